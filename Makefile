@@ -1,0 +1,73 @@
+# What one does with a checkout. `make demo` shows what it is, `make check test` is what the build runs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+EVAL ?=
+
+.PHONY: help setup demo test check format style types imports golden eval bench docs clean
+
+help:
+	@echo "make setup   a virtual environment in .venv with everything in it"
+	@echo "make demo    a made-up log, scanned and scored: demo/scan/report.html"
+	@echo "make test    all tests"
+	@echo "make check   format, style, types, import direction"
+	@echo "make golden  write the golden files anew; read the difference before keeping it"
+	@echo "make eval    detection over scenarios and seeds, into evals/runs (EVAL='--scenarios quiet' for a part)"
+	@echo "make bench   speed and memory; takes long, and fills docs/performance.md"
+	@echo "make docs    links and names in the documentation"
+	@echo "make clean   remove what the other targets wrote, but not .venv"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Clonewatch needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version 2>&1`." >&2; \
+	  echo "Install one and name it: make setup PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@test -f demo/log/scenario.json || { rm -rf demo/log; $(BIN)/clonewatch simulate demo --out demo/log --text; }
+	$(BIN)/clonewatch scan demo/log --out demo/scan --key demo/fingerprint.key
+	$(BIN)/clonewatch evaluate demo/scan demo/log/labels
+	@echo
+	@echo "The report is at $(CURDIR)/demo/scan/report.html"
+	@echo "Ask further: $(BIN)/clonewatch show C0001 --scan demo/scan"
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --continue-on-collection-errors
+
+check: format style types imports
+
+format: $(STAMP)
+	$(BIN)/ruff format --check .
+
+style: $(STAMP)
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+golden: $(STAMP)
+	CLONEWATCH_GOLDEN=write $(BIN)/python -m pytest tests/golden tests/contract/test_docs.py
+	@echo "Written anew. Was every change meant? git diff tests/golden docs"
+
+eval: $(STAMP)
+	$(BIN)/python evals/scenarios.py $(EVAL)
+
+bench: $(STAMP)
+	@for file in $(filter-out benchmarks/page.py,$(wildcard benchmarks/*.py)) $(wildcard benchmarks/page.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+docs: $(STAMP)
+	$(BIN)/python -m pytest tests/contract/test_docs.py tests/contract/test_docs_name_commands.py
+
+clean:
+	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests evals benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
