@@ -1,0 +1,1 @@
+"""Arithmetic on arrays: pure functions over numpy and Arrow."""

@@ -1,0 +1,182 @@
+"""JSON read where it stands: the end of a string or value, and the text inside a string. No object is built.
+
+Broken JSON never raises: what cannot be read ends at the end of the row. Places are byte offsets.
+"""
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+
+QUOTE, BACKSLASH, COMMA, COLON = 34, 92, 44, 58
+SQUARE, UNSQUARE, CURLY, UNCURLY = 91, 93, 123, 125
+# Strings are searched in blocks of this many bytes, which compiles to vector instructions.
+_BLOCK = 32
+
+
+@nb.njit(cache=True)
+def unescape(data: Bytes, i: int, end: int, out: Bytes, at: int, limit: int) -> int:
+    """Decode the inside of a JSON string up to its closing quote; never longer than its source."""
+    limit = min(limit, len(out))
+    stop = i
+    while i < end and at < limit:
+        if i >= stop:
+            plain = min(_plain_until(data, i, end) - i, limit - at)
+            _copy(data, i, out, at, plain)
+            at += plain
+            i += plain
+            stop = i + _BLOCK
+            if i >= end or at >= limit:
+                break
+        c = data[i]
+        if c == QUOTE:
+            break
+        if c != BACKSLASH:
+            out[at] = c
+            at += 1
+            i += 1
+            continue
+        if i + 1 >= end:
+            break
+        c = data[i + 1]
+        i += 2
+        if c != 117:  # u
+            out[at] = 10 if c == 110 else 9 if c == 116 else 13 if c == 114 else 8 if c == 98 else 12 if c == 102 else c
+            at += 1
+            continue
+        code, i = _hex4(data, i, end), min(i + 4, end)
+        if 0xD800 <= code < 0xDC00 and i + 5 < end and data[i] == BACKSLASH and data[i + 1] == 117:
+            low = _hex4(data, i + 2, end)
+            if 0xDC00 <= low < 0xE000:
+                code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00)
+                i += 6
+        if at + 4 > limit:
+            break
+        at = write_point(out, at, code)
+    return at
+
+
+@nb.njit(cache=True)
+def _copy(data: Bytes, start: int, out: Bytes, at: int, size: int) -> None:
+    i, o = np.uint64(start), np.uint64(at)
+    for k in range(np.uint64(size)):
+        out[o + k] = data[i + k]
+
+
+@nb.njit(cache=True)
+def write_point(out: Bytes, at: int, code: int) -> int:
+    """Write one code point as UTF-8; returns where it ended."""
+    if code < 0x80:
+        out[at] = code
+        return at + 1
+    if code < 0x800:
+        out[at], out[at + 1] = 0xC0 | code >> 6, 0x80 | code & 63
+        return at + 2
+    if code < 0x10000:
+        out[at], out[at + 1], out[at + 2] = 0xE0 | code >> 12, 0x80 | code >> 6 & 63, 0x80 | code & 63
+        return at + 3
+    out[at], out[at + 1] = 0xF0 | code >> 18, 0x80 | code >> 12 & 63
+    out[at + 2], out[at + 3] = 0x80 | code >> 6 & 63, 0x80 | code & 63
+    return at + 4
+
+
+@nb.njit(cache=True)
+def _hex4(data: Bytes, i: int, end: int) -> int:
+    code: Any = 0
+    for j in range(i, min(i + 4, end)):
+        c = np.int64(data[j])
+        digit = c - 48 if 48 <= c <= 57 else (c | 32) - 87 if 97 <= (c | 32) <= 102 else 0
+        code = code << 4 | digit
+    return int(code)
+
+
+@nb.njit(cache=True)
+def skip_space(data: Bytes, i: int, end: int) -> int:
+    """The place of the next byte that is no blank."""
+    while i < end and (data[i] == 32 or 9 <= data[i] <= 13):
+        i += 1
+    return i
+
+
+@nb.njit(cache=True)
+def after_string(data: Bytes, i: int, end: int) -> int:
+    """The place after the closing quote of the string that opens at `i`."""
+    i += 1
+    while i < end:
+        i = _plain_until(data, i, end)
+        stop = min(i + _BLOCK, end)
+        while i < stop:
+            c = data[i]
+            if c == QUOTE:
+                return i + 1
+            i += 2 if c == BACKSLASH else 1
+    return end
+
+
+@nb.njit(cache=True)
+def _plain_until(data: Bytes, i: int, end: int) -> int:
+    """The start of the first whole block that holds a quote or a backslash, or of the last, incomplete one."""
+    at, last = np.uint64(i), np.uint64(end)
+    while at + np.uint64(_BLOCK) <= last:
+        hit = np.uint8(0)
+        for j in range(_BLOCK):
+            c = data[at + np.uint64(j)]
+            hit |= np.uint8(c == np.uint8(QUOTE)) | np.uint8(c == np.uint8(BACKSLASH))
+        if hit:
+            break
+        at += np.uint64(_BLOCK)
+    place: Any = np.int64(at)
+    return int(place)
+
+
+@nb.njit(cache=True)
+def after_value(data: Bytes, i: int, end: int) -> int:
+    """The place after the JSON value that starts at `i`."""
+    if i >= end:
+        return end
+    if data[i] == QUOTE:
+        return after_string(data, i, end)
+    depth = 0
+    while i < end:
+        c = data[i]
+        if c == QUOTE:
+            i = after_string(data, i, end)
+            continue
+        if c == CURLY or c == SQUARE:
+            depth += 1
+        elif c == UNCURLY or c == UNSQUARE:
+            if depth <= 1:
+                return i + 1 if depth == 1 else i
+            depth -= 1
+        elif c == COMMA and depth == 0:
+            return i
+        i += 1
+    return end
+
+
+@nb.njit(cache=True)
+def after_colon(data: Bytes, i: int, end: int) -> int:
+    """The place of the value after the colon that comes next; the end where there is none."""
+    i = skip_space(data, i, end)
+    return skip_space(data, i + 1, end) if i < end and data[i] == COLON else end
+
+
+@nb.njit(cache=True)
+def after_comma(data: Bytes, i: int, end: int) -> int:
+    """The place after the comma that comes next, if one does."""
+    i = skip_space(data, i, end)
+    return i + 1 if i < end and data[i] == COMMA else i
+
+
+@nb.njit(cache=True)
+def is_name(data: Bytes, start: int, size: int, name: Bytes) -> bool:
+    """Whether these bytes are this name."""
+    if size != len(name):
+        return False
+    for j in range(size):
+        if data[start + j] != name[j]:
+            return False
+    return True

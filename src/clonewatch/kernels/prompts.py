@@ -1,0 +1,331 @@
+"""Everything a fingerprint says about a prompt, in one compiled pass a row."""
+
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from clonewatch.kernels import tokens as tk
+from clonewatch.kernels.buffers import Text
+from clonewatch.kernels.folding import IGNORED, SIZE, fold_table
+from clonewatch.kernels.hashing import siphash, siphash_words, stir
+from clonewatch.kernels.json_text import write_point
+from clonewatch.kernels.scoring import OUTPUTS, add_scores, pair
+from clonewatch.kernels.sketching import minhash
+from clonewatch.kernels.slots import point_at
+from clonewatch.model.schema import SKETCH_SIZE
+
+U64 = npt.NDArray[np.uint64]
+Bytes = npt.NDArray[np.uint8]
+
+CELLS = 4096
+# A skeleton says something from four words on; two ideographs count as one word.
+MIN_SKELETON = 8  # in half words
+# Names are dropped as slots unless they are this share of all words: then it is a title, German, or shouting.
+NAMES_ARE_WORDS = 0.4
+ROLE_BITS = 16
+FUNCTION, FORMAL = 1, 2
+_CELL_TOKENS = 256
+_BLOCK = 32  # bytes folded at a time
+
+
+class Keys(NamedTuple):
+    """Two 64-bit words a purpose, and the secret coefficients of the sketch."""
+
+    template: U64
+    prompt: U64
+    form: U64
+    cell: U64
+    factors: npt.NDArray[np.uint32]
+    addends: npt.NDArray[np.uint32]
+
+
+class Lexicon(NamedTuple):
+    """What is known of words beforehand.
+
+    roles: uint8[2**16], by the top bits of a stirred token: FUNCTION words carry no topic, FORMAL words may stand in
+    one of the next two lists. phrases: sorted uint64, the hashes of word pairs that demand a form of answer.
+    demands_json: sorted uint64, words that make JSON keys a demand. weights, scales: of the classifier,
+    as `scoring.add_scores` takes them; a power of two of rows after those of the facts.
+    """
+
+    roles: npt.NDArray[np.uint8]
+    phrases: U64
+    demands_json: U64
+    weights: U64
+    scales: npt.NDArray[np.float32]
+
+
+class Reading(NamedTuple):
+    """How a kind of text is read.
+
+    head_bytes: the skeleton is read from the first bytes only. head_words: and of these from the first words that are
+    no slots, so that a longer slot does not push other words out. drop: marks of the words that are slots.
+    keep_below: a text of fewer words keeps all of them.
+    """
+
+    head_bytes: int
+    head_words: int
+    drop: int
+    keep_below: int
+
+
+# What follows the head of a long prompt is pasted material.
+USER = Reading(8192, 1000, tk.LISTED | tk.NAME, 0)
+# A system prompt is known by how it begins, about 2,000 characters: dates, users and passages come later. A short one
+# lives by its names ("You are ..."), a long one is recognised without them, and then the customer's name does not
+# matter.
+SYSTEM = Reading(4096, 300, tk.NAME, 60)
+
+
+class Prompts(NamedTuple):
+    """Fingerprints of N texts; 0 stands for none in the hashes, -1 in `cell`.
+
+    sketch: uint32[N, 64], zeros where `template` is 0. scores: float32[N, OUTPUTS], the classifier's sums; NaN where
+    the row has no word.
+    """
+
+    template: U64
+    prompt: U64
+    form: U64
+    sketch: npt.NDArray[np.uint32]
+    cell: npt.NDArray[np.int32]
+    scores: npt.NDArray[np.float32]
+
+
+def read_prompts(text: Text, keys: Keys, lexicon: Lexicon, reading: Reading = USER) -> Prompts:
+    """Fingerprint N prompts."""
+    rows = len(text.valid)
+    out = Prompts(
+        np.zeros(rows, np.uint64),
+        np.zeros(rows, np.uint64),
+        np.zeros(rows, np.uint64),
+        np.zeros((rows, SKETCH_SIZE), np.uint32),
+        np.full(rows, -1, np.int32),
+        np.full((rows, OUTPUTS), np.nan, np.float32),
+    )
+    arguments: list[Any] = [*text, fold_table(), *reading, *keys, *lexicon, *out]
+    _read_rows(*arguments)
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _read_rows(
+    data: Bytes,
+    offsets: npt.NDArray[np.int64],
+    valid: npt.NDArray[np.bool_],
+    fold: npt.NDArray[np.uint32],
+    head_bytes: int,
+    head_words: int,
+    drop: int,
+    keep_below: int,
+    template_key: U64,
+    prompt_key: U64,
+    form_key: U64,
+    cell_key: U64,
+    factors: npt.NDArray[np.uint32],
+    addends: npt.NDArray[np.uint32],
+    roles: npt.NDArray[np.uint8],
+    phrases: U64,
+    demands_json: U64,
+    weights: U64,
+    scales: npt.NDArray[np.float32],
+    template: U64,
+    prompt: U64,
+    form: U64,
+    sketch: npt.NDArray[np.uint32],
+    cell: npt.NDArray[np.int32],
+    scores: npt.NDArray[np.float32],
+) -> None:
+    tokens, stems = np.empty(tk.MAX_TOKENS, np.uint64), np.empty(tk.MAX_TOKENS, np.uint64)
+    marks, forms = np.empty(tk.MAX_TOKENS, np.uint8), np.empty(2 * tk.MAX_MARKS, np.uint64)
+    counts, kept = np.empty(tk.COUNTS, np.int64), np.empty(tk.MAX_TOKENS, np.uint64)
+    widest = 0
+    for row in range(len(valid)):
+        widest = max(widest, offsets[row + 1] - offsets[row])
+    scratch = np.empty(widest + _BLOCK, np.uint8)
+    for row in range(len(valid)):
+        if not valid[row]:
+            continue
+        start, end = offsets[row], offsets[row + 1]
+        size = plain_text(data, start, end, fold, scratch)
+        if size == 0:
+            continue
+        prompt[row] = max(siphash(scratch, 0, size, prompt_key[0], prompt_key[1]), np.uint64(1))
+        forms[:] = 0
+        head = min(end, start + head_bytes)
+        n = tk.tokenise(data, start, head, fold, tokens, stems, marks, forms, counts)
+        form[row] = demanded_form(tokens, n, forms, roles, phrases, demands_json, kept, form_key[0], form_key[1])
+        add_scores(tokens, stems, n, counts, weights, scales, scores[row])
+        cell[row] = topic_cell(tokens, stems, marks, n, roles, cell_key[0])
+        m = skeleton(tokens, marks, n, drop if n >= keep_below else 0, kept)
+        m = min(m, head_words)
+        if m > 0:
+            template[row] = max(siphash_words(kept, m, template_key[0], template_key[1]), np.uint64(1))
+            minhash(kept, m, factors, addends, sketch[row])
+
+
+@nb.njit(cache=True)
+def plain_text(data: Bytes, start: int, end: int, fold: npt.NDArray[np.uint32], out: Bytes) -> int:
+    """Write the text folded and with single spaces to `out`; returns its length. Never longer than the source."""
+    at, i, stop = 0, start, start
+    space = False
+    while i < end:
+        if i >= stop:
+            if i + _BLOCK <= end and not ((space or at == 0) and data[i] <= 32) and _copy_block(data, i, out, at):
+                i += _BLOCK
+                at += _BLOCK
+                space = data[i - 1] <= 32
+                continue
+            stop = min(i + _BLOCK, end)
+        c: Any = np.int64(data[i])
+        if c < 0x80:
+            blank = c <= 32
+            out[at] = 32 if blank else c + 32 if 65 <= c <= 90 else c
+            at += 0 if blank and (space or at == 0) else 1
+            space = bool(blank)
+            i += 1
+            continue
+        code: Any
+        code, size = point_at(data, i, end)
+        i += size
+        if code < SIZE:
+            entry = np.int64(fold[code])
+            kind = entry >> 24
+            if kind == IGNORED:
+                continue
+            if code == 0x20 or code == 0xA0 or code == 0x3000:
+                if not space and at > 0:
+                    out[at] = 32
+                    at += 1
+                space = True
+                continue
+            if kind == 1 or kind == 2:
+                code = entry & 0xFFFFFF
+        space = False
+        at = write_point(out, at, code)
+    return at - 1 if space and at > 0 else at
+
+
+@nb.njit(cache=True)
+def _copy_block(data: Bytes, start: int, out: Bytes, at: int) -> bool:
+    """Fold a block of plain ASCII without two blanks in a row, in vector instructions; False when it is none."""
+    i, o = np.uint64(start), np.uint64(at)
+    odd, before = np.uint8(0), np.uint8(0)
+    for j in range(_BLOCK):
+        c = data[i + np.uint64(j)]
+        blank = np.uint8(c <= np.uint8(32))
+        upper = np.uint8(c - np.uint8(65)) <= np.uint8(25)
+        out[o + np.uint64(j)] = np.uint8(32) if blank else np.uint8(c | np.uint8(32)) if upper else c
+        odd |= np.uint8(c >> np.uint8(7)) | (blank & before)
+        before = blank
+    return bool(odd == 0)
+
+
+@nb.njit(cache=True)
+def skeleton(tokens: U64, marks: npt.NDArray[np.uint8], n: int, drop: int, kept: U64) -> int:
+    """Write the words that are no slots to `kept`; returns how many, 0 when they say nothing."""
+    names = 0
+    for i in range(n):
+        names += 1 if marks[i] & tk.NAME else 0
+    if names > NAMES_ARE_WORDS * n:
+        drop &= ~tk.NAME
+    for _ in range(2):
+        m, halves = 0, 0
+        for i in range(n):
+            if not marks[i] & drop:
+                kept[m] = tokens[i]
+                m += 1
+                halves += 1 if marks[i] & tk.IDEOGRAPH else 2
+        if halves >= MIN_SKELETON:
+            return m
+        drop = 0  # nothing but lists and names: then they are the text
+    return 0
+
+
+@nb.njit(cache=True)
+def topic_cell(
+    tokens: U64, stems: U64, marks: npt.NDArray[np.uint8], n: int, roles: npt.NDArray[np.uint8], key: np.uint64
+) -> int:
+    """A topic cell: the keyed hash of one content word, drawn so that equal words draw equally.
+
+    Consistent weighted sampling: each word has a fixed random number, divided by a weight that grows with its length,
+    and the smallest wins; texts that share their telling words mostly share the winner. -1 when there is no content
+    word.
+    """
+    best, winner = np.inf, np.uint64(0)
+    for i in range(min(n, _CELL_TOKENS)):
+        if marks[i] & tk.TAG or roles[stir(tokens[i]) >> np.uint64(64 - ROLE_BITS)] & FUNCTION:
+            continue
+        if marks[i] & tk.IDEOGRAPH:
+            if i + 1 >= n or not marks[i + 1] & tk.IDEOGRAPH:
+                continue
+            word, weight = stems[i] * np.uint64(31) + stems[i + 1], 8.0
+        else:
+            length = float(stems[i] & np.uint64(15))
+            if length < 3:
+                continue
+            word, weight = stems[i] & ~np.uint64(15), length
+        h = stir(word ^ key)
+        score = float(h >> np.uint64(11)) / (weight * weight * weight)
+        if score < best:
+            best, winner = score, h
+    if best == np.inf:
+        return -1
+    cell: Any = np.int64(stir(winner + np.uint64(1)) & np.uint64(CELLS - 1))
+    return int(cell)
+
+
+@nb.njit(cache=True)
+def _among(sorted_values: U64, value: np.uint64) -> int:
+    """Place of a value in a sorted array, -1 when it is not there."""
+    k: Any = np.searchsorted(sorted_values, value)
+    return k if k < len(sorted_values) and sorted_values[k] == value else -1
+
+
+@nb.njit(cache=True)
+def demanded_form(
+    tokens: U64,
+    n: int,
+    forms: U64,
+    roles: npt.NDArray[np.uint8],
+    phrases: U64,
+    demands_json: U64,
+    scratch: U64,
+    k0: np.uint64,
+    k1: np.uint64,
+) -> np.uint64:
+    """Keyed hash of the output tags, JSON keys and set phrases that a prompt demands; 0 when it demands none."""
+    bits = np.uint64(0)
+    wants_json = 0
+    for i in range(n):
+        if not roles[stir(tokens[i]) >> np.uint64(64 - ROLE_BITS)] & FORMAL:
+            continue
+        known = _among(demands_json, tokens[i])
+        if known >= 0:
+            wants_json |= 1 << known
+        if i + 1 < n:
+            phrase = _among(phrases, pair(tokens[i], tokens[i + 1]))
+            if phrase >= 0:
+                bits |= np.uint64(1) << np.uint64(phrase)
+    m = 0
+    for kind in range(2):
+        if kind == 1 and wants_json == 0:
+            break
+        first = m
+        for k in range(kind * tk.MAX_MARKS, (kind + 1) * tk.MAX_MARKS):
+            if forms[k] == np.uint64(0):
+                break
+            scratch[m] = forms[k]
+            m += 1
+        scratch[first:m] = np.sort(scratch[first:m])
+        if m > first:
+            scratch[m] = np.uint64(kind + 1)
+            m += 1
+    if m == 0:
+        if bits == np.uint64(0):
+            return np.uint64(0)
+        scratch[0] = bits
+        m = 1
+    return max(siphash_words(scratch, m, k0, k1), np.uint64(1))

@@ -1,0 +1,88 @@
+"""Sketches: 64 small numbers by which two word sequences can be compared without either.
+
+MinHash (Broder, "On the resemblance and containment of documents", 1997): the share of equal places in two sketches
+estimates the Jaccard similarity of the two sets of shingles, with a standard error of at most 1 / (2 sqrt 64) = 0.06.
+"""
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from clonewatch.kernels.hashing import key_words, siphash_words, stir
+from clonewatch.model.schema import SKETCH_SIZE
+
+Sketches = npt.NDArray[np.uint32]
+SHINGLE = 3  # words
+EMPTY = np.uint32(0xFFFFFFFF)
+
+
+def sketch_coefficients(key: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Secret odd factors and addends of the 64 hash functions, from a 16-byte key. Two uint32[64]."""
+    k0, k1 = key_words(key)
+    words = np.array(
+        [siphash_words(np.array([i], np.uint64), 1, k0, k1) for i in range(SKETCH_SIZE)],
+        dtype=np.uint64,
+    )
+    return (words >> np.uint64(32)).astype(np.uint32) | np.uint32(1), (words & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+
+
+@nb.njit(cache=True)
+def minhash(
+    tokens: npt.NDArray[np.uint64],
+    count: int,
+    factors: npt.NDArray[np.uint32],
+    addends: npt.NDArray[np.uint32],
+    out: Sketches,
+) -> None:
+    """Fill `out` (uint32[64]) with the sketch of the 3-word shingles of `tokens[:count]`; compiled.
+
+    A sequence shorter than a shingle is one shingle.
+    """
+    out[:] = EMPTY
+    last = count - SHINGLE if count >= SHINGLE else 0
+    for i in range(last + 1):
+        h = np.uint64(0)
+        for j in range(i, min(i + SHINGLE, count)):
+            h = h * np.uint64(0x9E3779B97F4A7C15) + tokens[j]
+        x = np.uint32(stir(h) >> np.uint64(32))
+        for k in range(SKETCH_SIZE):
+            v = np.uint32(x * factors[k] + addends[k])
+            out[k] = min(out[k], v)
+
+
+def resemblance(left: Sketches, right: Sketches) -> npt.NDArray[np.float64]:
+    """Estimated Jaccard similarity of pairs of sketches, 0..1. left, right: uint32[N, 64] or uint32[64].
+
+    >>> a = np.arange(64, dtype=np.uint32)
+    >>> float(resemblance(a, np.where(a < 48, a, 0).astype(np.uint32)))
+    0.75
+    """
+    equal: npt.NDArray[np.float64] = np.mean(left == right, axis=-1)
+    return equal
+
+
+def sketch_matrix(column: pa.Array | pa.ChunkedArray) -> Sketches:
+    """A `list<uint32>` column as uint32[N, 64]; null, and lists of another length, become a row of zeros.
+
+    >>> sketch_matrix(pa.array([list(range(64)), None], pa.list_(pa.uint32()))).shape
+    (2, 64)
+    """
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    out = np.zeros((len(array), SKETCH_SIZE), np.uint32)
+    if pa.types.is_null(array.type) or len(array) == 0:
+        return out
+    whole = np.asarray(array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False) == SKETCH_SIZE)
+    kept = array.filter(pa.array(whole)).flatten().cast(pa.uint32()).fill_null(0)
+    out[whole] = kept.to_numpy(zero_copy_only=False).reshape(-1, SKETCH_SIZE)
+    return out
+
+
+def sketch_column(sketches: Sketches, valid: npt.NDArray[np.bool_]) -> pa.ListArray:
+    """uint32[N, 64] as a `list<uint32>` column, null where not `valid`."""
+    offsets = np.zeros(len(valid) + 1, np.int32)
+    np.cumsum(valid, out=offsets[1:])
+    offsets *= SKETCH_SIZE
+    mask = None if valid.all() else pa.array(~valid)
+    values = pa.array(sketches[valid].reshape(-1), pa.uint32())
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)

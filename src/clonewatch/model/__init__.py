@@ -1,0 +1,1 @@
+"""The words: frozen rows, table schemas, errors."""

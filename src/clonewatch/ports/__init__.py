@@ -1,0 +1,1 @@
+"""The shapes that stages and shelves agree on."""
