@@ -1,0 +1,1 @@
+"""Log formats, one file each: bytes to exchanges or rejected lines."""

@@ -1,0 +1,219 @@
+"""Request and response bodies of the model APIs, read into exchange columns.
+
+Clients write request bodies, so nothing in one may cost the row: a parameter of a wrong type or range is left out.
+The column `messages` takes the whole request body as it is; fingerprinting finds the prompt, system prompt, tools and
+answer format in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from clonewatch.adapters.columns import real, text, truth, whole
+from clonewatch.adapters.event_streams import assembled
+from clonewatch.adapters.rows import mend
+from clonewatch.model.schema import EXCHANGES, Column
+
+Row = dict[str, Any]
+_COLUMNS = {c.name: c for c in EXCHANGES.columns}
+_READ: dict[str, Callable[[Any, Column], Any]] = {
+    "string": text, "int16": whole, "int32": whole, "float32": real, "bool": truth,
+}  # fmt: skip
+_decode = msgspec.json.Decoder().decode
+
+# Request keys, in order of preference, by column.
+_OPENAI = {
+    "stream": ("stream",), "temperature": ("temperature",), "top_p": ("top_p",), "n": ("n",),
+    "max_tokens": ("max_completion_tokens", "max_output_tokens", "max_tokens"),
+    "end_user_id": ("safety_identifier", "user"),
+}  # fmt: skip
+_ANTHROPIC = {
+    "stream": ("stream",), "temperature": ("temperature",), "top_p": ("top_p",),
+    "max_tokens": ("max_tokens",),
+}  # fmt: skip
+_MOST_STOP = 64  # a stop reason is a word; anything longer is not one
+
+
+def fit(column: str, value: object) -> Any:
+    """The value as its column wants it, None when it does not fit.
+
+    >>> fit("max_tokens", "256"), fit("max_tokens", -1), fit("temperature", "hot"), fit("n", 10**9)
+    (256, None, None, None)
+    """
+    if value is None or value == "":
+        return None
+    meaning = _COLUMNS[column]
+    return _READ[meaning.type](value, meaning)
+
+
+def put(row: Row, column: str, *values: object) -> None:
+    """Fill a column with the first value that fits, unless it is filled already."""
+    if row.get(column) is None:
+        for value in values:
+            fitting = None if value is None else fit(column, value)
+            if fitting is not None:
+                row[column] = fitting
+                return
+
+
+def openai(request: Mapping[str, Any], response: object, row: Row) -> None:
+    """Fill `row` from a chat completion, completion, response or embedding; what is filled already stays."""
+    for column, keys in _OPENAI.items():
+        put(row, column, *(request.get(key) for key in keys))
+    put(row, "tools_count", _length(request.get("tools")), _length(request.get("functions")))
+    asked = request.get("logprobs")
+    row["logprobs"] = (asked is not None and asked is not False) or bool(request.get("top_logprobs"))
+    put(row, "session_id", _id_of(request.get("conversation")))
+    answer = response if isinstance(response, dict) else assembled(response)
+    put(row, "operation", _openai_operation(request, answer))
+    choice = first(answer.get("choices"))
+    usage = inner(answer, "usage")
+    put(row, "model", answer.get("model"), request.get("model"))
+    row["exchange_id"] = row.get("exchange_id") or fit("exchange_id", answer.get("id"))
+    incomplete = inner(answer, "incomplete_details").get("reason")
+    put(row, "stop_reason", *map(_word, (choice.get("finish_reason"), incomplete, answer.get("status"))))
+    put(row, "input_tokens", usage.get("prompt_tokens"), usage.get("input_tokens"))
+    put(row, "output_tokens", usage.get("completion_tokens"), usage.get("output_tokens"))
+    details = inner(usage, "completion_tokens_details") or inner(usage, "output_tokens_details")
+    put(row, "reasoning_tokens", details.get("reasoning_tokens"))
+    details = inner(usage, "prompt_tokens_details") or inner(usage, "input_tokens_details")
+    put(row, "cached_tokens", details.get("cached_tokens"))
+    said = content_text(inner(choice, "message").get("content")) or content_text(choice.get("text"))
+    put(row, "response_text", said or _output_text(answer.get("output")))
+
+
+def anthropic(request: Mapping[str, Any], response: object, row: Row) -> None:
+    """Fill `row` from a messages exchange; what is filled already stays."""
+    for column, keys in _ANTHROPIC.items():
+        put(row, column, *(request.get(key) for key in keys))
+    put(row, "tools_count", _length(request.get("tools")))
+    put(row, "end_user_id", inner(request, "metadata").get("user_id"))
+    put(row, "signature_id", _signature(request.get("messages")))
+    put(row, "operation", "chat")
+    answer = response if isinstance(response, dict) else assembled(response)
+    put(row, "model", answer.get("model"), request.get("model"))
+    row["exchange_id"] = row.get("exchange_id") or fit("exchange_id", answer.get("id"))
+    put(row, "stop_reason", _word(answer.get("stop_reason")))
+    usage = inner(answer, "usage")
+    cached = fit("cached_tokens", usage.get("cache_read_input_tokens"))
+    fresh = [fit("input_tokens", usage.get(k)) for k in ("input_tokens", "cache_creation_input_tokens")]
+    if fresh[0] is not None:
+        # This API counts cached tokens apart; the column counts all tokens in.
+        put(row, "input_tokens", sum(filter(None, [*fresh, cached])))
+    put(row, "cached_tokens", cached)
+    put(row, "output_tokens", usage.get("output_tokens"))
+    put(row, "response_text", content_text(answer.get("content")))
+
+
+def converse(request: Mapping[str, Any], response: object, row: Row) -> None:
+    """Fill `row` from a Bedrock Converse exchange; what is filled already stays."""
+    settings = inner(request, "inferenceConfig")
+    put(row, "max_tokens", settings.get("maxTokens"))
+    put(row, "temperature", settings.get("temperature"))
+    put(row, "top_p", settings.get("topP"))
+    put(row, "tools_count", _length(inner(request, "toolConfig").get("tools")))
+    put(row, "operation", "chat")
+    parts = response if isinstance(response, list) else [response]
+    texts: list[str] = []
+    for part in parts:
+        if not isinstance(part, dict):
+            continue
+        put(row, "stop_reason", _word(part.get("stopReason")), _word(inner(part, "messageStop").get("stopReason")))
+        usage = inner(part, "usage") or inner(inner(part, "metadata"), "usage")
+        put(row, "input_tokens", usage.get("inputTokens"))
+        put(row, "output_tokens", usage.get("outputTokens"))
+        put(row, "cached_tokens", usage.get("cacheReadInputTokens"))
+        texts.append(content_text(inner(inner(part, "output"), "message").get("content")))
+        delta = inner(inner(part, "contentBlockDelta"), "delta").get("text")
+        texts.append(delta if isinstance(delta, str) else "")
+    put(row, "response_text", "".join(texts))
+
+
+def parsed(value: object) -> Any:
+    """A body as logged: an object stays, JSON held as text is read, other text stays text."""
+    if isinstance(value, msgspec.Raw):
+        value = _unpacked(value)
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return _decode(value)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return value  # cut by the logger: its text is still a prompt
+    return value
+
+
+def _unpacked(raw: msgspec.Raw) -> Any:
+    held = bytes(memoryview(raw))
+    for attempt in (bytes, mend) if held else ():
+        try:
+            return _decode(attempt(held))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue  # mended once; then kept as text: what the client sent is odd, but it was sent
+    return held.decode("utf-8", "replace") or None
+
+
+def content_text(content: object) -> str:
+    r"""The text of a message's content: text itself, or the text parts of a list joined.
+
+    >>> content_text([{"type": "text", "text": "a"}, {"type": "image"}, {"text": "b"}])
+    'a\nb'
+    """
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") if isinstance(part, dict) else part for part in content)
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def inner(value: object, key: str) -> dict[str, Any]:
+    """The object under a key, empty when there is none."""
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return found if isinstance(found, dict) else {}
+
+
+def first(value: object) -> dict[str, Any]:
+    """The first object of a list, empty when there is none."""
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) and len(value) <= _MOST_STOP else None
+
+
+def _length(value: object) -> int | None:
+    return len(value) if isinstance(value, list) else None
+
+
+def _id_of(value: object) -> object:
+    return value.get("id") if isinstance(value, dict) else value
+
+
+def _openai_operation(request: Mapping[str, Any], answer: Mapping[str, Any]) -> str | None:
+    kind = answer.get("object")
+    if ("prompt" in request and "input" not in request) or kind == "text_completion":
+        return "completion"
+    data = first(answer.get("data"))
+    if "embedding" in data or (kind == "list" and "input" in request) or "encoding_format" in request:
+        return "embedding"
+    return "chat" if "messages" in request or "input" in request else None
+
+
+def _output_text(output: object) -> str:
+    if not isinstance(output, list):
+        return ""
+    return "\n".join(filter(None, (content_text(inner({"i": item}, "i").get("content")) for item in output)))
+
+
+def _signature(messages: object) -> str | None:
+    """An id for the last reasoning signature handed back in the conversation: a hash, as signatures are long."""
+    for message in reversed(messages if isinstance(messages, list) else []):
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in reversed(content if isinstance(content, list) else []):
+            signature = part.get("signature") if isinstance(part, dict) else None
+            if isinstance(signature, str) and signature:
+                return blake2b(signature.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return None

@@ -1,0 +1,90 @@
+"""Columnar files: their columns checked, Parquet opened, its batches sized by memory, damage told apart from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clonewatch.adapters.streams import Stream
+from clonewatch.model.errors import InputError, MappingError
+from clonewatch.model.reading import Rejected
+from clonewatch.model.schema import EXCHANGES
+from clonewatch.ports.adapter import Source
+
+MAGIC = b"PAR1"
+# What a damaged file raises, depending on where the damage lies.
+DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+_MOST_BYTES = 32 << 20  # decoded bytes a batch
+_FEWEST_ROWS, _MOST_ROWS = 4096, 65_536
+
+
+def opened(source: Source) -> pq.ParquetFile:
+    """The file with its footer read. Raises InputError when it is packed, piped in, or has no readable footer."""
+    if source.path is None or (isinstance(source.stream, Stream) and source.stream.packed):
+        raise InputError(
+            "Parquet must be read from a plain file", where=source.name, mend="Write it to disk, decompressed, first"
+        )
+    try:
+        file = pq.ParquetFile(source.path)
+        len(file.schema_arrow.names)  # raises when a damaged footer holds names that are no text
+        return file
+    except DAMAGE as error:
+        raise InputError(
+            "a Parquet file without a readable footer; it may be cut off", where=source.name, mend="Copy it again"
+        ) from error
+
+
+def batches(
+    file: pq.ParquetFile, columns: list[str], source: Source
+) -> Iterator[tuple[pa.RecordBatch, range, list[Rejected]]]:
+    """Batches of these top-level columns with their 1-based row numbers.
+
+    A damaged page ends the file with a rejection: what came before stays read.
+    """
+    total, row = file.metadata.num_rows, 0
+    reader = file.iter_batches(batch_size=_batch_rows(file.metadata), columns=columns)
+    while True:
+        try:
+            batch = next(reader, None)
+            if batch is not None:
+                _check(batch)
+        except DAMAGE:
+            yield (
+                pa.record_batch([], []),
+                range(0),
+                [Rejected(source.name, row + 1, "damaged Parquet data from here on")],
+            )
+            return
+        if batch is None:
+            return
+        if isinstance(source.stream, Stream):
+            source.stream.progress = int((source.stream.tally.size or 0) * row / max(total, 1))
+        yield batch, range(row + 1, row + 1 + batch.num_rows), []
+        row += batch.num_rows
+
+
+def _check(batch: pa.RecordBatch) -> None:
+    """Raise when indices or offsets point outside their data. Plain text is checked row by row later."""
+    for column in batch.columns:
+        column.validate(full=pa.types.is_dictionary(column.type) or pa.types.is_nested(column.type))
+
+
+def _batch_rows(metadata: pq.FileMetaData) -> int:
+    # Sizes of single columns would be closer, but a damaged footer may promise columns that a row group lacks.
+    size: int = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    rows: int = metadata.num_rows
+    return max(_FEWEST_ROWS, min(_MOST_ROWS, _MOST_BYTES * rows // max(size, 1)))
+
+
+def require_columns(names: list[str], file: str, mapped: str) -> None:
+    """Raise MappingError when a columnar file lacks a required exchange column."""
+    missing = [c.name for c in EXCHANGES.columns if c.required and c.name not in names]
+    if missing:
+        raise MappingError(
+            f"no column {' nor '.join(missing)}",
+            where=file,
+            mend=f'Say which columns hold them in a field map (format = "{mapped}") and give it with --map; '
+            f"the file has: {', '.join(names[:30])}",
+        )

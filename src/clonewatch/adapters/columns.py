@@ -1,0 +1,394 @@
+"""Foreign columns made into the typed columns of a table, and the rows that do not fit named with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from clonewatch.adapters.instants import Clock, from_objects, instants
+from clonewatch.kernels.arrow import arrow_type
+from clonewatch.model.reading import Rejected
+from clonewatch.model.schema import EVENT_KINDS, EVENTS, SKETCH_SIZE, Column, Table
+
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
+_UINT64 = 2**64
+
+Cast = tuple[pa.Array, NDArray[np.bool_]]
+
+
+def conform(
+    found: Mapping[str, pa.Array | list[Any]],
+    table: Table,
+    file: str,
+    numbers: Sequence[int],
+    *,
+    at: Clock = Clock(),  # noqa: B008 - a Clock is immutable
+) -> tuple[pa.RecordBatch, list[Rejected]]:
+    """The rows of `found` that fit `table`, typed and in its column order, and the rest as `Rejected`.
+
+    found: column name -> Arrow array or list of plain values, all of one length; names the table lacks are left out,
+    and so are columns without a single value. numbers: 1-based line or row number of each row. at: how times are
+    written.
+    Missing optional values are null, so are NaN and empty text; a missing required one, or a value of the wrong type or
+    range, rejects its row. Reasons name fields and kinds of fault, never values.
+
+    >>> from clonewatch.model.schema import EXCHANGES
+    >>> batch, rejected = conform(
+    ...     {"exchange_id": ["a", "b"], "ts": [1767225600, 0], "account_id": ["x", "y"], "turn": ["3", None]},
+    ...     EXCHANGES, "log", [1, 2])
+    >>> batch.num_rows, batch.schema.field("turn").type, rejected[0].reason
+    (1, DataType(int16), 'ts: not a time between 2000 and 2100')
+    """
+    rows = len(numbers)
+    columns: dict[str, pa.Array] = {}
+    reasons: dict[int, str] = {}
+    for column in table.columns:
+        if column.name in found:
+            array, bad = _cast(found[column.name], column, at)
+            _note(reasons, bad, f"{column.name}: {_fault(column)}")
+            if table is EVENTS and column.name == "kind":
+                _note(reasons, ~np.asarray(pc.is_in(array, pa.array(EVENT_KINDS))), "kind: not a known kind of event")
+        elif column.required:
+            array = pa.nulls(rows, arrow_type(column))
+        else:
+            continue
+        if column.required:
+            _note(reasons, np.asarray(_empty(array)), f"{column.name}: missing")
+        elif array.null_count == rows:
+            continue
+        columns[column.name] = array
+    schema = pa.schema([
+        pa.field(c.name, arrow_type(c), nullable=not c.required) for c in table.columns if c.name in columns
+    ])  # fmt: skip
+    if reasons:
+        keep = np.ones(rows, np.bool_)
+        keep[list(reasons)] = False
+        columns = {name: array.filter(pa.array(keep)) for name, array in columns.items()}
+    batch = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+    return batch, [Rejected(file, int(numbers[i]), reasons[i]) for i in sorted(reasons)]
+
+
+def _note(reasons: dict[int, str], bad: NDArray[np.bool_], reason: str) -> None:
+    if bad.any():
+        for i in np.flatnonzero(bad):
+            reasons.setdefault(int(i), reason)
+
+
+def _fault(column: Column) -> str:
+    if column.type == "timestamp":
+        return "not a time between 2000 and 2100"
+    if column.type in _LIMITS:
+        return f"not a whole number from 0 to {_LIMITS[column.type] - 1}"
+    if column.type == "list<uint32>":
+        return f"not {SKETCH_SIZE} unsigned 32-bit numbers"
+    return {"string": "not text", "bool": "not true or false", "uint64": "not an unsigned 64-bit number"}.get(
+        column.type, "not a finite number"
+    )
+
+
+def _cast(values: pa.Array | list[Any], column: Column, at: Clock) -> Cast:
+    if isinstance(values, list):
+        return _from_objects(values, column, at)
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_null(values.type):
+        return pa.nulls(len(values), arrow_type(column)), _none(len(values))
+    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+        values = values.cast(pa.string())
+    return _FROM_ARROW[column.type](values, column, at)
+
+
+def _none(rows: int) -> NDArray[np.bool_]:
+    return np.zeros(rows, np.bool_)
+
+
+# ---- from plain values ----------------------------------------------------------------------------------------------
+
+
+def _from_objects(values: list[Any], column: Column, at: Clock) -> Cast:
+    if column.type == "timestamp":
+        return from_objects(values, at)
+    kinds = set(map(type, values)) - {type(None)}
+    target = arrow_type(column)
+    if not kinds:
+        return pa.nulls(len(values), target), _none(len(values))
+    if kinds in _EXACT.get(column.type, ()):
+        try:
+            return _FROM_ARROW[column.type](pa.array(values, _WIDE.get(column.type, target)), column, at)
+        except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):
+            pass  # one value among them does not fit: one by one below
+    made = [None if v is None or v == "" else _PLAIN[column.type](v, column) for v in values]
+    bad = np.fromiter(
+        (m is None and v is not None and v != "" for m, v in zip(made, values, strict=True)), np.bool_, len(values)
+    )
+    return pa.array(made, target), bad
+
+
+def text(value: object, column: Column | None = None) -> str | None:
+    """Text as it is, whole numbers and truth values written out, lists and objects as JSON for the messages column."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else None
+    if isinstance(value, list | dict):
+        return as_json(value) if column is not None and column.name == "messages" else None
+    if isinstance(value, str):
+        return value if _encodable(value) else None
+    return None
+
+
+def as_json(value: object) -> str | None:
+    """A value as compact JSON, or None when it cannot be written as such."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except (UnicodeError, TypeError, RecursionError, msgspec.MsgspecError, OverflowError):
+        return None
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
+
+
+def whole(value: object, column: Column) -> int | None:
+    """A whole number from 0 to the limit of its column; integral floats and numbers as text count."""
+    if isinstance(value, str):
+        if len(value) > 20:  # cannot fit, and is slow to read
+            return None
+        try:
+            value = int(value)
+        except ValueError:
+            value = real(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float):
+        if not value.is_integer():  # also infinity and NaN
+            return None
+        value = int(value)
+    return value if 0 <= value < _LIMITS[column.type] else None
+
+
+def real(value: object, column: Column | None = None) -> float | None:
+    """A finite number; numbers as text count."""
+    if isinstance(value, str):
+        return _real(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return _finite(value)
+
+
+def _real(value: str) -> float | None:
+    try:
+        return _finite(float(value))
+    except ValueError:
+        return None
+
+
+def _finite(value: float) -> float | None:
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if abs(number) < 3.4e38 else None  # beyond float32, or infinite, or NaN
+
+
+def truth(value: object, column: Column | None = None) -> bool | None:
+    """True or false, also written as 0, 1, yes or no."""
+    if isinstance(value, bool):
+        return value
+    return _TRUTH.get(str(value).strip().lower()) if isinstance(value, int | str) else None
+
+
+def unsigned(value: object, column: Column | None = None) -> int | None:
+    """An unsigned 64-bit number; decimal or 0x text counts, negative numbers are taken as stored two's complement."""
+    if isinstance(value, str):
+        try:
+            value = int(value, 16 if value[:2].lower() == "0x" else 10) if len(value) <= 20 else None
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value % _UINT64 if -(_UINT64 // 2) <= value < _UINT64 else None
+
+
+def _sketch(value: object, column: Column | None = None) -> list[int] | None:
+    if not isinstance(value, list) or len(value) != SKETCH_SIZE:
+        return None
+    fits = all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 2**32 for v in value)
+    return value if fits else None
+
+
+_PLAIN: dict[str, Callable[[Any, Column], Any]] = {
+    "string": text, "int16": whole, "int32": whole, "int64": whole, "float32": real, "float64": real,
+    "bool": truth, "uint64": unsigned, "list<uint32>": _sketch,
+}  # fmt: skip
+# Sets of Python types that Arrow reads as they are, and the wider Arrow type to check ranges on.
+_EXACT: dict[str, tuple[set[type], ...]] = {
+    "string": ({str},), "int16": ({int},), "int32": ({int},), "int64": ({int},), "uint64": ({int},),
+    "float32": ({int}, {float}, {int, float}), "float64": ({int}, {float}, {int, float}), "bool": ({bool},),
+    "list<uint32>": ({list},),
+}  # fmt: skip
+_WIDE = {"int16": pa.int64(), "int32": pa.int64(), "float32": pa.float64(), "list<uint32>": pa.list_(pa.int64())}
+
+
+# ---- from Arrow -----------------------------------------------------------------------------------------------------
+
+
+def _strings(values: pa.Array, column: Column, at: Clock) -> Cast:
+    kind = values.type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return values.cast(pa.string()), _none(len(values))
+    if pa.types.is_fixed_size_binary(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return _utf8(values)
+    if not pa.types.is_string(kind):
+        return _from_objects(_plain(values), column, at)
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return _utf8(values.view(pa.binary()))
+    blank = pc.equal(pc.binary_length(values), 0)
+    if pc.any(blank).as_py():
+        values = pc.if_else(blank, pa.scalar(None, pa.string()), values)
+    return values, _none(len(values))
+
+
+def _utf8(values: pa.Array) -> Cast:
+    made: list[str | None] = []
+    bad = _none(len(values))
+    for i, raw in enumerate(values.to_pylist()):
+        try:
+            made.append(raw.decode() or None if raw is not None else None)
+        except UnicodeDecodeError:
+            made.append(None)
+            bad[i] = True
+    return pa.array(made, pa.string()), bad
+
+
+def _plain(values: pa.Array) -> list[Any]:
+    # NaN stands for "missing" in files written from data frames.
+    return [None if isinstance(v, float) and v != v else v for v in values.to_pylist()]
+
+
+def _wholes(values: pa.Array, column: Column, at: Clock) -> Cast:
+    kind, target = values.type, arrow_type(column)
+    if not pa.types.is_integer(kind):
+        if pa.types.is_floating(kind):
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, kind), values)
+            try:
+                values = values.cast(pa.int64())
+            except pa.ArrowInvalid:
+                return _from_objects(_plain(values), column, at)
+        else:
+            return _from_objects(_plain(values), column, at)
+    limit = pa.scalar(_LIMITS[column.type] - 1, pa.int64())
+    if pa.types.is_uint64(values.type):
+        limit = limit.cast(pa.uint64())
+    fits = pc.greater_equal(values, pa.scalar(0, values.type))
+    if values.type.bit_width > target.bit_width or pa.types.is_uint64(values.type):
+        fits = pc.and_(fits, pc.less_equal(values, limit))
+    bad = ~np.asarray(fits.fill_null(True))
+    if bad.any():
+        values = pc.if_else(pa.array(~bad), values, pa.scalar(None, values.type))
+    return values.cast(target), bad
+
+
+def _reals(values: pa.Array, column: Column, at: Clock) -> Cast:
+    if not pa.types.is_floating(values.type):
+        return _from_objects(_plain(values), column, at)
+    values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    cast = values.cast(arrow_type(column), safe=False)
+    bad = np.asarray(pc.is_inf(cast).fill_null(False))
+    return (pc.if_else(pa.array(~bad), cast, pa.scalar(None, cast.type)) if bad.any() else cast), bad
+
+
+def _truths(values: pa.Array, column: Column, at: Clock) -> Cast:
+    if pa.types.is_boolean(values.type):
+        return values, _none(len(values))
+    return _from_objects([int(v) if isinstance(v, float) and v.is_integer() else v for v in _plain(values)], column, at)
+
+
+def _unsigneds(values: pa.Array, column: Column, at: Clock) -> Cast:
+    if pa.types.is_uint64(values.type):
+        return values, _none(len(values))
+    if pa.types.is_int64(values.type):
+        return values.view(pa.uint64()), _none(len(values))  # stored as two's complement by engines without uint64
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.int64()).view(pa.uint64()), _none(len(values))
+    return _from_objects(_plain(values), column, at)
+
+
+def _sketches(values: pa.Array, column: Column, at: Clock) -> Cast:
+    kind = values.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return pa.nulls(len(values), arrow_type(column)), ~np.asarray(values.is_null())
+    lengths = pc.list_value_length(values)
+    if not pc.all(pc.equal(lengths, SKETCH_SIZE)).as_py() or pc.list_flatten(values).null_count:
+        return _slow_sketches(values, column, at)
+    try:
+        return values.cast(arrow_type(column)), _none(len(values))
+    except pa.ArrowInvalid:
+        return _slow_sketches(values, column, at)
+
+
+def _slow_sketches(values: pa.Array, column: Column, at: Clock) -> Cast:
+    made = [None if v is None else _sketch(v) for v in values.to_pylist()]
+    bad = np.fromiter((m is None for m in made), np.bool_, len(made)) & ~np.asarray(values.is_null())
+    return pa.array(made, arrow_type(column)), bad
+
+
+def _times(values: pa.Array, column: Column, at: Clock) -> Cast:
+    return instants(values, at)
+
+
+_FROM_ARROW: dict[str, Callable[[pa.Array, Column, Clock], Cast]] = {
+    "string": _strings, "int16": _wholes, "int32": _wholes, "int64": _wholes, "float32": _reals, "float64": _reals,
+    "bool": _truths, "uint64": _unsigneds, "list<uint32>": _sketches, "timestamp": _times,
+}  # fmt: skip
+
+
+def _empty(values: pa.Array) -> pa.Array:
+    if not pa.types.is_string(values.type):
+        return values.is_null()
+    return pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values.fill_null(""))), 0)
+
+
+# ---- hashes of foreign values ---------------------------------------------------------------------------------------
+
+
+def hashed(values: pa.Array | list[Any]) -> pa.Array:
+    """Any values as unsigned 64-bit hashes: the first 8 bytes of BLAKE2b over their JSON, nulls and empty ones null.
+
+    The same value gives the same hash in every file and run, whether it came as a number or as text.
+
+    >>> hashed(["a", 7, "7", [1, 2], None]).to_pylist()[1:3] == hashed([7, 7]).to_pylist()
+    True
+    """
+    if isinstance(values, pa.Array) and not pa.types.is_nested(values.type):
+        if not pa.types.is_dictionary(values.type):
+            values = values.dictionary_encode()
+        known = pa.array([_hash(v) for v in values.dictionary.to_pylist()], pa.uint64())
+        return known.take(values.indices)
+    plain = values if isinstance(values, list) else values.to_pylist()
+    return pa.array([_hash(v) for v in plain], pa.uint64())
+
+
+def _hash(value: object) -> int | None:
+    if value is None or value == "" or value == [] or value == {} or value != value:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    plain = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else msgspec.json.encode(value)
+    return int.from_bytes(blake2b(plain, digest_size=8).digest(), "big")

@@ -1,0 +1,160 @@
+"""A logged API call: the gateway's own facts around a request body and a response body, in several spellings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from clonewatch.adapters.bodies import anthropic, inner, openai, parsed, put
+from clonewatch.adapters.event_streams import assembled
+from clonewatch.adapters.mapped import assemble
+from clonewatch.adapters.outline import outline
+from clonewatch.adapters.rows import rows
+from clonewatch.model.schema import EXCHANGES, FINGERPRINT_COLUMNS, TEXT_COLUMNS
+from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.mapping import FieldMap
+
+Wire = Literal["openai", "anthropic"]
+
+# Column -> the keys that may hold it beside the bodies, in order of preference. A raw API key is never read.
+SPELLINGS: dict[str, tuple[str, ...]] = {
+    "exchange_id": ("exchange_id", "request_id", "id"),
+    "ts": ("ts", "timestamp", "time", "@timestamp", "created_at", "start_time", "startTime"),
+    "account_id": ("account_id", "account", "customer_id", "project_id", "tenant_id", "workspace_id"),
+    "org_id": ("org_id", "organization_id", "organization"),
+    "api_key_id": ("api_key_id", "key_id", "api_key_hash"),
+    "end_user_id": ("end_user_id",),
+    "session_id": ("session_id", "conversation_id", "trace_id"),
+    "status": ("status", "status_code"),
+    "latency_ms": ("latency_ms", "duration_ms"),
+    "client_ip": ("client_ip", "ip", "remote_addr"),
+    "user_agent": ("user_agent",),
+    "tls_fingerprint": ("tls_fingerprint", "ja4"),
+}
+REQUESTS = ("request", "request_body", "body")
+RESPONSES = ("response", "response_body", "response_chunks")
+_PLAIN = tuple(
+    c.name for c in EXCHANGES.columns if c.name not in SPELLINGS and c.name not in TEXT_COLUMNS + FINGERPRINT_COLUMNS
+)
+_UNREAD = msgspec.Raw(b"")
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_value = msgspec.json.Decoder().decode
+_OPENAI_ANSWER = ("choices", "output", "object", "data")
+_OPENAI_REQUEST = ("input", "instructions", "prompt", "max_completion_tokens", "response_format", "stream_options")
+_ANTHROPIC_REQUEST = ("system", "anthropic_version", "stop_sequences", "thinking")
+
+
+def wire(head: bytes) -> Wire | None:
+    """Which API the first logged call of a file is of, None when it is no call with a request body.
+
+    >>> wire(b'{"ts": 1, "account_id": "a", "request": {"messages": []}, "response": {"choices": []}}')
+    'openai'
+    >>> wire(b'{"ts": 1, "request": {"system": "x", "messages": [], "max_tokens": 5}}')
+    'anthropic'
+    """
+    keys = outline(head)
+    request = _under(keys, REQUESTS)
+    if request is None or not any(key in keys for key in SPELLINGS["ts"]):
+        return None
+    response = _under(keys, RESPONSES) or {}
+    if any(key in response for key in _OPENAI_ANSWER):
+        return "openai"
+    path = next((keys[k] for k in ("path", "url", "request.path", "request.url") if keys.get(k)), "")
+    if path.split("?")[0].endswith("/v1/messages") or "stop_reason" in response or response.get("type") in (
+        "message", "message_start",
+    ):  # fmt: skip
+        return "anthropic"
+    if any(key in request for key in _OPENAI_REQUEST):
+        return "openai"
+    if any(key in request for key in _ANTHROPIC_REQUEST) or request.get("model", "").startswith("claude"):
+        return "anthropic"
+    return "openai" if "messages" in request else None
+
+
+def _under(keys: dict[str, str], names: tuple[str, ...]) -> dict[str, str] | None:
+    """Keys of the body under the first of these names: of an object, of its `body`, or of JSON held as text."""
+    name = next((n for n in names if n in keys), None)
+    if name is None:
+        return None
+    for prefix in (f"{name}.body", name):
+        inside = {k.removeprefix(prefix + "."): v for k, v in keys.items() if k.startswith(prefix + ".")}
+        if inside:
+            return inside
+        if keys.get(prefix):
+            try:
+                held = _value(b'"' + keys[prefix].encode() + b'"')
+            except (msgspec.MsgspecError, ValueError):
+                continue  # a number, or text with broken escapes: no body
+            body = held.removeprefix("event: message_start\n").removeprefix("data:").lstrip().encode()
+            if inner_keys := outline(body):
+                return inner_keys
+    return {}
+
+
+def read_calls(source: Source, mapping: FieldMap | None, api: Wire) -> Iterator[Batch]:
+    """Logged calls of one API as exchanges. mapping: fields that go before the spellings known here."""
+    for part in rows(source.stream, source.name, lambda line: call(_decode(line), api)):
+        yield assemble(part, source, mapping)
+
+
+def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, Any]:
+    """One logged call as a row: column -> value; bodies may be objects, JSON as text, or wrapped with their headers."""
+    row: dict[str, Any] = {}
+    for column, keys in SPELLINGS.items():
+        for key in keys:
+            if key in line and (value := _value(line[key])) is not None:
+                row[column] = value
+                break
+    for column in _PLAIN:
+        if column in line:
+            row[column] = _value(line[column])
+    request_raw = next((line[k] for k in REQUESTS if k in line), _UNREAD)
+    request = parsed(request_raw)
+    response = parsed(next((line[k] for k in RESPONSES if k in line), _UNREAD))
+    headers = _logged_headers(line) or inner(request, "headers")
+    wrapped = isinstance(request, dict) and "body" in request
+    body = parsed(request["body"]) if wrapped else request
+    if isinstance(response, dict):
+        put(row, "status", response.get("status_code"), response.get("status"))
+        if "body" in response:
+            response = parsed(response["body"])
+    _from_headers(headers, row)
+    row["messages"] = _body_text(request_raw, body, wrapped)
+    answer = response if isinstance(response, dict) else assembled(response)
+    read = openai if _api_of(answer, api) == "openai" else anthropic
+    read(body if isinstance(body, dict) else {}, answer, row)
+    return row
+
+
+def _api_of(answer: dict[str, Any], otherwise: Wire) -> Wire:
+    """The API that an answer is of: a gateway may serve both and log them to one file."""
+    if "stop_reason" in answer or answer.get("type") == "message":
+        return "anthropic"
+    return "openai" if "choices" in answer or "output" in answer else otherwise
+
+
+def _logged_headers(line: dict[str, msgspec.Raw]) -> dict[str, Any]:
+    """The request headers logged beside the bodies, under `headers` or `request_headers`."""
+    raw = line.get("headers") or line.get("request_headers")
+    value = None if raw is None else _value(raw)
+    return value if isinstance(value, dict) else {}
+
+
+def _from_headers(headers: dict[str, Any], row: dict[str, Any]) -> None:
+    lower = {key.lower(): value for key, value in headers.items() if isinstance(value, str)}
+    put(row, "user_agent", lower.get("user-agent"))
+    if "x-stainless-lang" in lower:
+        put(row, "sdk", f"{lower['x-stainless-lang']} {lower.get('x-stainless-package-version', '')}".strip())
+
+
+def _body_text(raw: msgspec.Raw, body: object, wrapped: bool) -> str | None:
+    if isinstance(body, str):
+        return body
+    if body is None:
+        return None
+    text = str(memoryview(raw), "utf-8")
+    if not wrapped and text[:1] == "{":
+        return text
+    return msgspec.json.encode(body).decode()

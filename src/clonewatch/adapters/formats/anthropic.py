@@ -1,0 +1,28 @@
+"""Calls to an Anthropic-style API (messages) as a gateway logs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clonewatch.adapters.envelopes import read_calls, wire
+from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.mapping import FieldMap
+
+
+class Anthropic:
+    """Reads one JSON object a call: the gateway's facts, `request` and `response`, streamed or not."""
+
+    name = "anthropic"
+    summary = "logged Anthropic-style calls with their bodies"
+    account_hint = "log the account as `account_id` beside `request`, or map the field that holds it"
+
+    def claims(self, head: bytes, name: str) -> bool:
+        """The first object holds a request body of this API."""
+        return wire(head) == "anthropic"
+
+    def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
+        """Batches of up to 32,768 calls."""
+        return read_calls(source, mapping, "anthropic")
+
+
+ADAPTER = Anthropic()

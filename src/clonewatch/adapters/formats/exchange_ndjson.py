@@ -1,0 +1,81 @@
+"""`clonewatch.exchange.v1` as JSON lines: one object an exchange, keys named as the columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from clonewatch.adapters.columns import conform
+from clonewatch.adapters.outline import outline
+from clonewatch.adapters.rows import rows, unknown_keys
+from clonewatch.adapters.streams import notes_of
+from clonewatch.model.schema import EXCHANGES
+from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.mapping import FieldMap
+
+# What JSON may hold for a column type. Numbers may be written as text (64-bit ones must be, for JavaScript), ids as
+# numbers; ranges are checked column by column, which is faster than row by row.
+_KINDS: dict[str, Any] = {
+    "string": str | int | None,
+    "timestamp": str | int | float | None,
+    "int16": int | float | str | None,
+    "int32": int | float | str | None,
+    "float32": int | float | str | None,
+    "bool": bool | int | str | None,
+    "uint64": int | str | None,
+    "list<uint32>": list[int] | None,
+}
+# Messages may be JSON as text or the list itself: kept as written, and taken out of its quotes row by row.
+_UNREAD = msgspec.Raw(b"")
+
+_Row = msgspec.defstruct(
+    "_Row",
+    [
+        (c.name, msgspec.Raw, _UNREAD) if c.name == "messages" else (c.name, _KINDS[c.type], None)
+        for c in EXCHANGES.columns
+    ],
+    gc=False,
+)
+_row = msgspec.json.Decoder(_Row).decode
+_text = msgspec.json.Decoder(str).decode
+_KNOWN = frozenset(EXCHANGES.names)
+
+
+class ExchangeNdjson:
+    """Reads JSON lines of exchanges."""
+
+    name = "exchange_ndjson"
+    summary = "clonewatch exchanges as JSON lines"
+    account_hint = "give every line an `account_id`"
+
+    def claims(self, head: bytes, name: str) -> bool:
+        """The first object has `ts` and `account_id`, or two other exchange columns, and no logged bodies."""
+        keys = outline(head)
+        return {"ts", "account_id"} <= keys.keys() and not {"request", "response", "request_body", "body"} & keys.keys()
+
+    def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
+        """Batches of up to 32,768 lines; unknown keys are noted from the first lines."""
+        for i, part in enumerate(rows(source.stream, source.name, _decode)):
+            if i == 0:
+                notes_of(source.stream).unknown(unknown_keys(part.lines, _KNOWN))
+            found: dict[str, Any] = {}
+            for column in EXCHANGES.columns:
+                values = list(map(attrgetter(column.name), part.rows))
+                if column.required or values.count(None) < len(values):
+                    found[column.name] = values
+            batch, rejected = conform(found, EXCHANGES, source.name, part.numbers)
+            yield Batch(batch, part.rejected + rejected)
+
+
+def _decode(line: bytes) -> Any:
+    row: Any = _row(line)
+    raw = row.messages
+    first = bytes(memoryview(raw)[:1]) if raw else b""
+    row.messages = None if first in (b"", b"n") else _text(raw) if first == b'"' else str(raw, "utf-8")
+    return row
+
+
+ADAPTER = ExchangeNdjson()

@@ -1,0 +1,33 @@
+"""Any log of JSON objects, through a field map: access logs, gateways' own logs, exports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from clonewatch.adapters.mapped import objects, required
+from clonewatch.adapters.rows import rows
+from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.mapping import FieldMap
+
+
+class JsonlMap:
+    """Reads JSON lines, or one JSON array, by a field map."""
+
+    name = "jsonl_map"
+    summary = "any JSON lines, through a field map"
+
+    def claims(self, head: bytes, name: str) -> bool:
+        """Never: it is chosen by a field map."""
+        return False
+
+    def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
+        """Batches of up to 32,768 objects."""
+        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        parts = rows(source.stream, source.name, decode)
+        return objects(((p.rows, p.numbers, p.rejected) for p in parts), required(mapping, self.name), source)
+
+
+ADAPTER = JsonlMap()

@@ -1,0 +1,28 @@
+"""Calls to an OpenAI-style API (chat completions, responses, completions, embeddings) as a gateway logs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clonewatch.adapters.envelopes import read_calls, wire
+from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.mapping import FieldMap
+
+
+class OpenAI:
+    """Reads one JSON object a call: the gateway's facts, `request` and `response`, streamed or not."""
+
+    name = "openai"
+    summary = "logged OpenAI-style calls with their bodies"
+    account_hint = "log the account as `account_id` beside `request`, or map the field that holds it"
+
+    def claims(self, head: bytes, name: str) -> bool:
+        """The first object holds a request body of this API."""
+        return wire(head) == "openai"
+
+    def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
+        """Batches of up to 32,768 calls."""
+        return read_calls(source, mapping, "openai")
+
+
+ADAPTER = OpenAI()

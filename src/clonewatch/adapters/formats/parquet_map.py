@@ -1,0 +1,77 @@
+"""Any Parquet file, through a field map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch.adapters.columnar_files import batches, opened
+from clonewatch.adapters.mapped import build, required
+from clonewatch.model.errors import MappingError
+from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.mapping import FieldMap
+
+
+class ParquetMap:
+    """Reads Parquet files by a field map; dots step into structs."""
+
+    name = "parquet_map"
+    summary = "any Parquet file, through a field map"
+
+    def claims(self, head: bytes, name: str) -> bool:
+        """Never: it is chosen by a field map."""
+        return False
+
+    def check(self, source: Source, mapping: FieldMap | None) -> None:
+        """Raise before a row is read: InputError for a file without footer, MappingError for fields it lacks."""
+        mapping = required(mapping, self.name)
+        with opened(source) as file:
+            _paths(file.schema_arrow, mapping, source.name)
+
+    def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
+        """Batches of up to 65,536 rows, fewer when rows are large."""
+        mapping = required(mapping, self.name)
+        with opened(source) as file:
+            paths = _paths(file.schema_arrow, mapping, source.name)
+            for batch, numbers, damage in batches(file, sorted({p[0] for p in paths.values()}), source):
+                found: dict[str, pa.Array | list[Any]] = {}
+                if len(numbers):
+                    found = {name: _pick(batch, path) for name, path in paths.items()}
+                exchanges, rejected = build(found, mapping, source, numbers)
+                yield Batch(exchanges, damage + rejected)
+
+
+def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[str, ...]]:
+    paths: dict[str, tuple[str, ...]] = {}
+    for column, spec in mapping.fields.items():
+        path = (spec,) if spec in schema.names else tuple(spec.split("."))
+        if not _exists(schema, path):
+            raise MappingError(
+                f"no field {spec!r}, which the map gives for {column}",
+                where=file,
+                mend=f"The file has: {', '.join(schema.names[:30])}",
+            )
+        paths[column] = path
+    return paths
+
+
+def _exists(schema: pa.Schema, path: tuple[str, ...]) -> bool:
+    if path[0] not in schema.names:
+        return False
+    kind = schema.field(path[0]).type
+    for name in path[1:]:
+        if not pa.types.is_struct(kind) or kind.get_field_index(name) < 0:
+            return False
+        kind = kind.field(name).type
+    return True
+
+
+def _pick(batch: pa.RecordBatch, path: tuple[str, ...]) -> pa.Array:
+    column = batch.column(path[0])
+    return pc.struct_field(column, list(path[1:])) if len(path) > 1 else column
+
+
+ADAPTER = ParquetMap()

@@ -1,0 +1,94 @@
+"""From paths as a person gives them to the files to read, in a fixed order."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from clonewatch.model.errors import InputError
+
+STANDARD_INPUT = "-"
+EXCHANGE_FOLDER = "exchanges"
+LABEL_FOLDER = "labels"  # answers for evaluation: never read
+_SIDE_ENDINGS = (".parquet", ".ndjson", ".jsonl", ".csv", ".arrow")
+
+
+class Found(NamedTuple):
+    """Files to read, in order. logs, accounts, events: paths. listed: the logs that a folder held."""
+
+    logs: list[Path]
+    accounts: list[Path]
+    events: list[Path]
+    listed: set[Path]
+
+
+def find_inputs(paths: Iterable[str | Path]) -> Found:
+    """The files that paths, globs and folders stand for; each once, the parts of a folder sorted.
+
+    Folders are read to any depth, hidden files are skipped. A folder that holds `exchanges/` is a log with its accounts
+    and events beside it; whatever else it holds is left alone. Raises InputError for a path that leads nowhere.
+    """
+    found = Found([], [], [], set())
+    seen: set[str] = set()
+    for given in paths:
+        for path in _expanded(str(given)):
+            if str(path) == STANDARD_INPUT:
+                _add(found.logs, path, seen)
+            elif path.is_dir():
+                before = len(found.logs)
+                for log in _walk(path, found):
+                    _add(found.logs, log, seen)
+                    found.listed.add(log)
+                if len(found.logs) == before and not any(True for _ in _walk(path, Found([], [], [], set()))):
+                    raise InputError("no files in this folder", where=str(path), mend="Name a folder that holds logs")
+            elif path.exists():
+                _add(found.logs, path, seen)
+                found.listed.discard(path)
+            else:
+                raise InputError("no such file or folder", where=str(path), mend="Check the path")
+    if not found.logs:
+        raise InputError("nothing to read", mend="Name a log file, a folder of them, or - for standard input")
+    return found
+
+
+def _expanded(given: str) -> list[Path]:
+    if given == STANDARD_INPUT or not glob.has_magic(given) or Path(given).exists():
+        return [Path(given)]
+    matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    if not matches:
+        raise InputError("no file matches", where=given, mend="Check the pattern, and quote it from the shell")
+    return [Path(match) for match in matches]
+
+
+def _add(files: list[Path], path: Path, seen: set[str]) -> None:
+    key = str(path) if str(path) == STANDARD_INPUT else os.path.realpath(path)
+    if key not in seen:
+        seen.add(key)
+        files.append(path)
+
+
+def _walk(folder: Path, found: Found) -> Iterator[Path]:
+    try:
+        entries = sorted(e for e in folder.iterdir() if not e.name.startswith("."))
+    except OSError as error:
+        raise InputError("the folder cannot be read", where=str(folder), mend=type(error).__name__) from error
+    inner = folder / EXCHANGE_FOLDER
+    if inner.is_dir():
+        for kind, files in (("accounts", found.accounts), ("events", found.events)):
+            beside = [e for e in entries if e.is_file() and e.name.startswith(kind + ".") and _is_side(e)]
+            files.extend(e for e in beside if e not in files)
+        yield from _walk(inner, found)
+        return
+    for entry in entries:
+        if entry.is_dir():
+            if entry.name != LABEL_FOLDER and not entry.is_symlink():
+                yield from _walk(entry, found)
+        elif entry.is_file():
+            yield entry
+
+
+def _is_side(path: Path) -> bool:
+    return path.name.removesuffix(".gz").removesuffix(".zst").endswith(_SIDE_ENDINGS)

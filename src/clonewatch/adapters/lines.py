@@ -1,0 +1,162 @@
+"""A stream cut into lines, or into JSON documents, none longer than a bound."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+MOST_LINE = 16 << 20  # bytes; a longer line is no request any API accepts
+MOST_ROWS = 32_768  # rows a batch
+MOST_BYTES = 32 << 20  # bytes of text a batch
+_CHUNK = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+_STRUCTURE = re.compile(rb'["{}]')
+_REST_OF_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+class Lines(NamedTuple):
+    """Some lines without their ends, the 1-based number of each, those of oversized ones, whether the last is torn."""
+
+    lines: list[bytes]
+    numbers: list[int]
+    oversized: list[int]
+    torn: bool = False
+
+
+def lines(stream: BinaryIO) -> Iterator[Lines]:
+    r"""Lines in batches bounded by rows and bytes; empty ones are counted but left out, a byte order mark is dropped.
+
+    torn: the very last line has no end, so it may have been cut off in mid-write.
+
+    >>> import io
+    >>> batch, = lines(io.BytesIO(b"one\r\n\ntwo"))
+    >>> batch.lines, batch.numbers, batch.torn
+    ([b'one\r', b'two'], [1, 3], True)
+    """
+    held: list[bytes] = []
+    numbers: list[int] = []
+    oversized: list[int] = []
+    size, number, tail, skipping = 0, 0, [b""], False
+    tail_size = 0
+    for chunk in _chunks(stream):
+        parts = chunk.split(b"\n")
+        if len(parts) == 1:
+            tail_size += len(chunk)
+            if tail_size > MOST_LINE:
+                skipping, tail = True, []
+            if not skipping:
+                tail.append(chunk)
+            continue
+        parts[0] = b"".join(tail) + parts[0]
+        if skipping or len(parts[0]) > MOST_LINE:
+            oversized.append(number + 1)
+            parts[0] = b""
+        last = parts.pop()
+        tail, tail_size, skipping = [last], len(last), False
+        if b"" in parts or b"\r" in parts:
+            for offset, part in enumerate(parts, number + 1):
+                if part and part != b"\r":
+                    held.append(part)
+                    numbers.append(offset)
+        else:
+            held += parts
+            numbers += range(number + 1, number + 1 + len(parts))
+        number += len(parts)
+        size += len(chunk)
+        if len(held) >= MOST_ROWS or size >= MOST_BYTES or len(oversized) >= MOST_ROWS:
+            yield Lines(held, numbers, oversized)
+            held, numbers, oversized, size = [], [], [], 0
+    rest = b"".join(tail)
+    if skipping or len(rest) > MOST_LINE:
+        oversized.append(number + 1)
+        rest = b""
+    if rest.strip():
+        held.append(rest)
+        numbers.append(number + 1)
+    if held or oversized:
+        yield Lines(held, numbers, oversized, torn=bool(rest.strip()))
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    first = True
+    while chunk := stream.read(_CHUNK):
+        if first and chunk.startswith(_BOM):
+            chunk = chunk[len(_BOM) :]
+        first = False
+        if chunk:
+            yield chunk
+
+
+def is_spread(head: bytes) -> bool:
+    r"""Whether JSON documents are spread over several lines or gathered in one array, rather than written one a line.
+
+    >>> is_spread(b'[{"a": 1}]'), is_spread(b'{\n "a": 1}'), is_spread(b'{"a": 1}\n')
+    (True, True, False)
+    """
+    text = head.removeprefix(_BOM).lstrip()
+    return text.startswith(b"[") or text.split(b"\n", 1)[0].strip() == b"{"
+
+
+def documents(stream: BinaryIO) -> Iterator[Lines]:
+    """JSON objects of an array, or simply one after another however they are laid out, as `lines` gives lines.
+
+    Numbers count objects, not lines. Only strings and braces are looked at; the decoder checks what lies between.
+    """
+    held: list[bytes] = []
+    numbers: list[int] = []
+    oversized: list[int] = []
+    size, number = 0, 0
+    for document in _objects(stream):
+        number += 1
+        if document is None:
+            oversized.append(number)
+        else:
+            held.append(document)
+            numbers.append(number)
+            size += len(document)
+        if len(held) >= MOST_ROWS or size >= MOST_BYTES or len(oversized) >= MOST_ROWS:
+            yield Lines(held, numbers, oversized)
+            held, numbers, oversized, size = [], [], [], 0
+    if held or oversized:
+        yield Lines(held, numbers, oversized, torn=True)
+
+
+def _objects(stream: BinaryIO) -> Iterator[bytes | None]:
+    """Each outermost {...}, None for one that is too long; an unfinished last one as it is."""
+    parts: list[bytes] = []
+    length, depth, in_string, escaped = 0, 0, False, False
+    for chunk in _chunks(stream):
+        start, at = 0, 0
+        while True:
+            if in_string:
+                at, escaped = at + escaped, False
+                found = _REST_OF_STRING.match(chunk, at)
+                if not found:
+                    # An odd run of backslashes at the end escapes the first byte of the next chunk.
+                    trailing = len(chunk) - len(chunk.rstrip(b"\\"))
+                    escaped = min(trailing, len(chunk) - at) % 2 == 1
+                    break
+                at, in_string = found.end(), False
+            found = _STRUCTURE.search(chunk, at)
+            if not found:
+                break
+            at = found.end()
+            mark = found[0]
+            if mark == b'"':
+                in_string = depth > 0
+            elif mark == b"{":
+                if depth == 0:
+                    start, parts, length = found.start(), [], 0
+                depth += 1
+            elif mark == b"}" and depth:
+                depth -= 1
+                if depth == 0:
+                    whole = b"".join(parts) + chunk[start:at]
+                    yield whole if length + at - start <= MOST_LINE else None
+                    parts, length = [], 0
+        if depth:
+            length += len(chunk) - start
+            parts = [*parts, chunk[start:]] if length <= MOST_LINE else []
+    if depth:
+        yield b"".join(parts) if length <= MOST_LINE else None

@@ -1,0 +1,171 @@
+"""Rows of a foreign log made into exchanges through a field map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch.adapters.columns import conform, hashed
+from clonewatch.adapters.instants import Clock, clock
+from clonewatch.adapters.mapping import EXAMPLE
+from clonewatch.adapters.rows import Rows
+from clonewatch.adapters.streams import head_of
+from clonewatch.model.errors import MappingError
+from clonewatch.model.reading import Rejected
+from clonewatch.model.schema import EXCHANGES
+from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.mapping import FieldMap
+
+ABSENT = "-"  # how access logs write "nothing"
+_OR = " | "
+_HASHED = frozenset(c.name for c in EXCHANGES.columns if c.type == "uint64")
+_TYPES = {c.name: c.type for c in EXCHANGES.columns}
+_MOST_EMBEDDED = 1 << 20  # bytes of JSON held as text that a path will step into
+_MARK = 1024  # bytes of a file that tell it from others of its name, few so that a log that grows keeps its ids
+_decode = msgspec.json.Decoder().decode
+
+
+def required(mapping: FieldMap | None, name: str) -> FieldMap:
+    """The field map, which formats of foreign logs cannot do without. Raises MappingError when there is none."""
+    if mapping is None:
+        raise MappingError(f"{name} needs a field map", mend=f"Give one with --map; it looks like\n{EXAMPLE}")
+    return mapping
+
+
+def finder(spec: str) -> Callable[[Mapping[str, Any]], Any]:
+    """What looks up a field in a row: a key as written, or dots stepping into objects, lists and JSON held as text.
+
+    " | " separates alternatives: the first that is there counts.
+
+    >>> find = finder("user.id | user_id")
+    >>> find({"user": {"id": 7}}), find({"user_id": 8}), find({"user": '{"id": 9}'}), find({})
+    (7, 8, 9, None)
+    """
+    choices = [(choice, tuple(choice.split("."))) for choice in spec.split(_OR)]
+    if len(choices) == 1 and len(choices[0][1]) == 1:
+        key = choices[0][0]
+        return lambda row: row.get(key)
+
+    def find(row: Mapping[str, Any]) -> Any:
+        for literal, path in choices:
+            value = row.get(literal)
+            if value is None:
+                value = _step(row, path)
+            if value is not None and value != "" and value != ABSENT:
+                return value
+        return None
+
+    return find
+
+
+def _step(row: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        if isinstance(row, str) and row[:1] in ("{", "[") and len(row) <= _MOST_EMBEDDED:
+            try:
+                row = _decode(row)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                return None  # text that only looks like JSON holds no field
+        if isinstance(row, dict):
+            row = row.get(key)
+        elif isinstance(row, list) and key.isdigit() and int(key[:9]) < len(row):
+            row = row[int(key)]
+        else:
+            return None
+    return row
+
+
+def exchange_ids(source: Source, numbers: Sequence[int]) -> pa.Array:
+    """Ids for rows that have none: a hash of the file's name and beginning, then the row number.
+
+    The folder is left out, so that a log moved or copied keeps its ids, and a copy read twice is dropped as duplicates.
+    """
+    mark = blake2b(PurePath(source.name).name.encode("utf-8", "surrogateescape"), digest_size=8)
+    mark.update(head_of(source.stream)[:_MARK])
+    rows = pa.array(numbers, pa.int64()).cast(pa.string())
+    return pc.binary_join_element_wise(pa.scalar(mark.hexdigest()), rows, "-")
+
+
+def _complete_ids(ids: pa.Array | list[Any] | None, source: Source, numbers: Sequence[int]) -> pa.Array | list[Any]:
+    """The ids as logged, derived ones where there are none."""
+    if ids is None:
+        return exchange_ids(source, numbers)
+    if isinstance(ids, pa.Array):
+        if not ids.null_count:
+            return ids
+        ids = ids.to_pylist()
+    if None not in ids and "" not in ids:
+        return ids
+    derived = exchange_ids(source, numbers).to_pylist()
+    return [d if i is None or i == "" else i for i, d in zip(ids, derived, strict=True)]
+
+
+def build(
+    found: dict[str, pa.Array | list[Any]], mapping: FieldMap, source: Source, numbers: Sequence[int]
+) -> tuple[pa.RecordBatch, list[Rejected]]:
+    """Exchanges from the fields found for each column: constants added, unsigned columns hashed, absent ids derived.
+
+    found: exchange column -> values, as Arrow or plain. numbers: 1-based row numbers.
+    """
+    at = clock(mapping.time) or Clock()
+    columns: dict[str, pa.Array | list[Any]] = {}
+    for name, values in found.items():
+        columns[name] = hashed(values) if name in _HASHED else _without_dashes(values)
+    for name, value in mapping.constants.items():
+        constant: pa.Array | list[Any] = [value] * len(numbers)
+        columns[name] = hashed(constant) if name in _HASHED else constant
+    columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
+    return conform(columns, EXCHANGES, source.name, numbers, at=at)
+
+
+def _without_dashes(values: pa.Array | list[Any]) -> pa.Array | list[Any]:
+    if isinstance(values, list):
+        return [None if v == ABSENT else v for v in values] if ABSENT in values else values
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return pc.if_else(pc.equal(values, ABSENT), pa.scalar(None, values.type), values)
+    return values
+
+
+def objects(
+    parts: Iterator[tuple[list[dict[str, Any]], list[int], list[Rejected]]], mapping: FieldMap, source: Source
+) -> Iterator[Batch]:
+    """Batches from rows held as dictionaries: their fields, their numbers, and lines rejected before."""
+    finders = {name: finder(spec) for name, spec in mapping.fields.items()}
+    for rows, numbers, rejected in parts:
+        found: dict[str, pa.Array | list[Any]] = {name: [find(row) for row in rows] for name, find in finders.items()}
+        batch, more = build(found, mapping, source, numbers)
+        yield Batch(batch, rejected + more)
+
+
+def assemble(part: Rows[dict[str, Any]], source: Source, mapping: FieldMap | None) -> Batch:
+    """A batch from rows already read into columns: column -> value. A field map's fields and constants go before them.
+
+    Fields of the map are looked up in the rows as logged. Rows without an id get one derived from their place.
+    """
+    made = part.rows
+    names = {name for row in made for name in row}
+    found: dict[str, pa.Array | list[Any]] = {name: [row.get(name) for row in made] for name in sorted(names)}
+    at = Clock()
+    if mapping is not None:
+        at = clock(mapping.time) or at
+        _overlay(found, mapping, [_decode(line) for line in part.lines])
+    found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
+    exchanges, more = conform(found, EXCHANGES, source.name, part.numbers, at=at)
+    return Batch(exchanges, part.rejected + more)
+
+
+def _overlay(found: dict[str, pa.Array | list[Any]], mapping: FieldMap, logged: list[Any]) -> None:
+    for name, spec in mapping.fields.items():
+        find = finder(spec)
+        mapped: list[Any] = [find(row) for row in logged]
+        if name in _HASHED:
+            mapped = hashed(mapped).to_pylist()
+        before = found.get(name, [None] * len(logged))
+        found[name] = [b if m is None else m for m, b in zip(mapped, before, strict=True)]
+    for name, value in mapping.constants.items():
+        found[name] = hashed([value] * len(logged)).to_pylist() if name in _HASHED else [value] * len(logged)

@@ -1,0 +1,121 @@
+"""Field maps: a TOML file that says which field of a foreign log fills which exchange column."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from clonewatch.adapters.instants import clock
+from clonewatch.model.errors import MappingError
+from clonewatch.model.schema import EXCHANGES
+from clonewatch.ports.mapping import FieldMap
+
+_PRESETS = "clonewatch.adapters"
+_KEYS = ("format", "time", "fields", "constants", "about")
+_NEEDED = ("account_id", "ts")
+_UNMAPPABLE = ("sketch",)  # a list of numbers under our own key: no foreign log holds it
+EXAMPLE = """\
+format = "jsonl_map"       # or csv_map, parquet_map
+time = "auto"              # or iso, s, ms, us, ns, or "s since 2026-01-01T00:00:00Z"
+
+[fields]                   # exchange column = field in the log, dots step into objects
+account_id = "customer.id"
+ts = "time"
+"""
+
+
+def presets() -> list[str]:
+    """Names of the field maps that come with the package.
+
+    >>> "nginx" in presets()
+    True
+    """
+    folder = files(_PRESETS).joinpath("presets")
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
+    """Read a field map, or the preset of that name when there is no such file.
+
+    formats: names of the known adapters. Raises MappingError for a missing file, for one that is no TOML, and as
+    `check_map`.
+    """
+    name = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if name not in presets():
+            raise MappingError(
+                "no such field map", where=name, mend=f"Give a TOML file, or a preset: {', '.join(presets())}"
+            ) from None
+        text = files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MappingError("the field map cannot be read", where=name, mend=type(error).__name__) from error
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MappingError(
+            f"the field map is not TOML: {error}", where=name, mend=f"It looks like\n{EXAMPLE}"
+        ) from error
+    return check_map(raw, name, formats)
+
+
+def check_map(raw: Mapping[str, Any], name: str, formats: Iterable[str]) -> FieldMap:
+    """A field map from parsed TOML. Raises MappingError naming the key at fault and the nearest valid one.
+
+    >>> check_map({"format": "csv_map", "fields": {"acount_id": "u", "ts": "t"}}, "my.toml", ["csv_map"])
+    Traceback (most recent call last):
+    clonewatch.model.errors.MappingError: 'acount_id' is no exchange column (my.toml). Did you mean 'account_id'?
+    """
+    formats = tuple(formats)
+    for key in raw:
+        _known(key, _KEYS, "no part of a field map", name)
+    form = raw.get("format")
+    if not isinstance(form, str):
+        raise MappingError("the field map names no format", where=name, mend=f"It looks like\n{EXAMPLE}")
+    _known(form, formats, "no format", name)
+    time = raw.get("time", "auto")
+    if not isinstance(time, str) or clock(time) is None:
+        raise MappingError(
+            "`time` is not understood",
+            where=name,
+            mend='Use auto, iso, s, ms, us, ns or "s since 2026-01-01T00:00:00Z"',
+        )
+    fields, constants = _section(raw, "fields", name), _section(raw, "constants", name)
+    for column, value in fields.items():
+        if not isinstance(value, str) or not value:
+            raise MappingError(f"the field for `{column}` is not text", where=name, mend=f'Write {column} = "its.path"')
+    for column, value in constants.items():
+        if not isinstance(value, str | int | float | bool):
+            raise MappingError(f"the constant for `{column}` is not one value", where=name, mend="Use text or a number")
+        if column in fields or column in ("exchange_id", "ts"):
+            raise MappingError(f"`{column}` cannot be a constant here", where=name, mend="Map it to a field")
+    if form.endswith("_map"):
+        for column in _NEEDED:
+            if column not in fields and column not in constants:
+                raise MappingError(
+                    f"nothing is mapped to `{column}`",
+                    where=name,
+                    mend=f'Name the field that holds it under [fields]: {column} = "..."; a map looks like\n{EXAMPLE}',
+                )
+    return FieldMap(form, fields, constants, time)
+
+
+def _section(raw: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
+    section = raw.get(key, {})
+    if not isinstance(section, dict):
+        raise MappingError(f"[{key}] is not a table", where=name, mend=f"It looks like\n{EXAMPLE}")
+    for column in section:
+        _known(column, tuple(c for c in EXCHANGES.names if c not in _UNMAPPABLE), "no exchange column", name)
+    return section
+
+
+def _known(word: str, words: tuple[str, ...], what: str, name: str) -> None:
+    if word not in words:
+        near = get_close_matches(word, words, 1, 0.5)
+        mend = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(words)}"
+        raise MappingError(f"{word!r} is {what}", where=name, mend=mend)

@@ -1,0 +1,21 @@
+"""What a reader has to say beside its rows."""
+
+from __future__ import annotations
+
+
+class Notes:
+    """Warnings about one input. warnings: sentences for the operator, each at most once."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, sentence: str) -> None:
+        """Note a sentence unless it is there already."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+    def unknown(self, columns: list[str]) -> None:
+        """Note columns that were not read."""
+        if columns:
+            shown = ", ".join(c if c.isprintable() and len(c) <= 64 else "(unprintable)" for c in columns[:20])
+            self.warn(f"columns not read: {shown}{', ...' if len(columns) > 20 else ''}")

@@ -1,0 +1,124 @@
+"""Names that telemetry gives to the facts of a model call: one table for all dialects in use.
+
+The conventions are in development and moved more than once, so the names are listed here rather than taken from a
+package that follows only the newest. Dialects: `genai` (OpenTelemetry GenAI semantic conventions since they have a
+repository of their own), `genai-old` (the same before), `openllmetry`, `langfuse`, `openinference`. `general` names are
+plain OpenTelemetry ones. Earlier names of a column win.
+"""
+
+from typing import NamedTuple
+
+VERSION = "2026-11"
+
+
+class Alias(NamedTuple):
+    """An attribute that may fill a column, and the dialect that has it."""
+
+    column: str
+    attribute: str
+    dialect: str
+
+
+ALIASES: tuple[Alias, ...] = (
+    Alias("account_id", "user.id", "general"),
+    Alias("account_id", "user.hash", "general"),
+    Alias("account_id", "enduser.id", "general"),
+    Alias("account_id", "enduser.pseudo.id", "general"),
+    Alias("account_id", "langfuse.user.id", "langfuse"),
+    Alias("account_id", "traceloop.association.properties.user_id", "openllmetry"),
+    Alias("exchange_id", "gen_ai.response.id", "genai"),
+    Alias("exchange_id", "llm.response.id", "openllmetry"),
+    Alias("end_user_id", "gen_ai.user", "openllmetry"),
+    Alias("end_user_id", "llm.user", "openllmetry"),
+    Alias("session_id", "gen_ai.conversation.id", "genai"),
+    Alias("session_id", "session.id", "general"),
+    Alias("session_id", "langfuse.session.id", "langfuse"),
+    Alias("session_id", "traceloop.association.properties.session_id", "openllmetry"),
+    Alias("operation", "gen_ai.operation.name", "genai"),
+    Alias("operation", "llm.request.type", "openllmetry"),
+    Alias("model", "gen_ai.response.model", "genai"),
+    Alias("model", "gen_ai.request.model", "genai"),
+    Alias("model", "langfuse.observation.model.name", "langfuse"),
+    Alias("model", "llm.model_name", "openinference"),
+    Alias("model", "llm.response.model", "openllmetry"),
+    Alias("model", "llm.request.model", "openllmetry"),
+    Alias("status", "http.response.status_code", "general"),
+    Alias("status", "http.status_code", "general"),
+    Alias("stop_reason", "gen_ai.response.finish_reasons", "genai"),
+    Alias("stop_reason", "gen_ai.response.finish_reason", "genai-old"),
+    Alias("stop_reason", "gen_ai.completion.0.finish_reason", "openllmetry"),
+    Alias("stop_reason", "llm.finish_reason", "openinference"),
+    Alias("input_tokens", "gen_ai.usage.input_tokens", "genai"),
+    Alias("input_tokens", "gen_ai.usage.prompt_tokens", "genai-old"),
+    Alias("input_tokens", "llm.token_count.prompt", "openinference"),
+    Alias("input_tokens", "llm.usage.prompt_tokens", "openllmetry"),
+    Alias("output_tokens", "gen_ai.usage.output_tokens", "genai"),
+    Alias("output_tokens", "gen_ai.usage.completion_tokens", "genai-old"),
+    Alias("output_tokens", "llm.token_count.completion", "openinference"),
+    Alias("output_tokens", "llm.usage.completion_tokens", "openllmetry"),
+    Alias("reasoning_tokens", "gen_ai.usage.reasoning.output_tokens", "genai"),
+    Alias("reasoning_tokens", "llm.token_count.completion_details.reasoning", "openinference"),
+    Alias("cached_tokens", "gen_ai.usage.cache_read.input_tokens", "genai"),
+    Alias("cached_tokens", "gen_ai.usage.cache_read_input_tokens", "openllmetry"),
+    Alias("cached_tokens", "llm.token_count.prompt_details.cache_read", "openinference"),
+    Alias("max_tokens", "gen_ai.request.max_tokens", "genai"),
+    Alias("temperature", "gen_ai.request.temperature", "genai"),
+    Alias("top_p", "gen_ai.request.top_p", "genai"),
+    Alias("n", "gen_ai.request.choice.count", "genai"),
+    Alias("stream", "gen_ai.request.stream", "genai"),
+    Alias("stream", "gen_ai.is_streaming", "genai-old"),
+    Alias("stream", "llm.is_streaming", "openllmetry"),
+    Alias("client_ip", "client.address", "general"),
+    Alias("client_ip", "http.client_ip", "general"),
+    Alias("user_agent", "user_agent.original", "general"),
+    Alias("user_agent", "http.user_agent", "general"),
+    Alias("system_text", "gen_ai.system_instructions", "genai"),
+    Alias("messages", "gen_ai.input.messages", "genai"),
+    Alias("messages", "gen_ai.prompt", "genai-old"),
+    Alias("messages", "langfuse.observation.input", "langfuse"),
+    Alias("messages", "input.value", "openinference"),
+    Alias("messages", "traceloop.entity.input", "openllmetry"),
+    Alias("response_text", "gen_ai.output.messages", "genai"),
+    Alias("response_text", "gen_ai.completion", "genai-old"),
+    Alias("response_text", "langfuse.observation.output", "langfuse"),
+    Alias("response_text", "output.value", "openinference"),
+)
+
+# Attributes written key by key: PREFIX.0.role, PREFIX.0.content, PREFIX.1.role ... ("{i}" is the place of the number).
+INDEXED: tuple[Alias, ...] = (
+    Alias("messages", "gen_ai.prompt.{i}", "openllmetry"),
+    Alias("messages", "llm.input_messages.{i}.message", "openinference"),
+    Alias("response_text", "gen_ai.completion.{i}", "openllmetry"),
+    Alias("response_text", "llm.output_messages.{i}.message", "openinference"),
+)
+
+# Request parameters gathered in one JSON attribute, and token counts likewise.
+PARAMETERS: tuple[Alias, ...] = (
+    Alias("*", "llm.invocation_parameters", "openinference"),
+    Alias("*", "langfuse.observation.model.parameters", "langfuse"),
+)
+USAGE = Alias("*", "langfuse.observation.usage_details", "langfuse")
+
+# A span or log record is a model call when it has one of these; other spans of a trace are passed over.
+CALLS = (
+    "gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "llm.request.model", "llm.response.model",
+    "langfuse.observation.model.name",
+)  # fmt: skip
+
+# What `operation` is called, and which operations are no model call though they name a model.
+OPERATIONS = {
+    "chat": "chat", "generate_content": "chat", "completion": "completion", "text_completion": "completion",
+    "embeddings": "embedding", "embedding": "embedding",
+}  # fmt: skip
+NOT_CALLS = ("invoke_agent", "create_agent", "execute_tool", "invoke_workflow", "retrieval")
+
+# Old conventions put each message in an event of its own: event name -> role.
+MESSAGE_EVENTS = {
+    "gen_ai.system.message": "system",
+    "gen_ai.user.message": "user",
+    "gen_ai.assistant.message": "assistant",
+    "gen_ai.tool.message": "tool",
+}
+CHOICE_EVENT = "gen_ai.choice"
+# Events whose attributes count as those of the call.
+CONTENT_EVENTS = ("gen_ai.content.prompt", "gen_ai.content.completion", "gen_ai.client.inference.operation.details")

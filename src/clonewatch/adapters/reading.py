@@ -1,0 +1,257 @@
+"""Logs opened and read: whatever paths and formats, one stream of typed exchanges and of rejected rows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import pyarrow as pa
+
+from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs
+from clonewatch.adapters.mapping import EXAMPLE, load_map
+from clonewatch.adapters.side_tables import first_of_each, read_side
+from clonewatch.adapters.streams import Stream, Tally
+from clonewatch.model.errors import InputError, MappingError
+from clonewatch.model.reading import Measured, Rejected
+from clonewatch.model.schema import ACCOUNTS, EVENTS, Table
+from clonewatch.ports.adapter import Adapter, Source
+from clonewatch.ports.mapping import FieldMap
+from clonewatch.ports.shelf import Shelf
+
+FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
+AUTO = "auto"
+Reject = Callable[[Sequence[Rejected]], None]
+_NO_ACCOUNT = "account_id: missing"
+
+
+class _Input(NamedTuple):
+    """One file and what reads it. stream: only for pipes, which cannot be opened twice."""
+
+    path: Path
+    adapter: Adapter
+    stream: Stream | None = None
+
+
+class Log:
+    """One log of one or many files, ready to be read once.
+
+    total_bytes: bytes on disk of the exchanges, 0 for pipes. bytes_done: how many are behind us. warnings:
+    sentences for the operator. inputs: what each file gave, complete once `batches` has ended.
+    """
+
+    def __init__(self, inputs: list[_Input], found: Found, mapping: FieldMap | None, warnings: list[str]) -> None:
+        self._inputs, self._found, self._mapping = inputs, found, mapping
+        self.warnings = warnings
+        self.inputs: list[Measured] = []
+        self.total_bytes = sum(i.path.stat().st_size for i in inputs if i.stream is None)
+        self._finished = 0
+        self._current: Stream | None = None
+        self._sides: dict[str, pa.Table | None] = {}
+        self._waiting: list[Rejected] = []
+        self._columns: frozenset[str] | None = None
+
+    @property
+    def bytes_done(self) -> int:
+        """Bytes on disk read so far, for progress."""
+        return self._finished + (self._current.done if self._current else 0)
+
+    @property
+    def formats(self) -> list[str]:
+        """Names of the formats recognised, sorted."""
+        return sorted({i.adapter.name for i in self._inputs})
+
+    def accounts(self) -> pa.Table | None:
+        """The accounts table with all its columns, None when there is none; its bad rows are rejected by `batches`."""
+        return self._side(ACCOUNTS, self._found.accounts)
+
+    def events(self) -> pa.Table | None:
+        """The events table with all its columns, None when there is none; its bad rows are rejected by `batches`."""
+        return self._side(EVENTS, self._found.events)
+
+    def batches(self, reject: Reject, columns: frozenset[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Every exchange: batches with a subset of the columns of `EXCHANGES`, in its order and Arrow types.
+
+        The three required columns are always there, without nulls; other columns are left out of a batch that has no
+        value of theirs. reject: told of rejected rows as they come, those of accounts and events first.
+        columns: the ones that will be used, None for all; others may be left out. Raises MappingError when a file turns
+        out to name no accounts, before more than its first batch is read.
+        """
+        self._columns = columns
+        self.accounts()
+        self.events()
+        if self._waiting:
+            reject(self._waiting)
+            self._waiting = []
+        for entry in self._inputs:
+            yield from self._read(entry, reject)
+
+    def _read(self, entry: _Input, reject: Reject) -> Iterator[pa.RecordBatch]:
+        stream = entry.stream or _open(entry.path)
+        try:
+            yield from self._read_stream(entry, stream, reject)
+        finally:
+            if entry.stream is None:
+                stream.close()
+
+    def _read_stream(self, entry: _Input, stream: Stream, reject: Reject) -> Iterator[pa.RecordBatch]:
+        name = str(entry.path)
+        self._current = stream
+        read = rejected = 0
+        for batch in entry.adapter.read(_source(entry.path, stream, self._columns), self._mapping):
+            if not read and not batch.exchanges.num_rows:
+                _refuse_without_accounts(batch.rejected, entry.adapter, name)
+            read += batch.exchanges.num_rows
+            rejected += len(batch.rejected)
+            if batch.rejected:
+                reject(batch.rejected)
+            if batch.exchanges.num_rows:
+                yield batch.exchanges
+        if stream.torn:
+            rejected += 1
+            reject([Rejected(name, read + rejected, stream.torn)])
+            stream.notes.warn(f"{stream.torn}; what came before was read")
+        self.warnings += [f"{name}: {warning}" for warning in stream.notes.warnings]
+        tally = stream.tally
+        self.inputs.append(_measured(name, tally, entry.adapter.name, read, rejected))
+        self._finished += tally.done
+        self._current = None
+
+    def _side(self, table: Table, paths: list[Path]) -> pa.Table | None:
+        if table.name not in self._sides:
+            parts = [self._read_side(table, path) for path in paths]
+            whole = pa.concat_tables(parts) if parts else None
+            if whole is not None and table is ACCOUNTS and len(parts) > 1:
+                whole, twice = first_of_each(whole, str(paths[-1]))
+                self._waiting += twice
+            self._sides[table.name] = whole
+        return self._sides[table.name]
+
+    def _read_side(self, table: Table, path: Path) -> pa.Table:
+        stream = _open(path)
+        try:
+            side = read_side(path, stream, table)
+            if stream.torn:
+                side.rejected.append(Rejected(str(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
+            stream.notes.unknown(side.unknown)
+            self.warnings += [f"{path}: {warning}" for warning in stream.notes.warnings]
+            self._waiting += side.rejected
+            form = f"{table.name} ({side.format})"
+            self.inputs.append(_measured(str(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
+        finally:
+            stream.close()
+        return side.rows
+
+
+def open_log(
+    paths: Iterable[str | Path] | str | Path,
+    *,
+    format: str = AUTO,
+    mapping: Path | None = None,
+    accounts: Path | None = None,
+    events: Path | None = None,
+) -> Log:
+    """Open a log: find its files, tell their formats, check what can be checked before a row is read.
+
+    paths: files, globs, folders, or "-" for standard input. format: a name on the shelf, or "auto" to tell each file's
+    format from its first bytes. mapping: a TOML field map or the name of a preset. accounts, events: files to use in
+    place of those found beside the exchanges. Raises InputError for paths that lead nowhere, empty input and unknown
+    formats, MappingError when a field map is wrong or an account key cannot be had.
+    """
+    field_map = load_map(mapping, FORMATS.names()) if mapping is not None else None
+    wanted = _wanted(format, field_map)
+    found = find_inputs([paths] if isinstance(paths, str | Path) else paths)
+    for path, files in ((accounts, found.accounts), (events, found.events)):
+        if path is not None:
+            if not path.is_file():
+                raise InputError("no such file", where=str(path), mend="Check the path")
+            files[:] = [path]
+    adapters = [cast(Adapter, FORMATS.load(name)) for name in ([wanted] if wanted else FORMATS.names())]
+    warnings: list[str] = []
+    inputs = [i for path in found.logs if (i := _recognise(path, adapters, wanted, field_map, found, warnings))]
+    if not inputs:
+        raise InputError(
+            "no exchanges in any of the files",
+            where=", ".join(map(str, found.logs[:3])),
+            mend="They are empty or of no known format; name the format with --format, or map their fields with --map",
+        )
+    return Log(inputs, found, field_map, warnings)
+
+
+def _wanted(name: str, mapping: FieldMap | None) -> str | None:
+    if name == AUTO:
+        return mapping.format if mapping else None
+    if name not in FORMATS.names():
+        raise InputError(f"no format {name!r}", mend=f"There are: {', '.join(FORMATS.names())}")
+    if mapping and mapping.format != name:
+        raise MappingError(f"the field map is for {mapping.format}, not {name}", mend="Leave --format out")
+    if name.endswith("_map") and mapping is None:
+        raise MappingError(f"{name} needs a field map", mend=f"Give one with --map; it looks like\n{EXAMPLE}")
+    return name
+
+
+def _recognise(
+    path: Path, adapters: list[Adapter], wanted: str | None, mapping: FieldMap | None, found: Found, warnings: list[str]
+) -> _Input | None:
+    """What reads this file; None, with a warning, for an empty one and for a strange one that a folder held."""
+    stream = _open(path)
+    piped = _is_pipe(path)
+    try:
+        head = stream.head()
+        if not head and not stream.torn:
+            warnings.append(f"{path}: empty")
+            return None
+        claimed = adapters if wanted else [a for a in adapters if a.claims(head, path.name)]
+        if len(claimed) != 1:
+            if path in found.listed:
+                warnings.append(f"{path}: of no known format, left out")
+                return None
+            what = "no known format" if not claimed else "several formats: " + ", ".join(a.name for a in claimed)
+            mend = "Name it with --format, or map its fields with --map"
+            raise InputError(
+                stream.torn or what, where=str(path), mend=f"{mend}; known are {', '.join(FORMATS.names())}"
+            )
+        check: Any = getattr(claimed[0], "check", None)
+        if check is not None:
+            check(_source(path, stream), mapping)
+        return _Input(path, claimed[0], stream if piped else None)
+    finally:
+        if not piped:
+            stream.close()
+
+
+def _open(path: Path) -> Stream:
+    if str(path) == STANDARD_INPUT:
+        return Stream(Tally(sys.stdin.buffer, None))
+    try:
+        raw = path.open("rb")
+        return Stream(Tally(raw, None if _is_pipe(path) else path.stat().st_size))
+    except OSError as error:
+        raise InputError(
+            "cannot be read", where=str(path), mend=f"Check its rights ({type(error).__name__})"
+        ) from error
+
+
+def _source(path: Path, stream: Stream, columns: frozenset[str] | None = None) -> Source:
+    return Source(str(path), cast(BinaryIO, stream), None if _is_pipe(path) else str(path), columns)
+
+
+def _is_pipe(path: Path) -> bool:
+    """Standard input, a named pipe or the shell's <(...): what can be read only once, and has no size."""
+    return str(path) == STANDARD_INPUT or not path.is_file()
+
+
+def _measured(name: str, tally: Tally, form: str, read: int, rejected: int) -> Measured:
+    digest = tally.sha256  # reads what the adapter did not, so that the count below is complete
+    return Measured(name, tally.done, digest, form, read, rejected)
+
+
+def _refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: str) -> None:
+    if rejected and all(r.reason == _NO_ACCOUNT for r in rejected):
+        hint = getattr(adapter, "account_hint", "map the field that holds it to `account_id`")
+        raise MappingError(
+            "no account can be told from these rows, and without one there is nothing to link",
+            where=name,
+            mend=f"{hint[0].upper()}{hint[1:]}. A field map looks like\n{EXAMPLE}",
+        )

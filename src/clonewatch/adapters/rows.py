@@ -1,0 +1,121 @@
+"""JSON rows decoded one by one, those that are none named with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Generic, NamedTuple, TypeVar, cast
+
+import msgspec
+
+from clonewatch.adapters import lines
+from clonewatch.adapters.streams import head_of
+from clonewatch.model.reading import Rejected
+
+Row = TypeVar("Row")
+_TORN = "the line is cut off at the end of the file"
+# Escaped backslashes and whole pairs are stepped over; a lone half is group 1.
+_SURROGATES = re.compile(
+    rb"(?:\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
+# As Python and JavaScript writers leave them; an exponent of three digits is beyond what a float holds, or next to it.
+_NO_NUMBERS = re.compile(rb"(?<=[:\[,])(\s*)(?:NaN|-?Infinity|-?\d+(?:\.\d+)?[eE]\+?\d{3,})(?=\s*[,}\]])")
+_FIELD = re.compile(r"\$[\w.\[\]]*")
+# Keys looked at for the warning about unknown ones; a sample, as looking at all would double the work.
+SAMPLED_ROWS = 200
+
+
+class Rows(NamedTuple, Generic[Row]):
+    """Decoded rows, the number of each, the lines they came from, and the lines that were none."""
+
+    rows: list[Row]
+    numbers: list[int]
+    lines: list[bytes]
+    rejected: list[Rejected]
+
+
+def rows(stream: BinaryIO, file: str, decode: Callable[[bytes], Row]) -> Iterator[Rows[Row]]:
+    """Decode every line or document of a stream with `decode`, which raises msgspec errors for what is none."""
+    spread = lines.is_spread(head_of(stream))
+    for batch in lines.documents(stream) if spread else lines.lines(stream):
+        rejected = [Rejected(file, n, f"longer than {lines.MOST_LINE >> 20} MiB") for n in batch.oversized]
+        try:
+            yield Rows([decode(line) for line in batch.lines], batch.numbers, batch.lines, rejected)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            yield _careful(batch, file, decode, rejected)
+
+
+def _careful(batch: lines.Lines, file: str, decode: Callable[[bytes], Row], rejected: list[Rejected]) -> Rows[Row]:
+    kept = Rows[Row]([], [], [], rejected)
+    last = batch.numbers[-1]
+    for number, line in zip(batch.numbers, batch.lines, strict=True):
+        row, taken, error = _tried(line, decode)
+        if error is None:
+            kept.rows.append(cast(Row, row))
+            kept.numbers.append(number)
+            kept.lines.append(taken)
+        elif line.strip():
+            torn = batch.torn and number == last and not isinstance(error, msgspec.ValidationError)
+            rejected.append(Rejected(file, number, _TORN if torn else reason(error)))
+    return kept
+
+
+def _tried(line: bytes, decode: Callable[[bytes], Row]) -> tuple[Row | None, bytes, Exception | None]:
+    """The row, or why there is none; a line that is only broken text is mended and tried once more."""
+    try:
+        return decode(line), line, None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        mended = mend(line)
+        if mended == line:
+            return None, line, error
+    try:
+        return decode(mended), mended, None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return None, line, error
+
+
+def mend(line: bytes) -> bytes:
+    r"""The line with what JSON lacks put right: text that is no UTF-8, halves of surrogate pairs, odd numbers.
+
+    Broken text becomes U+FFFD; NaN, infinities and numbers beyond all floats become null. Clients choose their prompts,
+    user agents and parameters: if such a thing cost the row, it would be a way not to be seen.
+
+    >>> mend(b'"a\\ud800b"')
+    b'"a\\ufffdb"'
+    """
+    sound = line.decode("utf-8", "replace").encode()
+    whole = _SURROGATES.sub(lambda m: m[0] if m[1] is None else rb"\ufffd", sound)
+    return _NO_NUMBERS.sub(rb"\1null", whole)
+
+
+def reason(error: Exception) -> str:
+    """Why a line was no row, in words that never quote the line.
+
+    >>> reason(RecursionError("..."))
+    'JSON nested too deeply'
+    """
+    if isinstance(error, msgspec.ValidationError):
+        what, _, where = str(error).partition(" - at `")
+        field = where.rstrip("`").removeprefix("$.") if _FIELD.fullmatch(where.rstrip("`")) else ""
+        expected = re.fullmatch(r"Expected `[\w |]+`(?:, got `\w+`| [<>]= -?\d+)?", what)
+        fault = what[0].lower() + what[1:] if expected else "not the expected kind of value"
+        return f"{field}: {fault}" if field else fault
+    if isinstance(error, RecursionError):
+        return "JSON nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    if isinstance(error, msgspec.DecodeError):
+        return "not JSON"
+    return "not readable"
+
+
+def unknown_keys(raw: list[bytes], known: frozenset[str]) -> list[str]:
+    """Top-level keys among the first rows that are not known, sorted."""
+    decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+    found: set[str] = set()
+    for line in raw[:SAMPLED_ROWS]:
+        try:
+            found |= decoder.decode(line).keys()
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue  # rejected by its reader, which says why
+    return sorted(found - known)

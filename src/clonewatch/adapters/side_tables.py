@@ -1,0 +1,135 @@
+"""The tables beside a log, accounts and events: small, read whole, typed and checked row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+
+from clonewatch.adapters import columnar_files
+from clonewatch.adapters.columns import conform
+from clonewatch.adapters.csv_rows import csv_rows, first_line, header
+from clonewatch.adapters.outline import outline
+from clonewatch.adapters.rows import rows
+from clonewatch.adapters.streams import Stream
+from clonewatch.kernels.arrow import arrow_schema
+from clonewatch.model.errors import InputError, MappingError
+from clonewatch.model.reading import Rejected
+from clonewatch.model.schema import ACCOUNTS, Table
+from clonewatch.ports.adapter import Source
+
+_ARROW_FILE = b"ARROW1"
+
+Part = tuple[dict[str, Any], list[int] | range, list[Rejected]]
+
+
+class Side(NamedTuple):
+    """One such file as read: typed rows with all columns of the table, rejected rows, columns not read, its format."""
+
+    rows: pa.Table
+    rejected: list[Rejected]
+    unknown: list[str]
+    format: str
+
+
+def read_side(path: Path, stream: Stream, table: Table) -> Side:
+    """Read accounts or events from Parquet, Arrow, JSON lines or CSV.
+
+    Raises InputError for a file of no such format, MappingError when it lacks a required column. Of several rows for
+    one account the first counts; the others are rejected.
+    """
+    source = Source(str(path), stream, str(path))  # type: ignore[arg-type]
+    head = stream.head()
+    if head.startswith(columnar_files.MAGIC):
+        form, parts = "parquet", _parquet(source)
+    elif head.startswith(_ARROW_FILE):
+        form, parts = "arrow", _arrow(source)
+    elif outline(head):
+        form, parts = "ndjson", _json(source)
+    elif _first_line_names(head, table):
+        form, parts = "csv", _csv(source)
+    elif not head:
+        return Side(arrow_schema(table).empty_table(), [], [], "empty")
+    else:
+        raise InputError(
+            f"the {table.name} are in no known format", where=str(path), mend="Give Parquet, Arrow, JSON lines or CSV"
+        )
+    return _gather(path, table, form, parts)
+
+
+def _gather(path: Path, table: Table, form: str, parts: Iterator[Part]) -> Side:
+    whole = arrow_schema(table)
+    kept: list[pa.Table] = []
+    rejected: list[Rejected] = []
+    names: set[str] = set()
+    for found, numbers, damage in parts:
+        names |= found.keys()
+        batch, more = conform(found, table, str(path), numbers)
+        rejected += damage + more
+        arrays = [
+            batch.column(f.name) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type) for f in whole
+        ]
+        kept.append(pa.Table.from_arrays(arrays, schema=whole))
+    missing = [c.name for c in table.columns if c.required and c.name not in names]
+    if missing and names:
+        raise MappingError(
+            f"the {table.name} have no column {' nor '.join(missing)}", where=str(path), mend="Name it as in the schema"
+        )
+    everything = pa.concat_tables([whole.empty_table(), *kept]).combine_chunks()
+    if table is ACCOUNTS:
+        everything, twice = first_of_each(everything, str(path))
+        rejected += twice
+    return Side(everything, rejected, sorted(names - set(table.names)), form)
+
+
+def first_of_each(accounts: pa.Table, file: str) -> tuple[pa.Table, list[Rejected]]:
+    """The first row of every account, and the later ones rejected (numbered among the rows that were read)."""
+    ids = accounts.column("account_id").combine_chunks().dictionary_encode()
+    if isinstance(ids, pa.ChunkedArray):
+        ids = ids.combine_chunks()
+    _, first = np.unique(np.asarray(ids.indices), return_index=True)
+    if len(first) == accounts.num_rows:
+        return accounts, []
+    keep = np.zeros(accounts.num_rows, np.bool_)
+    keep[first] = True
+    reason = "account_id: an earlier row is about the same account"
+    return accounts.filter(pa.array(keep)), [Rejected(file, int(i) + 1, reason) for i in np.flatnonzero(~keep)]
+
+
+def _first_line_names(head: bytes, table: Table) -> bool:
+    named = header(first_line(head))
+    return any(c.name in named for c in table.columns if c.required)
+
+
+def _parquet(source: Source) -> Iterator[Part]:
+    with columnar_files.opened(source) as file:
+        for batch, numbers, damage in columnar_files.batches(file, file.schema_arrow.names, source):
+            yield dict(zip(batch.schema.names, batch.columns, strict=True)), numbers, damage
+        if not file.metadata.num_rows:
+            yield {f.name: pa.nulls(0, f.type) for f in file.schema_arrow}, range(0), []
+
+
+def _arrow(source: Source) -> Iterator[Part]:
+    try:
+        whole = pa.ipc.open_file(pa.BufferReader(source.stream.read())).read_all().combine_chunks()
+        whole.validate(full=True)
+    except columnar_files.DAMAGE as error:
+        raise InputError("not a whole Arrow file", where=source.name, mend="Copy it again") from error
+    found = {n: c.combine_chunks() for n, c in zip(whole.schema.names, whole.columns, strict=True)}
+    yield found, range(1, whole.num_rows + 1), []
+
+
+def _json(source: Source) -> Iterator[Part]:
+    for part in rows(source.stream, source.name, msgspec.json.Decoder(dict[str, Any]).decode):
+        keys = sorted({key for row in part.rows for key in row})
+        yield {key: [row.get(key) for row in part.rows] for key in keys}, part.numbers, part.rejected
+
+
+def _csv(source: Source) -> Iterator[Part]:
+    for names, cells, numbers, rejected in csv_rows(source):
+        yield {name: [row[i] for row in cells] for i, name in enumerate(names)}, numbers, rejected

@@ -1,0 +1,126 @@
+"""Damaged samples of every format: whatever is flipped, cut or doubled, reading ends in exchanges and rejections.
+
+`tests/fuzz/atheris_adapters.py` does the same guided by coverage, for as many runs as it is given.
+"""
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clonewatch.adapters.mapping import presets
+from clonewatch.adapters.reading import FORMATS, open_log
+from clonewatch.model.errors import ClonewatchError
+from clonewatch.model.reading import Rejected
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "adapters"
+SAMPLES = {
+    p.name: p.read_bytes()
+    for p in sorted(GOLDEN.iterdir())
+    if p.suffix in (".ndjson", ".json", ".csv") and ".expected" not in p.name
+}
+TOKENS = (
+    b'"', b"{", b"}", b"[", b"]", b",", b"\\", b"\n", b"\r", b"\x00", b"\xff", b"\\ud800", b"1e999", b"null", b"9" * 30,
+    b"-1", b"true", b'"":', b"NaN", b'{"a":' * 50, b"[" * 50,
+)  # fmt: skip
+damages = st.lists(
+    st.tuples(
+        st.sampled_from(["flip", "cut", "put", "double"]), st.floats(0, 1), st.integers(0, 255), st.sampled_from(TOKENS)
+    ),
+    min_size=1,
+    max_size=6,
+)  # fmt: skip
+bounded = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def damaged(raw: bytes, done: list[tuple[str, float, int, bytes]]) -> bytes:
+    data = bytearray(raw)
+    for kind, place, byte, token in done:
+        at = int(place * len(data))
+        if kind == "flip" and at < len(data):
+            data[at] = byte
+        elif kind == "cut":
+            del data[at : at + byte]
+        elif kind == "put":
+            data[at:at] = token
+        elif kind == "double":
+            data[at:at] = data[at : at + 10 * byte]
+    return bytes(data)
+
+
+def read(file: Path, name: str, field_map: Path | None) -> None:
+    rejected: list[Rejected] = []
+    try:
+        for batch in open_log(file, format=name, mapping=field_map).batches(rejected.extend):
+            batch.validate(full=True)
+            assert batch.num_rows and all(batch.column(c).null_count == 0 for c in ("exchange_id", "ts", "account_id"))
+    except ClonewatchError as error:
+        assert error.what
+    assert all(r.reason and len(r.reason) < 200 and r.line > 0 for r in rejected)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@bounded
+@given(done=damages)
+def test_a_damaged_sample_never_breaks_its_reader(
+    name: str, done: list[tuple[str, float, int, bytes]], tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(damaged(SAMPLES[name], done))
+    stem = file.stem
+    beside = GOLDEN / f"{stem}.toml"
+    field_map = Path(stem) if stem in presets() else beside if beside.exists() else None
+    read(file, "auto" if field_map else stem, field_map)
+
+
+@pytest.mark.parametrize("name", [n for n in FORMATS.names() if not n.endswith("_map")])
+@bounded
+@given(raw=st.binary(max_size=200))
+def test_bytes_out_of_nowhere_never_break_a_reader(name: str, raw: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_bytes(raw)
+    read(file, name, None)
+
+
+@bounded
+@given(done=damages)
+def test_damaged_packing_never_breaks_reading(done: list[tuple[str, float, int, bytes]], tmp_path: Path) -> None:
+    file = tmp_path / "x.gz"
+    file.write_bytes(damaged(gzip.compress(SAMPLES["exchange_ndjson.ndjson"]), done))
+    read(file, "exchange_ndjson", None)
+
+
+def columnar(folder: Path, kind: str) -> bytes:
+    table = pa.table({
+        "exchange_id": [f"e{i}" for i in range(300)],
+        "ts": pa.array([1772359200 + i for i in range(300)]),
+        "account_id": pa.array(["a", "b", "c"] * 100).dictionary_encode(),
+        "sketch": pa.array([[i] * 64 for i in range(300)], pa.list_(pa.uint32())),
+    })  # fmt: skip
+    file = folder / "whole"
+    if kind == "exchange_parquet":
+        pq.write_table(table, file, row_group_size=100)
+    else:
+        writer = pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file
+        with writer(file, table.schema) as sink:
+            sink.write_table(table, 100)
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["exchange_parquet", "stream", "file"])
+@bounded
+@given(place=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
+def test_a_damaged_columnar_file_never_breaks_its_reader(
+    kind: str, place: float, byte: int, cut: bool, tmp_path: Path
+) -> None:
+    raw = bytearray(columnar(tmp_path, kind))
+    at = min(int(place * len(raw)), len(raw) - 1)
+    raw[at] = byte
+    file = tmp_path / "x"
+    file.write_bytes(raw[:at] if cut else raw)
+    read(file, "exchange_parquet" if kind == "exchange_parquet" else "exchange_arrow", None)

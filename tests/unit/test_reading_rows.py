@@ -1,0 +1,391 @@
+"""What becomes of single rows and values, well-formed and otherwise."""
+
+import gzip
+import io
+import json
+import random
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from clonewatch.adapters import lines as cutting
+from clonewatch.adapters import streams
+from clonewatch.adapters.columns import conform, hashed
+from clonewatch.adapters.event_streams import assembled
+from clonewatch.adapters.instants import Clock, clock, instant, instants
+from clonewatch.adapters.lines import MOST_LINE, documents, lines
+from clonewatch.adapters.reading import open_log
+from clonewatch.adapters.streams import Stream, Tally
+from clonewatch.model.reading import Rejected
+from clonewatch.model.schema import EXCHANGES
+
+GOOD = b'{"exchange_id": "e", "ts": "2026-03-01T10:00:00Z", "account_id": "a"}\n'
+NOON = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
+
+
+def read(path: Path) -> tuple[list[dict[str, object]], list[Rejected], list[str]]:
+    rejected: list[Rejected] = []
+    log = open_log(path)
+    return [row for b in log.batches(rejected.extend) for row in b.to_pylist()], rejected, log.warnings
+
+
+def one(path: Path, **fields: object) -> dict[str, object] | str:
+    """The row that these fields give, or the reason why there is none."""
+    row = {"exchange_id": "e", "ts": NOON, "account_id": "a"} | fields
+    path.write_text(json.dumps(row) + "\n" + GOOD.decode())
+    rows, rejected, _ = read(path)
+    return rejected[0].reason if rejected else rows[0]
+
+
+# ---- lines ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_over_the_bound_is_rejected_and_its_neighbours_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    file.write_bytes(GOOD + b'{"messages": "' + b"x" * (MOST_LINE + 1) + b'"}\n' + GOOD)
+    rows, rejected, _ = read(file)
+    assert len(rows) == 2
+    assert [(r.line, r.reason) for r in rejected] == [(2, "longer than 16 MiB")]
+
+
+def test_a_line_without_end_never_fills_the_memory() -> None:
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def read(self, size: int = -1, /) -> bytes:
+            self.given += size
+            return b"x" * size if self.given < 20 * MOST_LINE else b""
+
+    batches = list(lines(Endless()))
+    assert [b.oversized for b in batches] == [[1]] and batches[0].lines == []
+
+
+def test_line_numbers_count_empty_lines_and_windows_ends(tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD + b"\r\n\n" + GOOD.replace(b"\n", b"\r\n") + b"oops\r\n")
+    rows, rejected, _ = read(file)
+    assert len(rows) == 2
+    assert [(r.line, r.reason) for r in rejected] == [(5, "not JSON")]
+
+
+def test_a_torn_last_line_is_called_torn_and_a_whole_one_without_end_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    file.write_bytes(GOOD + GOOD[:30])
+    rows, rejected, _ = read(file)
+    assert len(rows) == 1 and "cut off" in rejected[0].reason
+    file.write_bytes(GOOD + GOOD.rstrip())
+    rows, rejected, _ = read(file)
+    assert len(rows) == 2 and rejected == []
+
+
+def test_objects_are_found_however_they_are_laid_out_and_cut_into_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = [{"a": 'quotes " and \\ and }{'}, {"b": {"c": [{}, "\\\\"]}}, {}, {"d": '\\"'}]
+    for chunk in (1, 2, 3, 7, 1 << 20):
+        monkeypatch.setattr(cutting, "_CHUNK", chunk)
+        for text in (
+            json.dumps(objects),
+            json.dumps(objects, indent=2),
+            "\n".join(json.dumps(o, indent=1) for o in objects),
+        ):
+            found = [json.loads(d) for batch in documents(io.BytesIO(text.encode())) for d in batch.lines]
+            assert found == objects
+
+
+def test_an_object_over_the_bound_is_counted_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "MOST_LINE", 50)
+    monkeypatch.setattr(cutting, "_CHUNK", 16)
+    text = json.dumps([{"a": 1}, {"b": "x" * 100}, {"c": 2}])
+    (batch,) = documents(io.BytesIO(text.encode()))
+    assert batch.lines == [b'{"a": 1}', b'{"c": 2}'] and batch.oversized == [2] and batch.numbers == [1, 3]
+
+
+def test_broken_text_is_mended_so_that_it_cannot_hide_a_row(tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    agent = rb'{"exchange_id":"e","ts":1772359200,"account_id":"a","user_agent":'
+    file.write_bytes(
+        agent
+        + b'"\xff\xfe bot"}\n'
+        + agent
+        + rb'"half \ud83d pair"}'
+        + b"\n"
+        + agent
+        + rb'"\\ud83d whole \ud83d\ude00"}'
+        + b"\n"
+    )
+    rows, rejected, _ = read(file)
+    assert rejected == []
+    assert [r["user_agent"] for r in rows] == ["�� bot", "half � pair", "\\ud83d whole 😀"]
+
+
+# ---- packed data ----------------------------------------------------------------------------------------------------
+
+
+def packed(raw: bytes) -> Stream:
+    return Stream(Tally(io.BytesIO(raw), None))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_packed_data_in_several_parts_is_one_stream(pack: object) -> None:
+    parts = [b"one\n", b"two\n" * 100_000, b""]
+    stream = packed(b"".join(pack(p) for p in parts))  # type: ignore[operator]
+    assert stream.read() == b"".join(parts) and stream.torn == ""
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_packed_data_that_breaks_off_gives_what_came_before(pack: object, tmp_path: Path) -> None:
+    noise = random.Random(1)  # noqa: S311 - a fixed sample
+    rows = [json.dumps({"exchange_id": str(i), "ts": NOON, "account_id": str(noise.random())}) for i in range(20_000)]
+    whole = pack("\n".join(rows).encode())  # type: ignore[operator]
+    file = tmp_path / "x.ndjson"
+    file.write_bytes(whole[: len(whole) // 2])
+    kept, rejected, warnings = read(file)
+    assert 0 < len(kept) < len(rows)
+    assert any("breaks off" in r.reason for r in rejected) and any("breaks off" in w for w in warnings)
+
+
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, zstandard.ZstdCompressor(write_checksum=True).compress], ids=["gzip", "zstd"]
+)
+def test_damaged_packed_data_is_said_to_be_damaged(pack: object) -> None:
+    noise = random.Random(1).randbytes(1 << 18)  # noqa: S311 - a fixed sample
+    raw = bytearray(pack(noise))  # type: ignore[operator]
+    raw[len(raw) // 2 : len(raw) // 2 + 40] = b"\xff" * 40
+    stream = packed(bytes(raw))
+    stream.read()
+    assert stream.torn
+
+
+def test_a_bomb_is_left_before_it_goes_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "RATIO_FROM", 1 << 20)
+    bomb = zlib.compressobj(9, wbits=31)
+    raw = bomb.compress(b"\n" * (64 << 20)) + bomb.flush()
+    stream = packed(raw)
+    assert len(stream.read()) < 64 << 20
+    assert "500-fold" in stream.torn
+    bomb2 = zstandard.compress(b"\n" * (64 << 20))
+    stream = packed(bomb2)
+    assert len(stream.read()) < 64 << 20 and "500-fold" in stream.torn
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "unit"),
+    [
+        (NOON, "auto"), (NOON * 1000, "auto"), (NOON * 10**6, "auto"), (NOON * 10**9, "auto"), (float(NOON), "auto"),
+        (str(NOON), "auto"), (f"{NOON}.0", "auto"), ("2026-03-01T12:00:00Z", "auto"), ("2026-03-01 12:00:00", "iso"),
+        ("2026-03-01T12:00:00.000000000Z", "auto"), ("20260301T120000Z", "auto"),
+        ("01/Mar/2026:12:00:00 +0000", "auto"),
+        ("2026-03-01T13:00:00+01:00", "iso"), (NOON * 1000, "ms"), (3600 * 12, "s since 2026-03-01"),
+        (-3600.0, "s since 2026-03-01T13:00:00Z"),
+    ],
+)  # fmt: skip
+def test_noon_is_noon_however_it_is_written(written: object, unit: str) -> None:
+    at = clock(unit)
+    assert at is not None
+    assert instant(written, at) == NOON * 10**6
+    column, bad = instants(pa.array([written, None]), at)
+    assert column.cast(pa.int64()).to_pylist() == [NOON * 10**6, None] and not bad.any()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        0,
+        -1,
+        10**30,
+        1e300,
+        float("inf"),
+        "",
+        "soon",
+        "9" * 19,
+        "-1",
+        "1999-12-31T23:59:59Z",
+        "2100-01-01T00:00:00Z",
+        True,
+    ],
+)
+def test_what_is_no_time_is_no_time(written: object) -> None:
+    assert instant(written) is None
+
+
+@pytest.mark.parametrize("kind", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo"])
+def test_timestamps_of_any_unit_and_zone_are_the_same_moment(kind: str, zone: str | None) -> None:
+    column, bad = instants(pa.array([datetime.fromtimestamp(NOON, UTC)]).cast(pa.timestamp(kind, zone or "UTC")))
+    assert column.cast(pa.int64()).to_pylist() == [NOON * 10**6] and not bad.any()
+
+
+def test_a_timestamp_too_far_to_count_in_microseconds_does_not_wrap_round() -> None:
+    for value in (2**62, -(2**62), 2**63 - 1):
+        column, bad = instants(pa.array([value], pa.int64()).cast(pa.timestamp("s")))
+        assert column.null_count == 1 and bad.all()
+
+
+def test_numbers_as_text_and_whole_floats_are_numbers_but_others_are_not(tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    assert one(file, status="200", input_tokens=12.0, temperature="0.5", stream="true") == {
+        "exchange_id": "e", "ts": datetime.fromtimestamp(NOON, UTC), "account_id": "a", "status": 200,
+        "input_tokens": 12,
+        "temperature": 0.5, "stream": True,
+    }  # fmt: skip
+    assert one(file, turn=40_000) == "turn: not a whole number from 0 to 32767"
+    assert one(file, input_tokens=-1) == "input_tokens: not a whole number from 0 to 2147483647"
+    assert one(file, input_tokens=1.5) == "input_tokens: not a whole number from 0 to 2147483647"
+    assert one(file, input_tokens=10**40) == "input_tokens: not a whole number from 0 to 2147483647"
+    assert one(file, temperature=1e39) == "temperature: not a finite number"
+    assert one(file, stream="perhaps") == "stream: not true or false"
+    assert one(file, system_hash="0x" + "f" * 17) == "system_hash: not an unsigned 64-bit number"
+    assert one(file, sketch=[1, 2]) == "sketch: not 64 unsigned 32-bit numbers"
+    assert one(file, sketch=[2**32] * 64) == "sketch: not 64 unsigned 32-bit numbers"
+    assert one(file, account_id=" ") == "account_id: missing"
+    assert one(file, account_id=None) == "account_id: missing"
+    assert one(file, model=["m"]) == "model: expected `int | str | null`, got `array`"
+    assert "duplicate" not in str(one(file, sketch=[2**32 - 1] * 64))
+
+
+def test_empty_optional_text_is_missing_so_that_nobody_is_linked_by_it(tmp_path: Path) -> None:
+    row = one(tmp_path / "x.ndjson", session_id="", org_id="", user_agent="x")
+    assert isinstance(row, dict) and "session_id" not in row and "org_id" not in row
+
+
+def test_numbers_that_json_lacks_are_missing_values(tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    file.write_text(
+        '{"exchange_id":"e","ts":1772359200,"account_id":"a","top_p": NaN, "temperature":-Infinity,"model":"m"}\n'
+    )
+    rows, rejected, _ = read(file)
+    assert rejected == [] and rows[0]["model"] == "m" and "top_p" not in rows[0] and "temperature" not in rows[0]
+
+
+def test_of_a_doubled_key_the_last_counts(tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    file.write_bytes(b'{"exchange_id":"e","ts":1772359200,"account_id":"a","account_id":"b"}\n')
+    assert read(file)[0][0]["account_id"] == "b"
+
+
+def test_parquet_columns_of_neighbouring_types_are_taken_and_bad_rows_named(tmp_path: Path) -> None:
+    file = tmp_path / "x.parquet"
+    nan = float("nan")
+    table = pa.table({
+        "account_id": pa.array(["a", "a", "", None, "a", "a"]).dictionary_encode(),
+        "exchange_id": pa.array(list("uvwxyz"), pa.large_string()),
+        "ts": pa.array([NOON, NOON, NOON, NOON, 0, NOON], pa.timestamp("s", "Asia/Tokyo")),
+        "input_tokens": pa.array([1.0, nan, 1, 1, 1, 7.5], pa.float64()),
+        "temperature": pa.array([nan, float("inf"), 1, 1, 1, 1], pa.float64()),
+        "system_hash": pa.array([-1, 2, 3, 4, 5, 6], pa.int64()),
+        "turn": pa.array([1, 2, 3, 4, 5, 6], pa.uint8()),
+        "stream": pa.array([1, 0, 1, 0, 1, 0], pa.int8()),
+        "messages": pa.array([[{"role": "user", "content": "x"}]] * 6),
+        "sketch": pa.array([[7] * 64] * 6, pa.large_list(pa.uint64())),
+        "cell": pa.nulls(6),
+    })  # fmt: skip
+    pq.write_table(table, file)
+    rows, rejected, _ = read(file)
+    assert [r["exchange_id"] for r in rows] == ["u"]
+    assert rows[0]["system_hash"] == 2**64 - 1 and rows[0]["input_tokens"] == 1 and rows[0]["stream"] is True
+    assert rows[0]["messages"] == '[{"role":"user","content":"x"}]' and rows[0]["sketch"] == [7] * 64
+    assert rows[0]["temperature"] is None and "cell" not in rows[0]
+    assert [(r.line, r.reason) for r in rejected] == [
+        (2, "temperature: not a finite number"),
+        (3, "account_id: missing"),
+        (4, "account_id: missing"),
+        (5, "ts: not a time between 2000 and 2100"),
+        (6, "input_tokens: not a whole number from 0 to 2147483647"),
+    ]
+
+
+def test_a_parquet_column_of_a_hopeless_type_rejects_its_rows_and_not_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "x.parquet"
+    pq.write_table(
+        pa.table({"exchange_id": ["a"], "ts": [NOON], "account_id": ["a"], "status": [{"code": 1}], "sketch": ["x"]}),
+        file,
+    )
+    rows, rejected, _ = read(file)
+    assert rows == [] and [r.reason for r in rejected] == ["status: not a whole number from 0 to 32767"]
+
+
+def test_text_that_is_no_utf8_in_a_binary_column_rejects_the_row() -> None:
+    batch, rejected = conform(
+        {"exchange_id": pa.array([b"a", b"\xff"]), "ts": [NOON, NOON], "account_id": ["x", "y"]}, EXCHANGES, "f", [1, 2]
+    )
+    assert batch.num_rows == 1 and rejected == [Rejected("f", 2, "exchange_id: not text")]
+
+
+def test_equal_values_hash_alike_as_number_text_or_dictionary_and_others_do_not() -> None:
+    plain = hashed([7, "7", 7.0, 8, None, ""]).to_pylist()
+    assert plain[0] == plain[1] == plain[2] != plain[3] and plain[4:] == [None, None]
+    assert hashed(pa.array([7, 8])).to_pylist() == [plain[0], plain[3]]
+    assert hashed(pa.array(["7", "8", None]).dictionary_encode()).to_pylist() == [plain[0], plain[3], None]
+    assert hashed(pa.array([[1, 2], [2, 1], []])).to_pylist() == hashed([[1, 2], [2, 1], []]).to_pylist()
+    assert len(set(hashed(pa.array(np.arange(10_000))).to_pylist())) == 10_000
+
+
+def test_a_second_row_for_an_account_is_rejected_and_strange_events_too(tmp_path: Path) -> None:
+    (tmp_path / "exchanges").mkdir()
+    (tmp_path / "exchanges" / "1.ndjson").write_bytes(GOOD)
+    (tmp_path / "accounts.ndjson").write_text(
+        '{"account_id": "a", "plan": "one"}\n{"account_id": "a", "plan": "two"}\n{"plan": "three"}\n'
+    )
+    (tmp_path / "events.csv").write_text("ts,kind\n2026-03-01,ban\n2026-03-01,party\n,outage\n2026-03-01\n")
+    rejected: list[Rejected] = []
+    log = open_log(tmp_path)
+    list(log.batches(rejected.extend))
+    accounts, events = log.accounts(), log.events()
+    assert accounts is not None and accounts.column("plan").to_pylist() == ["one"]
+    assert events is not None and events.column("kind").to_pylist() == ["ban"]
+    assert {r.reason for r in rejected} == {
+        "account_id: an earlier row is about the same account", "account_id: missing",
+        "kind: not a known kind of event",
+        "ts: missing", "1 cells, not 2",
+    }  # fmt: skip
+
+
+def test_a_cut_stream_still_tells_what_was_said() -> None:
+    cut = 'data: {"choices":[{"delta":{"content":"Half an"}}]}\n\ndata: {"choices":[{"delta":{"cont'
+    assert assembled(cut)["choices"][0]["message"]["content"] == "Half an"
+    assert assembled("no stream at all") == {} and assembled(None) == {} and assembled([1, None]) == {}
+
+
+def test_a_relative_time_needs_its_clock() -> None:
+    assert instant(5.0) is None
+    assert instant(5.0, Clock("s", NOON * 10**6)) == (NOON + 5) * 10**6
+
+
+def test_a_gateway_may_log_two_apis_to_one_file(tmp_path: Path) -> None:
+    golden = Path(__file__).resolve().parents[1] / "golden" / "adapters"
+    calls = [(golden / f"{n}.ndjson").read_text().splitlines()[:2] for n in ("openai", "anthropic")]
+    for order in (calls, calls[::-1]):
+        file = tmp_path / "x.ndjson"
+        file.write_text("\n".join(order[0] + order[1]) + "\n")
+        rows, rejected, _ = read(file)
+        assert rejected == []
+        assert {(r["exchange_id"], r["stop_reason"], r["response_text"]) for r in rows} == {
+            ("chatcmpl-1", "stop", "The Rhine."), ("r-2", "length", "Lake Geneva"),
+            ("msg-1", "end_turn", "The Po."), ("msg-2", "end_turn", "Lake Como"),
+        }  # fmt: skip
+
+
+def test_what_a_client_puts_into_a_body_cannot_cost_the_row(tmp_path: Path) -> None:
+    golden = Path(__file__).resolve().parents[1] / "golden" / "adapters"
+    good = (golden / "openai.ndjson").read_text().splitlines()[0]
+    call = json.loads(good)
+    odd = [[], {}, -1, 10**30, "x" * 10_000, True, None, [[[]]], {"a": {"b": []}}, "\ud800"]
+    lines_ = [good]
+    keys = "model messages temperature max_tokens n tools stream user logprobs conversation metadata input prompt"
+    for key in keys.split():
+        lines_ += [json.dumps(call | {"request": call["request"] | {key: value}}) for value in odd]
+    lines_ += [json.dumps(call | {"request": value}) for value in odd]
+    lines_ += [good.replace('"n":1', f'"n":{n}') for n in ("NaN", "-Infinity", "1e999", "[1e400]", '"\\ud83d"')]
+    lines_ += [good.replace('"n":1', '"n":' + "[" * 400 + "]" * 400)]
+    file = tmp_path / "x.ndjson"
+    file.write_text("\n".join(lines_) + "\n")
+    rows, rejected, _ = read(file)
+    assert rejected == [] and len(rows) == len(lines_)
