@@ -1,0 +1,1 @@
+"""What a prompt looks like without its words; raw text ends here."""

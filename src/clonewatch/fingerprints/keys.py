@@ -1,0 +1,95 @@
+"""The secret that fingerprints are keyed with: where it lives, how it is made, and one key for each purpose.
+
+Rotation: fingerprints made with different keys never match. To rotate, move the old file aside, let the next run create
+a new one, and make the fingerprints of the whole window again; a window that mixes keys shows two unrelated halves.
+"""
+
+import hashlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from clonewatch.kernels.hashing import KEY_BYTES
+from clonewatch.model.errors import KeyFileError
+
+SECRET_BYTES = 32
+_PERSON = b"clonewatch.v1"
+
+
+def default_path() -> Path:
+    """Where the key lives: `$CLONEWATCH_KEY_FILE`, else `clonewatch/fingerprint.key` in the user's configuration."""
+    named = os.environ.get("CLONEWATCH_KEY_FILE")
+    if named:
+        return Path(named)
+    configuration = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(configuration) if configuration else Path.home() / ".config") / "clonewatch" / "fingerprint.key"
+
+
+def load_key(path: Path | None = None) -> bytes:
+    """The 32-byte secret; made on first use, in a file only its owner can read (0600, in a folder of 0700).
+
+    path: the key file, or None for `default_path()`. The file holds 64 hexadecimal digits. Two processes that start
+    together end with the same key. Raises KeyFileError when the file cannot be read or made, is open to other users, or
+    holds anything else.
+    """
+    place = default_path() if path is None else path
+    try:
+        if not place.exists():
+            _create(place)
+        mode = place.stat().st_mode
+        text = place.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyFileError(
+            f"the fingerprint key cannot be read or made: {error}",
+            where=str(place),
+            mend="Name a file this user may write with --key or CLONEWATCH_KEY_FILE",
+        ) from error
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise KeyFileError(
+            f"the fingerprint key is open to other users (mode {stat.S_IMODE(mode):04o})",
+            where=str(place),
+            mend=f"Run: chmod 600 {place}, and rotate the key if others may have read it",
+        )
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        key = b""
+    if len(key) != SECRET_BYTES:
+        raise KeyFileError(
+            f"the fingerprint key is not {2 * SECRET_BYTES} hexadecimal digits",
+            where=str(place),
+            mend="Restore the file from its backup, or move it aside to have a new key made",
+        )
+    return key
+
+
+def derive(key: bytes, purpose: str) -> bytes:
+    """A 16-byte key for one purpose, so that equal values in different columns do not have equal hashes.
+
+    key: the 32-byte secret. purpose: such as "template_id". Keyed BLAKE2b (RFC 7693).
+
+    >>> derive(bytes(32), "template_id") == derive(bytes(32), "prompt_id")
+    False
+    """
+    if len(key) != SECRET_BYTES:
+        raise ValueError(f"the secret has {SECRET_BYTES} bytes, not {len(key)}")
+    return hashlib.blake2b(purpose.encode(), digest_size=KEY_BYTES, key=key, person=_PERSON).digest()
+
+
+def _create(place: Path) -> None:
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Written in full under another name, then linked: no reader sees half a key, and the first of two writers wins.
+    draft = place.with_name(f"{place.name}.{secrets.token_hex(8)}.new")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, place)
+        except FileExistsError:
+            return
+    finally:
+        draft.unlink()

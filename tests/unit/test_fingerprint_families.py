@@ -1,0 +1,76 @@
+"""Families of near-identical templates."""
+
+import numpy as np
+import pytest
+
+from clonewatch.fingerprints.families import SLACK, THRESHOLD, merge
+from clonewatch.kernels.sketching import resemblance
+
+DRAW = np.random.default_rng(11)
+
+
+def near(sketch: np.ndarray, share: float, draw: np.random.Generator = DRAW) -> np.ndarray:
+    other = sketch.copy()
+    changed = draw.permutation(64)[: round((1 - share) * 64)]
+    other[changed] = draw.integers(1, 2**32, len(changed), dtype=np.uint32)
+    return other
+
+
+def fresh(rows: int) -> np.ndarray:
+    return DRAW.integers(1, 2**32, (rows, 64), dtype=np.uint32)
+
+
+def test_near_copies_join_and_strangers_do_not() -> None:
+    centres = fresh(50)
+    sketches = np.vstack([near(c, 0.85) for c in centres for _ in range(10)])
+    ids = DRAW.permutation(np.arange(1, 501, dtype=np.uint64))
+    families = merge(ids, sketches)
+    for k in range(50):
+        members = slice(10 * k, 10 * k + 10)
+        assert set(families[members].tolist()) == {ids[members].min()}
+
+
+def test_the_order_of_rows_and_repeats_do_not_matter() -> None:
+    sketches = np.vstack([near(c, 0.7) for c in fresh(20) for _ in range(8)])
+    ids = DRAW.permutation(np.arange(1, 161, dtype=np.uint64))
+    families = merge(ids, sketches)
+    order = DRAW.permutation(160)
+    assert (merge(ids[order], sketches[order]) == families[order]).all()
+    assert (merge(np.tile(ids, 2), np.tile(sketches, (2, 1))) == np.tile(families, 2)).all()
+
+
+def test_a_long_chain_of_small_steps_is_no_giant_family() -> None:
+    chain = [fresh(1)[0]]
+    for _ in range(300):
+        chain.append(near(chain[-1], 0.9))
+    sketches = np.array(chain)
+    families = merge(np.arange(1, 302, dtype=np.uint64), sketches)
+    sizes = np.unique(families, return_counts=True)[1]
+    assert sizes.max() < 40
+    assert resemblance(sketches[0], sketches[-1]) < 0.1
+
+
+def test_every_member_resembles_a_centre_of_its_family() -> None:
+    sketches = np.vstack([near(near(c, 0.75), 0.75) for c in fresh(30) for _ in range(12)])
+    families = merge(np.arange(1, len(sketches) + 1, dtype=np.uint64), sketches)
+    for family in np.unique(families):
+        members = sketches[families == family]
+        likeness = resemblance(members[:, None, :], members[None, :, :])
+        assert likeness.min(axis=1).max() >= THRESHOLD - SLACK
+
+
+def test_a_template_without_sketch_stays_itself_and_none_stays_none() -> None:
+    sketches = np.zeros((3, 64), np.uint32)
+    assert merge(np.array([9, 4, 0], np.uint64), sketches).tolist() == [9, 4, 0]
+
+
+def test_one_sketched_row_of_a_template_is_enough() -> None:
+    sketch = fresh(1)[0]
+    rows = np.array([np.zeros(64, np.uint32), sketch, sketch])
+    assert merge(np.array([5, 5, 3], np.uint64), rows).tolist() == [3, 3, 3]
+
+
+def test_nothing_gives_nothing_and_unequal_lengths_are_refused() -> None:
+    assert len(merge(np.zeros(0, np.uint64), np.zeros((0, 64), np.uint32))) == 0
+    with pytest.raises(ValueError, match="2 templates but 1"):
+        merge(np.ones(2, np.uint64), np.ones((1, 64), np.uint32))
