@@ -1,0 +1,1 @@
+"""Evidence fused into campaigns; membership and exchange attribution."""

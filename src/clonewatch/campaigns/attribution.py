@@ -1,0 +1,149 @@
+"""Which exchanges were harvested, and which accounts are members: a mixing share per party, a posterior per exchange.
+
+A proxy's accounts also serve honest people. Exchanges that carry the campaign's own content tokens (the slice) train a
+two-class naive Bayes against parties that no cluster holds; each party gets its own mixing share by expectation
+maximisation, held near the share of its slice so that a likeness alone never convicts a whole account.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from clonewatch.ports.engine import Query
+
+# Tied by one family alone, a party below this share of harvested exchanges is a customer of the proxy, not a member.
+FLOOR_SHARE = 0.05
+# Where its identity, software or sign-up tie it to the operation as well, a far smaller share is enough.
+LEAST_SHARE = 0.005
+# Nor is one with fewer harvested exchanges than this.
+FLOOR_EXCHANGES = 3
+_FEATURES = ("task", "demand", "opening", "sampled")
+# A log ratio of one feature is bounded: a habit may be rare among strangers and still honest.
+_MOST_FEATURE = 2.0
+_MOST_LIKENESS = 3.0
+_IN_SLICE = 6.0  # carrying a private token of the campaign: about 400 to 1
+_SUSPICION = 0.45
+_PRIOR_WEIGHT = 4.0
+_ROUNDS = 25
+
+_CODED = (
+    "COALESCE(CAST({0}.task AS INTEGER), -1) AS task,"
+    " COALESCE(CAST(FLOOR({0}.elicitation * 5) AS INTEGER), -1) AS demand,"
+    " CASE WHEN {0}.turn IS NULL THEN -1 WHEN {0}.turn = 0 THEN 1 ELSE 0 END AS opening,"
+    " CASE WHEN COALESCE({0}.{1}, 1) > 1 OR COALESCE({0}.logprobs, FALSE) THEN 1 ELSE 0 END AS sampled"
+)
+
+CANDIDATES = Query(
+    "candidates",
+    ("exchanges", "owners", "groups", "reported", "slices"),
+    f'SELECT g.cluster, g.entity, x.account, x."row", x.ts, {_CODED.format("x", "n")}, s."row" IS NOT NULL AS held'
+    " FROM exchanges x JOIN owners o ON o.account = x.account JOIN groups g ON g.entity = o.entity"
+    " JOIN reported r ON r.cluster = g.cluster"
+    ' LEFT JOIN slices s ON s."row" = x."row" AND s.cluster = g.cluster',
+)
+PROFILES = Query(
+    "profiles",
+    ("candidates",),
+    "SELECT cluster, entity, task, demand, opening, sampled, held, COUNT(*) AS n FROM candidates"
+    " GROUP BY cluster, entity, task, demand, opening, sampled, held",
+)
+QUIET_PROFILE = Query(
+    "quiet_profile",
+    ("quiet",),
+    f"SELECT task, demand, opening, sampled, COUNT(*) AS n FROM (SELECT {_CODED.format('q', 'answers')} FROM quiet q) s"
+    " GROUP BY task, demand, opening, sampled",
+)
+POSTERIORS = Query(
+    "posteriors",
+    ("candidates", "mixture", "reported"),
+    'SELECT c.cluster, c.entity, c.account, c."row", c.ts, c.task, m.posterior AS likeness,'
+    " m.posterior * r.belief AS posterior FROM candidates c JOIN reported r ON r.cluster = c.cluster JOIN mixture m"
+    " ON m.cluster = c.cluster AND m.entity = c.entity AND m.task = c.task AND m.demand = c.demand"
+    " AND m.opening = c.opening AND m.sampled = c.sampled AND m.held = c.held",
+)
+
+
+def mixture(profiles: pa.Table, quiet: pa.Table, whole: dict[int, bool], outsiders: set[tuple[int, int]]) -> pa.Table:
+    """Posterior of every kind of exchange of every party.
+
+    profiles: cluster, entity, features, held, n. quiet: features, n among parties no cluster holds. whole: clusters
+    whose tokens select accounts, not exchanges: all exchanges of their parties count. outsiders: parties that merely
+    share a network with a cluster.
+    """
+    count = profiles["n"].to_numpy().astype(np.float64)
+    cluster, entity = profiles["cluster"].to_numpy(), profiles["entity"].to_numpy()
+    held = profiles["held"].to_numpy(zero_copy_only=False)
+    features = np.stack([profiles[f].to_numpy() for f in _FEATURES]) if len(count) else np.zeros((4, 0), int)
+    strangers = np.stack([quiet[f].to_numpy() for f in _FEATURES]) if quiet.num_rows else np.zeros((4, 0), int)
+    weight = quiet["n"].to_numpy().astype(np.float64)
+    posterior = np.zeros(len(count))
+    for number in np.unique(cluster).tolist():
+        rows = np.flatnonzero(cluster == number)
+        outside = np.array([(number, int(e)) in outsiders for e in entity[rows]], bool)
+        if whole[number]:
+            posterior[rows] = np.where(outside, 0.05, 0.95)
+            continue
+        likeness = _likeness(features[:, rows], count[rows] * held[rows], strangers, weight)
+        mixed = _mix(entity[rows], count[rows], held[rows], np.minimum(likeness, _MOST_LIKENESS))
+        # A neighbour met a prompt of the campaign's; that does not make its exchanges the campaign's.
+        posterior[rows] = np.where(outside, 0.05, mixed)
+    return profiles.append_column("posterior", pa.array(posterior)).drop_columns(["n"])
+
+
+def _likeness(kinds: np.ndarray, slice_count: np.ndarray, strangers: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Sum over features of the bounded log ratio: how much more usual in the slice than among strangers."""
+    total = np.zeros(kinds.shape[1])
+    if not weight.sum() or not slice_count.sum():
+        return total
+    for ours, theirs in zip(kinds, strangers, strict=True):
+        values = np.unique(np.concatenate([ours, theirs]))
+        mine = np.bincount(np.searchsorted(values, ours), slice_count, len(values)) + 1
+        other = np.bincount(np.searchsorted(values, theirs), weight, len(values)) + 1
+        ratio = np.log(mine / mine.sum()) - np.log(other / other.sum())
+        total += np.clip(ratio, -_MOST_FEATURE, _MOST_FEATURE)[np.searchsorted(values, ours)]
+    return total
+
+
+def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, likeness: np.ndarray) -> np.ndarray:
+    """Posteriors by expectation maximisation (Dempster, Laird and Rubin 1977).
+
+    Two things are learnt: each party's mixing share, with a prior at the share of its slice, and over the whole cluster
+    how much of the harvest carries its tokens at all. The second tells paraphrase from cover: where nearly everything
+    outside the slice looks like strangers' traffic, a likeness there weighs little.
+    """
+    _, party = np.unique(entity, return_inverse=True)
+    total = np.bincount(party, count)
+    prior = (np.bincount(party, count * held) + 0.5) / (total + 1)
+    share, caught = prior.copy(), 0.5
+    posterior = np.zeros(len(count))
+    for _ in range(_ROUNDS):
+        ratio = np.where(held, _IN_SLICE + np.log(caught), likeness + np.log1p(-caught))
+        odds = np.exp(ratio) * share[party]
+        posterior = odds / (odds + 1 - share[party])
+        share = (np.bincount(party, count * posterior) + _PRIOR_WEIGHT * prior) / (total + _PRIOR_WEIGHT)
+        caught = ((count * posterior * held).sum() + 1) / ((count * posterior).sum() + 2)
+    # A likeness alone convicts nobody: without some exchanges that carry the tokens themselves it stays a suspicion.
+    shown = np.bincount(party, count * held) >= FLOOR_EXCHANGES
+    return np.where(shown[party] | held, posterior, np.minimum(posterior, _SUSPICION))
+
+
+def membership(
+    harvested: np.ndarray, exchanges: np.ndarray, mass: np.ndarray, ways: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Membership (0..1) and role of each account.
+
+    harvested, exchanges: counts. mass: weight of its links, in bans. ways: linking families that tie it, 0 for a
+    neighbour. An account mostly serving others is still the operator's where two families tie it; otherwise a small
+    harvested share makes it a customer.
+
+    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), np.array([4.0, 4.0, 1.0]), np.array([3, 1, 0]))[1]
+    array(['core', 'proxy_customer', 'proxy_customer'], dtype=object)
+    """
+    share = harvested / np.maximum(exchanges, 1)
+    floor = np.where(ways >= 2, LEAST_SHARE, FLOOR_SHARE)
+    score = share / (share + floor / 2) * mass / (mass + 0.25)
+    customer = (ways < 1) | (share < floor) | (harvested < FLOOR_EXCHANGES)
+    score = np.where(customer, np.minimum(score, 0.25), score)
+    role = np.where(customer, "proxy_customer", np.where(share >= FLOOR_SHARE, "core", "fringe")).astype(object)
+    return score, role

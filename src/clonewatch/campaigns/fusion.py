@@ -1,0 +1,218 @@
+"""Evidence fused into a verdict: families, not signals, are counted, and evidence against is subtracted.
+
+Each intent channel has an honest twin that saturates it, so no channel convicts alone. A cluster is flagged when its
+parties are covertly linked, at least two independent intent families point the same way, and the sum, less the evidence
+against, passes the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from scipy.stats import norm
+
+from clonewatch.ports.intent import Intent
+from clonewatch.ports.link import Link
+
+# A family speaks when its best channel is this surprising among honest communities (one in twenty).
+FAMILY_BITS = 4.5
+# Families that must speak. With inferred trust, machines of any kind are linked: one more is asked for.
+LEAST_FAMILIES = {"declared": 2, "behaviour": 3, "none": 2}
+# Sum over intent families less the evidence against, in bits: two families of nearly full strength.
+LINE_BITS = 12.0
+# Bans by which the linking families must tie the average party to the rest: one in a thousand, for many are tried.
+LINK_BANS = 3.0
+# Honest communities of this log replace the shipped reference once there are this many.
+_FEWEST_REFERENCES = 8
+_DIGITS = 9
+BITS_PER_BAN = float(np.log2(10))
+# Sharing one of these under unrelated names is itself deceptive; so is one work list, or one refilled pool.
+_DECEPTIVE_LINKS = frozenset({"identity", "session", "timing"})
+_DECEPTIVE_INTENTS = frozenset({"division", "lifecycle"})
+_CERTIFICATES = frozenset({"antibunching", "fixed_order"})
+_DECEPTIVE_SIGNALS = frozenset({"scheduling"})
+
+
+class Reading(NamedTuple):
+    """One channel's value for one cluster, beside what honest communities show."""
+
+    cluster: int
+    signal: str
+    family: str
+    value: float
+    error: float
+    n: int
+    usual: float
+    spread: float
+    references: int
+    bits: float
+
+
+class Verdict(NamedTuple):
+    """What the evidence amounts to. bits: intent families less evidence against. bans: linkage.
+
+    deception: the facts that show parties passing for strangers who are not; without one nothing is flagged.
+    """
+
+    cluster: int
+    bits: float
+    bans: float
+    families: tuple[str, ...]
+    links: tuple[tuple[str, str, float], ...]
+    readings: tuple[Reading, ...]
+    deception: tuple[str, ...]
+    flagged: bool
+
+    @property
+    def belief(self) -> float:
+        """How far its exchanges count as harvested, 0..1: in full once flagged, else less than half."""
+        return 1.0 if self.flagged else min(0.49, 0.5 * float(2.0 ** min(0.0, self.bits - LINE_BITS)))
+
+    @property
+    def level(self) -> str:
+        """Step of the evidence ladder: L0 one signal, L1 linked, L2 coordinated evasion, L3 extraction pattern."""
+        if not self.flagged:
+            return "L1" if self.bans >= LINK_BANS else "L0"
+        shaped = {"coverage", "division"} & set(self.families)
+        return "L3" if shaped and len(self.families) >= 3 else "L2"
+
+
+def read_channels(tables: Mapping[str, pa.Table], intents: Sequence[Intent], first_reference: int) -> list[Reading]:
+    """Every channel's value for every cluster and community, in bits against the honest communities of this log."""
+    readings = []
+    for intent in intents:
+        table = tables[intent.channel.name]
+        cluster, value, error, n = (
+            table[c].to_numpy(zero_copy_only=False).astype(np.float64) for c in ("cluster", "value", "error", "n")
+        )
+        # Sums of floats differ in the last digits with the number of threads; equal runs must give equal bytes.
+        value, error = np.round(value, _DIGITS), np.round(error, _DIGITS)
+        fit = np.isfinite(value) & np.isfinite(error) & (n >= intent.least)
+        honest = value[fit & (cluster >= first_reference)]
+        usual, spread = intent.usual, intent.spread
+        if len(honest) >= _FEWEST_REFERENCES:
+            usual = float(np.median(honest))
+            # A log whose honest communities happen to agree must not make every deviation a sensation.
+            spread = max(0.5 * intent.spread, 1.4826 * float(np.median(np.abs(honest - usual))))
+        for i in np.flatnonzero(fit).tolist():
+            bits = strength(value[i] - usual, float(np.hypot(spread, error[i])), intent)
+            bound = intent.certifies_above
+            if bits > 0 and bound is not None and value[i] < bound + 3 * error[i]:
+                bits = 0.0
+            readings.append(
+                Reading(int(cluster[i]), intent.channel.name, intent.channel.card.family, float(value[i]),
+                        float(error[i]), int(n[i]), usual, spread, len(honest), bits)
+            )  # fmt: skip
+    return readings
+
+
+def strength(excess: float, spread: float, intent: Intent) -> float:
+    """Bits of evidence in a value that lies `excess` above the usual; negative is evidence against.
+
+    Surprise alone is not enough: the excess must also reach the channel's least effect.
+    """
+    z = excess / spread
+    if excess >= intent.effect:
+        return min(intent.most, -float(norm.logsf(z)) / float(np.log(2)))
+    if intent.against is not None and excess <= intent.against:
+        return -min(intent.most_against, -float(norm.logcdf(z)) / float(np.log(2)))
+    return 0.0
+
+
+def judge(
+    readings: Sequence[Reading], held: pa.Table, sizes: Mapping[int, int], links: Mapping[str, Link], trust: str
+) -> list[Verdict]:
+    """Verdicts on clusters and communities, by number.
+
+    held: cluster, entity, channel, weight of every token that ties a party. sizes: parties of each cluster. trust:
+    where the trusted set came from.
+    """
+    by_cluster: dict[int, list[Reading]] = {c: [] for c in sizes}
+    for reading in readings:
+        # Parties linked for having no bursts must not be tested for having none.
+        if reading.cluster in by_cluster and not (trust == "behaviour" and reading.family == "pacing"):
+            by_cluster[reading.cluster].append(reading)
+    ties = linkage(held, sizes, links)
+    return [_verdict(c, by_cluster[c], ties.get(c, ()), links, trust) for c in sorted(sizes)]
+
+
+def linkage(
+    held: pa.Table, sizes: Mapping[int, int], links: Mapping[str, Link]
+) -> dict[int, tuple[tuple[str, str, float], ...]]:
+    """Per cluster: (channel, family, bans), the mean over its parties of the best token each carries.
+
+    The best, not the sum: tokens of one channel carried by the same parties say the same thing again.
+    """
+    best = held.group_by(["cluster", "channel", "entity"]).aggregate([("weight", "max")])
+    mass = best.group_by(["cluster", "channel"]).aggregate([("weight_max", "sum")])
+    out: dict[int, list[tuple[str, str, float]]] = {}
+    for cluster, channel, weight in zip(*(mass[c].to_pylist() for c in mass.column_names), strict=True):
+        if cluster in sizes:
+            out.setdefault(cluster, []).append((channel, links[channel].channel.card.family, weight / sizes[cluster]))
+    return {c: tuple(sorted(v, key=lambda t: (-t[2], t[0]))) for c, v in out.items()}
+
+
+def _verdict(
+    cluster: int,
+    readings: list[Reading],
+    ties: tuple[tuple[str, str, float], ...],
+    links: Mapping[str, Link],
+    trust: str,
+) -> Verdict:
+    best: dict[str, float] = {}
+    for reading in readings:
+        best[reading.family] = max(best.get(reading.family, 0.0), reading.bits)
+    # Prompts dealt a fixed number of times, or worked through in a fixed order, look like questions shared by a class:
+    # the certificate overrules the appearance.
+    certified = any(r.signal in _CERTIFICATES and r.bits >= FAMILY_BITS for r in readings)
+    against = sum(r.bits for r in readings if r.bits < 0 and not (certified and r.signal == "division"))
+    speaking = tuple(sorted(f for f, b in best.items() if b >= FAMILY_BITS))
+    bits = sum(best.values()) + against
+    families: dict[str, float] = {}
+    for _, family, weight in ties:
+        families[family] = max(families.get(family, 0.0), weight)
+    bans = sum(families.values())
+    covert = {
+        channel for channel, family, weight in ties
+        if family in _DECEPTIVE_LINKS and weight >= 0.5 and not links[channel].weak
+    }  # fmt: skip
+    # Without trusted accounts a shared prompt or network may be an app's or an office's: something that strangers never
+    # share is asked for, or meeting at the same times. With inferred trust, two kinds of link.
+    enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
+    linked = bans >= LINK_BANS and enough
+    deception = sorted(
+        covert
+        | {
+            r.signal
+            for r in readings
+            if r.bits >= FAMILY_BITS and (r.family in _DECEPTIVE_INTENTS or r.signal in _DECEPTIVE_SIGNALS)
+        }
+    )
+    flagged = linked and len(speaking) >= LEAST_FAMILIES[trust] and bits >= LINE_BITS and bool(deception)
+    return Verdict(cluster, bits, bans, speaking, ties, tuple(readings), tuple(deception), flagged)
+
+
+def conformal(score: float, honest: Sequence[float]) -> tuple[float | None, int]:
+    """Conformal p-value of a score among honest communities of the same log, and their number.
+
+    Vovk, Gammerman and Shafer (2005): p = (1 + #{honest >= score}) / (n + 1). None when there are none.
+
+    >>> conformal(9.0, [1.0, 2.0, 10.0])
+    (0.5, 3)
+    """
+    n = len(honest)
+    return ((1 + sum(h >= score for h in honest)) / (n + 1), n) if n else (None, 0)
+
+
+def e_value(p: float | None) -> float | None:
+    """The e-value of a p-value by the calibrator 1/(2 sqrt p); None stays None.
+
+    Vovk and Wang (2021). Averages of such values over days stay e-values; products of dependent ones do not.
+
+    >>> e_value(0.01)
+    5.0
+    """
+    return None if p is None else 0.5 / p**0.5

@@ -1,0 +1,74 @@
+"""What was measured, in sentences. Names conduct, never a motive or a company."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clonewatch.campaigns.fusion import Reading
+from clonewatch.ports.intent import Intent
+from clonewatch.ports.link import Link
+
+
+def of_reading(reading: Reading, intent: Intent) -> str:
+    """One intent channel's measurement."""
+    value, usual = reading.value, reading.usual
+    if reading.bits < 0:
+        return (
+            f"Speaks for an honest community. {intent.channel.card.title}: the opposite was measured, {value:.2f} where"
+            f" honest communities of this log show {usual:.2f} ({reading.n:,} observations)."
+        )
+    return intent.says.format(
+        value=value,
+        usual=usual,
+        n=reading.n,
+        ratio=float(np.exp(min(value, 20.0))),
+        share=_share(value),
+        usual_share=_share(usual),
+        rarely=_share(-value),
+        usual_rarely=_share(-usual),
+        spread=_factor(value),
+        usual_spread=_factor(usual),
+    )
+
+
+def of_link(link: Link, tokens: int, parties: int, size: int) -> str:
+    """One linking channel's hold on a cluster."""
+    title, noun, verb = link.channel.card.title, *(("token", "ties") if tokens == 1 else ("tokens", "tie"))
+    return f"{title}: {tokens:,} {noun} {verb} {parties:,} of {size:,} parties together."
+
+
+def link_ruling(link: Link, users: int, trusted: int, share: float, source: str) -> str:
+    """What this log says about a link's innocent explanation.
+
+    users, trusted: carriers of its tokens and trusted ones among them. share: trusted share of all parties, 0..1.
+    """
+    if link.own_null:
+        return "Chance is ruled out: with every time moved by up to a day, hardly any such pair is left."
+    if source == "none":
+        return "Not ruled out: the log names no trusted accounts and too little is known to infer any."
+    who = "accounts trusted by the operator" if source == "declared" else "accounts that work in bursts, as people do"
+    return (
+        f"If it were that, {who} would share it at their usual {share:.1%}; of its carriers they are"
+        f" {trusted / max(users, 1):.1%}."
+    )
+
+
+def intent_ruling(intent: Intent, accuses: bool, alike: int, honest: int) -> str:
+    """What the honest communities of this log say about a measurement. alike: how many of them go as far."""
+    if not honest:
+        return "Not ruled out from this log: it holds too few honest communities to compare with."
+    if not accuses:
+        return f"{alike:,} of {honest:,} honest communities of this log lie as far on this side."
+    told = intent.channel.card.excluded_by
+    if alike:
+        return f"Not ruled out by itself: {alike:,} of {honest:,} honest communities of this log go as far; {told}."
+    return f"None of the {honest:,} honest communities of this log goes as far; {told}."
+
+
+def _share(log_odds: float) -> float:
+    return float(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
+
+
+def _factor(value: float) -> float:
+    """The factor that one standard deviation of log volume stands for, from minus its log."""
+    return float(np.exp(min(np.exp(min(-value, 3.0)), 12.0)))

@@ -1,0 +1,107 @@
+"""DuckDB, embedded: the default engine. Tables live in a temporary file, so memory is bounded and disk is the limit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from clonewatch.model.errors import OutputError
+from clonewatch.ports.engine import Value
+
+_BATCH_ROWS = 65_536
+
+
+class DuckDB:
+    """Runs steps in one temporary DuckDB file.
+
+    memory: limit such as "1GB". threads: None for all cores. folder: where the temporary file goes; it is removed by
+    `close`. Every failed statement is raised again with the table that was being built.
+    """
+
+    name = "duckdb"
+
+    def __init__(self, *, memory: str = "1GB", threads: int | None = None, folder: Path | None = None) -> None:
+        self._home = tempfile.TemporaryDirectory(prefix=".clonewatch-", dir=folder)
+        spill = str(Path(self._home.name) / "spill")
+        config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": memory, "temp_directory": spill}
+        if threads:
+            config["threads"] = threads
+        self._connection = duckdb.connect(str(Path(self._home.name) / "tables.duckdb"), config=config)
+        # Row order inside a table is never relied upon (every result is sorted), and keeping it costs memory.
+        self._connection.execute("SET preserve_insertion_order = false")
+        self._connection.execute("SET enable_progress_bar = false")
+
+    def ingest(self, table: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+        """Store a stream of batches as a table; returns the number of rows."""
+        raised: list[BaseException] = []
+        incoming = pa.RecordBatchReader.from_batches(schema, _watched(batches, raised))
+        self._connection.register("incoming", incoming)
+        try:
+            return self.store(table, "SELECT * FROM incoming", {})
+        except Exception:
+            # The engine wraps whatever the stream raises in an error of its own; the caller wants the cause.
+            if raised:
+                raise raised[0] from None
+            raise
+        finally:
+            self._connection.unregister("incoming")
+
+    def store(self, table: str, sql: str, params: Mapping[str, Value]) -> int:
+        """Run a SELECT and store its result; returns the number of rows."""
+        try:
+            done = self._connection.execute(f'CREATE TABLE "{table}" AS {sql}', dict(params)).fetchone()
+        except duckdb.InterruptException as error:
+            raise KeyboardInterrupt from error
+        except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
+            if not isinstance(error, duckdb.IOException) and "write" not in str(error).lower():
+                raise
+            raise OutputError(
+                f"the disk gave out while building table {table!r}",
+                where=self._home.name,
+                mend=f"Free some space or pass another folder, then run again: nothing was changed ({error})",
+            ) from error
+        except duckdb.OutOfMemoryException as error:
+            raise OutputError(
+                f"memory gave out while building table {table!r}", mend=f"Raise --memory and run again ({error})"
+            ) from error
+        except duckdb.Error as error:
+            error.add_note(f"while building table {table!r} from:\n{sql}")
+            raise
+        return int(done[0]) if done else 0
+
+    def put(self, table: str, data: pa.Table) -> None:
+        """Store a small Arrow table."""
+        self.ingest(table, data.schema, data.to_batches(_BATCH_ROWS))
+
+    def fetch(self, sql: str, params: Mapping[str, Value] | None = None) -> pa.Table:
+        """Run a SELECT and bring its whole result here."""
+        return self._connection.sql(sql, params=dict(params or {})).to_arrow_table()
+
+    def stream(self, sql: str, params: Mapping[str, Value] | None = None) -> Iterator[pa.RecordBatch]:
+        """Run a SELECT and bring its result here batch by batch."""
+        yield from self._connection.sql(sql, params=dict(params or {})).to_arrow_reader(_BATCH_ROWS)
+
+    def rename(self, table: str, name: str) -> None:
+        """Give a table another name."""
+        self._connection.execute(f'ALTER TABLE "{table}" RENAME TO "{name}"')
+
+    def close(self) -> None:
+        """Let go of everything, temporary files included."""
+        self._connection.close()
+        self._home.cleanup()
+
+
+def _watched(batches: Iterable[pa.RecordBatch], raised: list[BaseException]) -> Iterator[pa.RecordBatch]:
+    """The same batches; what they raise is noted."""
+    try:
+        yield from batches
+    except BaseException as error:
+        raised.append(error)
+        raise
+
+
+ENGINE = DuckDB

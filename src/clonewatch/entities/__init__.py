@@ -1,0 +1,1 @@
+"""Declared ownership and anchors: who counts as one party, and who is trusted."""

@@ -1,0 +1,189 @@
+"""Who counts as one party, and who is trusted.
+
+Accounts under one *declared* organisation are one entity: overt sharing exculpates. Anchors are the entities the
+operator trusts; every linking token is weighed by how many of its users are anchors, so their share is always stated.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch.ports.engine import Fold, Query, Step
+
+_MOST_ACCOUNTS = 50_000_000
+_DAY = 86_400_000_000
+# Fewer anchors than this and their share says nothing; an account this old before the window began is "aged".
+_FEWEST_ANCHORS = 20
+_AGED_DAYS = 90
+# Parties with this many gaps show a rhythm; the burstier half of them may be trusted, if they are not too few.
+_ENOUGH_GAPS = 10
+_BURSTY, _LEAST_TRUST = 0.5, 0.02
+
+
+class Anchors(NamedTuple):
+    """Where the trusted set came from and its share of all entities, 0..1.
+
+    source: "declared" by the operator; "behaviour": parties that work in bursts, as people do, and whose accounts are
+    old where their age is known; "none".
+    """
+
+    source: str
+    share: float
+    number: int
+
+
+STEPS: tuple[Step, ...] = (
+    Query(
+        "activity",
+        ("exchanges",),
+        "SELECT account, MIN(ts) AS first_ts, MAX(ts) AS last_ts, COUNT(*) AS n, MAX(org) AS org"
+        " FROM exchanges GROUP BY account",
+    ),
+    Fold("owners", ("accounts", "activity"), lambda accounts, activity: owners(accounts, activity), _MOST_ACCOUNTS),
+    Fold(
+        "parties",
+        ("accounts", "activity", "owners"),
+        lambda accounts, activity, owned: parties(accounts, activity, owned),
+        _MOST_ACCOUNTS,
+    ),
+)
+# Where the operator named too few trusted accounts: who works in bursts?
+RHYTHM: tuple[Step, ...] = (
+    Query(
+        "party_gaps",
+        ("exchanges", "owners"),
+        'SELECT o.entity, x.ts - LAG(x.ts) OVER (PARTITION BY o.entity ORDER BY x.ts, x."row") AS gap FROM exchanges x'
+        " JOIN owners o ON o.account = x.account",
+    ),
+    Query(
+        "party_means",
+        ("party_gaps",),
+        "SELECT entity, AVG(gap) AS mean, COUNT(gap) AS n FROM party_gaps WHERE gap IS NOT NULL"
+        f" GROUP BY entity HAVING COUNT(gap) >= {_ENOUGH_GAPS} AND AVG(gap) > 0",
+    ),
+    Query(
+        "party_rhythm",
+        ("party_gaps", "party_means"),
+        "SELECT m.entity, AVG(CASE WHEN g.gap < 0.1 * m.mean THEN 1.0 ELSE 0.0 END) AS short FROM party_gaps g"
+        " JOIN party_means m ON m.entity = g.entity WHERE g.gap IS NOT NULL GROUP BY m.entity",
+    ),
+)
+DECLARED: Step = Query("entities", ("parties",), "SELECT * FROM parties")
+BEHAVIOUR: Step = Fold("entities", ("parties", "party_rhythm"), lambda p, r: trust_by_rhythm(p, r), _MOST_ACCOUNTS)
+
+
+def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
+    """Account -> entity, for every account with exchanges.
+
+    Entities are numbered by what they did (first and last exchange, volume), never by their names, so that renaming
+    accounts or reading the log in another order changes nothing.
+    """
+    active = activity.sort_by("account")
+    code = active["account"].to_numpy()
+    facts = accounts.sort_by("account").take(pa.array(code))
+    org = pc.coalesce(facts["org"], active["org"])
+    overt = pc.fill_null(facts["org_declared"], True)
+    group = pc.if_else(overt, org, None).combine_chunks()
+    first, last, n = (active[c].to_numpy().copy() for c in ("first_ts", "last_ts", "n"))
+    party = np.arange(len(code))
+    shared = ~pc.is_null(group).to_numpy(zero_copy_only=False)
+    if shared.any():
+        _, inverse = np.unique(group.drop_null().to_numpy(), return_inverse=True)
+        party[shared] = len(code) + inverse
+    _, party = np.unique(party, return_inverse=True)
+    size = int(party.max()) + 1 if len(party) else 0
+    starts, ends, volume = np.full(size, np.iinfo(np.int64).max), np.zeros(size, np.int64), np.zeros(size, np.int64)
+    np.minimum.at(starts, party, first)
+    np.maximum.at(ends, party, last)
+    np.add.at(volume, party, n)
+    rank = np.empty(size, np.int32)
+    rank[np.lexsort((volume, ends, starts))] = np.arange(size, dtype=np.int32)
+    return pa.table({"account": pa.array(code, pa.int32()), "entity": pa.array(rank[party], pa.int32())})
+
+
+def parties(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table:
+    """One row an entity: when it began and ended, how much it did, and whether it is trusted or exempt.
+
+    anchor: the operator's flag; nobody is one where there are too few flags. aged: created well before the window.
+    exempt: the contract allows training on outputs. declared: a declared use, or a declared organisation.
+    """
+    owned = owned.sort_by("account")
+    facts = accounts.sort_by("account").take(owned["account"].combine_chunks())
+    active = activity.sort_by("account")
+    entity = owned["entity"].to_numpy()
+    size = int(entity.max()) + 1 if len(entity) else 0
+    first = _by(np.minimum, entity, active["first_ts"].to_numpy(), size, np.iinfo(np.int64).max)
+    last = _by(np.maximum, entity, active["last_ts"].to_numpy(), size, 0)
+    created = facts["created"]
+    known = ~pc.is_null(created).combine_chunks().to_numpy(zero_copy_only=False)
+    born = np.where(known, pc.fill_null(created, 0).to_numpy(), np.iinfo(np.int64).max)
+    birth = _by(np.minimum, entity, born, size, np.iinfo(np.int64).max)
+    flagged = _any(entity, facts["anchor"], size)
+    begin = int(first.min()) if size else 0
+    usable = _usable(flagged)
+    return pa.table(
+        {
+            "entity": pa.array(np.arange(size, dtype=np.int32)),
+            "first_ts": first,
+            "last_ts": last,
+            "created": pa.array(birth, mask=birth == np.iinfo(np.int64).max),
+            "n": _by(np.add, entity, active["n"].to_numpy(), size, 0),
+            "accounts": np.bincount(entity, minlength=size).astype(np.int32),
+            "aged": pa.array(birth < begin - _AGED_DAYS * _DAY),
+            "anchor": pa.array((flagged & usable).astype(np.int8)),
+            "exempt": pa.array(_any(entity, facts["training_permitted"], size)),
+            "declared": pa.array(_any(entity, pc.is_valid(facts["declared_use"]), size)),
+            "anchor_source": pa.array(np.full(size, int(usable), np.int8)),
+        }
+    )
+
+
+def trust_by_rhythm(table: pa.Table, rhythm: pa.Table) -> pa.Table:
+    """The parties table with those trusted who work in bursts, and are old where ages are known.
+
+    A queue fed from many accounts has no bursts, so its members are rare among them; the users of an app, a class, a
+    fleet are not. What is linked this way is never tested on its pace as well.
+    """
+    table = table.sort_by("entity")
+    short = np.full(table.num_rows, -1.0)
+    short[rhythm["entity"].to_numpy()] = rhythm["short"].to_numpy()
+    bursty = short >= (np.quantile(short[short >= 0], _BURSTY) if (short >= 0).any() else 2.0)
+    aged = table["aged"].to_numpy(zero_copy_only=False)
+    known = table["created"].null_count < table.num_rows
+    trusted = bursty & aged if known and _usable(bursty & aged) else bursty
+    usable = _usable(trusted) and trusted.mean() >= _LEAST_TRUST
+    place = table.column_names.index("anchor")
+    table = table.set_column(place, "anchor", pa.array((trusted & usable).astype(np.int8)))
+    source = pa.array(np.full(table.num_rows, 2 * int(usable), np.int8))
+    return table.set_column(table.column_names.index("anchor_source"), "anchor_source", source)
+
+
+def anchors(table: pa.Table) -> Anchors:
+    """The trusted set of an `entities` table."""
+    if not table.num_rows:
+        return Anchors("none", 0.0, 0)
+    count = int(pc.sum(table["anchor"]).as_py())
+    source = ("none", "declared", "behaviour")[table["anchor_source"][0].as_py()]
+    return Anchors(source, count / table.num_rows, count)
+
+
+def _usable(flags: np.ndarray) -> bool:
+    """Whether a trusted set is large enough, and small enough, to weigh tokens by."""
+    share = flags.mean() if len(flags) else 0.0
+    return bool(flags.sum() >= _FEWEST_ANCHORS and 0.005 <= share <= 0.98)
+
+
+def _by(operation: np.ufunc, entity: np.ndarray, values: np.ndarray, size: int, start: int) -> np.ndarray:
+    out = np.full(size, start, np.int64)
+    operation.at(out, entity, values)
+    return out
+
+
+def _any(entity: np.ndarray, flags: pa.ChunkedArray, size: int) -> np.ndarray:
+    out = np.zeros(size, bool)
+    np.logical_or.at(out, entity, pc.fill_null(flags, False).combine_chunks().to_numpy(zero_copy_only=False))
+    return out

@@ -1,0 +1,1 @@
+"""Token weights and bipartite clustering."""

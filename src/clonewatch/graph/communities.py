@@ -1,0 +1,98 @@
+"""Honest communities of the same log: what a cluster's statistics are compared with.
+
+Every app, campus and build fleet is a community, so "is this a community?" is the wrong question. The right null is an
+honest community: the users of popular tokens that trusted accounts use at their usual share, and random
+parties. A cluster that differs from all of these is what a campaign looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from clonewatch.graph.clusters import BOUND_SCHEMA, GROUP_SCHEMA
+from clonewatch.ports.engine import Query
+from clonewatch.ports.link import Link
+
+FIRST = 1_000_000  # communities are numbered from here, clusters from 0
+_POPULAR = 10  # tokens a channel
+_MOST_PARTIES = 150
+_FEWEST_USERS = 20
+_USUAL = 0.7  # a token is honest where trusted users hold at least this much of their usual share
+_MOST_EXCHANGES = 20_000  # parties above it would drown the rest
+_RANDOM_GROUPS, _RANDOM_PARTIES, _FEWEST_PARTIES, _LEAST_EXCHANGES = 24, 60, 8, 8
+_MIXER = 2_654_435_761
+
+
+def popular(link: Link, share: float) -> Query:
+    """The users, at most so many, of a channel's most used honest tokens, as table `popular_<channel>`."""
+    name = link.channel.name
+    return Query(
+        f"popular_{name}",
+        (f"carried_{name}", "entities", "linked"),
+        "WITH fit AS (SELECT c.entity, c.token, e.anchor FROM"
+        f" carried_{name} c JOIN entities e ON e.entity = c.entity LEFT JOIN linked l ON l.entity = c.entity"
+        " WHERE l.entity IS NULL AND e.n <= $heavy AND c.n >= 3),"
+        " top AS (SELECT token, COUNT(*) AS users, SUM(anchor) AS anchors FROM fit GROUP BY token"
+        " HAVING COUNT(*) >= $fewest AND SUM(anchor) >= $usual * COUNT(*) ORDER BY COUNT(*) DESC, token LIMIT $tokens)"
+        " SELECT token, entity FROM (SELECT f.token, f.entity, ROW_NUMBER() OVER (PARTITION BY f.token"
+        " ORDER BY (CAST(f.entity AS BIGINT) * $mixer) % 1000003, f.entity) AS place FROM fit f JOIN top t"
+        " ON t.token = f.token) s WHERE place <= $parties",
+        {
+            "heavy": _MOST_EXCHANGES,
+            "fewest": _FEWEST_USERS,
+            "usual": _USUAL * share,
+            "tokens": _POPULAR,
+            "mixer": _MIXER,
+            "parties": _MOST_PARTIES,
+        },
+    )
+
+
+def gather(
+    tables: Mapping[str, pa.Table], links: Sequence[Link], entities: pa.Table, linked: np.ndarray
+) -> tuple[pa.Table, pa.Table]:
+    """Communities as groups and the content tokens that select their slices, shaped like clusters."""
+    groups: list[tuple[int, int]] = []
+    bound: list[tuple[int, str, int, int]] = []
+    number = FIRST
+    for link in links:
+        table = tables[link.channel.name].sort_by([("token", "ascending"), ("entity", "ascending")])
+        tokens, entity = table["token"].to_numpy(), table["entity"].to_numpy()
+        for token in np.unique(tokens):
+            inside = entity[tokens == token]
+            groups += [(number, int(e)) for e in inside]
+            if link.content:
+                bound.append((number, link.channel.name, int(token), len(inside)))
+            number += 1
+    for members in _random_groups(entities, linked):
+        groups += [(number, int(e)) for e in members]
+        number += 1
+    cluster = np.array([g for g, _ in groups], np.int32)
+    entity = np.array([e for _, e in groups], np.int32)
+    return (
+        pa.table([cluster, entity, np.zeros(len(cluster)), np.zeros(len(cluster), np.int32)], schema=GROUP_SCHEMA),
+        pa.table(
+            [
+                pa.array([b[0] for b in bound], pa.int32()),
+                pa.array([b[1] for b in bound], pa.string()),
+                pa.array([b[2] for b in bound], pa.int64()),
+                *[pa.array([b[3] for b in bound], pa.int64())] * 2,
+                *[pa.array([0] * len(bound), kind) for kind in (pa.int64(), pa.float64(), pa.int64())],
+            ],
+            schema=BOUND_SCHEMA,
+        ),
+    )
+
+
+def _random_groups(entities: pa.Table, linked: np.ndarray) -> list[np.ndarray]:
+    """Random unlinked parties, of all volumes together: groups of like volume would be alike by construction."""
+    entities = entities.sort_by("entity")
+    volume, entity = entities["n"].to_numpy(), entities["entity"].to_numpy()
+    fit = (volume >= _LEAST_EXCHANGES) & (volume <= _MOST_EXCHANGES) & ~np.isin(entity, linked)
+    pool = entity[fit]
+    pool = pool[np.lexsort((pool, (pool.astype(np.int64) * _MIXER) % 1_000_003))]
+    size = min(_RANDOM_PARTIES, len(pool) // _RANDOM_GROUPS)
+    return [pool[i * size : (i + 1) * size] for i in range(_RANDOM_GROUPS)] if size >= _FEWEST_PARTIES else []

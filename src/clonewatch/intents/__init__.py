@@ -1,0 +1,1 @@
+"""Intent channels, one file each: tests of a cluster's slice."""

@@ -1,0 +1,64 @@
+"""Curricula cover topics evenly; curiosity follows a Zipf law."""
+
+from clonewatch.ports.channel import Card, Channel
+from clonewatch.ports.engine import Query
+from clonewatch.ports.intent import Intent
+
+INTENT = Intent(
+    Channel(
+        "evenness",
+        "intent",
+        Card(
+            title="Even coverage of topics",
+            family="coverage",
+            catches="a curriculum dealt over many accounts",
+            misses="a curriculum matched to honest popularity",
+            innocent="a benchmark run by several labs",
+            excluded_by="labs each cover everything and ask the same questions",
+        ),
+        needs=(("exchanges.cell",), ("exchanges.messages",)),
+    ),
+    steps=(
+        Query(
+            "evenness_mix",
+            ("slices", "quiet_tasks"),
+            """
+            SELECT cluster, task, n * 1.0 / SUM(n) OVER (PARTITION BY cluster) AS share FROM (
+              SELECT s.cluster, COALESCE(s.task, -1) AS task, COUNT(*) AS n FROM slices s
+              JOIN quiet_tasks q ON q.task = COALESCE(s.task, -1)
+              WHERE s.cell IS NOT NULL GROUP BY s.cluster, COALESCE(s.task, -1)) t
+            """,
+            {},
+        ),
+        Query(
+            "evenness_expected",
+            ("evenness_mix", "quiet_overlap"),
+            """
+            SELECT a.cluster, SUM(a.share * b.share * o.overlap) AS expected
+            FROM evenness_mix a JOIN evenness_mix b ON b.cluster = a.cluster
+            JOIN quiet_overlap o ON o.task = a.task AND o.other = b.task GROUP BY a.cluster
+            """,
+            {},
+        ),
+        Query(
+            "intent_evenness",
+            ("slice_cell_pairs", "slice_sizes", "evenness_expected"),
+            """
+            SELECT p.cluster, -LN((p.pairs + 1) / (z.n * z.n - z.n2) / e.expected) AS value,
+              SQRT(2.0 / (p.pairs + 2)) AS error,
+              CAST(e.expected * (z.n * z.n - z.n2) / 2 AS BIGINT) AS n
+            FROM slice_cell_pairs p JOIN slice_sizes z ON z.cluster = p.cluster
+            JOIN evenness_expected e ON e.cluster = p.cluster WHERE z.n * z.n > z.n2 AND e.expected > 0
+            """,
+            {},
+        ),
+    ),
+    usual=0.0,
+    spread=0.3,
+    effect=0.7,
+    says="Questions spread over topics {ratio:.1f} times more evenly than this log's usual mix of the same"
+    " tasks ({n:,} pairs expected on one topic).",
+    against=-1.2,
+    least=30,
+    most_against=5.0,
+)

@@ -1,0 +1,91 @@
+"""Tables that several intent channels read: the slice by cell, by prompt and by time. Counted once."""
+
+from clonewatch.ports.engine import Query, Step
+
+_MINUTE = 60_000_000
+
+
+def of_clusters(celled: bool) -> tuple[Step, ...]:
+    """The slices counted. celled: the log has topic cells; without any, all exchanges count as one topic."""
+    return (
+        Query(
+            "slice_sizes",
+            ("slices",),
+            "SELECT cluster, COUNT(*) AS parties, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
+            "SELECT cluster, entity, COUNT(*) AS n FROM slices GROUP BY cluster, entity) s GROUP BY cluster",
+        ),
+        Query(
+            "slice_cells",
+            ("slices",),
+            "SELECT cluster, cell, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
+            "SELECT cluster, COALESCE(cell, -1) AS cell, entity, COUNT(*) AS n FROM slices"
+            " WHERE cell IS NOT NULL OR NOT $celled GROUP BY cluster, COALESCE(cell, -1), entity) s"
+            " GROUP BY cluster, cell",
+            {"celled": celled},
+        ),
+        Query(
+            "slice_prompts",
+            ("slices",),
+            "SELECT cluster, prompt, COUNT(*) AS parties, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
+            "SELECT cluster, prompt, entity, COUNT(*) AS n FROM slices WHERE prompt IS NOT NULL"
+            " GROUP BY cluster, prompt, entity) s GROUP BY cluster, prompt",
+        ),
+        # Pairs of exchanges by different parties about the same cell: what "the same question" is compared with.
+        Query(
+            "slice_cell_pairs",
+            ("slice_cells",),
+            "SELECT cluster, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n - n2) AS pairs FROM slice_cells GROUP BY cluster",
+        ),
+        Query(
+            "slice_prompt_pairs",
+            ("slice_prompts",),
+            "SELECT cluster, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n - n2) AS pairs FROM slice_prompts GROUP BY cluster",
+        ),
+        Query(
+            "slice_bins",
+            ("slices",),
+            f"SELECT cluster, bin, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
+            f"SELECT cluster, entity, CAST(FLOOR(ts / {10 * _MINUTE}) AS BIGINT) AS bin, COUNT(*) AS n FROM slices"
+            f" GROUP BY cluster, entity, CAST(FLOOR(ts / {10 * _MINUTE}) AS BIGINT)) s GROUP BY cluster, bin",
+        ),
+    )
+
+
+def of_strangers(celled: bool) -> tuple[Step, ...]:
+    """The same pairs among parties that no cluster holds: how often strangers ask the same thing."""
+    return (
+        Query(
+            "quiet_cells",
+            ("quiet",),
+            "SELECT task, cell, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
+            "SELECT COALESCE(task, -1) AS task, COALESCE(cell, -1) AS cell, entity, COUNT(*) AS n FROM quiet"
+            " WHERE cell IS NOT NULL OR NOT $celled GROUP BY COALESCE(task, -1), COALESCE(cell, -1), entity) s"
+            " GROUP BY task, cell",
+            {"celled": celled},
+        ),
+        Query("quiet_tasks", ("quiet_cells",), "SELECT task, SUM(n) AS n FROM quiet_cells GROUP BY task"),
+        # Chance that two exchanges of these tasks meet on one cell.
+        Query(
+            "quiet_overlap",
+            ("quiet_cells", "quiet_tasks"),
+            "SELECT a.task, b.task AS other, SUM(CAST(a.n AS DOUBLE) / t.n * b.n / u.n) AS overlap FROM quiet_cells a"
+            " JOIN quiet_cells b ON b.cell = a.cell JOIN quiet_tasks t ON t.task = a.task"
+            " JOIN quiet_tasks u ON u.task = b.task GROUP BY a.task, b.task",
+        ),
+        Query(
+            "quiet_prompts",
+            ("quiet",),
+            "SELECT prompt, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
+            "SELECT prompt, entity, COUNT(*) AS n FROM quiet WHERE prompt IS NOT NULL"
+            " AND (cell IS NOT NULL OR NOT $celled) GROUP BY prompt, entity) s GROUP BY prompt",
+            {"celled": celled},
+        ),
+        Query(
+            "quiet_pairs",
+            ("quiet_cells", "quiet_prompts"),
+            "SELECT c.pairs AS same_cell, p.pairs AS same_prompt FROM"
+            " (SELECT SUM(CAST(n AS DOUBLE) * n - n2) AS pairs FROM ("
+            "SELECT cell, SUM(n) AS n, SUM(n2) AS n2 FROM quiet_cells GROUP BY cell) s) c,"
+            " (SELECT SUM(CAST(n AS DOUBLE) * n - n2) AS pairs FROM quiet_prompts) p",
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Linking channels, one file each: what accounts have in common."""

@@ -1,0 +1,22 @@
+"""Who sent which prompt: read by the channels that compare parties by the prompts they share."""
+
+from clonewatch.ports.engine import Query
+
+# A prompt of more parties than this is a greeting or a benchmark, and says nothing about any two of them.
+_KNOWN_USERS = 5_000
+
+PARTIES = Query(
+    "prompt_parties",
+    ("exchanges", "owners"),
+    "WITH used AS (SELECT prompt FROM exchanges WHERE prompt IS NOT NULL GROUP BY prompt"
+    " HAVING MIN(account) <> MAX(account))"
+    " SELECT x.prompt, o.entity, COUNT(*) AS n FROM exchanges x JOIN used u ON u.prompt = x.prompt"
+    " JOIN owners o ON o.account = x.account GROUP BY x.prompt, o.entity",
+)
+SHARED = Query(
+    "shared_prompts",
+    ("prompt_parties",),
+    "SELECT prompt, COUNT(*) AS users FROM prompt_parties GROUP BY prompt HAVING COUNT(*) BETWEEN 2 AND $most",
+    {"most": _KNOWN_USERS},
+)
+STEPS = (PARTIES, SHARED)

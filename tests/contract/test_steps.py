@@ -1,0 +1,131 @@
+"""Every step of a scan: plain SQL that two engines parse, a declared source for every table, an order that holds."""
+
+import re
+
+import pyarrow as pa
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from clonewatch.campaigns import attribution
+from clonewatch.engines.duckdb import DuckDB
+from clonewatch.entities import ownership
+from clonewatch.graph import communities, weights
+from clonewatch.intents import slices
+from clonewatch.links import prompts
+from clonewatch.pipeline import detect
+from clonewatch.pipeline.detect import INTENTS, LINKS
+from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
+from clonewatch.ports.engine import Fold, Query, Step
+from clonewatch.ports.link import Link
+
+# What DuckDB, Spark and the standard all have with one meaning. A new name here is a decision, not a habit.
+PLAIN = {
+    "AND", "AVG", "CASE", "CAST", "COALESCE", "COUNT", "EXISTS", "FLOOR", "GREATEST", "IF", "LAG", "LEAST", "LN", "MAX",
+    "MIN", "OR", "ROW_NUMBER", "SQRT", "SUM", "VARIANCE",
+}  # fmt: skip
+LOADED: list[Link] = [LINKS.load(name) for name in LINKS.names()]
+
+
+def steps() -> list[Step]:
+    """Every step of a scan after staging, in the order in which they run."""
+    found: list[Step] = [*ownership.STEPS, *ownership.RHYTHM, ownership.BEHAVIOUR, *prompts.STEPS]
+    found.append(weights.presence(LOADED))
+    for link in LOADED:
+        found += [*link.steps, weights.carried(link), weights.rare(link, 0.2, 1000)]
+    found += [communities.popular(link, 0.2) for link in LOADED]
+    found += [detect._slices([link for link in LOADED if link.content]), detect._quiet(1000)]
+    found += [*slices.of_clusters(True), *slices.of_strangers(True)]
+    for name in INTENTS.names():
+        found += INTENTS.load(name).steps
+    found += [v for v in vars(attribution).values() if isinstance(v, Query)]
+    return found
+
+
+STEPS = steps()
+QUERIES = [step for step in STEPS if isinstance(step, Query)]
+# Tables that Python stores between the steps.
+STORED = {"exchanges", "accounts", "events", "linked", "groups", "bound", "modes", "reported", "mixture"}
+every_query = pytest.mark.parametrize("query", QUERIES, ids=[q.writes for q in QUERIES])
+
+
+def named(query: Query) -> set[str]:
+    """Tables after FROM and JOIN that the text does not make itself."""
+    tree = sqlglot.parse_one(query.sql, dialect="duckdb")
+    return {t.name for t in tree.find_all(exp.Table)} - {c.alias for c in tree.find_all(exp.CTE)}
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "spark"])
+@every_query
+def test_a_query_parses_for_both_engines(query: Query, dialect: str) -> None:
+    assert isinstance(sqlglot.parse_one(query.sql, dialect=dialect), exp.Query)
+
+
+@every_query
+def test_a_query_reads_no_table_it_does_not_declare(query: Query) -> None:
+    assert named(query) - set(query.reads) == set()
+
+
+@every_query
+def test_a_query_declares_no_table_it_does_not_read(query: Query) -> None:
+    assert set(query.reads) - named(query) == set()
+
+
+@every_query
+def test_a_query_keeps_to_the_plain_functions(query: Query) -> None:
+    calls = sqlglot.parse_one(query.sql, dialect="duckdb").find_all(exp.Func)
+    used = {c.name.upper() if isinstance(c, exp.Anonymous) else c.sql_name() for c in calls}
+    assert used - PLAIN == set()
+
+
+@every_query
+def test_a_query_names_exactly_the_parameters_it_is_given(query: Query) -> None:
+    assert set(re.findall(r"\$(\w+)", query.sql)) == set(query.params)
+
+
+def test_no_two_steps_write_the_same_table() -> None:
+    written = [step.writes for step in STEPS]
+    assert sorted(set(written)) == sorted(written)
+
+
+def test_every_table_is_written_before_it_is_read() -> None:
+    known = set(STORED)
+    for step in STEPS:
+        assert set(step.reads) <= known, step.writes
+        known.add(step.writes)
+
+
+def test_every_fold_says_how_large_a_table_it_can_take() -> None:
+    folds = [step for step in STEPS if isinstance(step, Fold)]
+    assert folds and all(0 < fold.limit <= 50_000_000 for fold in folds)
+
+
+def test_every_step_runs_on_a_log_without_a_single_row() -> None:
+    engine = DuckDB(threads=1)
+    group = pa.schema([("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("tokens", pa.int32())])
+    empty = {
+        "exchanges": EXCHANGE_SCHEMA,
+        "accounts": ACCOUNT_SCHEMA,
+        "events": EVENT_SCHEMA,
+        "linked": pa.schema([("entity", pa.int32())]),
+        "groups": group,
+        "bound": pa.schema([("cluster", pa.int32()), ("channel", pa.string()), ("token", pa.int64())]),
+        "modes": pa.schema([("cluster", pa.int32()), ("whole", pa.bool_())]),
+        "reported": pa.schema([("cluster", pa.int32()), ("belief", pa.float64())]),
+        "mixture": pa.schema(
+            [(n, pa.int32()) for n in ("cluster", "entity", "task", "demand", "opening", "sampled")]
+            + [("held", pa.bool_()), ("posterior", pa.float64())]
+        ),
+    }
+    assert set(empty) == STORED
+    try:
+        plan = Plan(engine)
+        for name, schema in empty.items():
+            engine.put(name, schema.empty_table())
+            plan.wrote(name, 0)
+        rows = {step.writes: plan.run(step) for step in STEPS}
+    finally:
+        engine.close()
+    # One row: the pairs among strangers, none.
+    assert {name for name, n in rows.items() if n} <= {"quiet_pairs"}

@@ -1,0 +1,101 @@
+"""Which exchanges were harvested, and which accounts are members."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from clonewatch.campaigns.attribution import FLOOR_EXCHANGES, FLOOR_SHARE, LEAST_SHARE, membership, mixture
+
+HARVEST = {"task": 2, "demand": 4, "opening": 1, "sampled": 1}
+HONEST = {"task": 7, "demand": 0, "opening": 0, "sampled": 0}
+QUIET = pa.Table.from_pylist([{**HONEST, "n": 9000}, {**HARVEST, "n": 30}])
+
+
+def profile(cover: float, parties: int = 10, each: int = 1000, caught: float = 0.7) -> pa.Table:
+    """Parties of one cluster of whose exchanges the share `cover` is honest; the slice holds most of the harvest."""
+    rows = []
+    for entity in range(parties):
+        harvest = round(each * (1 - cover))
+        held = round(harvest * caught)
+        rows += [
+            {"cluster": 0, "entity": entity, **HARVEST, "held": True, "n": held},
+            {"cluster": 0, "entity": entity, **HARVEST, "held": False, "n": harvest - held},
+            {"cluster": 0, "entity": entity, **HONEST, "held": False, "n": each - harvest},
+        ]
+    return pa.Table.from_pylist([r for r in rows if r["n"]])
+
+
+def posteriors(cover: float) -> dict[tuple[int, bool], float]:
+    table = mixture(profile(cover), QUIET, {0: False}, set())
+    return {(r["task"], r["held"]): r["posterior"] for r in table.to_pylist()}
+
+
+@pytest.mark.parametrize("cover", [0.0, 0.5, 0.9, 0.99])
+def test_attribution_does_not_depend_on_how_much_cover_is_mixed_in(cover: float) -> None:
+    found = posteriors(cover)
+    assert found[2, True] >= 0.5
+    assert found.get((7, False), 0.0) < 0.1
+
+
+def test_a_harvest_that_escaped_its_template_is_still_likelier_than_the_cover() -> None:
+    found = posteriors(0.5)
+    assert found[2, True] > found[2, False] > found[7, False]
+
+
+def test_a_party_without_any_harvest_in_its_slice_is_not_convicted_by_likeness() -> None:
+    both = pa.concat_tables(
+        [
+            profile(0.2),
+            pa.Table.from_pylist([{"cluster": 0, "entity": 99, **HARVEST, "held": False, "n": 500}]),
+        ]
+    )
+    found = mixture(both, QUIET, {0: False}, set()).to_pylist()
+    assert max(r["posterior"] for r in found if r["entity"] == 99) < 0.5
+
+
+def test_where_tokens_select_accounts_all_their_exchanges_count_but_those_of_neighbours() -> None:
+    table = mixture(profile(0.5), QUIET, {0: True}, {(0, 3)})
+    by_party = {r["entity"]: r["posterior"] for r in table.to_pylist()}
+    assert by_party[0] == 0.95 and by_party[3] == 0.05
+
+
+def test_posteriors_are_probabilities_whatever_the_counts() -> None:
+    for cover in (0.0, 0.001, 0.999):
+        values = mixture(profile(cover), QUIET, {0: False}, set())["posterior"].to_numpy()
+        assert ((values >= 0) & (values <= 1)).all()
+
+
+def test_no_strangers_to_compare_with_leaves_the_slice() -> None:
+    table = mixture(profile(0.5), QUIET.slice(0, 0), {0: False}, set()).to_pylist()
+    assert all((r["posterior"] >= 0.5) == r["held"] for r in table)
+
+
+def role(harvested: int, exchanges: int, mass: float = 4.0, ways: int = 2) -> tuple[float, str]:
+    score, names = membership(*(np.array([v]) for v in (harvested, exchanges)), np.array([mass]), np.array([ways]))
+    return float(score[0]), str(names[0])
+
+
+def test_an_account_that_mostly_harvests_is_core() -> None:
+    score, name = role(80, 100)
+    assert name == "core" and score > 0.9
+
+
+def test_an_account_of_the_operator_that_mostly_serves_others_is_fringe() -> None:
+    share = (FLOOR_SHARE + LEAST_SHARE) / 2
+    assert role(round(1000 * share), 1000, ways=2)[1] == "fringe"
+    assert role(round(1000 * share), 1000, ways=1)[1] == "proxy_customer"
+
+
+def test_a_neighbour_is_a_customer_whatever_it_asked() -> None:
+    score, name = role(90, 100, ways=0)
+    assert name == "proxy_customer" and score <= 0.25
+
+
+def test_a_handful_of_harvested_exchanges_makes_no_member() -> None:
+    assert role(FLOOR_EXCHANGES - 1, 3)[1] == "proxy_customer"
+
+
+def test_membership_grows_with_share_and_links() -> None:
+    shares = [role(n, 100)[0] for n in (6, 20, 60, 100)]
+    assert shares == sorted(shares)
+    assert role(50, 100, mass=0.2)[0] < role(50, 100, mass=5.0)[0] <= 1.0

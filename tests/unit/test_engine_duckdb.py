@@ -1,0 +1,126 @@
+"""The default engine: bounded, and clear about what failed."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from clonewatch.engines.duckdb import DuckDB
+from clonewatch.model.errors import OutputError
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[DuckDB]:
+    made = DuckDB(threads=1, folder=tmp_path)
+    yield made
+    made.close()
+
+
+NUMBERS = pa.table({"a": pa.array(range(1000), pa.int64()), "b": [str(i % 7) for i in range(1000)]})
+
+
+def test_what_is_put_comes_back(engine: DuckDB) -> None:
+    engine.put("numbers", NUMBERS)
+    assert engine.fetch('SELECT * FROM "numbers" ORDER BY a').equals(NUMBERS)
+
+
+def test_batches_are_ingested_and_streamed(engine: DuckDB) -> None:
+    assert engine.ingest("numbers", NUMBERS.schema, NUMBERS.to_batches(100)) == 1000
+    batches = list(engine.stream("SELECT * FROM numbers WHERE a < $most", {"most": 10}))
+    assert sum(b.num_rows for b in batches) == 10
+
+
+def test_a_stream_that_breaks_names_its_own_error(engine: DuckDB) -> None:
+    def torn() -> Iterator[pa.RecordBatch]:
+        yield NUMBERS.to_batches(100)[0]
+        raise ArithmeticError("the source broke")
+
+    with pytest.raises(Exception, match="the source broke"):
+        engine.ingest("numbers", NUMBERS.schema, torn())
+
+
+def test_storing_counts_rows_and_takes_parameters(engine: DuckDB) -> None:
+    engine.put("numbers", NUMBERS)
+    assert engine.store("few", "SELECT a FROM numbers WHERE b = $b AND a < $most", {"b": "3", "most": 100}) == 14
+
+
+def test_a_parameter_is_a_value_never_sql(engine: DuckDB) -> None:
+    engine.put("numbers", NUMBERS)
+    assert engine.fetch("SELECT a FROM numbers WHERE b = $b", {"b": "3' OR '1'='1"}).num_rows == 0
+
+
+def test_a_table_gets_another_name(engine: DuckDB) -> None:
+    engine.put("old", NUMBERS)
+    engine.rename("old", "new")
+    assert engine.fetch("SELECT COUNT(*) AS n FROM new").to_pylist() == [{"n": 1000}]
+
+
+def test_a_failed_statement_names_the_table_and_shows_the_text(engine: DuckDB) -> None:
+    with pytest.raises(Exception, match="no_such_column") as caught:
+        engine.store("weights", "SELECT no_such_column FROM (SELECT 1 AS a) s", {})
+    assert any("building table 'weights'" in note and "no_such_column" in note for note in caught.value.__notes__)
+
+
+def test_memory_that_gives_out_says_what_was_being_built_and_the_mend(tmp_path: Path) -> None:
+    engine = DuckDB(memory="8MB", threads=1, folder=tmp_path)
+    try:
+        with pytest.raises(OutputError, match="building table 'large'") as caught:
+            engine.store("large", "SELECT list(i) AS l FROM range(5000000) t(i)", {})
+        assert "--memory" in caught.value.mend
+    finally:
+        engine.close()
+
+
+def test_closing_leaves_no_file_behind(tmp_path: Path) -> None:
+    engine = DuckDB(threads=1, folder=tmp_path)
+    engine.put("numbers", NUMBERS)
+    assert list(tmp_path.iterdir())
+    engine.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_engine_knows_nothing_of_the_first(engine: DuckDB, tmp_path: Path) -> None:
+    engine.put("numbers", NUMBERS)
+    other = DuckDB(threads=1, folder=tmp_path)
+    try:
+        assert other.fetch("SELECT COUNT(*) AS n FROM information_schema.tables").to_pylist() == [{"n": 0}]
+    finally:
+        other.close()
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from clonewatch.engines.duckdb import DuckDB
+from clonewatch.model.errors import OutputError
+engine = DuckDB(threads=1, memory="64MB", folder=Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, resource.RLIM_INFINITY))
+try:
+    engine.store("large", "SELECT hash(i) AS a, hash(i + 1) AS b FROM range(20000000) t(i)", {})
+except OutputError as error:
+    print("OutputError", error.what, "|", error.where, "|", error.mend)
+finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    engine.close()
+print(sorted(p.name for p in Path(sys.argv[1]).iterdir()))
+"""
+
+
+def test_a_disk_that_gives_out_is_an_output_error_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of a file stands in for a full disk: both refuse the write."""
+    assert hasattr(resource, "RLIMIT_FSIZE")
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)],
+        capture_output=True, text=True, timeout=60, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said, left = done.stdout.splitlines()
+    assert said.startswith("OutputError the disk gave out while building table 'large'")
+    assert "Free some space" in said and str(tmp_path) in said
+    assert left == "[]"

@@ -1,0 +1,144 @@
+"""Clusters: who is tied to whom, whatever the order of the rows and the names of things."""
+
+import numpy as np
+import pyarrow as pa
+
+from clonewatch.graph import clusters as module
+from clonewatch.graph.clusters import SMALLEST, Clusters, cluster
+from clonewatch.graph.weights import TOKEN_SCHEMA
+
+
+def tokens(*incidences: tuple[str, int, int], weight: float = 3.0) -> pa.Table:
+    """A token table from (channel, token, entity)."""
+    users: dict[tuple[str, int], int] = {}
+    for channel, token, _ in incidences:
+        users[channel, token] = users.get((channel, token), 0) + 1
+    return pa.Table.from_pylist(
+        [
+            {"channel": c, "entity": e, "token": t, "n": 2, "users": users[c, t], "anchors": 0, "weight": weight}
+            for c, t, e in incidences
+        ],
+        schema=TOKEN_SCHEMA,
+    )
+
+
+def ring(first: int, size: int, salt: int, kinds: int = 3) -> list[tuple[str, int, int]]:
+    """Parties that share most of a few tokens of each of two channels."""
+    draw = np.random.default_rng(salt)
+    return [
+        (channel, salt * 100 + token, first + entity)
+        for channel in ("template", "payment")
+        for token in range(kinds)
+        for entity in range(size)
+        if draw.random() < 0.7
+    ]
+
+
+def parts(found: Clusters) -> list[set[int]]:
+    number, entity = found.groups["cluster"].to_numpy(), found.groups["entity"].to_numpy()
+    return [set(entity[number == n].tolist()) for n in np.unique(number)]
+
+
+def test_two_rings_that_share_nothing_are_two_clusters() -> None:
+    found = parts(cluster(tokens(*ring(0, 20, 1), *ring(100, 15, 2)), [], 0))
+    assert found == [set(range(20)), set(range(100, 115))]
+
+
+def test_a_passer_by_does_not_join_two_rings() -> None:
+    """One party with a token of each ring leaves them two."""
+    both = [*ring(0, 20, 1), *ring(100, 20, 2), ("template", 100, 50), ("template", 200, 50)]
+    found = parts(cluster(tokens(*both), [], 0))
+    assert sum(len(f & set(range(20))) >= 15 for f in found) == 1
+    assert not any(f & set(range(20)) and f & set(range(100, 120)) for f in found)
+
+
+def test_a_household_is_no_cluster() -> None:
+    few = [("payment", 1, e) for e in range(SMALLEST - 1)]
+    assert cluster(tokens(*few), [], 0).groups.num_rows == 0
+    assert len(parts(cluster(tokens(*few, ("payment", 1, 99)), [], 0))[0]) == SMALLEST
+
+
+def test_the_order_of_the_rows_changes_nothing() -> None:
+    table = tokens(*ring(0, 20, 1), *ring(100, 15, 2), *ring(200, 9, 3))
+    by = [("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")]
+    first = cluster(table.sort_by(by), [], 0)
+    for seed in range(3):
+        mixed = table.take(np.random.default_rng(seed).permutation(table.num_rows))
+        assert cluster(mixed.sort_by(by), [], 0) == first
+
+
+def test_the_same_seed_gives_the_same_tables() -> None:
+    table = tokens(*ring(0, 40, 1, 8), *ring(30, 40, 2, 8))
+    one, other = cluster(table, [], 3), cluster(table, [], 3)
+    assert all(a.equals(b) for a, b in zip(one, other, strict=True))
+
+
+def test_clusters_are_numbered_by_their_lowest_party() -> None:
+    found = cluster(tokens(*ring(500, 20, 1), *ring(3, 15, 2)), [], 0)
+    lowest = [min(part) for part in parts(found)]
+    assert lowest == sorted(lowest) and lowest[0] == 3
+
+
+def test_parties_with_weak_tokens_alone_are_left_out() -> None:
+    strong = [("payment", 1, e) for e in range(10)]
+    weak = [("phone", 9, e) for e in range(5, 20)]
+    found = parts(cluster(tokens(*strong, *weak), ["phone"], 0))
+    assert found == [set(range(10))]
+
+
+def test_halves_that_the_same_tokens_run_through_are_joined() -> None:
+    """Two communities, each with cards of its own, both held by the same five templates."""
+    label = np.repeat([0, 1], 10)
+    rows = [(e, t) for e in range(20) for t in range(5)] + [(e, 10 + e // 10) for e in range(20)]
+    entity, token = np.array(rows).T
+    joined = module._joined(label, entity, token, np.ones(len(rows)))
+    assert len(set(joined.tolist())) == 1
+
+
+def test_halves_with_little_in_common_stay_apart() -> None:
+    label = np.repeat([0, 1], 10)
+    own = [(e, 10 * (e // 10) + k) for e in range(20) for k in range(5)]
+    entity, token = np.array([*own, *((e, 99) for e in range(20))]).T
+    joined = module._joined(label, entity, token, np.ones(len(entity)))
+    assert joined[0] != joined[10]
+
+
+def test_a_token_of_everybody_joins_no_two_clusters() -> None:
+    crowds = module._SPREAD + 5
+    label = np.repeat(np.arange(crowds), 3)
+    entity = np.arange(len(label))
+    joined = module._joined(label, entity, np.zeros(len(label), int), np.ones(len(label)))
+    assert len(set(joined.tolist())) == crowds
+
+
+def test_a_cluster_keeps_only_tokens_it_holds_a_good_part_of() -> None:
+    shared = [("egress", 7, e) for e in range(1000, 1100)] + [("egress", 7, 0), ("egress", 7, 1)]
+    found = cluster(tokens(*ring(0, 20, 1), *shared), [], 0)
+    ours = next(n for n, part in enumerate(parts(found)) if 5 in part)
+    bound = [r for r in found.bound.to_pylist() if r["cluster"] == ours]
+    assert {r["channel"] for r in bound} == {"template", "payment"}
+
+
+def test_bound_tokens_say_how_many_of_their_users_are_inside() -> None:
+    found = cluster(tokens(*[("payment", 1, e) for e in range(8)]), [], 0)
+    assert found.bound.to_pylist() == [
+        {"cluster": 0, "channel": "payment", "token": 1, "inside": 8, "users": 8, "anchors": 0, "weight": 3.0, "n": 16}
+    ]
+    assert found.ties["entity"].to_pylist() == list(range(8))
+
+
+def test_no_tokens_give_no_clusters() -> None:
+    assert [t.num_rows for t in cluster(TOKEN_SCHEMA.empty_table(), [], 0)] == [0, 0, 0]
+
+
+def test_parties_outside_every_cluster_change_none() -> None:
+    table = tokens(*ring(0, 20, 1))
+    more = pa.concat_tables([table, tokens(*[("device", 1000 + e // 2, 500 + e) for e in range(40)])])
+    assert parts(cluster(more, [], 0)) == parts(cluster(table, [], 0))
+
+
+def test_a_ring_whose_parties_all_meet_each_other_is_one_cluster() -> None:
+    """Circles of a clique: every party is a token that all of them carry."""
+    for size in (6, 8, 10, 24):
+        clique = [("synchrony", token, entity) for token in range(size) for entity in range(size)]
+        assert parts(cluster(tokens(*clique), [], 0)) == [set(range(size))]

@@ -1,0 +1,99 @@
+"""Weights of tokens: what makes a shared thing surprising, and what never does."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import binom
+
+from clonewatch.graph import weights
+from clonewatch.kernels.rarity import depletion, scarcity
+from clonewatch.pipeline.detect import LINKS
+from clonewatch.ports.link import Link
+
+TEMPLATE: Link = LINKS.load("template")
+PAYMENT: Link = LINKS.load("payment")
+
+
+def carried(users: int, anchors: int, token: int = 1) -> pa.Table:
+    return pa.table({
+        "entity": pa.array(range(users), pa.int32()), "token": [token] * users, "n": [3] * users,
+        "users": [users] * users, "anchors": [anchors] * users,
+    })  # fmt: skip
+
+
+def weight(link: Link, users: int, anchors: int, share: float, population: int = 10_000) -> float | None:
+    table = weights.weigh({link.channel.name: carried(users, anchors)}, [link], share, population)
+    return float(table["weight"][0].as_py()) if table.num_rows else None
+
+
+def test_the_weight_of_a_token_without_trusted_users_is_its_binomial_surprise() -> None:
+    expected = -math.log10(binom.pmf(0, 20, 0.2))
+    assert weight(TEMPLATE, 20, 0, 0.2) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("users", [3, 30, 3000])
+@pytest.mark.parametrize("share", [0.05, 0.3])
+def test_depletion_agrees_with_a_sum_of_binomial_terms(users: int, share: float) -> None:
+    for anchors in (0, users // 10, users // 3):
+        tail = sum(binom.pmf(k, users, share) for k in range(anchors + 1))
+        got = float(depletion(users, anchors, share))
+        if tail > 1e-300:
+            assert got == pytest.approx(-math.log10(tail), rel=1e-6, abs=1e-9)
+        assert got >= 0
+
+
+def test_depletion_grows_with_users_and_falls_with_trusted_ones() -> None:
+    users = np.arange(5, 500, 5)
+    assert (np.diff(depletion(users, np.zeros_like(users), 0.2)) > 0).all()
+    trusted = np.arange(0, 40)
+    assert (np.diff(depletion(np.full_like(trusted, 100), trusted, 0.2)) < 0).all()
+
+
+def test_scarcity_is_nothing_for_what_everybody_carries() -> None:
+    assert float(scarcity(500, 500)) == 0
+    assert float(scarcity(5, 500)) == pytest.approx(1.0)
+
+
+def test_a_popular_agent_weighs_nothing_however_significant_its_users_are() -> None:
+    """7,000 users, 19 % of them trusted where 20 % are: significant, and no effect."""
+    assert depletion(7_000, 1_330, 0.2) > 1.5
+    assert weight(TEMPLATE, 7_000, 1_330, 0.2) is None
+
+
+def test_a_private_template_of_as_many_users_weighs_all_it_may() -> None:
+    assert weight(TEMPLATE, 7_000, 0, 0.2) == TEMPLATE.cap
+
+
+def test_a_token_loses_its_weight_as_trusted_users_turn_up() -> None:
+    found = [weight(TEMPLATE, 200, trusted, 0.2) or 0.0 for trusted in range(0, 41, 2)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] == TEMPLATE.cap and found[-1] == 0
+
+
+def test_what_strangers_never_share_links_a_handful() -> None:
+    assert weight(TEMPLATE, 5, 0, 0.1) is None
+    assert weight(PAYMENT, 5, 0, 0.1) == pytest.approx(math.log10(5) + 0.31)
+
+
+def test_a_couple_who_share_a_card_are_left_alone() -> None:
+    assert weight(PAYMENT, 3, 0, 0.2) is None
+
+
+def test_an_instrument_that_a_trusted_party_shares_needs_more_than_a_handful() -> None:
+    assert weight(PAYMENT, 5, 1, 0.2) is None
+
+
+def test_no_channel_holds_a_party_by_more_than_its_share() -> None:
+    entity = np.array([0, 0, 0, 0, 1])
+    channel = np.array([0, 0, 0, 1, 0])
+    scaled = weights.capped(entity, channel, np.array([8.0, 8.0, 8.0, 2.0, 5.0]))
+    assert scaled.tolist() == pytest.approx([8 / 3, 8 / 3, 8 / 3, 2.0, 5.0])
+
+
+def test_the_weights_do_not_depend_on_the_order_of_rows() -> None:
+    table = pa.concat_tables([carried(30, 1, 7), carried(40, 2, 3), carried(12, 0, 9)])
+    mixed = table.take(np.random.default_rng(0).permutation(table.num_rows))
+    one, other = (weights.weigh({"template": t}, [TEMPLATE], 0.2, 500) for t in (table, mixed))
+    assert one.num_rows and one.equals(other)
