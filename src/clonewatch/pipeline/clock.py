@@ -1,0 +1,53 @@
+"""What each stage cost: seconds, CPU-seconds, rows and bytes. Passes progress on to whoever watches."""
+
+from __future__ import annotations
+
+import resource
+import time
+from typing import Any
+
+from clonewatch.ports.progress import Progress
+
+
+class Clock:
+    """Measures stages as they start and end; itself a `Progress`."""
+
+    def __init__(self, watcher: Progress) -> None:
+        self._watcher = watcher
+        self.stages: list[dict[str, Any]] = []
+        self._open: dict[str, Any] = {}
+
+    def start(self, stage: str, total: int | None, unit: str) -> None:
+        """A stage begins."""
+        self._open = {
+            "name": stage,
+            "unit": unit,
+            "wall": time.monotonic(),
+            "cpu": time.process_time(),
+            "n": 0,
+            "rows": 0,
+        }
+        self._watcher.start(stage, total, unit)
+
+    def advance(self, done: int, rows: int = 0) -> None:
+        """The stage has done this much more."""
+        self._open["n"] += done
+        self._open["rows"] += rows
+        self._watcher.advance(done, rows)
+
+    def end(self, note: str = "") -> None:
+        """The stage is over."""
+        opened = self._open
+        self.stages.append({
+            "name": opened["name"],
+            "seconds": round(time.monotonic() - opened["wall"], 3),
+            "cpu_seconds": round(time.process_time() - opened["cpu"], 3),
+            "rows": opened["rows"],
+            "bytes": opened["n"] if opened["unit"] == "bytes" else None,
+        })  # fmt: skip
+        self._watcher.end(note)
+
+    @staticmethod
+    def peak_memory_mb() -> int:
+        """Most memory this process has held so far, in MB."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -1,0 +1,266 @@
+"""From staged exchanges to verdicts: entities, links, clusters, slices, intents, fusion. Stops 3 to 7 of the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch.campaigns import attribution
+from clonewatch.campaigns.fusion import LINK_BANS, Reading, Verdict, judge, read_channels
+from clonewatch.entities import ownership
+from clonewatch.entities.ownership import Anchors, anchors
+from clonewatch.graph import communities, weights
+from clonewatch.graph.clusters import Clusters, cluster
+from clonewatch.intents import slices as slicing
+from clonewatch.links import prompts
+from clonewatch.pipeline.plan import Plan
+from clonewatch.ports.engine import Fold, Query, Step
+from clonewatch.ports.intent import Intent
+from clonewatch.ports.link import Link
+from clonewatch.ports.progress import Progress
+from clonewatch.ports.shelf import Shelf
+
+LINKS = Shelf("clonewatch.links.channels", "LINK")
+INTENTS = Shelf("clonewatch.intents.channels", "INTENT")
+# What strangers do is measured on whole parties, as many as make about this many exchanges.
+_QUIET_EXCHANGES = 3_000_000
+# A cluster's content tokens select its slice when this share of its parties carries one; otherwise all their exchanges.
+_CONTENT_COVER = 0.25
+# Weaker content tokens than this share of a cluster's strongest are habits of its cover, not its curriculum.
+_SELECTS = 0.3
+_MOST_TOKENS = 50_000_000
+
+
+@dataclass
+class Findings:
+    """What detection found, before it is told: verdicts on clusters, and the tables they rest on."""
+
+    anchors: Anchors
+    population: int
+    links: dict[str, Link]
+    intents: dict[str, Intent]
+    clusters: Clusters
+    selectors: pa.Table
+    whole: dict[int, bool]
+    verdicts: list[Verdict] = field(default_factory=list)
+    honest: list[Verdict] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    token_counts: dict[str, int] = field(default_factory=dict)
+    synchrony_null: list[dict[str, int]] = field(default_factory=list)
+
+
+def detect(plan: Plan, seed: int, progress: Progress) -> Findings:
+    """Run detection over the staged tables `exchanges`, `accounts` and `events`."""
+    progress.start("entities", len(ownership.STEPS), "steps")
+    for step in ownership.STEPS:
+        progress.advance(1, plan.run(step))
+    if anchors(plan.engine.fetch("SELECT anchor, anchor_source FROM parties")).source == "declared":
+        plan.run(ownership.DECLARED)
+    else:
+        plan.run_all((*ownership.RHYTHM, ownership.BEHAVIOUR))
+    parties = plan.engine.fetch("SELECT * FROM entities")
+    trusted = anchors(parties)
+    progress.end(f"{parties.num_rows:,} parties, {trusted.number:,} trusted ({trusted.source})")
+    links = {name: LINKS.load(name) for name in LINKS.names()}
+    intents = {name: INTENTS.load(name) for name in INTENTS.names()}
+    found = _clusters(plan, links, intents, trusted, parties.num_rows, seed, progress)
+    _compare(plan, found, parties, progress)
+    return found
+
+
+def _clusters(
+    plan: Plan, links: dict[str, Link], intents: dict[str, Intent], trusted: Anchors, population: int, seed: int,
+    progress: Progress,
+) -> Findings:  # fmt: skip
+    """Tokens of every channel, weighed, and the clusters they bind."""
+    progress.start("links", len(links), "steps")
+    rare = {}
+    plan.run_all((*prompts.STEPS, weights.presence(list(links.values()))))
+    if trusted.source != "none":
+        trusted = trusted._replace(share=weights.trusted_share(plan.engine))
+    for name, link in links.items():
+        rows = plan.run_all((*link.steps, weights.carried(link)))
+        rows += plan.run(weights.rare(link, trusted.share, population))
+        rare[name] = plan.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY token, entity')
+        progress.advance(1, rows)
+    tokens = weights.weigh(rare, list(links.values()), trusted.share, population)
+    progress.end(f"{tokens.num_rows:,} rare incidences")
+    progress.start("clusters", 1, "steps")
+    clusters = cluster(tokens, [name for name, link in links.items() if link.weak], seed)
+    progress.advance(1, tokens.num_rows)
+    progress.end(f"{len(clusters.groups['cluster'].unique()):,} clusters")
+    counts = {name: table.num_rows for name, table in rare.items()}
+    selectors = _selectors(clusters, links)
+    return Findings(
+        trusted, population, links, intents, clusters, selectors, _whole(clusters, selectors),
+        token_counts=counts,
+        synchrony_null=plan.engine.fetch("SELECT * FROM synchrony_null ORDER BY scale_seconds").to_pylist(),
+    )  # fmt: skip
+
+
+def _selectors(clusters: Clusters, links: dict[str, Link]) -> pa.Table:
+    """The content tokens that single out a cluster's own exchanges: those not much weaker than its strongest."""
+    bound = clusters.bound
+    content = bound.filter(pc.is_in(bound["channel"], pa.array([n for n, link in links.items() if link.content])))
+    cluster, weight = content["cluster"].to_numpy(), content["weight"].to_numpy()
+    top = np.zeros(int(cluster.max()) + 1 if len(cluster) else 0)
+    np.maximum.at(top, cluster, weight)
+    return content.filter(pa.array(weight >= _SELECTS * top[cluster]))
+
+
+def _whole(clusters: Clusters, selectors: pa.Table) -> dict[int, bool]:
+    """Per cluster: whether its slice is all its parties' exchanges, because few of them carry a content token."""
+    keys = ["cluster", "channel", "token"]
+    carried = clusters.ties.join(selectors.select(keys), keys, join_type="inner").group_by("cluster")
+    carriers = carried.aggregate([("entity", "count_distinct")])
+    count = dict(zip(carriers["cluster"].to_pylist(), carriers["entity_count_distinct"].to_pylist(), strict=True))
+    return {c: count.get(c, 0) < _CONTENT_COVER * n for c, n in _sizes(clusters.groups).items()}
+
+
+def _sizes(groups: pa.Table) -> dict[int, int]:
+    clusters, counts = np.unique(groups["cluster"].to_numpy(), return_counts=True)
+    return dict(zip(clusters.tolist(), counts.tolist(), strict=True))
+
+
+def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress) -> None:
+    """Slices of clusters and honest communities, every intent channel over both, and the verdicts."""
+    engine, links = plan.engine, list(found.links.values())
+    celled = engine.fetch("SELECT COUNT(cell) AS n FROM exchanges")["n"][0].as_py() > 0
+    linked = np.unique(found.clusters.groups["entity"].to_numpy())
+    _put(plan, "linked", pa.table({"entity": pa.array(linked, pa.int32())}))
+    progress.start("honest communities", len(links), "steps")
+    popular = {}
+    for link in links:
+        rows = plan.run(communities.popular(link, found.anchors.share))
+        popular[link.channel.name] = engine.fetch(f'SELECT * FROM "popular_{link.channel.name}" ORDER BY token, entity')
+        progress.advance(1, rows)
+    honest_groups, honest_bound = communities.gather(popular, links, parties, linked)
+    progress.end(f"{len(honest_groups['cluster'].unique()):,} communities")
+    everyone = pa.concat_tables([found.clusters.groups, honest_groups])
+    _put(plan, "groups", everyone)
+    content = [link for link in links if link.content]
+    _put(plan, "bound", pa.concat_tables([found.selectors, honest_bound]).select(["cluster", "channel", "token"]))
+    sliced = set(honest_bound["cluster"].to_pylist())
+    modes = {c: found.whole.get(c, c not in sliced) for c in _sizes(everyone)}
+    _put(
+        plan, "modes", pa.table({"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()))})
+    )
+    steps = [
+        _slices(content),
+        _quiet(sum(parties["n"].to_pylist())),
+        *slicing.of_clusters(celled),
+        *slicing.of_strangers(celled),
+    ]
+    steps += [step for intent in found.intents.values() for step in intent.steps]
+    progress.start("intents", len(steps), "steps")
+    for step in steps:
+        progress.advance(1, plan.run(step))
+    tables = {name: engine.fetch(f'SELECT * FROM "intent_{name}" ORDER BY cluster') for name in found.intents}
+    found.readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
+    sizes = _sizes(everyone)
+    verdicts = judge(found.readings, found.clusters.ties, sizes, found.links, found.anchors.source)
+    found.verdicts = [v for v in verdicts if v.cluster < communities.FIRST]
+    found.honest = [v for v in verdicts if v.cluster >= communities.FIRST]
+    progress.end(f"{sum(v.flagged for v in found.verdicts)} flagged")
+
+
+def _slices(content: list[Link]) -> Query:
+    """Every exchange of a cluster or community that carries one of its content tokens, or all where whole."""
+    joins = "".join(
+        f" LEFT JOIN bound b{i} ON b{i}.cluster = g.cluster AND b{i}.channel = '{link.channel.name}'"
+        f" AND b{i}.token = x.{link.column}"
+        for i, link in enumerate(content)
+    )
+    held = "".join(f" OR b{i}.token IS NOT NULL" for i in range(len(content)))
+    return Query(
+        "slices",
+        ("exchanges", "owners", "groups", "modes", "bound"),
+        'SELECT g.cluster, g.entity, x."row", x.ts, x.turn, x.model, x.prompt, x.cell, x.task, x.elicitation,'
+        " x.n AS answers, x.logprobs"
+        " FROM exchanges x JOIN owners o ON o.account = x.account JOIN groups g ON g.entity = o.entity"
+        f" JOIN modes m ON m.cluster = g.cluster{joins} WHERE m.whole{held}",
+    )
+
+
+def _quiet(exchanges: int) -> Query:
+    """Exchanges of parties that no cluster holds; of one party in so many where there are more than enough."""
+    return Query(
+        "quiet",
+        ("exchanges", "owners", "linked"),
+        "SELECT o.entity, x.task, x.cell, x.prompt, x.turn, x.elicitation, x.n AS answers, x.logprobs"
+        " FROM exchanges x JOIN owners o ON o.account = x.account LEFT JOIN linked l ON l.entity = o.entity"
+        " WHERE l.entity IS NULL AND o.entity % $every = 0",
+        {"every": max(1, exchanges // _QUIET_EXCHANGES)},
+    )
+
+
+def attribute(plan: Plan, found: Findings, progress: Progress) -> None:
+    """Posteriors of the exchanges of every reported cluster, as table `posteriors`."""
+    reported = {v.cluster: v.belief for v in found.verdicts if is_reported(v)}
+    columns = {
+        "cluster": pa.array(list(reported), pa.int32()),
+        "belief": pa.array(list(reported.values()), pa.float64()),
+    }
+    _put(plan, "reported", pa.table(columns))
+    outside = {key for key, ways in standing(found).items() if not ways}
+    steps: list[Step] = [
+        attribution.CANDIDATES,
+        attribution.PROFILES,
+        attribution.QUIET_PROFILE,
+        Fold(
+            "mixture",
+            ("profiles", "quiet_profile"),
+            lambda profiles, quiet: attribution.mixture(
+                profiles.sort_by([(c, "ascending") for c in profiles.column_names if c != "n"]),
+                quiet,
+                found.whole,
+                outside,
+            ),
+            _MOST_TOKENS,
+        ),
+        attribution.POSTERIORS,
+    ]
+    progress.start("attribution", len(steps), "steps")
+    for step in steps:
+        progress.advance(1, plan.run(step))
+    progress.end(f"{plan.rows['posteriors']:,} exchanges of linked parties")
+
+
+def is_reported(verdict: Verdict) -> bool:
+    """Whether a cluster is told of: flagged, or linked well enough for a person to want to know."""
+    return verdict.flagged or verdict.bans >= LINK_BANS
+
+
+def standing(found: Findings) -> dict[tuple[int, int], int]:
+    """How many linking families tie each (cluster, party), 0 where too few beside a typical party of the cluster.
+
+    A party tied by its network or one template alone, where the others are tied in three ways, is a neighbour: a
+    customer of the same proxy, or somebody who met the same prompt.
+    """
+    ties = found.clusters.ties
+    families = pa.array([found.links[c].channel.card.family for c in ties["channel"].to_pylist()], pa.string())
+    ways = ties.select(["cluster", "entity"]).append_column("family", families)
+    ways = ways.group_by(["cluster", "entity", "family"]).aggregate([])
+    count = ways.group_by(["cluster", "entity"]).aggregate([("family", "count"), ("family", "min")])
+    cluster, entity, kinds = (count[c].to_numpy() for c in ("cluster", "entity", "family_count"))
+    network = pc.equal(count["family_min"], "network").to_numpy(zero_copy_only=False)
+    typical = {int(c): float(np.median(kinds[cluster == c])) for c in np.unique(cluster)}
+    usual = np.array([typical[c] for c in cluster.tolist()])
+    alone = (kinds == 1) & ((usual >= 3) | (network & (usual >= 2)))
+    return dict(
+        zip(zip(cluster.tolist(), entity.tolist(), strict=True), np.where(alone, 0, kinds).tolist(), strict=True)
+    )
+
+
+def _put(plan: Plan, name: str, table: pa.Table) -> None:
+    plan.engine.put(name, table)
+    plan.wrote(name, table.num_rows)
+
+
+def describe(found: Findings) -> dict[str, Any]:
+    """The trusted set, as `scan.json` tells it."""
+    return {"source": found.anchors.source, "share": round(found.anchors.share, 6), "count": found.anchors.number}

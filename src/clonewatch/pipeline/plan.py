@@ -1,0 +1,53 @@
+"""Runs steps in order and refuses a table that is read before it is written, or written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clonewatch.ports.engine import Engine, Fold, Query, Step
+
+
+class PlanError(AssertionError):
+    """A bug in the order of the steps."""
+
+
+class Plan:
+    """The tables written so far, and the engine that holds them."""
+
+    def __init__(self, engine: Engine, known: Iterable[str] = ()) -> None:
+        self.engine = engine
+        self.rows: dict[str, int] = dict.fromkeys(known, 0)
+
+    def wrote(self, table: str, rows: int) -> None:
+        """Note a table that was stored directly."""
+        if table in self.rows:
+            raise PlanError(f"table {table!r} is written twice")
+        self.rows[table] = rows
+
+    def run(self, step: Step) -> int:
+        """Run one step; returns the rows it wrote."""
+        missing = [t for t in step.reads if t not in self.rows]
+        if missing:
+            raise PlanError(f"{step.writes!r} reads {missing} before they are written")
+        if step.writes in self.rows:
+            raise PlanError(f"table {step.writes!r} is written twice")
+        if isinstance(step, Query):
+            rows = self.engine.store(step.writes, step.sql, step.params)
+        else:
+            rows = self._fold(step)
+        self.wrote(step.writes, rows)
+        return rows
+
+    def run_all(self, steps: Iterable[Step]) -> int:
+        """Run steps in order; returns the rows all of them wrote."""
+        return sum(self.run(step) for step in steps)
+
+    def _fold(self, step: Fold) -> int:
+        for table in step.reads:
+            if self.rows[table] > step.limit:
+                raise PlanError(
+                    f"{step.writes!r} folds {table!r} of {self.rows[table]:,} rows; bound is {step.limit:,}"
+                )
+        result = step.function(*(self.engine.fetch(f'SELECT * FROM "{t}"') for t in step.reads))
+        self.engine.put(step.writes, result)
+        return int(result.num_rows)

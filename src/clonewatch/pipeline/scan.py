@@ -1,0 +1,259 @@
+"""One scan: log in, campaigns out. The way of an exchange from the first stop to the last is here."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch import __version__
+from clonewatch.adapters.reading import Log, open_log
+from clonewatch.campaigns import fusion
+from clonewatch.engines.duckdb import DuckDB
+from clonewatch.fingerprints.fingerprinting import Fingerprinter
+from clonewatch.fingerprints.keys import load_key
+from clonewatch.model.errors import InputError, SetupError, TooManyRejected
+from clonewatch.model.reading import Rejected
+from clonewatch.pipeline import results
+from clonewatch.pipeline.ahead import ahead
+from clonewatch.pipeline.clock import Clock
+from clonewatch.pipeline.detect import INTENTS, LINKS, Findings, attribute, describe, detect
+from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, STAGED_FROM, Stager
+from clonewatch.pipeline.texts import TextKeeper
+from clonewatch.pipeline.writing import ResultFolder
+from clonewatch.ports.channel import Channel
+from clonewatch.ports.engine import Query
+from clonewatch.ports.progress import Progress, Silent
+from clonewatch.report.render import render
+
+SUMMARY_VERSION = "clonewatch.scan.v1"
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    """What a scan reads, where it writes, and the few things that change its answer.
+
+    max_rejected: share of rows, 0..1, above which the result is written but not to be trusted.
+    """
+
+    paths: tuple[str, ...]
+    out: Path | None = None
+    mapping: str | None = None
+    accounts: Path | None = None
+    events: Path | None = None
+    format: str = "auto"
+    seed: int = 0
+    key_file: Path | None = None
+    keep_text: bool = False
+    memory: str = "700MB"
+    threads: int | None = None
+    max_rejected: float = 0.01
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """The tables of a scan by name, what `scan.json` holds, and where it was written."""
+
+    directory: Path | None
+    tables: dict[str, pa.Table]
+    summary: dict[str, Any]
+
+
+def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult:
+    """Read a log, find campaigns, and write the result where `settings.out` says.
+
+    Raises InputError, MappingError or KeyFileError before a row is read, OutputError when the disk gives out (an
+    earlier result stays), TooManyRejected after writing a result that should not be trusted.
+    """
+    if settings.keep_text and settings.out is None:
+        raise SetupError("text can only be kept in a folder", mend="Pass --out, or leave out --keep-text")
+    clock = Clock(progress or Silent())
+    log = open_log(
+        settings.paths,
+        format=settings.format,
+        mapping=Path(settings.mapping) if settings.mapping else None,
+        accounts=settings.accounts,
+        events=settings.events,
+    )
+    key = load_key(settings.key_file)
+    if settings.out is None:
+        return _run(settings, log, key, clock, None)
+    with ResultFolder(settings.out) as folder, contextlib.ExitStack() as open_files:
+        keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
+        return _run(settings, log, key, clock, folder, keeper)
+
+
+def _run(
+    settings: ScanSettings,
+    log: Log,
+    key: bytes,
+    clock: Clock,
+    folder: ResultFolder | None,
+    keeper: TextKeeper | None = None,
+) -> ScanResult:
+    engine = DuckDB(memory=settings.memory, threads=settings.threads, folder=folder.aside if folder else None)
+    try:
+        plan = Plan(engine)
+        stager = Stager(key)
+        rejected = _stage(plan, log, stager, folder, clock, keeper)
+        duplicates = _settle(plan, stager)
+        found = detect(plan, settings.seed, clock)
+        attribute(plan, found, clock)
+        tables = results.build(plan, found, stager.book.ids)
+        kept = plan.rows["exchanges"]
+        counts = {
+            "read": stager.rows, "rejected": rejected, "duplicate": duplicates, "kept": kept,
+            "accounts": len(stager.book.ids), "entities": found.population, "anchors": found.anchors.number,
+        }  # fmt: skip
+        summary = _summary(settings, log, stager, found, counts, clock)
+    finally:
+        engine.close()
+    if keeper:
+        told = tables["attribution"]
+        keeper.keep(told.filter(pc.greater_equal(told["posterior"], 0.5))["exchange_id"])
+    if folder:
+        folder.publish(tables, summary, render(tables, summary, _channels()))
+    if rejected > settings.max_rejected * (stager.rows + rejected):
+        raise TooManyRejected(
+            f"{rejected:,} of {stager.rows + rejected:,} rows were rejected",
+            where=str(settings.out / "rejected.ndjson") if settings.out else "",
+            mend="The result was written but should not be trusted: look at the reasons, mend the map or the log, and"
+            " run again, or raise --max-rejected if they are expected",
+        )
+    return ScanResult(settings.out, tables, summary)
+
+
+def _stage(
+    plan: Plan, log: Log, stager: Stager, folder: ResultFolder | None, clock: Clock, keeper: TextKeeper | None
+) -> int:
+    """Read, fingerprint and stage every exchange as table `arrivals`; returns how many rows were rejected."""
+    rejected = 0
+
+    def reject(rows: Sequence[Rejected]) -> None:
+        nonlocal rejected
+        rejected += len(rows)
+        if folder:
+            folder.reject(rows)
+
+    fingerprinter = Fingerprinter(stager.key)
+    clock.start("reading", log.total_bytes or None, "bytes")
+    followed = _follow(log, reject, clock, keeper)
+    rows = plan.engine.ingest("arrivals", EXCHANGE_SCHEMA, stager.stage_all(followed, fingerprinter.apply))
+    plan.wrote("arrivals", rows)
+    clock.end(f"{rows:,} exchanges, {rejected:,} rejected")
+    if not rows:
+        raise InputError(
+            "no exchange could be read",
+            where=", ".join(i.path for i in log.inputs[:3]),
+            mend=f"{rejected:,} rows were rejected; `clonewatch doctor` shows why",
+        )
+    plan.engine.put("accounts", stager.accounts(log.accounts()))
+    plan.engine.put("events", stager.events(log.events()))
+    plan.wrote("accounts", len(stager.book.ids))
+    plan.wrote("events", 0)
+    return rejected
+
+
+def _follow(
+    log: Log, reject: Callable[[Sequence[Rejected]], None], clock: Clock, keeper: TextKeeper | None
+) -> Iterator[pa.RecordBatch]:
+    behind = 0
+    for batch in ahead(log.batches(reject, READ)):
+        if keeper:
+            keeper.note(batch)
+        clock.advance(log.bytes_done - behind, batch.num_rows)
+        behind = log.bytes_done
+        yield batch
+
+
+def _settle(plan: Plan, stager: Stager) -> int:
+    """Table `exchanges`: the first of each exchange id, near-identical templates under one name; returns duplicates."""
+    plan.run(Query("repeated", ("arrivals",), "SELECT xid FROM arrivals GROUP BY xid HAVING COUNT(*) > 1"))
+    families = stager.families()
+    plan.engine.put("families", families)
+    plan.wrote("families", families.num_rows)
+    if not plan.rows["repeated"] and not families.num_rows:
+        plan.engine.rename("arrivals", "exchanges")
+        plan.wrote("exchanges", plan.rows["arrivals"])
+        return 0
+    columns = ", ".join(
+        "COALESCE(f.family, x.template) AS template" if n == "template" else f'x."{n}"' for n in EXCHANGE_SCHEMA.names
+    )
+    plan.run(
+        Query(
+            "exchanges",
+            ("arrivals", "repeated", "families"),
+            f'WITH first AS (SELECT a.xid, MIN(a."row") AS keep FROM arrivals a JOIN repeated r ON r.xid = a.xid'
+            f" GROUP BY a.xid) SELECT {columns} FROM arrivals x LEFT JOIN first d ON d.xid = x.xid"
+            ' LEFT JOIN families f ON f.template = x.template WHERE d.keep IS NULL OR d.keep = x."row"',
+        )
+    )
+    return plan.rows["arrivals"] - plan.rows["exchanges"]
+
+
+def _channels() -> list[Channel]:
+    return [LINKS.load(n).channel for n in LINKS.names()] + [INTENTS.load(n).channel for n in INTENTS.names()]
+
+
+def _summary(
+    settings: ScanSettings, log: Log, stager: Stager, found: Findings, counts: dict[str, int], clock: Clock
+) -> dict[str, Any]:
+    """What `scan.json` holds."""
+    chosen = {
+        k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("out", "key_file")
+    }
+    return {
+        "schema": SUMMARY_VERSION,
+        "version": __version__,
+        "window": {"first": _iso(stager.first_ts), "last": _iso(stager.last_ts)},
+        "inputs": [i._asdict() for i in log.inputs],
+        "settings": chosen,
+        "versions": {"python": platform.python_version()}
+        | {p: version(p) for p in ("duckdb", "pyarrow", "numpy", "scipy", "numba", "graspologic-native")},
+        "counts": counts,
+        "anchors": describe(found),
+        "stages": clock.stages,
+        "peak_memory_mb": clock.peak_memory_mb(),
+        "channels": [_channel(c, stager, found, log) for c in _channels()],
+        "synchrony_null": found.synchrony_null,
+        "thresholds": {
+            "line_bits": fusion.LINE_BITS, "family_bits": fusion.FAMILY_BITS, "link_bans": fusion.LINK_BANS,
+            "families": fusion.LEAST_FAMILIES[found.anchors.source], "max_rejected": settings.max_rejected,
+        },
+        "warnings": list(log.warnings),
+    }  # fmt: skip
+
+
+def _channel(channel: Channel, stager: Stager, found: Findings, log: Log) -> dict[str, Any]:
+    """Whether a channel had what it needs, and what it found."""
+    lacking = [[need for need in needs if not _has(need, stager, log)] for needs in channel.needs]
+    return {
+        "name": channel.name,
+        "kind": channel.kind,
+        "family": channel.card.family,
+        "used": any(not missing for missing in lacking),
+        "missing": min(lacking, key=len) if lacking else [],
+        "tokens": found.token_counts.get(channel.name),
+    }
+
+
+def _has(need: str, stager: Stager, log: Log) -> bool:
+    """Whether a column such as `exchanges.cell` or `accounts.anchor` had any value."""
+    table, column = need.split(".")
+    if table == "exchanges":
+        return stager.filled.get(STAGED_FROM.get(need, column), 0) > 0
+    side = log.accounts() if table == "accounts" else log.events()
+    return side is not None and column in side.column_names and side[column].null_count < side.num_rows
+
+
+def _iso(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat()

@@ -1,0 +1,267 @@
+"""Fingerprinted exchanges and account facts as compact integer tables: what every later stage reads.
+
+Every identifier that could point at a person (address, session, key, device, payment...) becomes a keyed 64-bit hash
+here; only `exchange_id` and `account_id` stay readable, because an operator must be able to act on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch.fingerprints.families import merge
+from clonewatch.fingerprints.keys import derive
+from clonewatch.kernels.addresses import prefixes
+from clonewatch.kernels.hashing import keyed_hash, mix
+from clonewatch.kernels.sketching import sketch_matrix
+from clonewatch.model.schema import TASKS, TEXT_COLUMNS
+
+_HASHED = {
+    "org_id": "org", "api_key_id": "key", "end_user_id": "end_user", "session_id": "session", "model": "model",
+    "signature_session_id": "signature_session",
+}  # fmt: skip
+_BITS = {
+    "system_hash": "system", "tools_hash": "tools", "template_id": "template", "prompt_id": "prompt",
+    "format_hash": "format",
+}  # fmt: skip
+_KEPT = {
+    "turn": pa.int16(), "logprobs": pa.bool_(), "n": pa.int16(), "cell": pa.int32(), "elicitation": pa.float32(),
+}  # fmt: skip
+
+EXCHANGE_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("exchange_id", pa.string()),
+        ("xid", pa.int64()),
+        ("account", pa.int32()),
+        ("ts", pa.int64()),
+    ]
+    + [(name, pa.int64()) for name in _HASHED.values()]
+    + [("network", pa.int64()), ("client", pa.int64()), ("shape", pa.int64())]
+    + [(name, pa.int64()) for name in _BITS.values()]
+    + [("task", pa.int8())]
+    + list(_KEPT.items())
+)
+# What a scan reads of a log; columns that no channel uses are not even decoded.
+READ = frozenset({
+    "exchange_id", "ts", "account_id", "client_ip", "user_agent", "tls_fingerprint", "sdk", "max_tokens", "temperature",
+    "top_p", "task", "sketch", *_HASHED, *_BITS, *_KEPT, *TEXT_COLUMNS,
+})  # fmt: skip
+# Which log column fills which staged one: how `doctor` and `scan.json` know what a channel is missing.
+STAGED_FROM = {
+    **{f"exchanges.{k}": v for k, v in (_HASHED | _BITS).items()},
+    **{f"exchanges.{k}": k for k in _KEPT},
+    **dict.fromkeys(("exchanges.user_agent", "exchanges.tls_fingerprint", "exchanges.sdk"), "client"),
+    "exchanges.client_ip": "network", "exchanges.max_tokens": "shape", "exchanges.task": "task",
+}  # fmt: skip
+
+_ACCOUNT_HASHED = {
+    "org_id": "org", "payment_fingerprint": "payment", "device_fingerprint": "device", "phone_prefix": "phone",
+    "referrer": "referrer", "declared_use": "declared_use",
+}  # fmt: skip
+ACCOUNT_SCHEMA = pa.schema(
+    [("account", pa.int32()), ("created", pa.int64()), ("org_declared", pa.bool_()), ("anchor", pa.bool_())]
+    + [("training_permitted", pa.bool_())]
+    + [(name, pa.int64()) for name in _ACCOUNT_HASHED.values()]
+    + [("pattern", pa.int64()), ("signup_network", pa.int64())]
+)
+EVENT_SCHEMA = pa.schema(
+    [("ts", pa.int64()), ("kind", pa.string()), ("account", pa.int32()), ("model", pa.int64()), ("until", pa.int64())]
+)
+_SKETCHED_TEMPLATES = 2_000_000  # 256 B each: bounds the sketches at 0.5 GB of memory; later templates stay unmerged
+
+
+class AccountBook:
+    """Account ids as small integers, in order of first appearance."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self._code: dict[str, int] = {}
+
+    def codes(self, ids: pa.Array) -> np.ndarray:
+        """Codes of a batch of account ids, int32; null gives -1."""
+        encoded = pc.dictionary_encode(ids)
+        known = np.empty(len(encoded.dictionary) + 1, np.int32)
+        known[-1] = -1
+        for i, name in enumerate(encoded.dictionary.to_pylist()):
+            code = self._code.get(name)
+            if code is None:
+                code = self._code[name] = len(self.ids)
+                self.ids.append(name)
+            known[i] = code
+        at: np.ndarray = encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
+        return np.take(known, at)
+
+    def find(self, ids: pa.Array) -> np.ndarray:
+        """Codes of account ids already in the book, int32; -1 for strangers."""
+        return np.array([self._code.get(i, -1) for i in ids.to_pylist()], np.int32)
+
+
+class Stager:
+    """Turns batches of fingerprinted exchanges into rows of EXCHANGE_SCHEMA; keeps the book of accounts.
+
+    key: the operator's fingerprint key. filled: staged column -> non-null values seen.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.book = AccountBook()
+        self.rows = 0
+        self.filled: dict[str, int] = dict.fromkeys(EXCHANGE_SCHEMA.names, 0)
+        self.first_ts, self.last_ts = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+        self._sketched: set[int] = set()
+        self._sketches: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def hash(self, values: pa.Array, purpose: str) -> pa.Array:
+        """Keyed 64-bit hashes as int64; null stays null."""
+        return _as_ids(keyed_hash(values, derive(self.key, purpose)))
+
+    def stage(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """One batch of exchanges as staged rows."""
+        have = {name: batch.column(i) for i, name in enumerate(batch.schema.names)}
+        count = batch.num_rows
+        ts = pc.cast(have["ts"], pa.int64())
+        self.first_ts = min(self.first_ts, pc.min(ts).as_py() if count else self.first_ts)
+        self.last_ts = max(self.last_ts, pc.max(ts).as_py() if count else self.last_ts)
+        out: dict[str, pa.Array | None] = {
+            "row": pa.array(np.arange(self.rows, self.rows + count)),
+            "exchange_id": have["exchange_id"],
+            "xid": self.hash(have["exchange_id"], "exchange_id"),
+            "account": pa.array(self.book.codes(have["account_id"])),
+            "ts": ts,
+        }
+        for source, name in _HASHED.items():
+            if source in have:
+                # A session is the same session wherever it is named.
+                out[name] = self.hash(have[source], "session_id" if name == "signature_session" else source)
+        for source, name in _BITS.items():
+            if source in have:
+                out[name] = pc.cast(have[source], pa.uint64()).view(pa.int64())
+        for name, kind in _KEPT.items():
+            if name in have:
+                out[name] = pc.cast(have[name], kind)
+        if "client_ip" in have:
+            out["network"] = self._network(have["client_ip"])
+        out["client"] = self._joined(have, ("tls_fingerprint", "user_agent", "sdk"))
+        out["shape"] = _shape(have, count)
+        if "task" in have:
+            out["task"] = pc.cast(pc.index_in(have["task"], pa.array(TASKS)), pa.int8())
+        if "sketch" in have and "template" in out:
+            self._keep_sketches(out["template"], have["sketch"])
+        self.rows += count
+        full = [_or_nulls(out.get(f.name), count, f.type) for f in EXCHANGE_SCHEMA]
+        for name, column in zip(EXCHANGE_SCHEMA.names, full, strict=True):
+            self.filled[name] += count - column.null_count
+        return pa.RecordBatch.from_arrays(full, schema=EXCHANGE_SCHEMA)
+
+    def stage_all(
+        self, batches: Iterable[pa.RecordBatch], fingerprint: Callable[[pa.RecordBatch], pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """Fingerprint and stage a stream of batches."""
+        for batch in batches:
+            yield self.stage(fingerprint(batch))
+
+    def _keep_sketches(self, templates: pa.Array, sketches: pa.Array) -> None:
+        """The first sketch of each template, until the bound."""
+        usable = pc.and_(pc.is_valid(templates), pc.is_valid(sketches)).to_numpy(zero_copy_only=False)
+        if not usable.any() or len(self._sketched) >= _SKETCHED_TEMPLATES:
+            return
+        rows = np.flatnonzero(usable)
+        ids, at = np.unique(templates.take(pa.array(rows)).to_numpy(), return_index=True)
+        fresh = np.array([t not in self._sketched for t in ids.tolist()], bool)
+        self._sketched.update(ids[fresh].tolist())
+        self._sketches.append((ids[fresh], sketch_matrix(sketches.take(pa.array(rows[at[fresh]])))))
+
+    def families(self) -> pa.Table:
+        """Templates that go under another's name, near-identical ones together: (template, family)."""
+        schema = pa.schema([("template", pa.int64()), ("family", pa.int64())])
+        if not self._sketches:
+            return schema.empty_table()
+        templates = np.concatenate([t for t, _ in self._sketches])
+        family = merge(templates.view(np.uint64), np.concatenate([m for _, m in self._sketches])).view(np.int64)
+        self._sketches.clear()
+        moved = family != templates
+        return pa.table([templates[moved], family[moved]], schema=schema)
+
+    def accounts(self, table: pa.Table | None) -> pa.Table:
+        """Account facts as rows of ACCOUNT_SCHEMA, one for every account of the log; strangers are left out."""
+        count = len(self.book.ids)
+        if table is None:
+            table = pa.table({"account_id": pa.array([], pa.string())})
+        codes = self.book.find(table.column("account_id").combine_chunks())
+        present = np.flatnonzero(codes >= 0)
+        _, last = np.unique(codes[present][::-1], return_index=True)
+        rows = present[len(present) - 1 - last]  # the last row of an account wins
+        place = np.full(count, -1, np.int64)
+        place[codes[rows]] = rows
+        take = pa.array(place, mask=place < 0)
+        have = {n: table.column(n).combine_chunks().take(take) for n in table.column_names if n != "account_id"}
+        out: dict[str, pa.Array | None] = {"account": pa.array(np.arange(count, dtype=np.int32))}
+        if "created_at" in have:
+            out["created"] = pc.cast(have["created_at"], pa.int64())
+        for name in ("org_declared", "anchor", "training_permitted"):
+            if name in have:
+                out[name] = have[name]
+        for source, name in _ACCOUNT_HASHED.items():
+            if source in have:
+                out[name] = self.hash(have[source], source)
+        out["pattern"] = self._joined(have, ("email_pattern", "email_domain"))
+        if "signup_ip" in have:
+            out["signup_network"] = self._network(have["signup_ip"])
+        return pa.table([_or_nulls(out.get(f.name), count, f.type) for f in ACCOUNT_SCHEMA], schema=ACCOUNT_SCHEMA)
+
+    def events(self, table: pa.Table | None) -> pa.Table:
+        """What the operator did or what happened, as rows of EVENT_SCHEMA."""
+        if table is None or not table.num_rows:
+            return EVENT_SCHEMA.empty_table()
+        out: dict[str, pa.Array | None] = {"kind": table.column("kind").combine_chunks()}
+        out["ts"] = pc.cast(table.column("ts").combine_chunks(), pa.int64())
+        if "until" in table.column_names:
+            out["until"] = pc.cast(table.column("until").combine_chunks(), pa.int64())
+        if "account_id" in table.column_names:
+            codes = self.book.find(table.column("account_id").combine_chunks())
+            out["account"] = pa.array(codes, mask=codes < 0)
+        if "model" in table.column_names:
+            out["model"] = self.hash(table.column("model").combine_chunks(), "model")
+        columns = [_or_nulls(out.get(f.name), table.num_rows, f.type) for f in EVENT_SCHEMA]
+        return pa.table(columns, schema=EVENT_SCHEMA)
+
+    def _network(self, addresses: pa.Array) -> pa.Array:
+        """The network prefix of each address, or the address itself where it is opaque."""
+        address, prefix = prefixes(addresses, derive(self.key, "address"))
+        return _as_ids(np.where(prefix != 0, prefix, address))
+
+    def _joined(self, have: dict[str, pa.Array], names: tuple[str, ...]) -> pa.Array | None:
+        """One hash over several columns; null where all of them are."""
+        hashes = [keyed_hash(have[n], derive(self.key, n)) for n in names if n in have]
+        if not hashes:
+            return None
+        known = np.logical_or.reduce([h != 0 for h in hashes])
+        return _as_ids(np.where(known, mix(*hashes), np.uint64(0)))
+
+
+def _shape(have: dict[str, pa.Array], count: int) -> pa.Array | None:
+    """The request parameters as one hash; null where no token limit was sent."""
+    if "max_tokens" not in have:
+        return None
+    parts = []
+    for name, scale in (("max_tokens", 1), ("temperature", 100), ("top_p", 100), ("n", 1)):
+        column = have.get(name)
+        values = (
+            np.full(count, -1.0) if column is None else pc.fill_null(pc.cast(column, pa.float64()), -1.0).to_numpy()
+        )
+        parts.append(np.rint(values * scale).astype(np.int64).view(np.uint64))
+    sent = pc.is_valid(have["max_tokens"]).to_numpy(zero_copy_only=False)
+    return _as_ids(np.where(sent, mix(*parts), np.uint64(0)))
+
+
+def _or_nulls(column: pa.Array | None, count: int, kind: pa.DataType) -> pa.Array:
+    return pa.nulls(count, kind) if column is None else column
+
+
+def _as_ids(hashes: np.ndarray) -> pa.Array:
+    """Unsigned hashes as int64 ids (Spark knows no unsigned type); 0 becomes null."""
+    return pa.array(hashes.view(np.int64), mask=hashes == 0)
