@@ -1,0 +1,114 @@
+"""The `clonewatch` command: its commands, and the one border where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from clonewatch import __version__
+from clonewatch.cli import examining, laboratory, results, scanning
+from clonewatch.model.errors import ClonewatchError
+
+# Commands import the heavy parts (Arrow, the engine, the compiler) inside their functions, so that help and usage
+# errors answer at once.
+
+EXIT_INTERRUPTED = 130
+
+
+class Border(TyperGroup):
+    """Where what went wrong becomes a message on stderr and an exit code. Bugs pass through and crash."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command named on the line."""
+        try:
+            return super().invoke(ctx)
+        except ClonewatchError as error:
+            typer.echo(message(error), err=True)
+            raise typer.Exit(error.code) from error
+        except KeyboardInterrupt as error:
+            typer.echo("Interrupted. Earlier results are as they were.", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+        except BrokenPipeError as error:
+            _abandon_stdout()
+            raise typer.Exit(0) from error
+
+
+def message(error: ClonewatchError) -> str:
+    """An error as three lines at most: what is wrong, where, and the mend.
+
+    >>> print(message(ClonewatchError("no such file", where="a.log", mend="Check the path")))
+    Error: no such file
+    Where: a.log
+    Mend:  Check the path
+    """
+    lines = [f"Error: {error.what}"]
+    if error.where:
+        lines.append(f"Where: {error.where}")
+    if error.mend:
+        lines.append(f"Mend:  {error.mend}")
+    return "\n".join(lines)
+
+
+app = typer.Typer(
+    name="clonewatch",
+    cls=Border,
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback with local variables could show a customer's data.
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"clonewatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Find groups of accounts that covertly act as one operator in your own LLM API logs.
+
+    Start with `clonewatch doctor LOG` to see what your log allows, then `clonewatch scan LOG --out DIR`, then open
+    DIR/report.html. No log at hand? `clonewatch simulate --list`.
+
+    Exit codes: 0 done, 2 usage or set-up, 3 something was flagged (scan --fail-on flagged), 4 too many rows were
+    rejected, 130 interrupted.
+    """
+
+
+app.command("scan", short_help="Look for campaigns in a log.")(scanning.scan)
+app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(laboratory.simulate)
+app.command("evaluate", short_help="Score a scan against labels.")(laboratory.evaluate)
+app.command("why", short_help="Say why an account is in a campaign, or in none.")(results.why)
+app.command("campaigns", short_help="List the campaigns of a scan.")(results.campaigns)
+app.command("show", short_help="Show one campaign with its evidence.")(results.show)
+app.command("doctor", short_help="Say what a log allows before you scan it.")(examining.doctor)
+app.command("schema", short_help="Print the tables a scan reads and writes.")(examining.schema)
+app.command("report", short_help="Draw report.html of a scan again.")(results.report)
+
+
+def run() -> None:
+    """The entry point of the `clonewatch` command."""
+    try:
+        app()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _abandon_stdout()
+
+
+def _abandon_stdout() -> None:
+    """Nobody reads any more: keep the interpreter from complaining about it when it closes standard output."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,274 @@
+"""The commands that ask a finished scan: list campaigns, show one, say why an account is in one, draw the report."""
+
+from __future__ import annotations
+
+import json as text_json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clonewatch.cli import output
+from clonewatch.cli.scanning import list_campaigns, row_of
+from clonewatch.model import schema
+from clonewatch.model.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Enough to see the pattern; --json and the tables hold the rest.
+MEMBERS_SHOWN = 20
+TOKENS_SHOWN = 20
+EXCHANGES_SHOWN = 5
+OWN_EXCHANGES_SHOWN = 10
+RERUN = "Name the folder given to `clonewatch scan --out`, or run the scan again"
+
+ScanOption = Annotated[Path, typer.Option("--scan", "-s", metavar="DIR", help="Folder a scan wrote.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
+
+
+def campaigns(
+    scan: Annotated[Path, typer.Argument(metavar="DIR", help="Folder a scan wrote.")], json: JsonOption = False
+) -> None:
+    """List the campaigns of a scan, flagged ones first, then groups that are linked and not flagged.
+
+    For example:
+
+      clonewatch campaigns result
+    """
+    from clonewatch.report.chapters import ranked
+    from clonewatch.report.render import headline
+
+    tables = {name: _read(scan, name) for name in ("campaigns", "members")}
+    rows = ranked(tables)
+    if json:
+        output.as_json([row_of(row) for row in rows])
+        return
+    output.say(headline(tables).sentence)
+    if rows:
+        list_campaigns(rows)
+
+
+def show(
+    campaign: Annotated[str, typer.Argument(metavar="ID", help="A group's id, as `clonewatch campaigns` lists it.")],
+    scan: ScanOption,
+    json: JsonOption = False,
+) -> None:
+    """Show one campaign: what it did, the evidence for and against, what its accounts share, who is in it.
+
+    For example:
+
+      clonewatch show C0001 --scan result
+    """
+    rows = _of(scan, "campaigns", "campaign_id", campaign)
+    if not rows:
+        known = ", ".join(_read(scan, "campaigns")["campaign_id"].to_pylist()[:10]) or "none"
+        raise InputError(f"no campaign {campaign!r} in this scan", where=str(scan), mend=f"There are: {known}")
+    row = rows[0]
+    reasons, tokens = (_of(scan, name, "campaign_id", campaign) for name in ("evidence", "tokens"))
+    members = _of(scan, "members", "campaign_id", campaign)
+    members.sort(key=lambda m: (-(m["membership"] or 0.0), m["account_id"]))
+    tokens.sort(key=lambda t: -(t["weight"] or 0.0))
+    if json:
+        output.as_json({"campaign": row_of(row), "evidence": reasons, "tokens": tokens, "members": members})
+        return
+    _head(row)
+    _evidence(reasons)
+    _tokens("What the accounts share", tokens)
+    output.table(
+        f"Members ({min(MEMBERS_SHOWN, len(members))} of {len(members):,})",
+        ("Account", "Role", "Membership", "Attributed"),
+        (
+            (m["account_id"], m["role"], f"{m['membership'] or 0:.2f}", m["harvested_exchanges"])
+            for m in members[:MEMBERS_SHOWN]
+        ),
+        right=(2, 3),
+    )
+
+
+def why(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="An account id, as in the log.")],
+    scan: ScanOption,
+    json: JsonOption = False,
+) -> None:
+    """Say why an account is in a campaign, or that it is in none: campaign, role, evidence, shared things, exchanges.
+
+    For example:
+
+      clonewatch why acct-1042 --scan result
+    """
+    places = [_place(scan, account, member) for member in _of(scan, "members", "account_id", account)]
+    if json:
+        output.as_json({"account": account, "campaigns": places})
+        return
+    if not places:
+        output.say(
+            f"{account} is in no campaign and in no linked group of this scan.",
+            "Either it shares nothing rare with unrelated accounts that the channels could see, or it had no exchange",
+            "in this log. That is no clean bill of health: `clonewatch doctor` says what could not be seen.",
+        )
+    for place in places:
+        _tell_place(account, place)
+
+
+def report(scan: Annotated[Path, typer.Argument(metavar="DIR", help="Folder a scan wrote.")]) -> None:
+    """Draw report.html of a scan again, from its tables.
+
+    For example:
+
+      clonewatch report result
+    """
+    from clonewatch.cli.examining import channels
+    from clonewatch.report.render import render
+
+    tables = {
+        table.name: _read(scan, table.name) for table in schema.RESULTS if (scan / f"{table.name}.parquet").exists()
+    }
+    if "campaigns" not in tables:
+        raise InputError("there is no campaigns.parquet", where=str(scan), mend=RERUN)
+    page = scan / "report.html"
+    aside = scan / ".report.html.part"
+    text = render(tables, _summary(scan), channels())
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(page)
+    except OSError as error:
+        raise OutputError(f"cannot write: {error.strerror}", where=str(page), mend="Check its rights") from error
+    output.say(f"Wrote {page}")
+
+
+def _summary(scan: Path) -> dict[str, Any]:
+    path = scan / "scan.json"
+    try:
+        held = text_json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError("scan.json cannot be read", where=str(path), mend=RERUN) from error
+    if not isinstance(held, dict):
+        raise InputError("scan.json holds no object", where=str(path), mend=RERUN)
+    return held
+
+
+def _read(scan: Path, name: str, filters: Any = None) -> pa.Table:
+    """One table of a scan. filters: rows to keep, as an Arrow expression."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = scan / f"{name}.parquet"
+    if not path.is_file():
+        raise InputError(f"there is no {name}.parquet", where=str(scan), mend=RERUN)
+    try:
+        return pq.read_table(path, filters=filters)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError("the table cannot be read", where=str(path), mend=RERUN) from error
+
+
+def _of(scan: Path, name: str, column: str, value: str) -> list[dict[str, Any]]:
+    import pyarrow.compute as pc
+
+    rows: list[dict[str, Any]] = _read(scan, name, pc.field(column) == value).to_pylist()
+    return rows
+
+
+def _place(scan: Path, account: str, member: dict[str, Any]) -> dict[str, Any]:
+    """One campaign an account is in, with what ties it to the others."""
+    campaign = member["campaign_id"]
+    carried = {
+        (t["channel"], t["token"])
+        for t in _of(scan, "token_members", "account_id", account)
+        if t["campaign_id"] == campaign
+    }
+    tokens = [t for t in _of(scan, "tokens", "campaign_id", campaign) if (t["channel"], t["token"]) in carried]
+    found = _of(scan, "campaigns", "campaign_id", campaign)
+    return {
+        "campaign": row_of(found[0]) if found else None,
+        "member": member,
+        "tokens": sorted(tokens, key=lambda t: -(t["weight"] or 0.0)),
+        "evidence": _of(scan, "evidence", "campaign_id", campaign),
+        "exchanges": _own_exchanges(scan, account, campaign),
+    }
+
+
+def _own_exchanges(scan: Path, account: str, campaign: str) -> list[dict[str, Any]]:
+    """The exchanges of an account that most likely belong to a campaign, surest first."""
+    import pyarrow.compute as pc
+
+    mine = _read(scan, "attribution", (pc.field("account_id") == account) & (pc.field("campaign_id") == campaign))
+    surest = mine.sort_by([("posterior", "descending"), ("exchange_id", "ascending")])
+    rows: list[dict[str, Any]] = surest.slice(0, OWN_EXCHANGES_SHOWN).to_pylist()
+    return rows
+
+
+def _tell_place(account: str, place: dict[str, Any]) -> None:
+    from clonewatch.report.numerals import count
+    from clonewatch.report.words import ROLES
+
+    member, row = place["member"], place["campaign"]
+    role = ROLES.get(member["role"], "")
+    output.say(
+        f"{account} is in {member['campaign_id']} as {member['role']}{f': {role}' if role else ''}.",
+        f"Membership {member['membership'] or 0:.2f} of 1; {count(member['harvested_exchanges'])} of its exchanges are "
+        "attributed.",
+    )
+    if row:
+        _head(row)
+    _tokens(f"What {account} shares with others of the group", place["tokens"])
+    if not place["tokens"]:
+        output.say("None of the strongest shared things on record is carried by this account itself.")
+    if place["exchanges"]:
+        told = ", ".join(f"{x['exchange_id']} ({x['posterior']:.2f})" for x in place["exchanges"])
+        output.say("", f"Its exchanges that most likely belong to the group, with their posterior: {told}")
+    _evidence(place["evidence"])
+
+
+def _head(row: dict[str, Any]) -> None:
+    from clonewatch.report.numerals import count, day, number
+    from clonewatch.report.words import level
+
+    rung = level(row["level"])
+    state = "flagged" if row["flagged"] else "linked, and not flagged"
+    output.say(
+        f"{row['campaign_id']}: {count(row['accounts'])} declared-unrelated accounts, {state}.",
+        f"Level {rung.code}, {rung.name}. {rung.says} {rung.not_said}",
+        f"{count(row['harvested_exchanges'])} of {count(row['exchanges'])} exchanges attributed, from "
+        f"{day(row['first_ts'])} to {day(row['last_ts'])} (UTC).",
+        f"Score {number(row['score'])} bans; p {number(row['p_value'])} against {count(row['p_n'])} honest groups.",
+        f"What would lower the level: {rung.lowered_by}",
+    )
+
+
+def _evidence(reasons: list[dict[str, Any]]) -> None:
+    from clonewatch.report.numerals import number
+    from clonewatch.report.words import strength
+
+    for title, chosen in (
+        ("For", [r for r in reasons if (r["bits"] or 0.0) > 0]),
+        ("Against", [r for r in reasons if (r["bits"] or 0.0) < 0]),
+        ("Without a result", [r for r in reasons if not r["bits"]]),
+    ):
+        if not chosen and title == "Without a result":
+            continue
+        output.say("", f"{title}:" if chosen else f"{title}: nothing on record")
+        for r in sorted(chosen, key=lambda r: -abs(r["bits"] or 0.0)):
+            measure = f"{strength(r['bits'])}, {number(r['bits'])} bits"
+            output.say(f"  {r['signal']} ({r['family']}), {measure}: {r['reason'] or '-'}")
+            if title == "For":
+                output.say(f"    innocent explanation: {r['innocent'] or 'none on record'}")
+                output.say(f"    looked at here: {r['ruled_out'] or 'nothing on record, it stays open'}")
+            if r["exchange_ids"]:
+                output.say(f"    for example: {', '.join(map(str, r['exchange_ids'][:EXCHANGES_SHOWN]))}")
+
+
+def _tokens(title: str, tokens: list[dict[str, Any]]) -> None:
+    from clonewatch.report.numerals import number
+
+    if tokens:
+        left = len(tokens) - TOKENS_SHOWN
+        output.table(
+            title + (f" ({left:,} more in tokens.parquet)" if left > 0 else ""),
+            ("Kind", "Keyed value", "In the group", "In the log", "Trusted", "Weight"),
+            (
+                (t["channel"], t["token"], t["accounts"], t["users"], t["anchors"], number(t["weight"]))
+                for t in tokens[:TOKENS_SHOWN]
+            ),
+            right=(2, 3, 4, 5),
+        )

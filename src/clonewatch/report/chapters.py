@@ -1,0 +1,205 @@
+"""One chapter per campaign: its rows gathered and put into words, ready for the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from markupsafe import Markup
+
+from clonewatch.model import schema
+from clonewatch.report import charts, ties, words
+from clonewatch.report.cards import Cards
+from clonewatch.report.numerals import amount, count, instant, number, share
+from clonewatch.report.tables import by_campaign, whole
+
+# A page a person can read: beyond these the tables beside the report hold the rest, and the page says so.
+FLAGGED_IN_FULL = 60
+LINKED_IN_FULL = 20
+MEMBERS_SHOWN = 50
+TOKENS_SHOWN = 20
+EXCHANGES_SHOWN = 5
+
+
+class Reason(NamedTuple):
+    """A piece of evidence in words. side: for, against, or nothing when its strength is zero or unknown."""
+
+    title: str
+    family: str
+    kind: str
+    module: str
+    strength: str
+    bar: float
+    bits: float | None
+    value: float | None
+    reference: float | None
+    n: int | None
+    reason: str | None
+    innocent: str | None
+    ruled_out: str | None
+    tell_tale: str | None
+    exchange_ids: list[str]
+    side: str
+
+
+class Chapter(NamedTuple):
+    """One campaign as the page tells it."""
+
+    anchor: str
+    row: Mapping[str, Any]
+    title: str
+    level: words.Level
+    roles: list[tuple[str, int]]
+    tasks: list[tuple[str, int, float]]
+    chart: Markup | None
+    chart_words: str
+    drawing: ties.Drawing | None
+    tokens: list[Mapping[str, Any]]
+    tokens_left: int
+    evidence: list[Reason]
+    against: list[Reason]
+    neutral: list[Reason]
+    families: list[str]
+    members: list[Mapping[str, Any]]
+    members_left: int
+    visible: datetime | None
+    leaked: float | None
+
+
+def ranked(tables: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
+    """Rows of the campaigns table: flagged ones first, then by score, then by name."""
+    rows: list[dict[str, Any]] = whole(tables, schema.CAMPAIGNS).to_pylist()
+    return sorted(rows, key=lambda r: (not r["flagged"], -(r["score"] or 0.0), str(r["campaign_id"])))
+
+
+def chapters(tables: Mapping[str, pa.Table], rows: list[dict[str, Any]], channels: Cards) -> list[Chapter]:
+    """The chapters of these campaigns, in their order."""
+    ids = [row["campaign_id"] for row in rows]
+    parts = {
+        table.name: by_campaign(whole(tables, table), ids)
+        for table in (schema.MEMBERS, schema.EVIDENCE, schema.TOKENS, schema.TOKEN_MEMBERS, schema.TIMELINE)
+    }
+    return [
+        _chapter(row, i, {name: part[row["campaign_id"]] for name, part in parts.items()}, channels)
+        for i, row in enumerate(rows, 1)
+    ]
+
+
+def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], channels: Cards) -> Chapter:
+    members = parts["members"]
+    order = [("membership", "descending"), ("harvested_exchanges", "descending"), ("account_id", "ascending")]
+    tokens = parts["tokens"].to_pylist()
+    tokens.sort(key=lambda t: (-(t["weight"] or 0.0), -(t["accounts"] or 0), str(t["channel"]), str(t["token"])))
+    reasons = _reasons(row, parts["evidence"], channels)
+    for_it = [r for r in reasons if r.side == "for"]
+    tasks = _tasks(row)
+    seen = instant(row["visible_ts"])
+    before, harvested = row["visible_exchanges"], row["harvested_exchanges"]
+    top = members.sort_by(order).slice(0, MEMBERS_SHOWN).to_pylist()
+    roles = Counter(role or "role not recorded" for role in members["role"].to_pylist())
+    return Chapter(
+        anchor=f"campaign-{place}",
+        row=row,
+        title=_title(row, roles),
+        level=words.level(row["level"]),
+        roles=sorted(roles.items(), key=lambda r: (list(words.ROLES).index(r[0]) if r[0] in words.ROLES else 9, r[0])),
+        tasks=tasks,
+        chart=charts.timeline(parts["timeline"].to_pylist(), seen),
+        chart_words=_chart_words(row, tasks),
+        drawing=ties.draw(tokens, parts["token_members"].to_pylist()),
+        tokens=tokens[:TOKENS_SHOWN],
+        tokens_left=max(0, len(tokens) - TOKENS_SHOWN),
+        evidence=for_it,
+        against=[r for r in reasons if r.side == "against"],
+        neutral=[r for r in reasons if r.side == "neutral"],
+        families=sorted({r.family for r in for_it}),
+        members=top,
+        members_left=max(0, members.num_rows - len(top)),
+        visible=seen,
+        leaked=min(1.0, before / harvested) if before is not None and harvested else None,
+    )
+
+
+def _title(row: Mapping[str, Any], roles: Mapping[str, int]) -> str:
+    """The finding in a line; bystanders are not counted among those who act."""
+    acting = sum(n for role, n in roles.items() if role != words.BYSTANDER) if roles else row["accounts"]
+    if row["flagged"]:
+        return f"{amount(acting, 'declared-unrelated account')} act as one operator"
+    accounts = amount(row["accounts"], "declared-unrelated account")
+    return f"{accounts} linked, and not flagged"
+
+
+def _tasks(row: Mapping[str, Any]) -> list[tuple[str, int, float]]:
+    """Tasks in words with attributed exchanges and their share of all with a task, largest first."""
+    totals: Counter[str] = Counter()
+    for name, exchanges in dict(row["tasks"] or ()).items():
+        totals[words.task(name)] += exchanges or 0
+    known = sum(totals.values())
+    return [(name, n, n / known) for name, n in sorted(totals.items(), key=lambda t: (-t[1], t[0])) if n]
+
+
+def _chart_words(row: Mapping[str, Any], tasks: list[tuple[str, int, float]]) -> str:
+    """What the chart shows, for a reader who cannot see it."""
+    most = f"; most are {tasks[0][0]} ({share(tasks[0][1], sum(t[1] for t in tasks))})" if tasks else ""
+    return (
+        f"Bar chart: {count(row['harvested_exchanges'])} exchanges attributed to this group over time, by task{most}."
+    )
+
+
+def _reasons(row: Mapping[str, Any], evidence: pa.Table, channels: Cards) -> list[Reason]:
+    """Evidence rows in words, strongest first. An old scan without an evidence table gives its campaign's own list."""
+    rows: list[dict[str, Any]] = evidence.to_pylist()
+    if not rows:
+        rows = [dict(item) for item in row["evidence"] or () if item is not None]
+    reasons = [_reason(item, channels) for item in rows]
+    return sorted(reasons, key=lambda r: (-abs(r.bits or 0.0), r.title))
+
+
+def _reason(item: Mapping[str, Any], channels: Cards) -> Reason:
+    signal, bits, kind = item.get("signal"), item.get("bits"), item.get("kind")
+    channel = channels.find(kind, signal)
+    measured = bits if bits is not None and bits == bits else None
+    against = (measured is not None and measured < 0) or (kind == "against" and bool(measured))
+    # A card's general tell-tale, copied as the ruling, says what would show the honest twin, not that it was ruled out.
+    tell_tale = channel.card.excluded_by if channel and item.get("ruled_out") == channel.card.excluded_by else None
+    return Reason(
+        title=channel.card.title if channel else words.plain(signal).capitalize(),
+        family=words.plain(item.get("family")),
+        kind=kind or "",
+        module=f"{channel.kind}s/channels/{channel.name}.py" if channel else "",
+        strength=words.strength(measured),
+        bar=min(1.0, abs(measured or 0.0) / words.FULL_BAR),
+        bits=measured,
+        value=item.get("value"),
+        reference=item.get("reference"),
+        n=item.get("n"),
+        reason=item.get("reason"),
+        innocent=item.get("innocent") or (channel.card.innocent if channel else None),
+        ruled_out=None if tell_tale else item.get("ruled_out"),
+        tell_tale=tell_tale,
+        exchange_ids=[i for i in item.get("exchange_ids") or [] if i is not None][:EXCHANGES_SHOWN],
+        side="against" if against else "for" if measured else "neutral",
+    )
+
+
+def measured_words(reason: Reason) -> str:
+    """The figures behind a reason: value, honest reference and how many observations.
+
+    >>> from collections import defaultdict
+    >>> blank = Reason(*[None] * 16)._replace(value=2.5, reference=0.1, n=1200)
+    >>> measured_words(blank)
+    'measured 2.5; honest groups in this log 0.1; 1,200 observations'
+    """
+    said = []
+    if reason.value is not None:
+        said.append(f"measured {number(reason.value)}")
+        if reason.reference is not None:
+            said.append(f"honest groups in this log {number(reason.reference)}")
+        elif reason.kind == "intent":
+            said.append("no honest group to compare with")
+    if reason.n is not None:
+        said.append(amount(reason.n, "observation"))
+    return "; ".join(said)

@@ -1,0 +1,187 @@
+"""What stands around the campaigns: the answer in one sentence, how the log was read, and what could not be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from clonewatch.ports.channel import Card
+from clonewatch.report.cards import Cards
+from clonewatch.report.numerals import amount, count, day, instant, minute, number, visible
+from clonewatch.report.words import plain
+
+
+class Answer(NamedTuple):
+    """The one sentence a reader came for, one more that bounds it, and the figures under it with definitions."""
+
+    sentence: str
+    bound: str
+    figures: list[tuple[str, str, str]]
+
+
+class Used(NamedTuple):
+    """A channel in this scan: whether it could work, and what was missing for it."""
+
+    name: str
+    title: str
+    kind: str
+    family: str
+    used: bool
+    missing: list[str]
+    tokens: int | None
+    card: Card | None
+
+
+class Method(NamedTuple):
+    """The part of a report that lets a stranger check it."""
+
+    window: str
+    version: str
+    anchors: str
+    has_anchors: bool
+    counts: list[tuple[str, str, str]]
+    rejected: int
+    inputs: list[Mapping[str, Any]]
+    on: list[Used]
+    off: list[Used]
+    null: list[Mapping[str, Any]]
+    stages: list[Mapping[str, Any]]
+    peak: str
+    thresholds: list[tuple[str, str]]
+    settings: list[tuple[str, str]]
+    versions: list[tuple[str, str]]
+    warnings: list[str]
+
+
+_COUNTS = (
+    ("read", "exchanges read", "rows that are exchanges, before duplicates are dropped"),
+    ("rejected", "rejected", "further rows that are no exchange; each is in rejected.ndjson with file, row and reason"),
+    ("duplicate", "duplicates", "rows whose exchange id came before; dropped"),
+    ("kept", "exchanges kept", "what everything below is computed from"),
+    ("accounts", "accounts", "distinct account ids among the exchanges kept"),
+    ("entities", "parties", "accounts under one declared organisation count as one"),
+    ("anchors", "trusted parties", "aged, verified, long-paid or under contract: the yardstick for what is common"),
+)
+_ANCHORS = {
+    "declared": "Trusted accounts were declared by the operator.",
+    "aged": "No trusted accounts were declared, so accounts of long standing stood in for them.",
+    "none": "There were no trusted accounts. Nothing tells a thing shared by a ring from a thing that is merely "
+    "popular, so the links below are weaker than usual.",
+}
+
+
+def answer(flagged: list[dict[str, Any]], linked: list[dict[str, Any]], members: tuple[int, int] | None) -> Answer:
+    """The headline of a scan.
+
+    members: distinct accounts that act in the flagged campaigns, and bystanders; None to add up what campaigns state.
+    """
+    if not flagged:
+        also = (
+            f"{amount(len(linked), 'group')} of accounts {'is' if len(linked) == 1 else 'are'} linked by rare things "
+            "in common, but the evidence does not reach the line at which this tool flags."
+            if linked
+            else "No group of unrelated accounts was found to share rare things in a way that calls for a test."
+        )
+        bound = also + " This is no proof of absence: it covers only what the channels that worked can see in this log."
+        return Answer("Nothing was flagged.", bound, [])
+    accounts, bystanders = members if members is not None else (sum(row["accounts"] or 0 for row in flagged), None)
+    harvested = sum(row["harvested_exchanges"] or 0 for row in flagged)
+    starts = [m for row in flagged if (m := instant(row["first_ts"]))]
+    ends = [m for row in flagged if (m := instant(row["last_ts"]))]
+    one = len(flagged) == 1
+    sentence = (
+        f"{amount(len(flagged), 'campaign')} flagged: {amount(accounts, 'declared-unrelated account')} "
+        f"{'act as one operator' if one else f'act as {count(len(flagged))} operators'}; "
+        f"{amount(harvested, 'exchange')} attributed{_between(starts, ends)}."
+    )
+    bound = (
+        "A campaign is flagged when independent families of evidence agree and the accounts are covertly linked. "
+        "The report says what was done, not who did it or why."
+    )
+    everything = sum(row["exchanges"] or 0 for row in flagged)
+    return Answer(
+        sentence,
+        bound,
+        [
+            (count(len(flagged)), "campaigns flagged", "groups of accounts past every line described under Method"),
+            (
+                count(accounts),
+                "acting accounts",
+                "distinct accounts in the flagged campaigns"
+                + (f"; {amount(bystanders, 'bystander')} on the same route not counted" if bystanders else ""),
+            ),
+            (
+                count(harvested),
+                "exchanges attributed",
+                "requests more likely than not (posterior 0.5 or more) part of a campaign",
+            ),
+            (
+                count(everything),
+                "exchanges of the members",
+                "all requests of those accounts in the window; the rest is not attributed",
+            ),
+        ],
+    )
+
+
+def _between(starts: list[datetime], ends: list[datetime]) -> str:
+    return f", between {day(min(starts))} and {day(max(ends))}" if starts and ends else ""
+
+
+def gather(summary: Mapping[str, Any], channels: Cards) -> Method:
+    """The method part of a report from the summary of a scan; whatever the summary lacks is said to be unknown."""
+    window, counts, anchors = (summary.get(k) or {} for k in ("window", "counts", "anchors"))
+    used = [_used(entry, channels) for entry in summary.get("channels") or []]
+    first, last = window.get("first"), window.get("last")
+    share = anchors.get("share")
+    source = str(anchors.get("source") or "unknown")
+    return Method(
+        window=f"{minute(first)} to {minute(last)}" if first and last else "not recorded",
+        version=visible(summary.get("version")),
+        anchors=_ANCHORS.get(source, "Where the trusted accounts came from was not recorded.")
+        + (f" They are {100 * share:.3g} % of all parties." if share else ""),
+        has_anchors=source in ("declared", "aged"),
+        counts=[(count(counts.get(key)), name, said) for key, name, said in _COUNTS],
+        rejected=counts.get("rejected") or 0,
+        inputs=[{k: entry.get(k) for k in ("path", "bytes", "sha256", "format", "read", "rejected")}
+                for entry in summary.get("inputs") or []],
+        on=[channel for channel in used if channel.used],
+        off=[channel for channel in used if not channel.used],
+        null=[{k: entry.get(k) for k in ("scale_seconds", "groups", "accounts", "null_groups", "null_accounts")}
+              for entry in summary.get("synchrony_null") or []],
+        stages=[{k: entry.get(k) for k in ("name", "seconds", "cpu_seconds", "rows", "bytes")}
+                for entry in summary.get("stages") or []],
+        peak=number(summary.get("peak_memory_mb")),
+        thresholds=_pairs(summary.get("thresholds")),
+        settings=_pairs(summary.get("settings")),
+        versions=_pairs(summary.get("versions")),
+        warnings=[visible(w, 400) for w in summary.get("warnings") or []],
+    )  # fmt: skip
+
+
+def _used(entry: Mapping[str, Any], channels: Cards) -> Used:
+    name = str(entry.get("name"))
+    channel = channels.find(entry.get("kind"), name)
+    return Used(
+        name=name,
+        title=channel.card.title if channel else plain(name).capitalize(),
+        kind=str(entry.get("kind") or (channel.kind if channel else "")),
+        family=plain(entry.get("family") or (channel.card.family if channel else None)),
+        used=bool(entry.get("used")),
+        missing=[visible(m) for m in entry.get("missing") or []],
+        tokens=entry.get("tokens"),
+        card=channel.card if channel else None,
+    )
+
+
+def _pairs(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Names and values in name order, nested ones joined by a dot."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in sorted((found or {}).items()):
+        if isinstance(value, Mapping):
+            pairs += [(f"{visible(key)}.{inner}", said) for inner, said in _pairs(value)]
+        else:
+            said = ", ".join(visible(v) for v in value) if isinstance(value, list | tuple) else visible(value, 200)
+            pairs.append((visible(key), "not set" if value is None else said))
+    return pairs

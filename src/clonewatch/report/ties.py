@@ -1,0 +1,131 @@
+"""How the accounts of a campaign hang together, as a drawing: accounts left, the rare things they share right.
+
+Accounts that carry exactly the same of the drawn things share one row, so a drawing of 25,000 accounts is as legible
+as one of twelve. Positions depend on the tables alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+TOKENS_DRAWN = 12
+# Templates come by the dozen; a drawing of one kind only would hide that several kinds tie the accounts.
+TOKENS_A_KIND = 4
+ROWS_DRAWN = 24
+# Up to this many accounts are drawn as dots of a row; the row's number says how many there are.
+DOTS = 14
+# Colours of the page's palette for kinds, c1 to c8.
+COLOURS = 8
+ROW = 19.0
+TOP = 26.0
+LABEL_END = 158.0
+DOT_STEP = 8.0
+TOKEN_X = 440.0
+
+Key = tuple[str, str]
+
+
+class Row(NamedTuple):
+    """Accounts with the same ties: how many, one of them by name, and where they are drawn."""
+
+    size: int
+    example: str
+    y: float
+    dots: tuple[float, ...]
+
+
+class Knot(NamedTuple):
+    """A shared thing: the row of the tokens table it stands for, where it is drawn, and its channel's colour."""
+
+    token: Mapping[str, Any]
+    y: float
+    colour: int
+
+
+class Tie(NamedTuple):
+    """A line from a row of accounts to a shared thing: an SVG path, its width and colour."""
+
+    path: str
+    width: float
+    colour: int
+
+
+class Drawing(NamedTuple):
+    """A laid-out drawing. width and height in user units; omitted: accounts in rows too small to draw."""
+
+    rows: list[Row]
+    knots: list[Knot]
+    ties: list[Tie]
+    channels: list[str]
+    width: float
+    height: float
+    drawn: int
+    omitted: int
+
+
+def draw(tokens: Iterable[Mapping[str, Any]], carriers: Iterable[Mapping[str, Any]]) -> Drawing | None:
+    """Lay out the strongest tokens and the accounts that carry them; None when there is nothing to draw.
+
+    tokens: `tokens` rows of one campaign, strongest first. carriers: its `token_members` rows.
+    """
+    chosen: dict[Key, Mapping[str, Any]] = {}
+    kinds: Counter[str] = Counter()
+    for token in tokens:
+        kinds[token["channel"]] += 1
+        if len(chosen) < TOKENS_DRAWN and kinds[token["channel"]] <= TOKENS_A_KIND:
+            chosen[token["channel"], token["token"]] = token
+    held: defaultdict[str, set[Key]] = defaultdict(set)
+    for carrier in carriers:
+        key = (carrier["channel"], carrier["token"])
+        if key in chosen and carrier["account_id"] is not None:
+            held[carrier["account_id"]].add(key)
+    if not held:
+        return None
+    alike: defaultdict[frozenset[Key], list[str]] = defaultdict(list)
+    for account, keys in sorted(held.items()):
+        alike[frozenset(keys)].append(account)
+    groups = sorted(alike.items(), key=lambda g: (-len(g[1]), g[1][0]))[:ROWS_DRAWN]
+    used = [key for key in chosen if any(key in keys for keys, _ in groups)]
+    groups, used = _untangled(groups, used)
+    return _placed(groups, [chosen[key] for key in used], used, sum(map(len, alike.values())))
+
+
+def _untangled(
+    groups: list[tuple[frozenset[Key], list[str]]], keys: list[Key]
+) -> tuple[list[tuple[frozenset[Key], list[str]]], list[Key]]:
+    """Both sides ordered by the mean place of their neighbours, in turn, so that fewer lines cross (Sugiyama 1981)."""
+    for _ in range(4):
+        place = {key: i for i, key in enumerate(keys)}
+        groups = sorted(groups, key=lambda g: (_mean(place[k] for k in g[0]), -len(g[1]), g[1][0]))
+        keys = sorted(keys, key=lambda k: (_mean(i for i, g in enumerate(groups) if k in g[0]), k))
+    return groups, keys
+
+
+def _mean(values: Iterable[int]) -> float:
+    held = list(values)
+    return sum(held) / len(held)
+
+
+def _placed(
+    groups: list[tuple[frozenset[Key], list[str]]], tokens: list[Mapping[str, Any]], keys: list[Key], accounts: int
+) -> Drawing:
+    tall = max(len(groups) * ROW, len(tokens) * 2 * ROW)
+    channels = sorted({str(t["channel"]) for t in tokens})
+    rows, knots, ties = [], [], []
+    for i, token in enumerate(tokens):
+        y = TOP + (i + 0.5) * tall / len(tokens)
+        knots.append(Knot(token, round(y, 1), channels.index(str(token["channel"])) % COLOURS + 1))
+    height_of = dict(zip(keys, knots, strict=True))
+    for i, (shared, members) in enumerate(groups):
+        y = round(TOP + (i + 0.5) * tall / len(groups), 1)
+        dots = tuple(LABEL_END + 10 + n * DOT_STEP for n in range(min(len(members), DOTS)))
+        rows.append(Row(len(members), members[0], y, dots))
+        for key in sorted(shared & set(keys)):
+            knot, start = height_of[key], dots[-1] + 6
+            bend = (start + TOKEN_X) / 2
+            path = f"M{start:.1f} {y}C{bend:.1f} {y} {bend:.1f} {knot.y} {TOKEN_X - 7:.1f} {knot.y}"
+            ties.append(Tie(path, round(min(4.0, 0.8 + len(members) ** 0.5 / 8), 1), knot.colour))
+    drawn = sum(row.size for row in rows)
+    return Drawing(rows, knots, ties, channels, 720.0, round(TOP + tall + 8, 1), drawn, accounts - drawn)

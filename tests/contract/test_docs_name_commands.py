@@ -1,0 +1,47 @@
+"""The command-line page names every command and every option, and nothing that does not exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from clonewatch.cli.main import app
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "using" / "command-line.md"
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def section(name: str) -> str:
+    """The part of the page under a command's heading."""
+    found = re.search(rf"^## `clonewatch {name}`\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    assert found, f"no section for {name}"
+    return found[1]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_option_of_a_command_is_in_its_section(name: str) -> None:
+    held = section(name)
+    for parameter in COMMANDS[name].params:
+        if parameter.param_type_name == "argument":
+            assert (parameter.metavar or parameter.name.upper()).removesuffix("...") in held
+        else:
+            for spelling in parameter.opts:
+                assert f"`{spelling}" in held, f"{name} {spelling} is not in the docs"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_section_names_no_option_that_the_command_lacks(name: str) -> None:
+    named = set(re.findall(r"`(--[a-z-]+)", section(name)))
+    assert named <= {spelling for parameter in COMMANDS[name].params for spelling in parameter.opts}
+
+
+def test_the_page_has_no_section_for_a_command_that_is_gone() -> None:
+    named = set(re.findall(r"^## `clonewatch ([a-z]+)`", PAGE.read_text(encoding="utf-8"), re.M))
+    assert named == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_teaches_by_example(name: str) -> None:
+    assert f"clonewatch {name} " in (COMMANDS[name].help or "")
+    assert all(parameter.help for parameter in COMMANDS[name].params)

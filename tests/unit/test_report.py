@@ -1,0 +1,347 @@
+"""The report: what it says, what it must never say, and what it withstands."""
+
+import importlib.util
+import itertools
+import json
+import re
+import sys
+import time
+import unicodedata
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from clonewatch.model import schema
+from clonewatch.report import charts, method, numerals, ties, words
+from clonewatch.report.cards import Cards
+from clonewatch.report.chapters import FLAGGED_IN_FULL, LINKED_IN_FULL, MEMBERS_SHOWN
+from clonewatch.report.render import headline, render
+from clonewatch.report.tables import by_campaign
+
+_SPEC = importlib.util.spec_from_file_location("report_tables", Path(__file__).with_name("report_tables.py"))
+assert _SPEC is not None and _SPEC.loader is not None
+made = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(made)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render(made.scan(), made.summary(), made.CHANNELS)
+
+
+class Outline(HTMLParser):
+    """Tags left open, every tag and attribute seen, and the text of the page."""
+
+    VOID = frozenset({"meta", "br", "link", "img", "input", "hr", "path", "circle", "rect", "line"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open and self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def text_of(page: str) -> str:
+    return " ".join(Outline(page).text.split())
+
+
+def test_the_same_tables_give_the_same_bytes(page: str) -> None:
+    assert render(made.scan(), made.summary(), made.CHANNELS) == page
+
+
+def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
+    outline = Outline(page)
+    assert outline.open == []
+    assert not {"script", "link", "iframe", "object", "img", "form", "base"} & {tag for tag, _ in outline.tags}
+    for _, attributes in outline.tags:
+        assert not {"src", "onload", "onclick", "xlink:href"} & attributes.keys()
+        assert (attributes.get("href") or "#").startswith("#")
+    assert "url(" not in page and "@import" not in page
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in page
+
+
+def test_the_answer_comes_first_and_counts_nobody_twice(page: str) -> None:
+    # 180 members a campaign, of whom every tenth is a bystander.
+    answer = "2 campaigns flagged: 324 declared-unrelated accounts act as 2 operators; 96,500 exchanges attributed"
+    assert answer in text_of(page)
+    assert "between 22 April 2026 and 5 June 2026" in text_of(page)
+    assert "36 bystanders on the same route not counted" in text_of(page)
+
+
+def test_an_account_in_two_campaigns_counts_once() -> None:
+    tables = made.scan(flagged=2, linked=0, accounts=20)
+    names = pa.array([name.replace("C2-", "C1-") for name in tables["members"]["account_id"].to_pylist()])
+    tables["members"] = tables["members"].set_column(1, "account_id", names)
+    assert "18 declared-unrelated accounts act as 2 operators" in headline(tables).sentence
+
+
+def test_nothing_flagged_says_what_that_does_not_mean() -> None:
+    said = text_of(render(made.scan(flagged=0, linked=1), made.summary(), made.CHANNELS))
+    assert "Nothing was flagged." in said
+    assert "1 group of accounts is linked" in said
+    assert "no proof of absence" in said
+
+
+def test_every_innocent_explanation_is_told_with_its_ruling(page: str) -> None:
+    said = text_of(page)
+    for row in made.evidence("C1"):
+        if row["bits"] and row["bits"] > 0:
+            assert row["innocent"] in said
+    assert "No two of the accounts share a declared organisation." in said
+    assert "Not tested: this explanation stays open." in said
+    assert 'Whether the innocent explanation of "Work divided without repeats" holds: it was not tested.' in said
+
+
+def test_a_general_tell_tale_is_not_passed_off_as_a_ruling() -> None:
+    tables = made.scan(flagged=1, linked=0, accounts=5)
+    rows = tables["evidence"].to_pylist()
+    rows[0]["ruled_out"] = made.CHANNELS[0].card.excluded_by
+    tables["evidence"] = made.table(schema.EVIDENCE, rows)
+    page = render(tables, made.summary(), made.CHANNELS)
+    place = page.index("What would show it")
+    assert made.CHANNELS[0].card.excluded_by.split(",")[0] in page[place : place + 200]
+
+
+def test_evidence_against_stands_before_evidence_for(page: str) -> None:
+    against, for_it = page.index('<h4 class="side against">'), page.index('<h4 class="side">')
+    assert against < page.index("Traffic falls by half at night") < for_it < page.index("180 accounts pay with 4")
+
+
+def test_what_leaked_before_it_could_be_seen_is_told(page: str) -> None:
+    said = text_of(page)
+    assert "The links alone sufficed on 28 April 2026, 14:00 UTC." in said
+    assert "4,100 of the 48,250 attributed exchanges (8.5 %)" in said
+
+
+def test_what_is_not_known_names_the_channels_without_data(page: str) -> None:
+    said = text_of(page)
+    assert "What 1 channel without data would have shown: Reasoning signatures replayed." in said
+    assert "exchanges.signature_id" in said
+    assert "Who the operator is." in said
+
+
+@pytest.mark.parametrize("code", ["L0", "L1", "L2", "L3"])
+def test_each_level_comes_with_its_meaning_and_what_would_lower_it(code: str) -> None:
+    tables = made.scan(flagged=0, linked=0)
+    tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(level=code)])
+    said = text_of(render(tables, {}))
+    rung = words.level(code)
+    assert f"{rung.code}, {rung.name}. {rung.says}" in said
+    assert rung.lowered_by in said
+
+
+def test_no_word_of_guilt_is_ever_printed(page: str) -> None:
+    said = text_of(page).lower()
+    for word in ("distill", "distil", "theft", "steal", "stolen", "criminal", "guilty", "attacker"):
+        assert word not in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "a\u202eb\u2066c\x00\x1b[31m",
+        "{{ 7*7 }}",
+        "x" * 10_000,
+        "",
+    ],
+)
+def test_names_from_the_log_cannot_touch_the_page(name: str) -> None:
+    tables = made.scan(flagged=1, linked=0, accounts=3)
+    swap = {"C1-acct-00000": name}
+    for key in ("members", "token_members"):
+        place = tables[key].column_names.index("account_id")
+        held = [swap.get(a, a) for a in tables[key]["account_id"].to_pylist()]
+        tables[key] = tables[key].set_column(place, "account_id", pa.array(held, pa.string()))
+    campaign, evidence, tokens = (tables[k].to_pylist() for k in ("campaigns", "evidence", "tokens"))
+    for row in evidence:
+        row |= {
+            "signal": name,
+            "family": name,
+            "reason": name,
+            "innocent": name,
+            "ruled_out": name,
+            "exchange_ids": [name],
+        }
+    campaign[0] |= {"tasks": [(name, 4)], "level": name}
+    tokens[0] |= {"channel": name, "token": name}
+    tables |= {
+        "campaigns": made.table(schema.CAMPAIGNS, campaign),
+        "evidence": made.table(schema.EVIDENCE, evidence),
+        "tokens": made.table(schema.TOKENS, tokens),
+    }
+    summary = made.summary() | {"warnings": [name], "settings": {name: name}, "versions": {"python": name}}
+    summary["channels"][0] |= {"name": name, "family": name, "missing": [name]}
+    summary["inputs"][0]["path"] = name
+    page = render(tables, summary)
+    outline = Outline(page)
+    assert outline.open == []
+    assert not {"script", "img"} & {tag for tag, _ in outline.tags}
+    assert not any("onerror" in attributes for _, attributes in outline.tags)
+    assert not {"\u202e", "\u2066", "\x00", "\x1b"} & set(page)
+    assert "49" not in outline.text.partition("Members")[2][:200] or "{{ 7*7 }}" in outline.text
+    assert "x" * 1000 not in page
+
+
+def test_an_empty_scan_and_an_empty_summary_give_a_page() -> None:
+    said = text_of(render({}, {}))
+    assert "Nothing was flagged." in said
+    assert 'Read the result as "not examined"' in said
+    assert "not known" in said
+
+
+@pytest.mark.parametrize("absent", ["members", "evidence", "tokens", "token_members", "timeline", "attribution"])
+def test_a_missing_table_leaves_a_page_that_says_so(absent: str) -> None:
+    tables = made.scan(flagged=1, linked=0, accounts=12)
+    del tables[absent]
+    assert "1 campaign flagged" in text_of(render(tables, made.summary(), made.CHANNELS))
+
+
+def test_evidence_of_an_old_scan_is_read_from_its_campaign() -> None:
+    tables = made.scan(flagged=1, linked=0, accounts=4)
+    del tables["evidence"]
+    assert "Few cards pay for many." in text_of(render(tables, {}))
+
+
+@pytest.mark.parametrize("name", [t.name for t in schema.RESULTS])
+def test_a_table_of_nulls_gives_a_page(name: str) -> None:
+    tables = made.scan(flagged=1, linked=1, accounts=5)
+    kept = {"campaign_id", "account_id", "flagged"}
+    held = tables[name]
+    arrays = {c: held[c] if c in kept else pa.nulls(held.num_rows, held[c].type) for c in held.column_names}
+    tables[name] = pa.table(arrays)
+    assert Outline(render(tables, made.summary(), made.CHANNELS)).open == []
+
+
+def test_two_hundred_campaigns_and_twenty_five_thousand_members_stay_readable() -> None:
+    tables = made.scan(flagged=1, linked=0, accounts=25_000)
+    extra = [made.campaign(f"D{i}", flagged=i < 90, accounts=4) for i in range(199)]
+    tables["campaigns"] = pa.concat_tables([tables["campaigns"], made.table(schema.CAMPAIGNS, extra)])
+    begun = time.perf_counter()
+    page = render(tables, made.summary(), made.CHANNELS)
+    assert time.perf_counter() - begun < 20
+    assert len(page) < 5_000_000
+    said = text_of(page)
+    assert f"{25_000 - MEMBERS_SHOWN:,} more members" in said
+    assert f"{200 - FLAGGED_IN_FULL - LINKED_IN_FULL} further groups" in said
+
+
+def test_the_drawing_holds_every_account_once_and_no_kind_takes_all_room() -> None:
+    tokens, carriers = made.ties("C1", 400)
+    drawing = ties.draw(tokens, carriers)
+    assert drawing is not None
+    assert drawing.drawn + drawing.omitted == 400
+    kinds = [knot.token["channel"] for knot in drawing.knots]
+    assert max(kinds.count(kind) for kind in kinds) <= ties.TOKENS_A_KIND
+    assert all(0 < row.y < drawing.height for row in drawing.rows)
+    heights = sorted(row.y for row in drawing.rows)
+    assert all(b - a >= ties.ROW - 0.2 for a, b in itertools.pairwise(heights))
+
+
+def test_the_drawing_does_not_depend_on_the_order_of_rows() -> None:
+    tokens, carriers = made.ties("C1", 50)
+    assert ties.draw(tokens, carriers) == ties.draw(tokens, carriers[::-1])
+
+
+def test_a_group_without_ties_is_not_drawn() -> None:
+    assert ties.draw([], []) is None
+
+
+def test_the_chart_is_still_and_coloured_by_the_page() -> None:
+    svg = charts.timeline(made.timeline("C1"), made.START)
+    assert svg is not None
+    assert svg.startswith("<svg") and "<script" not in svg and "<a " not in svg
+    assert "var(--c1)" in svg and "software engineering" in svg
+    assert charts.timeline([], None) is None
+
+
+def test_the_bars_of_the_chart_add_up_to_the_rows() -> None:
+    rows = made.timeline("C1", 200)
+    kept = [(row["day"], row) for row in rows]
+    for step in (1, 7):
+        _, values, _ = charts._stacked(kept, made.START, step)
+        assert sum(v["high"] - v["low"] for v in values) == sum(row["exchanges"] for row in rows)
+        attributed = [v for v in values if v["series"] != charts.UNATTRIBUTED]
+        assert sum(v["high"] - v["low"] for v in attributed) == sum(row["harvested"] for row in rows)
+
+
+def test_a_task_label_the_chart_does_not_know_never_reaches_it() -> None:
+    rows = [row | {"task": made.HOSTILE} for row in made.timeline("C1", 3)]
+    svg = charts.timeline(rows, None)
+    assert svg is not None and "alert" not in svg and "other tasks" in svg
+
+
+def test_rows_are_split_by_campaign_in_their_order() -> None:
+    table = pa.table({"campaign_id": ["b", "a", None, "b", "z"], "n": [1, 2, 3, 4, 5]})
+    parts = by_campaign(table, ["a", "b", "c"])
+    assert {name: part["n"].to_pylist() for name, part in parts.items()} == {"a": [2], "b": [1, 4], "c": []}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "start"), [("light", ":root{color-scheme"), ("dark", "prefers-color-scheme:dark){:root")]
+)
+def test_text_colours_have_enough_contrast(scheme: str, start: str, page: str) -> None:
+    colours = dict(re.findall(r"--([a-z0-9]+):(#[0-9a-f]{6})", page[page.index(start) :].partition("}")[0]))
+    ground = [luminance(colours["page"]), luminance(colours["panel"])]
+    for name in ("ink", "muted", "accent", "for", "against"):
+        for behind in ground:
+            high, low = sorted((luminance(colours[name]), behind), reverse=True)
+            # WCAG 2.2, 1.4.3: 4.5 to 1 for text.
+            assert (high + 0.05) / (low + 0.05) >= 4.5, f"{name} in {scheme}"
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_pictures_and_tables_have_words(page: str) -> None:
+    outline = Outline(page)
+    tables = sum(tag == "table" for tag, _ in outline.tags)
+    assert tables == sum(tag == "caption" for tag, _ in outline.tags)
+    drawings = [a for tag, a in outline.tags if a.get("role") == "img"]
+    assert drawings and all(a.get("aria-label") for a in drawings)
+    ids = [a["id"] for _, a in outline.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    targets = {a["href"][1:] for _, a in outline.tags if a.get("href")}  # type: ignore[index]
+    assert targets <= set(ids)
+
+
+def test_the_report_needs_no_channel_package(page: str) -> None:
+    held = method.gather(json.loads(json.dumps(made.summary())), Cards())
+    assert [u.title for u in held.off] == ["Reasoning replay"]
+
+
+def test_hidden_characters_of_every_plane_are_spelled_out() -> None:
+    every = "".join(chr(point) for point in range(0, sys.maxunicode, 97) if not 0xD800 <= point < 0xE000)
+    shown = numerals.visible(every, len(every))
+    assert not {unicodedata.category(character) for character in shown} & {"Cc", "Cf", "Co", "Cn", "Zl", "Zp"}
+
+
+def test_a_link_and_an_intent_channel_of_one_name_keep_their_own_cards() -> None:
+    link, intent = (made.CHANNELS[i]._replace(name="succession") for i in (0, 1))
+    cards = Cards([link, intent])
+    assert cards.find("link", "succession") == link
+    assert cards.find("intent", "succession") == intent
+    assert cards.find("against", "succession") == intent
+    assert cards.find("link", "gone") is None
