@@ -1,0 +1,1 @@
+"""Scenarios with labels, and the evaluation of a scan against them."""

@@ -1,0 +1,278 @@
+"""How well a scan did, against labels: accounts, campaigns, exchanges, and whom it wronged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from clonewatch.model.errors import InputError
+
+FOUND_SHARE, FOUND_PURITY = (
+    0.5,
+    0.8,
+)  # a campaign is found when one alarm of this purity holds this share of its accounts
+ATTRIBUTED = 0.5  # posterior from which an exchange counts as attributed
+MERGED_SHARE = 0.1  # an alarm merges campaigns when at least two of them each make up this share of it
+BENIGN_RATES = (1e-3, 1e-4)  # false-positive rates at which recall is read off
+_MEMBER_ROLES = ("core", "fringe")
+_CLAIMS = {
+    "campaigns": ("campaign_id", "score", "flagged"),
+    "members": ("campaign_id", "account_id", "membership", "role"),
+    "attribution": ("exchange_id", "campaign_id", "posterior"),
+}
+
+
+class Truth(NamedTuple):
+    """Labels: campaign (None: none) and role of every labelled account; harvested exchanges and their campaign."""
+
+    campaign: dict[str, str | None]
+    role: dict[str, str]
+    exchange_ids: pa.Array
+    exchange_campaigns: list[str | None]
+    exchanges: int | None  # rows of the whole log, when it is at hand
+
+    @property
+    def members(self) -> dict[str, str]:
+        """Accounts that work for a campaign, and which."""
+        return {a: c for a, c in self.campaign.items() if c is not None and self.role[a] == "member"}
+
+
+class Claim(NamedTuple):
+    """A scan's word: campaigns by id, who is in which with what membership, and attributed exchanges."""
+
+    score: dict[str, float]
+    flagged: set[str]
+    accounts: dict[str, set[str]]  # core and fringe of every campaign, flagged or not
+    membership: list[tuple[str, str, float, str]]
+    attributed: pa.Table
+    visible: dict[str, tuple[int, int] | None]  # exchanges before it could be seen, and in all
+
+
+def evaluate(scan_dir: Path, labels_dir: Path) -> dict[str, Any]:
+    """Score a scan against labels. labels_dir: a log folder, or the `labels` folder within it.
+
+    Accounts without a label are left out and counted. Shares that have no denominator are None. Raises InputError for a
+    missing table or column, and when scan and labels have no account in common.
+    """
+    truth, claim = read_truth(labels_dir), read_claim(scan_dir)
+    mentioned = {account for _, account, _, _ in claim.membership}
+    unknown = mentioned - truth.campaign.keys()
+    if mentioned and unknown == mentioned:
+        raise InputError(
+            f"none of the {len(mentioned):,} accounts of the scan has a label", where=str(labels_dir),
+            mend="Give the labels of the log that was scanned.",
+        )  # fmt: skip
+    return {
+        "accounts": score_accounts(truth, claim),
+        "campaigns": score_campaigns(truth, claim),
+        "exchanges": score_exchanges(truth, claim),
+        "ranking": score_ranking(truth, claim),
+        "counts": {
+            "labelled_accounts": len(truth.campaign), "member_accounts": len(truth.members),
+            "true_campaigns": len(set(truth.members.values())), "harvested_exchanges": len(truth.exchange_ids),
+            "exchanges": truth.exchanges, "scan_campaigns": len(claim.score), "flagged_campaigns": len(claim.flagged),
+            "accounts_without_label": len(unknown),
+        },
+    }  # fmt: skip
+
+
+def read_truth(labels_dir: Path) -> Truth:
+    """Labels from a log folder or its `labels` folder."""
+    folder = labels_dir / "labels" if (labels_dir / "labels").is_dir() else labels_dir
+    accounts = _read(folder / "accounts.parquet", ("account_id", "campaign_id", "role"))
+    ids = accounts["account_id"].to_pylist()
+    if len(set(ids)) != len(ids):
+        raise InputError("an account has two labels", where=str(folder / "accounts.parquet"), mend="Keep one row each.")
+    exchanges = _read(folder / "exchanges.parquet", ("exchange_id", "campaign_id"))
+    log = sorted((folder.parent / "exchanges").glob("*.parquet")) if folder.name == "labels" else []
+    total = sum(pq.ParquetFile(p).metadata.num_rows for p in log) if log else None
+    return Truth(
+        dict(zip(ids, accounts["campaign_id"].to_pylist(), strict=True)),
+        dict(zip(ids, accounts["role"].to_pylist(), strict=True)),
+        exchanges["exchange_id"].combine_chunks(),
+        exchanges["campaign_id"].to_pylist(),
+        total,
+    )
+
+
+def read_claim(scan_dir: Path) -> Claim:
+    """What a scan says, from its folder of tables."""
+    campaigns, members, attribution = (_read(scan_dir / f"{name}.parquet", cols) for name, cols in _CLAIMS.items())
+    ids = campaigns["campaign_id"].to_pylist()
+    flags = campaigns["flagged"].to_pylist()
+    flagged = {c for c, f in zip(ids, flags, strict=True) if f}
+    rows = list(
+        zip(*(members[n].to_pylist() for n in ("campaign_id", "account_id", "membership", "role")), strict=True)
+    )
+    strangers = {c for c, _, _, _ in rows} - set(ids)
+    if strangers:
+        raise InputError(
+            f"members of campaigns that are not in campaigns.parquet: {', '.join(sorted(strangers)[:3])}",
+            where=str(scan_dir / "members.parquet"), mend="Take both tables from the same scan.",
+        )  # fmt: skip
+    accounts: dict[str, set[str]] = {c: set() for c in ids}
+    for campaign, account, _, role in rows:
+        if role in _MEMBER_ROLES:
+            accounts[campaign].add(account)
+    sure = pc.and_(
+        pc.greater_equal(attribution["posterior"], pa.scalar(ATTRIBUTED, attribution["posterior"].type)),
+        pc.is_in(attribution["campaign_id"], value_set=pa.array(sorted(flagged), pa.string())),
+    )
+    scores = [float("-inf") if s is None else float(s) for s in campaigns["score"].to_pylist()]
+    return Claim(
+        dict(zip(ids, scores, strict=True)), flagged, accounts,
+        [(c, a, float(m or 0.0), r) for c, a, m, r in rows], attribution.filter(sure), _visibility(campaigns),
+    )  # fmt: skip
+
+
+def score_accounts(truth: Truth, claim: Claim) -> dict[str, Any]:
+    """Precision, recall and false-positive rate over labelled accounts; honest accounts flagged, by role."""
+    members = truth.members
+    flagged = (
+        set().union(*(claim.accounts[c] for c in claim.flagged)) & truth.campaign.keys() if claim.flagged else set()
+    )
+    hit = flagged & members.keys()
+    wronged = flagged - members.keys()
+    honest = len(truth.campaign) - len(members)
+    heads = Counter(truth.role[a] for a in truth.campaign if a not in members)
+    by_campaign = Counter(members.values())
+    caught = Counter(members[a] for a in hit)
+    return {
+        "flagged": len(flagged), "true_positive": len(hit), "false_positive": len(wronged),
+        "precision": share(len(hit), len(flagged)), "recall": share(len(hit), len(members)),
+        "false_positive_rate": share(len(wronged), honest), "honest": honest,
+        "honest_flagged_by_role": dict(sorted(Counter(truth.role[a] for a in wronged).items())),
+        "honest_by_role": dict(sorted(heads.items())),
+        "recall_by_campaign": {c: share(caught[c], n) for c, n in sorted(by_campaign.items())},
+    }  # fmt: skip
+
+
+def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
+    """Which true campaigns were found; false alarms; fragments (alarms per campaign) and merged alarms."""
+    members = truth.members
+    sizes = Counter(members.values())
+    alarms: dict[str, dict[str, Any]] = {}
+    for alarm in sorted(claim.flagged):
+        known = [a for a in claim.accounts[alarm] if a in truth.campaign]
+        within = Counter(members[a] for a in known if a in members)
+        leading, count = max(sorted(within.items()), key=lambda item: item[1], default=(None, 0))
+        alarms[alarm] = {
+            "accounts": len(claim.accounts[alarm]), "campaign": leading, "purity": share(count, len(known)),
+            "harvest_purity": share(sum(within.values()), len(known)),
+            "coverage": share(count, sizes[leading]) if leading else None,
+            "merges": sorted(c for c, n in within.items() if n >= MERGED_SHARE * len(known)),
+        }  # fmt: skip
+    found = {
+        a["campaign"] for a in alarms.values()
+        if a["campaign"] and a["coverage"] >= FOUND_SHARE and a["purity"] >= FOUND_PURITY
+    }  # fmt: skip
+    pieces = Counter(a["campaign"] for a in alarms.values() if a["campaign"] and (a["purity"] or 0) >= FOUND_SHARE)
+    false = sorted(n for n, a in alarms.items() if (a["harvest_purity"] or 0.0) < FOUND_SHARE)
+    return {
+        "recall": share(len(found), len(sizes)), "found": sorted(found), "missed": sorted(sizes.keys() - found),
+        "alarms": alarms, "false_alarms": false, "false_discovery_rate": share(len(false), len(alarms)),
+        "fragments": {c: pieces[c] for c in sorted(sizes)},
+        "fragmentation": share(sum(pieces.values()), len(pieces)),
+        "merged_alarms": sorted(n for n, a in alarms.items() if len(a["merges"]) > 1),
+        "share_before_visible": _before_visible(alarms, claim),
+    }  # fmt: skip
+
+
+def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
+    """Attribution precision and recall per exchange, and honest exchanges hit, in all and by alarm."""
+    place = pc.index_in(claim.attributed["exchange_id"], value_set=truth.exchange_ids).combine_chunks()
+    true = np.asarray(pc.fill_null(place, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    alarm = claim.attributed["campaign_id"].to_pylist()
+    right = np.unique(true[true >= 0])
+    wrong_ids = pc.unique(claim.attributed["exchange_id"].filter(pa.array(true < 0)))
+    wrong = Counter(a for a, t in zip(alarm, true.tolist(), strict=True) if t < 0)
+    size = Counter(alarm)
+    heads = Counter(truth.exchange_campaigns)
+    caught = Counter(truth.exchange_campaigns[i] for i in right.tolist())
+    attributed = len(right) + len(wrong_ids)
+    honest = None if truth.exchanges is None else truth.exchanges - len(truth.exchange_ids)
+    return {
+        "attributed": attributed, "precision": share(len(right), attributed),
+        "recall": share(len(right), len(truth.exchange_ids)), "honest_hit": len(wrong_ids), "honest": honest,
+        "honest_hit_rate": None if honest is None else share(len(wrong_ids), honest),
+        "by_alarm": {
+            a: {"attributed": n, "honest_hit": wrong[a], "precision": share(n - wrong[a], n)}
+            for a, n in sorted(size.items())
+        },
+        "recall_by_campaign": {str(c): share(caught[c], n) for c, n in sorted(heads.items(), key=lambda i: str(i[0]))},
+    }  # fmt: skip
+
+
+def score_ranking(truth: Truth, claim: Claim) -> dict[str, Any]:
+    """Account recall at given benign false-positive rates, flags aside.
+
+    An account scores its membership times the rank of its campaign's score among all campaigns (lowest 1/n, highest 1);
+    the best over campaigns counts, proxy customers score nothing. Ties are broken against the scan.
+    """
+    order = sorted(claim.score, key=lambda c: (claim.score[c], c))
+    below = {c: sum(claim.score[o] <= claim.score[c] for o in order) / len(order) for c in order}
+    best: dict[str, float] = {}
+    for campaign, account, membership, role in claim.membership:
+        if role in _MEMBER_ROLES:
+            best[account] = max(best.get(account, 0.0), membership * below[campaign])
+    members = truth.members
+    benign = sorted((best.get(a, 0.0) for a in truth.campaign if a not in members), reverse=True)
+    scores = [best.get(a, 0.0) for a in members]
+    found: dict[str, Any] = {}
+    for rate in BENIGN_RATES:
+        allowed = int(rate * len(benign))
+        line = benign[allowed] if allowed < len(benign) else 0.0
+        found[f"recall_at_fpr_{rate:g}"] = share(sum(s > max(line, 0.0) for s in scores), len(scores))
+        found[f"honest_allowed_at_fpr_{rate:g}"] = allowed
+    return found
+
+
+def share(part: float, whole: float) -> float | None:
+    """Part / whole, None when there is no whole.
+
+    >>> share(1, 4), share(0, 0)
+    (0.25, None)
+    """
+    return part / whole if whole else None
+
+
+def _visibility(campaigns: pa.Table) -> dict[str, tuple[int, int] | None]:
+    if not {"visible_exchanges", "harvested_exchanges"} <= set(campaigns.column_names):
+        return dict.fromkeys(campaigns["campaign_id"].to_pylist())
+    columns = ("campaign_id", "visible_exchanges", "harvested_exchanges")
+    triples = zip(*(campaigns[n].to_pylist() for n in columns), strict=True)
+    return {c: None if before is None or not total else (before, total) for c, before, total in triples}
+
+
+def _before_visible(alarms: dict[str, dict[str, Any]], claim: Claim) -> dict[str, float | None]:
+    """For each true campaign with an alarm: the smallest share of its alarm's harvest sent before it could be seen."""
+    found: dict[str, float | None] = {}
+    for name, alarm in alarms.items():
+        seen, campaign = claim.visible[name], alarm["campaign"]
+        if campaign is not None and seen is not None:
+            now, before = seen[0] / seen[1], found.get(campaign)
+            found[campaign] = now if before is None else min(before, now)
+    return found
+
+
+def _read(path: Path, needed: Iterable[str]) -> pa.Table:
+    if not path.is_file():
+        raise InputError(f"no {path.name}", where=str(path.parent), mend="Give the folder of a finished scan or log.")
+    try:
+        names = pq.read_schema(path).names
+        missing = [n for n in needed if n not in names]
+        if missing:
+            raise InputError(
+                f"no column {', '.join(missing)}", where=str(path), mend="Was it written by an older version?"
+            )
+        optional = ("visible_exchanges", "harvested_exchanges") if path.stem == "campaigns" else ()
+        return pq.read_table(path, columns=[*needed, *(n for n in optional if n in names)])
+    except pa.ArrowInvalid as broken:
+        raise InputError(f"not a Parquet file: {broken}", where=str(path), mend="Write the table again.") from broken

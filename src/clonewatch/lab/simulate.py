@@ -1,0 +1,112 @@
+"""Labelled synthetic logs: honest people, their look-alikes, and harvests among them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clonewatch.lab.ids import named
+from clonewatch.lab.rows import DAY, Rows, joined
+from clonewatch.lab.scenarios import build, catalogue, days_of
+from clonewatch.lab.world import World
+from clonewatch.lab.writing import LogWriter, pieces, write_books, write_knobs
+from clonewatch.model.errors import OutputError, SetupError
+from clonewatch.model.schema import VERSION
+from clonewatch.ports.progress import Progress, Silent
+
+
+def scenarios() -> dict[str, str]:
+    """Every scenario and what it is, in a line.
+
+    >>> scenarios()["quiet"]
+    'no harvest at all, every look-alike'
+    """
+    return {name: scenario.summary for name, scenario in catalogue().items()}
+
+
+def simulate(
+    scenario: str,
+    out: Path,
+    *,
+    seed: int = 0,
+    scale: float = 1.0,
+    text: bool = False,
+    progress: Progress | None = None,
+    prompts: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """Write a labelled log folder and return what `scenario.json` says.
+
+    scale: factor on the number of accounts; rates stay. text: write messages instead of fingerprints. prompts: texts to
+    use in place of made-up ones, lists under "campaign" and "honest" (only with text). The same arguments give the same
+    bytes. Raises SetupError for an unknown scenario or a scale that is not positive, OutputError when `out` exists.
+    """
+    known = catalogue()
+    if scenario not in known:
+        raise SetupError(f"unknown scenario {scenario!r}", mend=f"Choose one of: {', '.join(known)}.")
+    if not scale > 0:
+        raise SetupError(f"scale must be positive, not {scale}", mend="1 is the usual size, 0.1 a tenth of it.")
+    if prompts is not None and not text:
+        raise SetupError("prompts are given but text is off", mend="Ask for text, or leave the prompts out.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(
+            "the output folder is not empty", where=str(out), mend="Name a folder that does not exist yet."
+        )
+    told = progress or Silent()
+    plan = known[scenario]
+    drawn: dict[str, object] = {}
+    world = World(scenario, seed, scale, days_of(plan, named("days", scenario, seed)), drawn)
+    build(world, plan)
+    author = None
+    if text:
+        from clonewatch.lab.text.author import Author
+
+        author = Author(world.salt, prompts)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".simulate-") as scratch:
+        made = Path(scratch) / "log"
+        made.mkdir()
+        with LogWriter(world, made, author) as log:
+            _play(world, log, told)
+        write_books(world, made)
+        said = _account(world, log, seed, text)
+        write_knobs(made, said)
+        if out.exists():
+            out.rmdir()
+        shutil.move(made, out)
+    return said
+
+
+def _play(world: World, log: LogWriter, progress: Progress) -> None:
+    """Day by day: what starts today, plus what ran over from yesterday."""
+    progress.start("simulate", world.days, "days")
+    over: Rows = joined([])
+    for day in range(world.days):
+        parts = [over]
+        for number, traffic in enumerate(world.traffic):
+            rng = np.random.default_rng([world.salt, 3, number, day])
+            parts.append(traffic.emit(day, world, rng))
+        today, over = pieces(parts, (day + 1) * DAY)
+        log.write(today)
+        progress.advance(1, len(today["ts"]))
+    progress.end(f"{log.rows:,} exchanges by {world.accounts:,} accounts")
+
+
+def _account(world: World, log: LogWriter, seed: int, text: bool) -> dict[str, Any]:
+    roles, campaigns = world.roles()
+    counted = {str(r): int((roles == r).sum()) for r in np.unique(roles.astype(str))}
+    exchanges = {r: int(log.per_account[roles == r].sum()) for r in counted}
+    return {
+        "schema": VERSION, "scenario": world.name, "seed": seed, "scale": world.scale, "text": text, "days": world.days,
+        "accounts": world.accounts, "exchanges": log.rows, "roles": counted, "exchanges_by_role": exchanges,
+        "anchors": int(world.trusted().sum()),
+        "campaigns": {
+            name: {"accounts": int((campaigns == i).sum()), "harvested": log.harvested[name]}
+            for i, name in enumerate(world.campaigns)
+        },
+        "knobs": world.knobs.drawn,
+    }  # fmt: skip
