@@ -1,0 +1,180 @@
+"""The documentation names what there is, and nothing that is not; its links lead somewhere, its examples are right."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from clonewatch.adapters.mapping import presets
+from clonewatch.cli.examining import channels
+from clonewatch.cli.main import app
+from clonewatch.lab.simulate import scenarios
+from clonewatch.model.schema import RESULTS
+from clonewatch.ports.shelf import Shelf
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").glob("*.md")])
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
+LINKS = Shelf("clonewatch.links.channels", "LINK")
+CHANNELS = channels()
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def place(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def prose(page: Path) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^```.*?^```", "", text(page), flags=re.M | re.S)
+
+
+def code(page: Path, language: str = "") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text(page), re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=place)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there), target
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=place)
+def test_the_index_leads_to_every_page(page: Path) -> None:
+    index = DOCS / "index.md"
+    assert page == index or f"]({page.relative_to(DOCS).as_posix()})" in text(index)
+
+
+def test_every_picture_is_shown_and_small() -> None:
+    shown = {p.name for page in PAGES for p in map(Path, re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text(page)))}
+    pictures = list((DOCS / "pictures").glob("*"))
+    assert {p.name for p in pictures} == shown
+    assert all(p.stat().st_size < 400_000 for p in pictures)
+
+
+@pytest.mark.parametrize("kind", ["link", "intent"])
+def test_the_page_of_channels_holds_every_card_and_no_other(kind: str) -> None:
+    """`make golden` writes the rows anew."""
+    page = DOCS / "using" / "channels.md"
+    before, after = text(page).split("\n## Intent channels\n")
+    part = before if kind == "link" else after
+    held = re.findall(r"^\| `.+\|$", part, re.M)
+    rows = [f"| `{c.name}` | {' | '.join(c.card[1:])} |" for c in CHANNELS if c.kind == kind]
+    if os.environ.get("CLONEWATCH_GOLDEN") == "write":
+        page.write_text(text(page).replace("\n".join(held), "\n".join(rows)), encoding="utf-8")
+        pytest.skip("rows written anew")
+    assert held == rows
+
+
+def test_the_page_of_channels_names_the_weak_ones() -> None:
+    page = text(DOCS / "using" / "channels.md")
+    told = re.search(r"Weak channels only corroborate[^.]*\.", page)
+    assert told and set(re.findall(r"`(\w+)`", told[0])) == {n for n in LINKS.names() if LINKS.load(n).weak}
+
+
+def test_every_log_format_and_preset_has_a_section_and_no_other_has() -> None:
+    named = re.findall(r"^## `(\w+)`$", prose(DOCS / "using" / "formats.md"), re.M)
+    assert sorted(named) == sorted([*FORMATS.names(), *presets()])
+
+
+def test_every_scenario_is_described() -> None:
+    assert [name for name in scenarios() if f"| `{name}` |" not in text(DOCS / "scenarios.md")] == []
+
+
+@pytest.mark.parametrize("table", RESULTS, ids=lambda t: t.name)
+def test_every_column_of_a_result_table_is_explained(table: object) -> None:
+    sections = re.split(r"^### ", text(DOCS / "using" / "scan.md"), flags=re.M)
+    held = [s for s in sections if f"`{table.name}.parquet`" in s.splitlines()[0]]  # type: ignore[attr-defined]
+    assert len(held) == 1
+    assert [c for c in table.names if f"`{c}`" not in held[0]] == []  # type: ignore[attr-defined]
+
+
+def test_the_first_rows_of_a_result_table_explain_no_column_that_is_gone() -> None:
+    known = {c for t in RESULTS for c in t.names}
+    result = re.search(r"^## The result$(.*?)^### `rejected", text(DOCS / "using" / "scan.md"), re.M | re.S)
+    assert result
+    named = {n for cell in re.findall(r"^\| (`[^|]+) \|", result[1], re.M) for n in re.findall(r"`(\w+)`", cell)}
+    assert named and named <= known
+
+
+def test_decisions_are_numbered_without_gaps_and_titled_by_number() -> None:
+    pages = sorted((DOCS / "decisions").glob("*.md"))
+    assert [p.name[:4] for p in pages] == [f"{i:04d}" for i in range(1, len(pages) + 1)]
+    assert all(text(p).startswith(f"# {p.name[:4]}: ") for p in pages)
+
+
+def test_a_decision_that_is_cited_exists() -> None:
+    known = {p.name[:4] for p in (DOCS / "decisions").glob("*.md")}
+    sources = [*PAGES, *(ROOT / "src").rglob("*.py")]
+    cited = {n for p in sources for n in re.findall(r"decision (\d{4})", text(p))}
+    assert cited and cited <= known
+
+
+def test_every_command_named_anywhere_exists() -> None:
+    sources = [*PAGES, *(ROOT / "src").rglob("*.py")]
+    named = {
+        (place(p), n) for p in sources for n in re.findall(r"(?:`|^\s*(?:\$ )?)clonewatch ([a-z]\w*)", text(p), re.M)
+    }
+    assert {(p, n) for p, n in named if n not in COMMANDS} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=place)
+def test_every_option_in_an_example_belongs_to_its_command(page: Path) -> None:
+    for block in code(page):
+        for line in re.findall(r"^clonewatch .+$", block, re.M):
+            words = line.partition("#")[0].split()
+            options = {o.partition("=")[0] for o in words if re.match(r"-{1,2}[a-z]", o)}
+            known = {o for p in COMMANDS[words[1]].params for o in p.opts} | {"--help", "-h"}
+            assert options <= known, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=place)
+def test_every_file_of_the_source_that_a_page_names_is_there(page: Path) -> None:
+    tops = "|".join(p.name for p in (ROOT / "src" / "clonewatch").iterdir() if (p / "__init__.py").is_file())
+    for name in re.findall(rf"`(?:src/clonewatch/)?((?:{tops})/[\w/]+\.\w+)`", text(page)):
+        if "NAME" not in name and "<" not in name:
+            assert (ROOT / "src" / "clonewatch" / name).exists(), name
+    for name in re.findall(r"`((?:docs|tests|evals|benchmarks|examples)/[\w/.-]+\.\w+)`", text(page)):
+        if "NAME" not in name:
+            assert (ROOT / name).exists(), name
+
+
+def test_every_make_target_named_is_there() -> None:
+    targets = set(re.findall(r"^([a-z]+):", text(ROOT / "Makefile"), re.M))
+    named = {n for page in PAGES for n in re.findall(r"(?:`|^)make ([a-z]+)", text(page), re.M)}
+    assert named <= targets
+
+
+@pytest.mark.parametrize(("page", "attribute"), [("link", "LINK"), ("intent", "INTENT")])
+def test_the_example_channel_of_a_page_can_be_put_on_its_shelf(page: str, attribute: str) -> None:
+    block = code(DOCS / "adding" / f"{page}.md", "python")[0]
+    held: dict[str, object] = {}
+    exec(compile(block, page, "exec"), held)  # noqa: S102 - our own page
+    plug = held[attribute]
+    assert plug.channel.kind == page and plug.channel.name in {c.name for c in CHANNELS}  # type: ignore[attr-defined]
+
+
+def test_the_exit_codes_of_the_errors_are_in_the_readme_and_on_the_page_of_commands() -> None:
+    from clonewatch.model.errors import ClonewatchError, TooManyRejected
+
+    codes = {0, ClonewatchError.code, 3, TooManyRejected.code, 130}
+    for page in (ROOT / "README.md", DOCS / "using" / "command-line.md"):
+        assert {int(n) for n in re.findall(r"^\| (\d+) \|", text(page), re.M)} == codes
