@@ -1,0 +1,129 @@
+"""Fills the tables and draws the picture of docs/performance.md from the figures in benchmarks/results.
+
+python benchmarks/page.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "performance.md"
+PICTURE = HERE.parent / "docs" / "pictures" / "scan-growth.svg"
+
+
+def machine(scan: dict[str, Any]) -> str:
+    """One sentence on what the figures were taken on."""
+    m = scan["machine"]
+    load = f"{m['load_before'][0]} before and {m.get('load_after', m['load_before'])[0]} after"
+    packages = ", ".join(f"{name} {number}" for name, number in m["packages"].items())
+    return (
+        f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB of memory; Python {m['python']}, {packages}; commit "
+        f"{m['commit']}, {m['date']}. Other programs ran on the machine (load {load}), so seconds are longer than on "
+        "an idle one: compare CPU-seconds."
+    )
+
+
+def sizes(scan: dict[str, Any]) -> str:
+    """A row for every size of log without text."""
+    lines = [
+        "| exchanges | accounts | log, MB | seconds | CPU-seconds | exchanges a CPU-second | peak memory, MB "
+        "| times the bare read |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for f in scan["without_text"]:
+        lines.append(
+            f"| {f['rows']:,} | {f['accounts']:,} | {f['bytes'] / 1e6:,.0f} | {f['seconds']:.1f} "
+            f"| {f['cpu_seconds']:.1f} | {f['rows_per_cpu_second']:,} | {f['peak_mb']:,.0f} | {f['times_bare_cpu']} |"
+        )
+    every, largest = scan["growth"]["all"], scan["growth"]["two_largest"]
+    lines.append(
+        f"\nBetween the two largest logs CPU-seconds grow as rows to the power {largest['cpu_seconds']}, peak memory "
+        f"to the power {largest['peak_mb']} (1 is linear). Over all sizes the powers are {every['cpu_seconds']} and "
+        f"{every['peak_mb']}: the fixed cost of starting makes small logs look dear."
+    )
+    return "\n".join(lines)
+
+
+def stages(scan: dict[str, Any]) -> str:
+    """What each stage of the largest scan cost."""
+    largest = scan["without_text"][-1]
+    lines = ["| stage | seconds | CPU-seconds | rows passed |", "|---|---:|---:|---:|"]
+    for s in largest["stages"]:
+        lines.append(f"| {s['name']} | {s['seconds']:.1f} | {s['cpu_seconds']:.1f} | {s['rows']:,} |")
+    return "\n".join(lines)
+
+
+def text(scan: dict[str, Any]) -> str:
+    """The log with text."""
+    f = scan["with_text"]
+    if not f:
+        return "Not measured."
+    reading = next(s for s in f["stages"] if s["name"] == "reading")
+    return (
+        "| exchanges | bytes a line | log, MB | seconds | CPU-seconds | of which reading and fingerprints "
+        "| exchanges a CPU-second | MB a CPU-second | peak memory, MB | times the bare read |\n"
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+        f"| {f['rows']:,} | {f['bytes_per_row']:,} | {f['bytes'] / 1e6:,.0f} | {f['seconds']:.1f} "
+        f"| {f['cpu_seconds']:.1f} | {reading['cpu_seconds']:.1f} | {f['rows_per_cpu_second']:,} "
+        f"| {f['mb_per_cpu_second']} | {f['peak_mb']:,.0f} | {f['times_bare_cpu']} |"
+    )
+
+
+def reading(found: dict[str, Any]) -> str:
+    """A row for every format."""
+    lines = ["| what | us an exchange | exchanges a CPU-second | MB a CPU-second |", "|---|---:|---:|---:|"]
+    for name, f in found["formats"].items():
+        lines.append(f"| {name} | {f['us']} | {f['rows_per_cpu_second']:,} | {f['mb_per_cpu_second']} |")
+    return "\n".join(lines)
+
+
+def draw(scan: dict[str, Any]) -> str:
+    """CPU-seconds and peak memory by number of exchanges, as SVG."""
+    values = [
+        {"exchanges": f["rows"], "value": f[key], "of": label}
+        for f in scan["without_text"]
+        for key, label in (("cpu_seconds", "CPU-seconds"), ("peak_mb", "peak memory, MB"))
+    ]
+    axis = {"type": "quantitative", "scale": {"type": "log"}, "axis": {"format": "~s", "tickCount": 5}}
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "data": {"values": values},
+        "width": 480,
+        "height": 260,
+        "mark": {"type": "line", "point": True},
+        "encoding": {
+            "x": {"field": "exchanges", "title": "exchanges", **axis},
+            "y": {"field": "value", "title": None, **axis},
+            "color": {"field": "of", "type": "nominal", "title": None},
+        },
+    }
+    drawn: str = vl_convert.vegalite_to_svg(spec)
+    return drawn
+
+
+def main() -> None:
+    """Fill the page and draw the picture."""
+    scan = json.loads((HERE / "results" / "scan.json").read_text(encoding="utf-8"))
+    read = json.loads((HERE / "results" / "reading.json").read_text(encoding="utf-8"))
+    parts = {
+        "machine": machine(scan), "sizes": sizes(scan), "stages": stages(scan), "text": text(scan),
+        "reading": reading(read),
+    }  # fmt: skip
+    page = PAGE.read_text(encoding="utf-8")
+    for name, filled in parts.items():
+        page = re.sub(
+            rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=filled: f"{m[1]}{t}\n{m[2]}", page, flags=re.DOTALL
+        )
+    PAGE.write_text(page, encoding="utf-8")
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(draw(scan), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
