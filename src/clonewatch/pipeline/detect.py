@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns import attribution
-from clonewatch.campaigns.fusion import LINK_BANS, Reading, Verdict, judge, read_channels
+from clonewatch.campaigns.fusion import LINK_BANS, Verdict, judge, read_channels
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import Anchors, anchors
 from clonewatch.graph import communities, weights
@@ -48,7 +48,6 @@ class Findings:
     whole: dict[int, bool]
     verdicts: list[Verdict] = field(default_factory=list)
     honest: list[Verdict] = field(default_factory=list)
-    readings: list[Reading] = field(default_factory=list)
     token_counts: dict[str, int] = field(default_factory=dict)
     synchrony_null: list[dict[str, int]] = field(default_factory=list)
 
@@ -160,9 +159,9 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     for step in steps:
         progress.advance(1, plan.run(step))
     tables = {name: engine.fetch(f'SELECT * FROM "intent_{name}" ORDER BY cluster') for name in found.intents}
-    found.readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
+    readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
     sizes = _sizes(everyone)
-    verdicts = judge(found.readings, found.clusters.ties, sizes, found.links, found.anchors.source)
+    verdicts = judge(readings, found.clusters.ties, sizes, found.links, found.anchors.source)
     found.verdicts = [v for v in verdicts if v.cluster < communities.FIRST]
     found.honest = [v for v in verdicts if v.cluster >= communities.FIRST]
     progress.end(f"{sum(v.flagged for v in found.verdicts)} flagged")
