@@ -32,7 +32,7 @@ BITS_PER_BAN = float(np.log2(10))
 # Sharing one of these under unrelated names is itself deceptive; so is one work list, or one refilled pool.
 _DECEPTIVE_LINKS = frozenset({"identity", "session", "timing"})
 _DECEPTIVE_INTENTS = frozenset({"division", "lifecycle"})
-_CERTIFICATES = frozenset({"antibunching", "fixed_order"})
+_CERTIFICATES = frozenset({"antibunching"})
 _DECEPTIVE_SIGNALS = frozenset({"scheduling"})
 
 
@@ -93,7 +93,7 @@ def read_channels(tables: Mapping[str, pa.Table], intents: Sequence[Intent], fir
         fit = np.isfinite(value) & np.isfinite(error) & (n >= intent.least)
         honest = value[fit & (cluster >= first_reference)]
         usual, spread = intent.usual, intent.spread
-        if len(honest) >= _FEWEST_REFERENCES:
+        if len(honest) >= _FEWEST_REFERENCES and not intent.in_bits:
             usual = float(np.median(honest))
             # A log whose honest communities happen to agree must not make every deviation a sensation.
             spread = max(0.5 * intent.spread, 1.4826 * float(np.median(np.abs(honest - usual))))
@@ -114,6 +114,9 @@ def strength(excess: float, spread: float, intent: Intent) -> float:
 
     Surprise alone is not enough: the excess must also reach the channel's least effect.
     """
+    if intent.in_bits:
+        bits = float(np.clip(excess, -intent.most_against, intent.most))
+        return bits if bits <= (intent.against or 0.0) or bits > intent.effect else 0.0
     z = excess / spread
     if excess >= intent.effect:
         return min(intent.most, -float(norm.logsf(z)) / float(np.log(2)))
@@ -165,8 +168,7 @@ def _verdict(
     best: dict[str, float] = {}
     for reading in readings:
         best[reading.family] = max(best.get(reading.family, 0.0), reading.bits)
-    # Prompts dealt a fixed number of times, or worked through in a fixed order, look like questions shared by a class:
-    # the certificate overrules the appearance.
+    # Prompts dealt a fixed number of times look like questions shared by a class: the certificate overrules that.
     certified = any(r.signal in _CERTIFICATES and r.bits >= FAMILY_BITS for r in readings)
     against = sum(r.bits for r in readings if r.bits < 0 and not (certified and r.signal == "division"))
     speaking = tuple(sorted(f for f, b in best.items() if b >= FAMILY_BITS))

@@ -12,6 +12,11 @@ from clonewatch.ports.link import Link
 def of_reading(reading: Reading, intent: Intent) -> str:
     """One intent channel's measurement."""
     value, usual = reading.value, reading.usual
+    if intent.in_bits:
+        return (
+            f"Speaks for an honest community. {intent.channel.card.title}: as likely among ordinary users as"
+            f" {2.0**-reading.bits:,.0f} to 1 ({reading.n:,} parties)."
+        )
     if reading.bits < 0:
         return (
             f"Speaks for an honest community. {intent.channel.card.title}: the opposite was measured, {value:.2f} where"

@@ -22,6 +22,8 @@ _AGED_DAYS = 90
 # Parties with this many gaps show a rhythm; the burstier half of them may be trusted, if they are not too few.
 _ENOUGH_GAPS = 10
 _BURSTY, _LEAST_TRUST = 0.5, 0.02
+# Parties on one instrument or device that make it doubtful whether they are strangers; more share it by accident.
+_DOUBTED = (2, 16)
 
 
 class Anchors(NamedTuple):
@@ -72,7 +74,9 @@ RHYTHM: tuple[Step, ...] = (
         " JOIN party_means m ON m.entity = g.entity WHERE g.gap IS NOT NULL GROUP BY m.entity",
     ),
 )
-DECLARED: Step = Query("entities", ("parties",), "SELECT * FROM parties")
+DECLARED: Step = Fold(
+    "entities", ("parties", "owners", "accounts"), lambda p, o, a: withdraw_trust(p, o, a), _MOST_ACCOUNTS
+)
 BEHAVIOUR: Step = Fold("entities", ("parties", "party_rhythm"), lambda p, r: trust_by_rhythm(p, r), _MOST_ACCOUNTS)
 
 
@@ -140,6 +144,36 @@ def parties(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table
             "anchor_source": pa.array(np.full(size, int(usable), np.int8)),
         }
     )
+
+
+def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.Table:
+    """The parties table without trust for parties that share an instrument or a device with strangers.
+
+    Bought accounts are aged and verified too, but whoever runs them pays for several with one card. Overt customers keep
+    their trust, and so do the users of what very many share, which is a card brand or a cheap phone. Where half of the
+    trusted would lose it, sharing is the custom here and says nothing.
+    """
+    table, owned, accounts = table.sort_by("entity"), owned.sort_by("account"), accounts.sort_by("account")
+    trusted = table["anchor"].to_numpy() > 0
+    overt = table["declared"].to_numpy(zero_copy_only=False)
+    facts = accounts.take(owned["account"].combine_chunks())
+    lost = np.zeros(table.num_rows, bool)
+    for fact in ("payment", "device"):
+        known = pc.is_valid(facts[fact]).to_numpy(zero_copy_only=False)
+        pair = np.stack(
+            [facts[fact].filter(pa.array(known)).to_numpy().astype(np.int64), owned["entity"].to_numpy()[known]]
+        )
+        token, entity = np.unique(pair, axis=1)
+        token, entity = token[~overt[entity]], entity[~overt[entity]]
+        _, at, users = np.unique(token, return_inverse=True, return_counts=True)
+        fond = np.bincount(at, trusted[entity], len(users))
+        doubtful = (users >= _DOUBTED[0]) & (users <= _DOUBTED[1]) & (2 * fond <= users)
+        lost[entity[doubtful[at]]] = True
+    kept = trusted & ~lost
+    if 2 * kept.sum() < trusted.sum():
+        kept = trusted
+    place = table.column_names.index("anchor")
+    return table.set_column(place, "anchor", pa.array(kept.astype(np.int8)))
 
 
 def trust_by_rhythm(table: pa.Table, rhythm: pa.Table) -> pa.Table:

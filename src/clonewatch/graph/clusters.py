@@ -11,7 +11,7 @@ import pyarrow as pa
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.csgraph import connected_components
 
-from clonewatch.graph.weights import capped
+from clonewatch.graph.weights import LEAST_WEIGHT, capped
 
 # Fewer parties than this are a household, not an operation: reported nowhere, flagged never.
 SMALLEST = 6
@@ -72,11 +72,35 @@ def cluster(tokens: pa.Table, weak: Collection[str], seed: int) -> Clusters:
         np.stack([channel.astype(np.int64), value]), axis=1, return_index=True, return_inverse=True
     )
     token = token.ravel()
-    weight = capped(entity, channel, tokens["weight"].to_numpy())
+    weight = tokens["weight"].to_numpy()
+    label = np.full(len(entities), -1, np.int64)
+    kept = np.zeros(len(entity), bool)
+    # Faint tokens would glue large communities together. They are for small cells that the others leave alone.
+    for least in (LEAST_WEIGHT, 0.0):
+        rows = np.flatnonzero((weight >= least) & (label[entity] < 0))
+        found = _placed(entity[rows], channel[rows], token[rows], weight[rows], (len(entities), len(first)), seed)
+        kept[rows] = found[entity[rows]] >= 0
+        label = np.where(found >= 0, found + label.max() + 1, label)
+    rows = np.flatnonzero(kept)
+    if not len(rows):
+        return Clusters(GROUP_SCHEMA.empty_table(), BOUND_SCHEMA.empty_table(), TIE_SCHEMA.empty_table())
+    first = np.zeros_like(first)
+    first[token[rows][::-1]] = np.arange(len(rows))[::-1]
+    return _bind(tokens.filter(pa.array(kept)), entities, entity[rows], token[rows], first, label)
+
+
+def _placed(
+    entity: np.ndarray, channel: np.ndarray, token: np.ndarray, weight: np.ndarray, size: tuple[int, int], seed: int
+) -> np.ndarray:
+    """Community of each entity, -1 for those in none that is large enough to matter."""
+    if not len(entity):
+        return np.full(size[0], -1, np.int64)
+    weight = capped(entity, channel, weight)
     heavy = _heaviest(entity, channel, token, weight)
-    label = _communities(entity[heavy], token[heavy], weight[heavy], len(entities), len(first), seed)
+    label = _communities(entity[heavy], token[heavy], weight[heavy], *size, seed)
     label = _joined(label, entity, token, weight)
-    return _bind(tokens, entities, entity, token, first, label)
+    heads = np.bincount(label[label >= 0], minlength=1)
+    return np.where((label >= 0) & (heads[np.maximum(label, 0)] >= SMALLEST), label, -1)
 
 
 def _heaviest(entity: np.ndarray, channel: np.ndarray, token: np.ndarray, weight: np.ndarray) -> np.ndarray:

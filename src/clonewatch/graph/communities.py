@@ -17,6 +17,7 @@ from clonewatch.ports.engine import Query
 from clonewatch.ports.link import Link
 
 FIRST = 1_000_000  # communities are numbered from here, clusters from 0
+FIRST_RANDOM = 2_000_000  # and those of random parties from here
 _POPULAR = 10  # tokens a channel
 _MOST_PARTIES = 150
 _FEWEST_USERS = 20
@@ -67,9 +68,8 @@ def gather(
             if link.content:
                 bound.append((number, link.channel.name, int(token), len(inside)))
             number += 1
-    for members in _random_groups(entities, linked):
+    for number, members in enumerate(_random_groups(entities, linked), FIRST_RANDOM):
         groups += [(number, int(e)) for e in members]
-        number += 1
     cluster = np.array([g for g, _ in groups], np.int32)
     entity = np.array([e for _, e in groups], np.int32)
     return (

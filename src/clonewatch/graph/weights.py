@@ -18,8 +18,9 @@ from clonewatch.ports.link import Link
 # A token links only if trusted users are this much rarer on it than in the log: at 7,000 users a share of 19 % against
 # 20 % is "significant" and means nothing.
 EFFECT = 0.6
-# Tokens below one ban are dropped: ten strangers at a trusted share of 0.2.
-LEAST_WEIGHT = 1.0
+# Tokens of one ban or more link: ten strangers at a trusted share of 0.2. Fainter ones, of enough users to
+# matter, link only what these leave alone.
+LEAST_WEIGHT, FAINT_WEIGHT, FAINT_USERS = 1.0, 0.3, 6
 # What honest strangers never share links a handful; below five users it may be a family.
 _HANDFUL = 16
 # Without anchors, a token of more users than this is taken for an app, an office or a carrier.
@@ -110,11 +111,11 @@ def weigh(tables: Mapping[str, pa.Table], links: Sequence[Link], share: float, p
         )[back.ravel()]
         if link.exclusive:
             weight = np.maximum(weight, np.where(trusted == 0, np.log10(users) + 0.31, 0.0))
-        if anchored:
+        if share > 0:
             # At the trusted users' usual share a token says nothing, however many carry it.
             weight = weight * np.clip(1 - trusted / users / share / EFFECT, 0.0, 1.0)
         weight = np.minimum(weight, link.cap)
-        keep = weight >= LEAST_WEIGHT
+        keep = (weight >= LEAST_WEIGHT) | ((weight >= FAINT_WEIGHT) & ((users >= FAINT_USERS) | link.exclusive))
         parts.append(
             pa.table(
                 [pa.array([link.channel.name] * len(users)), *(table[c] for c in TOKEN_SCHEMA.names[1:6]), weight],

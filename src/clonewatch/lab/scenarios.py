@@ -35,13 +35,16 @@ LOOKALIKES: dict[str, tuple[Callable[[World, int], None], float, float, int]] = 
     "drift_monitor": (events.drift_monitor, 8, 24, 3),
 }
 _DAYS = (30, 44)
+# In a drawn mix: the chance that a kind of look-alike is missing, and the factors on its usual head count.
+_ABSENT, _CROWDS = 0.3, (0.2, 4.0)
 
 
 class Scenario(NamedTuple):
     """What a scenario is made of.
 
     people, firms: individuals and businesses at scale 1. rate: mean requests a day of an individual. campaigns: name in
-    the labels and its plan. crowd: factor on the look-alikes' head counts, 0 for none.
+    the labels and its plan. crowd: factor on the look-alikes' head counts, 0 for none. drawn: how many people there
+    are, how much they ask and which look-alikes live among them is drawn anew by every seed.
     """
 
     summary: str
@@ -54,6 +57,7 @@ class Scenario(NamedTuple):
     crowd: float = 1.0
     together: bool = False
     size: float = 1.0
+    drawn: bool = False
 
 
 def plans() -> dict[str, Plan]:
@@ -101,6 +105,9 @@ def catalogue() -> dict[str, Scenario]:
         together=True,
     )
     found["quiet"] = Scenario("no harvest at all, every look-alike", ())
+    found["quiet_mixed"] = Scenario(
+        "no harvest, a mix of people and look-alikes drawn anew by every seed", (), drawn=True
+    )
     found["quiet_plain"] = Scenario("no harvest and no look-alike", (), crowd=0.0, people=4000, firms=80)
     found["mixed"] = Scenario(
         "four harvests (naive, mixing proxy, stealth, agent mimic) among every look-alike, about 50,000 accounts",
@@ -160,13 +167,23 @@ _MIXED = {
 def build(world: World, scenario: Scenario) -> None:
     """Fill the world with everyone a scenario needs."""
     scale = world.scale
+    if scenario.drawn:
+        mix = world.knobs.under("mix")
+        scenario = scenario._replace(
+            people=round(mix.spread("people", 900, 5000)), firms=round(mix.spread("firms", 10, 160)),
+            rate=mix.spread("rate", 0.4, 2.0), firm_rate=mix.spread("firm_rate", 6, 40),
+        )  # fmt: skip
     individuals(world, max(20, round(scenario.people * scale)), scenario.rate)
     families(world, max(3, round(scenario.people * scale * 0.04)), scenario.rate)
     businesses(world, max(3, round(scenario.firms * scale)), scenario.firm_rate)
     if scenario.crowd:
         for name, (make, low, high, least) in LOOKALIKES.items():
-            knobs = world.knobs.under("size")
-            make(world, knobs.size(name, low, high, scale * scenario.crowd, least))
+            crowd = scenario.crowd
+            if scenario.drawn:
+                if world.knobs.under("absent").real(name, 0, 1) < _ABSENT:
+                    continue
+                crowd = world.knobs.under("crowd").spread(name, *_CROWDS)
+            make(world, world.knobs.under("size").size(name, low, high, scale * crowd, least))
     shelf = plans() | {"headline": _HEADLINE}
     egress = None
     for label, name in scenario.campaigns:

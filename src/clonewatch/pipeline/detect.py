@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns import attribution
-from clonewatch.campaigns.fusion import LINK_BANS, Verdict, judge, read_channels
+from clonewatch.campaigns.fusion import LINK_BANS, Verdict, judge, linkage, read_channels
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import Anchors, anchors
-from clonewatch.graph import communities, weights
+from clonewatch.graph import communities, fragments, weights
 from clonewatch.graph.clusters import Clusters, cluster
 from clonewatch.intents import slices as slicing
 from clonewatch.links import prompts
@@ -50,6 +50,7 @@ class Findings:
     honest: list[Verdict] = field(default_factory=list)
     token_counts: dict[str, int] = field(default_factory=dict)
     synchrony_null: list[dict[str, int]] = field(default_factory=list)
+    joined: pa.Table = field(default_factory=fragments.JOIN_SCHEMA.empty_table)
 
 
 def detect(plan: Plan, seed: int, progress: Progress) -> Findings:
@@ -139,49 +140,100 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
         progress.advance(1, rows)
     honest_groups, honest_bound = communities.gather(popular, links, parties, linked)
     progress.end(f"{len(honest_groups['cluster'].unique()):,} communities")
+    strangers = [_quiet(sum(parties["n"].to_pylist())), *slicing.of_strangers(celled)]
+    steps = [*slicing.of_clusters(celled), *(step for intent in found.intents.values() for step in intent.steps)]
+    progress.start("intents", len(strangers) + 1 + len(steps), "steps")
+    for step in strangers:
+        progress.advance(1, plan.run(step))
+    if celled:
+        _join_fragments(plan, found, honest_groups, parties)
+    else:
+        # Without topics nobody knows whether strangers would have asked the same.
+        found.intents["division"] = found.intents["division"]._replace(against=None)
     everyone = pa.concat_tables([found.clusters.groups, honest_groups])
-    _put(plan, "groups", everyone)
-    content = [link for link in links if link.content]
-    _put(plan, "bound", pa.concat_tables([found.selectors, honest_bound]).select(["cluster", "channel", "token"]))
-    sliced = set(honest_bound["cluster"].to_pylist())
-    modes = {c: found.whole.get(c, c not in sliced) for c in _sizes(everyone)}
-    _put(
-        plan, "modes", pa.table({"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()))})
-    )
-    steps = [
-        _slices(content),
-        _quiet(sum(parties["n"].to_pylist())),
-        *slicing.of_clusters(celled),
-        *slicing.of_strangers(celled),
-    ]
-    steps += [step for intent in found.intents.values() for step in intent.steps]
-    progress.start("intents", len(steps), "steps")
-    for step in steps:
+    slices = _slicing(plan, "", everyone, pa.concat_tables([found.selectors, honest_bound]), found)
+    for step in (slices, *steps):
         progress.advance(1, plan.run(step))
     tables = {name: engine.fetch(f'SELECT * FROM "intent_{name}" ORDER BY cluster') for name in found.intents}
     readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
     sizes = _sizes(everyone)
+    found.links[fragments.LINK.channel.name] = fragments.LINK
     verdicts = judge(readings, found.clusters.ties, sizes, found.links, found.anchors.source)
     found.verdicts = [v for v in verdicts if v.cluster < communities.FIRST]
     found.honest = [v for v in verdicts if v.cluster >= communities.FIRST]
     progress.end(f"{sum(v.flagged for v in found.verdicts)} flagged")
 
 
-def _slices(content: list[Link]) -> Query:
+def _slicing(plan: Plan, prefix: str, groups: pa.Table, bound: pa.Table, found: Findings) -> Query:
+    """The step that slices these groups, as table `<prefix>slices`; the small tables that it reads are put in place.
+
+    A group that no content token selects is sliced whole.
+    """
+    sliced = set(bound["cluster"].to_pylist())
+    modes = {c: found.whole.get(c, c not in sliced) for c in _sizes(groups)}
+    _put(plan, f"{prefix}groups", groups)
+    _put(plan, f"{prefix}bound", bound.select(["cluster", "channel", "token"]))
+    columns = {"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()), pa.bool_())}
+    _put(plan, f"{prefix}modes", pa.table(columns))
+    return _slices(prefix, [link for link in found.links.values() if link.content])
+
+
+def _join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties: pa.Table) -> None:
+    """Clusters that work one list together under one number, before any of them is tested."""
+    sizes = _sizes(found.clusters.groups)
+    bans = {
+        c: sum(max(w for _, f, w in ties if f == family) for family in {f for _, f, _ in ties})
+        for c, ties in linkage(found.clusters.ties, sizes, found.links).items()
+    }
+    eligible = sorted((c for c, b in bans.items() if b >= fragments.LEAST_BANS), key=lambda c: (-sizes[c], c))
+    pieces = np.array(sorted(eligible[: fragments.MOST_PIECES]), np.int32)
+    if len(pieces) < 2:
+        return
+    mine = pc.is_in(found.clusters.groups["cluster"], pa.array(pieces))
+    random = pc.greater_equal(honest_groups["cluster"], communities.FIRST_RANDOM)
+    groups = pa.concat_tables([found.clusters.groups.filter(mine), honest_groups.filter(random)])
+    everyone = np.unique(groups["cluster"].to_numpy())
+    sql = _slicing(plan, "piece_", groups, found.selectors, found).sql
+    plan.run_all(fragments.steps(sql))
+    cells, background = (plan.engine.fetch(f"SELECT * FROM {name}") for name in ("piece_cells", "quiet_by_cell"))
+    honest = everyone >= communities.FIRST
+    same, usual = fragments.topics(everyone, cells, background)
+    alike = fragments.candidates(everyone, honest, same, usual)
+    rates = plan.engine.fetch("SELECT same_cell, same_prompt FROM quiet_pairs").to_pylist()[0]
+    if not len(alike) or not rates["same_cell"] or not rates["same_prompt"]:
+        return
+    _put(plan, "piece_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
+    plan.run(fragments.asked(sql))
+    prompts = fragments.repeats(everyone, plan.engine.fetch("SELECT * FROM piece_prompts"))
+    counts = fragments.Counts(same, prompts, usual)
+    joins = fragments.joins(everyone, honest, counts, rates["same_prompt"] / rates["same_cell"])
+    if not joins:
+        return
+    found.joined = fragments.joined(joins)
+    _put(plan, "piece_joined", found.joined)
+    plan.run(fragments.worked(sql))
+    strays = fragments.strays(plan.engine.fetch("SELECT * FROM piece_parties"), background)
+    trusted = parties.sort_by("entity")["anchor"].to_numpy() > 0
+    found.clusters = fragments.join(found.clusters, found.joined, strays, trusted, found.anchors.share)
+    found.selectors = _selectors(found.clusters, found.links)
+    found.whole = _whole(found.clusters, found.selectors)
+
+
+def _slices(prefix: str, content: list[Link]) -> Query:
     """Every exchange of a cluster or community that carries one of its content tokens, or all where whole."""
     joins = "".join(
-        f" LEFT JOIN bound b{i} ON b{i}.cluster = g.cluster AND b{i}.channel = '{link.channel.name}'"
+        f" LEFT JOIN {prefix}bound b{i} ON b{i}.cluster = g.cluster AND b{i}.channel = '{link.channel.name}'"
         f" AND b{i}.token = x.{link.column}"
         for i, link in enumerate(content)
     )
     held = "".join(f" OR b{i}.token IS NOT NULL" for i in range(len(content)))
     return Query(
-        "slices",
-        ("exchanges", "owners", "groups", "modes", "bound"),
+        f"{prefix}slices",
+        ("exchanges", "owners", f"{prefix}groups", f"{prefix}modes", f"{prefix}bound"),
         'SELECT g.cluster, g.entity, x."row", x.ts, x.turn, x.model, x.prompt, x.cell, x.task, x.elicitation,'
         " x.n AS answers, x.logprobs"
-        " FROM exchanges x JOIN owners o ON o.account = x.account JOIN groups g ON g.entity = o.entity"
-        f" JOIN modes m ON m.cluster = g.cluster{joins} WHERE m.whole{held}",
+        f" FROM exchanges x JOIN owners o ON o.account = x.account JOIN {prefix}groups g ON g.entity = o.entity"
+        f" JOIN {prefix}modes m ON m.cluster = g.cluster{joins} WHERE m.whole{held}",
     )
 
 

@@ -42,7 +42,8 @@ SUMMARY_VERSION = "clonewatch.scan.v1"
 class ScanSettings:
     """What a scan reads, where it writes, and the few things that change its answer.
 
-    max_rejected: share of rows, 0..1, above which the result is written but not to be trusted.
+    max_rejected: share of rows, 0..1, above which the result is written but not to be trusted. as_of: only exchanges
+    and events before this instant are seen, as a scan on that day would have seen them.
     """
 
     paths: tuple[str, ...]
@@ -57,6 +58,7 @@ class ScanSettings:
     memory: str = "700MB"
     threads: int | None = None
     max_rejected: float = 0.01
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _run(
     try:
         plan = Plan(engine)
         stager = Stager(key)
-        rejected = _stage(plan, log, stager, folder, clock, keeper)
+        rejected = _stage(plan, log, stager, folder, clock, keeper, settings.as_of)
         duplicates = _settle(plan, stager)
         found = detect(plan, settings.seed, clock)
         attribute(plan, found, clock)
@@ -133,8 +135,9 @@ def _run(
 
 
 def _stage(
-    plan: Plan, log: Log, stager: Stager, folder: ResultFolder | None, clock: Clock, keeper: TextKeeper | None
-) -> int:
+    plan: Plan, log: Log, stager: Stager, folder: ResultFolder | None, clock: Clock, keeper: TextKeeper | None,
+    as_of: datetime | None,
+) -> int:  # fmt: skip
     """Read, fingerprint and stage every exchange as table `arrivals`; returns how many rows were rejected."""
     rejected = 0
 
@@ -146,7 +149,7 @@ def _stage(
 
     fingerprinter = Fingerprinter(stager.key)
     clock.start("reading", log.total_bytes or None, "bytes")
-    followed = _follow(log, reject, clock, keeper)
+    followed = _follow(log, reject, clock, keeper, as_of)
     rows = plan.engine.ingest("arrivals", EXCHANGE_SCHEMA, stager.stage_all(followed, fingerprinter.apply))
     plan.wrote("arrivals", rows)
     clock.end(f"{rows:,} exchanges, {rejected:,} rejected")
@@ -154,20 +157,27 @@ def _stage(
         raise InputError(
             "no exchange could be read",
             where=", ".join(i.path for i in log.inputs[:3]),
-            mend=f"{rejected:,} rows were rejected; `clonewatch doctor` shows why",
+            mend=f"{rejected:,} rows were rejected; `clonewatch doctor` shows why"
+            + (f". Rows from {as_of:%Y-%m-%d %H:%M} on were left out: try a later --as-of" if as_of else ""),
         )
     plan.engine.put("accounts", stager.accounts(log.accounts()))
-    plan.engine.put("events", stager.events(log.events()))
+    events = log.events()
+    if as_of and events is not None:
+        events = events.filter(pc.less(events["ts"], pa.scalar(as_of, events["ts"].type)))
+    plan.engine.put("events", stager.events(events))
     plan.wrote("accounts", len(stager.book.ids))
     plan.wrote("events", 0)
     return rejected
 
 
 def _follow(
-    log: Log, reject: Callable[[Sequence[Rejected]], None], clock: Clock, keeper: TextKeeper | None
-) -> Iterator[pa.RecordBatch]:
+    log: Log, reject: Callable[[Sequence[Rejected]], None], clock: Clock, keeper: TextKeeper | None,
+    as_of: datetime | None,
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
     behind = 0
     for batch in ahead(log.batches(reject, READ)):
+        if as_of:
+            batch = batch.filter(pc.less(batch["ts"], pa.scalar(as_of, batch["ts"].type)))
         if keeper:
             keeper.note(batch)
         clock.advance(log.bytes_done - behind, batch.num_rows)
@@ -209,7 +219,9 @@ def _summary(
 ) -> dict[str, Any]:
     """What `scan.json` holds."""
     chosen = {
-        k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("out", "key_file")
+        k: str(v) if isinstance(v, Path | datetime) else v
+        for k, v in asdict(settings).items()
+        if k not in ("out", "key_file")
     }
     return {
         "schema": SUMMARY_VERSION,

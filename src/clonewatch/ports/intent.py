@@ -19,6 +19,7 @@ class Intent(NamedTuple):
     most, most_against: bits it may give either way; fewer where innocent twins, or narrow campaigns, abound.
     certifies_above: where set, a value is evidence only if it also lies three standard errors above this bound, which
     no independent behaviour can pass.
+    in_bits: the value is a log likelihood ratio in bits already; it is capped, and not compared with communities.
     says: the measurement in a sentence, with {value}, {usual} and {n}.
     """
 
@@ -33,3 +34,4 @@ class Intent(NamedTuple):
     most: float = 8.0
     most_against: float = 8.0
     certifies_above: float | None = None
+    in_bits: bool = False

@@ -1,0 +1,307 @@
+"""Joins clusters that share no token but work one list: the same topics, and never the same question.
+
+Parts of one deduplicated curriculum repel: each asks what no other part asked, about the same cells. Strangers who ask about the
+same cells collide at the background rate. Both halves are needed: users of an agent never ask the same thing either, but
+they do not cover one list of topics evenly; a benchmark covers one list, but everybody asks all of it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import coo_array
+from scipy.stats import chi2, nbinom
+
+from clonewatch.graph.clusters import Clusters
+from clonewatch.kernels.rarity import depletion
+from clonewatch.ports.channel import Card, Channel
+from clonewatch.ports.engine import Query, Step
+from clonewatch.ports.link import Link
+
+# Chance, over all pairs tried, that two strangers' groups are joined.
+_LEVEL = 0.05
+# Overlap of two parts' topics, 1 for the same list; and by how much less each overlaps with everybody's topics.
+_ALIKE, _OWN = 0.7, 0.2
+# Strangers' groups differ from each other by at least this much (a variance of the ratio), however few were compared.
+_LEAST_SPREAD = 0.05
+# Where too few honest pairs can be compared, strangers' groups are taken to differ a great deal.
+_FEWEST_PAIRS, _UNKNOWN_SPREAD = 10, 1.0
+# Linked this well at least before a cluster can be a piece; and what a list is worth where nobody is trusted, in bans.
+LEAST_BANS, LINK_WEIGHT = 1.0, 2.0
+MOST_PIECES = 1000  # the largest; pairs of pieces are held in memory
+READS = ("exchanges", "owners", "piece_groups", "piece_modes", "piece_bound")
+JOIN_SCHEMA = pa.schema([("cluster", pa.int32()), ("piece", pa.int32()), ("p_value", pa.float64())])
+
+
+def steps(slices: str) -> tuple[Step, ...]:
+    """The steps that count cells by piece. slices: SELECT text of the pieces' exchanges, over `READS`."""
+    return (
+        Query(
+            "piece_cells",
+            READS,
+            f"SELECT cluster, cell, COUNT(*) AS n FROM ({slices}) s WHERE cell IS NOT NULL GROUP BY cluster, cell",
+        ),
+        Query(
+            "quiet_by_cell",
+            ("quiet_cells",),
+            "SELECT cell, CAST(SUM(n) AS BIGINT) AS n FROM quiet_cells GROUP BY cell",
+        ),
+    )
+
+
+def worked(slices: str) -> Query:
+    """The step that counts cells by party of the joined pieces, as table `piece_parties`."""
+    return Query(
+        "piece_parties",
+        (*READS, "piece_joined"),
+        f"SELECT j.cluster, s.entity, s.cell, COUNT(*) AS n FROM ({slices}) s JOIN piece_joined j"
+        " ON j.piece = s.cluster WHERE s.cell IS NOT NULL GROUP BY j.cluster, s.entity, s.cell",
+    )
+
+
+def strays(parties: pa.Table, background: pa.Table) -> set[tuple[int, int]]:
+    """Parties, as (cluster, entity), whose topics are everybody's rather than the list's.
+
+    parties: cluster, entity, cell, n. background: cell, n among strangers. Each party is compared with the list as the
+    others work it and with the strangers, by likelihood.
+    """
+    cells, usual = background["cell"].to_numpy(), background["n"].to_numpy().astype(np.float64)
+    out: set[tuple[int, int]] = set()
+    cluster = parties["cluster"].to_numpy()
+    for number in np.unique(cluster).tolist():
+        mine = parties.filter(pa.array(cluster == number))
+        n = mine["n"].to_numpy().astype(np.float64)
+        names, cell = np.unique(np.r_[mine["cell"].to_numpy(), cells], return_inverse=True)
+        entities, party = np.unique(mine["entity"].to_numpy(), return_inverse=True)
+        listed = np.bincount(cell[: len(n)], n, len(names))
+        asked = np.bincount(cell[len(n) :], usual, len(names)) + 0.5
+        own = np.bincount(party, n)
+        others = (listed[cell[: len(n)]] - n + 0.5) / (listed.sum() - own[party] + 0.5 * len(names))
+        odds = np.bincount(party, n * np.log(others / (asked / asked.sum())[cell[: len(n)]]))
+        out |= {(number, int(e)) for e in entities[odds <= 0]}
+    return out
+
+
+def asked(slices: str) -> Query:
+    """The step that counts prompts by piece, those that two pieces sent, as table `piece_prompts`."""
+    return Query(
+        "piece_prompts",
+        (*READS, "piece_compared"),
+        f"WITH asked AS (SELECT s.cluster, s.prompt, COUNT(*) AS n FROM ({slices}) s JOIN piece_compared c"
+        " ON c.cluster = s.cluster WHERE s.prompt IS NOT NULL AND s.cell IS NOT NULL GROUP BY s.cluster, s.prompt)"
+        " SELECT a.cluster, a.prompt, a.n FROM asked a JOIN (SELECT prompt FROM asked GROUP BY prompt"
+        " HAVING COUNT(*) > 1) t ON t.prompt = a.prompt",
+    )
+
+
+LINK = Link(
+    Channel(
+        "one_list",
+        "link",
+        Card(
+            title="Parts of one list of topics",
+            family="content",
+            catches="one curriculum worked by groups that share nothing else",
+            misses="parts that keep to topics of their own",
+            innocent="teams of one trade",
+            excluded_by="people of one trade also ask what everybody asks, and the same questions as each other",
+        ),
+        needs=(("exchanges.cell", "exchanges.prompt_id"), ("exchanges.messages",)),
+    ),
+    sql="",
+    reads=(),
+    hashed=False,
+)
+
+
+class Counts(NamedTuple):
+    """What pieces asked, piece by piece and pair by pair.
+
+    same_cell: (pieces, pieces) pairs of exchanges about one cell; the diagonal holds pairs of different exchanges
+    within a piece. same_prompt: (pieces, pieces) pairs of exchanges with one prompt. usual: (pieces,) overlap of each
+    piece's cells with the strangers', as a cosine.
+    """
+
+    same_cell: np.ndarray
+    same_prompt: np.ndarray
+    usual: np.ndarray
+
+
+def topics(pieces: np.ndarray, cells: pa.Table, background: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs about one cell, and the overlap with strangers: `Counts.same_cell` and `Counts.usual`.
+
+    pieces: (k,) numbers, sorted. cells: cluster, cell, n. background: cell, n among strangers.
+    """
+    size = len(pieces)
+    _, cell = np.unique(np.r_[cells["cell"].to_numpy(), background["cell"].to_numpy()], return_inverse=True)
+    width = int(cell.max()) + 1 if len(cell) else 1
+    n = cells["n"].to_numpy().astype(np.float64)
+    at = np.searchsorted(pieces, cells["cluster"].to_numpy())
+    by_cell = coo_array((n, (at, cell[: len(n)])), shape=(size, width)).tocsr()
+    same = (by_cell @ by_cell.T).toarray()
+    same[np.diag_indices(size)] -= np.asarray(by_cell.sum(axis=1)).ravel()
+    strangers = np.zeros(width)
+    np.add.at(strangers, cell[len(n) :], background["n"].to_numpy().astype(np.float64))
+    own = max(float((strangers * (strangers - 1)).sum()), 1.0)
+    return same, (by_cell @ strangers) / np.sqrt(np.maximum(np.diag(same), 1.0) * own)
+
+
+def candidates(pieces: np.ndarray, honest: np.ndarray, same_cell: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """The pieces that have a list of topics in common with another one, and that is not everybody's."""
+    overlap = _overlap(same_cell, usual)
+    fit = (overlap >= _OWN) & (_alike(same_cell) >= _ALIKE) & ~honest[:, None] & ~honest[None, :]
+    np.fill_diagonal(fit, False)
+    return pieces[fit.any(axis=1)]
+
+
+def repeats(pieces: np.ndarray, prompts: pa.Table) -> np.ndarray:
+    """Pairs of exchanges with one prompt between all pieces: `Counts.same_prompt`. prompts: cluster, prompt, n."""
+    _, prompt = np.unique(prompts["prompt"].to_numpy(), return_inverse=True)
+    at = np.searchsorted(pieces, prompts["cluster"].to_numpy())
+    shape = (len(pieces), int(prompt.max()) + 1 if len(prompt) else 1)
+    asked = coo_array((prompts["n"].to_numpy().astype(np.float64), (at, prompt)), shape=shape).tocsr()
+    return np.asarray((asked @ asked.T).toarray())
+
+
+def joins(pieces: np.ndarray, honest: np.ndarray, counts: Counts, rate: float) -> list[tuple[int, int, float]]:
+    """Which pieces to join: (piece, with which, p-value), in the order they were joined.
+
+    pieces: (k,) numbers. honest: (k,) which of them are honest communities; their pairs are the null. rate: chance that
+    two strangers' exchanges about one cell are the same question.
+
+    Two p-values are combined (Fisher 1925) and corrected for the pairs tried (Bonferroni): a conformal one, of an overlap
+    of topics beyond everybody's as large among pairs with an honest community; and one of so few repeats, negative
+    binomial about the background with the spread of honest pairs. What was joined is tested on as one.
+    """
+    strangers = _overlap(counts.same_cell, counts.usual)
+    null = np.sort(strangers[np.triu(honest[:, None] | honest[None, :], 1)])
+    if not len(null):
+        return []
+    ratio, spread = _strangers(counts, honest, rate)
+    cells, prompts, usual, open_ = counts.same_cell.copy(), counts.same_prompt.copy(), counts.usual.copy(), ~honest
+    tried, found = 0, []
+    while True:
+        a, b, p = _pairs(cells, prompts, usual, open_, null, rate * ratio, spread)
+        tried = max(tried, len(p))
+        first = int(np.argmin(p)) if len(p) else -1
+        if first < 0 or p[first] * tried > _LEVEL:
+            return found
+        one, other = int(a[first]), int(b[first])
+        found.append((int(pieces[one]), int(pieces[other]), min(1.0, float(p[first]) * tried)))
+        weight = np.sqrt(np.maximum(np.diag(cells)[[one, other]], 1.0))
+        usual[one] = (usual[[one, other]] * weight).sum() / weight.sum()
+        _absorb(cells, one, other)
+        _absorb(prompts, one, other)
+        open_[other] = False
+
+
+def _pairs(
+    cells: np.ndarray, prompts: np.ndarray, usual: np.ndarray, open_: np.ndarray, null: np.ndarray, rate: float,
+    spread: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Pairs that have one list of topics of their own, and their p-values."""
+    overlap = _overlap(cells, usual)
+    fit = open_[:, None] & open_[None, :] & (_alike(cells) >= _ALIKE) & (overlap >= _OWN)
+    a, b = np.nonzero(np.triu(fit, 1))
+    listed = (1 + len(null) - np.searchsorted(null, overlap[a, b], side="left")) / (len(null) + 1)
+    shape = 1 / spread
+    repelled = nbinom.cdf(prompts[a, b], shape, shape / (shape + rate * cells[a, b]))
+    return a, b, chi2.sf(-2 * (np.log(listed) + np.log(np.maximum(repelled, 1e-300))), 4)
+
+
+def _alike(cells: np.ndarray) -> np.ndarray:
+    """Overlap of topics of all pairs, 1 for the same list: pairs about one cell over those of two equal lists."""
+    own = np.sqrt(np.maximum(np.diag(cells), 1.0))
+    return np.asarray(cells / own[:, None] / own[None, :])
+
+
+def _overlap(cells: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """By how much more two pieces' topics overlap than either overlaps with everybody's."""
+    return np.asarray(_alike(cells) - np.maximum(usual[:, None], usual[None, :]))
+
+
+def _absorb(matrix: np.ndarray, a: int, b: int) -> None:
+    within = matrix[a, a] + matrix[b, b] + 2 * matrix[a, b]
+    matrix[a] += matrix[b]
+    matrix[:, a] += matrix[:, b]
+    matrix[a, a] = within
+    matrix[b] = 0.0
+    matrix[:, b] = 0.0
+
+
+def _strangers(counts: Counts, honest: np.ndarray, rate: float) -> tuple[float, float]:
+    """Median ratio of repeats to expectation over pairs of honest communities, and its variance beyond counting."""
+    a, b = np.triu_indices(len(honest), 1)
+    expected = rate * counts.same_cell[a, b]
+    fit = honest[a] & honest[b] & (expected >= 3)
+    if fit.sum() < _FEWEST_PAIRS:
+        return 1.0, _UNKNOWN_SPREAD
+    ratio = counts.same_prompt[a, b][fit] / expected[fit]
+    middle = max(float(np.median(ratio)), 0.01)
+    deviation = 1.4826 * float(np.median(np.abs(ratio - middle))) / middle
+    return min(1.0, middle), max(_LEAST_SPREAD, deviation**2 - float(np.median(1 / expected[fit])))
+
+
+def join(
+    clusters: Clusters, joined: pa.Table, out: set[tuple[int, int]], trusted: np.ndarray, share: float
+) -> Clusters:
+    """The clusters with joined pieces under one number.
+
+    joined: JOIN_SCHEMA. out: (cluster, entity) of parties that do not work the list. trusted: (entities,) who is; share:
+    of all parties, 0..1. The list that joins pieces is one more token, weighed like any other by how few trusted
+    parties work it.
+    """
+    new = np.arange(int(clusters.groups["cluster"].to_numpy().max()) + 1, dtype=np.int32)
+    new[joined["piece"].to_numpy()] = joined["cluster"].to_numpy()
+
+    def renamed(table: pa.Table) -> pa.Table:
+        table = table.set_column(0, "cluster", pa.array(new[table["cluster"].to_numpy()], pa.int32()))
+        if "entity" not in table.column_names or not out:
+            return table
+        pairs = zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True)
+        return table.filter(pa.array([pair not in out for pair in pairs]))
+
+    groups = renamed(clusters.groups).group_by(["cluster", "entity"]).aggregate([("mass", "sum"), ("tokens", "sum")])
+    groups = groups.rename_columns(clusters.groups.column_names).cast(clusters.groups.schema)
+    sums = [("inside", "sum"), ("users", "max"), ("anchors", "max"), ("weight", "max"), ("n", "sum")]
+    bound = renamed(clusters.bound).group_by(["cluster", "channel", "token"]).aggregate(sums)
+    bound = bound.rename_columns(clusters.bound.column_names).cast(clusters.bound.schema)
+    bounds, ties = [bound], [renamed(clusters.ties)]
+    for number in np.unique(joined["cluster"].to_numpy()).tolist():
+        inside = groups["entity"].to_numpy()[groups["cluster"].to_numpy() == number]
+        fond = int(trusted[inside].sum())
+        weight = float(min(LINK.cap, depletion(len(inside), fond, share))) if share > 0 else LINK_WEIGHT
+        name, size = LINK.channel.name, len(inside)
+        row = [[number], [name], [number], [size], [size], [fond], [weight], [0]]
+        bounds.append(pa.table(row, schema=bound.schema))
+        columns = [[number] * size, inside, [name] * size, [number] * size, [weight] * size]
+        ties.append(pa.table(columns, schema=clusters.ties.schema))
+    by = [("cluster", "ascending")]
+    strongest = [("weight", "descending"), ("inside", "descending"), ("channel", "ascending"), ("token", "ascending")]
+    named = [("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")]
+    return Clusters(
+        groups.sort_by([*by, ("entity", "ascending")]),
+        pa.concat_tables(bounds).sort_by([*by, *strongest]),
+        pa.concat_tables(ties).sort_by([*by, *named]),
+    )
+
+
+def joined(found: list[tuple[int, int, float]]) -> pa.Table:
+    """Which pieces go under which number, with the largest p-value of a cluster's joins (JOIN_SCHEMA)."""
+    target: dict[int, int] = {}
+    worst: dict[int, float] = {}
+
+    def root(number: int) -> int:
+        while number in target:
+            number = target[number]
+        return number
+
+    for a, b, p in found:
+        low, high = sorted((root(a), root(b)))
+        target[high] = low
+        worst[low] = max(p, worst.pop(low, 0.0), worst.pop(high, 0.0))
+    pieces = sorted({piece for a, b, _ in found for piece in (a, b)})
+    rows = sorted((root(piece), piece, worst[root(piece)]) for piece in pieces)
+    return pa.table([[row[i] for row in rows] for i in range(3)], schema=JOIN_SCHEMA)
