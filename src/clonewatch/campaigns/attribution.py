@@ -18,6 +18,8 @@ FLOOR_SHARE = 0.05
 LEAST_SHARE = 0.005
 # Nor is one with fewer harvested exchanges than this.
 FLOOR_EXCHANGES = 3
+# Kept together by this share of clusterings, an account is of the consensus core.
+CORE = 0.8
 _FEATURES = ("task", "demand", "opening", "sampled")
 # A log ratio of one feature is bounded: a habit may be rare among strangers and still honest.
 _MOST_FEATURE = 2.0
@@ -129,15 +131,17 @@ def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, likeness: np.n
 
 
 def membership(
-    harvested: np.ndarray, exchanges: np.ndarray, mass: np.ndarray, ways: np.ndarray
+    harvested: np.ndarray, exchanges: np.ndarray, mass: np.ndarray, ways: np.ndarray, together: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Membership (0..1) and role of each account.
 
     harvested, exchanges: counts. mass: weight of its links, in bans. ways: linking families that tie it, 0 for a
-    neighbour. An account mostly serving others is still the operator's where two families tie it; otherwise a small
-    harvested share makes it a customer.
+    neighbour. together: share of clusterings with other seeds that place it with the others, 0..1. An account mostly
+    serving others is still the operator's where two families tie it; otherwise a small harvested share makes it a
+    customer. Core are those that nearly every clustering keeps.
 
-    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), np.array([4.0, 4.0, 1.0]), np.array([3, 1, 0]))[1]
+    >>> ways, mass = np.array([3, 1, 0]), np.array([4.0, 4.0, 1.0])
+    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), mass, ways, np.ones(3))[1]
     array(['core', 'proxy_customer', 'proxy_customer'], dtype=object)
     """
     share = harvested / np.maximum(exchanges, 1)
@@ -145,5 +149,6 @@ def membership(
     score = share / (share + floor / 2) * mass / (mass + 0.25)
     customer = (ways < 1) | (share < floor) | (harvested < FLOOR_EXCHANGES)
     score = np.where(customer, np.minimum(score, 0.25), score)
-    role = np.where(customer, "proxy_customer", np.where(share >= FLOOR_SHARE, "core", "fringe")).astype(object)
+    role = np.where(customer, "proxy_customer", np.where((share >= FLOOR_SHARE) & (together >= CORE), "core", "fringe"))
+    role = role.astype(object)
     return score, role

@@ -28,6 +28,10 @@ LINK_BANS = 3.0
 # Honest communities of this log replace the shipped reference once there are this many.
 _FEWEST_REFERENCES = 8
 _DIGITS = 9
+# A fact of deception must be shown at one in ten; what makes it a fact is its channel's least effect.
+_FACT_BITS = 3.3
+_COVERT = 0.5  # bans by which a deceptive link must hold the average party
+_HALF = 0.5  # a group that lacks a kind of link it must have is half-way to the line at most
 BITS_PER_BAN = float(np.log2(10))
 # Sharing one of these under unrelated names is itself deceptive; so is one work list, or one refilled pool.
 _DECEPTIVE_LINKS = frozenset({"identity", "session", "timing"})
@@ -54,7 +58,8 @@ class Reading(NamedTuple):
 class Verdict(NamedTuple):
     """What the evidence amounts to. bits: intent families less evidence against. bans: linkage.
 
-    deception: the facts that show parties passing for strangers who are not; without one nothing is flagged.
+    deception: the facts that show parties passing for strangers who are not; without one nothing is flagged. margin: how
+    far the weakest of the locks is open, 1 at the line: the one number by which groups are compared with honest ones.
     """
 
     cluster: int
@@ -64,6 +69,7 @@ class Verdict(NamedTuple):
     links: tuple[tuple[str, str, float], ...]
     readings: tuple[Reading, ...]
     deception: tuple[str, ...]
+    margin: float
     flagged: bool
 
     @property
@@ -178,43 +184,20 @@ def _verdict(
         families[family] = max(families.get(family, 0.0), weight)
     bans = sum(families.values())
     covert = {
-        channel for channel, family, weight in ties
-        if family in _DECEPTIVE_LINKS and weight >= 0.5 and not links[channel].weak
+        channel: weight for channel, family, weight in ties
+        if family in _DECEPTIVE_LINKS and weight >= _COVERT and not links[channel].weak
     }  # fmt: skip
     # Without trusted accounts a shared prompt or network may be an app's or an office's: something that strangers never
     # share is asked for, or meeting at the same times. With inferred trust, two kinds of link.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
-    linked = bans >= LINK_BANS and enough
-    deception = sorted(
-        covert
-        | {
-            r.signal
-            for r in readings
-            if r.bits >= FAMILY_BITS and (r.family in _DECEPTIVE_INTENTS or r.signal in _DECEPTIVE_SIGNALS)
-        }
+    deceptive = {r.signal: r.bits for r in readings if r.family in _DECEPTIVE_INTENTS or r.signal in _DECEPTIVE_SIGNALS}
+    deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
+    needed = sorted(best.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
+    locks = (
+        bits / LINE_BITS,
+        (needed[0] if needed else 0.0) / FAMILY_BITS,
+        bans / LINK_BANS if enough else min(_HALF, bans / LINK_BANS),
+        max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
     )
-    flagged = linked and len(speaking) >= LEAST_FAMILIES[trust] and bits >= LINE_BITS and bool(deception)
-    return Verdict(cluster, bits, bans, speaking, ties, tuple(readings), tuple(deception), flagged)
-
-
-def conformal(score: float, honest: Sequence[float]) -> tuple[float | None, int]:
-    """Conformal p-value of a score among honest communities of the same log, and their number.
-
-    Vovk, Gammerman and Shafer (2005): p = (1 + #{honest >= score}) / (n + 1). None when there are none.
-
-    >>> conformal(9.0, [1.0, 2.0, 10.0])
-    (0.5, 3)
-    """
-    n = len(honest)
-    return ((1 + sum(h >= score for h in honest)) / (n + 1), n) if n else (None, 0)
-
-
-def e_value(p: float | None) -> float | None:
-    """The e-value of a p-value by the calibrator 1/(2 sqrt p); None stays None.
-
-    Vovk and Wang (2021). Averages of such values over days stay e-values; products of dependent ones do not.
-
-    >>> e_value(0.01)
-    5.0
-    """
-    return None if p is None else 0.5 / p**0.5
+    margin = round(min(locks), _DIGITS)
+    return Verdict(cluster, bits, bans, speaking, ties, tuple(readings), tuple(deception), margin, margin >= 1.0)

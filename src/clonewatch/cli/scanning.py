@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXIT_FLAGGED = 3
+_INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
 class FailOn(StrEnum):
@@ -63,6 +65,22 @@ def scan(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Threads of the engine; all when left out.")
     ] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--since", formats=_INSTANTS, help="Leave out what came before, UTC.")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            "--as-of", formats=_INSTANTS, help="Leave out what came from then on, as a scan on that day, UTC."
+        ),
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Look back for the hour at which each campaign first crossed the line.")
+    ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", metavar="FILE", help="Your own honest groups, from `clonewatch calibrate`."),
+    ] = None,
     max_rejected: Annotated[
         float,
         typer.Option("--max-rejected", min=0.0, max=1.0, help="Share of rejected rows above which exit code is 4."),
@@ -80,6 +98,8 @@ def scan(
       clonewatch scan 'logs/*.ndjson.gz' --accounts accounts.csv --events events.csv --out result
 
       clonewatch scan gateway.jsonl --map map.toml --out result --json --quiet --fail-on flagged
+
+      clonewatch scan exchanges.parquet --out then --as-of 2026-05-01
     """
     from clonewatch.pipeline.scan import ScanSettings
     from clonewatch.pipeline.scan import scan as run
@@ -87,12 +107,17 @@ def scan(
     settings = ScanSettings(
         paths=tuple(paths), out=out, mapping=mapping, accounts=accounts, events=events, format=format, seed=seed,
         key_file=key, keep_text=keep_text, memory=memory, threads=threads, max_rejected=max_rejected,
+        since=_utc(since), as_of=_utc(as_of), replay=replay, calibration=calibration,
     )  # fmt: skip
     with watching(quiet) as progress:
         result = run(settings, progress)
     told = tell(result.tables["campaigns"], result.tables["members"], result.summary, out, json)
     if fail_on is FailOn.flagged and told:
         raise typer.Exit(EXIT_FLAGGED)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment else None
 
 
 def tell(campaigns: pa.Table, members: pa.Table, summary: dict[str, Any], out: Path, json: bool) -> int:

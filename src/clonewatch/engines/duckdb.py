@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -88,6 +89,15 @@ class DuckDB:
     def rename(self, table: str, name: str) -> None:
         """Give a table another name."""
         self._connection.execute(f'ALTER TABLE "{table}" RENAME TO "{name}"')
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """A place of its own for new tables, gone at the end. Tables outside are read until one of that name is made."""
+        self._connection.execute("CREATE SCHEMA aside; SET search_path = 'aside,main'")
+        try:
+            yield
+        finally:
+            self._connection.execute("SET search_path = 'main'; DROP SCHEMA aside CASCADE")
 
     def close(self) -> None:
         """Let go of everything, temporary files included."""

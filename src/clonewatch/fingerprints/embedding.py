@@ -24,7 +24,7 @@ from clonewatch.model.errors import SetupError
 F32 = npt.NDArray[np.float32]
 
 # Cosine from which two texts are one request in other words. Figures behind it: docs/using/embedding.md.
-LINE = 0.9
+LINE = 0.85
 # Templates looked at, first seen first: at about 60 texts a second and core this bounds the extra at six minutes.
 LIMIT = 20_000
 # The request is mostly said at the beginning of a message, and time grows with length.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import graspologic_native
@@ -87,6 +88,41 @@ def cluster(tokens: pa.Table, weak: Collection[str], seed: int) -> Clusters:
     first = np.zeros_like(first)
     first[token[rows][::-1]] = np.arange(len(rows))[::-1]
     return _bind(tokens.filter(pa.array(kept)), entities, entity[rows], token[rows], first, label)
+
+
+def stability(
+    tokens: pa.Table, weak: Collection[str], clusters: Clusters, seeds: Sequence[int]
+) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
+    """How far the clusters depend on the seed of the clustering.
+
+    Per cluster the mean, over seeds, of its best overlap with a cluster of that seed (Jaccard, 0..1); and per (cluster,
+    entity) the share of seeds at which the party is in that cluster: the consensus.
+    """
+    mine = _by_cluster(clusters.groups)
+    overlap = dict.fromkeys(mine, 0.0)
+    together: dict[tuple[int, int], float] = {(c, e): 0.0 for c, inside in mine.items() for e in inside.tolist()}
+    for seed in seeds:
+        others = _by_cluster(cluster(tokens, weak, seed).groups)
+        where: dict[int, list[int]] = {}
+        for number, inside in others.items():
+            for entity in inside.tolist():
+                where.setdefault(entity, []).append(number)
+        for number, inside in mine.items():
+            met = Counter(other for entity in inside.tolist() for other in where.get(entity, ()))
+            best = max(met, key=lambda o: (met[o] / (len(inside) + len(others[o]) - met[o]), -o), default=None)
+            if best is None:
+                continue
+            overlap[number] += met[best] / (len(inside) + len(others[best]) - met[best])
+            for entity in np.intersect1d(inside, others[best]).tolist():
+                together[number, entity] += 1
+    return {c: v / len(seeds) for c, v in overlap.items()}, {k: v / len(seeds) for k, v in together.items()}
+
+
+def _by_cluster(groups: pa.Table) -> dict[int, np.ndarray]:
+    """Entities of each cluster. groups: sorted by cluster."""
+    number, entity = groups["cluster"].to_numpy(), groups["entity"].to_numpy()
+    names, starts = np.unique(number, return_index=True)
+    return dict(zip(names.tolist(), np.split(entity, starts[1:]), strict=True)) if len(names) else {}
 
 
 def _placed(

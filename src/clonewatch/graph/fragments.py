@@ -31,7 +31,7 @@ _FEWEST_PAIRS, _UNKNOWN_SPREAD = 10, 1.0
 # Linked this well at least before a cluster can be a piece; and what a list is worth where nobody is trusted, in bans.
 LEAST_BANS, LINK_WEIGHT = 1.0, 2.0
 MOST_PIECES = 1000  # the largest; pairs of pieces are held in memory
-READS = ("exchanges", "owners", "piece_groups", "piece_modes", "piece_bound")
+READS = ("exchanges", "owners", "piece_tested", "piece_modes", "piece_bound")
 JOIN_SCHEMA = pa.schema([("cluster", pa.int32()), ("piece", pa.int32()), ("p_value", pa.float64())])
 
 
@@ -153,7 +153,8 @@ def candidates(pieces: np.ndarray, honest: np.ndarray, same_cell: np.ndarray, us
     overlap = _overlap(same_cell, usual)
     fit = (overlap >= _OWN) & (_alike(same_cell) >= _ALIKE) & ~honest[:, None] & ~honest[None, :]
     np.fill_diagonal(fit, False)
-    return pieces[fit.any(axis=1)]
+    found: np.ndarray = pieces[fit.any(axis=1)]
+    return found
 
 
 def repeats(pieces: np.ndarray, prompts: pa.Table) -> np.ndarray:
@@ -181,7 +182,8 @@ def joins(pieces: np.ndarray, honest: np.ndarray, counts: Counts, rate: float) -
         return []
     ratio, spread = _strangers(counts, honest, rate)
     cells, prompts, usual, open_ = counts.same_cell.copy(), counts.same_prompt.copy(), counts.usual.copy(), ~honest
-    tried, found = 0, []
+    tried = 0
+    found: list[tuple[int, int, float]] = []
     while True:
         a, b, p = _pairs(cells, prompts, usual, open_, null, rate * ratio, spread)
         tried = max(tried, len(p))
@@ -208,7 +210,8 @@ def _pairs(
     listed = (1 + len(null) - np.searchsorted(null, overlap[a, b], side="left")) / (len(null) + 1)
     shape = 1 / spread
     repelled = nbinom.cdf(prompts[a, b], shape, shape / (shape + rate * cells[a, b]))
-    return a, b, chi2.sf(-2 * (np.log(listed) + np.log(np.maximum(repelled, 1e-300))), 4)
+    both: np.ndarray = chi2.sf(-2 * (np.log(listed) + np.log(np.maximum(repelled, 1e-300))), 4)
+    return a, b, both
 
 
 def _alike(cells: np.ndarray) -> np.ndarray:
@@ -272,7 +275,7 @@ def join(
     for number in np.unique(joined["cluster"].to_numpy()).tolist():
         inside = groups["entity"].to_numpy()[groups["cluster"].to_numpy() == number]
         fond = int(trusted[inside].sum())
-        weight = float(min(LINK.cap, depletion(len(inside), fond, share))) if share > 0 else LINK_WEIGHT
+        weight = min(LINK.cap, depletion(len(inside), fond, share).item()) if share > 0 else LINK_WEIGHT
         name, size = LINK.channel.name, len(inside)
         row = [[number], [name], [number], [size], [size], [fond], [weight], [0]]
         bounds.append(pa.table(row, schema=bound.schema))

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns import attribution
+from clonewatch.campaigns.calibration import Calibration, Group, Standing
 from clonewatch.campaigns.fusion import LINK_BANS, Verdict, judge, linkage, read_channels
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import Anchors, anchors
 from clonewatch.graph import communities, fragments, weights
-from clonewatch.graph.clusters import Clusters, cluster
+from clonewatch.graph.clusters import SMALLEST, Clusters, cluster, stability
 from clonewatch.intents import slices as slicing
 from clonewatch.links import prompts
 from clonewatch.pipeline.plan import Plan
@@ -33,6 +34,8 @@ _CONTENT_COVER = 0.25
 # Weaker content tokens than this share of a cluster's strongest are habits of its cover, not its curriculum.
 _SELECTS = 0.3
 _MOST_TOKENS = 50_000_000
+# Clusterings with other seeds that a scan compares its own with: as many as fit this many incidences in all.
+_SEEDS, _INCIDENCES = (2, 9), 1_000_000
 
 
 @dataclass
@@ -51,9 +54,14 @@ class Findings:
     token_counts: dict[str, int] = field(default_factory=dict)
     synchrony_null: list[dict[str, int]] = field(default_factory=list)
     joined: pa.Table = field(default_factory=fragments.JOIN_SCHEMA.empty_table)
+    standings: dict[int, Standing] = field(default_factory=dict)
+    stability: dict[int, float] = field(default_factory=dict)
+    consensus: dict[tuple[int, int], float] = field(default_factory=dict)
+    seeds: int = 0
+    crossings: dict[int, int] = field(default_factory=dict)
 
 
-def detect(plan: Plan, seed: int, progress: Progress) -> Findings:
+def detect(plan: Plan, seed: int, calibration: Calibration, progress: Progress) -> Findings:
     """Run detection over the staged tables `exchanges`, `accounts` and `events`."""
     progress.start("entities", len(ownership.STEPS), "steps")
     for step in ownership.STEPS:
@@ -69,7 +77,20 @@ def detect(plan: Plan, seed: int, progress: Progress) -> Findings:
     intents = {name: INTENTS.load(name) for name in INTENTS.names()}
     found = _clusters(plan, links, intents, trusted, parties.num_rows, seed, progress)
     _compare(plan, found, parties, progress)
+    _calibrate(found, calibration)
     return found
+
+
+def _calibrate(found: Findings, calibration: Calibration) -> None:
+    """What each linked group's margin is worth; flags that would let in too many false ones are taken back."""
+    linked = [v for v in found.verdicts if is_reported(v)]
+    sizes = _sizes(found.clusters.groups)
+    groups = [Group(found.anchors.source, sizes[v.cluster], v.margin) for v in linked]
+    worth = dict(zip((v.cluster for v in linked), calibration.standings(groups), strict=True))
+    found.standings = worth
+    found.verdicts = [
+        v._replace(flagged=v.flagged and worth[v.cluster].kept) if v.cluster in worth else v for v in found.verdicts
+    ]
 
 
 def _clusters(
@@ -89,9 +110,13 @@ def _clusters(
         progress.advance(1, rows)
     tokens = weights.weigh(rare, list(links.values()), trusted.share, population)
     progress.end(f"{tokens.num_rows:,} rare incidences")
-    progress.start("clusters", 1, "steps")
-    clusters = cluster(tokens, [name for name, link in links.items() if link.weak], seed)
+    progress.start("clusters", 2, "steps")
+    weak = [name for name, link in links.items() if link.weak]
+    clusters = cluster(tokens, weak, seed)
     progress.advance(1, tokens.num_rows)
+    others = int(np.clip(_INCIDENCES // max(1, tokens.num_rows), *_SEEDS))
+    stable, consensus = stability(tokens, weak, clusters, range(seed + 1, seed + 1 + others))
+    progress.advance(1, tokens.num_rows * others)
     progress.end(f"{len(clusters.groups['cluster'].unique()):,} clusters")
     counts = {name: table.num_rows for name, table in rare.items()}
     selectors = _selectors(clusters, links)
@@ -99,6 +124,7 @@ def _clusters(
         trusted, population, links, intents, clusters, selectors, _whole(clusters, selectors),
         token_counts=counts,
         synchrony_null=plan.engine.fetch("SELECT * FROM synchrony_null ORDER BY scale_seconds").to_pylist(),
+        stability=stable, consensus=consensus, seeds=others + 1,
     )  # fmt: skip
 
 
@@ -150,18 +176,45 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     else:
         # Without topics nobody knows whether strangers would have asked the same.
         found.intents["division"] = found.intents["division"]._replace(against=None)
-    everyone = pa.concat_tables([found.clusters.groups, honest_groups])
-    slices = _slicing(plan, "", everyone, pa.concat_tables([found.selectors, honest_bound]), found)
+    _put(plan, "groups", pa.concat_tables([found.clusters.groups, honest_groups]))
+    # Neighbours are not what is tested: a customer of the same proxy says nothing about who runs it.
+    inside = _insiders(found)
+    tested = pa.concat_tables([found.clusters.groups.filter(pa.array(inside)), honest_groups])
+    slices = _slicing(plan, "", tested, pa.concat_tables([found.selectors, honest_bound]), found)
     for step in (slices, *steps):
         progress.advance(1, plan.run(step))
     tables = {name: engine.fetch(f'SELECT * FROM "intent_{name}" ORDER BY cluster') for name in found.intents}
     readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
-    sizes = _sizes(everyone)
-    found.links[fragments.LINK.channel.name] = fragments.LINK
-    verdicts = judge(readings, found.clusters.ties, sizes, found.links, found.anchors.source)
+    sizes = _sizes(tested)
+    ties = found.clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
+    verdicts = judge(readings, ties, sizes, found.links, found.anchors.source)
     found.verdicts = [v for v in verdicts if v.cluster < communities.FIRST]
     found.honest = [v for v in verdicts if v.cluster >= communities.FIRST]
-    progress.end(f"{sum(v.flagged for v in found.verdicts)} flagged")
+    progress.end(f"{sum(v.flagged for v in found.verdicts)} beyond the line")
+
+
+def _carry_stability(found: Findings) -> None:
+    """Stability and consensus of joined pieces under their new number: means by size, and each party's own."""
+    sizes = _sizes(found.clusters.groups)
+    for number in np.unique(found.joined["cluster"].to_numpy()).tolist():
+        mine = found.joined.filter(pc.equal(found.joined["cluster"], number))["piece"].to_pylist()
+        weight = [sizes[piece] for piece in mine]
+        found.stability[number] = float(np.average([found.stability[piece] for piece in mine], weights=weight))
+        for piece, entity in [k for k in found.consensus if k[0] in mine and k[0] != number]:
+            found.consensus[number, entity] = found.consensus[piece, entity]
+
+
+def _insiders(found: Findings) -> np.ndarray:
+    """Which rows of the groups are more than neighbours; all of a cluster where too few would be left."""
+    ways = standing(found)
+    groups = found.clusters.groups
+    cluster = groups["cluster"].to_numpy()
+    inside = np.array(
+        [ways.get(k, 0) > 0 for k in zip(cluster.tolist(), groups["entity"].to_pylist(), strict=True)], bool
+    )
+    left = np.bincount(cluster, inside, int(cluster.max()) + 1 if len(cluster) else 0)
+    enough: np.ndarray = left[cluster] >= SMALLEST
+    return inside | ~enough
 
 
 def _slicing(plan: Plan, prefix: str, groups: pa.Table, bound: pa.Table, found: Findings) -> Query:
@@ -171,7 +224,7 @@ def _slicing(plan: Plan, prefix: str, groups: pa.Table, bound: pa.Table, found: 
     """
     sliced = set(bound["cluster"].to_pylist())
     modes = {c: found.whole.get(c, c not in sliced) for c in _sizes(groups)}
-    _put(plan, f"{prefix}groups", groups)
+    _put(plan, f"{prefix}tested", groups)
     _put(plan, f"{prefix}bound", bound.select(["cluster", "channel", "token"]))
     columns = {"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()), pa.bool_())}
     _put(plan, f"{prefix}modes", pa.table(columns))
@@ -214,6 +267,8 @@ def _join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, partie
     plan.run(fragments.worked(sql))
     strays = fragments.strays(plan.engine.fetch("SELECT * FROM piece_parties"), background)
     trusted = parties.sort_by("entity")["anchor"].to_numpy() > 0
+    found.links[fragments.LINK.channel.name] = fragments.LINK
+    _carry_stability(found)
     found.clusters = fragments.join(found.clusters, found.joined, strays, trusted, found.anchors.share)
     found.selectors = _selectors(found.clusters, found.links)
     found.whole = _whole(found.clusters, found.selectors)
@@ -229,10 +284,10 @@ def _slices(prefix: str, content: list[Link]) -> Query:
     held = "".join(f" OR b{i}.token IS NOT NULL" for i in range(len(content)))
     return Query(
         f"{prefix}slices",
-        ("exchanges", "owners", f"{prefix}groups", f"{prefix}modes", f"{prefix}bound"),
+        ("exchanges", "owners", f"{prefix}tested", f"{prefix}modes", f"{prefix}bound"),
         'SELECT g.cluster, g.entity, x."row", x.ts, x.turn, x.model, x.prompt, x.cell, x.task, x.elicitation,'
         " x.n AS answers, x.logprobs"
-        f" FROM exchanges x JOIN owners o ON o.account = x.account JOIN {prefix}groups g ON g.entity = o.entity"
+        f" FROM exchanges x JOIN owners o ON o.account = x.account JOIN {prefix}tested g ON g.entity = o.entity"
         f" JOIN {prefix}modes m ON m.cluster = g.cluster{joins} WHERE m.whole{held}",
     )
 
@@ -283,7 +338,7 @@ def attribute(plan: Plan, found: Findings, progress: Progress) -> None:
 
 def is_reported(verdict: Verdict) -> bool:
     """Whether a cluster is told of: flagged, or linked well enough for a person to want to know."""
-    return verdict.flagged or verdict.bans >= LINK_BANS
+    return verdict.bans >= LINK_BANS
 
 
 def standing(found: Findings) -> dict[tuple[int, int], int]:

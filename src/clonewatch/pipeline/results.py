@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns import attribution
-from clonewatch.campaigns.fusion import BITS_PER_BAN, LINK_BANS, conformal, e_value
+from clonewatch.campaigns.fusion import BITS_PER_BAN, LINK_BANS
 from clonewatch.graph.clusters import SMALLEST
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
@@ -28,7 +28,6 @@ _Rows = list[dict[str, Any]]
 
 def build(plan: Plan, found: Findings, account_ids: list[str]) -> dict[str, pa.Table]:
     """All result tables by name."""
-    honest = [v.bits for v in found.honest if v.readings]
     told = sorted((v for v in found.verdicts if is_reported(v)), key=lambda v: (not v.flagged, -v.bits, v.cluster))
     names = {v.cluster: f"C{i:04d}" for i, v in enumerate(told, 1)}
     ids = pa.array(account_ids, pa.string())
@@ -36,18 +35,23 @@ def build(plan: Plan, found: Findings, account_ids: list[str]) -> dict[str, pa.T
     totals = _totals(plan, members)
     seen = _visible(plan, found)
     basis = evidence_of(plan, found)
+    parts = _parts(found)
     campaigns: _Rows = []
     evidence: _Rows = []
     for verdict in told:
         name = names[verdict.cluster]
         rows = basis(verdict, name)
         evidence += rows
-        p, n = conformal(verdict.bits, honest)
+        worth = found.standings[verdict.cluster]
         total = totals.get(verdict.cluster, {})
         when, before = seen.get(verdict.cluster, (None, None))
         campaigns.append({
-            "campaign_id": name, "score": verdict.bits / BITS_PER_BAN, "p_value": p, "p_n": n, "e_value": e_value(p),
+            "campaign_id": name, "score": verdict.bits / BITS_PER_BAN, "margin": verdict.margin,
+            "p_value": worth.p_value, "p_n": worth.n, "e_value": worth.e_value,
+            "stability": found.stability.get(verdict.cluster),
+            "parts": parts.get(verdict.cluster, (1, None))[0], "parts_p": parts.get(verdict.cluster, (1, None))[1],
             "flagged": verdict.flagged, "level": verdict.level, "visible_ts": when, "visible_exchanges": before,
+            "replayed": verdict.cluster in found.crossings,
             "tasks": list(total.pop("tasks", {}).items()), **total,
             "evidence": [{k: r[k] for k in ("signal", "family", "bits", "reason")} for r in rows],
         })  # fmt: skip
@@ -61,6 +65,14 @@ def build(plan: Plan, found: Findings, account_ids: list[str]) -> dict[str, pa.T
         "token_members": carriers,
         "timeline": _timeline(plan, names),
     }
+
+
+def _parts(found: Findings) -> dict[int, tuple[int, float]]:
+    """Per joined cluster: how many groups without a common token it was joined from, and the largest p-value."""
+    out: dict[int, tuple[int, float]] = {}
+    for row in found.joined.to_pylist():
+        out[row["cluster"]] = (out.get(row["cluster"], (0, 0.0))[0] + 1, row["p_value"])
+    return out
 
 
 def _table(table: Table, rows: _Rows) -> pa.Table:
@@ -85,7 +97,9 @@ def _members(plan: Plan, found: Findings, names: dict[int, str], ids: pa.Array) 
     keys = zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True)
     ways = np.array([stands.get(key, 0) for key in keys], np.int64)
     alike, exchanges = table["alike"].to_numpy(), table["exchanges"].to_numpy()
-    score, role = attribution.membership(alike, exchanges, table["mass"].to_numpy(), ways)
+    pairs = zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True)
+    together = np.array([found.consensus.get(pair, 1.0) for pair in pairs])
+    score, role = attribution.membership(alike, exchanges, table["mass"].to_numpy(), ways, together)
     out = pa.table({
         "campaign_id": _named(names, table["cluster"]),
         "account_id": ids.take(table["account"].combine_chunks()),
@@ -131,7 +145,8 @@ def _task(code: int) -> str:
 
 
 def _visible(plan: Plan, found: Findings) -> dict[int, tuple[int, int]]:
-    """When a slice first held enough parties and exchanges to be linked and tested, and what had gone by then.
+    """When a scan would first have flagged it, or where nobody looked back, when its slice first held enough parties and
+    exchanges to be linked and tested; and what had gone by then.
 
     Enough parties: as many as make the linking line with no trusted account among them.
     """
@@ -155,7 +170,7 @@ def _visible(plan: Plan, found: Findings) -> dict[int, tuple[int, int]]:
         counts[cluster] = counts.get(cluster, 0) + n
         if counts[cluster] >= need:
             linked.setdefault(cluster, ts)
-    when = {c: max(t, tested[c]) for c, t in linked.items() if c in tested}
+    when = {c: max(t, tested[c]) for c, t in linked.items() if c in tested} | found.crossings
     if not when:
         return {}
     plan.engine.put("visible", pa.table({"cluster": pa.array(list(when), pa.int32()), "seen": list(when.values())}))

@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 
 from clonewatch import __version__
 from clonewatch.adapters.reading import Log, open_log
+from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns import fusion
+from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.fingerprints.keys import load_key
@@ -27,6 +29,7 @@ from clonewatch.pipeline.ahead import ahead
 from clonewatch.pipeline.clock import Clock
 from clonewatch.pipeline.detect import INTENTS, LINKS, Findings, attribute, describe, detect
 from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.replay import first_crossings
 from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, STAGED_FROM, Stager
 from clonewatch.pipeline.texts import TextKeeper
 from clonewatch.pipeline.writing import ResultFolder
@@ -42,8 +45,10 @@ SUMMARY_VERSION = "clonewatch.scan.v1"
 class ScanSettings:
     """What a scan reads, where it writes, and the few things that change its answer.
 
-    max_rejected: share of rows, 0..1, above which the result is written but not to be trusted. as_of: only exchanges
-    and events before this instant are seen, as a scan on that day would have seen them.
+    max_rejected: share of rows, 0..1, above which the result is written but not to be trusted. since, as_of: only
+    exchanges from the one instant on and before the other are seen, and events before the latter, as a scan on that day
+    would have seen them. replay: look back for the hour at which each campaign first crossed the line. calibration: a file of the operator's
+    own honest groups; the shipped ones when None.
     """
 
     paths: tuple[str, ...]
@@ -58,7 +63,10 @@ class ScanSettings:
     memory: str = "700MB"
     threads: int | None = None
     max_rejected: float = 0.01
+    since: datetime | None = None
     as_of: datetime | None = None
+    calibration: Path | None = None
+    replay: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,17 +95,19 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
         events=settings.events,
     )
     key = load_key(settings.key_file)
+    calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
     if settings.out is None:
-        return _run(settings, log, key, clock, None)
+        return _run(settings, log, key, calibration, clock, None)
     with ResultFolder(settings.out) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
-        return _run(settings, log, key, clock, folder, keeper)
+        return _run(settings, log, key, calibration, clock, folder, keeper)
 
 
 def _run(
     settings: ScanSettings,
     log: Log,
     key: bytes,
+    calibration: Calibration,
     clock: Clock,
     folder: ResultFolder | None,
     keeper: TextKeeper | None = None,
@@ -106,17 +116,19 @@ def _run(
     try:
         plan = Plan(engine)
         stager = Stager(key)
-        rejected = _stage(plan, log, stager, folder, clock, keeper, settings.as_of)
+        rejected = _stage(plan, log, stager, folder, clock, keeper, settings)
         duplicates = _settle(plan, stager)
-        found = detect(plan, settings.seed, clock)
+        found = detect(plan, settings.seed, calibration, clock)
         attribute(plan, found, clock)
+        if settings.replay:
+            found.crossings = first_crossings(plan, found, settings.seed, calibration, clock)
         tables = results.build(plan, found, stager.book.ids)
         kept = plan.rows["exchanges"]
         counts = {
             "read": stager.rows, "rejected": rejected, "duplicate": duplicates, "kept": kept,
             "accounts": len(stager.book.ids), "entities": found.population, "anchors": found.anchors.number,
         }  # fmt: skip
-        summary = _summary(settings, log, stager, found, counts, clock)
+        summary = _summary(settings, log, stager, found, counts, calibration, clock)
     finally:
         engine.close()
     if keeper:
@@ -136,7 +148,7 @@ def _run(
 
 def _stage(
     plan: Plan, log: Log, stager: Stager, folder: ResultFolder | None, clock: Clock, keeper: TextKeeper | None,
-    as_of: datetime | None,
+    settings: ScanSettings,
 ) -> int:  # fmt: skip
     """Read, fingerprint and stage every exchange as table `arrivals`; returns how many rows were rejected."""
     rejected = 0
@@ -149,7 +161,7 @@ def _stage(
 
     fingerprinter = Fingerprinter(stager.key)
     clock.start("reading", log.total_bytes or None, "bytes")
-    followed = _follow(log, reject, clock, keeper, as_of)
+    followed = _follow(log, reject, clock, keeper, settings)
     rows = plan.engine.ingest("arrivals", EXCHANGE_SCHEMA, stager.stage_all(followed, fingerprinter.apply))
     plan.wrote("arrivals", rows)
     clock.end(f"{rows:,} exchanges, {rejected:,} rejected")
@@ -158,12 +170,12 @@ def _stage(
             "no exchange could be read",
             where=", ".join(i.path for i in log.inputs[:3]),
             mend=f"{rejected:,} rows were rejected; `clonewatch doctor` shows why"
-            + (f". Rows from {as_of:%Y-%m-%d %H:%M} on were left out: try a later --as-of" if as_of else ""),
+            + (". Rows outside --since and --as-of were left out" if settings.since or settings.as_of else ""),
         )
     plan.engine.put("accounts", stager.accounts(log.accounts()))
     events = log.events()
-    if as_of and events is not None:
-        events = events.filter(pc.less(events["ts"], pa.scalar(as_of, events["ts"].type)))
+    if settings.as_of and events is not None:
+        events = events.filter(pc.less(events["ts"], pa.scalar(settings.as_of, events["ts"].type)))
     plan.engine.put("events", stager.events(events))
     plan.wrote("accounts", len(stager.book.ids))
     plan.wrote("events", 0)
@@ -172,12 +184,14 @@ def _stage(
 
 def _follow(
     log: Log, reject: Callable[[Sequence[Rejected]], None], clock: Clock, keeper: TextKeeper | None,
-    as_of: datetime | None,
+    settings: ScanSettings,
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     behind = 0
     for batch in ahead(log.batches(reject, READ)):
-        if as_of:
-            batch = batch.filter(pc.less(batch["ts"], pa.scalar(as_of, batch["ts"].type)))
+        if settings.since:
+            batch = batch.filter(pc.greater_equal(batch["ts"], pa.scalar(settings.since, batch["ts"].type)))
+        if settings.as_of:
+            batch = batch.filter(pc.less(batch["ts"], pa.scalar(settings.as_of, batch["ts"].type)))
         if keeper:
             keeper.note(batch)
         clock.advance(log.bytes_done - behind, batch.num_rows)
@@ -215,7 +229,13 @@ def _channels() -> list[Channel]:
 
 
 def _summary(
-    settings: ScanSettings, log: Log, stager: Stager, found: Findings, counts: dict[str, int], clock: Clock
+    settings: ScanSettings,
+    log: Log,
+    stager: Stager,
+    found: Findings,
+    counts: dict[str, int],
+    calibration: Calibration,
+    clock: Clock,
 ) -> dict[str, Any]:
     """What `scan.json` holds."""
     chosen = {
@@ -237,9 +257,12 @@ def _summary(
         "peak_memory_mb": clock.peak_memory_mb(),
         "channels": [_channel(c, stager, found, log) for c in _channels()],
         "synchrony_null": found.synchrony_null,
+        "calibration": calibration.describe(),
+        "clustering_seeds": found.seeds,
         "thresholds": {
             "line_bits": fusion.LINE_BITS, "family_bits": fusion.FAMILY_BITS, "link_bans": fusion.LINK_BANS,
             "families": fusion.LEAST_FAMILIES[found.anchors.source], "max_rejected": settings.max_rejected,
+            "false_discoveries": FALSE_DISCOVERIES,
         },
         "warnings": list(log.warnings),
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ class Engine(Protocol):
 
     def stream(self, sql: str, params: Mapping[str, Value] | None = None) -> Iterable[pa.RecordBatch]:
         """Run a SELECT and bring its result here batch by batch."""
+        ...
+
+    def aside(self) -> AbstractContextManager[None]:
+        """A place of its own for new tables, gone at the end. Tables outside are read until one of that name is made."""
         ...
 
     def close(self) -> None:

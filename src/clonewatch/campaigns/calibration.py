@@ -1,0 +1,203 @@
+"""How often honest groups come this close to the line: p-values, e-values, and which groups may be flagged together.
+
+Random accounts are the wrong null: every app is a community. The null here are the linked groups that the same detection
+finds in logs without an attack, simulated ones that ship with the program or the operator's own quiet period.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clonewatch.model.errors import InputError, OutputError
+
+SCHEMA = "clonewatch.calibration.v1"
+# Groups of like size and trust are compared with each other (Mondrian), as long as there are this many of them.
+_SIZES = (20, 80)
+_ENOUGH = 100
+# False discoveries allowed among the flagged groups of a scan.
+FALSE_DISCOVERIES = 0.05
+# The line in units of the margin: fixed in advance, so that the share of honest groups beyond it makes an e-value.
+LINE = 1.0
+
+
+class Group(NamedTuple):
+    """A linked group as calibration sees it: where trust came from, its parties, and its margin to the line."""
+
+    trust: str
+    parties: int
+    margin: float
+
+
+class Standing(NamedTuple):
+    """What a margin is worth. n: honest groups it was compared with, 0 when there were none. stratum: which ones.
+
+    p_value: chance that an honest group comes as close to the line. e_value: evidence that may be averaged over days and
+    multiplied over independent logs. kept: stays when false discoveries among all groups of the scan are bounded.
+    """
+
+    p_value: float | None
+    e_value: float | None
+    n: int
+    stratum: str
+    kept: bool
+
+
+class Calibration:
+    """Margins of honest groups, by stratum.
+
+    >>> quiet = Calibration([Group("declared", 30, m / 100) for m in range(199)])
+    >>> quiet.standings([Group("declared", 25, 2.0)])[0].p_value
+    0.275
+    """
+
+    def __init__(self, groups: Iterable[Group], logs: int = 0, source: str = "") -> None:
+        self.groups = sorted(groups)
+        self.logs, self.source = logs, source
+        self._margins: dict[str, list[float]] = {}
+        for group in self.groups:
+            for name in _strata(group):
+                self._margins.setdefault(name, []).append(group.margin)
+        for margins in self._margins.values():
+            margins.sort()
+
+    def standings(self, found: Sequence[Group], q: float = FALSE_DISCOVERIES) -> list[Standing]:
+        """The standing of every group of a scan. q: bound on the false discovery rate, 0..1."""
+        places = [self._place(group) for group in found]
+        values = [e_value(g.margin, self._margins.get(s, ())) for g, s in zip(found, places, strict=True)]
+        kept = e_bh(values, q)
+        out = []
+        for i, (group, stratum) in enumerate(zip(found, places, strict=True)):
+            margins = self._margins.get(stratum, [])
+            p = p_value(group.margin, margins) if margins else None
+            out.append(Standing(p, values[i] if margins else None, len(margins), stratum, i in kept))
+        return out
+
+    def _place(self, group: Group) -> str:
+        """The narrowest stratum that holds enough groups; the widest where none does."""
+        names = _strata(group)
+        return next((n for n in names if len(self._margins.get(n, ())) >= _ENOUGH), names[-1])
+
+    def describe(self) -> dict[str, Any]:
+        """What `scan.json` says of it."""
+        return {
+            "source": self.source,
+            "logs": self.logs,
+            "groups": len(self.groups),
+            "beyond_line": sum(g.margin >= LINE for g in self.groups),
+            "strata": {name: len(m) for name, m in sorted(self._margins.items())},
+        }
+
+    def write(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Write it to a JSON file. about: what is known of where it came from."""
+        rows = [[g.trust, g.parties, round(g.margin, 4)] for g in self.groups]
+        head = json.dumps({"schema": SCHEMA, "source": self.source, "logs": self.logs, "about": dict(about)})
+        body = ",\n".join(json.dumps(row) for row in rows)
+        draft = path.with_name(path.name + ".part")
+        try:
+            draft.write_text(f'{head[:-1]}, "groups": [\n{body}\n]}}\n', encoding="utf-8")
+            draft.replace(path)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the calibration: {error.strerror}", where=str(path), mend="Name another file."
+            ) from error
+
+
+def shipped() -> Calibration:
+    """The calibration that ships with the program: linked groups of simulated logs without an attack."""
+    return _parse((files("clonewatch.campaigns") / "honest_groups.json").read_text(encoding="utf-8"), "shipped")
+
+
+def read(path: Path) -> Calibration:
+    """A calibration that `clonewatch calibrate` wrote, together with the shipped one. Raises InputError.
+
+    Strata of the operator's own that hold enough groups stand alone; the others are filled up with shipped groups.
+    """
+    try:
+        own = _parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read the calibration: {error}",
+            where=str(path),
+            mend="Give a file that `clonewatch calibrate` wrote.",
+        ) from error
+    counts: dict[str, int] = {}
+    for group in own.groups:
+        counts[_strata(group)[0]] = counts.get(_strata(group)[0], 0) + 1
+    filled = [g for g in shipped().groups if counts.get(_strata(g)[0], 0) < _ENOUGH]
+    return Calibration([*own.groups, *filled], own.logs, f"{path.name}, filled up with shipped groups")
+
+
+def _parse(text: str, where: str) -> Calibration:
+    try:
+        told = json.loads(text)
+        if told["schema"] != SCHEMA:
+            raise ValueError(f"schema {told['schema']!r}, not {SCHEMA!r}")
+        groups = [Group(str(trust), int(parties), float(margin)) for trust, parties, margin in told["groups"]]
+        return Calibration(groups, int(told["logs"]), str(told["source"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"not a calibration: {error}", where=where, mend="Give a file that `clonewatch calibrate` wrote."
+        ) from error
+
+
+def _strata(group: Group) -> tuple[str, str, str]:
+    """Names of the strata a group belongs to, the narrowest first."""
+    low, high = _SIZES
+    size = f"under {low}" if group.parties < low else f"{low} to {high - 1}" if group.parties < high else f"{high} up"
+    return f"{group.trust}, {size} parties", group.trust, "any"
+
+
+def p_value(margin: float, honest: Sequence[float]) -> float:
+    """Conformal p-value of a margin among sorted margins of honest groups.
+
+    Vovk, Gammerman and Shafer (2005): p = (1 + #{honest >= margin}) / (n + 1).
+
+    >>> p_value(9.0, [1.0, 2.0, 10.0])
+    0.5
+    """
+    return (1 + len(honest) - bisect_left(honest, margin)) / (len(honest) + 1)
+
+
+def e_value(margin: float, honest: Sequence[float]) -> float:
+    """Conformal e-value at the line: (n + 1) / (1 + #{honest beyond it}) for a group beyond it, else 0.
+
+    Its mean over exchangeable honest groups is at most 1, because the line is fixed in advance (Bashari, Epstein, Romano
+    and Sesia 2023; Ren and Barber 2024). So it may be averaged over days and clustering seeds.
+
+    >>> e_value(1.2, [0.1, 0.5, 0.9]), e_value(0.9, [0.1, 0.5, 0.9])
+    (4.0, 0.0)
+    """
+    beyond = len(honest) - bisect_left(honest, LINE)
+    return (len(honest) + 1) / (1 + beyond) if margin >= LINE else 0.0
+
+
+def averaged(values: Sequence[float]) -> float:
+    """The e-value of one group over several windows: their mean, whatever their dependence (Vovk and Wang 2021).
+
+    The largest so far is not an e-value, and must not be used in its place.
+
+    >>> averaged([0.0, 30.0])
+    15.0
+    """
+    return sum(values) / len(values) if values else 0.0
+
+
+def e_bh(values: Sequence[float], q: float) -> set[int]:
+    """Which of several e-values are discoveries at false discovery rate q, under any dependence.
+
+    Wang and Ramdas (2022): the k largest, for the largest k with the k-th at least K / (q k).
+
+    >>> sorted(e_bh([100.0, 0.0, 70.0], q=0.05))
+    [0, 2]
+    """
+    order = sorted(range(len(values)), key=lambda i: (-values[i], i))
+    most = 0
+    for k, i in enumerate(order, 1):
+        if values[i] * q * k >= len(values):
+            most = k
+    return set(order[:most])
