@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 EVAL ?=
 
-.PHONY: help setup demo test check format style types imports golden eval bench docs clean
+.PHONY: help setup demo test check format style types imports golden eval eval-full bench docs clean
 
 help:
 	@echo "make setup   a virtual environment in .venv with everything in it"
@@ -13,7 +13,8 @@ help:
 	@echo "make test    all tests"
 	@echo "make check   format, style, types, import direction"
 	@echo "make golden  write the golden files anew; read the difference before keeping it"
-	@echo "make eval    detection over scenarios and seeds, into evals/runs (EVAL='--scenarios quiet' for a part)"
+	@echo "make eval    detection on logs whose truth is known, into docs/evaluation.md (EVAL='--only quiet' for a part)"
+	@echo "make eval-full   the same on more and larger logs; hours, and goes on where it was stopped"
 	@echo "make bench   speed and memory; takes long, and fills docs/performance.md"
 	@echo "make docs    links and names in the documentation"
 	@echo "make clean   remove what the other targets wrote, but not .venv"
@@ -60,7 +61,10 @@ golden: $(STAMP)
 	@echo "Written anew. Was every change meant? git diff tests/golden docs"
 
 eval: $(STAMP)
-	$(BIN)/python evals/scenarios.py $(EVAL)
+	$(BIN)/python -m evals.run small $(EVAL)
+
+eval-full: $(STAMP)
+	$(BIN)/python -m evals.run full $(EVAL)
 
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/page.py,$(wildcard benchmarks/*.py)) $(wildcard benchmarks/page.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -38,6 +38,7 @@ _DECEPTIVE_LINKS = frozenset({"identity", "session", "timing"})
 _DECEPTIVE_INTENTS = frozenset({"division", "lifecycle"})
 _CERTIFICATES = frozenset({"antibunching"})
 _DECEPTIVE_SIGNALS = frozenset({"scheduling"})
+_DEALT = ("load", "pacing", "harvest")
 
 
 class Reading(NamedTuple):
@@ -191,6 +192,9 @@ def _verdict(
     # share is asked for, or meeting at the same times. With inferred trust, two kinds of link.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
     deceptive = {r.signal: r.bits for r in readings if r.family in _DECEPTIVE_INTENTS or r.signal in _DECEPTIVE_SIGNALS}
+    # What a machine deals out in equal shares to unrelated names, shaped for training, is nobody's own work either.
+    if not any(r.signal == "division" and r.bits < 0 for r in readings):
+        deceptive["dealt by machine"] = min(best.get(f, 0.0) for f in _DEALT) * _FACT_BITS / FAMILY_BITS
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(best.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     locks = (

@@ -25,7 +25,7 @@ F32 = npt.NDArray[np.float32]
 
 # Cosine from which two texts are one request in other words. Figures behind it: docs/using/embedding.md.
 LINE = 0.85
-# Templates looked at, first seen first: at about 60 texts a second and core this bounds the extra at six minutes.
+# Templates looked at, first seen first: at 20 to 40 texts a second this bounds the extra at about a quarter of an hour.
 LIMIT = 20_000
 # The request is mostly said at the beginning of a message, and time grows with length.
 PIECES = 64

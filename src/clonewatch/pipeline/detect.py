@@ -55,6 +55,7 @@ class Findings:
     synchrony_null: list[dict[str, int]] = field(default_factory=list)
     joined: pa.Table = field(default_factory=fragments.JOIN_SCHEMA.empty_table)
     standings: dict[int, Standing] = field(default_factory=dict)
+    linked: list[Group] = field(default_factory=list)
     stability: dict[int, float] = field(default_factory=dict)
     consensus: dict[tuple[int, int], float] = field(default_factory=dict)
     seeds: int = 0
@@ -87,7 +88,7 @@ def _calibrate(found: Findings, calibration: Calibration) -> None:
     sizes = _sizes(found.clusters.groups)
     groups = [Group(found.anchors.source, sizes[v.cluster], v.margin) for v in linked]
     worth = dict(zip((v.cluster for v in linked), calibration.standings(groups), strict=True))
-    found.standings = worth
+    found.linked, found.standings = groups, worth
     found.verdicts = [
         v._replace(flagged=v.flagged and worth[v.cluster].kept) if v.cluster in worth else v for v in found.verdicts
     ]
@@ -213,8 +214,8 @@ def _insiders(found: Findings) -> np.ndarray:
         [ways.get(k, 0) > 0 for k in zip(cluster.tolist(), groups["entity"].to_pylist(), strict=True)], bool
     )
     left = np.bincount(cluster, inside, int(cluster.max()) + 1 if len(cluster) else 0)
-    enough: np.ndarray = left[cluster] >= SMALLEST
-    return inside | ~enough
+    tested: np.ndarray = inside | (left[cluster] < SMALLEST)
+    return tested
 
 
 def _slicing(plan: Plan, prefix: str, groups: pa.Table, bound: pa.Table, found: Findings) -> Query:

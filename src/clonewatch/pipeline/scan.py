@@ -258,6 +258,7 @@ def _summary(
         "channels": [_channel(c, stager, found, log) for c in _channels()],
         "synchrony_null": found.synchrony_null,
         "calibration": calibration.describe(),
+        "linked_groups": [[g.trust, g.parties, g.margin] for g in found.linked],
         "clustering_seeds": found.seeds,
         "thresholds": {
             "line_bits": fusion.LINE_BITS, "family_bits": fusion.FAMILY_BITS, "link_bans": fusion.LINK_BANS,

@@ -7,8 +7,8 @@ from clonewatch.ports.channel import Card, Channel
 from clonewatch.ports.engine import Fold
 from clonewatch.ports.intent import Intent
 
-_BINS_A_DAY = 144
-_FEWEST_BINS = 288  # two days of ten-minute bins
+_BINS_A_DAY, _HOURS = 144, 24
+_FEWEST_BINS = 720  # five days of ten-minute bins: an event of two days has one rhythm, and it is fitted away
 _LEAST_MEAN = 1.0  # exchanges a bin: below it there is nothing to balance
 
 
@@ -33,7 +33,9 @@ def turns(bins: pa.Table, sizes: pa.Table) -> pa.Table:
         counts[(place[rows] - first).astype(int)] = n[rows]
         expected = _rhythm(counts, int(first))
         apart = n2[rows].sum() - squares[int(cluster[rows[0]])] * ((expected / total) ** 2).sum()
-        together = ((counts - expected) ** 2).sum()
+        # Level and time of day were fitted to the same bins: what they took out of the variation is given back.
+        fitted = _HOURS + 2 * span / _BINS_A_DAY
+        together = ((counts - expected) ** 2).sum() / (1 - fitted / span)
         if apart <= 0:
             continue
         out["cluster"].append(int(cluster[rows[0]]))
@@ -49,8 +51,8 @@ def _rhythm(counts: np.ndarray, first: int) -> np.ndarray:
     window = _BINS_A_DAY // 2
     padded = np.pad(counts, window, mode="reflect") if len(counts) > window else np.pad(counts, window, mode="edge")
     level = np.convolve(padded, np.ones(2 * window + 1) / (2 * window + 1), mode="valid")
-    hour = ((np.arange(len(counts)) + first) % _BINS_A_DAY) // 6
-    profile = np.bincount(hour, counts, 24) / np.maximum(np.bincount(hour, level, 24), 1e-9)
+    hour = ((np.arange(len(counts)) + first) % _BINS_A_DAY) // (_BINS_A_DAY // _HOURS)
+    profile = np.bincount(hour, counts, _HOURS) / np.maximum(np.bincount(hour, level, _HOURS), 1e-9)
     expected = level * profile[hour]
     return np.asarray(expected * counts.sum() / max(expected.sum(), 1e-9))
 
@@ -75,5 +77,5 @@ INTENT = Intent(
     effect=0.35,
     says="The accounts move against one another: {value:.0%} of the variation that independent accounts would show"
     " cancels out ({n:,} ten-minute bins).",
-    least=288,
+    least=720,
 )

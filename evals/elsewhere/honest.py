@@ -1,0 +1,205 @@
+"""The honest part of a world: private people, families, offices, courses, contests, and who else there is by trade."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from evals.elsewhere.ground import CHAT, CODE, NONE, REASON, TOOLS, World
+from evals.elsewhere.laws import DAY, Floats, Ints
+from evals.elsewhere.trades import agents, annotators, apps, evaluators, makers, monitors, resellers, startups
+
+Role = Callable[[World], None]
+
+
+def populate(world: World) -> None:
+    """Fill a world: always private people, and a random choice of everybody else."""
+    private(world)
+    present = [role for role in ROLES if world.rng.random() < 0.75]
+    for role in present:
+        role(world)
+
+
+def spread(world: World, ids: Ints, share: float, name: str, value: Any) -> None:
+    """Change one fact of a random share of accounts."""
+    world.book[name][ids[world.rng.random(len(ids)) < share]] = value
+
+
+def private(world: World) -> None:
+    """People on their own, by console or a client of their choice; a few send a hundred times what others do."""
+    ids = world.open("private", world.heads(500, 1300))
+    world.chat(ids, world.volume(len(ids), float(world.rng.uniform(0.3, 1.5))))
+
+
+def families(world: World) -> None:
+    """Two to five people with one card and one line, each with an account."""
+    rng = world.rng
+    for _ in range(world.heads(15, 40)):
+        n = int(rng.integers(2, 6))
+        one = world.open("family", n)
+        for fact in ("pay", "pay_class", "issuer", "country", "home", "homes", "phone"):
+            world.book[fact][one] = world.book[fact][one[0]]
+        spread(world, one, 0.3, "device", world.book["device"][one[0]])
+        world.chat(one, world.volume(n, 1.0))
+
+
+def phones(world: World) -> None:
+    """People of one or two countries on cheap phones: equal device prints, carrier NAT, prepaid cards, one app."""
+    rng = world.rng
+    app = world.client("pocketchat", int(rng.integers(1, 5)))
+    home = int(rng.choice(len(world.lives), p=world.lives))
+    n = world.heads(40, 200)
+    ids = world.open("cheap_phone", n, country=home, p_mobile=rng.beta(12, 1, n), device=world.phones.draw(n),
+                     client=rng.choice(app, n), evening=0.8)  # fmt: skip
+    world.chat(ids, world.volume(n, 0.8), system=world.one())
+
+
+def offices(world: World) -> None:
+    """Companies behind one address; some declare the accounts of their staff as one organisation, some never asked."""
+    rng = world.rng
+    for _ in range(world.heads(4, 10)):
+        n, country = world.heads(6, 30), int(rng.integers(20))
+        k = int(rng.integers(1, 4))
+        net = world.pool(k, country, "corporate", near=True)
+        declared = world.chance(0.6)
+        ids = world.open(
+            "office",
+            n,
+            country=country,
+            signup_net=net,
+            domain=f"firm{rng.integers(10**6)}.example",
+            org=world.one() if declared or world.chance(0.5) else NONE,
+            declared=declared,
+            pay=world.one(),
+            pay_class="invoice",
+            issuer="none",
+            plan="business",
+            evening=0.02,
+        )
+        at_work(world, ids, net, k, world.volume(n, 2.0), system=NONE)
+
+
+def at_work(world: World, ids: Ints, net: int, k: int, rate: Floats, **said: Any) -> None:
+    """Staff write from their office line, four visits in five."""
+    visit = world.visits(ids, rate)
+    home = world.where(visit["account"], visit["ts"], visit["session"])
+    line = net + visit["session"] % k
+    place = np.where(world.rng.random(len(line)) < 0.8, line, home)
+    world.send(**(visit | world.talk(visit["account"]) | {"net": place} | said))
+
+
+def shadow(world: World) -> None:
+    """Staff of a company that allows no accounts: each has a private one, on one office line, with one prompt library.
+
+    It looks covert, for they hide it from their employer, and it harvests nothing.
+    """
+    rng = world.rng
+    for _ in range(world.heads(1, 4)):
+        n, country = world.heads(10, 45), int(rng.integers(20))
+        k = int(rng.integers(1, 3))
+        net = world.pool(k, country, "corporate", near=True)
+        ids = world.open(
+            "shadow_it", n, country=country, evening=0.05, community=int(rng.integers(world.laws.communities))
+        )
+        spread(world, ids, 0.4, "created", float(rng.uniform(0, world.end * 0.4)))
+        visit = world.visits(ids, world.volume(n, 4.0))
+        talk = world.talk(visit["account"])
+        library = world.fresh(int(rng.integers(5, 40)))
+        used = rng.random(len(visit["ts"])) < rng.uniform(0.2, 0.8)
+        talk["template"] = np.where(used, rng.choice(library, len(used)), talk["template"])
+        home = world.where(visit["account"], visit["ts"], visit["session"])
+        world.send(**(visit | talk | {"net": np.where(rng.random(len(home)) < 0.85, net + visit["session"] % k, home)}))
+
+
+def students(world: World) -> None:
+    """Courses: accounts opened in one week, on the campus or in the dormitory, one exercise sheet, and a deadline."""
+    rng = world.rng
+    for _ in range(world.heads(2, 5)):
+        n, country = world.heads(15, 80), int(rng.integers(20))
+        k = int(rng.integers(1, 12))
+        campus = world.pool(k, country, "education", near=True)
+        begin = float(rng.uniform(-20, world.laws.days * 0.5)) * DAY
+        ids = world.open("student", n, country=country, created=begin + rng.exponential(2 * DAY, n), signup_net=campus,
+                         programme="education" if world.chance(0.6) else None, plan="free", evening=0.5,
+                         domain=f"uni{rng.integers(10**5)}.example" if world.chance(0.7) else "gmail.com")  # fmt: skip
+        spread(world, ids, 0.7, "referrer", f"course-{rng.integers(10**4)}")
+        sheet, cells = world.fresh(int(rng.integers(4, 30))), rng.integers(0, 4096, 6)
+        exact = world.fresh(len(sheet))
+        for deadline in np.arange(max(begin, 0) + 7 * DAY, world.end, 7 * DAY):
+            eager = ids[rng.random(n) < 0.7]
+            visit = world.visits(eager, rng.gamma(1.5, 3.0, len(eager)), max(0.0, deadline - 3 * DAY), deadline)
+            question = rng.integers(0, len(sheet), len(visit["ts"]))
+            pasted = rng.random(len(question)) < 0.5
+            net = np.where(rng.random(len(question)) < 0.5, campus + visit["session"] % k,
+                           world.where(visit["account"], visit["ts"], visit["session"]))  # fmt: skip
+            world.send(
+                **visit,
+                template=sheet[question],
+                prompt=np.where(pasted, exact[question], world.fresh(len(question))),
+                cell=cells[question % len(cells)],
+                task=rng.choice([CODE, REASON, CHAT]),
+                net=net,
+            )
+
+
+def contest(world: World) -> None:
+    """A contest of two days: accounts by voucher, the same problems, many tries, at all hours."""
+    rng = world.rng
+    n, begin = world.heads(25, 120), float(rng.uniform(1, max(2, world.laws.days - 4))) * DAY
+    ids = world.open(
+        "contest",
+        n,
+        created=begin - rng.exponential(2 * DAY, n),
+        referrer=f"contest-{rng.integers(10**4)}",
+        plan="voucher",
+        programme="start-up" if world.chance(0.4) else None,
+        evening=0.5,
+    )
+    problems, cells = world.fresh(int(rng.integers(3, 20))), rng.integers(0, 4096, 20)
+    starter = world.one()
+    visit = world.visits(ids, rng.gamma(2, 15, n), begin, begin + 2.2 * DAY)
+    pick = rng.integers(0, len(problems), len(visit["ts"]))
+    own = rng.random(len(pick)) < 0.4
+    world.send(**visit, template=np.where(own, world.fresh(len(pick)), problems[pick]), prompt=world.fresh(len(pick)),
+               cell=cells[pick], task=rng.choice([CODE, REASON, TOOLS]), system=starter)  # fmt: skip
+    world.chat(ids, 0.1)
+
+
+def wave(world: World) -> None:
+    """A marketing wave: hundreds sign up within days, by one link, and try the examples of the gallery."""
+    rng = world.rng
+    n, begin = world.heads(50, 250), float(rng.uniform(0, world.laws.days * 0.7)) * DAY
+    ids = world.open(
+        "marketing_wave",
+        n,
+        created=begin + rng.weibull(0.7, n) * DAY * 1.5,
+        plan="trial",
+        referrer=f"promo-{rng.integers(10**4)}",
+        gone=np.minimum(world.end, begin + rng.exponential(12 * DAY, n) + DAY),
+    )
+    gallery = world.fresh(int(rng.integers(10, 60)))
+    visit = world.visits(ids, world.volume(n, 2.0))
+    said = world.talk(visit["account"])
+    tried = rng.random(len(visit["ts"])) < 0.35
+    example = rng.choice(gallery, len(tried), p=rng.dirichlet(np.full(len(gallery), 0.4)))
+    said |= {"template": np.where(tried, example, said["template"]), "prompt": np.where(tried, example, said["prompt"])}
+    world.send(**(visit | said))
+
+
+ROLES: tuple[Role, ...] = (
+    families,
+    phones,
+    offices,
+    shadow,
+    students,
+    contest,
+    apps,
+    monitors,
+    evaluators,
+    annotators,
+    resellers,
+    agents,
+    wave,
+    startups,
+    makers,
+)

@@ -1,0 +1,207 @@
+"""The laws of a world, drawn anew for every seed, and the random processes they rule."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAY = 86_400.0
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Laws:
+    """What differs from one operator to another. Every range is wide on purpose: none was fitted to a scan."""
+
+    days: int
+    weekday: int
+    anchor_share: float
+    mistaken_trust: float
+    unlogged: float
+    blanks: float
+    skeleton_discount: float
+    skeleton_strength: float
+    echo: float
+    topics: float
+    taste: float
+    communities: int
+    excitation: float
+    lag_shape: float
+    lag_seconds: float
+    evening: float
+    weekend: float
+    volume_spread: float
+    churn_days: float
+    phone_digits: int
+    carrier_size: float
+    cheap_phones: float
+    ipv6: float
+    errors: float
+
+
+def draw_laws(rng: np.random.Generator) -> Laws:
+    """One world's laws.
+
+    >>> 0.03 <= draw_laws(np.random.default_rng(1)).anchor_share <= 0.4
+    True
+    """
+    even = rng.uniform
+    return Laws(
+        days=int(rng.integers(12, 43)),
+        weekday=int(rng.integers(7)),
+        # An operator's trusted set: from a handful of contracts to every old paying customer.
+        anchor_share=float(np.exp(even(np.log(0.03), np.log(0.40)))),
+        # In some worlds the trusted set has been entered by a campaign.
+        mistaken_trust=float(even(0, 0.05)) if even() < 0.3 else 0.0,
+        # Chance that an optional column does not exist, and that a value of one that exists is blank.
+        unlogged=float(even(0.0, 0.35)),
+        blanks=float(even(0.0, 0.15)),
+        skeleton_discount=float(even(0.55, 0.95)),
+        skeleton_strength=float(np.exp(even(np.log(20), np.log(3000)))),
+        echo=float(even(0.05, 0.5)),
+        topics=float(np.exp(even(np.log(30), np.log(600)))),
+        taste=float(np.exp(even(np.log(0.5), np.log(12)))),
+        communities=int(rng.integers(6, 40)),
+        excitation=float(even(0.3, 0.85)),
+        lag_shape=float(even(0.35, 0.95)),
+        lag_seconds=float(np.exp(even(np.log(15), np.log(400)))),
+        evening=float(even(0.1, 0.9)),
+        weekend=float(even(0.3, 1.3)),
+        volume_spread=float(even(0.8, 1.8)),
+        churn_days=float(np.exp(even(np.log(15), np.log(400)))),
+        phone_digits=int(rng.integers(0, 5)),
+        carrier_size=float(np.exp(even(np.log(6), np.log(80)))),
+        cheap_phones=float(even(0.05, 0.5)),
+        ipv6=float(even(0, 0.5)),
+        errors=float(np.exp(even(np.log(0.001), np.log(0.03)))),
+    )
+
+
+class Urn:
+    """Pitman and Yor's urn: what was drawn is drawn again, and there is always something new.
+
+    A dish comes up again in proportion to how often it was had, less `discount`; a new one with what is left. An urn
+    that stands on another takes its new dishes from there (hierarchical Pitman-Yor; Teh 2006), else from `fresh`.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        discount: float,
+        strength: float,
+        fresh: Callable[[], int] | None = None,
+        base: "Urn | None" = None,
+    ) -> None:
+        self.rng, self.discount, self.strength = rng, discount, strength
+        self.fresh, self.base = fresh, base
+        self.seats: list[int] = []
+        self.heads: list[int] = []
+        self.dishes: list[int] = []
+
+    def draw(self, n: int) -> Ints:
+        """So many dishes, one after another."""
+        found = np.empty(n, dtype=np.int64)
+        for i in range(n):
+            seated = len(self.seats)
+            new = (self.strength + self.discount * len(self.heads)) / (self.strength + seated)
+            if self.rng.random() < new:
+                table = len(self.heads)
+                self.heads.append(0)
+                if self.base is not None:
+                    self.dishes.append(int(self.base.draw(1)[0]))
+                else:
+                    self.dishes.append(self.fresh() if self.fresh else table)
+            else:
+                table = self._seat()
+            self.heads[table] += 1
+            self.seats.append(table)
+            found[i] = self.dishes[table]
+        return found
+
+    def _seat(self) -> int:
+        """A table in proportion to its heads less the discount: that of a random guest, now and then refused."""
+        while True:
+            table = self.seats[int(self.rng.random() * len(self.seats))]
+            if self.rng.random() * self.heads[table] >= self.discount:
+                return table
+
+
+def sticks(rng: np.random.Generator, rows: int, atoms: int, concentration: Floats) -> Floats:
+    """Cumulative weights of a Dirichlet process broken off a stick, one row each; the last is 1. (rows, atoms)"""
+    cut = rng.beta(1.0, concentration[:, None], size=(rows, atoms))
+    left = np.cumprod(1 - cut, axis=1)
+    whole = 1 - left
+    whole[:, -1] = 1.0
+    return np.asarray(whole, dtype=np.float64)
+
+
+def pick(rng: np.random.Generator, cumulative: Floats, rows: Ints) -> Ints:
+    """For each row number one column, by that row's cumulative weights."""
+    return np.asarray((cumulative[rows] < rng.random(len(rows))[:, None]).sum(axis=1), dtype=np.int64)
+
+
+def hours(rng: np.random.Generator, n: int, evening: Floats) -> Floats:
+    """Local hours of the day, 0..24: working hours with a lunch dip, or evenings, or any hour at all."""
+    kind = rng.random(n)
+    work = np.where(rng.random(n) < 0.45, rng.normal(10.6, 1.3, n), rng.normal(15.2, 1.7, n))
+    night = 24 * rng.vonmises(2 * np.pi * (21 - 12) / 24, 3.0, n) / (2 * np.pi) + 12
+    anytime = rng.uniform(0, 24, n)
+    return np.asarray(np.where(kind < 0.06, anytime, np.where(rng.random(n) < evening, night, work)) % 24)
+
+
+def hawkes(
+    rng: np.random.Generator, laws: Laws, per_day: Floats, begin: Floats, end: Floats, zone: Floats, evening: Floats
+) -> tuple[Ints, Floats, Ints, Ints]:
+    """Self-exciting visits: a visit begins by the clock, and each request calls forth others after Weibull lags.
+
+    per_day: mean requests a day of each account; begin, end: seconds in which it is alive; zone: hours ahead of UTC.
+    Returns account row, seconds, visit number and turn of every request (Hawkes 1971, as clusters).
+    """
+    alive = np.maximum(end - begin, 0) / DAY
+    visits = rng.poisson(per_day * alive * (1 - laws.excitation))
+    who = np.repeat(np.arange(len(per_day)), visits)
+    day = np.floor(rng.uniform(begin[who], np.maximum(end, begin + 1)[who]) / DAY)
+    rest = (day + laws.weekday) % 7 >= 5
+    keep = rng.random(len(who)) < np.where(rest, min(laws.weekend, 1.0), min(1.0, 1 / max(laws.weekend, 1.0)))
+    who, day = who[keep], day[keep]
+    first = (day + (hours(rng, len(who), evening[who]) - zone[who]) / 24) * DAY
+    rows, times, visit = [who], [first], [np.arange(len(who))]
+    # Thirty generations hold all but a trace of the cascade at the strongest excitation.
+    for _ in range(30):
+        children = rng.poisson(laws.excitation, len(rows[-1]))
+        if not children.sum():
+            break
+        lag = laws.lag_seconds * rng.weibull(laws.lag_shape, int(children.sum())) + rng.gamma(
+            2.0, 2.0, int(children.sum())
+        )
+        rows.append(np.repeat(rows[-1], children))
+        visit.append(np.repeat(visit[-1], children))
+        times.append(np.repeat(times[-1], children) + lag)
+    row, ts, session = np.concatenate(rows), np.concatenate(times), np.concatenate(visit)
+    inside = (ts >= begin[row]) & (ts < end[row])
+    row, ts, session = row[inside], ts[inside], session[inside]
+    order = np.lexsort((ts, session))
+    row, ts, session = row[order], ts[order], session[order]
+    return row, ts, session, turns(session)
+
+
+def turns(session: Ints) -> Ints:
+    """0, 1, 2... within each run of equal numbers.
+
+    >>> turns(np.array([4, 4, 4, 7, 7])).tolist()
+    [0, 1, 2, 0, 1]
+    """
+    if not len(session):
+        return np.zeros(0, dtype=np.int64)
+    edge = np.r_[True, session[1:] != session[:-1]]
+    here = np.arange(len(session))
+    return np.asarray(here - np.maximum.accumulate(np.where(edge, here, 0)), dtype=np.int64)
+
+
+def renewal(rng: np.random.Generator, n: int, begin: float, end: float, shape: float) -> Floats:
+    """So many instants with Weibull gaps between two bounds. shape: below 1 in bursts, above 3 like a clock."""
+    gaps = rng.weibull(shape, n + 1)
+    return np.asarray(begin + (end - begin) * np.cumsum(gaps)[:-1] / max(float(gaps.sum()), 1e-9))

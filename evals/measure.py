@@ -1,0 +1,220 @@
+"""Does one job: makes a log, scans it, and writes down what was found, what was not, and who was wronged.
+
+    python -m evals.measure '{"kind": "scan", "scenario": "s01_shared_cards", "seed": 1, "scale": 0.3}' result.json
+
+The log and the scan are removed afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from clonewatch.lab.evaluate import FOUND_PURITY, FOUND_SHARE, Truth, evaluate, read_truth
+from clonewatch.lab.simulate import simulate
+from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+from evals.plan import Job
+
+Record = dict[str, Any]
+# Accounts of a group that stand for it; customers of a proxy are told of, but not accused.
+_ACCUSED = ("core", "fringe")
+# Columns of campaigns that a line can be drawn on: the sum of the evidence, and how far the weakest lock is open.
+LINES = ("score", "margin")
+# Days after the log's first at which a replayed log is scanned, until the campaign is found.
+_LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 17, 21, 25, 30, 37, 44)
+_DAY = 86_400_000_000
+
+
+class Harvest(NamedTuple):
+    """The truly harvested exchanges of a log: campaign, account and time (microseconds) of each."""
+
+    campaign: NDArray[Any]
+    account: NDArray[Any]
+    ts: NDArray[np.int64]
+
+
+def main(words: list[str]) -> int:
+    """Do the job that the first word describes and write its result to the file that the second names."""
+    job, out = Job(**json.loads(words[0])), Path(words[1])
+    pa.set_cpu_count(1)
+    with tempfile.TemporaryDirectory(prefix="clonewatch-eval-") as scratch:
+        folder = Path(scratch)
+        made = simulate(job.scenario, folder / "log", seed=job.seed, scale=job.scale)
+        if job.kind == "scan":
+            found = scanned(job, folder, made)
+        elif job.kind == "replay":
+            found = replayed(job, folder, made)
+        else:
+            from evals.oracles import rivalled
+
+            found = rivalled(job, folder)
+    about = {"days": made["days"], "accounts": made["accounts"], "exchanges": made["exchanges"]}
+    out.write_text(json.dumps(job.as_dict() | {"log": about} | found, default=str), encoding="utf-8")
+    return 0
+
+
+def run_scan(job: Job, folder: Path, *, out: str = "scan", as_of: datetime | None = None) -> ScanResult:
+    """Scan `folder/log` into `folder/out`, on one thread, with a key that only the job decides."""
+    key = folder / "key"
+    if not key.exists():
+        key.touch(mode=0o600)
+        key.write_text(hashlib.sha256(f"{job.scenario} {job.seed}".encode()).hexdigest() + "\n", encoding="ascii")
+    log = (str(folder / "log"),)
+    return scan(ScanSettings(log, folder / out, key_file=key, threads=1, as_of=as_of))
+
+
+def scanned(job: Job, folder: Path, made: Record) -> Record:
+    """Scan and score: the scores, every group that was told of, the yield-collateral curve, and what cover cost."""
+    began = time.process_time()
+    result = run_scan(job, folder)
+    cost = {"cpu_seconds": round(time.process_time() - began, 2), "peak_memory_mb": result.summary["peak_memory_mb"]}
+    truth, harvest = read_truth(folder / "log"), read_harvest(folder / "log")
+    groups = candidates(result.tables, truth)
+    return {
+        "scores": evaluate(folder / "scan", folder / "log"), "candidates": groups, "cost": cost,
+        "curve": frontier(groups, result.tables, truth, harvest), "effort": effort(folder / "log", truth, harvest),
+        "knobs": {k: v for k, v in made["knobs"].items() if k.rpartition(".")[2] in ("cover", "rate", "rollouts")},
+    }  # fmt: skip
+
+
+def replayed(job: Job, folder: Path, made: Record) -> Record:
+    """Scan the log as it stood after one day and after more, until the campaign is found; what had leaked by then."""
+    truth, harvest = read_truth(folder / "log"), read_harvest(folder / "log")
+    first = int(pc.min(pq.read_table(folder / "log" / "exchanges", columns=["ts"])["ts"]).cast(pa.int64()).as_py())
+    start = first // _DAY * _DAY
+    steps: list[Record] = []
+    for day in [*(day for day in _LADDER if day < made["days"]), made["days"]]:
+        moment = start + day * _DAY
+        result = run_scan(
+            job, folder, out=f"scan-{day}", as_of=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=moment)
+        )
+        groups = candidates(result.tables, truth)
+        alarms = [g for g in groups if g["flagged"]]
+        # Of its accounts, those that had harvested by then.
+        acting = len(np.unique(harvest.account[harvest.ts < moment]))
+        found = any(g["purity"] >= FOUND_PURITY and g["members"] >= FOUND_SHARE * max(1, acting) for g in alarms)
+        false = sum(g["purity"] < FOUND_SHARE for g in alarms)
+        leaked = float((harvest.ts < moment).mean())
+        steps.append({
+            "day": day, "leaked": leaked, "alarms": len(alarms), "false_alarms": false, "found": found,
+            "honest_accused": sum(sum(g["honest"].values()) for g in alarms),
+        })  # fmt: skip
+        if found:
+            break
+    return {"steps": steps}
+
+
+def read_harvest(log: Path) -> Harvest:
+    """What was truly harvested, from the labels and the log."""
+    labels = pq.read_table(log / "labels" / "exchanges.parquet")
+    table = pq.read_table(log / "exchanges", columns=["exchange_id", "account_id", "ts"])
+    place = pc.index_in(table["exchange_id"], value_set=labels["exchange_id"].combine_chunks())
+    taken = table.filter(pc.is_valid(place))
+    campaign = labels["campaign_id"].combine_chunks().take(pc.drop_null(place.combine_chunks()))
+    return Harvest(
+        np.array(campaign.to_pylist(), object), np.array(taken["account_id"].to_pylist(), object),
+        taken["ts"].cast(pa.int64()).to_numpy(),
+    )  # fmt: skip
+
+
+def candidates(tables: dict[str, pa.Table], truth: Truth) -> list[Record]:
+    """Every group that the scan told of, flagged or not, with its plain columns and who is truly in it.
+
+    purity: share of accounts of one true campaign. honest: heads of everybody else, by role.
+    """
+    inside = _accused(tables["members"])
+    members = truth.members
+    found = []
+    for row in tables["campaigns"].to_pylist():
+        accounts = sorted(a for a in inside.get(row["campaign_id"], set()) if a in truth.campaign)
+        own: dict[str, int] = {}
+        honest: dict[str, int] = {}
+        for account in accounts:
+            held, name = (own, members[account]) if account in members else (honest, truth.role[account])
+            held[name] = held.get(name, 0) + 1
+        leading = max(sorted(own), key=lambda name: own[name], default=None)
+        plain = {k: v for k, v in row.items() if v is None or isinstance(v, bool | int | float | str)}
+        found.append(
+            plain | {
+                "visible_ts": None if row["visible_ts"] is None else round(row["visible_ts"].timestamp() * 1e6),
+                "campaign": leading, "members": own.get(leading, 0) if leading else 0, "honest": honest,
+                "purity": own.get(leading, 0) / len(accounts) if leading else 0.0,
+            }
+        )  # fmt: skip
+    return found
+
+
+def frontier(groups: list[Record], tables: dict[str, pa.Table], truth: Truth, harvest: Harvest) -> Record:
+    """What acting on every group of at least a score, or a margin, would have stopped, and whom it would have hit.
+
+    One point for each value, highest first: the share of every campaign's harvest that got away (sent before the group
+    could be seen, or by accounts outside it), and honest accounts acted on so far. `flagged` is the same for the groups
+    that the scan flags. A group of which it is unknown when it could be seen stops nothing.
+    """
+    inside = _accused(tables["members"])
+    names = sorted(set(truth.members.values()))
+
+    def act(group: Record, stopped: NDArray[np.bool_], hit: set[str]) -> None:
+        accounts = inside.get(group["campaign_id"], set())
+        hit |= {a for a in accounts if a in truth.campaign and a not in truth.members}
+        if group["visible_ts"] is not None and len(stopped):
+            stopped |= np.isin(harvest.account, sorted(accounts)) & (harvest.ts >= group["visible_ts"])
+
+    def leaked(stopped: NDArray[np.bool_]) -> dict[str, float]:
+        return {name: round(1 - float(stopped[harvest.campaign == name].mean()), 6) for name in names}
+
+    by: dict[str, list[Record]] = {}
+    for column in (name for name in LINES if name in tables["campaigns"].column_names):
+        stopped, hit, by[column] = np.zeros(len(harvest.ts), bool), set[str](), []
+        for group in sorted(groups, key=lambda g: (-g[column], g["campaign_id"])):
+            act(group, stopped, hit)
+            by[column].append({"at": group[column], "leaked": leaked(stopped), "honest": len(hit)})
+    stopped, hit = np.zeros(len(harvest.ts), bool), set()
+    for group in groups:
+        if group["flagged"]:
+            act(group, stopped, hit)
+    return {
+        "campaigns": names, "honest_accounts": len(truth.campaign) - len(truth.members), "by": by,
+        "flagged": {"leaked": leaked(stopped), "honest": len(hit)},
+    }  # fmt: skip
+
+
+def effort(log: Path, truth: Truth, harvest: Harvest) -> dict[str, Record]:
+    """What each campaign spent: accounts, their exchanges, and how many of those were harvest."""
+    sent = pq.read_table(log / "exchanges", columns=["account_id"])["account_id"].value_counts()
+    count = dict(zip(sent.field("values").to_pylist(), sent.field("counts").to_pylist(), strict=True))
+    found: dict[str, Record] = {}
+    for name in sorted(set(truth.members.values())):
+        accounts = [a for a, c in truth.members.items() if c == name]
+        own = harvest.campaign == name
+        found[name] = {
+            "accounts": len(accounts), "exchanges": sum(count.get(a, 0) for a in accounts), "harvested": int(own.sum()),
+            "days": float((harvest.ts[own].max() - harvest.ts[own].min()) / _DAY) if own.any() else 0.0,
+        }  # fmt: skip
+    return found
+
+
+def _accused(members: pa.Table) -> dict[str, set[str]]:
+    """Accounts of every group, its proxy customers left out."""
+    found: dict[str, set[str]] = {}
+    columns = (members[name].to_pylist() for name in ("campaign_id", "account_id", "role"))
+    for campaign, account, role in zip(*columns, strict=True):
+        if role in _ACCUSED:
+            found.setdefault(campaign, set()).add(account)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""What a job writes down: who is in a group, what acting on it would stop, and what the oracles change."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from clonewatch.lab.evaluate import Truth, evaluate, read_truth
+from clonewatch.lab.simulate import simulate
+from clonewatch.pipeline import detect, results, scan
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # evals is no part of the installed package
+
+from evals.measure import Harvest, candidates, effort, frontier, read_harvest, run_scan  # noqa: E402
+from evals.oracles import _true_campaigns_for_clusters, _watched, labelled  # noqa: E402
+from evals.plan import Job  # noqa: E402
+
+TRUTH = Truth(
+    {"m1": "ring", "m2": "ring", "h1": None, "h2": None, "p1": "ring"},
+    {"m1": "member", "m2": "member", "h1": "hackathon", "h2": "benign", "p1": "proxy_customer"},
+    pa.array(["x1", "x2", "x3", "x4"]), ["ring"] * 4, 100,
+)  # fmt: skip
+HARVEST = Harvest(np.array(["ring"] * 4, object), np.array(["m1", "m1", "m2", "m2"], object), np.array([1, 5, 3, 9]))
+
+
+def tables(groups: dict[str, tuple[float, int | None, bool, list[str]]]) -> dict[str, pa.Table]:
+    """Result tables of groups: score, when each could be seen, whether flagged, accounts. A `~` marks a customer."""
+    rows = [
+        {"campaign_id": n, "score": s, "visible_ts": t, "flagged": f, "accounts": len(a)}
+        for n, (s, t, f, a) in groups.items()
+    ]
+    when = pa.array([r["visible_ts"] for r in rows], pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    campaigns = pa.Table.from_pylist([{k: v for k, v in r.items() if k != "visible_ts"} for r in rows])
+    inside = [(n, a) for n, (_, _, _, accounts) in groups.items() for a in accounts]
+    members = {
+        "campaign_id": [n for n, _ in inside], "account_id": [a.strip("~") for _, a in inside],
+        "role": ["proxy_customer" if a.startswith("~") else "core" for _, a in inside],
+    }  # fmt: skip
+    return {"campaigns": campaigns.append_column("visible_ts", when), "members": pa.table(members)}
+
+
+def test_a_group_tells_its_campaign_its_purity_and_the_honest_in_it() -> None:
+    told = tables({"C1": (5.0, 4, True, ["m1", "m2", "h1", "~p1"]), "C2": (1.0, None, False, ["h2", "p1"])})
+    first, second = candidates(told, TRUTH)
+    assert (first["campaign"], first["members"], first["honest"]) == ("ring", 2, {"hackathon": 1})
+    assert first["purity"] == pytest.approx(2 / 3) and first["visible_ts"] == 4
+    assert (second["campaign"], second["members"], second["visible_ts"]) == (None, 0, None)
+    assert second["honest"] == {"benign": 1, "proxy_customer": 1}
+
+
+def test_acting_stops_what_its_accounts_send_from_the_time_it_can_be_seen() -> None:
+    told = tables({"C1": (5.0, 4, True, ["m1", "h1"]), "C2": (2.0, 9, False, ["m2", "h2"])})
+    found = frontier(candidates(told, TRUTH), told, TRUTH, HARVEST)
+    # m1 sent one of its two after 4, m2 one of its two at 9.
+    assert [(p["at"], p["leaked"]["ring"], p["honest"]) for p in found["by"]["score"]] == [
+        (5.0, 0.75, 1),
+        (2.0, 0.5, 2),
+    ]
+    assert found["flagged"] == {"leaked": {"ring": 0.75}, "honest": 1}
+
+
+def test_a_group_that_nobody_knows_when_to_have_seen_stops_nothing_but_still_hits() -> None:
+    told = tables({"C1": (5.0, None, True, ["m1", "m2", "h1"])})
+    found = frontier(candidates(told, TRUTH), told, TRUTH, HARVEST)
+    assert found["flagged"] == {"leaked": {"ring": 1.0}, "honest": 1}
+
+
+def test_the_oracle_of_labels_flags_what_is_mostly_members_and_nothing_else() -> None:
+    claim = labelled(TRUTH, {"a": {"m1", "m2", "h1"}, "b": {"m1", "h1"}, "c": {"h1", "h2"}, "d": {"unknown"}})
+    assert claim.flagged == {"a"}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Path]:
+    made = Job("scan", "s02_mixing_proxy", 1, 0.06)
+    folder = tmp_path_factory.mktemp("job")
+    simulate(made.scenario, folder / "log", seed=made.seed, scale=made.scale)
+    return made, folder
+
+
+def test_effort_counts_cover_and_harvest_apart(job: tuple[Job, Path]) -> None:
+    _, folder = job
+    truth, harvest = read_truth(folder / "log"), read_harvest(folder / "log")
+    spent = effort(folder / "log", truth, harvest)["s02_mixing_proxy"]
+    assert spent["harvested"] == len(truth.exchange_ids) == len(harvest.ts)
+    assert spent["accounts"] == len(truth.members) and spent["exchanges"] > 2 * spent["harvested"]
+    assert set(harvest.account.tolist()) <= set(truth.members)
+
+
+def test_oracles_step_into_one_scan_and_leave_nothing_behind(job: tuple[Job, Path]) -> None:
+    made, folder = job
+    before = (detect.cluster, scan._settle, results.build)
+    truth = read_truth(folder / "log")
+    untold: dict[str, set[str]] = {}
+    with _true_campaigns_for_clusters(truth), _watched(untold):
+        result: Any = run_scan(made, folder, out="told")
+    assert (detect.cluster, scan._settle, results.build) == before
+    inside = set(result.tables["members"]["account_id"].to_pylist()).union(*untold.values())
+    # Accounts of one party go together, so that a few more than the members may be in it.
+    assert len(inside & truth.members.keys()) >= 0.9 * len(truth.members)
+    assert len(inside - truth.members.keys()) <= 0.1 * len(inside)
+    assert evaluate(folder / "told", folder / "log")["accounts"]["false_positive"] == 0
