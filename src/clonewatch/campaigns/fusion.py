@@ -20,7 +20,7 @@ from clonewatch.ports.link import Link
 # A family speaks when its best channel is this surprising among honest communities (one in twenty).
 FAMILY_BITS = 4.5
 # Families that must speak. With inferred trust, machines of any kind are linked: one more is asked for.
-LEAST_FAMILIES = {"declared": 2, "behaviour": 3, "none": 2}
+LEAST_FAMILIES = {"declared": 3, "behaviour": 3, "none": 2}
 # Sum over intent families less the evidence against, in bits: two families of nearly full strength.
 LINE_BITS = 12.0
 # Bans by which the linking families must tie the average party to the rest: one in a thousand, for many are tried.
@@ -133,20 +133,32 @@ def strength(excess: float, spread: float, intent: Intent) -> float:
 
 
 def judge(
-    readings: Sequence[Reading], held: pa.Table, sizes: Mapping[int, int], links: Mapping[str, Link], trust: str
+    readings: Sequence[Reading],
+    held: pa.Table,
+    sizes: Mapping[int, int],
+    links: Mapping[str, Link],
+    trust: Mapping[int, str],
 ) -> list[Verdict]:
     """Verdicts on clusters and communities, by number.
 
-    held: cluster, entity, channel, weight of every token that ties a party. sizes: parties of each cluster. trust:
-    where the trusted set came from.
+    held: cluster, entity, channel, weight of every token that ties a party. sizes: parties of each cluster. trust: of
+    each cluster, where the trusted set came from that its links rest on.
     """
     by_cluster: dict[int, list[Reading]] = {c: [] for c in sizes}
     for reading in readings:
         # Parties linked for having no bursts must not be tested for having none.
-        if reading.cluster in by_cluster and not (trust == "behaviour" and reading.family == "pacing"):
+        if reading.cluster in by_cluster and not (trust[reading.cluster] == "behaviour" and reading.family == "pacing"):
             by_cluster[reading.cluster].append(reading)
     ties = linkage(held, sizes, links)
-    return [_verdict(c, by_cluster[c], ties.get(c, ()), links, trust) for c in sorted(sizes)]
+    return [_verdict(c, by_cluster[c], ties.get(c, ()), links, trust[c]) for c in sorted(sizes)]
+
+
+def total_bans(ties: Sequence[tuple[str, str, float]]) -> float:
+    """Bans of a cluster's ties (channel, family, bans): each family gives its best channel."""
+    families: dict[str, float] = {}
+    for _, family, weight in ties:
+        families[family] = max(families.get(family, 0.0), weight)
+    return sum(families.values())
 
 
 def linkage(
@@ -180,10 +192,8 @@ def _verdict(
     against = sum(r.bits for r in readings if r.bits < 0 and not (certified and r.signal == "division"))
     speaking = tuple(sorted(f for f, b in best.items() if b >= FAMILY_BITS))
     bits = sum(best.values()) + against
-    families: dict[str, float] = {}
-    for _, family, weight in ties:
-        families[family] = max(families.get(family, 0.0), weight)
-    bans = sum(families.values())
+    families = {family for _, family, _ in ties}
+    bans = total_bans(ties)
     covert = {
         channel: weight for channel, family, weight in ties
         if family in _DECEPTIVE_LINKS and weight >= _COVERT and not links[channel].weak

@@ -24,6 +24,8 @@ _ENOUGH_GAPS = 10
 _BURSTY, _LEAST_TRUST = 0.5, 0.02
 # Parties on one instrument or device that make it doubtful whether they are strangers; more share it by accident.
 _DOUBTED = (2, 16)
+# Where the operator trusts fewer parties than this, even a large pool without one of them is no surprise.
+FEW_TRUSTED = 0.1
 
 
 class Anchors(NamedTuple):
@@ -77,6 +79,13 @@ RHYTHM: tuple[Step, ...] = (
 DECLARED: Step = Fold(
     "entities", ("parties", "owners", "accounts"), lambda p, o, a: withdraw_trust(p, o, a), _MOST_ACCOUNTS
 )
+# Where the operator trusts too few to show much, those who work in bursts are a second, weaker set beside them.
+BOTH: Step = Fold(
+    "entities",
+    ("parties", "owners", "accounts", "party_rhythm"),
+    lambda p, o, a, r: with_second_set(withdraw_trust(p, o, a), trust_by_rhythm(p, r)),
+    _MOST_ACCOUNTS,
+)
 BEHAVIOUR: Step = Fold("entities", ("parties", "party_rhythm"), lambda p, r: trust_by_rhythm(p, r), _MOST_ACCOUNTS)
 
 
@@ -112,7 +121,8 @@ def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
 def parties(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table:
     """One row an entity: when it began and ended, how much it did, and whether it is trusted or exempt.
 
-    anchor: the operator's flag; nobody is one where there are too few flags. aged: created well before the window.
+    anchor: the operator's flag; nobody is one where there are too few flags. second: a weaker set of trusted parties,
+    where one is made beside the operator's. aged: created well before the window.
     exempt: the contract allows training on outputs. declared: a declared use, or a declared organisation.
     """
     owned = owned.sort_by("account")
@@ -141,6 +151,7 @@ def parties(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table
             "anchor": pa.array((flagged & usable).astype(np.int8)),
             "exempt": pa.array(_any(entity, facts["training_permitted"], size)),
             "declared": pa.array(_any(entity, pc.is_valid(facts["declared_use"]), size)),
+            "second": pa.array(np.zeros(size, np.int8)),
             "anchor_source": pa.array(np.full(size, int(usable), np.int8)),
         }
     )
@@ -174,6 +185,15 @@ def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.T
         kept = trusted
     place = table.column_names.index("anchor")
     return table.set_column(place, "anchor", pa.array(kept.astype(np.int8)))
+
+
+def with_second_set(named: pa.Table, inferred: pa.Table) -> pa.Table:
+    """The operator's parties table with the inferred trusted set, and the operator's own in it, as the second one."""
+    named, inferred = named.sort_by("entity"), inferred.sort_by("entity")
+    either = (inferred["anchor"].to_numpy() > 0) | (named["anchor"].to_numpy() > 0)
+    usable = inferred["anchor_source"][0].as_py() > 0 if named.num_rows else False
+    place = named.column_names.index("second")
+    return named.set_column(place, "second", pa.array((either & usable).astype(np.int8)))
 
 
 def trust_by_rhythm(table: pa.Table, rhythm: pa.Table) -> pa.Table:

@@ -38,7 +38,8 @@ TOKEN_SCHEMA = pa.schema([
 ])  # fmt: skip
 
 
-_TRUSTED = "CASE WHEN e.anchor > 0 OR e.declared THEN 1 ELSE 0 END"
+def _trusted(column: str) -> str:
+    return f"CASE WHEN e.{column} > 0 OR e.declared THEN 1 ELSE 0 END"
 
 
 def presence(links: Sequence[Link]) -> Query:
@@ -57,29 +58,32 @@ def carried(link: Link) -> Query:
     return Query(f"carried_{link.channel.name}", link.reads, link.sql)
 
 
-def trusted_share(engine: Engine) -> float:
-    """Trusted share, 0..1, of the parties of whom anything is known.
+def trusted_share(engine: Engine, trust: str = "anchor") -> float:
+    """Trusted share, 0..1, of the parties of whom anything is known. trust: the column that says who is.
 
     Parties with no account facts and no linkable column carry no token: counted in, they would make every token look
     richer in trust than the log is.
     """
     row = engine.fetch(
-        f"SELECT COUNT(*) AS n, CAST(COALESCE(SUM({_TRUSTED}), 0) AS BIGINT) AS trusted FROM entities e"
+        f"SELECT COUNT(*) AS n, CAST(COALESCE(SUM({_trusted(trust)}), 0) AS BIGINT) AS trusted FROM entities e"
         " JOIN presence p ON p.entity = e.entity WHERE NOT e.exempt AND (p.known = 1 OR e.created IS NOT NULL)"
     ).to_pylist()[0]
     return min(_MOST_TRUST, float(row["trusted"] / row["n"])) if row["n"] else 0.0
 
 
-def rare(link: Link, share: float, population: int) -> Query:
-    """The step that keeps a channel's tokens of two or more users, few of them trusted, as table `rare_<channel>`."""
-    name = link.channel.name
+def rare(link: Link, share: float, population: int, trust: str = "anchor") -> Query:
+    """The step that keeps a channel's tokens of two or more users, few of them trusted, as table `rare_<channel>`.
+
+    trust: the column that says who is; with another than `anchor` the table is `rare_<channel>_<trust>`.
+    """
+    name, trusted = link.channel.name, _trusted(trust)
     return Query(
-        f"rare_{name}",
+        f"rare_{name}" if trust == "anchor" else f"rare_{name}_{trust}",
         (f"carried_{name}", "entities"),
-        f"WITH kept AS (SELECT c.token, COUNT(*) AS users, SUM({_TRUSTED}) AS anchors"
+        f"WITH kept AS (SELECT c.token, COUNT(*) AS users, SUM({trusted}) AS anchors"
         f" FROM carried_{name} c JOIN entities e ON e.entity = c.entity WHERE NOT e.exempt GROUP BY c.token"
-        f" HAVING COUNT(*) >= 2 AND COUNT(*) <= $most AND (SUM({_TRUSTED}) + 0.5 <= $effect * (COUNT(*) + 1)"
-        f"  OR (COUNT(*) <= $handful AND SUM({_TRUSTED}) = 0)))"
+        f" HAVING COUNT(*) >= 2 AND COUNT(*) <= $most AND (SUM({trusted}) + 0.5 <= $effect * (COUNT(*) + 1)"
+        f"  OR (COUNT(*) <= $handful AND SUM({trusted}) = 0)))"
         " SELECT c.entity, c.token, CAST(c.n AS BIGINT) AS n, k.users, CAST(k.anchors AS BIGINT) AS anchors"
         f" FROM carried_{name} c JOIN kept k ON k.token = c.token JOIN entities e ON e.entity = c.entity"
         " WHERE NOT e.exempt",
@@ -125,6 +129,15 @@ def weigh(tables: Mapping[str, pa.Table], links: Sequence[Link], share: float, p
     if not parts:
         return TOKEN_SCHEMA.empty_table()
     return pa.concat_tables(parts).sort_by([("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")])
+
+
+def stronger(one: pa.Table, other: pa.Table) -> pa.Table:
+    """Two weighings of the same tokens as one: the heavier of each, with the trusted users it was weighed by."""
+    both = pa.concat_tables([one, other])
+    keys = ["channel", "entity", "token"]
+    best = both.group_by(keys).aggregate([("n", "max"), ("users", "max"), ("anchors", "min"), ("weight", "max")])
+    order = [("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")]
+    return best.rename_columns(TOKEN_SCHEMA.names).cast(TOKEN_SCHEMA).sort_by(order)
 
 
 def capped(entity: np.ndarray, channel: np.ndarray, weight: np.ndarray) -> np.ndarray:

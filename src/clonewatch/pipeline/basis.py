@@ -48,9 +48,15 @@ def _link_row(
         "signal": channel, "family": family, "kind": "link", "bits": bans * BITS_PER_BAN, "value": bans, "n": parties,
         "reason": words.of_link(link, mine.num_rows, parties, size),
         "innocent": link.channel.card.innocent,
-        "ruled_out": words.link_ruling(link, users, trusted, found.anchors.share, found.anchors.source),
+        "ruled_out": words.link_ruling(link, users, trusted, *_trust(found, cluster)),
         "exchange_ids": special.get(channel, {}).get(cluster, []),
     }  # fmt: skip
+
+
+def _trust(found: Findings, cluster: int) -> tuple[float, str]:
+    """Share and source of the trusted set that a cluster's links rest on."""
+    source = found.trust.get(cluster, found.anchors.source)
+    return (found.anchors.share if source == found.anchors.source else found.second), source
 
 
 def _intent_row(reading: Reading, found: Findings, sample: list[str]) -> _Row:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns import attribution
 from clonewatch.campaigns.calibration import Calibration, Group, Standing
-from clonewatch.campaigns.fusion import LINK_BANS, Verdict, judge, linkage, read_channels
+from clonewatch.campaigns.fusion import LINK_BANS, Verdict, judge, linkage, read_channels, total_bans
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import Anchors, anchors
 from clonewatch.graph import communities, fragments, weights
@@ -56,6 +56,9 @@ class Findings:
     joined: pa.Table = field(default_factory=fragments.JOIN_SCHEMA.empty_table)
     standings: dict[int, Standing] = field(default_factory=dict)
     linked: list[Group] = field(default_factory=list)
+    named: pa.Table | None = None
+    second: float = 0.0
+    trust: dict[int, str] = field(default_factory=dict)
     stability: dict[int, float] = field(default_factory=dict)
     consensus: dict[tuple[int, int], float] = field(default_factory=dict)
     seeds: int = 0
@@ -67,10 +70,11 @@ def detect(plan: Plan, seed: int, calibration: Calibration, progress: Progress) 
     progress.start("entities", len(ownership.STEPS), "steps")
     for step in ownership.STEPS:
         progress.advance(1, plan.run(step))
-    if anchors(plan.engine.fetch("SELECT anchor, anchor_source FROM parties")).source == "declared":
+    named = anchors(plan.engine.fetch("SELECT anchor, anchor_source FROM parties"))
+    if named.source == "declared" and named.share >= ownership.FEW_TRUSTED:
         plan.run(ownership.DECLARED)
     else:
-        plan.run_all((*ownership.RHYTHM, ownership.BEHAVIOUR))
+        plan.run_all((*ownership.RHYTHM, ownership.BOTH if named.source == "declared" else ownership.BEHAVIOUR))
     parties = plan.engine.fetch("SELECT * FROM entities")
     trusted = anchors(parties)
     progress.end(f"{parties.num_rows:,} parties, {trusted.number:,} trusted ({trusted.source})")
@@ -86,7 +90,7 @@ def _calibrate(found: Findings, calibration: Calibration) -> None:
     """What each linked group's margin is worth; flags that would let in too many false ones are taken back."""
     linked = [v for v in found.verdicts if is_reported(v)]
     sizes = _sizes(found.clusters.groups)
-    groups = [Group(found.anchors.source, sizes[v.cluster], v.margin) for v in linked]
+    groups = [Group(found.trust[v.cluster], sizes[v.cluster], v.margin) for v in linked]
     worth = dict(zip((v.cluster for v in linked), calibration.standings(groups), strict=True))
     found.linked, found.standings = groups, worth
     found.verdicts = [
@@ -110,6 +114,13 @@ def _clusters(
         rare[name] = plan.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY token, entity')
         progress.advance(1, rows)
     tokens = weights.weigh(rare, list(links.values()), trusted.share, population)
+    named = tokens
+    second = weights.trusted_share(plan.engine, "second")
+    if plan.engine.fetch("SELECT MAX(second) AS second FROM entities")["second"][0].as_py():
+        for name, link in links.items():
+            plan.run(weights.rare(link, second, population, "second"))
+            rare[name] = plan.engine.fetch(f'SELECT * FROM "rare_{name}_second" ORDER BY token, entity')
+        tokens = weights.stronger(named, weights.weigh(rare, list(links.values()), second, population))
     progress.end(f"{tokens.num_rows:,} rare incidences")
     progress.start("clusters", 2, "steps")
     weak = [name for name, link in links.items() if link.weak]
@@ -125,7 +136,8 @@ def _clusters(
         trusted, population, links, intents, clusters, selectors, _whole(clusters, selectors),
         token_counts=counts,
         synchrony_null=plan.engine.fetch("SELECT * FROM synchrony_null ORDER BY scale_seconds").to_pylist(),
-        stability=stable, consensus=consensus, seeds=others + 1,
+        stability=stable, consensus=consensus, seeds=others + 1, named=None if named is tokens else named,
+        second=second,
     )  # fmt: skip
 
 
@@ -188,7 +200,8 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
     sizes = _sizes(tested)
     ties = found.clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
-    verdicts = judge(readings, ties, sizes, found.links, found.anchors.source)
+    found.trust = _trust(found, ties, sizes)
+    verdicts = judge(readings, ties, sizes, found.links, found.trust)
     found.verdicts = [v for v in verdicts if v.cluster < communities.FIRST]
     found.honest = [v for v in verdicts if v.cluster >= communities.FIRST]
     progress.end(f"{sum(v.flagged for v in found.verdicts)} beyond the line")
@@ -203,6 +216,18 @@ def _carry_stability(found: Findings) -> None:
         found.stability[number] = float(np.average([found.stability[piece] for piece in mine], weights=weight))
         for piece, entity in [k for k in found.consensus if k[0] in mine and k[0] != number]:
             found.consensus[number, entity] = found.consensus[piece, entity]
+
+
+def _trust(found: Findings, ties: pa.Table, sizes: dict[int, int]) -> dict[int, str]:
+    """Whose trust each cluster's links rest on: the operator's, unless they suffice only with the second set."""
+    if found.named is None:
+        return dict.fromkeys(sizes, found.anchors.source)
+    keys = ["channel", "entity", "token"]
+    listed = ties.filter(pc.equal(ties["channel"], fragments.LINK.channel.name))
+    own = ties.drop_columns(["weight"]).join(found.named.select([*keys, "weight"]), keys, join_type="inner")
+    held = linkage(pa.concat_tables([own.select(ties.column_names), listed]), sizes, found.links)
+    few = {c for c in sizes if c < communities.FIRST and total_bans(held.get(c, ())) < LINK_BANS}
+    return {c: "behaviour" if c in few else found.anchors.source for c in sizes}
 
 
 def _insiders(found: Findings) -> np.ndarray:
@@ -235,11 +260,10 @@ def _slicing(plan: Plan, prefix: str, groups: pa.Table, bound: pa.Table, found: 
 def _join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties: pa.Table) -> None:
     """Clusters that work one list together under one number, before any of them is tested."""
     sizes = _sizes(found.clusters.groups)
-    bans = {
-        c: sum(max(w for _, f, w in ties if f == family) for family in {f for _, f, _ in ties})
-        for c, ties in linkage(found.clusters.ties, sizes, found.links).items()
-    }
-    eligible = sorted((c for c, b in bans.items() if b >= fragments.LEAST_BANS), key=lambda c: (-sizes[c], c))
+    held = linkage(found.clusters.ties, sizes, found.links)
+    eligible = sorted(
+        (c for c, ties in held.items() if total_bans(ties) >= fragments.LEAST_BANS), key=lambda c: (-sizes[c], c)
+    )
     pieces = np.array(sorted(eligible[: fragments.MOST_PIECES]), np.int32)
     if len(pieces) < 2:
         return
