@@ -1,10 +1,11 @@
 """The calibration that ships: linked groups of many simulated logs without an attack.
 
-    python evals/honest_worlds.py --worlds 300 --jobs 2 --write src/clonewatch/campaigns/honest_groups.json
+    python -m evals.honest_worlds --worlds 300 --jobs 2 --write src/clonewatch/campaigns/honest_groups.json
 
-Every world is a mix of people and look-alikes of its own (scenario `quiet_mixed`), at a scale of its own between 0.1 and
-1.5; it is scanned as it is, and again with nobody named as trusted. Seeds 5000 and up are for this and nothing else:
-logs that test the result must not share them. What is done is kept, so a run that was cut short goes on.
+Every world is a mix of people and look-alikes of its own, at a size of its own: those of even seeds by the laboratory
+(scenario `quiet_mixed`), those of odd seeds by the other generator (`evals.elsewhere`). Each is scanned as it is, and
+again with nobody named as trusted. Seeds 5000 and up are for this and nothing else: logs that test the result must not
+share them. What is done is kept, so a run that was cut short goes on.
 """
 
 import argparse
@@ -23,10 +24,12 @@ from clonewatch import __version__
 from clonewatch.campaigns.calibration import Calibration, Group
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.scan import ScanSettings, scan
+from evals.other_worlds import QUIET, make
 
 FIRST_SEED = 5000
-SCALES = (0.1, 1.5)
+SCALES = {"laboratory": (0.1, 0.7), "elsewhere": (0.3, 1.2)}
 FOLDER = Path(__file__).parent / "runs" / "honest_worlds"
+RESULTS = Path(__file__).parent / "results" / "honest_worlds.json"
 
 
 def main() -> int:
@@ -37,15 +40,19 @@ def main() -> int:
     parse.add_argument("--out", type=Path, default=FOLDER)
     parse.add_argument("--write", type=Path, required=True, metavar="FILE")
     asked = parse.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
+    for folder in (asked.out, RESULTS.parent):
+        folder.mkdir(parents=True, exist_ok=True)
     seeds = range(FIRST_SEED, FIRST_SEED + asked.worlds)
     with ProcessPoolExecutor(asked.jobs) as pool:
         for done, _ in enumerate(pool.map(partial(world, folder=asked.out), seeds), 1):
             print(f"{done}/{asked.worlds}", end="\r", file=sys.stderr, flush=True)
-    rows = [row for seed in seeds for row in json.loads((asked.out / f"{seed}.json").read_text(encoding="utf-8"))]
-    made = Calibration([Group(*row) for row in rows], asked.worlds, "simulated worlds without an attack")
-    about = {"version": __version__, "scenario": "quiet_mixed", "seeds": [seeds[0], seeds[-1]], "scales": list(SCALES)}
+    kept = [json.loads((asked.out / f"{seed}.json").read_text(encoding="utf-8")) for seed in seeds]
+    groups = [Group(*row) for one in kept for row in one["groups"]]
+    made = Calibration(groups, len(kept), "simulated worlds without an attack")
+    about = {"version": __version__, "seeds": [seeds[0], seeds[-1]], "scales": SCALES}
     made.write(asked.write, about)
+    by_generator = {name: [row for one in kept if one["made"] == name for row in one["groups"]] for name in SCALES}
+    RESULTS.write_text(json.dumps(about | {"worlds": len(kept), "groups": by_generator}) + "\n", encoding="utf-8")
     print(json.dumps(made.describe(), indent=1))
     return 0
 
@@ -55,22 +62,26 @@ def world(seed: int, folder: Path) -> None:
     place = folder / f"{seed}.json"
     if place.is_file():
         return
-    scale = float(np.exp(np.random.default_rng(seed).uniform(*np.log(SCALES))))
+    made = list(SCALES)[seed % 2]
+    scale = float(np.exp(np.random.default_rng(seed).uniform(*np.log(SCALES[made]))))
     home = Path(tempfile.mkdtemp(prefix="clonewatch-world-"))
     try:
         log, key = home / "log", home / "key"
         key.touch(mode=0o600)
         key.write_text(f"{seed:064x}\n", encoding="ascii")
-        simulate("quiet_mixed", log, seed=seed, scale=scale)
+        if made == "laboratory":
+            simulate("quiet_mixed", log, seed=seed, scale=scale)
+        else:
+            make(QUIET, seed, scale, log)
         settings = ScanSettings(paths=(str(log),), key_file=key, threads=1)
         rows = scan(settings).summary["linked_groups"]
         facts = pq.read_table(log / "accounts.parquet")
         pq.write_table(facts.drop_columns(["anchor"]), log / "accounts.parquet")
-        rows += scan(settings).summary["linked_groups"]
+        rows = rows + scan(settings).summary["linked_groups"]
     finally:
         shutil.rmtree(home)
     draft = place.with_suffix(".part")
-    draft.write_text(json.dumps(rows) + "\n", encoding="utf-8")
+    draft.write_text(json.dumps({"made": made, "scale": scale, "groups": rows}) + "\n", encoding="utf-8")
     draft.replace(place)
 
 

@@ -33,7 +33,7 @@ _ACCUSED = ("core", "fringe")
 # Columns of campaigns that a line can be drawn on: the sum of the evidence, and how far the weakest lock is open.
 LINES = ("score", "margin")
 # Days after the log's first at which a replayed log is scanned, until the campaign is found.
-_LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 17, 21, 25, 30, 37, 44)
+_LADDER = (0.125, 0.25, 0.375, 0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 17, 21, 25, 30, 37, 44)
 _DAY = 86_400_000_000
 
 
@@ -96,9 +96,9 @@ def replayed(job: Job, folder: Path, made: Record) -> Record:
     start = first // _DAY * _DAY
     steps: list[Record] = []
     for day in [*(day for day in _LADDER if day < made["days"]), made["days"]]:
-        moment = start + day * _DAY
+        moment = start + int(day * _DAY)
         result = run_scan(
-            job, folder, out=f"scan-{day}", as_of=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=moment)
+            job, folder, out=f"scan-{day:g}", as_of=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=moment)
         )
         groups = candidates(result.tables, truth)
         alarms = [g for g in groups if g["flagged"]]

@@ -80,7 +80,7 @@ def test_a_link_is_bounded_and_an_intent_says_what_it_measured(plugin: Link | In
         assert not plugin.content or plugin.column, "content tokens select exchanges, so they need a column"
         return
     assert plugin.steps[-1].writes == f"intent_{plugin.channel.name}"
-    assert plugin.spread > 0 and plugin.effect > 0 and plugin.least > 0
+    assert plugin.spread > 0 and plugin.least > 0 and (plugin.effect > 0 or plugin.in_bits)
     assert plugin.against is None or plugin.against < 0
 
 
@@ -96,12 +96,13 @@ class Slice(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """Both slices and whatever else a channel reads. starts, bans: by party, in microseconds."""
+    """Both slices and whatever else a channel reads. starts: by party, in microseconds. trusted: parties of each."""
 
     attack: Slice
     twin: Slice
     events: tuple[dict[str, Any], ...] = ()
     starts: tuple[dict[int, int], dict[int, int]] = ({}, {})
+    trusted: tuple[int, int] = (0, 0)
 
 
 PARTIES, EACH = 30, 60
@@ -228,7 +229,7 @@ def regularity() -> Scene:
 def scheduling() -> Scene:
     """Ten calls every ten minutes, dealt to whoever is free; or as many calls, every party for itself."""
     draw = rng()
-    crew, bins, held = 10, 3 * 144, 10
+    crew, bins, held = 10, 14 * 144, 10
     party = np.concatenate([draw.permutation(crew) for _ in range(bins)])
     bin_ = np.repeat(np.arange(bins), held)
     ts = START + bin_ * 10 * MINUTE + np.tile(np.arange(held), bins) * SECOND
@@ -248,11 +249,18 @@ def succession() -> Scene:
     return Scene(span, span, events, (after, apart))
 
 
+def trusted_members() -> Scene:
+    """One in four is trusted everywhere, and among the twin's parties; in the pool nobody is."""
+    return Scene(plain(steady()), plain(steady()), trusted=(0, 8))
+
+
 SCENES: dict[str, Callable[[], Scene]] = {
     scene.__name__: scene
     for scene in (antibunching, division, elicitation, evenness, fixed_order, load_balance, regularity, release,
-                  sampling, scheduling, single_turn, succession)
+                  sampling, scheduling, single_turn, succession, trusted_members)
 }  # fmt: skip
+# Channels that only ever speak for a group.
+SPEAKS_FOR = {"trusted_members"}
 ATTACK, TWIN, APART = 0, 1, 1000
 
 
@@ -299,8 +307,13 @@ def strangers() -> pa.Table:
     return filled(columns, size, QUIET_SCHEMA)
 
 
-def measure(intent: Intent, scene: Scene, without: tuple[str, ...] = (), events: bool = True) -> dict[int, Reading]:
-    """The channel's reading of both slices against its shipped reference, by cluster. without: columns set to null."""
+def measure(
+    intent: Intent, scene: Scene, without: tuple[str, ...] = (), events: bool = True, source: int = 1
+) -> dict[int, Reading]:
+    """The channel's reading of both slices against its shipped reference, by cluster.
+
+    without: columns set to null. source: where the trusted set came from, 1 for the operator.
+    """
     with planned() as plan:
         both = pa.concat_tables([staged(scene.attack, ATTACK, 0), staged(scene.twin, TWIN, 10**6)])
         for name in without:
@@ -314,7 +327,14 @@ def measure(intent: Intent, scene: Scene, without: tuple[str, ...] = (), events:
         starts = {**scene.starts[0], **{k + APART: v for k, v in scene.starts[1].items()}}
         first = [starts.get(int(e), START) for e in entity]
         last = np.full(len(entity), START + 40 * DAY)
-        put(plan, "entities", pa.table({"entity": pa.array(entity, pa.int32()), "first_ts": first, "last_ts": last}))
+        # One in four is trusted, but for the parties of both slices.
+        anchor = (entity % 4 == 0) & (entity >= APART // 2) & (entity < APART)
+        for slice_, count in zip((ATTACK, TWIN), scene.trusted, strict=True):
+            anchor[slice_ * APART : slice_ * APART + count] = True
+        facts = {"first_ts": first, "last_ts": last, "anchor": pa.array(anchor.astype(np.int8)),
+                 "anchor_source": pa.array(np.full(len(entity), source, np.int8)),
+                 "exempt": np.isin(entity, np.arange(PARTIES, APART // 2))}  # fmt: skip
+        put(plan, "entities", pa.table({"entity": pa.array(entity, pa.int32()), **facts}))
         put(plan, "owners", pa.table({"account": pa.array(entity, pa.int32()), "entity": pa.array(entity, pa.int32())}))
         happened = pa.Table.from_pylist(list(scene.events) if events else [], schema=EVENT_SCHEMA)
         put(plan, "events", happened)
@@ -334,8 +354,11 @@ def test_every_intent_has_an_operation_and_a_twin_here() -> None:
 @intents
 def test_an_operation_lies_above_its_honest_twin(intent: Intent) -> None:
     found = measure(intent, SCENES[intent.channel.name]())
-    assert found[ATTACK].bits > 2, "the operation shows nothing"
     twin = found.get(TWIN)
+    if intent.channel.name in SPEAKS_FOR:
+        assert found[ATTACK].bits == 0 and twin is not None and twin.bits < -2
+        return
+    assert found[ATTACK].bits > 2, "the operation shows nothing"
     assert twin is None or (twin.bits <= 0 and twin.value < found[ATTACK].value)
 
 
@@ -352,6 +375,51 @@ def test_an_intent_without_its_columns_stays_neutral(name: str) -> None:
     """Missing values never raise suspicion: no row, or a reading of no bits."""
     found = measure(INTENTS.load(name), SCENES[name](), *lacking(INTENTS.load(name)))
     assert all(reading.bits <= 0 for reading in found.values())
+
+
+@pytest.mark.parametrize("trusted", [0, 2, 4, 8, 30])
+def test_trusted_members_only_ever_speak_for_a_group(trusted: int) -> None:
+    """A depleted pool gets nothing from it; one trusted as often as anyone, or oftener, is taken for honest."""
+    channel = INTENTS.load("trusted_members")
+    found = measure(channel, trusted_members()._replace(trusted=(trusted, trusted)))
+    for reading in found.values():
+        assert (reading.bits == 0) if trusted <= 2 else (reading.bits < -2) if trusted >= 8 else reading.bits <= 0
+
+
+@pytest.mark.parametrize("source", [0, 2])
+def test_trusted_members_say_nothing_where_the_operator_names_nobody(source: int) -> None:
+    """Trust inferred from bursts is what the cluster was formed on: it must not testify as well."""
+    assert measure(INTENTS.load("trusted_members"), trusted_members(), source=source) == {}
+
+
+def test_independent_entrants_of_a_two_day_event_are_not_taking_turns() -> None:
+    """Level and hours fitted to the few bins of one weekend take out variation; that is no turn-taking."""
+    channel = INTENTS.load("scheduling")
+    for seed in range(5):
+        draw = np.random.default_rng(seed)
+        size, span = 9_000, 2 * DAY
+        hour = (draw.choice(np.r_[9:24, 33:48], size) + draw.random(size)) * HOUR
+        event = Slice(draw.integers(0, 40, size), START + np.minimum(hour, span - 1).astype(np.int64), {})
+        found = measure(channel, Scene(event, event))
+        assert all(reading.bits <= 0 for reading in found.values())
+
+
+@pytest.mark.parametrize("days", [6, 14])
+def test_independent_accounts_over_weeks_are_not_taking_turns(days: int) -> None:
+    """What the fit takes out of the variation is given back: the value of independent accounts stays about nothing."""
+    values = []
+    for seed in range(6):
+        draw = np.random.default_rng(seed)
+        size = days * 144 * 5
+        ts = START + draw.integers(0, days * DAY, size)
+        alone = Slice(draw.integers(0, 25, size), ts, {})
+        values.append(measure(INTENTS.load("scheduling"), Scene(alone, alone))[ATTACK].value)
+    assert abs(float(np.mean(values))) < 0.05
+
+
+def test_a_closed_loop_over_two_weeks_is_taking_turns() -> None:
+    found = measure(INTENTS.load("scheduling"), scheduling())
+    assert found[ATTACK].value > 0.9 and found[ATTACK].bits >= 4.5
 
 
 @intents

@@ -10,7 +10,7 @@ from sqlglot import exp
 from clonewatch.campaigns import attribution
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
-from clonewatch.graph import communities, weights
+from clonewatch.graph import communities, fragments, weights
 from clonewatch.intents import slices
 from clonewatch.links import prompts
 from clonewatch.pipeline import detect
@@ -34,9 +34,13 @@ def steps() -> list[Step]:
     found.append(weights.presence(LOADED))
     for link in LOADED:
         found += [*link.steps, weights.carried(link), weights.rare(link, 0.2, 1000)]
+        found.append(weights.rare(link, 0.4, 1000, "second"))
     found += [communities.popular(link, 0.2) for link in LOADED]
-    found += [detect._slices([link for link in LOADED if link.content]), detect._quiet(1000)]
+    content = [link for link in LOADED if link.content]
+    found += [detect._slices("", content), detect._quiet(1000)]
     found += [*slices.of_clusters(True), *slices.of_strangers(True)]
+    pieces = detect._slices("piece_", content).sql
+    found += [*fragments.steps(pieces), fragments.asked(pieces), fragments.worked(pieces)]
     for name in INTENTS.names():
         found += INTENTS.load(name).steps
     found += [v for v in vars(attribution).values() if isinstance(v, Query)]
@@ -46,7 +50,10 @@ def steps() -> list[Step]:
 STEPS = steps()
 QUERIES = [step for step in STEPS if isinstance(step, Query)]
 # Tables that Python stores between the steps.
-STORED = {"exchanges", "accounts", "events", "linked", "groups", "bound", "modes", "reported", "mixture"}
+STORED = {
+    "exchanges", "accounts", "events", "linked", "groups", "tested", "bound", "modes", "reported", "mixture",
+    "piece_tested", "piece_bound", "piece_modes", "piece_compared", "piece_joined",
+}  # fmt: skip
 every_query = pytest.mark.parametrize("query", QUERIES, ids=[q.writes for q in QUERIES])
 
 
@@ -104,14 +111,22 @@ def test_every_fold_says_how_large_a_table_it_can_take() -> None:
 def test_every_step_runs_on_a_log_without_a_single_row() -> None:
     engine = DuckDB(threads=1)
     group = pa.schema([("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("tokens", pa.int32())])
+    bound = pa.schema([("cluster", pa.int32()), ("channel", pa.string()), ("token", pa.int64())])
+    modes = pa.schema([("cluster", pa.int32()), ("whole", pa.bool_())])
     empty = {
         "exchanges": EXCHANGE_SCHEMA,
         "accounts": ACCOUNT_SCHEMA,
         "events": EVENT_SCHEMA,
         "linked": pa.schema([("entity", pa.int32())]),
         "groups": group,
-        "bound": pa.schema([("cluster", pa.int32()), ("channel", pa.string()), ("token", pa.int64())]),
-        "modes": pa.schema([("cluster", pa.int32()), ("whole", pa.bool_())]),
+        "tested": group,
+        "piece_tested": group,
+        "bound": bound,
+        "piece_bound": bound,
+        "modes": modes,
+        "piece_modes": modes,
+        "piece_compared": pa.schema([("cluster", pa.int32())]),
+        "piece_joined": fragments.JOIN_SCHEMA,
         "reported": pa.schema([("cluster", pa.int32()), ("belief", pa.float64())]),
         "mixture": pa.schema(
             [(n, pa.int32()) for n in ("cluster", "entity", "task", "demand", "opening", "sampled")]
@@ -127,5 +142,22 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
         rows = {step.writes: plan.run(step) for step in STEPS}
     finally:
         engine.close()
-    # One row: the pairs among strangers, none.
-    assert {name for name, n in rows.items() if n} <= {"quiet_pairs"}
+    # One row: the pairs among strangers, none; the trusted share of nobody, null.
+    assert {name for name, n in rows.items() if n} <= {"quiet_pairs", "trusted_share"}
+
+
+def test_every_way_to_a_trusted_set_runs_on_a_log_without_a_single_row() -> None:
+    """The operator's own, both sets, or rhythm alone: three steps that write the same table, one of which runs."""
+    schemas = {"exchanges": EXCHANGE_SCHEMA, "accounts": ACCOUNT_SCHEMA}
+    for last in (ownership.DECLARED, ownership.BOTH, ownership.BEHAVIOUR):
+        assert last.writes == "entities"
+        engine = DuckDB(threads=1)
+        try:
+            plan = Plan(engine)
+            for name, schema in schemas.items():
+                engine.put(name, schema.empty_table())
+                plan.wrote(name, 0)
+            plan.run_all((*ownership.STEPS, *ownership.RHYTHM))
+            assert plan.run(last) == 0
+        finally:
+            engine.close()

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from clonewatch.campaigns.attribution import FLOOR_EXCHANGES, FLOOR_SHARE, LEAST_SHARE, membership, mixture
+from clonewatch.campaigns.attribution import CORE, FLOOR_EXCHANGES, FLOOR_SHARE, LEAST_SHARE, membership, mixture
 
 HARVEST = {"task": 2, "demand": 4, "opening": 1, "sampled": 1}
 HONEST = {"task": 7, "demand": 0, "opening": 0, "sampled": 0}
@@ -70,8 +70,11 @@ def test_no_strangers_to_compare_with_leaves_the_slice() -> None:
     assert all((r["posterior"] >= 0.5) == r["held"] for r in table)
 
 
-def role(harvested: int, exchanges: int, mass: float = 4.0, ways: int = 2) -> tuple[float, str]:
-    score, names = membership(*(np.array([v]) for v in (harvested, exchanges)), np.array([mass]), np.array([ways]))
+def role(
+    harvested: int, exchanges: int, mass: float = 4.0, ways: int = 2, together: float = 1.0
+) -> tuple[float, str]:
+    columns = (np.array([v]) for v in (harvested, exchanges, mass, ways, together))
+    score, names = membership(*columns)
     return float(score[0]), str(names[0])
 
 
@@ -84,6 +87,17 @@ def test_an_account_of_the_operator_that_mostly_serves_others_is_fringe() -> Non
     share = (FLOOR_SHARE + LEAST_SHARE) / 2
     assert role(round(1000 * share), 1000, ways=2)[1] == "fringe"
     assert role(round(1000 * share), 1000, ways=1)[1] == "proxy_customer"
+
+
+def test_an_account_that_other_clusterings_leave_out_is_fringe_however_much_it_harvests() -> None:
+    score, name = role(80, 100, together=CORE - 0.01)
+    assert name == "fringe" and score == role(80, 100)[0]
+    assert role(80, 100, together=CORE)[1] == "core"
+
+
+def test_consensus_makes_no_customer_a_member() -> None:
+    assert role(90, 100, ways=0, together=1.0)[1] == "proxy_customer"
+    assert role(round(1000 * FLOOR_SHARE / 2), 1000, ways=1, together=1.0)[1] == "proxy_customer"
 
 
 def test_a_neighbour_is_a_customer_whatever_it_asked() -> None:

@@ -15,12 +15,11 @@ from clonewatch.campaigns.fusion import (
     LINK_BANS,
     Reading,
     Verdict,
-    conformal,
-    e_value,
     judge,
     linkage,
     read_channels,
     strength,
+    total_bans,
 )
 from clonewatch.graph.clusters import TIE_SCHEMA
 from clonewatch.graph.communities import FIRST
@@ -50,15 +49,22 @@ COVERT = ties(("payment", 20, 6.0), ("template", 20, 6.0))
 
 
 def verdict(*readings: Reading, tied: pa.Table = COVERT, trust: str = "declared", size: int = 20) -> Verdict:
-    return judge(readings, tied, {0: size}, ALL_LINKS, trust)[0]
+    return judge(readings, tied, {0: size}, ALL_LINKS, {0: trust})[0]
 
 
-STRONG = (reading("evenness", 7.0), reading("regularity", 7.0))
+STRONG = (reading("evenness", 5.0), reading("regularity", 5.0), reading("elicitation", 5.0))
 
 
-def test_two_families_and_covert_linkage_are_flagged() -> None:
+def test_three_families_and_covert_linkage_are_flagged() -> None:
     found = verdict(*STRONG)
-    assert found.flagged and found.families == ("coverage", "pacing") and found.bits == 14
+    assert found.flagged and found.families == ("coverage", "harvest", "pacing") and found.bits == 15
+
+
+def test_two_families_are_not_enough_where_trust_is_known() -> None:
+    """However loud: a batch job is steady and even too."""
+    loud = (reading("evenness", 8.0), reading("regularity", 8.0))
+    assert verdict(*loud).bits > LINE_BITS and not verdict(*loud).flagged
+    assert verdict(*loud, trust="none").flagged, "where nobody is trusted, what strangers never share is asked for instead"
 
 
 def test_two_signals_of_one_family_count_once() -> None:
@@ -68,12 +74,14 @@ def test_two_signals_of_one_family_count_once() -> None:
 
 
 @pytest.mark.parametrize("signal", INTENTS.names())
-def test_no_intent_channel_convicts_alone(signal: str) -> None:
-    assert not verdict(reading(signal, INTENTS.load(signal).most)).flagged
+@pytest.mark.parametrize("trust", ["declared", "behaviour", "none"])
+def test_no_intent_channel_convicts_alone(signal: str, trust: str) -> None:
+    assert not verdict(reading(signal, INTENTS.load(signal).most), trust=trust).flagged
 
 
-def test_evidence_against_is_subtracted() -> None:
-    found = verdict(*STRONG, reading("load_balance", -3.0))
+@pytest.mark.parametrize("signal", ["load_balance", "trusted_members"])
+def test_evidence_against_is_subtracted(signal: str) -> None:
+    found = verdict(*STRONG, reading(signal, -4.0))
     assert found.bits == 11 and not found.flagged
 
 
@@ -83,16 +91,35 @@ def test_families_that_only_whisper_do_not_count() -> None:
     assert found.bits > LINE_BITS and found.families == ("coverage",) and not found.flagged
 
 
+OVERT = ties(("template", 20, 8.0), ("egress", 20, 6.0))
+
+
 def test_without_deception_nothing_is_flagged() -> None:
-    overt = ties(("template", 20, 8.0), ("egress", 20, 6.0))
-    found = verdict(*STRONG, tied=overt)
+    found = verdict(*STRONG, tied=OVERT)
     assert found.bans >= LINK_BANS and not found.deception and not found.flagged and found.level == "L1"
 
 
 def test_one_work_list_dealt_out_is_deception_enough() -> None:
-    overt = ties(("template", 20, 8.0))
-    found = verdict(*STRONG, reading("division", 7.0), tied=overt)
+    found = verdict(*STRONG, reading("division", 7.0), tied=ties(("template", 20, 8.0)))
     assert found.deception == ("division",) and found.flagged and found.level == "L3"
+
+
+@pytest.mark.parametrize(("bits", "shown"), [(3.2, False), (3.4, True)])
+def test_a_fact_of_deception_needs_one_in_ten(bits: float, shown: bool) -> None:
+    found = verdict(*STRONG, reading("division", bits), tied=OVERT)
+    assert found.flagged == shown and bool(found.deception) == shown
+
+
+def test_even_shares_dealt_by_a_machine_and_shaped_for_training_are_deception() -> None:
+    """Load, pace and harvest together: nobody works like that on their own account."""
+    dealt = (reading("load_balance", 5.0), reading("regularity", 5.0), reading("elicitation", 5.0))
+    found = verdict(*dealt, tied=OVERT)
+    assert found.deception == ("dealt by machine",) and found.flagged
+    for missing in range(3):
+        two = [r if i != missing else r._replace(bits=3.0) for i, r in enumerate(dealt)]
+        assert not verdict(*two, reading("evenness", 8.0), tied=OVERT).flagged
+    class_like = verdict(*dealt, reading("division", -1.0), tied=OVERT)
+    assert not class_like.deception and not class_like.flagged
 
 
 def test_a_weak_identity_link_is_no_deception() -> None:
@@ -112,23 +139,36 @@ def test_a_channel_counts_once_however_many_of_its_tokens_a_party_carries() -> N
 
 
 def test_only_the_best_link_of_a_family_counts() -> None:
-    found = verdict(tied=ties(("payment", 20, 2.0), ("device", 20, 3.0)))
-    assert found.bans == 3.0
+    tied = ties(("payment", 20, 2.0), ("device", 20, 3.0))
+    assert verdict(tied=tied).bans == total_bans(linkage(tied, {0: 20}, ALL_LINKS)[0]) == 3.0
 
 
-def test_with_inferred_trust_one_more_family_is_asked_for_and_pace_is_not_heard() -> None:
-    heard = (*STRONG, reading("elicitation", 7.0))
-    assert verdict(*heard).flagged
-    found = verdict(*heard, trust="behaviour")
+def test_with_inferred_trust_pace_is_not_heard() -> None:
+    """Parties linked for having no bursts are not tested for having none."""
+    assert verdict(*STRONG).flagged
+    found = verdict(*STRONG, trust="behaviour")
     assert found.families == ("coverage", "harvest") and not found.flagged
-    assert verdict(*heard, reading("load_balance", 7.0), trust="behaviour").flagged
+    assert verdict(*STRONG, reading("load_balance", 5.0), trust="behaviour").flagged
+
+
+def test_with_inferred_trust_two_kinds_of_link_are_asked_for() -> None:
+    heard = (*STRONG, reading("load_balance", 5.0), reading("division", 8.0))
+    alone = ties(("payment", 20, 8.0))
+    assert verdict(*heard, tied=alone).flagged
+    assert not verdict(*heard, tied=alone, trust="behaviour").flagged
+
+
+def test_each_cluster_is_judged_by_the_trust_its_own_links_rest_on() -> None:
+    both = pa.concat_tables([COVERT, COVERT.set_column(0, "cluster", pa.array([1] * COVERT.num_rows, pa.int32()))])
+    heard = [r._replace(cluster=c) for c in (0, 1) for r in STRONG]
+    found = judge(heard, both, {0: 20, 1: 20}, ALL_LINKS, {0: "declared", 1: "behaviour"})
+    assert [v.flagged for v in found] == [True, False]
 
 
 def test_without_any_trust_a_shared_template_links_nobody() -> None:
-    overt = ties(("template", 20, 8.0), ("egress", 20, 6.0))
     loud = (*STRONG, reading("division", 8.0))
-    assert verdict(*loud, tied=overt).flagged
-    assert not verdict(*loud, tied=overt, trust="none").flagged
+    assert verdict(*loud, tied=OVERT).flagged
+    assert not verdict(*loud, tied=OVERT, trust="none").flagged
     assert verdict(*loud, tied=COVERT, trust="none").flagged
 
 
@@ -136,7 +176,48 @@ def test_dealt_rollouts_are_not_mistaken_for_shared_questions() -> None:
     """Fixed rollouts look like people who ask the same; the certificate overrules it."""
     found = verdict(reading("antibunching", 8.0), reading("division", -6.0), reading("regularity", 6.0))
     assert found.bits == 14
-    assert verdict(reading("division", -6.0), *STRONG).bits == 8
+    assert verdict(reading("division", -6.0), *STRONG).bits == 9
+    # An order may be the calendar's: it certifies nothing.
+    assert verdict(reading("fixed_order", 8.0), reading("division", -6.0), reading("regularity", 6.0)).bits == 8
+
+
+# ---- the margin ----------------------------------------------------------------------------------------------------
+
+
+def test_a_group_is_flagged_exactly_where_its_margin_reaches_one() -> None:
+    draw = np.random.default_rng(0)
+    seen = set()
+    for _ in range(400):
+        heard = [reading(s, float(draw.uniform(-3, 9))) for s in draw.choice(INTENTS.names(), 7, replace=False)]
+        tied = ties(("payment", int(draw.integers(1, 21)), 5.0), ("template", 20, float(draw.uniform(0.5, 6))))
+        found = verdict(*heard, tied=tied, trust=str(draw.choice(["declared", "behaviour", "none"])))
+        assert found.flagged == (found.margin >= 1.0)
+        seen.add(found.flagged)
+    assert seen == {True, False}
+
+
+def test_the_margin_is_that_of_the_weakest_lock() -> None:
+    best = verdict(*(r._replace(bits=8.0) for r in STRONG))
+    assert best.margin == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, bans, deception: 2, 1.8, 4, 12
+    whisper = verdict(reading("evenness", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
+    assert whisper.margin == pytest.approx(1.5 / FAMILY_BITS)
+    assert verdict(*STRONG, tied=ties(("payment", 20, 1.5))).margin == pytest.approx(1.5 / LINK_BANS)
+    assert verdict(*STRONG, tied=OVERT).margin == 0.0
+    assert verdict(*STRONG, reading("trusted_members", -6.0)).margin == pytest.approx(9 / LINE_BITS)
+
+
+def test_a_group_that_lacks_a_kind_of_link_is_half_way_at_most() -> None:
+    loud = (*STRONG, reading("division", 8.0), reading("load_balance", 8.0))
+    assert verdict(*loud, tied=OVERT, trust="none").margin == 0.5
+    assert verdict(*loud, tied=ties(("payment", 20, 8.0)), trust="behaviour").margin == 0.5
+
+
+def test_more_evidence_never_lowers_the_margin() -> None:
+    for signal in ("evenness", "regularity", "elicitation", "division"):
+        found = [verdict(*STRONG, reading(signal, bits)).margin for bits in np.arange(0, 8.1, 0.5)]
+        assert found == sorted(found), signal
+    bans = [verdict(*STRONG, tied=ties(("payment", 20, w))).margin for w in np.arange(0.1, 8, 0.3)]
+    assert bans == sorted(bans)
 
 
 # ---- one reading ---------------------------------------------------------------------------------------------------
@@ -153,6 +234,16 @@ def test_surprise_without_effect_is_no_evidence() -> None:
 
 def test_a_value_far_below_the_usual_speaks_against() -> None:
     assert strength(-4.0, 1.0, REGULARITY) == pytest.approx(np.log2(norm.cdf(-4.0)).clip(-REGULARITY.most, 0))
+
+
+def test_evidence_in_bits_is_taken_as_it_is_and_not_compared_with_communities() -> None:
+    trusted: Intent = INTENTS.load("trusted_members")
+    assert trusted.in_bits and strength(-3.5, 1.0, trusted) == -3.5
+    assert strength(-50.0, 1.0, trusted) == -trusted.most_against
+    assert strength(-0.5, 1.0, trusted) == 0.0, "less than a bit is nothing"
+    table = values((0, -5.0, 0.0, 30), *((FIRST + i, -4.9, 0.0, 30) for i in range(20)))
+    found = read_channels({"trusted_members": table["regularity"]}, [trusted], FIRST)[0]
+    assert found.bits == -5.0
 
 
 def values(*rows: tuple[int, float | None, float, int]) -> dict[str, pa.Table]:
@@ -182,27 +273,3 @@ def test_enough_honest_communities_replace_the_shipped_reference() -> None:
     assert found.usual == pytest.approx(3.095) and found.bits == 0.0 and found.references == 20
     # Their agreement does not make every deviation a sensation.
     assert found.spread == pytest.approx(0.5 * REGULARITY.spread)
-
-
-# ---- calibration ---------------------------------------------------------------------------------------------------
-
-
-def test_a_conformal_p_value_counts_honest_communities_above() -> None:
-    honest = list(range(99))
-    assert conformal(1000.0, honest) == (0.01, 99)
-    assert conformal(-1.0, honest) == (1.0, 99)
-    assert conformal(5.0, []) == (None, 0)
-
-
-def test_conformal_p_values_of_honest_scores_are_not_too_small_too_often() -> None:
-    draw = np.random.default_rng(1)
-    honest = draw.normal(size=199).tolist()
-    p = np.array([conformal(s, honest)[0] for s in draw.normal(size=4000)], float)
-    for level in (0.05, 0.1, 0.5):
-        assert (p <= level).mean() < level + 4 * np.sqrt(level / 199)
-
-
-def test_e_values_of_uniform_p_values_are_worth_one_on_average() -> None:
-    p = (np.arange(100_000) + 0.5) / 100_000
-    assert np.mean([e_value(x) for x in p.tolist()]) == pytest.approx(1.0, abs=0.01)
-    assert e_value(None) is None

@@ -76,6 +76,47 @@ def test_memory_that_gives_out_says_what_was_being_built_and_the_mend(tmp_path: 
         engine.close()
 
 
+def tables(engine: DuckDB) -> set[str]:
+    found = engine.fetch("SELECT table_schema || '.' || table_name AS name FROM information_schema.tables")
+    return set(found["name"].to_pylist())
+
+
+def test_what_is_made_aside_is_gone_afterwards_and_hides_what_is_outside_meanwhile(engine: DuckDB) -> None:
+    engine.put("numbers", NUMBERS)
+    engine.put("untouched", NUMBERS.slice(0, 3))
+    with engine.aside():
+        assert engine.store("numbers", "SELECT * FROM numbers WHERE a < $most", {"most": 10}) == 10
+        assert engine.store("more", "SELECT * FROM numbers", {}) == 10
+        engine.put("put", NUMBERS)
+        engine.rename("put", "renamed")
+        assert engine.fetch("SELECT COUNT(*) AS n FROM untouched").to_pylist() == [{"n": 3}]
+    assert tables(engine) == {"main.numbers", "main.untouched"}
+    assert engine.fetch("SELECT COUNT(*) AS n FROM numbers").to_pylist() == [{"n": 1000}]
+    assert engine.store("more", "SELECT * FROM numbers", {}) == 1000
+
+
+def test_nothing_is_left_aside_after_an_error(engine: DuckDB) -> None:
+    engine.put("numbers", NUMBERS)
+    for _ in range(2):
+        with pytest.raises(ArithmeticError, match="half-way"), engine.aside():
+            engine.store("half", "SELECT * FROM numbers", {})
+            raise ArithmeticError("half-way")
+        with pytest.raises(Exception, match="no_such"), engine.aside():
+            engine.store("first", "SELECT * FROM numbers", {})
+            engine.store("broken", "SELECT no_such FROM numbers", {})
+    assert tables(engine) == {"main.numbers"}
+    engine.put("half", NUMBERS)
+    assert "main.half" in tables(engine)
+
+
+def test_a_return_from_aside_leaves_nothing_either(engine: DuckDB) -> None:
+    def early() -> int:
+        with engine.aside():
+            return engine.store("numbers", "SELECT 1 AS a", {})
+
+    assert early() == 1 and tables(engine) == set()
+
+
 def test_closing_leaves_no_file_behind(tmp_path: Path) -> None:
     engine = DuckDB(threads=1, folder=tmp_path)
     engine.put("numbers", NUMBERS)

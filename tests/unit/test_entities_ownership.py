@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.entities import ownership
-from clonewatch.entities.ownership import anchors, owners, parties, trust_by_rhythm
+from clonewatch.entities.ownership import anchors, owners, parties, trust_by_rhythm, with_second_set, withdraw_trust
 from clonewatch.pipeline.staging import ACCOUNT_SCHEMA
 
 DAY = 86_400_000_000
@@ -145,3 +145,96 @@ def test_an_empty_log_has_no_trusted_set() -> None:
 def test_a_trusted_set_of_nearly_nobody_or_nearly_everybody_is_not_used(share: float) -> None:
     count = 6000
     assert not ownership._usable(np.arange(count) < share * count)
+
+
+# ---- trust withdrawn -------------------------------------------------------------------------------------------------
+
+
+def withdrawn(count: int = 200, **columns: Any) -> set[int]:
+    """Parties that lose the operator's trust. Party k is account k: nobody shares an organisation here."""
+    table, active = accounts(count, **columns), activity(count)
+    owned = owners(table, active)
+    before = parties(table, active, owned)
+    after = withdraw_trust(before, owned, table).sort_by("entity")
+    flags = zip(before.sort_by("entity")["anchor"].to_pylist(), after["anchor"].to_pylist(), strict=True)
+    return {entity for entity, (was, now) in enumerate(flags) if was and not now}
+
+
+def shared(*groups_of: list[int], count: int = 200) -> list[int | None]:
+    """One instrument or device for each of these groups; everybody else has one of their own."""
+    held: list[int | None] = [1000 + k for k in range(count)]
+    for token, members in enumerate(groups_of):
+        for member in members:
+            held[member] = token
+    return held
+
+
+def trusting(*entities: int, count: int = 200) -> list[bool]:
+    """A quarter of all are trusted, none of the first fifty but those named."""
+    return [k in entities or (k >= 50 and k % 3 == 0) for k in range(count)]
+
+
+@pytest.mark.parametrize("fact", ["payment", "device"])
+def test_bought_accounts_that_share_an_instrument_with_strangers_lose_trust(fact: str) -> None:
+    pool = list(range(8))
+    assert withdrawn(anchor=trusting(2, 5), **{fact: shared(pool)}) == {2, 5}
+
+
+def test_sharing_a_network_or_a_name_pattern_costs_no_trust() -> None:
+    pool = shared(list(range(8)))
+    assert withdrawn(anchor=trusting(2, 5), signup_network=pool, pattern=pool, referrer=pool) == set()
+
+
+def test_a_household_of_trusted_people_keeps_its_trust() -> None:
+    """Where most of those on the card are trusted, the card is theirs."""
+    assert withdrawn(anchor=trusting(2, 3, 4), payment=shared([1, 2, 3, 4])) == set()
+
+
+def test_accounts_of_one_declared_organisation_share_its_card_and_keep_their_trust() -> None:
+    org = [7 if k < 8 else None for k in range(200)]
+    assert withdrawn(anchor=trusting(2), org=org, payment=shared(list(range(8)))) == set()
+
+
+def test_an_overt_customer_keeps_its_trust_and_makes_no_card_doubtful() -> None:
+    """What a declared customer pays for another is known to the operator: the two of them are no strangers."""
+    use = [1 if k in (2, 3) else None for k in range(200)]
+    assert withdrawn(anchor=trusting(2, 3), declared_use=use, payment=shared([2, 3, 4])) == set()
+    assert withdrawn(anchor=trusting(2, 4), declared_use=use, payment=shared([2, 4])) == set()
+
+
+@pytest.mark.parametrize("fact", ["payment", "device"])
+@pytest.mark.parametrize(("users", "lost"), [(2, True), (16, True), (17, False), (120, False)])
+def test_card_brands_and_cheap_phones_of_very_many_cost_no_trust(fact: str, users: int, lost: bool) -> None:
+    held = shared(list(range(users)))
+    assert withdrawn(anchor=trusting(1), **{fact: held}) == ({1} if lost else set())
+
+
+def test_where_half_of_the_trusted_would_lose_it_nobody_does() -> None:
+    """In a land where neighbours share phones, sharing says nothing."""
+    count = 200
+    couples = [[2 * k, 2 * k + 1] for k in range(50)]
+    most = [k % 2 == 0 for k in range(100)] + [False] * 100
+    assert withdrawn(anchor=most, device=shared(*couples), count=count) == set()
+    some = [k % 2 == 0 for k in range(100)] + [True] * 60 + [False] * 40
+    assert withdrawn(anchor=some, device=shared(*couples), count=count) == {2 * k for k in range(50)}
+
+
+def test_missing_instruments_and_devices_cost_no_trust() -> None:
+    assert withdrawn(anchor=trusting(2, 5)) == set()
+
+
+# ---- a second trusted set ---------------------------------------------------------------------------------------------
+
+
+def test_the_second_set_holds_the_bursty_and_the_operators_own() -> None:
+    named = made(100, anchor=[k in range(95, 100) or k in range(20) for k in range(100)])
+    both = with_second_set(named, trust_by_rhythm(made(100), rhythm(60, 40)))
+    assert both["anchor"].to_pylist() == named["anchor"].to_pylist(), "the operator's own set is as it was"
+    assert [k for k, v in enumerate(both["second"].to_pylist()) if v] == [*range(60), *range(95, 100)]
+    assert anchors(both).source == "declared"
+
+
+def test_where_rhythm_shows_nobody_there_is_no_second_set() -> None:
+    named = made(100, anchor=[k < 25 for k in range(100)])
+    both = with_second_set(named, trust_by_rhythm(made(100), rhythm(10, 2)))
+    assert not any(both["second"].to_pylist())

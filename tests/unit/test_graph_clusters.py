@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from clonewatch.graph import clusters as module
-from clonewatch.graph.clusters import SMALLEST, Clusters, cluster
-from clonewatch.graph.weights import TOKEN_SCHEMA
+from clonewatch.graph.clusters import SMALLEST, Clusters, cluster, stability
+from clonewatch.graph.weights import LEAST_WEIGHT, TOKEN_SCHEMA
 
 
 def tokens(*incidences: tuple[str, int, int], weight: float = 3.0) -> pa.Table:
@@ -142,3 +142,74 @@ def test_a_ring_whose_parties_all_meet_each_other_is_one_cluster() -> None:
     for size in (6, 8, 10, 24):
         clique = [("synchrony", token, entity) for token in range(size) for entity in range(size)]
         assert parts(cluster(tokens(*clique), [], 0)) == [set(range(size))]
+
+
+# ---- faint tokens ----------------------------------------------------------------------------------------------------
+
+
+FAINT = LEAST_WEIGHT / 2
+
+
+def test_faint_tokens_link_a_small_cell_that_the_others_leave_alone() -> None:
+    cell = [(channel, 70 + k, 300 + e) for channel in ("template", "payment") for k in range(2) for e in range(8)]
+    found = parts(cluster(pa.concat_tables([tokens(*ring(0, 20, 1)), tokens(*cell, weight=FAINT)]), [], 0))
+    assert found == [set(range(20)), set(range(300, 308))]
+
+
+def test_faint_tokens_glue_nothing_to_what_bold_ones_hold() -> None:
+    """A habit that both rings and a crowd share is seen only among those whom no bold token places."""
+    bold = tokens(*ring(0, 20, 1), *ring(100, 20, 2))
+    habit = tokens(*[("client", 9, e) for e in [*range(20), *range(100, 120), *range(200, 212)]], weight=FAINT)
+    found = parts(cluster(pa.concat_tables([bold, habit]), [], 0))
+    assert found[:2] == [set(range(20)), set(range(100, 120))]
+    assert all(part <= set(range(200, 212)) for part in found[2:])
+
+
+def test_a_faint_token_of_one_party_more_joins_it_to_no_bold_cluster() -> None:
+    faint = tokens(*[("egress", 5, e) for e in (0, 1, 2, 3, 4, 50)], weight=FAINT)
+    assert parts(cluster(pa.concat_tables([tokens(*ring(0, 20, 1)), faint]), [], 0)) == [set(range(20))]
+
+
+# ---- how far the seed decides -----------------------------------------------------------------------------------------
+
+
+def test_rings_that_share_nothing_are_found_under_every_seed() -> None:
+    """Everybody carries everything that is shared."""
+    whole = [(c, salt, salt + e) for salt in (0, 100) for c in ("template", "payment") for e in range(20 - salt // 20)]
+    table = tokens(*whole)
+    stable, together = stability(table, [], cluster(table, [], 0), range(1, 6))
+    assert stable == {0: 1.0, 1: 1.0}
+    assert set(together.values()) == {1.0} and len(together) == 35
+
+
+def chance_made(seed: int = 4) -> pa.Table:
+    """Sixty parties and forty tokens at random: every cut is as good as the next."""
+    draw = np.random.default_rng(seed)
+    return tokens(*sorted({("template", int(t), int(e)) for e in range(60) for t in draw.choice(40, 3)}))
+
+
+def test_what_chance_made_is_told_by_its_low_stability() -> None:
+    table = chance_made()
+    found = cluster(table, [], 0)
+    stable, together = stability(table, [], found, range(1, 8))
+    assert len(stable) >= 2 and min(stable.values()) < 0.6
+    assert min(together.values()) < 0.8, "somebody must be left to the fringe"
+    assert all(0 <= v <= 1 for v in [*stable.values(), *together.values()])
+
+
+def test_consensus_is_the_share_of_clusterings_that_keep_a_party() -> None:
+    """Compared with itself by the same seed nobody is in doubt, and the answer does not depend on the seeds' order."""
+    table = chance_made()
+    found = cluster(table, [], 3)
+    assert set(stability(table, [], found, [3])[1].values()) == {1.0}
+    assert stability(table, [], found, [1, 2, 4]) == stability(table, [], found, [4, 2, 1])
+    seeds = [1, 2, 4, 5]
+    _, together = stability(table, [], found, seeds)
+    assert {round(v * len(seeds), 9) % 1 for v in together.values()} == {0.0}
+
+
+def test_a_cluster_that_no_other_seed_finds_has_no_stability() -> None:
+    """Where the others find nothing at all."""
+    found = cluster(tokens(*ring(0, 20, 1)), [], 0)
+    stable, together = stability(TOKEN_SCHEMA.empty_table(), [], found, [1, 2])
+    assert stable == {0: 0.0} and set(together.values()) == {0.0}

@@ -77,8 +77,37 @@ def test_what_strangers_never_share_links_a_handful() -> None:
     assert weight(PAYMENT, 5, 0, 0.1) == pytest.approx(math.log10(5) + 0.31)
 
 
-def test_a_couple_who_share_a_card_are_left_alone() -> None:
-    assert weight(PAYMENT, 3, 0, 0.2) is None
+def test_a_couple_who_share_a_card_are_tied_too_faintly_to_hold_a_community_together() -> None:
+    assert (weight(PAYMENT, 3, 0, 0.2) or 0.0) < weights.LEAST_WEIGHT
+
+
+@pytest.mark.parametrize("users", range(2, 40))
+def test_a_faint_token_is_kept_from_six_users_on(users: int) -> None:
+    """At a trusted share of 0.1 six users without one are a quarter of a ban, seven are more than a third."""
+    found = weight(TEMPLATE, users, 0, 0.1)
+    bans = float(depletion(users, 0, 0.1))
+    kept = bans >= weights.FAINT_WEIGHT and (users >= weights.FAINT_USERS or bans >= weights.LEAST_WEIGHT)
+    assert found == (pytest.approx(bans) if kept else None)
+
+
+def test_the_heavier_of_two_weighings_counts_and_neither_loses_a_token() -> None:
+    """The operator trusts few: a pool without one of them is no surprise; without a single bursty party it is."""
+    few = weights.weigh({"template": carried(30, 0, 7)}, [TEMPLATE], 0.03, 5000)
+    many = weights.weigh({"template": pa.concat_tables([carried(30, 0, 7), carried(9, 0, 8)])}, [TEMPLATE], 0.4, 5000)
+    assert few.num_rows == 30
+    both = weights.stronger(few, many)
+    assert both.num_rows == 39 and both.schema == weights.TOKEN_SCHEMA
+    by_token = {r["token"]: r["weight"] for r in both.to_pylist()}
+    assert by_token[7] == max(few["weight"][0].as_py(), many["weight"][0].as_py()) > few["weight"][0].as_py()
+    assert weights.stronger(many, few) == both
+
+
+def test_a_second_trusted_set_never_makes_a_token_lighter() -> None:
+    """A template that the operator's own trusted avoid keeps its weight where bursty parties use it as usual."""
+    named = weights.weigh({"template": carried(60, 0)}, [TEMPLATE], 0.08, 5000)
+    inferred = weights.weigh({"template": carried(60, 24)}, [TEMPLATE], 0.4, 5000)
+    assert inferred.num_rows == 0
+    assert weights.stronger(named, inferred) == named
 
 
 def test_an_instrument_that_a_trusted_party_shares_needs_more_than_a_handful() -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.model import schema
-from clonewatch.report import charts, method, numerals, ties, words
+from clonewatch.report import charts, method, numerals, standing, ties, words
 from clonewatch.report.cards import Cards
 from clonewatch.report.chapters import FLAGGED_IN_FULL, LINKED_IN_FULL, MEMBERS_SHOWN
 from clonewatch.report.render import headline, render
@@ -125,10 +125,96 @@ def test_evidence_against_stands_before_evidence_for(page: str) -> None:
     assert against < page.index("Traffic falls by half at night") < for_it < page.index("180 accounts pay with 4")
 
 
-def test_what_leaked_before_it_could_be_seen_is_told(page: str) -> None:
+def test_an_estimate_of_when_it_could_be_seen_is_not_called_an_alarm(page: str) -> None:
     said = text_of(page)
-    assert "The links alone sufficed on 28 April 2026, 14:00 UTC." in said
-    assert "4,100 of the 48,250 attributed exchanges (8.5 %)" in said
+    assert "There was enough to test from 28 April 2026, 14:00 UTC, an estimate by counts" in said
+    assert "4,100 of 48,250 attributed exchanges (8.5 %) had been answered by then." in said
+    assert "That is no alarm" in said and "would first have flagged it" not in said
+
+
+def test_a_moment_that_was_replayed_is_told_as_the_hour_of_the_first_flag() -> None:
+    said = text_of(with_campaign(replayed=True))
+    assert "A scan would first have flagged it on 28 April 2026, 14:00 UTC; 4,100 of 48,250" in said
+    assert "enough to test" not in said
+
+
+def test_a_group_that_is_not_flagged_is_not_said_to_have_leaked_anything() -> None:
+    said = text_of(with_campaign(flagged=False, harvested_exchanges=0, visible_exchanges=0))
+    assert "nothing is attributed to a group that is not flagged" in said
+    assert "had been answered by then" not in said
+
+
+def test_no_p_value_is_printed_without_the_number_of_groups_behind_it(page: str) -> None:
+    said = text_of(page)
+    assert (
+        said.count("p = 0.0045") == 2 and said.count("n = 220: how often linked groups of simulated honest logs") == 3
+    )
+    assert "it cannot fall below 0.0045; e-value 221" in said
+    assert "p =" not in standing.honest({"p_value": 0.01, "p_n": 0})
+    assert "p =" not in text_of(with_campaign(p_value=None, p_n=0, e_value=None))
+
+
+def test_the_page_says_whether_the_honest_groups_were_simulated_or_the_operators_own(page: str) -> None:
+    said = text_of(page)
+    assert "here of 1,234 groups (simulated worlds without an attack), of which 3 lie beyond the line" in said
+    assert "Nobody has shown that honest groups of this log are like them" in said
+    assert "Whether honest groups of this log come as close to the line as the simulated ones behind p." in said
+    own = made.summary()
+    own["settings"]["calibration"] = "quiet.json"
+    said = text_of(render(made.scan(1, 0, 5), own, made.CHANNELS))
+    assert "The operator's own quiet period gave what it could" in said
+    assert "simulated honest logs" not in said and "simulated ones behind p" not in said
+
+
+@pytest.mark.parametrize(
+    ("flagged", "margin", "told"),
+    [
+        (True, 1.31, "Its weakest lock stands at 1.31, where 1 is the line. The flag stays"),
+        (False, 1.31, "beyond the line at 1. It is not flagged all the same: honest groups get there too often"),
+        (False, -0.4, "Its weakest lock stands at -0.4, where 1 is the line: not flagged."),
+    ],
+)
+def test_each_verdict_says_how_far_its_weakest_lock_is_open(flagged: bool, margin: float, told: str) -> None:
+    assert told in text_of(with_campaign(flagged=flagged, margin=margin))
+
+
+def test_stability_is_told_with_the_number_of_clusterings(page: str) -> None:
+    said = text_of(page)
+    place = said.index("mean overlap (Jaccard, 0 to 1)")
+    assert "0.97" in said[place - 30 : place]
+    assert "10 clusterings in all" in said[place : place + 120]
+
+
+def test_joined_parts_are_told_with_their_weakest_join_and_their_list_is_drawn() -> None:
+    tables = made.scan(flagged=1, linked=0, accounts=12)
+    tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(accounts=12, parts=3, parts_p=0.004)])
+    token = {"campaign_id": "C1", "channel": "one_list", "token": "one_list-7"}
+    row = token | {"accounts": 12, "users": 12, "anchors": 0, "weight": 9.0, "exchanges": 0}
+    carriers = [token | {"account_id": f"C1-acct-{i:05d}"} for i in range(12)]
+    tables["tokens"] = pa.concat_tables([tables["tokens"], made.table(schema.TOKENS, [row])])
+    tables["token_members"] = pa.concat_tables([tables["token_members"], made.table(schema.TOKEN_MEMBERS, carriers)])
+    reason = made.evidence("C1")[0] | {"signal": "one_list", "family": "content", "reason": "One list ties 12 parties."}
+    tables["evidence"] = made.table(schema.EVIDENCE, [*made.evidence("C1"), reason])
+    page = render(tables, made.summary(), made.CHANNELS)
+    said = text_of(page)
+    assert "Joined from 3 groups that share no token" in said and "Weakest join: p = 0.004" in said
+    assert "one list no. 7" in page.partition('class="ties"')[2].partition("</svg>")[0]
+    assert "Parts of one list of topics" in said and "One list ties 12 parties." in said
+    assert "Joined from" not in text_of(with_campaign(parts=1))
+
+
+def test_a_trusted_set_that_was_inferred_is_said_to_be() -> None:
+    summary = made.summary() | {"anchors": {"source": "behaviour", "share": 0.3}}
+    said = text_of(render(made.scan(1, 0, 5), summary, made.CHANNELS))
+    assert "accounts that work in bursts, as people do, stood in for them" in said
+    assert "the scan had none to compare with" not in said
+
+
+def with_campaign(**changes: object) -> str:
+    """The page of a scan with one campaign changed so."""
+    tables = made.scan(flagged=1, linked=0, accounts=5)
+    tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(accounts=5, **changes)])
+    return render(tables, made.summary(), made.CHANNELS)
 
 
 def test_what_is_not_known_names_the_channels_without_data(page: str) -> None:
@@ -267,11 +353,21 @@ def test_a_group_without_ties_is_not_drawn() -> None:
 
 
 def test_the_chart_is_still_and_coloured_by_the_page() -> None:
-    svg = charts.timeline(made.timeline("C1"), made.START)
-    assert svg is not None
-    assert svg.startswith("<svg") and "<script" not in svg and "<a " not in svg
-    assert "var(--c1)" in svg and "software engineering" in svg
+    drawn = charts.timeline(made.timeline("C1"), made.START)
+    assert drawn is not None
+    assert drawn.svg.startswith("<svg") and "<script" not in drawn.svg and "<a " not in drawn.svg
+    assert "var(--c1)" in drawn.svg and drawn.series[0] == ("software engineering", "var(--c1)")
     assert charts.timeline([], None) is None
+
+
+def test_the_page_sets_the_legend_itself_so_that_no_name_is_cut() -> None:
+    tables = made.scan(flagged=1, linked=0, accounts=5)
+    rows = [row | {"task": "sensitive_rewrite"} for row in made.timeline("C1", 3)]
+    tables["timeline"] = made.table(schema.TIMELINE, rows)
+    page = render(tables, made.summary(), made.CHANNELS)
+    legend = page.partition('<ul class="legend"')[2].partition("</ul>")[0]
+    assert "rewriting of sensitive questions</li>" in legend and "var(--c1)" in legend
+    assert "rewriting" not in page.partition("<figure>")[2].partition("<svg")[2].partition("</svg>")[0]
 
 
 def test_the_bars_of_the_chart_add_up_to_the_rows() -> None:
@@ -286,8 +382,9 @@ def test_the_bars_of_the_chart_add_up_to_the_rows() -> None:
 
 def test_a_task_label_the_chart_does_not_know_never_reaches_it() -> None:
     rows = [row | {"task": made.HOSTILE} for row in made.timeline("C1", 3)]
-    svg = charts.timeline(rows, None)
-    assert svg is not None and "alert" not in svg and "other tasks" in svg
+    drawn = charts.timeline(rows, None)
+    assert drawn is not None and "alert" not in drawn.svg
+    assert {name for name, _ in drawn.series} <= {"other tasks", charts.UNATTRIBUTED}
 
 
 def test_rows_are_split_by_campaign_in_their_order() -> None:

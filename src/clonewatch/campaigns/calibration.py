@@ -1,7 +1,7 @@
 """How often honest groups come this close to the line: p-values, e-values, and which groups may be flagged together.
 
-Random accounts are the wrong null: every app is a community. The null here are the linked groups that the same detection
-finds in logs without an attack, simulated ones that ship with the program or the operator's own quiet period.
+Random accounts are the wrong null: every app is a community. The null here are the linked groups that the same
+detection finds in logs without an attack: simulated ones that ship with the program, or the operator's own quiet period.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _SIZES = (20, 80)
 _ENOUGH = 100
 # False discoveries allowed among the flagged groups of a scan.
 FALSE_DISCOVERIES = 0.05
+# Where more groups are tested than honest ones can resolve, the bound that can be had is used, up to this one.
+_WIDEST_BOUND = 0.25
 # The line in units of the margin: fixed in advance, so that the share of honest groups beyond it makes an e-value.
 LINE = 1.0
 
@@ -36,8 +38,8 @@ class Group(NamedTuple):
 class Standing(NamedTuple):
     """What a margin is worth. n: honest groups it was compared with, 0 when there were none. stratum: which ones.
 
-    p_value: chance that an honest group comes as close to the line. e_value: evidence that may be averaged over days and
-    multiplied over independent logs. kept: stays when false discoveries among all groups of the scan are bounded.
+    p_value: chance that an honest group comes as close to the line. e_value: evidence that may be averaged over days.
+    kept: stays when false discoveries among all groups of the scan are bounded.
     """
 
     p_value: float | None
@@ -68,14 +70,27 @@ class Calibration:
     def standings(self, found: Sequence[Group], q: float = FALSE_DISCOVERIES) -> list[Standing]:
         """The standing of every group of a scan. q: bound on the false discovery rate, 0..1."""
         places = [self._place(group) for group in found]
-        values = [e_value(g.margin, self._margins.get(s, ())) for g, s in zip(found, places, strict=True)]
-        kept = e_bh(values, q)
+        # How many lie beyond the line is asked of all groups of like trust: few do, whatever their size.
+        values = [e_value(g.margin, self._margins.get(self._wide(g), ())) for g in found]
+        kept = e_bh(values, self.bound(found, q))
         out = []
         for i, (group, stratum) in enumerate(zip(found, places, strict=True)):
             margins = self._margins.get(stratum, [])
             p = p_value(group.margin, margins) if margins else None
             out.append(Standing(p, values[i] if margins else None, len(margins), stratum, i in kept))
         return out
+
+    def bound(self, found: Sequence[Group], q: float = FALSE_DISCOVERIES) -> float:
+        """The false discovery rate that can be bounded: q, or what the number of honest groups allows.
+
+        With n honest groups, none beyond the line, one group of K passes e-BH only where q is at least K / (n + 1).
+        """
+        known = [len(self._margins.get(self._wide(group), ())) for group in found]
+        return min(max(q, _WIDEST_BOUND), max([q, *(len(found) / (n + 1) for n in known)]))
+
+    def _wide(self, group: Group) -> str:
+        """The stratum of all groups of like trust; that of all where there are too few."""
+        return next((n for n in _strata(group)[1:] if len(self._margins.get(n, ())) >= _ENOUGH), "any")
 
     def _place(self, group: Group) -> str:
         """The narrowest stratum that holds enough groups; the widest where none does."""
@@ -166,8 +181,8 @@ def p_value(margin: float, honest: Sequence[float]) -> float:
 def e_value(margin: float, honest: Sequence[float]) -> float:
     """Conformal e-value at the line: (n + 1) / (1 + #{honest beyond it}) for a group beyond it, else 0.
 
-    Its mean over exchangeable honest groups is at most 1, because the line is fixed in advance (Bashari, Epstein, Romano
-    and Sesia 2023; Ren and Barber 2024). So it may be averaged over days and clustering seeds.
+    Its mean over exchangeable honest groups is at most 1, because the line is fixed in advance (Bashari, Epstein,
+    Romano and Sesia 2023; Ren and Barber 2024). So it may be averaged over days and clustering seeds.
 
     >>> e_value(1.2, [0.1, 0.5, 0.9]), e_value(0.9, [0.1, 0.5, 0.9])
     (4.0, 0.0)

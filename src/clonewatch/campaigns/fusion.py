@@ -213,5 +213,9 @@ def _verdict(
         bans / LINK_BANS if enough else min(_HALF, bans / LINK_BANS),
         max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
     )
-    margin = round(min(locks), _DIGITS)
+    margin = min(locks)
+    if margin <= 0:
+        # A lock that is quite shut orders nothing: below it, groups are told apart by their evidence.
+        margin = -1 / (1 + bits) if bits >= 0 else -1 + bits / LINE_BITS
+    margin = round(margin, _DIGITS)
     return Verdict(cluster, bits, bans, speaking, ties, tuple(readings), tuple(deception), margin, margin >= 1.0)

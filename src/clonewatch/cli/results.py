@@ -221,17 +221,20 @@ def _tell_place(account: str, place: dict[str, Any]) -> None:
 
 
 def _head(row: dict[str, Any]) -> None:
+    from clonewatch.report import standing
     from clonewatch.report.numerals import count, day, number
     from clonewatch.report.words import level
 
     rung = level(row["level"])
+    when = f", from {day(row['first_ts'])} to {day(row['last_ts'])} (UTC)" if row["first_ts"] else ""
     state = "flagged" if row["flagged"] else "linked, and not flagged"
     output.say(
         f"{row['campaign_id']}: {count(row['accounts'])} declared-unrelated accounts, {state}.",
         f"Level {rung.code}, {rung.name}. {rung.says} {rung.not_said}",
-        f"{count(row['harvested_exchanges'])} of {count(row['exchanges'])} exchanges attributed, from "
-        f"{day(row['first_ts'])} to {day(row['last_ts'])} (UTC).",
-        f"Score {number(row['score'])} bans; p {number(row['p_value'])} against {count(row['p_n'])} honest groups.",
+        f"{count(row['harvested_exchanges'])} of {count(row['exchanges'])} exchanges attributed{when}.",
+        f"Score {number(row['score'])} bans. {standing.verdict(row)}".rstrip(),
+        standing.honest(row),
+        *(said for said in (standing.steady(row), standing.joined(row), standing.seen(row)) if said),
         f"What would lower the level: {rung.lowered_by}",
     )
 

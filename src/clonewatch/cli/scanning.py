@@ -77,6 +77,9 @@ def scan(
     replay: Annotated[
         bool, typer.Option("--replay", help="Look back for the hour at which each campaign first crossed the line.")
     ] = False,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Join prompt templates that mean the same; an extra, and slow.")
+    ] = False,
     calibration: Annotated[
         Path | None,
         typer.Option("--calibration", metavar="FILE", help="Your own honest groups, from `clonewatch calibrate`."),
@@ -107,7 +110,7 @@ def scan(
     settings = ScanSettings(
         paths=tuple(paths), out=out, mapping=mapping, accounts=accounts, events=events, format=format, seed=seed,
         key_file=key, keep_text=keep_text, memory=memory, threads=threads, max_rejected=max_rejected,
-        since=_utc(since), as_of=_utc(as_of), replay=replay, calibration=calibration,
+        since=_utc(since), as_of=_utc(as_of), replay=replay, embed=embed, calibration=calibration,
     )  # fmt: skip
     with watching(quiet) as progress:
         result = run(settings, progress)
@@ -145,23 +148,23 @@ def tell(campaigns: pa.Table, members: pa.Table, summary: dict[str, Any], out: P
 
 def list_campaigns(rows: list[dict[str, Any]]) -> None:
     """Campaigns as a table that fits 80 columns, in the order given."""
-    from clonewatch.report.numerals import count, instant, number
+    from clonewatch.report.numerals import count, number
 
-    def date(value: object) -> str:
-        moment = instant(value)
-        return f"{moment:%Y-%m-%d}" if moment else "-"
+    def short(value: float | None) -> str:
+        return "-" if value is None else number(value)
 
     output.table(
         "",
-        ("Group", "Flagged", "Level", "Score", "Accounts", "Attributed", "First", "Last"),
+        ("Group", "Flagged", "Level", "Score", "Margin", "p", "n", "Accounts", "Attributed"),
         (
             (
-                row["campaign_id"], "yes" if row["flagged"] else "no", row["level"], number(row["score"]),
-                count(row["accounts"]), count(row["harvested_exchanges"]), date(row["first_ts"]), date(row["last_ts"]),
+                row["campaign_id"], "yes" if row["flagged"] else "no", row["level"], short(row["score"]),
+                short(row["margin"]), short(row["p_value"]), short(row["p_n"]),
+                count(row["accounts"]), count(row["harvested_exchanges"]),
             )
             for row in rows
         ),
-        right=(3, 4, 5),
+        right=(3, 4, 5, 6, 7, 8),
     )  # fmt: skip
 
 

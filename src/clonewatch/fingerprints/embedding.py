@@ -142,16 +142,21 @@ def _batches(pieces: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         yield order[at : at + BATCH]
 
 
-def _model() -> tuple[Any, dict[str, F32]]:
-    """Tokenizer and weights, read anew each time: a scan needs them once, and they are large."""
+def require() -> Path:
+    """Folder of the model, where the extra is installed. Raises SetupError where it is not."""
     found = importlib.util.find_spec(_CARRIER)
     if found is None or found.origin is None:
         raise SetupError(f"--embed needs the package {_CARRIER}, which is not installed", mend=_MEND)
     for name in ("tokenizers", "safetensors"):
         if importlib.util.find_spec(name) is None:
             raise SetupError(f"--embed needs the package {name}, which is not installed", mend=_MEND)
+    return Path(found.origin).parent / "model"
+
+
+def _model() -> tuple[Any, dict[str, F32]]:
+    """Tokenizer and weights, read anew each time: a scan needs them once, and they are large."""
     # Imported here because they are an extra; the carrier is located and never imported: its code wants a framework.
-    folder = Path(found.origin).parent / "model"
+    folder = require()
     raw = (folder / "model.safetensors").read_bytes()
     if hashlib.sha256(raw).hexdigest() != _WEIGHTS:
         raise SetupError("these are not the published weights", where=str(folder), mend="Install the package again.")

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.fingerprints import classifier
+from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.keys import derive
 from clonewatch.kernels.buffers import Text, text_buffers
 from clonewatch.kernels.chat import SPANS, Chats, read_chats
@@ -28,7 +29,8 @@ class Fingerprinter:
     """Fills the fingerprint columns of exchanges and takes the text away.
 
     key: the operator's 32-byte secret (`keys.load_key`). Every column is keyed separately, so equal texts in different
-    columns do not show. Not safe to share between threads; make one each, they agree.
+    columns do not show. examples: where a text of each template is kept for a while, if anywhere. Not safe to share between
+    threads; make one each, they agree.
 
     >>> batch = pa.record_batch({"messages": ['[{"role": "user", "content": "Name three rivers of Peru"}]']})
     >>> made = Fingerprinter(bytes(32)).apply(batch)
@@ -36,7 +38,8 @@ class Fingerprinter:
     (False, 0)
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, examples: Examples | None = None) -> None:
+        self._examples = examples
         words = {
             p: np.array(key_words(derive(key, p)), np.uint64) for p in ("template_id", "prompt_id", "form", "cell")
         }
@@ -84,6 +87,8 @@ class Fingerprinter:
         messages = text_buffers(batch.column("messages") if "messages" in names else nothing)
         chats = read_chats(messages)
         prompts = read_prompts(chats.user, self._keys, self._lexicon)
+        if self._examples is not None:
+            self._examples.note(prompts.template, chats.user)
         system, system_form, system_scores = self._system_prompts(batch, chats)
         tools = self._schema_hashes(messages, chats, SPANS.index("tools"), self._tools_key)
         answer = self._schema_hashes(messages, chats, SPANS.index("format"), self._form_key)

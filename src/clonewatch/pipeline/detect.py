@@ -56,6 +56,7 @@ class Findings:
     joined: pa.Table = field(default_factory=fragments.JOIN_SCHEMA.empty_table)
     standings: dict[int, Standing] = field(default_factory=dict)
     linked: list[Group] = field(default_factory=list)
+    bound: float = 0.0
     named: pa.Table | None = None
     second: float = 0.0
     trust: dict[int, str] = field(default_factory=dict)
@@ -92,7 +93,7 @@ def _calibrate(found: Findings, calibration: Calibration) -> None:
     sizes = _sizes(found.clusters.groups)
     groups = [Group(found.trust[v.cluster], sizes[v.cluster], v.margin) for v in linked]
     worth = dict(zip((v.cluster for v in linked), calibration.standings(groups), strict=True))
-    found.linked, found.standings = groups, worth
+    found.linked, found.standings, found.bound = groups, worth, calibration.bound(groups)
     found.verdicts = [
         v._replace(flagged=v.flagged and worth[v.cluster].kept) if v.cluster in worth else v for v in found.verdicts
     ]

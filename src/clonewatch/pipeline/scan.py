@@ -20,6 +20,8 @@ from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns import fusion
 from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.engines.duckdb import DuckDB
+from clonewatch.fingerprints import embedding
+from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
@@ -47,7 +49,7 @@ class ScanSettings:
 
     max_rejected: share of rows, 0..1, above which the result is written but not to be trusted. since, as_of: only
     exchanges from the one instant on and before the other are seen, and events before the latter, as a scan on that day
-    would have seen them. replay: look back for the hour at which each campaign first crossed the line. calibration: a file of the operator's
+    would have seen them. replay: look back for the hour at which each campaign first crossed the line. embed: join templates that mean the same (an extra). calibration: a file of the operator's
     own honest groups; the shipped ones when None.
     """
 
@@ -67,6 +69,7 @@ class ScanSettings:
     as_of: datetime | None = None
     calibration: Path | None = None
     replay: bool = False
+    embed: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
     """
     if settings.keep_text and settings.out is None:
         raise SetupError("text can only be kept in a folder", mend="Pass --out, or leave out --keep-text")
+    if settings.embed:
+        embedding.require()
     clock = Clock(progress or Silent())
     log = open_log(
         settings.paths,
@@ -116,8 +121,9 @@ def _run(
     try:
         plan = Plan(engine)
         stager = Stager(key)
-        rejected = _stage(plan, log, stager, folder, clock, keeper, settings)
-        duplicates = _settle(plan, stager)
+        examples = Examples() if settings.embed else None
+        rejected = _stage(plan, log, stager, folder, clock, keeper, settings, examples)
+        duplicates = _settle(plan, stager, examples)
         found = detect(plan, settings.seed, calibration, clock)
         attribute(plan, found, clock)
         if settings.replay:
@@ -148,7 +154,7 @@ def _run(
 
 def _stage(
     plan: Plan, log: Log, stager: Stager, folder: ResultFolder | None, clock: Clock, keeper: TextKeeper | None,
-    settings: ScanSettings,
+    settings: ScanSettings, examples: Examples | None,
 ) -> int:  # fmt: skip
     """Read, fingerprint and stage every exchange as table `arrivals`; returns how many rows were rejected."""
     rejected = 0
@@ -159,7 +165,7 @@ def _stage(
         if folder:
             folder.reject(rows)
 
-    fingerprinter = Fingerprinter(stager.key)
+    fingerprinter = Fingerprinter(stager.key, examples)
     clock.start("reading", log.total_bytes or None, "bytes")
     followed = _follow(log, reject, clock, keeper, settings)
     rows = plan.engine.ingest("arrivals", EXCHANGE_SCHEMA, stager.stage_all(followed, fingerprinter.apply))
@@ -199,10 +205,10 @@ def _follow(
         yield batch
 
 
-def _settle(plan: Plan, stager: Stager) -> int:
+def _settle(plan: Plan, stager: Stager, examples: Examples | None) -> int:
     """Table `exchanges`: the first of each exchange id, near-identical templates under one name; returns duplicates."""
     plan.run(Query("repeated", ("arrivals",), "SELECT xid FROM arrivals GROUP BY xid HAVING COUNT(*) > 1"))
-    families = stager.families()
+    families = stager.families(examples)
     plan.engine.put("families", families)
     plan.wrote("families", families.num_rows)
     if not plan.rows["repeated"] and not families.num_rows:
@@ -263,10 +269,20 @@ def _summary(
         "thresholds": {
             "line_bits": fusion.LINE_BITS, "family_bits": fusion.FAMILY_BITS, "link_bans": fusion.LINK_BANS,
             "families": fusion.LEAST_FAMILIES[found.anchors.source], "max_rejected": settings.max_rejected,
-            "false_discoveries": FALSE_DISCOVERIES,
+            "false_discoveries": found.bound,
         },
-        "warnings": list(log.warnings),
+        "warnings": [*log.warnings, *_unresolved(found)],
     }  # fmt: skip
+
+
+def _unresolved(found: Findings) -> list[str]:
+    """What is said where the false discovery rate cannot be bounded as it should be."""
+    if found.bound <= FALSE_DISCOVERIES:
+        return []
+    return [
+        f"{len(found.linked):,} linked groups were compared with too few honest ones: false discoveries are bounded at"
+        f" {found.bound:.0%}, not at {FALSE_DISCOVERIES:.0%}. `clonewatch calibrate` on quiet logs of your own adds some."
+    ]
 
 
 def _channel(channel: Channel, stager: Stager, found: Findings, log: Log) -> dict[str, Any]:

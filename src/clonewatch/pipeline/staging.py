@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clonewatch.fingerprints import embedding
+from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.families import merge
 from clonewatch.fingerprints.keys import derive
 from clonewatch.kernels.addresses import prefixes
@@ -175,14 +177,19 @@ class Stager:
         self._sketched.update(ids[fresh].tolist())
         self._sketches.append((ids[fresh], sketch_matrix(sketches.take(pa.array(rows[at[fresh]])))))
 
-    def families(self) -> pa.Table:
-        """Templates that go under another's name, near-identical ones together: (template, family)."""
+    def families(self, examples: Examples | None = None) -> pa.Table:
+        """Templates that go under another's name, near-identical ones together: (template, family).
+
+        examples: a text of each template, where those that mean the same are to go together as well.
+        """
         schema = pa.schema([("template", pa.int64()), ("family", pa.int64())])
         if not self._sketches:
             return schema.empty_table()
         templates = np.concatenate([t for t, _ in self._sketches])
         family = merge(templates.view(np.uint64), np.concatenate([m for _, m in self._sketches])).view(np.int64)
         self._sketches.clear()
+        if examples is not None:
+            family = _by_meaning(templates, family, examples)
         moved = family != templates
         return pa.table([templates[moved], family[moved]], schema=schema)
 
@@ -265,3 +272,14 @@ def _or_nulls(column: pa.Array | None, count: int, kind: pa.DataType) -> pa.Arra
 def _as_ids(hashes: np.ndarray) -> pa.Array:
     """Unsigned hashes as int64 ids (Spark knows no unsigned type); 0 becomes null."""
     return pa.array(hashes.view(np.int64), mask=hashes == 0)
+
+
+def _by_meaning(templates: np.ndarray, family: np.ndarray, examples: Examples) -> np.ndarray:
+    """Families joined by the meaning of one text each. templates, family: int64[N], staged ids."""
+    head = dict(zip(templates.view(np.uint64).tolist(), family.view(np.uint64).tolist(), strict=True))
+    one: dict[int, str] = {}
+    for template, text in zip(examples.templates, examples.texts, strict=True):
+        one.setdefault(head.get(template, template), text)
+    moved = embedding.merge(list(one.values()), list(one))
+    joined = np.array([moved.get(h, h) for h in family.view(np.uint64).tolist()], np.uint64)
+    return joined.view(np.int64)

@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-from markupsafe import Markup
 
 from clonewatch.model import schema
-from clonewatch.report import charts, ties, words
+from clonewatch.report import charts, standing, ties, words
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, instant, number, share
 from clonewatch.report.tables import by_campaign, whole
@@ -54,7 +53,7 @@ class Chapter(NamedTuple):
     level: words.Level
     roles: list[tuple[str, int]]
     tasks: list[tuple[str, int, float]]
-    chart: Markup | None
+    chart: charts.Timeline | None
     chart_words: str
     drawing: ties.Drawing | None
     tokens: list[Mapping[str, Any]]
@@ -63,6 +62,7 @@ class Chapter(NamedTuple):
     against: list[Reason]
     neutral: list[Reason]
     families: list[str]
+    standing: list[str]
     members: list[Mapping[str, Any]]
     members_left: int
     visible: datetime | None
@@ -116,6 +116,7 @@ def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], 
         against=[r for r in reasons if r.side == "against"],
         neutral=[r for r in reasons if r.side == "neutral"],
         families=sorted({r.family for r in for_it}),
+        standing=[s for s in (standing.verdict(row), standing.joined(row)) if s],
         members=top,
         members_left=max(0, members.num_rows - len(top)),
         visible=seen,
@@ -166,7 +167,7 @@ def _reason(item: Mapping[str, Any], channels: Cards) -> Reason:
     # A card's general tell-tale, copied as the ruling, says what would show the honest twin, not that it was ruled out.
     tell_tale = channel.card.excluded_by if channel and item.get("ruled_out") == channel.card.excluded_by else None
     return Reason(
-        title=channel.card.title if channel else words.plain(signal).capitalize(),
+        title=channel.card.title if channel else words.signal(signal),
         family=words.plain(item.get("family")),
         kind=kind or "",
         module=f"{channel.kind}s/channels/{channel.name}.py" if channel else "",

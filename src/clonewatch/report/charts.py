@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import vl_convert
 from markupsafe import Markup
@@ -36,8 +36,18 @@ _AXIS = {
 }
 
 
-def timeline(rows: Iterable[Mapping[str, Any]], visible_from: datetime | None) -> Markup | None:
-    """Attributed exchanges over time by task, and below it the active accounts, as one SVG; None without rows.
+class Timeline(NamedTuple):
+    """A drawn timeline: its SVG, and the names and colours of its series for a legend that the page sets itself.
+
+    A legend inside the picture is measured with another font than the reader's, and long names lose their end.
+    """
+
+    svg: Markup
+    series: list[tuple[str, str]]
+
+
+def timeline(rows: Iterable[Mapping[str, Any]], visible_from: datetime | None) -> Timeline | None:
+    """Attributed exchanges over time by task, and below it the active accounts, as one picture; None without rows.
 
     rows: `timeline` rows of one campaign. visible_from: drawn as an upright line when it falls inside the rows.
     """
@@ -60,15 +70,7 @@ def timeline(rows: Iterable[Mapping[str, Any]], visible_from: datetime | None) -
                 "field": "series",
                 "type": "nominal",
                 "scale": {"domain": series, "range": [_colour(s, i) for i, s in enumerate(series)]},
-                "legend": {
-                    "title": None,
-                    "orient": "top",
-                    "columns": 3,
-                    "columnPadding": 18,
-                    "labelColor": "var(--ink)",
-                    "labelFontSize": 12,
-                    "labelLimit": 220,
-                },
+                "legend": None,
             },
         },
     }
@@ -93,13 +95,14 @@ def timeline(rows: Iterable[Mapping[str, Any]], visible_from: datetime | None) -
             "y2": {"field": "accounts"},
         },
     }
-    return _draw(
+    drawn = _draw(
         {
             "vconcat": [{"layer": layers, "height": 190, "width": WIDTH}, accounts],
             "spacing": 10,
             "resolve": {"scale": {"x": "shared"}},
         }
     )
+    return Timeline(drawn, [(name, _colour(name, i)) for i, name in enumerate(series)])
 
 
 def _stacked(

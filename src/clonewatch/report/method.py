@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from clonewatch.ports.channel import Card
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, day, instant, minute, number, visible
-from clonewatch.report.words import plain
+from clonewatch.report.words import plain, signal
 
 
 class Answer(NamedTuple):
@@ -40,6 +40,9 @@ class Method(NamedTuple):
     version: str
     anchors: str
     has_anchors: bool
+    calibration: str
+    simulated: bool
+    seeds: int | None
     counts: list[tuple[str, str, str]]
     rejected: int
     inputs: list[Mapping[str, Any]]
@@ -49,6 +52,7 @@ class Method(NamedTuple):
     stages: list[Mapping[str, Any]]
     peak: str
     thresholds: list[tuple[str, str]]
+    calibrated: list[tuple[str, str]]
     settings: list[tuple[str, str]]
     versions: list[tuple[str, str]]
     warnings: list[str]
@@ -65,7 +69,8 @@ _COUNTS = (
 )
 _ANCHORS = {
     "declared": "Trusted accounts were declared by the operator.",
-    "aged": "No trusted accounts were declared, so accounts of long standing stood in for them.",
+    "behaviour": "No trusted accounts were declared, so accounts that work in bursts, as people do, stood in for them: "
+    "more evidence was asked for.",
     "none": "There were no trusted accounts. Nothing tells a thing shared by a ring from a thing that is merely "
     "popular, so the links below are weaker than usual.",
 }
@@ -136,12 +141,16 @@ def gather(summary: Mapping[str, Any], channels: Cards) -> Method:
     first, last = window.get("first"), window.get("last")
     share = anchors.get("share")
     source = str(anchors.get("source") or "unknown")
+    own = bool((summary.get("settings") or {}).get("calibration"))
     return Method(
         window=f"{minute(first)} to {minute(last)}" if first and last else "not recorded",
         version=visible(summary.get("version")),
         anchors=_ANCHORS.get(source, "Where the trusted accounts came from was not recorded.")
         + (f" They are {100 * share:.3g} % of all parties." if share else ""),
-        has_anchors=source in ("declared", "aged"),
+        has_anchors=source in ("declared", "behaviour"),
+        calibration=_calibration(summary.get("calibration") or {}, own),
+        simulated=not own,
+        seeds=summary.get("clustering_seeds"),
         counts=[(count(counts.get(key)), name, said) for key, name, said in _COUNTS],
         rejected=counts.get("rejected") or 0,
         inputs=[{k: entry.get(k) for k in ("path", "bytes", "sha256", "format", "read", "rejected")}
@@ -154,10 +163,30 @@ def gather(summary: Mapping[str, Any], channels: Cards) -> Method:
                 for entry in summary.get("stages") or []],
         peak=number(summary.get("peak_memory_mb")),
         thresholds=_pairs(summary.get("thresholds")),
+        calibrated=_pairs(summary.get("calibration")),
         settings=_pairs(summary.get("settings")),
         versions=_pairs(summary.get("versions")),
         warnings=[visible(w, 400) for w in summary.get("warnings") or []],
     )  # fmt: skip
+
+
+def _calibration(found: Mapping[str, Any], own: bool) -> str:
+    """Which honest groups stand behind the p-values. own: the operator gave a calibration."""
+    if not found.get("groups"):
+        return "No honest groups are on record, so no p-value can be given."
+    beyond = found.get("beyond_line")
+    said = (
+        f"A p-value counts the linked groups of honest logs that come as close to the line: here of"
+        f" {amount(found['groups'], 'group')} ({visible(found.get('source'), 120)})"
+        + ("" if beyond is None else f", of which {count(beyond)} lie beyond the line")
+        + ". "
+    )
+    if own:
+        return said + "The operator's own quiet period gave what it could; it was taken for honest, and not checked."
+    return said + (
+        "They ship with the program and are simulated. Nobody has shown that honest groups of this log are like them:"
+        " `clonewatch calibrate` learns from a quiet period of it."
+    )
 
 
 def _used(entry: Mapping[str, Any], channels: Cards) -> Used:
@@ -165,7 +194,7 @@ def _used(entry: Mapping[str, Any], channels: Cards) -> Used:
     channel = channels.find(entry.get("kind"), name)
     return Used(
         name=name,
-        title=channel.card.title if channel else plain(name).capitalize(),
+        title=channel.card.title if channel else signal(name),
         kind=str(entry.get("kind") or (channel.kind if channel else "")),
         family=plain(entry.get("family") or (channel.card.family if channel else None)),
         used=bool(entry.get("used")),

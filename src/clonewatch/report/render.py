@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clonewatch.model import schema
 from clonewatch.ports.channel import Channel
-from clonewatch.report import chapters, method, numerals, words
+from clonewatch.report import chapters, method, numerals, standing, words
 from clonewatch.report.cards import Cards
 from clonewatch.report.tables import whole
 
@@ -84,7 +84,8 @@ def _environment() -> Environment:
     )
     for reading in (
         numerals.count, numerals.number, numerals.share, numerals.amount, numerals.size, numerals.day,
-        numerals.minute, numerals.visible, numerals.short, numerals.sentence, words.plain, chapters.measured_words,
+        numerals.minute, numerals.visible, numerals.short, numerals.sentence, words.plain, words.thing,
+        chapters.measured_words, standing.seen,
     ):  # fmt: skip
         environment.filters[reading.__name__] = reading
     environment.globals["roles"] = words.ROLES

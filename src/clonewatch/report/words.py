@@ -60,7 +60,7 @@ NEVER_SAID = (
 
 ROLES = {
     "core": "its traffic belongs to the campaign through and through",
-    "fringe": "it carries part of the links; its place in the campaign is less certain",
+    "fringe": "it carries part of the links, or clusterings with other seeds leave it out; its place is less certain",
     "proxy_customer": "it shares the route but hardly any attributed traffic: likely a bystander, not an operator",
 }
 
@@ -79,6 +79,9 @@ TASKS = {
     "other": "other tasks",
     "unknown": "task not known",
 }
+
+# Signals that no channel on a shelf gives, because they come about after the channels.
+SIGNALS = {"one_list": "Parts of one list of topics"}
 
 # Evidence in bits: each bit doubles the odds. 3 bits are 8 to 1, 7 are 128 to 1, 13 are 8,192 to 1.
 STRENGTHS = ((13.0, "very strong"), (7.0, "strong"), (3.0, "moderate"), (0.0, "weak"))
@@ -109,6 +112,26 @@ def task(name: str | None) -> str:
     ('grading of answers', 'other tasks', 'task not known')
     """
     return TASKS["unknown"] if name is None else TASKS.get(name, TASKS["other"])
+
+
+def signal(name: str | None) -> str:
+    """A signal as a heading, for those without a card.
+
+    >>> signal("one_list"), signal("night_rest")
+    ('Parts of one list of topics', 'Night rest')
+    """
+    return SIGNALS.get(name or "") or plain(name).capitalize()
+
+
+def thing(token: str | None, channel: str | None) -> str:
+    """A shared thing by its keyed hash, or by its number where it is a circle, an hour or a list of our own.
+
+    >>> thing("one_list-3", "one_list"), thing("0a1b2c", "payment")
+    ('no. 3', '0a1b2c')
+    """
+    name = visible(token, 22)
+    own = f"{channel}-"
+    return f"no. {name.removeprefix(own)}" if name.startswith(own) else name
 
 
 def plain(name: str | None) -> str:

@@ -1,0 +1,95 @@
+"""The figures beside a verdict, in words: how far past the line, what honest groups do, how steady, since when."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clonewatch.report.numerals import amount, count, minute, number, share
+
+# The weakest lock of a verdict at this margin is just open.
+LINE = 1.0
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """How the flag came about, or what is lacking; empty for scans that recorded no margin.
+
+    row: a row of the campaigns table.
+
+    >>> verdict({"flagged": False, "margin": 0.4})
+    'Its weakest lock stands at 0.4, where 1 is the line: not flagged.'
+    """
+    margin = row.get("margin")
+    if margin is None:
+        return ""
+    if row["flagged"]:
+        return (
+            f"Its weakest lock stands at {number(margin)}, where 1 is the line. The flag stays when false discoveries"
+            " among all linked groups of the scan are bounded."
+        )
+    if margin >= LINE:
+        return (
+            f"Its weakest lock stands at {number(margin)}, beyond the line at 1. It is not flagged all the same: honest"
+            " groups get there too often, for as many linked groups as this scan holds."
+        )
+    return f"Its weakest lock stands at {number(margin)}, where 1 is the line: not flagged."
+
+
+def honest(row: Mapping[str, Any]) -> str:
+    """How honest groups compare; never a p-value without its n.
+
+    >>> honest({"p_value": 0.005, "p_n": 199, "e_value": 200.0})
+    'p = 0.005, n = 199: so often do linked groups of honest logs come this close to the line. E-value 200.'
+    """
+    if row.get("p_value") is None or not row.get("p_n"):
+        return "It was compared with no honest groups: no p-value."
+    value = row.get("e_value")
+    return (
+        f"p = {number(row['p_value'])}, n = {count(row['p_n'])}: so often do linked groups of honest logs come this"
+        f" close to the line.{'' if value is None else f' E-value {number(value)}.'}"
+    )
+
+
+def steady(row: Mapping[str, Any]) -> str:
+    """How far the group depends on the seed of the clustering; empty where that was not recorded.
+
+    >>> steady({"stability": 0.953})
+    'Clusterings with other seeds overlap with it by 0.95 of 1 on average.'
+    """
+    overlap = row.get("stability")
+    if overlap is None:
+        return ""
+    return f"Clusterings with other seeds overlap with it by {number(overlap)} of 1 on average."
+
+
+def joined(row: Mapping[str, Any]) -> str:
+    """What the group was joined from; empty for a group that was found in one piece.
+
+    >>> joined({"parts": 4, "parts_p": 0.003})[:52]
+    'Joined from 4 groups that share no token, because th'
+    """
+    parts = row.get("parts")
+    if parts is None or parts < 2:
+        return ""
+    return (
+        f"Joined from {count(parts)} groups that share no token, because they work one list: topics in common beyond"
+        f" everybody's, and too few questions asked twice. Weakest join: p = {number(row.get('parts_p'))}, corrected"
+        " for all pairs tried."
+    )
+
+
+def seen(row: Mapping[str, Any]) -> str:
+    """Since when it could be seen, and whether that is a scan looked back to or an estimate; empty if unknown.
+
+    >>> row = {"visible_ts": "2026-04-28T14:00:00Z", "visible_exchanges": 1, "harvested_exchanges": 8}
+    >>> seen(row | {"replayed": True}).partition(";")[0]
+    'A scan would first have flagged it on 28 April 2026, 14:00 UTC'
+    >>> seen(row)[:51]
+    'There was enough to test from 28 April 2026, 14:00 '
+    """
+    if row.get("visible_ts") is None:
+        return ""
+    when, gone, all_ = minute(row["visible_ts"]), row.get("visible_exchanges"), row.get("harvested_exchanges")
+    leaked = f"{count(gone)} of {amount(all_, 'attributed exchange')} ({share(gone, all_)}) had been answered by then."
+    if row.get("replayed"):
+        return f"A scan would first have flagged it on {when}; {leaked}"
+    told = leaked if row.get("flagged", True) else "nothing is attributed to a group that is not flagged."
+    return f"There was enough to test from {when}, an estimate by counts; {told}"

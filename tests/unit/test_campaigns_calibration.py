@@ -1,0 +1,280 @@
+"""What a margin is worth: p-values that are not too small too often, e-values of mean one, false discoveries bounded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clonewatch.campaigns import calibration
+from clonewatch.campaigns.calibration import (
+    LINE,
+    Calibration,
+    Group,
+    averaged,
+    e_bh,
+    e_value,
+    p_value,
+    read,
+    shipped,
+)
+from clonewatch.model.errors import InputError, OutputError
+
+
+def groups(margins: Sequence[float], parties: int = 30, trust: str = "declared") -> list[Group]:
+    return [Group(trust, parties, float(m)) for m in margins]
+
+
+def rng(seed: int = 1) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+# ---- p-values --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("n", [9, 199])
+def test_p_values_of_exchangeable_margins_are_uniform_or_larger(n: int, ties: bool) -> None:
+    """Each draw brings honest groups of its own: the chance is over both."""
+    draw, rounds = rng(), 4000
+    found = []
+    for _ in range(rounds):
+        margins = draw.integers(0, 6, n + 1) / 5 if ties else draw.normal(size=n + 1)
+        found.append(p_value(float(margins[0]), sorted(margins[1:].tolist())))
+    p = np.array(found)
+    for level in (0.1, 0.2, 0.5, 0.9):
+        allowed = 4 * np.sqrt(level * (1 - level) / rounds)
+        assert (p <= level).mean() <= level + allowed
+        if not ties:  # and no larger than the grid of 1/(n+1) makes them
+            assert (p <= level).mean() >= level - 1 / (n + 1) - allowed
+
+
+def test_a_p_value_cannot_fall_below_one_over_n_plus_one() -> None:
+    honest = [k / 100 for k in range(99)]
+    assert p_value(50.0, honest) == 0.01
+    assert p_value(-1.0, honest) == 1.0
+
+
+def test_a_larger_margin_never_has_a_larger_p_value() -> None:
+    honest = sorted(rng().normal(size=50).tolist())
+    found = [p_value(m, honest) for m in np.linspace(-3, 3, 100)]
+    assert found == sorted(found, reverse=True)
+
+
+# ---- strata ------------------------------------------------------------------------------------------------------------
+
+
+MIXED = Calibration([
+    *groups([0.1] * 120, parties=10), *groups([0.9] * 110, parties=50), *groups([0.5] * 40, parties=200),
+    *groups([0.7] * 30, parties=10, trust="behaviour"),
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parties", "trust", "stratum", "n"),
+    [
+        (10, "declared", "declared, under 20 parties", 120),
+        (19, "declared", "declared, under 20 parties", 120),
+        (20, "declared", "declared, 20 to 79 parties", 110),
+        (79, "declared", "declared, 20 to 79 parties", 110),
+        (80, "declared", "declared", 270),  # too few as large: all of declared trust
+        (10, "behaviour", "any", 300),  # too few of that trust: all of them
+        (10, "none", "any", 300),
+    ],
+)
+def test_groups_are_compared_with_those_of_like_size_and_trust(parties: int, trust: str, stratum: str, n: int) -> None:
+    (found,) = MIXED.standings([Group(trust, parties, 0.6)])
+    assert (found.stratum, found.n) == (stratum, n)
+
+
+def test_the_stratum_decides_what_a_margin_is_worth() -> None:
+    small, middle = MIXED.standings([Group("declared", 10, 0.6), Group("declared", 50, 0.6)])
+    assert small.p_value == pytest.approx(1 / 121) and middle.p_value == 1.0
+
+
+def test_without_any_honest_groups_nothing_is_said_and_nothing_is_kept() -> None:
+    (found,) = Calibration([]).standings([Group("declared", 30, 2.0)])
+    assert found.p_value is None and found.e_value is None and found.n == 0 and not found.kept
+
+
+def test_p_values_within_strata_stay_valid_where_the_strata_differ() -> None:
+    """Large honest groups lie close to the line; the small ones must not make them look odd."""
+    draw, hits, rounds = rng(), {10: 0, 200: 0}, 600
+    for _ in range(rounds):
+        margins = {10: draw.normal(0.2, 0.1, 151), 200: draw.normal(0.8, 0.1, 151)}
+        quiet = Calibration([g for size, m in margins.items() for g in groups(m[1:].tolist(), parties=size)])
+        for size, m in margins.items():
+            p = quiet.standings([Group("declared", size, float(m[0]))])[0].p_value
+            hits[size] += p is not None and p <= 0.1
+    assert all(n / rounds <= 0.1 + 4 * np.sqrt(0.09 / rounds) for n in hits.values()), hits
+
+
+# ---- e-values ---------------------------------------------------------------------------------------------------------
+
+
+def null_e_values(draw: np.random.Generator, n: int, beyond: float, rounds: int) -> np.ndarray:
+    """E-values of honest groups among n others, each beyond the line with the same chance."""
+    return np.array([
+        e_value(float(m[0]), sorted(m[1:].tolist()))
+        for m in np.where(draw.random((rounds, n + 1)) < beyond, LINE + 1.0, 0.0)
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(("n", "beyond"), [(20, 0.05), (100, 0.02), (100, 0.3)])
+def test_e_values_of_honest_groups_are_worth_one_at_most_on_average(n: int, beyond: float) -> None:
+    found = null_e_values(rng(), n, beyond, 20_000)
+    assert found.mean() <= 1 + 4 * found.std() / np.sqrt(len(found))
+    assert found.mean() > 0.5, "nobody came beyond the line, so that the mean says nothing"
+
+
+def test_an_e_value_is_nothing_short_of_the_line() -> None:
+    assert e_value(np.nextafter(LINE, 0), [0.1] * 500) == 0.0
+    assert e_value(LINE, [0.1] * 500) == 501.0
+    assert e_value(LINE, [0.1] * 490 + [LINE] * 10) == pytest.approx(501 / 11)
+
+
+def days(draw: np.random.Generator, rounds: int, length: int, n: int) -> np.ndarray:
+    """E-values of one honest group each day: yesterday's margin mostly stays. Shape (rounds, days)."""
+    out = np.empty((rounds, length))
+    for i in range(rounds):
+        honest = sorted(draw.normal(0, 0.6, n).tolist())
+        margin = draw.normal(0, 0.6)
+        for day in range(length):
+            margin = 0.8 * margin + 0.6 * draw.normal(0, 0.6)  # the same law every day
+            out[i, day] = e_value(margin, honest)
+    return out
+
+
+def test_averages_over_days_stay_e_values_and_running_maxima_do_not() -> None:
+    """Looking every day and keeping the largest is how a quiet customer is flagged in the end."""
+    found = days(rng(), 3000, 30, 60)
+    means = np.array([averaged(row) for row in found.tolist()])
+    assert means.mean() <= 1 + 4 * means.std() / np.sqrt(len(means))
+    assert found.max(axis=1).mean() > 2
+    # Twenty is what one group needs at a false discovery rate of 5 %: Markov's bound holds for means alone.
+    strict = np.array([averaged(row) >= 20 for row in found.tolist()]).mean()
+    assert strict <= 0.05
+    assert averaged([]) == 0.0
+
+
+# ---- false discoveries -------------------------------------------------------------------------------------------------
+
+
+def test_the_largest_e_values_are_kept_together() -> None:
+    assert e_bh([200.0, 0.0, 1.0], 0.05) == {0}
+    assert e_bh([59.0, 0.0, 0.0], 0.05) == set(), "one of three needs sixty"
+    assert e_bh([30.0, 31.0, 0.0], 0.05) == {0, 1}
+    assert e_bh([], 0.05) == set()
+
+
+def test_false_discoveries_are_bounded_where_null_groups_rise_and_fall_together() -> None:
+    """A holiday, a new app: honest groups of one log depend on each other. The bound holds all the same."""
+    draw, false, found = rng(), [], 0
+    nulls, harvests = 18, 4
+    for _ in range(1500):
+        honest = sorted(np.where(draw.random(300) < 0.02, LINE + 0.5, 0.2).tolist())
+        shared = draw.random() < 0.02  # one event lifts all null groups of a log at once
+        margins = [LINE + 0.5 if shared else 0.2] * nulls + [LINE + 1.0] * harvests
+        kept = e_bh([e_value(m, honest) for m in margins], 0.05)
+        wrong = sum(i < nulls for i in kept)
+        false.append(wrong / max(1, len(kept)))
+        found += len(kept) - wrong
+    assert np.mean(false) <= 0.05 + 3 * np.std(false) / np.sqrt(len(false))
+    assert found > 0, "nothing was ever found, so that no discovery could be false"
+
+
+def test_a_flag_is_taken_back_when_too_many_honest_groups_lie_beyond_the_line() -> None:
+    sure = Calibration(groups([0.2] * 400))
+    loud = Calibration(groups([0.2] * 340 + [LINE + 0.1] * 60))
+    mine = [Group("declared", 30, LINE + 0.4), *groups([0.3] * 5)]
+    assert [s.kept for s in sure.standings(mine)] == [True, *[False] * 5]
+    assert [s.kept for s in loud.standings(mine)] == [False] * 6
+
+
+def test_many_groups_beyond_the_line_stand_together() -> None:
+    """The more groups are linked, the stronger one has to be; several strong ones carry each other."""
+    quiet = Calibration(groups([0.2] * 150))
+    crowd = groups([0.3] * 12)
+    assert not quiet.standings([Group("declared", 30, 2.0), *crowd])[0].kept
+    both = quiet.standings([Group("declared", 30, 2.0), Group("declared", 30, 1.5), *crowd])
+    assert [s.kept for s in both[:2]] == [True, True]
+
+
+# ---- files --------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "shipped", lambda: Calibration([]))
+    mine = Calibration([*groups([0.25, 1.75]), *groups([0.5], parties=7, trust="behaviour")], logs=3, source="May")
+    mine.write(tmp_path / "quiet.json", {"days": 14})
+    back = read(tmp_path / "quiet.json")
+    assert back.groups == mine.groups and back.logs == 3 and "quiet.json" in back.source
+    assert json.loads((tmp_path / "quiet.json").read_text())["about"] == {"days": 14}
+    assert [p.name for p in tmp_path.iterdir()] == ["quiet.json"]
+
+
+def test_own_strata_with_enough_groups_stand_alone_and_the_others_are_filled_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = Calibration([*groups([0.1] * 500, parties=10), *groups([0.2] * 500, parties=50)])
+    monkeypatch.setattr(calibration, "shipped", lambda: ours)
+    own = Calibration([*groups([0.8] * 100, parties=10), *groups([0.9] * 99, parties=50)], logs=1)
+    own.write(tmp_path / "own.json", {})
+    strata = read(tmp_path / "own.json").describe()["strata"]
+    assert strata["declared, under 20 parties"] == 100, "a hundred of one's own are enough"
+    assert strata["declared, 20 to 79 parties"] == 99 + 500, "ninety-nine are not"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "not json", "[]", "{}", '{"schema": "clonewatch.calibration.v9", "groups": [], "logs": 0, "source": ""}',
+        '{"schema": "clonewatch.calibration.v1", "logs": 0, "source": ""}',
+        '{"schema": "clonewatch.calibration.v1", "groups": [["declared", 30]], "logs": 0, "source": ""}',
+        '{"schema": "clonewatch.calibration.v1", "groups": [["declared", "many", 0.2]], "logs": 0, "source": ""}',
+        '{"schema": "clonewatch.calibration.v1", "groups": 7, "logs": 0, "source": ""}',
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_calibration_is_refused_with_its_place_and_a_mend(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "torn.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match="not a calibration") as caught:
+        read(path)
+    assert caught.value.where == str(path) and "clonewatch calibrate" in caught.value.mend
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "binary"])
+def test_a_file_that_cannot_be_read_is_refused_with_its_place_and_a_mend(tmp_path: Path, kind: str) -> None:
+    path = tmp_path if kind == "folder" else tmp_path / "calibration.json"
+    if kind == "binary":
+        path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot read the calibration") as caught:
+        read(path)
+    assert caught.value.where == str(path) and caught.value.mend
+
+
+@pytest.mark.parametrize("margin", ["NaN", "Infinity"])
+def test_a_margin_that_is_no_number_is_refused(tmp_path: Path, margin: str) -> None:
+    path = tmp_path / "odd.json"
+    path.write_text(
+        '{"schema": "clonewatch.calibration.v1", "groups": [["declared", 30, ' + margin + ']], "logs": 0, "source": ""}'
+    )
+    with pytest.raises(InputError):
+        read(path)
+
+
+def test_a_calibration_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write the calibration") as caught:
+        Calibration([]).write(tmp_path / "nowhere" / "quiet.json", {})
+    assert "quiet.json" in str(caught.value.where)
+
+
+def test_the_shipped_calibration_is_whole() -> None:
+    found = shipped()
+    assert len(found.groups) >= 100
+    assert all(g.trust in ("declared", "behaviour", "none") and g.parties >= 6 and g.margin >= 0 for g in found.groups)
+    told = found.describe()
+    assert told["groups"] == len(found.groups) and told["strata"]["any"] == len(found.groups)

@@ -1,0 +1,289 @@
+"""Pieces of one dealt-out list find each other; teams of one trade, benchmarks and strangers do not."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import binom
+
+from clonewatch.graph import fragments
+from clonewatch.graph.clusters import Clusters, cluster
+from clonewatch.graph.weights import TOKEN_SCHEMA
+from clonewatch.kernels.rarity import depletion
+
+CELLS, PHRASINGS = 400, 50  # topics that anybody asks about, and questions that strangers ask about each
+RATE = 1 / PHRASINGS
+HONEST, FIRST = 24, 1_000_000
+
+
+class Asked(NamedTuple):
+    """What one group asked: topic and question of every exchange."""
+
+    cell: np.ndarray
+    prompt: np.ndarray
+
+
+def topics(draw: np.random.Generator, size: int) -> np.ndarray:
+    """Topics as the public asks about them: the k-th is asked about 1/k as often as the first."""
+    share = 1 / np.arange(1, CELLS + 1)
+    return draw.choice(CELLS, size, p=share / share.sum())
+
+
+def question(draw: np.random.Generator, cell: np.ndarray) -> np.ndarray:
+    """One of the questions that strangers ask about these topics."""
+    return cell * PHRASINGS + draw.integers(0, PHRASINGS, len(cell))
+
+
+def public(draw: np.random.Generator, size: int = 600) -> Asked:
+    cell = topics(draw, size)
+    return Asked(cell, question(draw, cell))
+
+
+def team(draw: np.random.Generator, trade: np.ndarray, size: int = 600, own: float = 0.0) -> Asked:
+    """People of one trade: its topics about evenly, each person's own question. own: spread of a team's tastes."""
+    taste = draw.lognormal(0.0, own, len(trade))
+    cell = draw.choice(trade, size, p=taste / taste.sum())
+    return Asked(cell, question(draw, cell))
+
+
+def dealt(draw: np.random.Generator, listed: np.ndarray, parts: int, each: int = 600) -> list[Asked]:
+    """One list, flat over its topics and without a repeat, dealt out in equal parts."""
+    cell = np.resize(listed, parts * each)
+    prompt = 10_000_000 + draw.integers(0, 1000) * 1_000_000 + np.arange(len(cell))
+    order = draw.permutation(len(cell))
+    return [Asked(cell[part], prompt[part]) for part in np.array_split(order, parts)]
+
+
+def table(groups: dict[int, Asked], column: str) -> pa.Table:
+    rows = [(g, *row) for g, asked in groups.items() for row in zip(*np.unique(getattr(asked, column), return_counts=True), strict=True)]  # fmt: skip # noqa: E501
+    cluster, value, n = (np.array(c) for c in zip(*rows, strict=True))
+    return pa.table({"cluster": pa.array(cluster, pa.int32()), column: value, "n": n})
+
+
+def background(asked: Asked) -> pa.Table:
+    cell, n = np.unique(asked.cell, return_counts=True)
+    return pa.table({"cell": cell, "n": n})
+
+
+def compared(pieces: list[Asked], honest: list[Asked], quiet: Asked) -> tuple[np.ndarray, np.ndarray, fragments.Counts]:
+    groups = {**dict(enumerate(pieces)), **{FIRST + i: asked for i, asked in enumerate(honest)}}
+    numbers = np.array(sorted(groups))
+    same, usual = fragments.topics(numbers, table(groups, "cell"), background(quiet))
+    counts = fragments.Counts(same, fragments.repeats(numbers, table(groups, "prompt")), usual)
+    return numbers, numbers >= FIRST, counts
+
+
+def joins(pieces: list[Asked], seed: int = 0, honest: int = HONEST) -> list[tuple[int, int, float]]:
+    """Joins among pieces in a world of honest communities and quiet strangers."""
+    draw = np.random.default_rng([99, seed])
+    numbers, known, counts = compared(pieces, [public(draw) for _ in range(honest)], public(draw, 20_000))
+    return fragments.joins(numbers, known, counts, RATE)
+
+
+def together(found: list[tuple[int, int, float]]) -> list[set[int]]:
+    """Pieces under one number after all joins."""
+    merged = fragments.joined(found).to_pylist() if found else []
+    return [{r["piece"] for r in merged if r["cluster"] == c} for c in sorted({r["cluster"] for r in merged})]
+
+
+LIST = np.arange(100, 400, 2)
+
+
+def rng(seed: int = 1) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+# ---- who is joined ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])
+def test_pieces_of_one_dealt_out_list_are_joined(parts: int) -> None:
+    found = joins(dealt(rng(), LIST, parts))
+    assert together(found) == [set(range(parts))]
+    assert all(p < 0.01 for _, _, p in found)
+
+
+def test_two_lists_about_different_topics_stay_two() -> None:
+    draw = rng()
+    pieces = [*dealt(draw, np.arange(100, 250), 3), *dealt(draw, np.arange(250, 400), 3)]
+    assert together(joins(pieces)) == [{0, 1, 2}, {3, 4, 5}]
+
+
+def test_groups_that_ask_about_what_everybody_asks_about_are_not_joined() -> None:
+    """Not even when no two of them ever ask the same: users of an app each bring their own question."""
+    draw = rng()
+    pieces = [public(draw)._replace(prompt=10_000_000 + k * 10_000 + np.arange(600)) for k in range(4)]
+    assert joins(pieces) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_teams_of_one_trade_who_also_ask_the_same_questions_are_not_joined(seed: int) -> None:
+    draw = rng(seed)
+    assert joins([team(draw, LIST[:60], own=0.3) for _ in range(4)], seed) == []
+
+
+@pytest.mark.parametrize("labs", [2, 4])
+def test_a_benchmark_that_everybody_covers_joins_nobody(labs: int) -> None:
+    """One list of topics, and the same questions: not the parts of a list, but copies of it."""
+    cell = np.repeat(LIST, 4)
+    benchmark = Asked(cell, 50_000_000 + np.arange(len(cell)))
+    assert joins([benchmark] * labs) == []
+
+
+def test_without_honest_communities_nothing_is_joined() -> None:
+    assert joins(dealt(rng(), LIST, 4), honest=0) == []
+
+
+def test_honest_communities_are_compared_with_and_never_joined() -> None:
+    """Even where random parties happen to work the list as well."""
+    draw = rng()
+    mine = dealt(draw, LIST, 4)
+    numbers, known, counts = compared(mine[:2], [*(public(draw) for _ in range(HONEST)), *mine[2:]], public(draw, 20_000))
+    pieces = {n for a, b, _ in fragments.joins(numbers, known, counts, RATE) for n in (a, b)}
+    assert all(n < FIRST for n in pieces)
+    candidates = fragments.candidates(numbers, known, counts.same_cell, counts.usual)
+    assert candidates.tolist() == [0, 1]
+
+
+def test_a_handful_of_exchanges_shows_no_list() -> None:
+    """With so few pairs about one topic, strangers would not have met either."""
+    assert joins(dealt(rng(), LIST, 2, each=20)) == []
+
+
+def test_what_was_joined_is_tested_on_as_one() -> None:
+    """A later piece is compared with all that was joined before: the pairs add up."""
+    found = joins(dealt(rng(), LIST, 6, each=150))
+    assert together(found) == [set(range(6))]
+    assert len(found) == 5
+
+
+def test_the_order_of_the_pieces_does_not_matter() -> None:
+    draw = rng()
+    pieces = [*dealt(draw, LIST, 3), *(public(draw) for _ in range(3))]
+    order = [4, 0, 5, 2, 1, 3]
+    mixed = together(joins([pieces[i] for i in order]))
+    assert [{order[n] for n in part} for part in mixed] == together(joins(pieces)) == [{0, 1, 2}]
+
+
+# ---- how often honest groups are ------------------------------------------------------------------------------------
+
+
+def trading(seed: int) -> tuple[np.ndarray, np.ndarray, fragments.Counts]:
+    """A world of trades: communities and clusters alike are teams of a few of them, with tastes of their own."""
+    draw = np.random.default_rng([7, seed])
+    trades = [draw.choice(np.arange(100, CELLS), 60, replace=False) for _ in range(4)]
+    groups = [team(draw, trades[draw.integers(4)], 300, own=0.25) for _ in range(HONEST + 10)]
+    return compared(groups[HONEST:], groups[:HONEST], public(draw, 20_000))
+
+
+def test_honest_worlds_see_a_join_in_at_most_one_of_twenty() -> None:
+    """Bonferroni over the pairs tried holds the family-wise rate, measured on worlds where pairs are tried at all."""
+    worlds, tried, wrong = 200, 0, 0
+    for seed in range(worlds):
+        numbers, known, counts = trading(seed)
+        tried += len(fragments.candidates(numbers, known, counts.same_cell, counts.usual)) >= 2
+        wrong += bool(fragments.joins(numbers, known, counts, RATE))
+    assert tried > 0.9 * worlds, "hardly any pair was tried, so that the rate says nothing"
+    assert wrong <= binom.ppf(0.995, worlds, 0.05), f"{wrong} of {worlds}"
+
+
+def test_the_p_value_of_a_join_is_corrected_for_the_pairs_tried() -> None:
+    draw = rng()
+    two = dealt(draw, LIST, 2)
+    alone = joins(two)
+    other = [part for k in range(3) for part in dealt(draw, np.arange(100 + 100 * k, 200 + 100 * k), 2)]
+    among = next(p for a, b, p in joins([*two, *other]) if {a, b} == {0, 1})
+    assert among > alone[0][2]
+
+
+# ---- strays, and the joined cluster -----------------------------------------------------------------------------------
+
+
+def worked(parties: dict[int, Asked], number: int = 0) -> pa.Table:
+    rows = [
+        {"cluster": number, "entity": entity, "cell": int(c), "n": int(n)}
+        for entity, asked in parties.items()
+        for c, n in zip(*np.unique(asked.cell, return_counts=True), strict=True)
+    ]
+    return pa.Table.from_pylist(
+        rows, schema=pa.schema([("cluster", pa.int32()), ("entity", pa.int32()), ("cell", pa.int64()), ("n", pa.int64())])
+    )
+
+
+def test_a_party_that_asks_what_everybody_asks_leaves_the_joined_cluster() -> None:
+    draw = rng()
+    members = dict(enumerate(dealt(draw, LIST, 12, each=60)))
+    strangers = {100 + k: public(draw, 60) for k in range(3)}
+    assert fragments.strays(worked({**members, **strangers}), background(public(draw, 20_000))) == {
+        (0, 100), (0, 101), (0, 102),
+    }  # fmt: skip
+
+
+def test_strays_of_one_cluster_are_told_by_its_own_list() -> None:
+    draw = rng()
+    one, other = (dict(enumerate(dealt(draw, part, 8, each=60))) for part in (np.arange(100, 200), np.arange(300, 400)))
+    tables = pa.concat_tables([worked(one, 0), worked({20 + k: v for k, v in other.items()}, 4)])
+    assert fragments.strays(tables, background(public(draw, 20_000))) == set()
+
+
+def ring(first: int, size: int) -> list[dict[str, int | str | float]]:
+    return [
+        {"channel": c, "entity": first + e, "token": first, "n": 3, "users": size, "anchors": 0, "weight": 2.0}
+        for c in ("payment", "template")
+        for e in range(size)
+    ]
+
+
+@pytest.fixture
+def rings() -> Clusters:
+    """Three rings without a common token: clusters 0, 1 and 2 of parties 0-9, 20-31 and 40-46."""
+    return cluster(pa.Table.from_pylist([*ring(0, 10), *ring(20, 12), *ring(40, 7)], schema=TOKEN_SCHEMA), [], 0)
+
+
+def listed(found: Clusters) -> dict[str, float]:
+    row = next(r for r in found.bound.to_pylist() if r["channel"] == fragments.LINK.channel.name)
+    return {k: row[k] for k in ("cluster", "inside", "users", "anchors", "weight")}
+
+
+def test_joined_pieces_are_one_cluster_with_all_their_tokens_and_one_more(rings: Clusters) -> None:
+    found = fragments.join(rings, fragments.joined([(0, 2, 0.01)]), set(), np.zeros(60, bool), 0.2)
+    by_cluster = {c: found.groups.filter(pa.array(found.groups["cluster"].to_numpy() == c)) for c in (0, 1)}
+    assert by_cluster[0]["entity"].to_pylist() == [*range(10), *range(40, 47)]
+    assert by_cluster[1]["entity"].to_pylist() == list(range(20, 32))
+    assert set(found.groups["cluster"].to_pylist()) == {0, 1}
+    tokens = {(r["cluster"], r["channel"], r["token"]) for r in found.bound.to_pylist()}
+    assert {(0, "payment", 0), (0, "payment", 40), (0, "template", 40), (0, fragments.LINK.channel.name, 0)} <= tokens
+    ties = [r for r in found.ties.to_pylist() if r["channel"] == fragments.LINK.channel.name]
+    assert sorted(r["entity"] for r in ties) == [*range(10), *range(40, 47)]
+
+
+@pytest.mark.parametrize("trusted", [0, 3, 8])
+def test_the_list_that_joins_is_weighed_by_how_few_trusted_parties_work_it(rings: Clusters, trusted: int) -> None:
+    who = np.arange(60) < trusted
+    row = listed(fragments.join(rings, fragments.joined([(0, 1, 0.01)]), set(), who, 0.2))
+    assert (row["inside"], row["anchors"]) == (22, trusted)
+    assert row["weight"] == pytest.approx(min(fragments.LINK.cap, float(depletion(22, trusted, 0.2))))
+
+
+def test_where_nobody_is_trusted_the_list_weighs_a_fixed_amount(rings: Clusters) -> None:
+    row = listed(fragments.join(rings, fragments.joined([(0, 1, 0.01)]), set(), np.zeros(60, bool), 0.0))
+    assert row["weight"] == fragments.LINK_WEIGHT
+
+
+def test_strays_are_in_no_table_of_the_joined_cluster(rings: Clusters) -> None:
+    out = {(0, 3), (0, 25)}
+    found = fragments.join(rings, fragments.joined([(0, 1, 0.01)]), out, np.zeros(60, bool), 0.2)
+    inside = found.groups.filter(pa.array(found.groups["cluster"].to_numpy() == 0))["entity"].to_pylist()
+    assert inside == [e for e in [*range(10), *range(20, 32)] if e not in (3, 25)]
+    assert not {3, 25} & set(found.ties["entity"].to_pylist())
+    assert listed(found)["inside"] == 20
+
+
+def test_a_chain_of_joins_is_one_cluster_with_its_worst_p_value() -> None:
+    found = fragments.joined([(3, 5, 0.001), (1, 3, 0.02), (7, 9, 0.004)]).to_pylist()
+    assert [(r["cluster"], r["piece"], r["p_value"]) for r in found] == [
+        (1, 1, 0.02), (1, 3, 0.02), (1, 5, 0.02), (7, 7, 0.004), (7, 9, 0.004),
+    ]  # fmt: skip
