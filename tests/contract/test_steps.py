@@ -13,7 +13,7 @@ from clonewatch.entities import ownership
 from clonewatch.graph import communities, fragments, weights
 from clonewatch.intents import slices
 from clonewatch.links import prompts
-from clonewatch.pipeline import detect
+from clonewatch.pipeline import slicing
 from clonewatch.pipeline.detect import INTENTS, LINKS
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
@@ -37,9 +37,9 @@ def steps() -> list[Step]:
         found.append(weights.rare(link, 0.4, 1000, "second"))
     found += [communities.popular(link, 0.2) for link in LOADED]
     content = [link for link in LOADED if link.content]
-    found += [detect._slices("", content), detect._quiet(1000)]
+    found += [slicing._slices("", content), slicing.quiet(1000)]
     found += [*slices.of_clusters(True), *slices.of_strangers(True)]
-    pieces = detect._slices("piece_", content).sql
+    pieces = slicing._slices("piece_", content).sql
     found += [*fragments.steps(pieces), fragments.asked(pieces), fragments.worked(pieces)]
     for name in INTENTS.names():
         found += INTENTS.load(name).steps

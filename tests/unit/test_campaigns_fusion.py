@@ -64,7 +64,9 @@ def test_two_families_are_not_enough_where_trust_is_known() -> None:
     """However loud: a batch job is steady and even too."""
     loud = (reading("evenness", 8.0), reading("regularity", 8.0))
     assert verdict(*loud).bits > LINE_BITS and not verdict(*loud).flagged
-    assert verdict(*loud, trust="none").flagged, "where nobody is trusted, what strangers never share is asked for instead"
+    assert verdict(*loud, trust="none").flagged, (
+        "where nobody is trusted, what strangers never share is asked for instead"
+    )
 
 
 def test_two_signals_of_one_family_count_once() -> None:

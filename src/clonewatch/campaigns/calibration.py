@@ -1,7 +1,8 @@
 """How often honest groups come this close to the line: p-values, e-values, and which groups may be flagged together.
 
 Random accounts are the wrong null: every app is a community. The null here are the linked groups that the same
-detection finds in logs without an attack: simulated ones that ship with the program, or the operator's own quiet period.
+detection finds in logs without an attack: simulated ones that ship with the program, or the operator's own quiet
+period.
 """
 
 from __future__ import annotations

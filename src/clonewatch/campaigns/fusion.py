@@ -59,8 +59,9 @@ class Reading(NamedTuple):
 class Verdict(NamedTuple):
     """What the evidence amounts to. bits: intent families less evidence against. bans: linkage.
 
-    deception: the facts that show parties passing for strangers who are not; without one nothing is flagged. margin: how
-    far the weakest of the locks is open, 1 at the line: the one number by which groups are compared with honest ones.
+    deception: the facts that show parties passing for strangers who are not; without one nothing is flagged. margin:
+    how far the weakest of the locks is open, 1 at the line: the one number by which groups are compared with honest
+    ones.
     """
 
     cluster: int

@@ -31,8 +31,9 @@ def calibrate(
 ) -> None:
     """Learn from your own quiet period how close honest groups come to the line.
 
-    A p-value counts the honest groups that come as close as the one found. Those that ship with the program are simulated;
-    yours know your customers. Give logs of which you are sure: an attack among them hides later ones like it.
+    A p-value counts the honest groups that come as close as the one found. Those that ship with the program are
+    simulated; yours know your customers. Give logs of which you are sure: an attack among them hides later ones like
+    it.
 
     For example:
 
@@ -58,7 +59,7 @@ def calibrate(
     output.table("", ("Stratum", "Groups"), [(n, f"{k:,}") for n, k in learnt.describe()["strata"].items()], right=(1,))
     if beyond:
         output.say(
-            f"Warning: {len(beyond):,} of them lie beyond the line. Was the period quiet? Scan it and look at them before you"
-            " use this file: what is in it is taken for honest."
+            f"Warning: {len(beyond):,} of them lie beyond the line. Was the period quiet? Scan it and look at them"
+            " before you use this file: what is in it is taken for honest."
         )
     output.say(f"Wrote {out}. Strata of fewer than 100 groups are filled up with shipped ones.")

@@ -92,7 +92,7 @@ class DuckDB:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """A place of its own for new tables, gone at the end. Tables outside are read until one of that name is made."""
+        """A place for new tables, gone at the end. Tables outside are read until one of that name is made."""
         self._connection.execute("CREATE SCHEMA aside; SET search_path = 'aside,main'")
         try:
             yield

@@ -160,9 +160,9 @@ def parties(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table
 def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.Table:
     """The parties table without trust for parties that share an instrument or a device with strangers.
 
-    Bought accounts are aged and verified too, but whoever runs them pays for several with one card. Overt customers keep
-    their trust, and so do the users of what very many share, which is a card brand or a cheap phone. Where half of the
-    trusted would lose it, sharing is the custom here and says nothing.
+    Bought accounts are aged and verified too, but whoever runs them pays for several with one card. Overt customers
+    keep their trust, and so do the users of what very many share, which is a card brand or a cheap phone. Where half of
+    the trusted would lose it, sharing is the custom here and says nothing.
     """
     table, owned, accounts = table.sort_by("entity"), owned.sort_by("account"), accounts.sort_by("account")
     trusted = table["anchor"].to_numpy() > 0

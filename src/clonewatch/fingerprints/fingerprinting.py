@@ -29,8 +29,8 @@ class Fingerprinter:
     """Fills the fingerprint columns of exchanges and takes the text away.
 
     key: the operator's 32-byte secret (`keys.load_key`). Every column is keyed separately, so equal texts in different
-    columns do not show. examples: where a text of each template is kept for a while, if anywhere. Not safe to share between
-    threads; make one each, they agree.
+    columns do not show. examples: where a text of each template is kept for a while, if anywhere. Not safe to share
+    between threads; make one each, they agree.
 
     >>> batch = pa.record_batch({"messages": ['[{"role": "user", "content": "Name three rivers of Peru"}]']})
     >>> made = Fingerprinter(bytes(32)).apply(batch)

@@ -1,8 +1,8 @@
 """Joins clusters that share no token but work one list: the same topics, and never the same question.
 
-Parts of one deduplicated curriculum repel: each asks what no other part asked, about the same cells. Strangers who ask about the
-same cells collide at the background rate. Both halves are needed: users of an agent never ask the same thing either, but
-they do not cover one list of topics evenly; a benchmark covers one list, but everybody asks all of it.
+Parts of one deduplicated curriculum repel: each asks what no other part asked, about the same cells. Strangers who ask
+about the same cells collide at the background rate. Both halves are needed: users of an agent never ask the same thing
+either, but they do not cover one list of topics evenly; a benchmark covers one list, but everybody asks all of it.
 """
 
 from __future__ import annotations
@@ -172,9 +172,9 @@ def joins(pieces: np.ndarray, honest: np.ndarray, counts: Counts, rate: float) -
     pieces: (k,) numbers. honest: (k,) which of them are honest communities; their pairs are the null. rate: chance that
     two strangers' exchanges about one cell are the same question.
 
-    Two p-values are combined (Fisher 1925) and corrected for the pairs tried (Bonferroni): a conformal one, of an overlap
-    of topics beyond everybody's as large among pairs with an honest community; and one of so few repeats, negative
-    binomial about the background with the spread of honest pairs. What was joined is tested on as one.
+    Two p-values are combined (Fisher 1925) and corrected for the pairs tried (Bonferroni): a conformal one, of an
+    overlap of topics beyond everybody's as large among pairs with an honest community; and one of so few repeats,
+    negative binomial about the background with the spread of honest pairs. What was joined is tested on as one.
     """
     strangers = _overlap(counts.same_cell, counts.usual)
     null = np.sort(strangers[np.triu(honest[:, None] | honest[None, :], 1)])
@@ -252,8 +252,8 @@ def join(
 ) -> Clusters:
     """The clusters with joined pieces under one number.
 
-    joined: JOIN_SCHEMA. out: (cluster, entity) of parties that do not work the list. trusted: (entities,) who is; share:
-    of all parties, 0..1. The list that joins pieces is one more token, weighed like any other by how few trusted
+    joined: JOIN_SCHEMA. out: (cluster, entity) of parties that do not work the list. trusted: (entities,) who is;
+    share: of all parties, 0..1. The list that joins pieces is one more token, weighed like any other by how few trusted
     parties work it.
     """
     new = np.arange(int(clusters.groups["cluster"].to_numpy().max()) + 1, dtype=np.int32)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns import words
 from clonewatch.campaigns.fusion import BITS_PER_BAN, Reading, Verdict
-from clonewatch.pipeline.detect import Findings
+from clonewatch.pipeline.findings import Findings
 from clonewatch.pipeline.plan import Plan
 from clonewatch.ports.link import Link
 

@@ -14,8 +14,8 @@ from clonewatch.ports.progress import Progress
 def calibrate(settings: ScanSettings, days: int | None, progress: Progress) -> Calibration:
     """Scan a log that is known to hold no attack and keep the margins of its linked groups.
 
-    days: length of the windows it is cut into, in days; None takes it whole. Windows do not overlap, so that no group is
-    counted twice for the same exchanges. A last window of less than half the length is left out.
+    days: length of the windows it is cut into, in days; None takes it whole. Windows do not overlap, so that no group
+    is counted twice for the same exchanges. A last window of less than half the length is left out.
     """
     settings = replace(settings, out=None, calibration=None, replay=False, keep_text=False)
     whole = scan(settings, progress)

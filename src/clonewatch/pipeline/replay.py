@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns.calibration import Calibration
-from clonewatch.pipeline.detect import Findings, detect
+from clonewatch.pipeline.detect import detect
+from clonewatch.pipeline.findings import Findings
 from clonewatch.pipeline.plan import Plan
 from clonewatch.ports.progress import Progress, Silent
 

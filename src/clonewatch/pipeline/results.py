@@ -15,7 +15,8 @@ from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
 from clonewatch.model.schema import TASKS, Table
 from clonewatch.pipeline.basis import evidence_of
-from clonewatch.pipeline.detect import Findings, is_reported, standing
+from clonewatch.pipeline.detect import is_reported
+from clonewatch.pipeline.findings import Findings
 from clonewatch.pipeline.plan import Plan
 
 _DAY = 86_400_000_000
@@ -93,9 +94,8 @@ def _members(plan: Plan, found: Findings, names: dict[int, str], ids: pa.Array) 
         " JOIN reported r ON r.cluster = p.cluster"
         " GROUP BY p.cluster, p.entity, p.account, g.mass, r.belief ORDER BY p.cluster, p.account"
     )
-    stands = standing(found)
     keys = zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True)
-    ways = np.array([stands.get(key, 0) for key in keys], np.int64)
+    ways = np.array([found.ways.get(key, 0) for key in keys], np.int64)
     alike, exchanges = table["alike"].to_numpy(), table["exchanges"].to_numpy()
     pairs = zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True)
     together = np.array([found.consensus.get(pair, 1.0) for pair in pairs])
@@ -145,8 +145,9 @@ def _task(code: int) -> str:
 
 
 def _visible(plan: Plan, found: Findings) -> dict[int, tuple[int, int]]:
-    """When a scan would first have flagged it, or where nobody looked back, when its slice first held enough parties and
-    exchanges to be linked and tested; and what had gone by then.
+    """When a scan would first have flagged it, or might have, and what had gone by then.
+
+    Where nobody looked back it is when its slice first held enough parties and exchanges to be linked and tested.
 
     Enough parties: as many as make the linking line with no trusted account among them.
     """

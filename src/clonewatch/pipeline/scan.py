@@ -29,7 +29,8 @@ from clonewatch.model.reading import Rejected
 from clonewatch.pipeline import results
 from clonewatch.pipeline.ahead import ahead
 from clonewatch.pipeline.clock import Clock
-from clonewatch.pipeline.detect import INTENTS, LINKS, Findings, attribute, describe, detect
+from clonewatch.pipeline.detect import INTENTS, LINKS, attribute, describe, detect
+from clonewatch.pipeline.findings import Findings
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.replay import first_crossings
 from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, STAGED_FROM, Stager
@@ -49,8 +50,9 @@ class ScanSettings:
 
     max_rejected: share of rows, 0..1, above which the result is written but not to be trusted. since, as_of: only
     exchanges from the one instant on and before the other are seen, and events before the latter, as a scan on that day
-    would have seen them. replay: look back for the hour at which each campaign first crossed the line. embed: join templates that mean the same (an extra). calibration: a file of the operator's
-    own honest groups; the shipped ones when None.
+    would have seen them. replay: look back for the hour at which each campaign first crossed the line. embed: join
+    templates that mean the same (an extra). calibration: a file of the operator's own honest groups; the shipped ones
+    when None.
     """
 
     paths: tuple[str, ...]
@@ -281,7 +283,7 @@ def _unresolved(found: Findings) -> list[str]:
         return []
     return [
         f"{len(found.linked):,} linked groups were compared with too few honest ones: false discoveries are bounded at"
-        f" {found.bound:.0%}, not at {FALSE_DISCOVERIES:.0%}. `clonewatch calibrate` on quiet logs of your own adds some."
+        f" {found.bound:.0%}, not at {FALSE_DISCOVERIES:.0%}. `clonewatch calibrate` on quiet logs of yours adds some."
     ]
 
 

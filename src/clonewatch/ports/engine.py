@@ -67,7 +67,7 @@ class Engine(Protocol):
         ...
 
     def aside(self) -> AbstractContextManager[None]:
-        """A place of its own for new tables, gone at the end. Tables outside are read until one of that name is made."""
+        """A place for new tables, gone at the end. Tables outside are read until one of that name is made."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Strangers hired for a harvest are rarely trusted; users of an app, staff and colleagues are trusted as often as anyone."""
+"""Strangers hired for a harvest are rarely trusted; users of an app, or colleagues, are as often as anyone."""
 
 from clonewatch.ports.channel import Card, Channel
 from clonewatch.ports.engine import Query

@@ -1,0 +1,58 @@
+"""What detection found, before it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from clonewatch.campaigns.calibration import Group, Standing
+from clonewatch.campaigns.fusion import Verdict
+from clonewatch.entities.ownership import Anchors
+from clonewatch.graph import fragments
+from clonewatch.graph.clusters import Clusters
+from clonewatch.pipeline.plan import Plan
+from clonewatch.ports.intent import Intent
+from clonewatch.ports.link import Link
+
+
+@dataclass
+class Findings:
+    """What detection found, before it is told: verdicts on clusters, and the tables they rest on."""
+
+    anchors: Anchors
+    population: int
+    links: dict[str, Link]
+    intents: dict[str, Intent]
+    clusters: Clusters
+    selectors: pa.Table
+    whole: dict[int, bool]
+    verdicts: list[Verdict] = field(default_factory=list)
+    honest: list[Verdict] = field(default_factory=list)
+    token_counts: dict[str, int] = field(default_factory=dict)
+    synchrony_null: list[dict[str, int]] = field(default_factory=list)
+    joined: pa.Table = field(default_factory=fragments.JOIN_SCHEMA.empty_table)
+    standings: dict[int, Standing] = field(default_factory=dict)
+    linked: list[Group] = field(default_factory=list)
+    bound: float = 0.0
+    named: pa.Table | None = None
+    second: float = 0.0
+    trust: dict[int, str] = field(default_factory=dict)
+    stability: dict[int, float] = field(default_factory=dict)
+    consensus: dict[tuple[int, int], float] = field(default_factory=dict)
+    seeds: int = 0
+    ways: dict[tuple[int, int], int] = field(default_factory=dict)
+    crossings: dict[int, int] = field(default_factory=dict)
+
+
+def heads(groups: pa.Table) -> dict[int, int]:
+    """Parties of each cluster."""
+    clusters, counts = np.unique(groups["cluster"].to_numpy(), return_counts=True)
+    return dict(zip(clusters.tolist(), counts.tolist(), strict=True))
+
+
+def put(plan: Plan, name: str, table: pa.Table) -> None:
+    """Store a small table as if a step had written it."""
+    plan.engine.put(name, table)
+    plan.wrote(name, table.num_rows)

@@ -1,0 +1,66 @@
+"""Fragments of one operation: clusters that share no token, joined before any of them is tested."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch.campaigns.fusion import linkage, total_bans
+from clonewatch.graph import communities, fragments
+from clonewatch.pipeline.findings import Findings, heads, put
+from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.slicing import selectors, slicing, whole
+
+
+def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties: pa.Table) -> None:
+    """Clusters that work one list together under one number, before any of them is tested."""
+    sizes = heads(found.clusters.groups)
+    held = linkage(found.clusters.ties, sizes, found.links)
+    eligible = sorted(
+        (c for c, ties in held.items() if total_bans(ties) >= fragments.LEAST_BANS), key=lambda c: (-sizes[c], c)
+    )
+    pieces = np.array(sorted(eligible[: fragments.MOST_PIECES]), np.int32)
+    if len(pieces) < 2:
+        return
+    mine = pc.is_in(found.clusters.groups["cluster"], pa.array(pieces))
+    random = pc.greater_equal(honest_groups["cluster"], communities.FIRST_RANDOM)
+    groups = pa.concat_tables([found.clusters.groups.filter(mine), honest_groups.filter(random)])
+    everyone = np.unique(groups["cluster"].to_numpy())
+    sql = slicing(plan, "piece_", groups, found.selectors, found).sql
+    plan.run_all(fragments.steps(sql))
+    cells, background = (plan.engine.fetch(f"SELECT * FROM {name}") for name in ("piece_cells", "quiet_by_cell"))
+    honest = everyone >= communities.FIRST
+    same, usual = fragments.topics(everyone, cells, background)
+    alike = fragments.candidates(everyone, honest, same, usual)
+    rates = plan.engine.fetch("SELECT same_cell, same_prompt FROM quiet_pairs").to_pylist()[0]
+    if not len(alike) or not rates["same_cell"] or not rates["same_prompt"]:
+        return
+    put(plan, "piece_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
+    plan.run(fragments.asked(sql))
+    prompts = fragments.repeats(everyone, plan.engine.fetch("SELECT * FROM piece_prompts"))
+    counts = fragments.Counts(same, prompts, usual)
+    joins = fragments.joins(everyone, honest, counts, rates["same_prompt"] / rates["same_cell"])
+    if not joins:
+        return
+    found.joined = fragments.joined(joins)
+    put(plan, "piece_joined", found.joined)
+    plan.run(fragments.worked(sql))
+    strays = fragments.strays(plan.engine.fetch("SELECT * FROM piece_parties"), background)
+    trusted = parties.sort_by("entity")["anchor"].to_numpy() > 0
+    found.links[fragments.LINK.channel.name] = fragments.LINK
+    _carry_stability(found)
+    found.clusters = fragments.join(found.clusters, found.joined, strays, trusted, found.anchors.share)
+    found.selectors = selectors(found.clusters, found.links)
+    found.whole = whole(found.clusters, found.selectors)
+
+
+def _carry_stability(found: Findings) -> None:
+    """Stability and consensus of joined pieces under their new number: means by size, and each party's own."""
+    sizes = heads(found.clusters.groups)
+    for number in np.unique(found.joined["cluster"].to_numpy()).tolist():
+        mine = found.joined.filter(pc.equal(found.joined["cluster"], number))["piece"].to_pylist()
+        weight = [sizes[piece] for piece in mine]
+        found.stability[number] = float(np.average([found.stability[piece] for piece in mine], weights=weight))
+        for piece, entity in [k for k in found.consensus if k[0] in mine and k[0] != number]:
+            found.consensus[number, entity] = found.consensus[piece, entity]

@@ -1,0 +1,140 @@
+"""A scan of the past sees what was there then: `--as-of`, `--since` and `--replay` against logs cut by hand."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from clonewatch.cli.main import app
+from clonewatch.lab.simulate import simulate
+from clonewatch.model.schema import RESULTS
+from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+
+HOUR = timedelta(hours=1)
+# What a scan of a cut log says differently: where it read, what it was asked, and what it cost.
+ABOUT_THE_RUN = ("settings", "inputs", "stages", "peak_memory_mb")
+
+
+class Made(NamedTuple):
+    """A simulated log and the accounts of the harvest in it."""
+
+    folder: Path
+    first: datetime
+    last: datetime
+    members: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A naive harvest of a dozen accounts among a few hundred honest ones."""
+    folder = tmp_path_factory.mktemp("in-time") / "log"
+    simulate("s01_shared_cards", folder, seed=3, scale=0.03)
+    ts = pq.read_table(folder / "exchanges", columns=["ts"])["ts"]
+    labels = pq.read_table(folder / "labels" / "accounts.parquet").to_pylist()
+    members = frozenset(r["account_id"] for r in labels if r["role"] == "member")
+    return Made(folder, pc.min(ts).as_py(), pc.max(ts).as_py(), members)
+
+
+def cut(log: Made, folder: Path, start: datetime | None = None, end: datetime | None = None) -> Path:
+    """The same log with the exchanges of a span, and the events before its end."""
+    (folder / "exchanges").mkdir(parents=True)
+    for name in ("exchanges", "events.parquet"):
+        table = pq.read_table(log.folder / name)
+        keep = pa.array([True] * table.num_rows)
+        if end:
+            keep = pc.and_(keep, pc.less(table["ts"], pa.scalar(end, table["ts"].type)))
+        if start and name == "exchanges":
+            keep = pc.and_(keep, pc.greater_equal(table["ts"], pa.scalar(start, table["ts"].type)))
+        place = folder / name if name.endswith(".parquet") else folder / name / "part.parquet"
+        pq.write_table(table.filter(keep), place)
+    pq.write_table(pq.read_table(log.folder / "accounts.parquet"), folder / "accounts.parquet")
+    return folder
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {t.name: (out / f"{t.name}.parquet").read_bytes() for t in RESULTS}
+
+
+def told(out: Path) -> dict[str, Any]:
+    return {k: v for k, v in json.loads((out / "scan.json").read_text()).items() if k not in ABOUT_THE_RUN}
+
+
+def scanned(folder: Path, out: Path | None = None, **settings: Any) -> ScanResult:
+    return scan(ScanSettings(paths=(str(folder),), out=out, threads=1, **settings))
+
+
+def accused(found: ScanResult) -> set[str]:
+    """Member accounts of all flagged campaigns."""
+    flagged = {c["campaign_id"] for c in found.tables["campaigns"].to_pylist() if c["flagged"]}
+    members = found.tables["members"].to_pylist()
+    return {m["account_id"] for m in members if m["campaign_id"] in flagged and m["role"] != "proxy_customer"}
+
+
+def test_a_scan_as_of_a_day_is_the_scan_of_the_log_cut_there(log: Made, tmp_path: Path) -> None:
+    day = (log.first + (log.last - log.first) * 0.6).replace(minute=0, second=0, microsecond=0)
+    scanned(log.folder, tmp_path / "then", as_of=day)
+    scanned(cut(log, tmp_path / "log", end=day), tmp_path / "cut")
+    assert contents(tmp_path / "then") == contents(tmp_path / "cut")
+    assert told(tmp_path / "then") == told(tmp_path / "cut")
+    assert told(tmp_path / "then")["window"]["last"] < day.isoformat()
+
+
+def test_a_scan_since_a_day_is_the_scan_of_the_rest_of_the_log(log: Made, tmp_path: Path) -> None:
+    """Both ends by command line, where an instant without a zone is taken for UTC."""
+    start, end = ((log.first + (log.last - log.first) * part).date() for part in (0.3, 0.8))
+    words = ["--since", start.isoformat(), "--as-of", f"{end}T00:00", "--quiet", "--threads", "1"]
+    key = ["--key", str(tmp_path / "key")]
+    done = CliRunner().invoke(app, ["scan", str(log.folder), "--out", str(tmp_path / "part"), *key, *words])
+    assert done.exit_code == 0, done.output
+    span = [datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (start, end)]
+    scanned(cut(log, tmp_path / "log", *span), tmp_path / "cut", key_file=tmp_path / "key")
+    assert contents(tmp_path / "part") == contents(tmp_path / "cut")
+    assert told(tmp_path / "part") == told(tmp_path / "cut")
+    said = json.loads((tmp_path / "part" / "scan.json").read_text())
+    assert said["settings"]["as_of"] == f"{end} 00:00:00+00:00"
+    assert start.isoformat() <= said["window"]["first"] < said["window"]["last"] < end.isoformat()
+
+
+def test_a_span_without_an_exchange_says_that_rows_were_left_out(log: Made, tmp_path: Path) -> None:
+    words = ["scan", str(log.folder), "--out", str(tmp_path / "none"), "--as-of", "2001-01-01", "--quiet"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2 and "--as-of were left out" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "none" / "scan.json").exists()
+
+
+@pytest.fixture(scope="module")
+def replayed(log: Made) -> ScanResult:
+    return scanned(log.folder, replay=True)
+
+
+def test_a_replay_finds_the_hour_at_which_a_scan_would_first_have_flagged(log: Made, replayed: ScanResult) -> None:
+    """A scan as of that hour flags the harvest, and one as of the hour before does not."""
+    found = replayed
+    (campaign,) = (c for c in found.tables["campaigns"].to_pylist() if c["flagged"])
+    assert campaign["replayed"] and accused(found) <= log.members
+    hour = campaign["visible_ts"].astimezone(UTC)
+    assert (hour.minute, hour.second, hour.microsecond) == (0, 0, 0)
+    assert campaign["first_ts"] < hour < campaign["last_ts"]
+    then = accused(scanned(log.folder, as_of=hour))
+    assert then and len(then & log.members) >= 0.5 * len(then)
+    before = accused(scanned(log.folder, as_of=hour - HOUR))
+    assert not before & log.members
+
+
+def test_looking_back_changes_nothing_but_when_it_was_visible(log: Made, replayed: ScanResult) -> None:
+    plain, looked = scanned(log.folder).tables, replayed.tables
+    moved = ("visible_ts", "visible_exchanges", "replayed")
+    for name, table in plain.items():
+        columns = [c for c in table.column_names if c not in moved]
+        assert table.select(columns).equals(looked[name].select(columns)), name
+    assert plain["campaigns"]["replayed"].to_pylist().count(True) == 0
+    quiet = [r for r in looked["campaigns"].to_pylist() if not r["flagged"]]
+    assert quiet and not any(r["replayed"] for r in quiet), "only what is flagged is looked for in the past"
