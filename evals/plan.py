@@ -78,18 +78,18 @@ def plan(size: str, *, develop: bool = False) -> dict[str, list[Job]]:
     if size != "full":
         raise ValueError(f"no size {size!r}: {', '.join(SIZES)}")
     # The largest scale takes longest, so it has one seed.
-    scales = {0.5: 3, 0.1: 3, 2.0: 1}
+    scales = {0.5: 3, 0.1: 2, 1.0: 1}
     names = [*numbered("s"), *numbered("p")]
     return {
         "campaigns": [
             Job("scan", name, first + i, at) for at, seeds in scales.items() for i in range(seeds) for name in names
         ],
         "mimic": [Job("scan", MIMIC, first + i, 0.5) for i in range(10)],
-        "quiet": _quiet(quiet, 100, 0.1, 1.5),
-        "rivals": [Job("rivals", name, first + i, 0.5) for i in range(2) for name in RIVALLED],
+        "quiet": _quiet(quiet, 100, 0.1, 1.0),
+        "rivals": [Job("rivals", name, first, 0.5) for name in RIVALLED],
         "replay": [
             *(Job("replay", HEADLINE, first + i, 0.01) for i in range(2)),
-            *(Job("replay", name, first, 0.5) for name in names),
+            *(Job("replay", name, first, 0.3) for name in numbered("s")),
         ],
     }  # fmt: skip
 

@@ -392,36 +392,6 @@ def test_trusted_members_say_nothing_where_the_operator_names_nobody(source: int
     assert measure(INTENTS.load("trusted_members"), trusted_members(), source=source) == {}
 
 
-def test_independent_entrants_of_a_two_day_event_are_not_taking_turns() -> None:
-    """Level and hours fitted to the few bins of one weekend take out variation; that is no turn-taking."""
-    channel = INTENTS.load("scheduling")
-    for seed in range(5):
-        draw = np.random.default_rng(seed)
-        size, span = 9_000, 2 * DAY
-        hour = (draw.choice(np.r_[9:24, 33:48], size) + draw.random(size)) * HOUR
-        event = Slice(draw.integers(0, 40, size), START + np.minimum(hour, span - 1).astype(np.int64), {})
-        found = measure(channel, Scene(event, event))
-        assert all(reading.bits <= 0 for reading in found.values())
-
-
-@pytest.mark.parametrize("days", [6, 14])
-def test_independent_accounts_over_weeks_are_not_taking_turns(days: int) -> None:
-    """What the fit takes out of the variation is given back: the value of independent accounts stays about nothing."""
-    values = []
-    for seed in range(6):
-        draw = np.random.default_rng(seed)
-        size = days * 144 * 5
-        ts = START + draw.integers(0, days * DAY, size)
-        alone = Slice(draw.integers(0, 25, size), ts, {})
-        values.append(measure(INTENTS.load("scheduling"), Scene(alone, alone))[ATTACK].value)
-    assert abs(float(np.mean(values))) < 0.05
-
-
-def test_a_closed_loop_over_two_weeks_is_taking_turns() -> None:
-    found = measure(INTENTS.load("scheduling"), scheduling())
-    assert found[ATTACK].value > 0.9 and found[ATTACK].bits >= 4.5
-
-
 @intents
 def test_an_intent_stays_neutral_on_too_few_exchanges(intent: Intent) -> None:
     scene = SCENES[intent.channel.name]()

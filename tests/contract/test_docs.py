@@ -10,6 +10,7 @@ import typer
 from clonewatch.adapters.mapping import presets
 from clonewatch.cli.examining import channels
 from clonewatch.cli.main import app
+from clonewatch.kernels.rarity import depletion
 from clonewatch.lab.simulate import scenarios
 from clonewatch.model.schema import RESULTS
 from clonewatch.ports.shelf import Shelf
@@ -126,6 +127,18 @@ def test_a_decision_that_is_cited_exists() -> None:
     sources = [*PAGES, *(ROOT / "src").rglob("*.py")]
     cited = {n for p in sources for n in re.findall(r"decision (\d{4})", text(p))}
     assert cited and cited <= known
+
+
+def test_the_table_of_how_small_a_cell_can_be_is_what_the_kernel_gives() -> None:
+    page = text(DOCS / "decisions" / "0004-rarity-by-anchors.md").partition("## How small a cell can be")[2]
+    head = re.search(r"^\| users u \|(.*)\|$", page, re.M)
+    assert head
+    shares = [float(s) / 100 for s in re.findall(r"([\d.]+) %", head[1])]
+    rows = re.findall(r"^\| (\d+) \|((?: [\d.]+ \|)+)$", page, re.M)
+    assert len(rows) > 5
+    for users, cells in rows:
+        bans = [f"{depletion(int(users), 0, share):.2f}" for share in shares]
+        assert cells.replace("|", " ").split() == bans
 
 
 def test_every_command_named_anywhere_exists() -> None:

@@ -24,6 +24,7 @@ from clonewatch.graph import weights
 from clonewatch.graph.communities import FIRST
 from clonewatch.kernels.rarity import depletion
 from clonewatch.lab import scenarios
+from clonewatch.lab.lookalikes import organisations
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.detect import INTENTS, LINKS
 from clonewatch.pipeline.plan import Plan
@@ -140,7 +141,7 @@ def test_a_template_of_everybody_makes_no_pairs_of_accounts(monkeypatch: pytest.
         found = scan(ScanSettings(paths=(str(path),), threads=1))
         assert found.summary["counts"]["kept"] == accounts * 6 == rows["exchanges"]
         assert rows["carried_template"] == accounts, "the template is looked at"
-        assert max(rows.values()) <= rows["exchanges"] + 1
+        assert max(rows.values()) <= 3 * rows["exchanges"], "nor are there pairs by the way"
         totals.append(sum(rows.values()))
     assert totals[1] <= 4.5 * totals[0], "four times the accounts make about four times the rows"
 
@@ -177,30 +178,24 @@ def test_seven_thousand_users_of_an_agent_are_not_linked_for_one_trusted_in_a_hu
     assert (weights.weigh({"template": rare}, [link], 0.2, size).num_rows > 0) == kept
 
 
-@pytest.fixture(scope="module")
-def large(made: Making) -> World:
-    """More members than honest accounts: their templates are the most popular of the log."""
-    with pytest.MonkeyPatch.context() as patch:
-        catalogue = scenarios.catalogue()
-        plans = scenarios.plans()
-        plans["s01_shared_cards"] = replace(
-            plans["s01_shared_cards"], accounts=(420, 420), rate=(3, 3), per_card=(22, 28)
-        )
-        catalogue["s01_shared_cards"] = catalogue["s01_shared_cards"]._replace(people=1200, firms=6)
-        patch.setattr(scenarios, "plans", lambda: plans)
-        patch.setattr("clonewatch.lab.simulate.catalogue", lambda: catalogue)
-        return made("s01_shared_cards", 71, 0.2)
-
-
-def test_the_largest_campaign_is_not_lost_for_being_popular(large: World) -> None:
+def test_the_largest_campaign_is_not_lost_for_being_popular(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Document frequency as rarity dropped the templates of the largest campaigns, whose recall was nothing."""
-    templates = pq.read_table(large.folder / "exchanges", columns=["account_id", "template_id"])
-    users = templates.group_by("template_id").aggregate([("account_id", "count_distinct")])
-    top = users.filter(pc.is_valid(users["template_id"])).sort_by([("account_id_count_distinct", "descending")])
-    fond = set(templates.filter(pc.equal(templates["template_id"], top["template_id"][0]))["account_id"].to_pylist())
-    assert len(large.members) > 0.25 * len(large.roles) or len(fond & large.members) > len(fond) / 2
-    found = accused(scanned(large.folder))
-    assert len(found & large.members) >= 0.8 * len(large.members) and not found - large.members
+    plans = scenarios.plans()
+    pool = plans["s01_shared_cards"]
+    plans["s01_shared_cards"] = replace(
+        pool, accounts=(2400, 2400), rate=(1.5, 1.5), templates=(2, 2), paraphrase=(0, 0), per_card=(22, 28)
+    )
+    monkeypatch.setattr(scenarios, "plans", lambda: plans)
+    simulate("s01_shared_cards", tmp_path / "log", seed=71, scale=0.1)
+    labels = pq.read_table(tmp_path / "log" / "labels" / "accounts.parquet").to_pylist()
+    members = {r["account_id"] for r in labels if r["role"] == "member"}
+    log = pq.read_table(tmp_path / "log" / "exchanges", columns=["account_id", "template_id"])
+    users = log.group_by("template_id").aggregate([("account_id", "count_distinct")]).drop_null()
+    top = users.sort_by([("account_id_count_distinct", "descending")])["template_id"][0]
+    fond = set(log.filter(pc.equal(log["template_id"], top))["account_id"].to_pylist())
+    assert len(fond & members) > 0.9 * len(fond), "no template of the log is more popular than theirs"
+    found = accused(scanned(tmp_path / "log"))
+    assert len(found & members) >= 0.8 * len(members) and not found - members
 
 
 def test_a_heavy_user_alone_is_neither_linked_nor_flagged(made: Making, tmp_path: Path) -> None:
@@ -219,8 +214,10 @@ def test_a_heavy_user_alone_is_neither_linked_nor_flagged(made: Making, tmp_path
         "prompt_id": pa.array(np.arange(size) + 10**15, log.schema.field("prompt_id").type),
         "cell": pa.array(np.arange(size) % 2000, pa.int32()),
     }  # fmt: skip
-    own = {"org_id", "api_key_id", "end_user_id", "session_id", "signature_id", "signature_session_id", "client_ip",
-           "user_agent", "tls_fingerprint", "sdk", "system_hash", "tools_hash", "template_id", "format_hash"}  # fmt: skip
+    own = {
+        "org_id", "api_key_id", "end_user_id", "session_id", "signature_id", "signature_session_id", "client_ip",
+        "user_agent", "tls_fingerprint", "sdk", "system_hash", "tools_hash", "template_id", "format_hash",
+    }  # fmt: skip
     heavy = pa.table([pa.nulls(size, f.type) if f.name in own else rows[f.name] for f in log.schema], schema=log.schema)
     found = scanned(changed(world, tmp_path / "log", exchanges=pa.concat_tables([log, heavy])))
     assert found.summary["counts"]["kept"] == log.num_rows + size
@@ -228,7 +225,7 @@ def test_a_heavy_user_alone_is_neither_linked_nor_flagged(made: Making, tmp_path
     assert accused(found) and accused(found) <= world.members
 
 
-# ---- honest logs ----------------------------------------------------------------------------------------------------
+# ---- honest logs ---------------------------------------------------------------------------------------------------
 
 
 HONEST = [("quiet", 4, 0.3), ("quiet", 5, 0.05), ("quiet_mixed", 3, 0.2)]
@@ -248,9 +245,14 @@ def test_attack_free_logs_raise_no_flag_though_groups_are_linked(
     assert not linked(found) & customers
 
 
-def test_a_customer_with_twenty_accounts_is_one_party_because_it_says_so(made: Making, tmp_path: Path) -> None:
+def test_a_customer_of_many_accounts_is_one_party_because_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ownership collapse switched off: the batch customer was flagged in every log."""
-    world = made("quiet", 4, 0.3)
+    monkeypatch.setitem(scenarios.LOOKALIKES, "batch_customer", (organisations.batch_customer, 30, 30, 30))
+    simulate("quiet", tmp_path / "log", seed=4, scale=0.1)
+    labels = pq.read_table(tmp_path / "log" / "labels" / "accounts.parquet").to_pylist()
+    world = World(tmp_path / "log", {r["account_id"]: r["role"] for r in labels})
     accounts = pq.read_table(world.folder / "accounts.parquet")
     batch = world.of("batch_customer")
     mine = pc.is_in(accounts["account_id"], pa.array(sorted(batch)))
@@ -264,13 +266,13 @@ def test_a_customer_with_twenty_accounts_is_one_party_because_it_says_so(made: M
             table = table.set_column(table.column_names.index(name), field, column)
         return changed(world, tmp_path / "-".join(facts or ["declared"]), accounts=table)
 
-    assert len(batch) >= 8
+    assert len(batch) >= 20
     assert not linked(scanned(told())) & batch
     hidden = scanned(told(org_declared=False))
     assert len(linked(hidden) & batch) > len(batch) / 2, "collapse is what keeps them apart from a pool"
 
 
-# ---- missing values ---------------------------------------------------------------------------------------------------
+# ---- missing values ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", INTENTS.names())
@@ -316,7 +318,7 @@ def test_a_log_without_a_column_flags_nobody_else(release: World, tmp_path: Path
     assert all(np.isfinite(c["margin"]) for c in found.tables["campaigns"].to_pylist())
 
 
-# ---- membership ---------------------------------------------------------------------------------------------------------
+# ---- membership ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cover", [0.0, 0.7, 0.9, 0.97])
@@ -349,7 +351,7 @@ def test_nobody_honest_is_a_member_however_short_the_log(made: Making, days: int
         assert len(found) >= 0.5 * len(world.members)
 
 
-# ---- scale, and what was missed ----------------------------------------------------------------------------------------
+# ---- scale, and what was missed ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [0.03, 0.3])

@@ -1,4 +1,4 @@
-"""What a margin is worth: p-values that are not too small too often, e-values of mean one, false discoveries bounded."""
+"""What a margin is worth: p-values not too small too often, e-values of mean one, false discoveries bounded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rng(seed: int = 1) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-# ---- p-values --------------------------------------------------------------------------------------------------------
+# ---- p-values ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -64,7 +64,7 @@ def test_a_larger_margin_never_has_a_larger_p_value() -> None:
     assert found == sorted(found, reverse=True)
 
 
-# ---- strata ------------------------------------------------------------------------------------------------------------
+# ---- strata --------------------------------------------------------------------------------------------------------
 
 
 MIXED = Calibration([
@@ -112,7 +112,7 @@ def test_p_values_within_strata_stay_valid_where_the_strata_differ() -> None:
     assert all(n / rounds <= 0.1 + 4 * np.sqrt(0.09 / rounds) for n in hits.values()), hits
 
 
-# ---- e-values ---------------------------------------------------------------------------------------------------------
+# ---- e-values ------------------------------------------------------------------------------------------------------
 
 
 def null_e_values(draw: np.random.Generator, n: int, beyond: float, rounds: int) -> np.ndarray:
@@ -160,7 +160,7 @@ def test_averages_over_days_stay_e_values_and_running_maxima_do_not() -> None:
     assert averaged([]) == 0.0
 
 
-# ---- false discoveries -------------------------------------------------------------------------------------------------
+# ---- false discoveries ---------------------------------------------------------------------------------------------
 
 
 def test_the_largest_e_values_are_kept_together() -> None:
@@ -196,14 +196,41 @@ def test_a_flag_is_taken_back_when_too_many_honest_groups_lie_beyond_the_line() 
 
 def test_many_groups_beyond_the_line_stand_together() -> None:
     """The more groups are linked, the stronger one has to be; several strong ones carry each other."""
-    quiet = Calibration(groups([0.2] * 150))
+    quiet = Calibration(groups([0.2] * 40))
     crowd = groups([0.3] * 12)
     assert not quiet.standings([Group("declared", 30, 2.0), *crowd])[0].kept
     both = quiet.standings([Group("declared", 30, 2.0), Group("declared", 30, 1.5), *crowd])
     assert [s.kept for s in both[:2]] == [True, True]
 
 
-# ---- files --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("n", "found", "bound"), [(400, 10, 0.05), (99, 10, 0.1), (99, 60, 0.25), (0, 3, 0.25)])
+def test_the_bound_is_told_where_there_are_too_few_honest_groups_to_hold_the_usual_one(
+    n: int, found: int, bound: float
+) -> None:
+    assert Calibration(groups([0.2] * n)).bound(groups([0.5] * found)) == pytest.approx(bound)
+
+
+def test_the_bound_does_not_depend_on_how_strong_the_groups_are() -> None:
+    """Or it would be chosen after the fact."""
+    quiet = Calibration(groups([0.2] * 50))
+    assert quiet.bound(groups([0.1] * 8)) == quiet.bound(groups([1.8] * 8)) == pytest.approx(8 / 51)
+
+
+@pytest.mark.parametrize(("n", "nulls", "beyond"), [(60, 6, 0.05), (300, 12, 0.03), (120, 12, 0.2)])
+def test_flags_on_honest_groups_stay_within_the_bound_that_is_told(n: int, nulls: int, beyond: float) -> None:
+    """All groups of a scan are honest: whatever is kept is false."""
+    draw, false, told = rng(), [], set()
+    for _ in range(800):
+        margins = np.where(draw.random(n + nulls) < beyond, LINE + 0.2, 0.3)
+        quiet = Calibration(groups(margins[nulls:].tolist()))
+        mine = groups(margins[:nulls].tolist())
+        told.add(round(quiet.bound(mine), 6))
+        false.append(any(s.kept for s in quiet.standings(mine)))
+    (bound,) = told
+    assert np.mean(false) <= bound + 3 * np.sqrt(bound / len(false))
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_written_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ def test_a_ring_whose_parties_all_meet_each_other_is_one_cluster() -> None:
         assert parts(cluster(tokens(*clique), [], 0)) == [set(range(size))]
 
 
-# ---- faint tokens ----------------------------------------------------------------------------------------------------
+# ---- faint tokens --------------------------------------------------------------------------------------------------
 
 
 FAINT = LEAST_WEIGHT / 2
@@ -170,7 +170,7 @@ def test_a_faint_token_of_one_party_more_joins_it_to_no_bold_cluster() -> None:
     assert parts(cluster(pa.concat_tables([tokens(*ring(0, 20, 1)), faint]), [], 0)) == [set(range(20))]
 
 
-# ---- how far the seed decides -----------------------------------------------------------------------------------------
+# ---- how far the seed decides --------------------------------------------------------------------------------------
 
 
 def test_rings_that_share_nothing_are_found_under_every_seed() -> None:

@@ -97,7 +97,7 @@ def rng(seed: int = 1) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-# ---- who is joined ---------------------------------------------------------------------------------------------------
+# ---- who is joined -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("parts", [2, 3, 8])
@@ -176,7 +176,7 @@ def test_the_order_of_the_pieces_does_not_matter() -> None:
     assert [{order[n] for n in part} for part in mixed] == together(joins(pieces)) == [{0, 1, 2}]
 
 
-# ---- how often honest groups are ------------------------------------------------------------------------------------
+# ---- how often honest groups are -----------------------------------------------------------------------------------
 
 
 def trading(seed: int) -> tuple[np.ndarray, np.ndarray, fragments.Counts]:
@@ -207,7 +207,7 @@ def test_the_p_value_of_a_join_is_corrected_for_the_pairs_tried() -> None:
     assert among > alone[0][2]
 
 
-# ---- strays, and the joined cluster -----------------------------------------------------------------------------------
+# ---- strays, and the joined cluster --------------------------------------------------------------------------------
 
 
 def worked(parties: dict[int, Asked], number: int = 0) -> pa.Table:

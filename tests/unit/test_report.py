@@ -158,6 +158,7 @@ def test_the_page_says_whether_the_honest_groups_were_simulated_or_the_operators
     said = text_of(page)
     assert "here of 1,234 groups (simulated worlds without an attack), of which 3 lie beyond the line" in said
     assert "Nobody has shown that honest groups of this log are like them" in said
+    assert "at most 5 % of the flags of a scan are false on average" in said
     assert "Whether honest groups of this log come as close to the line as the simulated ones behind p." in said
     own = made.summary()
     own["settings"]["calibration"] = "quiet.json"
@@ -171,7 +172,8 @@ def test_the_page_says_whether_the_honest_groups_were_simulated_or_the_operators
     [
         (True, 1.31, "Its weakest lock stands at 1.31, where 1 is the line. The flag stays"),
         (False, 1.31, "beyond the line at 1. It is not flagged all the same: honest groups get there too often"),
-        (False, -0.4, "Its weakest lock stands at -0.4, where 1 is the line: not flagged."),
+        (False, 0.4, "Its weakest lock stands at 0.4, where 1 is the line: not flagged."),
+        (False, -0.4, "One of its locks is quite shut: not flagged."),
     ],
 )
 def test_each_verdict_says_how_far_its_weakest_lock_is_open(flagged: bool, margin: float, told: str) -> None:

@@ -203,6 +203,9 @@ def _verdict(
     # share is asked for, or meeting at the same times. With inferred trust, two kinds of link.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
     deceptive = {r.signal: r.bits for r in readings if r.family in _DECEPTIVE_INTENTS or r.signal in _DECEPTIVE_SIGNALS}
+    # Entrants of a contest never ask the same either; a list that is dealt out gives everybody about as much of it.
+    if "division" in deceptive:
+        deceptive["division"] = min(deceptive["division"], best.get("load", 0.0))
     # What a machine deals out in equal shares to unrelated names, shaped for training, is nobody's own work either.
     if not any(r.signal == "division" and r.bits < 0 for r in readings):
         deceptive["dealt by machine"] = min(best.get(f, 0.0) for f in _DEALT) * _FACT_BITS / FAMILY_BITS

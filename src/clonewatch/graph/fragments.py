@@ -11,19 +11,21 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, diags_array
 from scipy.stats import chi2, nbinom
 
 from clonewatch.graph.clusters import Clusters
 from clonewatch.kernels.rarity import depletion
 from clonewatch.ports.channel import Card, Channel
-from clonewatch.ports.engine import Query, Step
+from clonewatch.ports.engine import Query
 from clonewatch.ports.link import Link
 
 # Chance, over all pairs tried, that two strangers' groups are joined.
 _LEVEL = 0.05
 # Overlap of two parts' topics, 1 for the same list; and by how much less each overlaps with everybody's topics.
 _ALIKE, _OWN = 0.7, 0.2
+# A list has at least so many topics (one over the chance that two of its questions share one), seen in so many pairs.
+_LEAST_TOPICS, _LEAST_PAIRS = 40, 200
 # Strangers' groups differ from each other by at least this much (a variance of the ratio), however few were compared.
 _LEAST_SPREAD = 0.05
 # Where too few honest pairs can be compared, strangers' groups are taken to differ a great deal.
@@ -35,19 +37,13 @@ READS = ("exchanges", "owners", "piece_tested", "piece_modes", "piece_bound")
 JOIN_SCHEMA = pa.schema([("cluster", pa.int32()), ("piece", pa.int32()), ("p_value", pa.float64())])
 
 
-def steps(slices: str) -> tuple[Step, ...]:
-    """The steps that count cells by piece. slices: SELECT text of the pieces' exchanges, over `READS`."""
-    return (
-        Query(
-            "piece_cells",
-            READS,
-            f"SELECT cluster, cell, COUNT(*) AS n FROM ({slices}) s WHERE cell IS NOT NULL GROUP BY cluster, cell",
-        ),
-        Query(
-            "quiet_by_cell",
-            ("quiet_cells",),
-            "SELECT cell, CAST(SUM(n) AS BIGINT) AS n FROM quiet_cells GROUP BY cell",
-        ),
+def counted(slices: str) -> Query:
+    """The step that counts cells by piece, as table `piece_cells`. slices: SELECT text over `READS`."""
+    return Query(
+        "piece_cells",
+        READS,
+        f"SELECT cluster, COALESCE(task, -1) AS task, cell, COUNT(*) AS n FROM ({slices}) s WHERE cell IS NOT NULL"
+        " GROUP BY cluster, COALESCE(task, -1), cell",
     )
 
 
@@ -132,20 +128,32 @@ class Counts(NamedTuple):
 def topics(pieces: np.ndarray, cells: pa.Table, background: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Pairs about one cell, and the overlap with strangers: `Counts.same_cell` and `Counts.usual`.
 
-    pieces: (k,) numbers, sorted. cells: cluster, cell, n. background: cell, n among strangers.
+    pieces: (k,) numbers, sorted. cells: cluster, task, cell, n. background: task, cell, n among strangers. A piece is
+    compared with what strangers ask on the same tasks: people of one trade overlap, and that is not one list.
     """
     size = len(pieces)
     _, cell = np.unique(np.r_[cells["cell"].to_numpy(), background["cell"].to_numpy()], return_inverse=True)
+    kinds, task = np.unique(np.r_[cells["task"].to_numpy(), background["task"].to_numpy()], return_inverse=True)
     width = int(cell.max()) + 1 if len(cell) else 1
     n = cells["n"].to_numpy().astype(np.float64)
     at = np.searchsorted(pieces, cells["cluster"].to_numpy())
     by_cell = coo_array((n, (at, cell[: len(n)])), shape=(size, width)).tocsr()
+    total = np.asarray(by_cell.sum(axis=1)).ravel()
     same = (by_cell @ by_cell.T).toarray()
-    same[np.diag_indices(size)] -= np.asarray(by_cell.sum(axis=1)).ravel()
-    strangers = np.zeros(width)
-    np.add.at(strangers, cell[len(n) :], background["n"].to_numpy().astype(np.float64))
-    own = max(float((strangers * (strangers - 1)).sum()), 1.0)
-    return same, (by_cell @ strangers) / np.sqrt(np.maximum(np.diag(same), 1.0) * own)
+    same[np.diag_indices(size)] -= total
+    asked = background["n"].to_numpy().astype(np.float64)
+    strangers = coo_array((asked, (task[len(n) :], cell[len(n) :])), shape=(len(kinds), width)).tocsr()
+    strangers = diags_array(1 / np.maximum(np.asarray(strangers.sum(axis=1)).ravel(), 1.0)) @ strangers
+    mix = coo_array((n, (at, task[: len(n)])), shape=(size, len(kinds))).tocsr()
+    expected = (mix @ strangers).tocsr()
+    within = np.maximum(np.diag(same), 1.0)
+    alike = np.asarray(by_cell.multiply(expected).sum(axis=1)).ravel()
+    own = np.asarray(expected.multiply(expected).sum(axis=1)).ravel()
+    # Where strangers ask nothing on these tasks, nobody knows what is usual.
+    usual = np.where(own > 0, alike / np.sqrt(np.maximum(within * own, 1e-12)), 1.0)
+    # A few people's few interests may coincide: what is narrow, or hardly seen, is not told from everybody's.
+    listed = (within >= _LEAST_PAIRS) & (total * (total - 1) >= _LEAST_TOPICS * within)
+    return same, np.where(listed, usual, np.maximum(usual, 1.0))
 
 
 def candidates(pieces: np.ndarray, honest: np.ndarray, same_cell: np.ndarray, usual: np.ndarray) -> np.ndarray:

@@ -28,8 +28,8 @@ def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties
     groups = pa.concat_tables([found.clusters.groups.filter(mine), honest_groups.filter(random)])
     everyone = np.unique(groups["cluster"].to_numpy())
     sql = slicing(plan, "piece_", groups, found.selectors, found).sql
-    plan.run_all(fragments.steps(sql))
-    cells, background = (plan.engine.fetch(f"SELECT * FROM {name}") for name in ("piece_cells", "quiet_by_cell"))
+    plan.run(fragments.counted(sql))
+    cells, background = (plan.engine.fetch(f"SELECT * FROM {name}") for name in ("piece_cells", "quiet_cells"))
     honest = everyone >= communities.FIRST
     same, usual = fragments.topics(everyone, cells, background)
     alike = fragments.candidates(everyone, honest, same, usual)

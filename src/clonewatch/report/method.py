@@ -148,7 +148,8 @@ def gather(summary: Mapping[str, Any], channels: Cards) -> Method:
         anchors=_ANCHORS.get(source, "Where the trusted accounts came from was not recorded.")
         + (f" They are {100 * share:.3g} % of all parties." if share else ""),
         has_anchors=source in ("declared", "behaviour"),
-        calibration=_calibration(summary.get("calibration") or {}, own),
+        calibration=_calibration(summary.get("calibration") or {}, own)
+        + _bounded(summary.get("thresholds") or {}),
         simulated=not own,
         seeds=summary.get("clustering_seeds"),
         counts=[(count(counts.get(key)), name, said) for key, name, said in _COUNTS],
@@ -187,6 +188,14 @@ def _calibration(found: Mapping[str, Any], own: bool) -> str:
         "They ship with the program and are simulated. Nobody has shown that honest groups of this log are like them:"
         " `clonewatch calibrate` learns from a quiet period of it."
     )
+
+
+def _bounded(thresholds: Mapping[str, Any]) -> str:
+    """How many of the flags may be false, as far as honest groups of this log are like those behind the p-values."""
+    rate = thresholds.get("false_discoveries")
+    if not isinstance(rate, float):
+        return ""
+    return f" As far as they are alike, at most {100 * rate:.3g} % of the flags of a scan are false on average."
 
 
 def _used(entry: Mapping[str, Any], channels: Cards) -> Used:

@@ -30,6 +30,9 @@ def verdict(row: Mapping[str, Any]) -> str:
             f"Its weakest lock stands at {number(margin)}, beyond the line at 1. It is not flagged all the same: honest"
             " groups get there too often, for as many linked groups as this scan holds."
         )
+    if margin <= 0:
+        # Such margins order groups by their evidence; as a distance to the line they mean nothing.
+        return "One of its locks is quite shut: not flagged."
     return f"Its weakest lock stands at {number(margin)}, where 1 is the line: not flagged."
 
 
