@@ -24,6 +24,7 @@ from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.fingerprints.keys import load_key
+from clonewatch.graph import fragments
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.reading import Rejected
 from clonewatch.pipeline import results
@@ -233,7 +234,8 @@ def _settle(plan: Plan, stager: Stager, examples: Examples | None) -> int:
 
 
 def _channels() -> list[Channel]:
-    return [LINKS.load(n).channel for n in LINKS.names()] + [INTENTS.load(n).channel for n in INTENTS.names()]
+    links = [*(LINKS.load(n) for n in LINKS.names()), fragments.LINK]
+    return [link.channel for link in links] + [INTENTS.load(n).channel for n in INTENTS.names()]
 
 
 def _summary(
