@@ -9,7 +9,7 @@ import numpy as np
 from clonewatch.lab.simulate import scenarios
 
 # Seeds below 100 and from 5000 to 5999 belong to development and calibration; figures are reported on these alone.
-FIRST_SEED, FIRST_QUIET_SEED = 301, 1001
+FIRST_SEED, FIRST_QUIET_SEED = 311, 1101
 DEVELOP_SEED, DEVELOP_QUIET_SEED = 1, 5001
 # Look-alikes in numbers drawn at random and no harvest: every alarm on such a log is false.
 QUIET = "quiet_mixed"
@@ -78,7 +78,7 @@ def plan(size: str, *, develop: bool = False) -> dict[str, list[Job]]:
     if size != "full":
         raise ValueError(f"no size {size!r}: {', '.join(SIZES)}")
     # The largest scale takes longest, so it has one seed.
-    scales = {0.5: 3, 0.1: 2, 1.0: 1}
+    scales = {0.5: 3, 0.1: 1, 1.0: 1}
     names = [*numbered("s"), *numbered("p")]
     return {
         "campaigns": [

@@ -40,7 +40,7 @@ def steps() -> list[Step]:
     found += [slicing._slices("", content), slicing.quiet(1000)]
     found += [*slices.of_clusters(True), *slices.of_strangers(True)]
     pieces = slicing._slices("piece_", content).sql
-    found += [*fragments.steps(pieces), fragments.asked(pieces), fragments.worked(pieces)]
+    found += [fragments.counted(pieces), fragments.asked(pieces), fragments.worked(pieces)]
     for name in INTENTS.names():
         found += INTENTS.load(name).steps
     found += [v for v in vars(attribution).values() if isinstance(v, Query)]

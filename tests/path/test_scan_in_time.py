@@ -32,15 +32,18 @@ class Made(NamedTuple):
     members: frozenset[str]
 
 
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A naive harvest of a dozen accounts among a few hundred honest ones."""
-    folder = tmp_path_factory.mktemp("in-time") / "log"
-    simulate("s01_shared_cards", folder, seed=3, scale=0.03)
+def simulated(folder: Path, scenario: str, scale: float) -> Made:
+    simulate(scenario, folder, seed=3, scale=scale)
     ts = pq.read_table(folder / "exchanges", columns=["ts"])["ts"]
     labels = pq.read_table(folder / "labels" / "accounts.parquet").to_pylist()
     members = frozenset(r["account_id"] for r in labels if r["role"] == "member")
     return Made(folder, pc.min(ts).as_py(), pc.max(ts).as_py(), members)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A naive harvest of a dozen accounts among a few hundred honest ones."""
+    return simulated(tmp_path_factory.mktemp("in-time") / "log", "s01_shared_cards", 0.03)
 
 
 def cut(log: Made, folder: Path, start: datetime | None = None, end: datetime | None = None) -> Path:
@@ -78,13 +81,20 @@ def accused(found: ScanResult) -> set[str]:
     return {m["account_id"] for m in members if m["campaign_id"] in flagged and m["role"] != "proxy_customer"}
 
 
-def test_a_scan_as_of_a_day_is_the_scan_of_the_log_cut_there(log: Made, tmp_path: Path) -> None:
-    day = (log.first + (log.last - log.first) * 0.6).replace(minute=0, second=0, microsecond=0)
-    scanned(log.folder, tmp_path / "then", as_of=day)
-    scanned(cut(log, tmp_path / "log", end=day), tmp_path / "cut")
+def test_a_scan_as_of_an_instant_is_the_scan_of_the_log_cut_there(tmp_path: Path) -> None:
+    """Cut at the very microsecond of an exchange, a week after a release: that exchange is no longer seen."""
+    log = simulated(tmp_path / "whole", "s13_release_jump", 0.05)
+    events = pq.read_table(log.folder / "events.parquet").to_pylist()
+    released = next(e["ts"] for e in events if e["kind"] == "model_release")
+    ts = pc.unique(pq.read_table(log.folder / "exchanges", columns=["ts"])["ts"]).sort()
+    instant = next(t for t in ts.to_pylist() if t > released + timedelta(days=7))
+    assert any(e["ts"] >= instant for e in events), "there is an event that must not be known yet"
+    found = scanned(log.folder, tmp_path / "then", as_of=instant)
+    scanned(cut(log, tmp_path / "log", end=instant), tmp_path / "cut")
     assert contents(tmp_path / "then") == contents(tmp_path / "cut")
     assert told(tmp_path / "then") == told(tmp_path / "cut")
-    assert told(tmp_path / "then")["window"]["last"] < day.isoformat()
+    assert datetime.fromisoformat(told(tmp_path / "then")["window"]["last"]) < instant
+    assert "release" in {e["signal"] for e in found.tables["evidence"].to_pylist()}, "events before it are known"
 
 
 def test_a_scan_since_a_day_is_the_scan_of_the_rest_of_the_log(log: Made, tmp_path: Path) -> None:

@@ -101,15 +101,25 @@ def test_without_deception_nothing_is_flagged() -> None:
     assert found.bans >= LINK_BANS and not found.deception and not found.flagged and found.level == "L1"
 
 
-def test_one_work_list_dealt_out_is_deception_enough() -> None:
-    found = verdict(*STRONG, reading("division", 7.0), tied=ties(("template", 20, 8.0)))
+EVEN_LOAD = reading("load_balance", 5.0)
+
+
+def test_one_work_list_dealt_out_in_like_shares_is_deception_enough() -> None:
+    found = verdict(reading("evenness", 5.0), EVEN_LOAD, reading("division", 7.0), tied=ties(("template", 20, 8.0)))
     assert found.deception == ("division",) and found.flagged and found.level == "L3"
+
+
+def test_entrants_of_a_contest_never_ask_the_same_and_that_is_no_deception() -> None:
+    """Whoever brings work of their own brings as much of it as they like: nobody dealt it out."""
+    found = verdict(*STRONG, reading("division", 8.0), tied=OVERT)
+    assert not found.deception and not found.flagged
 
 
 @pytest.mark.parametrize(("bits", "shown"), [(3.2, False), (3.4, True)])
 def test_a_fact_of_deception_needs_one_in_ten(bits: float, shown: bool) -> None:
-    found = verdict(*STRONG, reading("division", bits), tied=OVERT)
-    assert found.flagged == shown and bool(found.deception) == shown
+    for heard in ((reading("division", bits), EVEN_LOAD), (reading("division", 8.0), reading("load_balance", bits))):
+        found = verdict(*STRONG[:2], reading("succession", 0.0), *heard, reading("evenness", 8.0), tied=OVERT)
+        assert bool(found.deception) == shown
 
 
 def test_even_shares_dealt_by_a_machine_and_shaped_for_training_are_deception() -> None:
@@ -168,7 +178,7 @@ def test_each_cluster_is_judged_by_the_trust_its_own_links_rest_on() -> None:
 
 
 def test_without_any_trust_a_shared_template_links_nobody() -> None:
-    loud = (*STRONG, reading("division", 8.0))
+    loud = (*STRONG, reading("division", 8.0), EVEN_LOAD)
     assert verdict(*loud, tied=OVERT).flagged
     assert not verdict(*loud, tied=OVERT, trust="none").flagged
     assert verdict(*loud, tied=COVERT, trust="none").flagged
@@ -204,8 +214,19 @@ def test_the_margin_is_that_of_the_weakest_lock() -> None:
     whisper = verdict(reading("evenness", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
     assert whisper.margin == pytest.approx(1.5 / FAMILY_BITS)
     assert verdict(*STRONG, tied=ties(("payment", 20, 1.5))).margin == pytest.approx(1.5 / LINK_BANS)
-    assert verdict(*STRONG, tied=OVERT).margin == 0.0
     assert verdict(*STRONG, reading("trusted_members", -6.0)).margin == pytest.approx(9 / LINE_BITS)
+
+
+def test_groups_with_a_lock_quite_shut_are_ordered_by_their_evidence() -> None:
+    """A hundred honest groups without any deception would all tie, and a tie says nothing of the next one."""
+    margins = [
+        verdict(reading("evenness", bits), tied=OVERT).margin
+        if bits >= 0
+        else verdict(reading("division", bits), tied=OVERT).margin
+        for bits in (-8.0, -3.0, 0.5, 3.0, 8.0)
+    ]
+    assert margins == sorted(margins) and len(set(margins)) == len(margins) and max(margins) < 0
+    assert verdict(*STRONG, tied=OVERT).margin < verdict(*STRONG, tied=ties(("payment", 20, 0.6))).margin
 
 
 def test_a_group_that_lacks_a_kind_of_link_is_half_way_at_most() -> None:

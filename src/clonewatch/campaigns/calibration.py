@@ -11,6 +11,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ class Calibration:
 
     >>> quiet = Calibration([Group("declared", 30, m / 100) for m in range(199)])
     >>> quiet.standings([Group("declared", 25, 2.0)])[0].p_value
-    0.275
+    0.005
     """
 
     def __init__(self, groups: Iterable[Group], logs: int = 0, source: str = "") -> None:
@@ -154,6 +155,8 @@ def _parse(text: str, where: str) -> Calibration:
         if told["schema"] != SCHEMA:
             raise ValueError(f"schema {told['schema']!r}, not {SCHEMA!r}")
         groups = [Group(str(trust), int(parties), float(margin)) for trust, parties, margin in told["groups"]]
+        if not all(isfinite(g.margin) for g in groups):
+            raise ValueError("a margin is no number")
         return Calibration(groups, int(told["logs"]), str(told["source"]))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -38,7 +38,8 @@ _DECEPTIVE_LINKS = frozenset({"identity", "session", "timing"})
 _DECEPTIVE_INTENTS = frozenset({"division", "lifecycle"})
 _CERTIFICATES = frozenset({"antibunching"})
 _DECEPTIVE_SIGNALS = frozenset({"scheduling"})
-_DEALT = ("load", "pacing", "harvest")
+# Equal shares of traffic shaped for training, at a machine's pace or spread evenly over a list of topics.
+_DEALT, _BY = ("load", "harvest"), ("pacing", "coverage")
 
 
 class Reading(NamedTuple):
@@ -206,9 +207,10 @@ def _verdict(
     # Entrants of a contest never ask the same either; a list that is dealt out gives everybody about as much of it.
     if "division" in deceptive:
         deceptive["division"] = min(deceptive["division"], best.get("load", 0.0))
-    # What a machine deals out in equal shares to unrelated names, shaped for training, is nobody's own work either.
+    # What is dealt out in equal shares to unrelated names, shaped for training, is nobody's own work either.
     if not any(r.signal == "division" and r.bits < 0 for r in readings):
-        deceptive["dealt by machine"] = min(best.get(f, 0.0) for f in _DEALT) * _FACT_BITS / FAMILY_BITS
+        shaped = min(*(best.get(f, 0.0) for f in _DEALT), max(best.get(f, 0.0) for f in _BY))
+        deceptive["dealt out"] = shaped * _FACT_BITS / FAMILY_BITS
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(best.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     locks = (

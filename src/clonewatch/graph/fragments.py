@@ -219,7 +219,8 @@ def _pairs(
     shape = 1 / spread
     repelled = nbinom.cdf(prompts[a, b], shape, shape / (shape + rate * cells[a, b]))
     both: np.ndarray = chi2.sf(-2 * (np.log(listed) + np.log(np.maximum(repelled, 1e-300))), 4)
-    return a, b, both
+    # Each half must speak for itself: topics of their own alone are a trade's, or a benchmark's.
+    return a, b, np.where(np.maximum(listed, repelled) <= _LEVEL, both, 1.0)
 
 
 def _alike(cells: np.ndarray) -> np.ndarray:
