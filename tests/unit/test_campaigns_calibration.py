@@ -283,7 +283,6 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_place_and_a_mend(tmp_pat
     assert caught.value.where == str(path) and caught.value.mend
 
 
-@pytest.mark.xfail(strict=True, reason="margins that are no numbers are not looked for yet")
 @pytest.mark.parametrize("margin", ["NaN", "Infinity"])
 def test_a_margin_that_is_no_number_is_refused(tmp_path: Path, margin: str) -> None:
     path = tmp_path / "odd.json"

@@ -122,14 +122,16 @@ def test_a_fact_of_deception_needs_one_in_ten(bits: float, shown: bool) -> None:
         assert bool(found.deception) == shown
 
 
-def test_even_shares_dealt_by_a_machine_and_shaped_for_training_are_deception() -> None:
-    """Load, pace and harvest together: nobody works like that on their own account."""
+def test_even_shares_shaped_for_training_and_dealt_out_are_deception() -> None:
+    """Load and harvest, at a machine's pace or spread evenly over a list: nobody works like that for themselves."""
     dealt = (reading("load_balance", 5.0), reading("regularity", 5.0), reading("elicitation", 5.0))
     found = verdict(*dealt, tied=OVERT)
-    assert found.deception == ("dealt by machine",) and found.flagged
+    assert found.deception == ("dealt out",) and found.flagged
     for missing in range(3):
         two = [r if i != missing else r._replace(bits=3.0) for i, r in enumerate(dealt)]
-        assert not verdict(*two, reading("evenness", 8.0), tied=OVERT).flagged
+        assert not verdict(*two, reading("release", 8.0), tied=OVERT).flagged
+        # A list worked evenly stands in for a machine's pace, and for nothing else.
+        assert verdict(*two, reading("evenness", 8.0), tied=OVERT).flagged == (missing == 1)
     class_like = verdict(*dealt, reading("division", -1.0), tied=OVERT)
     assert not class_like.deception and not class_like.flagged
 

@@ -26,10 +26,9 @@ _WIRE = (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS, tables.LABEL_ACCOUNTS
 
 def channels() -> list[Channel]:
     """Every channel of this version, linking ones first."""
-    from clonewatch.ports.shelf import Shelf
+    from clonewatch.pipeline.scan import channels as every
 
-    shelves = (Shelf("clonewatch.links.channels", "LINK"), Shelf("clonewatch.intents.channels", "INTENT"))
-    return [shelf.load(name).channel for shelf in shelves for name in shelf.names()]
+    return every()
 
 
 def doctor(

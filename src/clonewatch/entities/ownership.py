@@ -123,7 +123,7 @@ def parties(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table
 
     anchor: the operator's flag; nobody is one where there are too few flags. second: a weaker set of trusted parties,
     where one is made beside the operator's. aged: created well before the window.
-    exempt: the contract allows training on outputs. declared: a declared use, or a declared organisation.
+    exempt: the contract allows training on outputs. declared: a declared use.
     """
     owned = owned.sort_by("account")
     facts = accounts.sort_by("account").take(owned["account"].combine_chunks())

@@ -144,7 +144,7 @@ def _run(
         told = tables["attribution"]
         keeper.keep(told.filter(pc.greater_equal(told["posterior"], 0.5))["exchange_id"])
     if folder:
-        folder.publish(tables, summary, render(tables, summary, _channels()))
+        folder.publish(tables, summary, render(tables, summary, channels()))
     if rejected > settings.max_rejected * (stager.rows + rejected):
         raise TooManyRejected(
             f"{rejected:,} of {stager.rows + rejected:,} rows were rejected",
@@ -233,7 +233,8 @@ def _settle(plan: Plan, stager: Stager, examples: Examples | None) -> int:
     return plan.rows["arrivals"] - plan.rows["exchanges"]
 
 
-def _channels() -> list[Channel]:
+def channels() -> list[Channel]:
+    """Every channel of this version, linking ones first."""
     links = [*(LINKS.load(n) for n in LINKS.names()), fragments.LINK]
     return [link.channel for link in links] + [INTENTS.load(n).channel for n in INTENTS.names()]
 
@@ -265,7 +266,7 @@ def _summary(
         "anchors": describe(found),
         "stages": clock.stages,
         "peak_memory_mb": clock.peak_memory_mb(),
-        "channels": [_channel(c, stager, found, log) for c in _channels()],
+        "channels": [_channel(c, stager, found, log) for c in channels()],
         "synchrony_null": found.synchrony_null,
         "calibration": calibration.describe(),
         "linked_groups": [[g.trust, g.parties, g.margin] for g in found.linked],
