@@ -97,9 +97,9 @@ def opening(summary: Record) -> str:
 
 What scans of this version find in simulated logs, whom they wrong, and how other methods do on the same logs. The seeds
 were not looked at while the scan was built: building used seeds below 100 and from 5000 to 5999. Seeds 301 to 310 and
-1001 to 1100 were run once before a last change (a harvest in human sessions was missed on all three of its logs) and are
-spent. The [scenarios](scenarios.md) and the scan are of one project, so on your log expect less; what real traffic gave
-is in [real data](real-data.md).
+1001 to 1100 were run once before a last change (a harvest in human sessions was missed on all three of its logs) and
+are spent. The [scenarios](scenarios.md) and the scan are of one project, so on your log expect less; what real traffic
+gave is in [real data](real-data.md).
 
 Written by `{command}` from the sums in `evals/results/{summary["size"]}.json`; `python -m evals.page` writes it again
 without running anything. A log, its scan and its scores are made in a process of their own on one thread.
