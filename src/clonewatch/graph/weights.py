@@ -133,11 +133,14 @@ def weigh(tables: Mapping[str, pa.Table], links: Sequence[Link], share: float, p
 
 def stronger(one: pa.Table, other: pa.Table) -> pa.Table:
     """Two weighings of the same tokens as one: the heavier of each, with the trusted users it was weighed by."""
-    both = pa.concat_tables([one, other])
-    keys = ["channel", "entity", "token"]
-    best = both.group_by(keys).aggregate([("n", "max"), ("users", "max"), ("anchors", "min"), ("weight", "max")])
-    order = [("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")]
-    return best.rename_columns(TOKEN_SCHEMA.names).cast(TOKEN_SCHEMA).sort_by(order)
+    keys = ["channel", "token", "entity"]
+    both = pa.concat_tables([one, other]).sort_by([*((k, "ascending") for k in keys), ("weight", "descending")])
+    if not both.num_rows:
+        return both
+    # The heavier of a pair comes first; what follows it with the same keys is dropped.
+    channel = both["channel"].combine_chunks().dictionary_encode().indices.to_numpy()
+    place = np.stack([channel.astype(np.int64), both["token"].to_numpy(), both["entity"].to_numpy().astype(np.int64)])
+    return both.filter(pa.array(np.r_[True, (np.diff(place, axis=1) != 0).any(axis=0)]))
 
 
 def capped(entity: np.ndarray, channel: np.ndarray, weight: np.ndarray) -> np.ndarray:

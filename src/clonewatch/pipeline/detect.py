@@ -84,8 +84,9 @@ def _clusters(
         progress.advance(1, rows)
     tokens = weights.weigh(rare, list(links.values()), trusted.share, population)
     named = tokens
-    second = weights.trusted_share(plan.engine, "second")
+    second = 0.0
     if plan.engine.fetch("SELECT MAX(second) AS second FROM entities")["second"][0].as_py():
+        second = weights.trusted_share(plan.engine, "second")
         for name, link in links.items():
             plan.run(weights.rare(link, second, population, "second"))
             rare[name] = plan.engine.fetch(f'SELECT * FROM "rare_{name}_second" ORDER BY token, entity')
