@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from scipy.stats import binom
 
@@ -245,32 +246,46 @@ def test_the_p_value_of_a_join_is_corrected_for_the_pairs_tried() -> None:
 # ---- strays, and the joined cluster --------------------------------------------------------------------------------
 
 
-def worked(parties: dict[int, Asked], number: int = 0) -> pa.Table:
+def worked(parties: dict[int, Asked], number: int = 0, known: tuple[int, ...] = ()) -> pa.Table:
+    """Counts by party and cell; of the parties in `known`, others sent every prompt too."""
     rows = [
-        {"cluster": number, "entity": entity, "cell": int(c), "n": int(n)}
+        {"cluster": number, "entity": entity, "cell": int(c), "n": int(n), "known": int(n) if entity in known else 0}
         for entity, asked in parties.items()
         for c, n in zip(*np.unique(asked.cell, return_counts=True), strict=True)
     ]
-    return pa.Table.from_pylist(
-        rows,
-        schema=pa.schema([("cluster", pa.int32()), ("entity", pa.int32()), ("cell", pa.int64()), ("n", pa.int64())]),
-    )
+    counts = [(name, pa.int64()) for name in ("cell", "n", "known")]
+    return pa.Table.from_pylist(rows, schema=pa.schema([("cluster", pa.int32()), ("entity", pa.int32()), *counts]))
 
 
-def test_a_party_that_asks_what_everybody_asks_leaves_the_joined_cluster() -> None:
+def test_a_party_that_asks_what_everybody_asks_does_not_work_the_list() -> None:
     draw = rng()
     members = dict(enumerate(dealt(draw, LIST, 12, each=60)))
     strangers = {100 + k: public(draw, 60) for k in range(3)}
-    assert fragments.strays(worked({**members, **strangers}), background(public(draw, 20_000))) == {
-        (0, 100), (0, 101), (0, 102),
-    }  # fmt: skip
+    works = fragments.workers(worked({**members, **strangers}), background(public(draw, 20_000)))
+    assert works == {(0, k): True for k in range(12)} | {(0, 100 + k): False for k in range(3)}
 
 
-def test_strays_of_one_cluster_are_told_by_its_own_list() -> None:
+def test_a_party_whose_questions_others_send_word_for_word_does_not_work_the_list() -> None:
+    """An evaluation laboratory asks about the list's topics too; but everybody asks its benchmark."""
+    draw = rng()
+    parties = dict(enumerate(dealt(draw, LIST, 12, each=60)))
+    works = fragments.workers(worked(parties, known=(4, 7)), background(public(draw, 20_000)))
+    assert works == {(0, k): k not in (4, 7) for k in range(12)}
+
+
+def test_hardly_any_questions_tell_nothing() -> None:
+    draw = rng()
+    parties = dict(enumerate(dealt(draw, LIST, 12, each=60)))
+    parties[12] = Asked(parties[0].cell[:2], parties[0].prompt[:2])
+    works = fragments.workers(worked(parties), background(public(draw, 20_000)))
+    assert (0, 12) not in works and len(works) == 12
+
+
+def test_who_works_a_list_is_told_by_that_list() -> None:
     draw = rng()
     one, other = (dict(enumerate(dealt(draw, part, 8, each=60))) for part in (np.arange(100, 200), np.arange(300, 400)))
     tables = pa.concat_tables([worked(one, 0), worked({20 + k: v for k, v in other.items()}, 4)])
-    assert fragments.strays(tables, background(public(draw, 20_000))) == set()
+    assert all(fragments.workers(tables, background(public(draw, 20_000))).values())
 
 
 def ring(first: int, size: int) -> list[dict[str, int | str | float]]:
@@ -287,13 +302,17 @@ def rings() -> Clusters:
     return cluster(pa.Table.from_pylist([*ring(0, 10), *ring(20, 12), *ring(40, 7)], schema=TOKEN_SCHEMA), [], 0)
 
 
+ONE = {(0, e): True for e in (*range(10), *range(20, 32))}
+TWO = {(0, e): True for e in (*range(10), *range(40, 47))}
+
+
 def listed(found: Clusters) -> dict[str, float]:
     row = next(r for r in found.bound.to_pylist() if r["channel"] == fragments.LINK.channel.name)
     return {k: row[k] for k in ("cluster", "inside", "users", "anchors", "weight")}
 
 
 def test_joined_pieces_are_one_cluster_with_all_their_tokens_and_one_more(rings: Clusters) -> None:
-    found = fragments.join(rings, fragments.joined([(0, 2, 0.01)]), set(), np.zeros(60, bool), 0.2)
+    found = fragments.join(rings, fragments.joined([(0, 2, 0.01)]), TWO, np.zeros(60, bool), 0.2)
     by_cluster = {c: found.groups.filter(pa.array(found.groups["cluster"].to_numpy() == c)) for c in (0, 1)}
     assert by_cluster[0]["entity"].to_pylist() == [*range(10), *range(40, 47)]
     assert by_cluster[1]["entity"].to_pylist() == list(range(20, 32))
@@ -307,23 +326,34 @@ def test_joined_pieces_are_one_cluster_with_all_their_tokens_and_one_more(rings:
 @pytest.mark.parametrize("trusted", [0, 3, 8])
 def test_the_list_that_joins_is_weighed_by_how_few_trusted_parties_work_it(rings: Clusters, trusted: int) -> None:
     who = np.arange(60) < trusted
-    row = listed(fragments.join(rings, fragments.joined([(0, 1, 0.01)]), set(), who, 0.2))
+    row = listed(fragments.join(rings, fragments.joined([(0, 1, 0.01)]), ONE, who, 0.2))
     assert (row["inside"], row["anchors"]) == (22, trusted)
     assert row["weight"] == pytest.approx(min(fragments.LINK.cap, float(depletion(22, trusted, 0.2))))
 
 
 def test_where_nobody_is_trusted_the_list_weighs_a_fixed_amount(rings: Clusters) -> None:
-    row = listed(fragments.join(rings, fragments.joined([(0, 1, 0.01)]), set(), np.zeros(60, bool), 0.0))
+    row = listed(fragments.join(rings, fragments.joined([(0, 1, 0.01)]), ONE, np.zeros(60, bool), 0.0))
     assert row["weight"] == fragments.LINK_WEIGHT
 
 
-def test_strays_are_in_no_table_of_the_joined_cluster(rings: Clusters) -> None:
-    out = {(0, 3), (0, 25)}
-    found = fragments.join(rings, fragments.joined([(0, 1, 0.01)]), out, np.zeros(60, bool), 0.2)
+def test_who_works_something_else_is_in_no_table_of_the_joined_cluster(rings: Clusters) -> None:
+    works = ONE | {(0, 3): False, (0, 25): False}
+    found = fragments.join(rings, fragments.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
     inside = found.groups.filter(pa.array(found.groups["cluster"].to_numpy() == 0))["entity"].to_pylist()
     assert inside == [e for e in [*range(10), *range(20, 32)] if e not in (3, 25)]
     assert not {3, 25} & set(found.ties["entity"].to_pylist())
     assert listed(found)["inside"] == 20
+
+
+def test_who_asked_nothing_yet_stays_if_well_tied_to_a_piece_and_leaves_if_merely_near(rings: Clusters) -> None:
+    faint = pc.if_else(pc.equal(rings.groups["entity"], 25), 0.4, rings.groups["mass"])
+    near = rings._replace(groups=rings.groups.set_column(2, "mass", faint))
+    works = {k: v for k, v in ONE.items() if k not in {(0, 3), (0, 25)}}
+    found = fragments.join(near, fragments.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
+    inside = set(found.groups.filter(pc.equal(found.groups["cluster"], 0))["entity"].to_pylist())
+    assert 3 in inside and 25 not in inside
+    tied = found.ties.filter(pc.equal(found.ties["channel"], fragments.LINK.channel.name))["entity"].to_pylist()
+    assert not {3, 25} & set(tied)
 
 
 def test_a_chain_of_joins_is_one_cluster_with_its_worst_p_value() -> None:

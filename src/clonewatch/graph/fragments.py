@@ -32,6 +32,9 @@ _LEAST_SPREAD = 0.05
 _FEWEST_PAIRS, _UNKNOWN_SPREAD = 10, 1.0
 # Linked this well at least before a cluster can be a piece; and what a list is worth where nobody is trusted, in bans.
 LEAST_BANS, LINK_WEIGHT = 1.0, 2.0
+# Whose prompts others elsewhere also sent, word for word, in more than this share works no list of its own.
+_KNOWN = 0.5
+_LEAST_QUESTIONS = 3  # fewer than this tell nothing about whose list they are from
 MOST_PIECES = 1000  # the largest; pairs of pieces are held in memory
 READS = ("exchanges", "owners", "piece_tested", "piece_modes", "piece_bound")
 JOIN_SCHEMA = pa.schema([("cluster", pa.int32()), ("piece", pa.int32()), ("p_value", pa.float64())])
@@ -48,23 +51,32 @@ def counted(slices: str) -> Query:
 
 
 def worked(slices: str) -> Query:
-    """The step that counts cells by party of the joined pieces, as table `piece_parties`."""
+    """The step that counts cells by party of the joined pieces, as table `piece_parties`.
+
+    known: of these exchanges, those whose very prompt somebody outside the joined pieces sent too.
+    """
     return Query(
         "piece_parties",
         (*READS, "piece_joined"),
-        f"SELECT j.cluster, s.entity, s.cell, COUNT(*) AS n FROM ({slices}) s JOIN piece_joined j"
-        " ON j.piece = s.cluster WHERE s.cell IS NOT NULL GROUP BY j.cluster, s.entity, s.cell",
+        f"WITH worked AS (SELECT j.cluster, s.entity, s.cell, s.prompt FROM ({slices}) s JOIN piece_joined j"
+        " ON j.piece = s.cluster WHERE s.cell IS NOT NULL),"
+        " inside AS (SELECT DISTINCT entity FROM worked),"
+        " others AS (SELECT DISTINCT x.prompt FROM exchanges x JOIN owners o ON o.account = x.account"
+        " LEFT JOIN inside i ON i.entity = o.entity WHERE i.entity IS NULL AND x.prompt IS NOT NULL)"
+        " SELECT w.cluster, w.entity, w.cell, COUNT(*) AS n, COUNT(k.prompt) AS known FROM worked w"
+        " LEFT JOIN others k ON k.prompt = w.prompt GROUP BY w.cluster, w.entity, w.cell",
     )
 
 
-def strays(parties: pa.Table, background: pa.Table) -> set[tuple[int, int]]:
-    """Parties, as (cluster, entity), whose topics are everybody's rather than the list's.
+def workers(parties: pa.Table, background: pa.Table) -> dict[tuple[int, int], bool]:
+    """Whether each party, as (cluster, entity), works the list; those that hardly ask anything are left out.
 
-    parties: cluster, entity, cell, n. background: cell, n among strangers. Each party is compared with the list as the
-    others work it and with the strangers, by likelihood.
+    parties: cluster, entity, cell, n, known. background: cell, n among strangers. Each party is compared with the list
+    as the others work it and with the strangers, by likelihood; whoever mostly asks what parties elsewhere ask word for
+    word (a benchmark, say) does not work a list of its own.
     """
     cells, usual = background["cell"].to_numpy(), background["n"].to_numpy().astype(np.float64)
-    out: set[tuple[int, int]] = set()
+    out: dict[tuple[int, int], bool] = {}
     cluster = parties["cluster"].to_numpy()
     for number in np.unique(cluster).tolist():
         mine = parties.filter(pa.array(cluster == number))
@@ -76,7 +88,10 @@ def strays(parties: pa.Table, background: pa.Table) -> set[tuple[int, int]]:
         own = np.bincount(party, n)
         others = (listed[cell[: len(n)]] - n + 0.5) / (listed.sum() - own[party] + 0.5 * len(names))
         odds = np.bincount(party, n * np.log(others / (asked / asked.sum())[cell[: len(n)]]))
-        out |= {(number, int(e)) for e in entities[odds <= 0]}
+        known = np.bincount(party, mine["known"].to_numpy().astype(np.float64))
+        works = (odds > 0) & (known <= _KNOWN * own)
+        told = own >= _LEAST_QUESTIONS
+        out |= {(number, int(e)): bool(w) for e, w in zip(entities[told], works[told], strict=True)}
     return out
 
 
@@ -257,46 +272,54 @@ def _strangers(counts: Counts, honest: np.ndarray, rate: float) -> tuple[float, 
 
 
 def join(
-    clusters: Clusters, joined: pa.Table, out: set[tuple[int, int]], trusted: np.ndarray, share: float
+    clusters: Clusters, joined: pa.Table, works: dict[tuple[int, int], bool], trusted: np.ndarray, share: float
 ) -> Clusters:
     """The clusters with joined pieces under one number.
 
-    joined: JOIN_SCHEMA. out: (cluster, entity) of parties that do not work the list. trusted: (entities,) who is;
-    share: of all parties, 0..1. The list that joins pieces is one more token, weighed like any other by how few trusted
-    parties work it.
+    joined: JOIN_SCHEMA. works: whether each (cluster, entity) works the list, where that can be told. trusted:
+    (entities,) who is; share: of all parties, 0..1. The list that joins pieces is one more token of those who work it,
+    weighed like any other by how few trusted parties do. Who works something else leaves, and so does who neither works
+    it nor was well tied to a piece: a list joins clusters, not whoever is near them.
     """
     new = np.arange(int(clusters.groups["cluster"].to_numpy().max()) + 1, dtype=np.int32)
     new[joined["piece"].to_numpy()] = joined["cluster"].to_numpy()
+    numbers = set(joined["cluster"].to_pylist())
 
     def renamed(table: pa.Table) -> pa.Table:
-        table = table.set_column(0, "cluster", pa.array(new[table["cluster"].to_numpy()], pa.int32()))
-        if "entity" not in table.column_names or not out:
+        return table.set_column(0, "cluster", pa.array(new[table["cluster"].to_numpy()], pa.int32()))
+
+    groups = renamed(clusters.groups).group_by(["cluster", "entity"]).aggregate([("mass", "sum"), ("tokens", "sum")])
+    groups = groups.rename_columns(clusters.groups.column_names).cast(clusters.groups.schema)
+    rows = zip(*(groups[name].to_pylist() for name in ("cluster", "entity", "mass")), strict=True)
+    out = {(c, e) for c, e, mass in rows if c in numbers and not works.get((c, e), mass >= LEAST_BANS)}
+
+    def kept(table: pa.Table) -> pa.Table:
+        if not out:
             return table
         pairs = zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True)
         return table.filter(pa.array([pair not in out for pair in pairs]))
 
-    groups = renamed(clusters.groups).group_by(["cluster", "entity"]).aggregate([("mass", "sum"), ("tokens", "sum")])
-    groups = groups.rename_columns(clusters.groups.column_names).cast(clusters.groups.schema)
+    groups, ties = kept(groups), kept(renamed(clusters.ties))
     sums = [("inside", "sum"), ("users", "max"), ("anchors", "max"), ("weight", "max"), ("n", "sum")]
     bound = renamed(clusters.bound).group_by(["cluster", "channel", "token"]).aggregate(sums)
     bound = bound.rename_columns(clusters.bound.column_names).cast(clusters.bound.schema)
-    bounds, ties = [bound], [renamed(clusters.ties)]
-    for number in np.unique(joined["cluster"].to_numpy()).tolist():
-        inside = groups["entity"].to_numpy()[groups["cluster"].to_numpy() == number]
+    bounds, tied = [bound], [ties]
+    for number in sorted(numbers):
+        inside = np.array([e for c, e in sorted(works) if c == number and works[c, e]], np.int32)
         fond = int(trusted[inside].sum())
         weight = min(LINK.cap, depletion(len(inside), fond, share).item()) if share > 0 else LINK_WEIGHT
         name, size = LINK.channel.name, len(inside)
         row = [[number], [name], [number], [size], [size], [fond], [weight], [0]]
         bounds.append(pa.table(row, schema=bound.schema))
         columns = [[number] * size, inside, [name] * size, [number] * size, [weight] * size]
-        ties.append(pa.table(columns, schema=clusters.ties.schema))
+        tied.append(pa.table(columns, schema=clusters.ties.schema))
     by = [("cluster", "ascending")]
     strongest = [("weight", "descending"), ("inside", "descending"), ("channel", "ascending"), ("token", "ascending")]
     named = [("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")]
     return Clusters(
         groups.sort_by([*by, ("entity", "ascending")]),
         pa.concat_tables(bounds).sort_by([*by, *strongest]),
-        pa.concat_tables(ties).sort_by([*by, *named]),
+        pa.concat_tables(tied).sort_by([*by, *named]),
     )
 
 

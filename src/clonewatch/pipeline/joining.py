@@ -46,11 +46,11 @@ def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties
     found.joined = fragments.joined(joins)
     put(plan, "piece_joined", found.joined)
     plan.run(fragments.worked(sql))
-    strays = fragments.strays(plan.engine.fetch("SELECT * FROM piece_parties"), background)
+    works = fragments.workers(plan.engine.fetch("SELECT * FROM piece_parties"), background)
     trusted = parties.sort_by("entity")["anchor"].to_numpy() > 0
     found.links[fragments.LINK.channel.name] = fragments.LINK
     _carry_stability(found)
-    found.clusters = fragments.join(found.clusters, found.joined, strays, trusted, found.anchors.share)
+    found.clusters = fragments.join(found.clusters, found.joined, works, trusted, found.anchors.share)
     found.selectors = selectors(found.clusters, found.links)
     found.whole = whole(found.clusters, found.selectors)
 
