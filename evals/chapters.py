@@ -140,6 +140,22 @@ def pools(summary: Record) -> str:
     return f"## Thin and fat pools\n\n{table_of(head, table)}"
 
 
+def large(summary: Record) -> str:
+    """Logs of some ten thousand accounts, one by one."""
+    table = [
+        [
+            f"`{r['scenario']}`", str(r["seed"]), f"{r['accounts']:,}", f"{r['exchanges']:,}",
+            f"{r['found']} of {r['campaigns']}", str(r["false_alarms"]), part_of(r["caught"], r["members"]),
+            f"{r['wronged']} of {r['honest']:,}", part_of(r["attributed"] - r["honest_hit"], r["attributed"]),
+            part_of(r["attributed"] - r["honest_hit"], r["harvested"]),
+        ]
+        for r in summary.get("large", ())
+    ]  # fmt: skip
+    head = ["Scenario", "Seed", "Accounts", "Exchanges", "Campaigns found", "False alarms", "Account recall",
+            "Honest flagged", "Exchange precision", "Exchange recall"]  # fmt: skip
+    return f"## Larger logs\n\n{table_of(head, table)}" if table else ""
+
+
 def timing(summary: Record) -> str:
     """How much of a campaign has gone when it can be seen, and when it is seen."""
     shares = sorted(v for r in summary["campaigns"] for v in r["before"])

@@ -27,7 +27,8 @@ _MONTH = 30.0  # days
 
 def summarise(size: str, sets: Mapping[str, Sequence[Record]], *, wanted: Mapping[str, int]) -> Record:
     """Everything the page is made from. sets: runs by set. wanted: how many runs each set should have."""
-    scans = unique([*sets["campaigns"], *sets["mimic"]])
+    large = list(sets.get("large", ()))
+    scans = unique([*sets["campaigns"], *sets["mimic"], *large])
     quiet = list(sets["quiet"])
     return {
         "size": size,
@@ -45,6 +46,7 @@ def summarise(size: str, sets: Mapping[str, Sequence[Record]], *, wanted: Mappin
         "campaigns": [row(run) for run in sets["campaigns"]],
         "mimic": [row(run) for run in sets["mimic"]],
         "quiet": [row(run) for run in quiet],
+        "large": [row(run) for run in large],
         "roles": roles([*scans, *quiet]),
         "calibration": calibration(quiet),
         "frontier": frontier([*unique(sets["campaigns"]), *quiet]),

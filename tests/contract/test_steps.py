@@ -43,7 +43,9 @@ def steps() -> list[Step]:
     found += [fragments.counted(pieces), fragments.asked(pieces), fragments.worked(pieces)]
     for name in INTENTS.names():
         found += INTENTS.load(name).steps
-    found += [v for v in vars(attribution).values() if isinstance(v, Query)]
+    selecting = [(link.channel.name, link.column) for link in content]
+    found += [attribution.QUIET_PROFILE, attribution.token_profiles(selecting, 1000), attribution.candidates("slices")]
+    found += [attribution.PROFILES, attribution.POSTERIORS]
     return found
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from clonewatch.campaigns import attribution
 from clonewatch.campaigns.attribution import CORE, FLOOR_EXCHANGES, FLOOR_SHARE, LEAST_SHARE, membership, mixture
 
 HARVEST = {"task": 2, "demand": 4, "opening": 1, "sampled": 1}
@@ -111,3 +112,52 @@ def test_membership_grows_with_share_and_links() -> None:
     shares = [role(n, 100)[0] for n in (6, 20, 60, 100)]
     assert shares == sorted(shares)
     assert role(50, 100, mass=0.2)[0] < role(50, 100, mass=5.0)[0] <= 1.0
+
+
+def told(tokens: dict[str, tuple[int, int]], n: int = 40) -> pa.Table:
+    """Tokens by name: (elicitation, opening) of the n exchanges that each selects."""
+    rows = [
+        {
+            "cluster": 3,
+            "channel": "template",
+            "token": i,
+            "task": k % 3,
+            "demand": d,
+            "opening": o,
+            "sampled": 0,
+            "n": n,
+        }
+        for i, (d, o) in enumerate(tokens.values())
+        for k in range(3)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+STRANGERS = pa.Table.from_pylist([
+    {"task": k % 6, "demand": d, "opening": o, "sampled": 0, "n": n}
+    for k in range(6) for d, n in ((0, 900), (1, 80), (3, 5)) for o in (0, 1)
+])  # fmt: skip
+
+
+def test_tokens_of_a_proxys_customers_are_told_from_the_campaigns_own() -> None:
+    tokens = {"harvest a": (3, 1), "harvest b": (4, 1), "an app": (0, 0), "a chat": (0, 1), "another app": (0, 0)}
+    found = attribution.customers_tokens(told(tokens), STRANGERS)
+    assert sorted(found["token"].to_pylist()) == [2, 3, 4] and set(found["cluster"].to_pylist()) == {3}
+
+
+@pytest.mark.parametrize("kind", [(3, 1), (0, 1), (0, 0)])
+def test_where_all_tokens_are_of_one_kind_none_is_the_customers(kind: tuple[int, int]) -> None:
+    """A harvest without a habit that shows keeps its tokens: nothing tells them from each other."""
+    assert attribution.customers_tokens(told({f"t{i}": kind for i in range(6)}), STRANGERS).num_rows == 0
+
+
+def test_without_strangers_no_token_is_taken_for_the_customers() -> None:
+    tokens = told({"harvest": (3, 1), "an app": (0, 0)})
+    assert attribution.customers_tokens(tokens, STRANGERS.slice(0, 0)).num_rows == 0
+
+
+def test_customers_are_told_the_same_way_in_any_order_of_rows() -> None:
+    tokens = told({f"h{i}": (3, 1) for i in range(4)} | {f"c{i}": (0, 0) for i in range(9)})
+    shuffled = tokens.take(pa.array(np.random.default_rng(2).permutation(tokens.num_rows)))
+    one, other = (attribution.customers_tokens(t, STRANGERS)["token"].to_pylist() for t in (tokens, shuffled))
+    assert one == other == list(range(4, 13))

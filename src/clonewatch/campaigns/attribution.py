@@ -7,6 +7,8 @@ maximisation, held near the share of its slice so that a likeness alone never co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
@@ -24,10 +26,13 @@ _FEATURES = ("task", "demand", "opening", "sampled")
 # A log ratio of one feature is bounded: a habit may be rare among strangers and still honest.
 _MOST_FEATURE = 2.0
 _MOST_LIKENESS = 3.0
-_IN_SLICE = 6.0  # carrying a private token of the campaign: about 400 to 1
+_IN_SLICE = 8.0  # carrying a private token of the campaign: about 3,000 to 1, as measured on development logs
 _SUSPICION = 0.45
 _PRIOR_WEIGHT = 4.0
 _ROUNDS = 25
+# A token is the customers' when its exchanges are more like strangers' by so many nats each, on average; the profile of
+# the campaign starts from tokens of at least so many exchanges. Exchanges looked at for this, at most.
+_CLEARLY, _TOKEN_EXCHANGES, _PROFILED = 0.5, 10, 3_000_000
 
 _CODED = (
     "COALESCE(CAST({0}.task AS INTEGER), -1) AS task,"
@@ -36,14 +41,42 @@ _CODED = (
     " CASE WHEN COALESCE({0}.{1}, 1) > 1 OR COALESCE({0}.logprobs, FALSE) THEN 1 ELSE 0 END AS sampled"
 )
 
-CANDIDATES = Query(
-    "candidates",
-    ("exchanges", "owners", "groups", "reported", "slices"),
-    f'SELECT g.cluster, g.entity, x.account, x."row", x.ts, {_CODED.format("x", "n")}, s."row" IS NOT NULL AS held'
-    " FROM exchanges x JOIN owners o ON o.account = x.account JOIN groups g ON g.entity = o.entity"
-    " JOIN reported r ON r.cluster = g.cluster"
-    ' LEFT JOIN slices s ON s."row" = x."row" AND s.cluster = g.cluster',
-)
+
+def token_profiles(content: Sequence[tuple[str, str]], exchanges: int) -> Query:
+    """The step that profiles what each selecting token selects, as table `token_profiles`.
+
+    content: channels whose tokens select exchanges, and their columns. exchanges: how many are sliced; of more than
+    enough, one in so many is looked at.
+    """
+    each = (
+        f"SELECT s.cluster, '{channel}' AS channel, x.{column} AS token, {_CODED.format('s', 'answers')}"
+        f' FROM slices s JOIN reported r ON r.cluster = s.cluster JOIN exchanges x ON x."row" = s."row"'
+        f" JOIN bound b ON b.cluster = s.cluster AND b.channel = '{channel}' AND b.token = x.{column}"
+        ' WHERE s."row" % $every = 0'
+        for channel, column in content
+    )
+    return Query(
+        "token_profiles",
+        ("slices", "reported", "exchanges", "bound"),
+        "SELECT cluster, channel, token, task, demand, opening, sampled, COUNT(*) AS n FROM ("
+        + " UNION ALL ".join(each)
+        + ") t GROUP BY cluster, channel, token, task, demand, opening, sampled",
+        {"every": max(1, exchanges // _PROFILED)},
+    )
+
+
+def candidates(slices: str) -> Query:
+    """The step that lists every exchange of the parties of reported clusters. slices: which table holds the slices."""
+    return Query(
+        "candidates",
+        ("exchanges", "owners", "groups", "reported", slices),
+        f'SELECT g.cluster, g.entity, x.account, x."row", x.ts, {_CODED.format("x", "n")}, s."row" IS NOT NULL AS held'
+        " FROM exchanges x JOIN owners o ON o.account = x.account JOIN groups g ON g.entity = o.entity"
+        " JOIN reported r ON r.cluster = g.cluster"
+        f' LEFT JOIN {slices} s ON s."row" = x."row" AND s.cluster = g.cluster',
+    )
+
+
 PROFILES = Query(
     "profiles",
     ("candidates",),
@@ -64,6 +97,60 @@ POSTERIORS = Query(
     " ON m.cluster = c.cluster AND m.entity = c.entity AND m.task = c.task AND m.demand = c.demand"
     " AND m.opening = c.opening AND m.sampled = c.sampled AND m.held = c.held",
 )
+
+
+def customers_tokens(profiles: pa.Table, quiet: pa.Table) -> pa.Table:
+    """Tokens that select what strangers do rather than what the campaign's other tokens select.
+
+    profiles: cluster, channel, token, features, n. quiet: features, n among parties no cluster holds. Returns cluster,
+    channel, token.
+
+    The customers of a proxy bring prompts of their own, which travel with its accounts just as the campaign's do. The
+    campaign's profile begins at the token least like strangers and takes in every token that is not clearly more like
+    them; what is left over is the customers'. Where all tokens are of one kind, nothing is left over.
+    """
+    names = ["cluster", "channel", "token"]
+    keys = profiles.group_by(names).aggregate([("n", "sum")]).sort_by([(name, "ascending") for name in names])
+    features = np.stack([quiet[f].to_numpy() for f in _FEATURES]) if quiet.num_rows else np.zeros((4, 0), int)
+    weight = quiet["n"].to_numpy().astype(np.float64)
+    plain = np.zeros(keys.num_rows, bool)
+    for number in np.unique(keys["cluster"].to_numpy()).tolist():
+        mine = np.flatnonzero(keys["cluster"].to_numpy() == number)
+        if not weight.sum() or len(mine) < 2:
+            continue
+        rows = profiles.filter(pa.array(profiles["cluster"].to_numpy() == number))
+        place = {
+            pair: i for i, pair in enumerate(zip(*(keys.take(mine)[n].to_pylist() for n in names[1:]), strict=True))
+        }
+        token = np.array([place[pair] for pair in zip(*(rows[n].to_pylist() for n in names[1:]), strict=True)])
+        count = rows["n"].to_numpy().astype(np.float64)
+        kinds = np.stack([rows[f].to_numpy() for f in _FEATURES])
+        plain[mine] = _plain(token, count, kinds, features, weight)
+    return keys.filter(pa.array(plain)).select(names)
+
+
+def _plain(
+    token: np.ndarray, count: np.ndarray, kinds: np.ndarray, strangers: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Which tokens are rather strangers': a mask over tokens. token: (rows,) of which token each row is."""
+    total = np.maximum(np.bincount(token, count), 1.0)
+    alone = np.array([
+        (count[token == t] * _likeness(kinds[:, token == t], count[token == t], strangers, weight)).sum() / total[t]
+        for t in range(len(total))
+    ])  # fmt: skip
+    told = np.where(total >= _TOKEN_EXCHANGES, alone, -np.inf)
+    if not np.isfinite(told).any():
+        return np.zeros(len(total), bool)
+    inside = np.arange(len(total)) == int(np.argmax(told))
+    for _ in range(_ROUNDS):
+        # By how much more an exchange of each token is like those inside than like strangers', in nats.
+        odds = np.bincount(token, count * _likeness(kinds, count * inside[token], strangers, weight)) / total
+        after = odds > -_CLEARLY
+        if (after == inside).all():
+            break
+        inside = after
+    left: np.ndarray = ~inside
+    return left
 
 
 def mixture(profiles: pa.Table, quiet: pa.Table, whole: dict[int, bool], outsiders: set[tuple[int, int]]) -> pa.Table:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from clonewatch import __version__
-from clonewatch.cli import calibrating, examining, laboratory, results, scanning
+from clonewatch.cli import calibrating, examining, laboratory, results, scanning, tracking
 from clonewatch.model.errors import ClonewatchError
 
 # Commands import the heavy parts (Arrow, the engine, the compiler) inside their functions, so that help and usage
@@ -91,6 +91,7 @@ app.command("scan", short_help="Look for campaigns in a log.")(scanning.scan)
 app.command("calibrate", short_help="Learn from a quiet period how close honest groups come.")(calibrating.calibrate)
 app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(laboratory.simulate)
 app.command("evaluate", short_help="Score a scan against labels.")(laboratory.evaluate)
+app.command("track", short_help="Follow groups over several scans.")(tracking.track)
 app.command("why", short_help="Say why an account is in a campaign, or in none.")(results.why)
 app.command("campaigns", short_help="List the campaigns of a scan.")(results.campaigns)
 app.command("show", short_help="Show one campaign with its evidence.")(results.show)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from clonewatch.lab.campaigns._pool import Plan, launch
+from clonewatch.lab.campaigns.proxies import COVERS
 from clonewatch.lab.lookalikes import agents, events, organisations
 from clonewatch.lab.population import businesses, families, individuals
 from clonewatch.lab.world import World
@@ -104,6 +105,10 @@ def catalogue() -> dict[str, Scenario]:
         (("s15_a", "s02_mixing_proxy"), ("s15_b", "s02_mixing_proxy")),
         together=True,
     )
+    for percent in COVERS:
+        name = f"cover_{percent:02}"
+        said = f"a resale proxy over ninety days, {percent} % of it honest customers' traffic"
+        found[name] = Scenario(said, ((name, name),), days=90)
     found["quiet"] = Scenario("no harvest at all, every look-alike", ())
     found["quiet_mixed"] = Scenario(
         "no harvest, a mix of people and look-alikes drawn anew by every seed", (), drawn=True

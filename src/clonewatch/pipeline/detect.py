@@ -187,10 +187,13 @@ def attribute(plan: Plan, found: Findings, progress: Progress) -> None:
     }
     put(plan, "reported", pa.table(columns))
     outside = {key for key, ways in found.ways.items() if not ways}
+    progress.start("attribution", 6, "steps")
+    progress.advance(1, plan.run(attribution.QUIET_PROFILE))
+    slices = _own_slices(plan, found)
+    progress.advance(1, plan.rows[slices])
     steps: list[Step] = [
-        attribution.CANDIDATES,
+        attribution.candidates(slices),
         attribution.PROFILES,
-        attribution.QUIET_PROFILE,
         Fold(
             "mixture",
             ("profiles", "quiet_profile"),
@@ -204,10 +207,23 @@ def attribute(plan: Plan, found: Findings, progress: Progress) -> None:
         ),
         attribution.POSTERIORS,
     ]
-    progress.start("attribution", len(steps), "steps")
     for step in steps:
         progress.advance(1, plan.run(step))
     progress.end(f"{plan.rows['posteriors']:,} exchanges of linked parties")
+
+
+def _own_slices(plan: Plan, found: Findings) -> str:
+    """The table of slices without what only customers' tokens select; that of all slices where there are none."""
+    content = [(name, link.column) for name, link in found.links.items() if link.content]
+    plan.run(attribution.token_profiles(content, plan.rows["slices"]))
+    profiles, strangers = (plan.engine.fetch(f"SELECT * FROM {name}") for name in ("token_profiles", "quiet_profile"))
+    plain = attribution.customers_tokens(profiles, strangers)
+    if not plain.num_rows:
+        return "slices"
+    own = found.selectors.join(plain, ["cluster", "channel", "token"], join_type="left anti")
+    tested = plan.engine.fetch("SELECT t.* FROM tested t JOIN reported r ON r.cluster = t.cluster")
+    plan.run(slicing(plan, "own_", tested, own, found))
+    return "own_slices"
 
 
 def is_reported(verdict: Verdict) -> bool:
