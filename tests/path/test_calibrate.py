@@ -81,3 +81,9 @@ def test_a_scan_with_a_file_that_is_no_calibration_reads_no_row(home: Path, tmp_
 def test_a_calibration_that_cannot_be_written_says_so(home: Path, tmp_path: Path) -> None:
     done = ask("calibrate", home / "quiet", "--out", tmp_path / "nowhere" / "own.json", "--quiet")
     assert done.exit_code == 2 and "cannot write the calibration" in done.stderr and "Mend:" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["nowhere/own.json", "."])
+def test_a_file_that_cannot_be_written_is_told_before_the_log_is_read(name: str, home: Path, tmp_path: Path) -> None:
+    done = ask("calibrate", home / "no such log", "--out", tmp_path / name)
+    assert done.exit_code == 2 and "cannot write the calibration" in done.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from clonewatch.cli import output
 from clonewatch.cli.drawing import watching
+from clonewatch.model.errors import OutputError
 
 
 def calibrate(
@@ -45,6 +47,9 @@ def calibrate(
     from clonewatch.pipeline.calibrate import calibrate as learn
     from clonewatch.pipeline.scan import ScanSettings
 
+    # A calibration takes as long as a scan: that its file cannot be written is said before.
+    if out.is_dir() or not os.access(out.parent, os.W_OK):
+        raise OutputError("cannot write the calibration", where=str(out), mend="Name a file in a folder that is there.")
     settings = ScanSettings(
         paths=tuple(paths), mapping=mapping, accounts=accounts, events=events, format=format, key_file=key
     )
