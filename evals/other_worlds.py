@@ -157,42 +157,29 @@ def fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-HEAD = (
-    "Family",
-    "Seed",
-    "Found",
-    "Members",
-    "Linked",
-    "Recall",
-    "Honest flagged",
-    "By role",
-    "Exchange precision",
-    "Exchange recall",
-    "Trusted",
-    "Not logged",
-)
+# What is told of any run, and what of the worlds of this generator.
+TOLD = ("Seed", "Found", "Members", "Recall", "Honest flagged", "Exchange precision", "Exchange recall", "Trusted")
+HEAD = ("Family", *TOLD, "Linked", "Wronged, by role", "Not logged")
+
+
+def told(run: Run) -> list[str]:
+    """The columns TOLD of a run with a campaign."""
+    scores, world = run["scores"], run["world"]
+    accounts, exchanges = scores["accounts"], scores["exchanges"]
+    return [
+        str(run["seed"]), f"{len(scores['campaigns']['found'])}/{scores['counts']['true_campaigns']}",
+        str(scores["counts"]["member_accounts"]), part(accounts["recall"]),
+        f"{accounts['false_positive']}/{accounts['honest']:,}", part(exchanges["precision"]),
+        part(exchanges["recall"]), f"{world['anchors'] / world['accounts']:.0%}",
+    ]  # fmt: skip
 
 
 def row(run: Run) -> list[str]:
     """One world with a campaign as a line of the table."""
-    scores, world = run["scores"], run["world"]
-    accounts, exchanges = scores["accounts"], scores["exchanges"]
+    accounts, world = run["scores"]["accounts"], run["world"]
     roles = ", ".join(f"{r} {n}/{accounts['honest_by_role'][r]}" for r, n in accounts["honest_flagged_by_role"].items())
     absent = world["absent_columns"] + world["absent_account_facts"]
-    return [
-        run["family"],
-        str(run["seed"]),
-        f"{len(scores['campaigns']['found'])}/{scores['counts']['true_campaigns']}",
-        str(scores["counts"]["member_accounts"]),
-        part(linked(run)),
-        part(accounts["recall"]),
-        f"{accounts['false_positive']}/{accounts['honest']:,}",
-        roles or "-",
-        part(exchanges["precision"]),
-        part(exchanges["recall"]),
-        f"{world['anchors'] / world['accounts']:.0%}",
-        f"{len(absent)} columns",
-    ]
+    return [run["family"], *told(run), part(linked(run)), roles or "-", f"{len(absent)} columns"]
 
 
 def linked(run: Run) -> float | None:

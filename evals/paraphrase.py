@@ -34,7 +34,7 @@ from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.kernels.sketching import resemblance, sketch_matrix
 from clonewatch.lab.simulate import scenarios, simulate
 from clonewatch.lab.text.rewriting import reword
-from evals.sensitivity import FOLDER, Log, fingerprint, part, read, save, scored, write
+from evals.logs import FOLDER, Log, fingerprint, part, read, save, scored, write
 
 SCENARIOS = ("s01_shared_cards", "s04_stealth", "s02_mixing_proxy")
 SEEDS = (1,)
@@ -316,7 +316,7 @@ def main() -> int:
     strange = sorted(set(asked.scenarios) - set(scenarios()))
     if strange:
         parse.error(f"no scenario {', '.join(strange)}")
-    scripts = [Path(__file__), Path(__file__).with_name("sensitivity.py")]
+    scripts = [Path(__file__), Path(__file__).with_name("logs.py")]
     source, runs = fingerprint(*scripts), []
     for scenario in asked.scenarios:
         for seed in asked.seeds:

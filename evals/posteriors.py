@@ -33,7 +33,7 @@ from clonewatch.lab.campaigns.proxies import COVERS
 from clonewatch.lab.evaluate import evaluate
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.scan import ScanSettings, scan
-from evals.sensitivity import FOLDER, fingerprint, part, save
+from evals.logs import FOLDER, fingerprint, part, save
 
 SEEDS = (1, 2)
 SCALE = 0.2
@@ -228,7 +228,7 @@ def main() -> int:
     parse.add_argument("--out", type=Path, default=FOLDER)
     parse.add_argument("--picture", type=Path, default=PICTURE)
     asked = parse.parse_args()
-    scripts = [Path(__file__), Path(__file__).with_name("sensitivity.py")]
+    scripts = [Path(__file__), Path(__file__).with_name("logs.py")]
     source = fingerprint(*scripts)
     with ProcessPoolExecutor(asked.jobs, get_context("spawn")) as pool:
         waiting = [

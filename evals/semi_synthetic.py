@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from clonewatch.lab.simulate import scenarios, simulate
 from clonewatch.model.schema import ACCOUNTS, EXCHANGES
-from evals.other_worlds import RUNS, Run, measure, part, row, sums
+from evals.other_worlds import RUNS, TOLD, Run, measure, sums, told
 
 SCENARIOS = (
     "s01_shared_cards", "s02_mixing_proxy", "s03_mixing_proxy_95", "s04_stealth", "s06_rollouts", "s09_hydra",
@@ -62,7 +62,7 @@ def main() -> int:
     build = partial(make, data=asked.data.resolve(), lookalikes=asked.lookalikes)
     for i, run in enumerate(measure(build, wanted, asked.scale, asked.jobs, asked.out / name), 1):
         runs.append(run)
-        print(f"{i}/{len(wanted)} {' | '.join(row(run))}", file=sys.stderr, flush=True)
+        print(f"{i}/{len(wanted)} {' | '.join(line(run))}", file=sys.stderr, flush=True)
     text = report(runs, asked.lookalikes)
     (asked.out / f"{name}.md").write_text(text, encoding="utf-8")
     summary = {"scale": asked.scale, "lookalikes": asked.lookalikes, "sums": sums(runs), "runs": runs}
@@ -198,38 +198,14 @@ def _named(blocks: pa.ChunkedArray) -> pa.Array:
     return pa.array([number(v) if v else None for v in blocks.to_pylist()], pa.uint64())
 
 
-HEAD = (
-    "Scenario",
-    "Seed",
-    "Found",
-    "Members",
-    "Recall",
-    "Honest flagged",
-    "Exchange precision",
-    "Exchange recall",
-    "Trusted",
-    "Accounts, of them real",
-    "Exchanges, of them real",
-)
+HEAD = ("Scenario", *TOLD, "Accounts, of them real", "Exchanges, of them real")
 
 
 def line(run: Run) -> list[str]:
     """One run as a line of the table."""
-    scores, world = run["scores"], run["world"]
-    accounts, exchanges = scores["accounts"], scores["exchanges"]
-    return [
-        run["family"],
-        str(run["seed"]),
-        f"{len(scores['campaigns']['found'])}/{scores['counts']['true_campaigns']}",
-        str(scores["counts"]["member_accounts"]),
-        part(accounts["recall"]),
-        f"{accounts['false_positive']}/{accounts['honest']:,}",
-        part(exchanges["precision"]),
-        part(exchanges["recall"]),
-        f"{world['anchors'] / world['accounts']:.0%}",
-        f"{world['accounts']:,}, {world['real_accounts']:,}",
-        f"{world['exchanges']:,}, {world['real_exchanges']:,}",
-    ]
+    world = run["world"]
+    real = [f"{world[n]:,}, {world[f'real_{n}']:,}" for n in ("accounts", "exchanges")]
+    return [run["family"], *told(run), *real]
 
 
 def report(runs: list[Run], lookalikes: bool) -> str:

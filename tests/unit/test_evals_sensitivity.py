@@ -18,7 +18,7 @@ from clonewatch.lab.simulate import simulate
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # evals is no part of the installed package
 
-from evals import paraphrase, sensitivity  # noqa: E402
+from evals import logs, paraphrase, sensitivity  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +70,10 @@ def test_the_trusted_share_is_as_asked_below_and_above_what_there_was(study, log
 def test_nobody_who_is_new_or_of_the_campaign_joins_the_trusted(study, log) -> None:  # type: ignore[no-untyped-def]
     before = set(log.accounts.filter(log.accounts["anchor"])["account_id"].to_pylist())
     many = study.trusted(log, 1.0, rng()).accounts.filter(study.trusted(log, 1.0, rng()).accounts["anchor"])
-    joined = many.filter(pc.invert(pc.is_in(many["account_id"], value_set=study.pa.array(sorted(before)))))
+    joined = many.filter(pc.invert(pc.is_in(many["account_id"], value_set=pa.array(sorted(before)))))
     assert joined.num_rows > 0
     assert not set(joined["account_id"].to_pylist()) & set(log.members.to_pylist())
-    assert pc.max(joined["created_at"]).as_py() < pc.min(log.exchanges["ts"]).as_py() - study.AGED
+    assert pc.max(joined["created_at"]).as_py() < pc.min(log.exchanges["ts"]).as_py() - logs.AGED
 
 
 def test_infiltration_trusts_this_share_of_the_campaign_and_leaves_the_others(study, log) -> None:  # type: ignore[no-untyped-def]
