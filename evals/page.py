@@ -125,12 +125,14 @@ def totals(summary: Record) -> str:
     if not rows:
         return ""
     both = [*rows, *calm]
+    every = {(r["scenario"], r["seed"], r["scale"]): r for r in [*both, *summary["mimic"], *summary.get("large", ())]}
     attributed, hit = total(rows, "attributed"), total(rows, "honest_hit")
-    wronged = exact(total(both, "wronged"), total(both, "honest"))
+    wronged, everywhere = (exact(total(r, "wronged"), total(r, "honest")) for r in (both, list(every.values())))
     table: list[tuple[str, object]] = [
         ("campaigns found", wilson(total(rows, "found"), total(rows, "campaigns"))),
         ("accounts of campaigns flagged", wilson(total(rows, "caught"), total(rows, "members"))),
-        ("honest accounts flagged, all logs", wronged),
+        ("honest accounts flagged, these logs and the attack-free ones", wronged),
+        ("honest accounts flagged, every log of this page with a scan", everywhere),
         ("alarms that are false, logs with a campaign", exact(total(rows, "false_alarms"), total(rows, "alarms"))),
         ("attack-free logs with a false alarm", exact(sum(r["false_alarms"] > 0 for r in calm), len(calm))),
         ("harvested exchanges attributed", plain(attributed - hit, total(rows, "harvested"))),

@@ -51,7 +51,7 @@ def looked(log: Path, scan_folder: Path, key: Path, day: int) -> Result:
     said = _until(log, until)
     scores = evaluate(scan_folder, log / "labels")
     flagged = found.tables["campaigns"].filter(found.tables["campaigns"]["flagged"])["campaign_id"].combine_chunks()
-    attribution = found.tables["attribution"]
+    attribution = pq.read_table(scan_folder / "attribution.parquet")
     attribution = attribution.filter(pc.is_in(attribution["campaign_id"], value_set=flagged))
     true = pc.is_in(attribution["exchange_id"], value_set=said["harvest"]).to_numpy(zero_copy_only=False)
     posterior = attribution["posterior"].to_numpy().astype(np.float64)

@@ -37,8 +37,9 @@ def steps() -> list[Step]:
         found.append(weights.rare(link, 0.4, 1000, "second"))
     found += [communities.popular(link, 0.2) for link in LOADED]
     content = [link for link in LOADED if link.content]
-    found += [slicing._slices("", content), slicing.quiet(1000)]
+    found += [slicing._carriers(""), slicing._slices("", content), slicing.quiet(1000)]
     found += [*slices.of_clusters(True), *slices.of_strangers(True)]
+    found.append(slicing._carriers("piece_"))
     pieces = slicing._slices("piece_", content).sql
     found += [fragments.counted(pieces), fragments.asked(pieces), fragments.worked(pieces)]
     for name in INTENTS.names():

@@ -36,7 +36,7 @@ LEAST_BANS, LINK_WEIGHT = 1.0, 2.0
 _KNOWN = 0.5
 _LEAST_QUESTIONS = 3  # fewer than this tell nothing about whose list they are from
 MOST_PIECES = 1000  # the largest; pairs of pieces are held in memory
-READS = ("exchanges", "owners", "piece_tested", "piece_modes", "piece_bound")
+READS = ("exchanges", "piece_carriers", "piece_bound")
 JOIN_SCHEMA = pa.schema([("cluster", pa.int32()), ("piece", pa.int32()), ("p_value", pa.float64())])
 
 
@@ -57,7 +57,7 @@ def worked(slices: str) -> Query:
     """
     return Query(
         "piece_parties",
-        (*READS, "piece_joined"),
+        (*READS, "owners", "piece_joined"),
         f"WITH worked AS (SELECT j.cluster, s.entity, s.cell, s.prompt FROM ({slices}) s JOIN piece_joined j"
         " ON j.piece = s.cluster WHERE s.cell IS NOT NULL),"
         " inside AS (SELECT DISTINCT entity FROM worked),"

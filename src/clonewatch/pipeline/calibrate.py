@@ -16,7 +16,6 @@ from clonewatch.model.reading import Rejected
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.ports.progress import Progress
 
-
 # What every batch of a log holds.
 _REQUIRED = frozenset({"exchange_id", "ts", "account_id"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns import attribution
-from clonewatch.campaigns.fusion import BITS_PER_BAN, LINK_BANS
+from clonewatch.campaigns.fusion import BITS_PER_BAN, LINK_BANS, Verdict
 from clonewatch.graph.clusters import SMALLEST
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
@@ -24,13 +25,13 @@ _TOKENS_TOLD = 40
 # A slice of fewer exchanges than this has not shown enough to be tested.
 _VISIBLE_EXCHANGES = 200
 _BESIDE = ["cluster", "account", "exchanges"]
+ATTRIBUTED = arrow_schema(schema.ATTRIBUTION)
 _Rows = list[dict[str, Any]]
 
 
 def build(plan: Plan, found: Findings, account_ids: list[str]) -> dict[str, pa.Table]:
-    """All result tables by name."""
-    told = sorted((v for v in found.verdicts if is_reported(v)), key=lambda v: (not v.flagged, -v.bits, v.cluster))
-    names = {v.cluster: f"C{i:04d}" for i, v in enumerate(told, 1)}
+    """All result tables by name, but for `attribution`, which may be as long as the log."""
+    told, names = _told(found), _names(found)
     ids = pa.array(account_ids, pa.string())
     members = _members(plan, found, names, ids)
     totals = _totals(plan, members)
@@ -60,7 +61,6 @@ def build(plan: Plan, found: Findings, account_ids: list[str]) -> dict[str, pa.T
     return {
         "campaigns": _table(schema.CAMPAIGNS, campaigns),
         "members": members.drop_columns(_BESIDE),
-        "attribution": _attribution(plan, names, account_ids),
         "evidence": _table(schema.EVIDENCE, evidence),
         "tokens": tokens,
         "token_members": carriers,
@@ -225,18 +225,28 @@ def _hex(found: Findings, channel: str, token: int) -> str:
     return f"{token & (2**64 - 1):016x}"
 
 
-def _attribution(plan: Plan, names: dict[int, str], account_ids: list[str]) -> pa.Table:
-    """Every exchange of every linked account, with its posterior."""
+def attribution_of(plan: Plan, found: Findings, account_ids: list[str]) -> Iterator[pa.RecordBatch]:
+    """Every exchange of every linked account, with its posterior: batches of ATTRIBUTION, sorted, never held whole."""
+    names = _names(found)
     plan.engine.put("names", pa.table({"cluster": pa.array(list(names), pa.int32()), "name": list(names.values())}))
     plan.engine.put("account_ids", pa.table({
         "account": pa.array(range(len(account_ids)), pa.int32()), "account_id": pa.array(account_ids, pa.string()),
     }))  # fmt: skip
-    table = plan.engine.fetch(
+    told = plan.engine.stream(
         "SELECT x.exchange_id, n.name AS campaign_id, CAST(p.posterior AS FLOAT) AS posterior, a.account_id"
         ' FROM posteriors p JOIN exchanges x ON x."row" = p."row" JOIN names n ON n.cluster = p.cluster'
         " JOIN account_ids a ON a.account = p.account ORDER BY n.name, x.exchange_id"
     )
-    return table.cast(arrow_schema(schema.ATTRIBUTION))
+    return (batch.cast(ATTRIBUTED) for batch in told)
+
+
+def _told(found: Findings) -> list[Verdict]:
+    """The clusters that are told of, flagged ones first."""
+    return sorted((v for v in found.verdicts if is_reported(v)), key=lambda v: (not v.flagged, -v.bits, v.cluster))
+
+
+def _names(found: Findings) -> dict[int, str]:
+    return {v.cluster: f"C{i:04d}" for i, v in enumerate(_told(found), 1)}
 
 
 def _timeline(plan: Plan, names: dict[int, str]) -> pa.Table:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from clonewatch import __version__
 from clonewatch.adapters.reading import Log, open_log
@@ -77,7 +78,10 @@ class ScanSettings:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """The tables of a scan by name, what `scan.json` holds, and where it was written."""
+    """The tables of a scan by name, what `scan.json` holds, and where it was written.
+
+    `attribution`, which may be as long as the log, is among the tables only where nothing was written.
+    """
 
     directory: Path | None
     tables: dict[str, pa.Table]
@@ -132,6 +136,11 @@ def _run(
         if settings.replay:
             found.crossings = first_crossings(plan, found, settings.seed, calibration, clock)
         tables = results.build(plan, found, stager.book.ids)
+        attributed = results.attribution_of(plan, found, stager.book.ids)
+        if folder:
+            folder.stream("attribution", results.ATTRIBUTED, attributed)
+        else:
+            tables["attribution"] = pa.Table.from_batches(attributed, results.ATTRIBUTED)
         kept = plan.rows["exchanges"]
         counts = {
             "read": stager.rows, "rejected": rejected, "duplicate": duplicates, "kept": kept,
@@ -140,9 +149,9 @@ def _run(
         summary = _summary(settings, log, stager, found, counts, calibration, clock)
     finally:
         engine.close()
-    if keeper:
-        told = tables["attribution"]
-        keeper.keep(told.filter(pc.greater_equal(told["posterior"], 0.5))["exchange_id"])
+    if keeper and folder:
+        sure = pc.field("posterior") >= 0.5
+        keeper.keep(pq.read_table(folder.aside / "attribution.parquet", ["exchange_id"], filters=sure)["exchange_id"])
     if folder:
         folder.publish(tables, summary, render(tables, summary, channels()))
     if rejected > settings.max_rejected * (stager.rows + rejected):

@@ -50,24 +50,38 @@ def slicing(plan: Plan, prefix: str, groups: pa.Table, bound: pa.Table, found: F
     put(plan, f"{prefix}bound", bound.select(["cluster", "channel", "token"]))
     columns = {"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()), pa.bool_())}
     put(plan, f"{prefix}modes", pa.table(columns))
+    plan.run(_carriers(prefix))
     return _slices(prefix, [link for link in found.links.values() if link.content])
+
+
+def _carriers(prefix: str) -> Query:
+    """The accounts of the groups, small beside the exchanges: the one table that these are joined with.
+
+    With several small tables in the join an engine that misjudges one of them may hold the exchanges in memory instead.
+    """
+    return Query(
+        f"{prefix}carriers",
+        ("owners", f"{prefix}tested", f"{prefix}modes"),
+        "SELECT o.account, g.cluster, g.entity, m.whole FROM owners o"
+        f" JOIN {prefix}tested g ON g.entity = o.entity JOIN {prefix}modes m ON m.cluster = g.cluster",
+    )
 
 
 def _slices(prefix: str, content: list[Link]) -> Query:
     """Every exchange of a cluster or community that carries one of its content tokens, or all where whole."""
-    joins = "".join(
-        f" LEFT JOIN {prefix}bound b{i} ON b{i}.cluster = g.cluster AND b{i}.channel = '{link.channel.name}'"
-        f" AND b{i}.token = x.{link.column}"
-        for i, link in enumerate(content)
+    # Asked as membership: an outer join may be turned round by an engine that expects few rows, and then it is the
+    # exchanges that are held in memory.
+    held = "".join(
+        f" OR (g.cluster, x.{link.column}) IN (SELECT cluster, token FROM {prefix}bound"
+        f" WHERE channel = '{link.channel.name}')"
+        for link in content
     )
-    held = "".join(f" OR b{i}.token IS NOT NULL" for i in range(len(content)))
     return Query(
         f"{prefix}slices",
-        ("exchanges", "owners", f"{prefix}tested", f"{prefix}modes", f"{prefix}bound"),
+        ("exchanges", f"{prefix}carriers", f"{prefix}bound"),
         'SELECT g.cluster, g.entity, x."row", x.ts, x.turn, x.model, x.prompt, x.cell, x.task, x.elicitation,'
         " x.n AS answers, x.logprobs"
-        f" FROM exchanges x JOIN owners o ON o.account = x.account JOIN {prefix}tested g ON g.entity = o.entity"
-        f" JOIN {prefix}modes m ON m.cluster = g.cluster{joins} WHERE m.whole{held}",
+        f" FROM exchanges x JOIN {prefix}carriers g ON g.account = x.account WHERE g.whole{held}",
     )
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +19,7 @@ from clonewatch.model.reading import Rejected
 from clonewatch.pipeline.texts import NAME as TEXTS
 
 _PREFIX = ".scan-"
+_GROUP = 262_144  # rows of a group: what writing a long table holds in memory
 
 
 class ResultFolder:
@@ -62,6 +63,15 @@ class ResultFolder:
         except OSError as error:
             raise self._full(error) from error
 
+    def stream(self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+        """Write one table of any length, batch by batch."""
+        try:
+            with pq.ParquetWriter(self.aside / f"{name}.parquet", schema, compression="zstd") as file:
+                for group in _grouped(schema, batches):
+                    file.write_table(group, row_group_size=_GROUP)
+        except OSError as error:
+            raise self._full(error) from error
+
     def publish(self, tables: Mapping[str, pa.Table], summary: Mapping[str, Any], report: str) -> None:
         """Write all results and move them into place."""
         try:
@@ -89,6 +99,21 @@ class ResultFolder:
             where=str(self.place),
             mend="Free some space and run again; the earlier result is untouched",
         )
+
+
+def _grouped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The rows of batches of any size in tables of one size: equal rows are equal bytes."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        while rows >= _GROUP:
+            table = pa.Table.from_batches(waiting, schema)
+            yield table.slice(0, _GROUP).combine_chunks()
+            waiting, rows = table.slice(_GROUP).to_batches(), rows - _GROUP
+    if rows:
+        yield pa.Table.from_batches(waiting, schema).combine_chunks()
 
 
 def _sweep(place: Path) -> None:
