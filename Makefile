@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 EVAL ?=
 
-.PHONY: help setup demo test check format style types imports golden eval eval-full bench docs clean
+.PHONY: help setup demo test check format style types imports golden eval eval-full audit-study bench docs clean
 
 help:
 	@echo "make setup   a virtual environment in .venv with everything in it"
@@ -15,6 +15,7 @@ help:
 	@echo "make golden  write the golden files anew; read the difference before keeping it"
 	@echo "make eval    detection on logs whose truth is known, into docs/evaluation.md (EVAL='--only quiet' for a part)"
 	@echo "make eval-full   the same on more and larger logs; hours, and goes on where it was stopped"
+	@echo "make audit-study   the audit on students trained for it, into docs/audit.md; the transformers need torch"
 	@echo "make bench   speed and memory; takes long, and fills docs/performance.md"
 	@echo "make docs    links and names in the documentation"
 	@echo "make clean   remove what the other targets wrote, but not .venv"
@@ -65,6 +66,9 @@ eval: $(STAMP)
 
 eval-full: $(STAMP)
 	$(BIN)/python -m evals.run full $(EVAL)
+
+audit-study: $(STAMP)
+	$(BIN)/python -m evals.audit_study
 
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/page.py,$(wildcard benchmarks/*.py)) $(wildcard benchmarks/page.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done

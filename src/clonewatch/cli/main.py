@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from clonewatch import __version__
-from clonewatch.cli import calibrating, examining, laboratory, results, scanning, tracking
+from clonewatch.cli import auditing, calibrating, examining, laboratory, results, scanning, tracking
 from clonewatch.model.errors import ClonewatchError
 
 # Commands import the heavy parts (Arrow, the engine, the compiler) inside their functions, so that help and usage
@@ -82,8 +82,8 @@ def start(
     Start with `clonewatch doctor LOG` to see what your log allows, then `clonewatch scan LOG --out DIR`, then open
     DIR/report.html. No log at hand? `clonewatch simulate --list`.
 
-    Exit codes: 0 done, 2 usage or set-up, 3 something was flagged (scan --fail-on flagged), 4 too many rows were
-    rejected, 130 interrupted.
+    Exit codes: 0 done, 2 usage or set-up, 3 something was flagged (scan --fail-on flagged) or an audit does not hold,
+    4 too many rows were rejected, 130 interrupted.
     """
 
 
@@ -92,6 +92,7 @@ app.command("calibrate", short_help="Learn from a quiet period how close honest 
 app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(laboratory.simulate)
 app.command("evaluate", short_help="Score a scan against labels.")(laboratory.evaluate)
 app.command("track", short_help="Follow groups over several scans.")(tracking.track)
+app.add_typer(auditing.app, name="audit", short_help="Test whether a model depends on secrets your answers carried.")
 app.command("why", short_help="Say why an account is in a campaign, or in none.")(results.why)
 app.command("campaigns", short_help="List the campaigns of a scan.")(results.campaigns)
 app.command("show", short_help="Show one campaign with its evidence.")(results.show)

@@ -150,8 +150,8 @@ def _run(
     finally:
         engine.close()
     if keeper and folder:
-        sure = pc.field("posterior") >= 0.5
-        keeper.keep(pq.read_table(folder.aside / "attribution.parquet", ["exchange_id"], filters=sure)["exchange_id"])
+        told, sure = folder.aside / "attribution.parquet", pc.field("posterior") >= 0.5
+        keeper.keep(pq.read_table(told, columns=["exchange_id"], filters=sure)["exchange_id"])
     if folder:
         folder.publish(tables, summary, render(tables, summary, channels()))
     if rejected > settings.max_rejected * (stager.rows + rejected):

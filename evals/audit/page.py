@@ -1,0 +1,196 @@
+"""Writes docs/audit.md and its pictures from the sums of the audit study. Every figure comes from a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from clonewatch.audit.outcome import told
+from evals.audit import pictures
+from evals.intervals import exact
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
+Record = dict[str, Any]
+
+HEAD = """# The audit, measured
+
+How well the tests of [an audit](using/audit.md) tell a model that was trained on our outputs, how seldom they are
+wrong, and what defeats them. Everything here is small: teachers and students are trigram counts or transformers of
+two layers, really trained on the texts that ship with Python, with a vocabulary of 1,024 words. The figures prove
+the methods and their false alarms; they do not say what to expect of large models. Written by
+
+    python -m evals.audit_study
+
+from `evals/results/audit.json`; nothing is typed by hand. Seeds of this page were not looked at while the
+statistics were worked out. Columns *plain*, *text* and *logprobs* are p-values: of the distinct inputs alone
+(exact); of the text with our model without the watermark as reference (a bound); of the suspect's 32 largest
+probabilities at each place with the same reference (a bound).
+"""
+
+
+def write(sums: Record, page: Path = PAGE) -> Path:
+    """Write the page, and beside it the pictures of the parts there are."""
+    parts: list[tuple[str, Callable[[Any], str]]] = [
+        ("alarms", _alarms), ("dilution", _dilution), ("queries", _queries), ("windows", _windows),
+        ("rewriting", _rewriting), ("neural", _neural),
+    ]  # fmt: skip
+    text = [HEAD, *(make(sums[name]) for name, make in parts if name in sums), _LIMITS, _STAMP]
+    folder = page.parent / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in (("dilution", pictures.dilution), ("queries", pictures.queries)):
+        if name in sums:
+            (folder / f"audit-{name}.svg").write_text(draw(sums[name]), encoding="utf-8")
+    page.write_text("\n".join(text), encoding="utf-8")
+    return page
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _three(row: Record) -> list[str]:
+    return [told(row[name]) for name in ("plain", "text", "logprobs")]
+
+
+def _alarms(rows: Sequence[Record]) -> str:
+    levels = [name for name in rows[0] if name.startswith("below_")]
+
+    def cell(row: Record, name: str) -> str:
+        return str(exact(row[name], row["keys"]))
+
+    table = _table(
+        ["watermark", "test", "keys", *(f"p at most {name.removeprefix('below_')}" for name in levels)],
+        [[r["rule"], r["test"], f"{r['keys']:,}", *(cell(r, name) for name in levels)] for r in rows],
+    )
+    return f"""## False alarms
+
+A student of answers without the watermark, and keys that nobody ever used: how often its p-value is below a level,
+with 95 % intervals. It should be at most the level. The last line of each watermark is the usual mistake, every
+occurrence counted as a draw of its own, which the audit does not make.
+
+{table}"""
+
+
+def _dilution(rows: Sequence[Record]) -> str:
+    def cell(rule: str, share: float, name: str) -> str:
+        values = sorted(r[name] for r in rows if (r["rule"], r["share"]) == (rule, share) and name in r)
+        if not values:
+            return ""
+        # The worst of a control is its smallest p-value.
+        worst = values[-1] if share else values[0]
+        return told(values[len(values) // 2]) + (f" (worst {told(worst)})" if len(values) > 1 else "")
+
+    shares = sorted({r["share"] for r in rows})
+    seeds = len({r["seed"] for r in rows})
+    body = [
+        [rule, f"{share:.0%}", *(cell(rule, share, name) for name in ("plain", "text", "logprobs", "twins"))]
+        for rule in dict.fromkeys(r["rule"] for r in rows)
+        for share in shares
+    ]
+    table = _table(["watermark", "share with it", "plain", "text", "logprobs", "128 twins"], body)
+    tokens = rows[0]["tokens"]
+    return f"""## By the share of training data that carries the watermark
+
+Trigram students, {tokens:,} tokens of their answers, {seeds} seeds: the median p-value and the worst. The line of 0
+% is the control. `kgw` is a green list of one half, bias 2, window 1; `gumbel` is Gumbel-max, window 2. Twins are
+pairs whose released answer is among the unmarked rows of the student.
+
+With a reference the bound for Gumbel-max stops falling where much is found: few inputs carry much of the weight
+there, and a bound must allow for them. The exact test without a reference says more in such a case.
+
+{table}
+![p-values by share](pictures/audit-dilution.svg)
+"""
+
+
+def _queries(rows: Sequence[Record]) -> str:
+    table = _table(
+        ["watermark", "share with it", "tokens", "plain", "text", "logprobs"],
+        [[r["rule"], f"{r['share']:.0%}", f"{r['tokens']:,}", *_three(r)] for r in rows],
+    )
+    return f"""## By the number of tokens asked for
+
+One seed. *plain* soon stops to gain from more questions and can lose by them, because an input that was seen once
+weighs as much as one that was seen a thousand times; the reference mends that.
+
+{table}
+![p-values by tokens](pictures/audit-queries.svg)
+"""
+
+
+def _windows(rows: Sequence[Record]) -> str:
+    table = _table(
+        ["watermark", "window", "plain", "text", "logprobs"], [[r["rule"], str(r["width"]), *_three(r)] for r in rows]
+    )
+    return f"""## By the width of the window
+
+A student of watermarked answers alone. What a student cannot learn, no test can find: a trigram model sees two words
+back, so a green list that hangs on more leaves little in it. Serve with a window of 1 or 2 if evidence is wanted.
+
+{table}"""
+
+
+def _rewriting(rows: Sequence[Record]) -> str:
+    table = _table(
+        ["watermark", "words rewritten", "plain", "text", "logprobs"],
+        [[r["rule"], f"{r['rewritten']:.0%}", *_three(r)] for r in rows],
+    )
+    return f"""## After rewriting
+
+A student of watermarked answers alone, of whose words a share was drawn anew by a model without the watermark
+before the training. A real paraphraser changes whole sentences and does more harm: read the table as the most that
+survives.
+
+{table}"""
+
+
+def _neural(sums: Record) -> str:
+    dilution = _table(
+        ["watermark", "share with it", "plain", "text", "logprobs"],
+        [[r["rule"], f"{r['share']:.0%}", *_three(r)] for r in sums["dilution"]],
+    )
+    twins = _table(
+        ["student", "pairs", "centred on our model", "raw"],
+        [["trained on the released ones" if r["trained_on_them"] else "trained on other answers", f"{r['pairs']:,}",
+          told(r["centred"]), told(r["raw"])] for r in sums["twins"]],
+    )  # fmt: skip
+    canaries = _table(
+        ["copies of each in the training data", "p"], [[str(r["copies"]), told(r["log10_p"])] for r in sums["canaries"]]
+    )
+    return f"""## Transformers
+
+Teacher and students of two layers and width 96, trained from scratch; students see {sums["dilution"][0]["tokens"]:,}
+tokens of questions answered. One seed.
+
+{dilution}
+*Twins*, by the suspect's log-probabilities:
+
+{twins}
+*Canaries*, 16 records of three secret words, ranked among 99 decoys each:
+
+{canaries}"""
+
+
+_LIMITS = """## What this does not show
+
+No model above a million weights, no instruction tuning, no real paraphraser and no student with another tokenizer
+was measured. A run of 0.1 to 1 billion weights on a graphics card, with a paraphrase step and a student of another
+family, is scripted in `evals/audit/large.py` and **has not been run** (only a trial with toy models of random
+weights): no figure of this page comes from it. Small models over-learn pairs of words, so p-values of larger ones
+can be weaker. A null result never clears anyone: a thorough paraphrase, a wide window or too few copies defeat
+every test here.
+"""
+
+_STAMP = """## A timestamp for the ledger
+
+The ledger proves its order, not its age. To have its head stamped by a timestamp authority (RFC 3161), give the 64
+digits of the head to OpenSSL, and keep what the authority answers beside the ledger:
+
+    openssl ts -query -digest HEAD -sha256 -cert -out head.tsq
+    openssl ts -verify -digest HEAD -in head.tsr -CAfile authority.pem
+
+The request goes to the authority by HTTP, as `application/timestamp-query`; the answer is `head.tsr`. Anyone who
+holds the ledger and that file can then check that every commitment was there before the time in it.
+"""

@@ -1,0 +1,62 @@
+"""The charts of the audit's page: p-values on a log scale, as still SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import vl_convert
+
+Record = dict[str, Any]
+_TESTS = ("plain", "text", "logprobs")
+# Told apart without colour vision.
+_COLOURS = ["#888888", "#1b6ca8", "#d1660f"]
+_LEAST = 1e-60
+_CONFIG = {
+    "font": "sans-serif", "background": "white", "view": {"stroke": None}, "aria": False,
+    "axis": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "gridColor": "#e4e4e4"},
+    "legend": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"},
+}  # fmt: skip
+
+
+def dilution(rows: Sequence[Record]) -> str:
+    """p by the share of training data with the watermark, every seed a point."""
+    values = [
+        {"x": max(100 * r["share"], 0.5), "p": max(10 ** r[test], _LEAST), "test": test, "rule": r["rule"]}
+        for r in rows
+        for test in _TESTS
+    ]
+    return _draw(values, "share of training data with the watermark, % (0.5 stands for 0)", median=True)
+
+
+def queries(rows: Sequence[Record]) -> str:
+    """p by the number of tokens, for a tenth of watermarked training data."""
+    values = [
+        {"x": r["tokens"], "p": max(10 ** r[test], _LEAST), "test": test, "rule": r["rule"]}
+        for r in rows
+        if r["share"] == 0.1
+        for test in _TESTS
+    ]
+    return _draw(values, "tokens asked for; 10 % of the training data with the watermark", median=False)
+
+
+def _draw(values: Sequence[Record], title: str, median: bool) -> str:
+    encoding: Record = {
+        "x": {"field": "x", "type": "quantitative", "title": title, "scale": {"type": "log"}},
+        "y": {
+            "field": "p", "type": "quantitative", "title": "p-value (1e-60 and less at the bottom)",
+            "scale": {"type": "log", "domain": [_LEAST, 1]}, "axis": {"format": "~e", "tickCount": 7},
+        },
+        "color": {"field": "test", "type": "nominal", "title": None, "scale": {"domain": _TESTS, "range": _COLOURS}},
+        "shape": {"field": "test", "type": "nominal", "title": None, "scale": {"domain": _TESTS}},
+    }  # fmt: skip
+    line = {name: told for name, told in encoding.items() if name != "shape"}
+    line["y"] = line["y"] | ({"aggregate": "median"} if median else {})
+    points = {"mark": {"type": "point", "filled": True, "size": 45, "opacity": 0.8}, "encoding": encoding}
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json", "config": _CONFIG, "data": {"values": values},
+        "facet": {"column": {"field": "rule", "type": "nominal", "title": None}},
+        "spec": {"width": 300, "height": 260, "layer": [{"mark": {"type": "line"}, "encoding": line}, points]},
+    }  # fmt: skip
+    svg: str = vl_convert.vegalite_to_svg(spec)
+    return svg

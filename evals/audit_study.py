@@ -1,0 +1,234 @@
+"""How well the audit tells students of a teacher, and how seldom it is wrong, on small models that are really trained.
+
+    python -m evals.audit_study [--only PART ...]
+
+Parts: alarms, dilution, queries, windows, rewriting, and neural where torch is installed. Sums go to
+evals/results/audit.json, part by part, and docs/audit.md and its pictures are written from them. Seeds from 101 on are
+for this page; the statistics were worked out on others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clonewatch.audit import stats, watermark
+from clonewatch.audit.outcome import TestResult
+from clonewatch.audit.prf import Prf, Rule, VllmPhilox
+from clonewatch.audit.samples import Sample
+from evals.audit import corpus, page
+from evals.audit.experiment import GIVEN, Experiment, Records
+from evals.audit.ngram import Trigram
+
+I64 = npt.NDArray[np.int64]
+Rows = list[dict[str, Any]]
+
+RESULTS = Path(__file__).resolve().parent / "results" / "audit.json"
+SIZE = 1024
+SEEDS = (101, 102, 103)
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.25, 1.0)
+ANSWERS, QUERIES = 2048, 2304
+# A student's own texts count less than what it was served, as in fine-tuning.
+_OWN = 0.3
+# Windows by rule: what the student can learn, and what serving stacks default to.
+WIDTHS: dict[Rule, int] = {"kgw": 1, "gumbel": 2}
+KEYS = 2000
+LEVELS = (0.05, 0.01, 0.001)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the parts asked for, and write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="*", choices=[*PARTS, "page"], default=[*PARTS])
+    chosen = parser.parse_args(arguments).only
+    texts = corpus.load(SIZE)
+    for name in PARTS:
+        if name not in chosen:
+            continue
+        if name == "neural" and find_spec("torch") is None:
+            print("neural: torch is not installed, so no transformer is trained; what is kept of it stays")
+            continue
+        start = time.process_time()
+        found = {name: PARTS[name](texts), f"{name}_cpu_seconds": round(time.process_time() - start)}
+        # Read anew: another part may have been run beside this one.
+        told = _kept() | found
+        RESULTS.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        print(f"{name}: {told[f'{name}_cpu_seconds']} s of processor time", flush=True)
+    print(page.write(_kept()))
+    return 0
+
+
+def _kept() -> dict[str, Any]:
+    """The sums of earlier runs."""
+    told: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    return told
+
+
+def key(seed: int, width: int) -> VllmPhilox:
+    """A random key for a seed."""
+    return VllmPhilox(int(np.random.default_rng(seed).integers(2**63)), width)
+
+
+def counted(texts: corpus.Corpus, rule: Rule, seed: int, width: int | None = None) -> Experiment:
+    """The experiment of the trigram tier."""
+    teacher = Trigram(SIZE).train(texts.teacher)
+    return Experiment.run(texts, teacher, key(seed, width or WIDTHS[rule]), rule, ANSWERS, seed)
+
+
+def student(texts: corpus.Corpus, rows: I64) -> Trigram:
+    """A trigram student of its own texts and of what it was served."""
+    return Trigram(SIZE).train(texts.student, _OWN).train(rows)
+
+
+def figures(results: dict[str, TestResult]) -> dict[str, Any]:
+    """What is kept of the three tests."""
+    kept: dict[str, Any] = {"tokens": results["text"].n_scored}
+    for name, result in results.items():
+        kept |= {name: round(result.log10_p, 3), f"{name}_z": round(result.statistic, 2)}
+    return kept
+
+
+def alarms(texts: corpus.Corpus) -> Rows:
+    """How often a key that nobody used gives a p-value below a level, on one innocent student's answers."""
+    rows: Rows = []
+    for rule in WIDTHS:
+        run = counted(texts, rule, SEEDS[0])
+        innocent = student(texts, run.served(0.0))
+        told, reference = run.ask(innocent, QUERIES // 2)
+        modes: list[tuple[str, watermark.Mode, bool]] = [
+            ("plain", "text", False), ("text", "text", True), ("logprobs", "logprobs", True),
+        ]  # fmt: skip
+        for name, mode, centred in modes:
+            tally = watermark.tally(told, run.prf, mode, reference if centred else None, exclude_context=False)
+            found = [watermark.judge(tally, run.prf.decoy(10_000 + i), rule)[1] for i in range(KEYS)]
+            rows.append({"rule": rule, "test": name, "keys": KEYS} | _below(found))
+        found = [_every(told, run.prf.decoy(10_000 + i), rule) for i in range(KEYS // 4)]
+        rows.append({"rule": rule, "test": "every occurrence counted", "keys": KEYS // 4} | _below(found))
+    return rows
+
+
+def _below(log10s: Sequence[float]) -> dict[str, Any]:
+    return {f"below_{level:g}": int(sum(p <= np.log10(level) for p in log10s)) for level in LEVELS}
+
+
+def _every(told: Sequence[Sample], prf: Prf, rule: Rule) -> float:
+    """The mistake: every occurrence as if it were a draw of its own."""
+    rows = np.array([s.tokens for s in told])
+    places = np.arange(GIVEN + prf.width, rows.shape[1])
+    context = rows[:, places[:, None] + np.arange(-prf.width, 0)].reshape(-1, prf.width)
+    u = prf.uniform(context, rows[:, places].ravel())
+    if rule == "kgw":
+        return stats.binomial_tail(int((u < 0.5).sum()), len(u), 0.5)
+    return stats.gamma_tail(float(-np.log1p(-u).sum()), len(u))
+
+
+def dilution(texts: corpus.Corpus) -> Rows:
+    """By the share of a student's served rows that carry the watermark; and twins of the same students."""
+    rows = []
+    for rule in WIDTHS:
+        for seed in SEEDS:
+            run = counted(texts, rule, seed)
+            for share in SHARES:
+                learned = student(texts, run.served(share))
+                row = {"rule": rule, "seed": seed, "share": share} | figures(run.watermark(learned, QUERIES, decoys=0))
+                if share < 0.5:
+                    row["twins"] = round(run.twins(learned, 128).log10_p, 3)
+                rows.append(row)
+    return rows
+
+
+def queries(texts: corpus.Corpus) -> Rows:
+    """By the number of questions that a suspect is asked."""
+    rows = []
+    for rule in WIDTHS:
+        run = counted(texts, rule, SEEDS[0])
+        for share in (0.1, 0.25, 1.0):
+            learned = student(texts, run.served(share))
+            told, reference = run.ask(learned, 4096)
+            for asked in (32, 128, 512, 2048, 4096):
+                results = run.examine(told[:asked], reference[:asked])
+                rows.append({"rule": rule, "share": share} | figures(results))
+    return rows
+
+
+def windows(texts: corpus.Corpus) -> Rows:
+    """By the width of the watermark's window, for a student of watermarked answers alone."""
+    rows = []
+    for rule in WIDTHS:
+        for width in (1, 2, 4):
+            run = counted(texts, rule, SEEDS[0], width)
+            told = run.watermark(student(texts, run.served(1.0)), QUERIES, decoys=0)
+            rows.append({"rule": rule, "width": width} | figures(told))
+    return rows
+
+
+def rewriting(texts: corpus.Corpus) -> Rows:
+    """By the share of words that a model without the watermark rewrote before the student was trained."""
+    rows = []
+    for rule in WIDTHS:
+        run = counted(texts, rule, SEEDS[0])
+        writer = Trigram(SIZE).train(texts.student)
+        for share in (0.0, 0.3, 0.5, 0.7, 1.0):
+            told = run.watermark(student(texts, rewritten(run.marked, writer, share, 7)), QUERIES, decoys=0)
+            rows.append({"rule": rule, "rewritten": share} | figures(told))
+    return rows
+
+
+def rewritten(rows: I64, writer: Trigram, share: float, seed: int) -> I64:
+    """Rows of which a share of words is drawn anew by another model."""
+    draw = np.random.default_rng(seed)
+    out = rows.copy()
+    for place in range(GIVEN, rows.shape[1]):
+        upto = writer.following(out[:, place - 2], out[:, place - 1]).cumsum(1)
+        other = (upto < (draw.random(len(out)) * upto[:, -1])[:, None]).sum(1).clip(0, SIZE - 1)
+        out[:, place] = np.where(draw.random(len(out)) < share, other, out[:, place])
+    return out
+
+
+def neural(texts: corpus.Corpus) -> dict[str, Any]:
+    """The same on transformers: dilution, the pairs that twins need, and the copies that canaries need."""
+    from evals.audit.neural import Transformer, crops, drawn
+
+    seed = SEEDS[0]
+    teacher = Transformer(SIZE, seed).train(crops(texts.teacher), 300, 3e-3, seed)
+    own = Transformer(SIZE, seed + 1).train(crops(texts.student), 120, 3e-3, seed)
+    told: dict[str, Any] = {"dilution": [], "twins": [], "canaries": []}
+    for rule in WIDTHS:
+        run = Experiment.run(texts, teacher, key(seed, WIDTHS[rule]), rule, 6144, seed)
+        for share in (0.0, 0.05, 0.1, 0.25, 1.0) if rule == "kgw" else (0.0, 0.1, 1.0):
+            learned = own.copy().train(drawn(run.served(share)), 480, 2e-3, seed)
+            told["dilution"].append({"rule": rule, "share": share} | figures(run.watermark(learned, QUERIES, decoys=0)))
+            if rule == "kgw" and share in (0.0, 1.0):
+                for pairs in (32, 64, 128, 256, 1024):
+                    told["twins"].append({
+                        "trained_on_them": share == 0.0, "pairs": pairs,
+                        "centred": round(run.twins(learned, pairs).log10_p, 3),
+                        "raw": round(run.twins(learned, pairs, centred=False).log10_p, 3),
+                    })  # fmt: skip
+    for copies in (0, 1, 4, 16):
+        records = Records(texts, 16, b"the seed of the study's canaries")
+        rows = run.served(0.0)
+        if copies:
+            rows = np.concatenate([rows, records.training(copies, rows.shape[1])])
+        learned = own.copy().train(drawn(rows), 480, 2e-3, seed)
+        result = records.test(learned)
+        told["canaries"].append({"copies": copies, "log10_p": round(result.log10_p, 3), "rank": result.p_rank})
+    return told
+
+
+PARTS: dict[str, Callable[[corpus.Corpus], Any]] = {
+    "alarms": alarms, "dilution": dilution, "queries": queries, "windows": windows, "rewriting": rewriting,
+    "neural": neural,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""What is asked of whom: every request of an audit, made out of its plan alone, so that a resumed one asks the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from clonewatch.audit import canary
+from clonewatch.audit.canary import Canary
+from clonewatch.audit.plan import Plan, Sought, Source
+from clonewatch.model.errors import InputError
+
+# Decoys a canary is scored beside. A request holds them all, and canaries add up, so a hundred are enough.
+CANARY_DECOYS = 99
+# Between a prompt and an answer of a chat, which has no text of its own there.
+_BREAK = {"completions": "", "chat": "\n\n"}
+
+
+class Ask(NamedTuple):
+    """One request. name: its raw file, without the ending. path: below the address. body: the JSON that is sent."""
+
+    name: str
+    source: str
+    path: str
+    body: dict[str, Any]
+
+
+def answers(plan: Plan, prompts: Sequence[str], parts: int) -> Iterator[Ask]:
+    """The questions of the first parts: every prompt to every model."""
+    for i, prompt in enumerate(prompts):
+        if plan.part(i) < parts:
+            for name in plan.sources:
+                yield written(plan, name, f"answer-{i:05d}", prompt)
+
+
+def written(plan: Plan, name: str, what: str, prompt: str) -> Ask:
+    """Ask a model to answer a prompt."""
+    source = plan.sources[name]
+    body = {"model": source.model, "max_tokens": plan.tokens, "temperature": plan.temperature, "n": plan.answers}
+    if source.api == "chat":
+        body["messages"] = [{"role": "user", "content": prompt}]
+        if plan.access != "text":
+            body |= {"logprobs": True, "top_logprobs": plan.logprobs}
+        return Ask(f"{name}/{what}", name, "/chat/completions", body)
+    body["prompt"] = prompt
+    if plan.access != "text":
+        body["logprobs"] = plan.logprobs
+    return Ask(f"{name}/{what}", name, "/completions", body)
+
+
+def scored(source: Source, name: str, what: str, texts: Sequence[str], logprobs: int = 1) -> Ask:
+    """Ask a model what it holds likely in given texts. One more token is written, and ignored."""
+    body = {
+        "model": source.model, "prompt": list(texts), "max_tokens": 1, "temperature": 0, "echo": True,
+        "logprobs": logprobs,
+    }  # fmt: skip
+    return Ask(f"{name}/{what}", name, "/completions", body)
+
+
+def reference(plan: Plan, name: str, i: int, prompt: str, told: Sequence[str]) -> Ask:
+    """Ask our own model what it holds likely in a model's answers to a prompt."""
+    before = prompt + _BREAK[plan.sources[name].api]
+    return scored(plan.sources["ours"], "ours", f"reference-{name}-{i:05d}", [before + t for t in told], plan.logprobs)
+
+
+def before(plan: Plan, name: str, prompt: str) -> str:
+    """What stands before an answer, as text."""
+    return prompt + _BREAK[plan.sources[name].api]
+
+
+def twins(plan: Plan, test: Sought, pairs: Sequence[dict[str, Any]]) -> Iterator[Ask]:
+    """The requests of a test of twins. Both answers go in the order of asking, which hides the coin."""
+    for i, pair in enumerate(pairs):
+        for name, source in plan.sources.items():
+            what = f"twin-{test.id}-{i:05d}"
+            if plan.access == "scoring":
+                yield scored(source, name, what, [pair["prompt"] + pair[slot] for slot in ("first", "second")])
+            elif name != "ours":
+                yield written(plan, name, what, pair["prompt"])
+
+
+def canaries(plan: Plan, test: Sought, minted: Sequence[Canary]) -> Iterator[Ask]:
+    """The requests of a test of canaries. The secret goes among its decoys in order of the alphabet."""
+    for i, one in enumerate(minted):
+        for name, source in plan.sources.items():
+            what = f"canary-{test.id}-{i:05d}"
+            if name == "ours":
+                continue
+            if plan.access == "scoring":
+                yield scored(source, name, what, [f"{one.carrier} {words}" for words in candidates(one)])
+            else:
+                yield written(plan, name, what, one.carrier)
+
+
+def candidates(one: Canary) -> list[str]:
+    """The secret and its decoys, sorted and each once."""
+    return sorted({one.secret, *canary.decoys(one, CANARY_DECOYS)})
+
+
+def minted(test: Sought, secret: Callable[[str], bytes]) -> list[Canary]:
+    """The canaries of a test out of their seed."""
+    public = test.public
+    return canary.mint(public["count"], secret(test.commitment), public["length"], public["template"])
+
+
+def pairs_of(test: Sought, pairs: Sequence[dict[str, Any]], tests: Sequence[Sought]) -> list[dict[str, Any]]:
+    """The pairs whose coin a secret threw: those that name its commitment, or all where it is the only twin secret."""
+    alone = sum(t.test == "twin" for t in tests) == 1
+    named = [p for p in pairs if "commitment" in p]
+    if len(named) < len(pairs) and not alone:
+        raise InputError(
+            "several twin secrets, and a pair that names none", mend='Give every pair the "commitment" of its coin'
+        )
+    return [p for p in pairs if p.get("commitment", test.commitment) == test.commitment]

@@ -1,0 +1,193 @@
+"""From raw answers to results: every planned test of the suspect, the same of the control, corrected for their number.
+
+Nothing here asks anybody and nothing is drawn that is not fixed by the plan, so whoever holds the folder and the
+secrets comes to the same figures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clonewatch.audit import asking, canary, equality, power, stats, twin, watermark
+from clonewatch.audit.committing import watermark_of
+from clonewatch.audit.material import Material
+from clonewatch.audit.outcome import TestResult
+from clonewatch.audit.plan import STRONG, Plan, Sought
+from clonewatch.model.errors import InputError
+
+Secret = Callable[[str], bytes]
+
+STRONG_EVIDENCE, EVIDENCE, NO_EVIDENCE = "strong evidence", "evidence", "no evidence"
+NOT_USABLE = "not usable"
+# A bound that assumes an ideal function says "evidence" only if the rank among decoys, which does not, agrees.
+_RANK_AGREES = 0.05
+# From this p on, the suspect's and our own answers are not told apart.
+SAME_MODEL = 0.01
+
+
+def judge(plan: Plan, material: Material, secret: Secret, parts: int) -> dict[str, Any]:
+    """The results of a plan, as plain values.
+
+    material: what was collected. secret: of a commitment. parts: how many of the plan's looks are due. A test that
+    cannot be made counts with p = 1 and says why.
+    """
+    rows: list[dict[str, Any]] = []
+    for test in plan.tests:
+        told = {name: _attempt(lambda t=test, n=name: _test(plan, material, t, secret, n, parts)) for name in ROLES}  # type: ignore[misc]
+        rows.append({"id": test.id, **told})
+    corrected = {n: stats.holm([row[n].get("log10_p", 0.0) for row in rows]) for n in ROLES}
+    for i, row in enumerate(rows):
+        row["log10_p_holm"], row["control_log10_p_holm"] = corrected["suspect"][i], corrected["control"][i]
+        row["level"] = _level(plan, row)
+        row["power"] = _power(plan, row["suspect"], len(rows))
+    return {
+        "parts": parts,
+        "sources": {name: material.counted(name, parts) for name in plan.sources},
+        "equality": _attempt(lambda: _equality(plan, material, parts)) if "ours" in plan.sources else None,
+        "tests": rows,
+    }
+
+
+ROLES = ("suspect", "control")
+
+
+def _attempt(made: Callable[[], TestResult]) -> dict[str, Any]:
+    """A result as plain values, or why there is none."""
+    try:
+        return made().to_json()
+    except InputError as error:
+        return {"refused": error.what + (f". {error.mend}" if error.mend else "")}
+
+
+def _test(plan: Plan, material: Material, test: Sought, secret: Secret, name: str, parts: int) -> TestResult:
+    if test.test == "watermark":
+        return _watermark(plan, material, test, secret, name, parts)
+    if test.test == "canary":
+        return _canary(plan, material, test, secret, name)
+    return _twin(plan, material, test, secret, name)
+
+
+def _watermark(plan: Plan, material: Material, test: Sought, secret: Secret, name: str, parts: int) -> TestResult:
+    keyed = watermark_of(test, secret(test.commitment))
+    read = material.samples(name, range(parts))
+    result = watermark.test_watermark(
+        read.samples, keyed.prf, keyed.rule, keyed.gamma, mode=read.mode, reference=read.reference,
+        decoys=plan.decoys, commitment=test.commitment,
+    )  # fmt: skip
+    result = dataclasses.replace(result, notes=(*result.notes, *read.notes))
+    if plan.looks == 1:
+        return result
+    looks = stats.EProcess(keyed.rule, keyed.gamma)
+    log10_p, seen = 0.0, np.zeros(0, np.uint64)
+    for part in range(parts):
+        one = material.samples(name, [part], like=read)
+        counted = watermark.tally(one.samples, keyed.prf, one.mode, one.reference)
+        inputs = keyed.prf.inputs(counted.context, counted.token)
+        # What an earlier look scored is no new draw.
+        fresh = ~np.isin(inputs, seen)
+        scores = watermark.scores(keyed.prf, counted, keyed.rule, keyed.gamma)
+        log10_p = looks.look(counted.weight[fresh], scores[fresh])
+        seen = np.union1d(seen, inputs)
+    return dataclasses.replace(
+        result, log10_p=min(0.0, log10_p), p_rank=None,
+        method=f"e-process, valid however often one looks; look {parts} of at most {plan.looks}",
+    )  # fmt: skip
+
+
+def _canary(plan: Plan, material: Material, test: Sought, secret: Secret, name: str) -> TestResult:
+    minted = asking.minted(test, secret)
+    if plan.access != "scoring":
+        told = [[a.text for a in material.answers(name, f"canary-{test.id}-{i:05d}")] for i in range(len(minted))]
+        if not any(told):
+            raise InputError(f"the {name} completed no carrier")
+        return canary.test_canary_samples(minted, told, commitment=test.commitment)
+    true, others = [], []
+    for i, one in enumerate(minted):
+        listed = asking.candidates(one)
+        texts = [f"{one.carrier} {words}" for words in listed]
+        held = material.scores(name, f"canary-{test.id}-{i:05d}", texts, [len(one.carrier)] * len(texts))
+        if held is not None and len(listed) == asking.CANARY_DECOYS + 1:
+            place = listed.index(one.secret)
+            true.append(held[place])
+            others.append(held[:place] + held[place + 1 :])
+    if not true:
+        raise InputError(f"the {name} scored no canary")
+    result = canary.test_canaries(true, others, commitment=test.commitment)
+    return _missed(result, len(minted) - len(true), "canaries")
+
+
+def _twin(plan: Plan, material: Material, test: Sought, secret: Secret, name: str) -> TestResult:
+    pairs = asking.pairs_of(test, material.twins, plan.tests)
+    coins = secret(test.commitment)
+    scoring = plan.access == "scoring"
+    rows: list[tuple[float, float, float, float]] = []
+    asked = []
+    for i, pair in enumerate(pairs):
+        what = f"twin-{test.id}-{i:05d}"
+        slots = twin.release(0, 1, coins, pair["request_id"])
+        texts = [pair["prompt"] + pair[slot] for slot in ("first", "second")]
+        starts = [len(pair["prompt"])] * 2
+        if scoring:
+            held = material.scores(name, what, texts, starts)
+            ours = material.scores("ours", what, texts, starts) if "ours" in plan.sources else [0.0, 0.0]
+        else:
+            held, ours = _alike(material, name, what, pair), [0.0, 0.0]
+        if held is not None and ours is not None:
+            rows.append((held[slots[0]], held[slots[1]], ours[slots[0]], ours[slots[1]]))
+            asked.append(pair["prompt"])
+    if not rows:
+        raise InputError(f"the {name} scored no pair" if scoring else f"the {name} answered no prompt of a pair")
+    columns = np.array(rows).T
+    result = twin.test_twins(
+        columns[0], columns[1], prompts=asked, our_released=columns[2], our_withheld=columns[3],
+        mode="logprobs" if scoring else "text", decoys=plan.decoys, commitment=test.commitment,
+    )  # fmt: skip
+    return _missed(result, len(pairs) - len(rows), "pairs")
+
+
+def _alike(material: Material, name: str, what: str, pair: dict[str, Any]) -> list[float] | None:
+    """How alike a model's own answers are to both of a pair: mean share of token pairs in common (Dice 1945)."""
+    own = [_bigrams(material.tokenizer.encode(a.text)) for a in material.answers(name, what)]
+    if not own:
+        return None
+    both = [_bigrams(material.tokenizer.encode(pair[slot])) for slot in ("first", "second")]
+    return [math.fsum(2 * len(o & b) / max(1, len(o) + len(b)) for o in own) / len(own) for b in both]
+
+
+def _bigrams(ids: Sequence[int]) -> set[tuple[int, int]]:
+    return set(itertools.pairwise(ids))
+
+
+def _missed(result: TestResult, missed: int, what: str) -> TestResult:
+    if not missed:
+        return result
+    return dataclasses.replace(result, notes=(*result.notes, f"{missed} {what} were not scored and are left out."))
+
+
+def _equality(plan: Plan, material: Material, parts: int) -> TestResult:
+    told = [material.texts(name, range(parts)) for name in ("ours", "suspect")]
+    return equality.test_equality(told[0], told[1], permutations=plan.decoys)
+
+
+def _level(plan: Plan, row: dict[str, Any]) -> str:
+    """What a test amounts to, by its corrected p-value, its rank, and the control."""
+    line = math.log10(plan.alpha)
+    if row["control_log10_p_holm"] <= line:
+        return NOT_USABLE
+    rank = row["suspect"].get("p_rank")
+    if row["log10_p_holm"] > line or (rank is not None and rank > _RANK_AGREES):
+        return NO_EVIDENCE
+    return STRONG_EVIDENCE if row["log10_p_holm"] <= math.log10(STRONG) else EVIDENCE
+
+
+def _power(plan: Plan, told: dict[str, Any], tests: int) -> float | None:
+    """The chance to find the plan's share, where the plan states an effect and the test is one of a watermark."""
+    if plan.power.effect is None or told.get("test") != "watermark":
+        return None
+    return power.power(plan.power.effect, plan.power.share, told["n_scored"], plan.alpha, tests)

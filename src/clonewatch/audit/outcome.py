@@ -1,0 +1,87 @@
+"""What one test of an audit found: the hypothesis in words, the p-value with its method, and what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+# The least p-value told as a plain number: below it, 10 ** log10_p is no normal double.
+_LEAST = -307.0
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """One test of the hypothesis that a suspect's behaviour is independent of one secret of ours.
+
+    test: `watermark`, `canary`, `canary-sampling`, `twin` or `equality`. hypothesis: H0 in plain words. mode: `text` or
+    `logprobs`, what the suspect gave. n_raw: units seen (tokens, canaries, pairs); n_scored: left after exclusions;
+    n_distinct: independent draws of the secret among them. statistic: standardised, near N(0, 1) under H0 unless the
+    method says otherwise. log10_p: exact or an upper bound, by `method`; never minus infinity. p_rank: the rank of the
+    statistic among those of decoy secrets, which needs no quality of the pseudo-random function; its floor is
+    1 / (decoys + 1). commitment: id of the secret in the ledger.
+    """
+
+    __test__: ClassVar[bool] = False
+
+    test: str
+    hypothesis: str
+    mode: str
+    n_raw: int
+    n_scored: int
+    n_distinct: int
+    statistic: float
+    log10_p: float
+    method: str
+    p_rank: float | None = None
+    decoys: int = 0
+    decoy_mean: float | None = None
+    decoy_sd: float | None = None
+    assumptions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    commitment: str = ""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.log10_p) or self.log10_p > 0:
+            raise ValueError(f"log10 p is {self.log10_p}; it is finite and at most 0")
+
+    @property
+    def p(self) -> float:
+        """The p-value as a number above 0; where a double cannot hold it, the least one told (`log10_p` is exact)."""
+        return float(10 ** max(self.log10_p, _LEAST))
+
+    def told_p(self) -> str:
+        """The p-value as text, also where no double holds it.
+
+        >>> TestResult("twin", "", "logprobs", 9, 9, 9, 3.0, -400.5, "exact").told_p()
+        '3.2e-401'
+        """
+        return told(self.log10_p)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values, for JSON."""
+        return {**asdict(self), "assumptions": list(self.assumptions), "notes": list(self.notes)}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> TestResult:
+        """What `to_json` wrote. Raises ValueError for a row that lacks a field or has one too many."""
+        known = {f.name for f in fields(cls)}
+        if set(row) != known:
+            raise ValueError(f"not a test result: fields {sorted(set(row) ^ known)} are missing or unknown")
+        return cls(**{**row, "assumptions": tuple(row["assumptions"]), "notes": tuple(row["notes"])})
+
+
+def told(log10_p: float) -> str:
+    """A p-value given as log10, in words that hold for any size; rounded up, so that it never looks smaller.
+
+    >>> told(-2.0), told(0.0), told(-400.5), told(-9.0 + 1e-12)
+    ('0.01', '1', '3.2e-401', '1e-9')
+    """
+    if log10_p > -3.0:
+        return f"{math.ceil(10**log10_p * 1000 - 1e-9) / 1000:g}"
+    exponent = math.floor(log10_p + 1e-9)
+    digits = math.ceil(10 ** (log10_p - exponent) * 10 - 1e-6) / 10
+    if digits >= 10:
+        exponent, digits = exponent + 1, 1.0
+    return f"{digits:g}e{exponent}"

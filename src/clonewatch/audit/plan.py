@@ -1,0 +1,239 @@
+"""The plan of an audit: whom to ask what, with which secrets, tests and alpha; fixed before the first question."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from clonewatch.audit.ledger import Ledger, Record
+from clonewatch.model.errors import InputError
+
+Access = Literal["text", "logprobs", "scoring"]
+
+VERSION = 1
+# Corrected p-values from which a report says "evidence" and "strong evidence".
+ALPHA, STRONG = 1e-3, 1e-6
+# Decoys that a rank needs to say anything at all, and those that give one in a thousand.
+LEAST_DECOYS, DECOYS = 20, 999
+# Secrets that are tested on pairs of answers, which the settings name.
+_NEED_PAIRS = {"twin"}
+_LEVEL = {"text": 0, "logprobs": 1, "scoring": 2}
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model behind an OpenAI-compatible address. The key is read from a variable, or from a file of mode 0600."""
+
+    url: str
+    model: str
+    api: Literal["completions", "chat"] = "completions"
+    key_env: str = ""
+    key_file: str = ""
+
+    def check(self, name: str) -> None:
+        """Refuse an address that would carry a secret in the clear."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InputError(f"the address of the {name} is no http(s) address", mend="https://host/v1")
+        if parts.username or parts.password or parts.query:
+            raise InputError(
+                f"the address of the {name} holds a secret or a query", mend="Name a variable with key_env instead"
+            )
+        if parts.scheme == "http" and not loopback(parts.hostname):
+            raise InputError(
+                f"the address of the {name} is not encrypted", mend="Use https; http is for this machine only"
+            )
+        if self.key_env and self.key_file:
+            raise InputError(f"the key of the {name} has two places", mend="Give key_env or key_file")
+
+
+class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What power is computed from. effect: see `audit.power`; None where nobody knows. share: looked for."""
+
+    effect: float | None = None
+    share: float = 0.1
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a provider writes: the TOML file that `clonewatch audit plan` reads. Paths count from that file."""
+
+    ledger: str
+    prompts: str
+    tokenizer: str
+    served: str = ""
+    twins: str = ""
+    access: Access = "text"
+    answers: int = 2
+    tokens: int = 256
+    temperature: float = 1.0
+    logprobs: int = 20
+    alpha: float = ALPHA
+    decoys: int = DECOYS
+    looks: int = 1
+    secrets: list[str] = []
+    suspect: Source
+    control: Source
+    ours: Source | None = None
+    power: Effect = Effect()
+
+    def check(self) -> None:
+        """Refuse what cannot be planned, with the mend."""
+        for name, source in self.sources().items():
+            source.check(name)
+            if source.api == "chat" and (self.access == "scoring" or name == "ours"):
+                raise InputError(
+                    f"the {name} is asked to score given texts, which only the completions interface can do",
+                    mend='Set api = "completions", or access = "logprobs", or leave out [ours]',
+                )
+        if not 0 < self.alpha <= ALPHA:
+            raise InputError(f"alpha is {self.alpha}; it is above 0 and at most {ALPHA}", mend="0.001")
+        limits = {"answers": (1, 128), "tokens": (8, 8192), "decoys": (LEAST_DECOYS, 99_999), "looks": (1, 100)}
+        for name, (least, most) in limits.items():
+            if not least <= getattr(self, name) <= most:
+                raise InputError(f"{name} is {getattr(self, name)}; it is {least} to {most}")
+        if not 0 < self.temperature <= 2:
+            raise InputError(f"temperature is {self.temperature}; answers must vary", mend="1.0")
+        if self.access != "text" and not 1 <= self.logprobs <= 100:
+            raise InputError(f"logprobs is {self.logprobs}; it is 1 to 100", mend="20")
+        if self.ours is not None and self.answers < 2:
+            raise InputError("to compare a suspect with our own model, a prompt needs two answers", mend="answers = 2")
+
+    def sources(self) -> dict[str, Source]:
+        """The models that are asked, by role."""
+        named = {"suspect": self.suspect, "control": self.control}
+        return named if self.ours is None else {**named, "ours": self.ours}
+
+
+class Sought(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One test of the plan: a secret, when it was committed, and the cases or accounts that were served with it."""
+
+    id: str
+    test: Literal["watermark", "canary", "twin"]
+    commitment: str
+    committed: str
+    since: str
+    until: str
+    carriers: list[str]
+    public: dict[str, Any]
+    confirmed: bool
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `plan.json` holds, and the ledger the digest of. head: of the ledger when it was made; files: SHA-256."""
+
+    version: int
+    made: str
+    head: str
+    sources: dict[str, Source]
+    access: Access
+    prompts: int
+    answers: int
+    tokens: int
+    temperature: float
+    logprobs: int
+    alpha: float
+    decoys: int
+    looks: int
+    tests: list[Sought]
+    power: Effect
+    files: dict[str, str]
+
+    def part(self, i: int) -> int:
+        """The look, from 0, that the prompt i is first used in."""
+        return i * self.looks // self.prompts
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for JSON and the digest."""
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        return told
+
+
+Form = TypeVar("Form", Settings, Plan)
+
+
+def read_settings(place: Path) -> Settings:
+    """The settings of a TOML file, checked. Raises InputError that says which field is wrong."""
+    try:
+        told = tomllib.loads(place.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read the settings: {error}", where=str(place)) from error
+    settings = converted(told, Settings, str(place))
+    settings.check()
+    return settings
+
+
+def converted(told: dict[str, Any], form: type[Form], where: str) -> Form:
+    """Plain values as settings or a plan. Raises InputError that says which field is wrong."""
+    try:
+        return msgspec.convert(told, form)
+    except msgspec.ValidationError as error:
+        raise InputError(f"not as it should be: {error}", where=where, mend="See docs/using/audit.md") from error
+
+
+def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bool) -> list[Sought]:
+    """The tests of a plan: one for each committed secret, or for those that are wanted, in the order of the ledger.
+
+    wanted: commitments, or their beginnings. twins: whether pairs are given. Raises InputError for an unknown one, a
+    revealed one (whoever read it could have aimed at it), and where nothing is left to test.
+    """
+    records = ledger.records()
+    revealed = {r.body["commitment"] for r in records if r.kind == "reveal"}
+    commits = [r for r in records if r.kind == "commit"]
+    for one in wanted:
+        fitting = [r for r in commits if len(one) >= 8 and r.body["commitment"].startswith(one)]
+        if len(fitting) != 1:
+            raise InputError(f"{len(fitting)} commitments begin with {one!r}", where=str(ledger.path))
+        if fitting[0].body["commitment"] in revealed:
+            raise InputError(f"the secret {one} was revealed, so it can be tested no more", mend="Plan without it")
+    chosen = [r for r in commits if not wanted or r.body["commitment"].startswith(tuple(wanted))]
+    chosen = [r for r in chosen if r.body["commitment"] not in revealed]
+    chosen = [r for r in chosen if twins or wanted or r.body["secret"] not in _NEED_PAIRS]
+    if not chosen:
+        raise InputError(
+            "the ledger has no secret to test", where=str(ledger.path),
+            mend="Commit one before it is used: clonewatch audit commit, mint-canaries or import-key",
+        )  # fmt: skip
+    return [_one(i, record, confirmed) for i, record in enumerate(chosen, 1)]
+
+
+def _one(i: int, record: Record, confirmed: set[str]) -> Sought:
+    body = record.body
+    return Sought(
+        id=f"T{i}", test=body["secret"], commitment=body["commitment"], committed=record.at, since=body["since"],
+        until=body["until"], carriers=body["carriers"], public=body["public"],
+        confirmed=body["commitment"] in confirmed,
+    )  # fmt: skip
+
+
+def reaches(access: Access, wanted: Access) -> bool:
+    """Whether an access is at least the wanted one.
+
+    >>> reaches("scoring", "logprobs"), reaches("text", "logprobs")
+    (True, False)
+    """
+    return _LEVEL[access] >= _LEVEL[wanted]
+
+
+def loopback(host: str) -> bool:
+    """Whether a host is this machine.
+
+    >>> loopback("127.0.0.1"), loopback("localhost"), loopback("example.com")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()

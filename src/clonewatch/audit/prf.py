@@ -1,0 +1,240 @@
+"""Pseudo-random functions of (window, token): what a serving stack keys its watermark with, recomputed for the audit.
+
+Any object with the methods of `Prf` will do; SynthID and the vocabulary permutations of HF-KGW fit the same shape (a
+permutation's place over its size is a uniform number) and have no adapter here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from clonewatch.audit import blake2, philox
+from clonewatch.kernels.hashing import stir_all
+from clonewatch.model.errors import InputError
+
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+F64 = npt.NDArray[np.float64]
+Rule = Literal["gumbel", "kgw"]
+
+_PERSON = b"clonewatch.prf.1"
+_MOST_ID = 2**32 - 1
+
+
+@runtime_checkable
+class Prf(Protocol):
+    """A secret key and the uniform numbers it gives to every (window, token)."""
+
+    @property
+    def name(self) -> str:
+        """The published name of the mapping."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Tokens in a window."""
+        ...
+
+    def uniform(self, context: I64, token: I64) -> F64:
+        """The numbers in (0, 1). context: int64[N, width], the window, oldest first; token: int64[N]; float64[N]."""
+        ...
+
+    def inputs(self, context: I64, token: I64) -> U64:
+        """What the function reads, as one number each: equal numbers are one draw. uint64[N]."""
+        ...
+
+    def decoy(self, i: int) -> Self:
+        """The same mapping with an independent random key, the same one for the same i."""
+        ...
+
+
+class VllmPhilox:
+    """vLLM's `philox4x32-10-v1`, by its documented mapping. key: 0 to 2**64 - 1, drawn at random.
+
+    >>> prf = VllmPhilox(42, width=4)
+    >>> round(float(prf.uniform(np.array([[85, 56, 123, 77]]), np.array([105]))[0]), 4)
+    0.9814
+    """
+
+    name = "philox4x32-10-v1"
+
+    def __init__(self, key: int, width: int = 4) -> None:
+        _checked(key, width)
+        self._key, self.width = key, width
+
+    def uniform(self, context: I64, token: I64) -> F64:
+        """See `Prf`."""
+        window, drawn = _columns(context, token, self.width)
+        told: F64 = philox.vllm_uniform(window, drawn, np.uint64(self._key))
+        return told
+
+    def inputs(self, context: I64, token: I64) -> U64:
+        """See `Prf`."""
+        window, drawn = _columns(context, token, self.width)
+        return _folded(window, drawn)
+
+    def decoy(self, i: int) -> VllmPhilox:
+        """See `Prf`."""
+        return VllmPhilox(_decoy_number(i), self.width)
+
+
+class VllmAdditive:
+    """The `lefthash` seeding of vLLM's stateless Bernoulli watermark: a window counts only by the sum of its ids.
+
+    Green when the number is below gamma, so it goes with the rule `kgw`. (a, b) and (b, a) are one draw. Checked on the
+    known answers of Philox and by its documentation, not on vectors of vLLM: none were published.
+    """
+
+    name = "sbw-lefthash"
+
+    def __init__(self, key: int, width: int = 1) -> None:
+        _checked(key, width)
+        self._key, self.width = key, width
+
+    def uniform(self, context: I64, token: I64) -> F64:
+        """See `Prf`."""
+        window, drawn = _columns(context, token, self.width)
+        told: F64 = philox.additive_uniform(window.sum(1, dtype=np.uint64), drawn, np.uint64(self._key))
+        return told
+
+    def inputs(self, context: I64, token: I64) -> U64:
+        """See `Prf`."""
+        window, drawn = _columns(context, token, self.width)
+        return _folded(window.sum(1, keepdims=True, dtype=np.uint64), drawn)
+
+    def decoy(self, i: int) -> VllmAdditive:
+        """See `Prf`."""
+        return VllmAdditive(_decoy_number(i), self.width)
+
+
+class Blake2:
+    """Our own: keyed BLAKE2b of the window and the token, which anyone can recompute with the standard library.
+
+    The number is (d >> 11 + 1/2) / 2**53, d the 8-byte digest read as a little-endian number, of the ids written as
+    4-byte little-endian numbers, the window first, with the personalisation `clonewatch.prf.1`. secret: 16 to 64 bytes.
+    """
+
+    name = "clonewatch-blake2b-1"
+
+    def __init__(self, secret: bytes, width: int = 2) -> None:
+        if not 16 <= len(secret) <= 64:
+            raise InputError(f"a watermark secret has 16 to 64 bytes, not {len(secret)}", mend="Draw 32 random bytes")
+        if not 1 <= width < blake2.MOST_IDS:
+            raise InputError(f"a window of {width} tokens; it has 1 to {blake2.MOST_IDS - 1}")
+        self._secret, self.width = secret, width
+
+    def uniform(self, context: I64, token: I64) -> F64:
+        """See `Prf`."""
+        window, drawn = _columns(context, token, self.width)
+        digests = blake2.keyed_digests(np.column_stack([window, drawn]), self._secret, _PERSON)
+        told: F64 = ((digests >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+        return told
+
+    def inputs(self, context: I64, token: I64) -> U64:
+        """See `Prf`."""
+        window, drawn = _columns(context, token, self.width)
+        return _folded(window, drawn)
+
+    def decoy(self, i: int) -> Blake2:
+        """See `Prf`."""
+        return Blake2(_decoy_bytes(i), self.width)
+
+
+class Watermark(NamedTuple):
+    """A watermark as it was served: its function, its rule, and for `kgw` the share of green tokens."""
+
+    prf: Prf
+    rule: Rule
+    gamma: float = 0.5
+
+
+def read_vllm(path: Path) -> Watermark:
+    """The watermark of a vLLM `--watermark-config`, kept as a JSON file. Raises InputError that never shows the key."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no JSON"
+        raise InputError(f"cannot read the watermark's configuration: {reason}", where=str(path)) from None
+    if not isinstance(told, dict):
+        raise InputError("the watermark's configuration is no JSON object", where=str(path))
+    return vllm_watermark(told, where=str(path))
+
+
+def vllm_watermark(config: Mapping[str, Any], where: str = "") -> Watermark:
+    """The watermark that a vLLM configuration describes: gumbel, dual_key_gumbel (its first key), red_green or sbw.
+
+    >>> vllm_watermark({"key": 42}).prf.name
+    'philox4x32-10-v1'
+    """
+    algorithm = config.get("algorithm", "gumbel")
+    key, width = config.get("key"), config.get("context_width")
+    if isinstance(key, bool) or not isinstance(key, int):
+        raise InputError("the watermark's configuration has no `key` that is a whole number", where=where)
+    if not 0 <= key < 2**64:
+        raise InputError("the watermark's `key` does not fit in 64 bits", where=where)
+    if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
+        raise InputError(f"`context_width` is {width!r}, not a whole number from 1", where=where)
+    if config.get("prf", "philox") != "philox":
+        raise InputError(f"`prf` is {config['prf']!r}; only philox can be recomputed", where=where)
+    if algorithm == "gumbel":
+        return Watermark(VllmPhilox(key, width or 4), "gumbel")
+    if algorithm == "dual_key_gumbel":
+        # Most tokens are drawn with the first key; those of the second are noise here and cost power only.
+        first = hashlib.sha256(b"key_a" + key.to_bytes(8, "big")).digest()[:8]
+        return Watermark(VllmPhilox(int.from_bytes(first, "big"), width or 4), "gumbel")
+    if algorithm == "red_green":
+        return Watermark(VllmPhilox(key, width or 4), "kgw", _share(config.get("gamma", 0.25), "gamma", where))
+    if algorithm == "sbw" and config.get("sbw_scheme", "selfhash") == "lefthash":
+        return Watermark(VllmAdditive(key, width or 1), "kgw", _share(config.get("sbw_gamma", 0.5), "sbw_gamma", where))
+    raise InputError(
+        f"the watermark {algorithm!r} (or its seeding) cannot be recomputed here", where=where,
+        mend="gumbel, dual_key_gumbel, red_green, and sbw with the scheme lefthash can",
+    )  # fmt: skip
+
+
+def _share(told: object, name: str, where: str) -> float:
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not 0 < told < 1:
+        raise InputError(f"`{name}` is {told!r}, not a number between 0 and 1", where=where)
+    return float(told)
+
+
+def _checked(key: int, width: int) -> None:
+    if not 0 <= key < 2**64:
+        raise InputError("a Philox key is a whole number below 2**64")
+    if width < 1:
+        raise InputError(f"a window of {width} tokens; it has at least 1")
+
+
+def _columns(context: I64, token: I64, width: int) -> tuple[U64, U64]:
+    """Both as uint64, checked: ids are whole numbers below 2**32."""
+    window, drawn = np.asarray(context), np.asarray(token)
+    if window.ndim != 2 or window.shape != (len(drawn), width):
+        raise ValueError(f"windows of shape {window.shape} for {len(drawn)} tokens and a width of {width}")
+    for part in (window, drawn):
+        if part.size and (part.min() < 0 or part.max() > _MOST_ID):
+            raise InputError("a token id is negative or above 2**32 - 1", mend="Give ids of your own tokenizer")
+    return np.ascontiguousarray(window, np.uint64), np.ascontiguousarray(drawn, np.uint64)
+
+
+def _folded(window: U64, token: U64) -> U64:
+    """One number for a row. Two rows that meet by accident are scored as one draw, which costs nothing but a token."""
+    total = np.zeros(len(token), np.uint64)
+    for column in (*window.T, token):
+        total = stir_all(total * np.uint64(0x9E3779B97F4A7C15) + column + np.uint64(1))
+    return total
+
+
+def _decoy_bytes(i: int) -> bytes:
+    # Public and fixed: independent of any real secret, and the same for whoever checks the audit.
+    return hashlib.blake2b(i.to_bytes(8, "little"), digest_size=32, person=b"clonewatch.decoy").digest()
+
+
+def _decoy_number(i: int) -> int:
+    return int.from_bytes(_decoy_bytes(i)[:8], "little")

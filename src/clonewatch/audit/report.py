@@ -1,0 +1,311 @@
+"""The report of an audit: what was planned, found and assumed, in sentences that say no more than the tests do.
+
+It is one list of chapters, drawn as Markdown and as an HTML page. It names the cases whose traffic carried a secret, as
+the ledger labels them, and never a person or a company as a cause.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from clonewatch.audit.judging import NO_EVIDENCE, NOT_USABLE, SAME_MODEL
+from clonewatch.audit.ledger import Record
+from clonewatch.audit.outcome import told
+from clonewatch.audit.plan import STRONG, Plan, Sought
+
+# Digits of a hash that tell one from another in a table; the whole ones are in the files.
+_SHORT = 12
+
+_ACCESS = {
+    "text": "text only, read again with our tokenizer",
+    "logprobs": "text and the probabilities of likely tokens",
+    "scoring": "text, probabilities of likely tokens, and probabilities of texts that we gave",
+}
+_NAMES = {
+    "watermark": "watermark", "canary": "canaries", "canary-sampling": "canaries, from text", "twin": "twin answers",
+}  # fmt: skip
+_HYPOTHESES = {
+    "watermark": "What the suspect writes and holds likely does not depend on this watermark key.",
+    "canary": "Which words the suspect prefers after our carriers does not depend on the seed of these canaries.",
+    "twin": "Which answer of a pair the suspect prefers does not depend on the coin that released one.",
+}
+
+OTHER_EXPLANATIONS = (
+    "Answers of ours were reposted on the web or in a public dataset, and the suspect learned from those.",
+    "A vendor, a contractor or a third model stands in between, and nobody at the suspect's knew.",
+    "The secret leaked, and somebody used it.",
+    "Somebody else imitated our secret on purpose, to make the suspect look as it does (spoofing).",
+    "The suspect is our own model, resold or called behind another name; the test of equality is about this.",
+)
+LIMITS = (
+    "It names no person and no company as the cause, and says nothing about knowledge, purpose or lawfulness.",
+    "It does not say how much of anybody's training data came from us.",
+    "A p-value is the chance of such a result, or a more extreme one, if the hypothesis of independence holds. It is"
+    " not the chance that the hypothesis holds.",
+    "A result without evidence clears nobody: rewriting, filtering and a small amount of text all hide a secret.",
+    "What weight it has in a dispute is for counsel to judge.",
+)
+
+
+class Chapter(NamedTuple):
+    """A part of the report: sentences, then points, then a table with its heads first."""
+
+    title: str
+    sentences: Sequence[str]
+    points: Sequence[str] = ()
+    table: Sequence[Sequence[str]] = ()
+
+
+def chapters(plan: Plan, digest: str, results: Mapping[str, Any], records: Sequence[Record]) -> list[Chapter]:
+    """The report of a plan with its results.
+
+    digest: of the plan. records: of the ledger, up to and including the looks at these results.
+    """
+    return [
+        Chapter("What was found", _standing(plan, results), _answers(plan, results)),
+        _tests(plan),
+        _asked(plan, results),
+        _figures(plan, results),
+        _equality(results),
+        _control(results),
+        Chapter("What it rests on", (), _assumptions(plan, results)),
+        Chapter("Other explanations", ("A suspect that depends on a secret can have come to it by other ways:",),
+                OTHER_EXPLANATIONS),
+        Chapter("What this report does not say", (), LIMITS),
+        _papers(plan, digest, results, records),
+    ]  # fmt: skip
+
+
+def markdown(parts: Sequence[Chapter]) -> str:
+    """The report as Markdown."""
+    lines = ["# Audit report", ""]
+    for part in parts:
+        lines += [f"## {part.title}", ""]
+        for sentence in part.sentences:
+            lines += [_line(sentence), ""]
+        lines += [f"- {_line(point)}" for point in part.points] + [""] * bool(part.points)
+        if part.table:
+            head, *rows = part.table
+            lines += [_row(head), "|" + "---|" * len(head), *map(_row, rows), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def page(parts: Sequence[Chapter], style: str) -> str:
+    """The report as one HTML page that needs nothing else. style: CSS."""
+    return _environment().get_template("report.html.j2").render(parts=parts, style=style)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("clonewatch.audit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def _standing(plan: Plan, results: Mapping[str, Any]) -> list[str]:
+    """What a reader must know before the findings."""
+    sentences = []
+    replayed = sum(source["replayed"] for source in results["sources"].values())
+    if replayed:
+        sentences.append(
+            f"{replayed:,} answers were collected for another audit, before this plan was made. The prompts and tests"
+            " were therefore not fixed before the suspect was asked, which weakens everything below."
+        )
+    unconfirmed = [t.id for t in plan.tests if t.test == "watermark" and not t.confirmed]
+    if unconfirmed:
+        sentences.append(
+            f"Key, window and tokenizer of {', '.join(unconfirmed)} were not confirmed on text that we served: if one"
+            " of them is wrong, nothing could have been found."
+        )
+    return sentences
+
+
+def _answers(plan: Plan, results: Mapping[str, Any]) -> list[str]:
+    return [_answer(plan, test, row) for test, row in zip(plan.tests, results["tests"], strict=True)]
+
+
+def _answer(plan: Plan, test: Sought, row: Mapping[str, Any]) -> str:
+    """One finding in words."""
+    about = f"{test.id} ({_NAMES[test.test]}, {_served(test)})"
+    p = told(row["log10_p_holm"])
+    if row["level"] == NOT_USABLE:
+        return (
+            f"{about}: not usable. The control, which should know nothing of this secret, shows it too"
+            f" (corrected p = {told(row['control_log10_p_holm'])}). Something in how we asked carries the secret."
+        )
+    if "refused" in row["suspect"]:
+        return f"{about}: no evidence, because there was nothing to test: {row['suspect']['refused']}."
+    if row["level"] == NO_EVIDENCE:
+        power = row["power"]
+        chance = f"power {power:.0%} for rho={plan.power.share:.0%}" if power is not None else "power unknown"
+        return f"{about}: no evidence ({chance}). Corrected p = {p}."
+    level = row["level"][0].upper() + row["level"][1:]
+    return (
+        f"{about}: {level} (corrected p = {p}). The suspect's behaviour depends on this secret. The simplest route is"
+        " training on text that carried it; the chapter on other explanations lists more."
+    )
+
+
+def _served(test: Sought) -> str:
+    carriers = ", ".join(test.carriers)
+    return f"served to {carriers}" if carriers else "served to all"
+
+
+def _tests(plan: Plan) -> Chapter:
+    rows = [("Test", "Hypothesis that was tested", "Who was served with the secret", "From", "Until", "Committed at")]
+    rows += [
+        (t.id, _HYPOTHESES[t.test], ", ".join(t.carriers) or "all", t.since or "-", t.until or "-", t.committed)
+        for t in plan.tests
+    ]
+    sentences = (
+        f"{len(plan.tests)} tests were planned, and all of them are reported. A corrected p-value takes their number"
+        " into account (Holm 1979).",
+        f"'Evidence' stands for a corrected p-value of at most {plan.alpha:g}, 'strong evidence' for at most"
+        f" {STRONG:g}.",
+        "Each secret was drawn at random and committed in a ledger at the time given, before it was used.",
+    )
+    return Chapter("What was planned", sentences, (), rows)
+
+
+def _asked(plan: Plan, results: Mapping[str, Any]) -> Chapter:
+    looks = (
+        "One look at the answers was planned and made."
+        if plan.looks == 1
+        else f"Up to {plan.looks} looks were planned, with an e-process that stays valid; this is look"
+        f" {results['parts']}."
+    )
+    sentences = (
+        f"Access to the suspect: {_ACCESS[plan.access]}. What a test used is in its row below.",
+        f"{plan.prompts:,} prompts, {plan.answers} answers to each, at most {plan.tokens} tokens, temperature"
+        f" {plan.temperature:g}. {results['requests']:,} requests were sent, repeated ones included.",
+        looks,
+        "Names and addresses of the models are in plan.json.",
+    )
+    rows = [("Model", "First answer", "Last answer", "Usable", "Cut at the limit", "Not usable")]
+    for name, source in results["sources"].items():
+        why = "; ".join(f"{count:,} {reason}" for reason, count in source["unusable"].items()) or "0"
+        rows.append(
+            (name, source["first"], source["last"], f"{source['usable']:,}", f"{source['at_the_limit']:,}", why)
+        )
+    return Chapter("How it was asked", sentences, (), rows)
+
+
+def _figures(plan: Plan, results: Mapping[str, Any]) -> Chapter:
+    rows = [
+        ("Test", "Read from", "Units", "Scored", "Distinct", "Statistic", "p", "Method", "p corrected",
+         "p by rank", "Decoys: number, mean, deviation", "Control: p corrected", "Finding"),
+    ]  # fmt: skip
+    for test, row in zip(plan.tests, results["tests"], strict=True):
+        control, result = told(row["control_log10_p_holm"]), row["suspect"]
+        if "control" in row and "refused" in row["control"]:
+            control = "not tested"
+        if "refused" in result:
+            rows.append((test.id, *["-"] * 7, told(row["log10_p_holm"]), "-", "-", control, row["level"]))
+            continue
+        rows.append((
+            test.id, result["mode"], f"{result['n_raw']:,}", f"{result['n_scored']:,}", f"{result['n_distinct']:,}",
+            f"{result['statistic']:.2f}", told(result["log10_p"]), result["method"], told(row["log10_p_holm"]),
+            _rank(result), _decoys(result), control, row["level"],
+        ))  # fmt: skip
+    notes = [
+        f"{test.id}: {note}"
+        for test, row in zip(plan.tests, results["tests"], strict=True)
+        for note in row["suspect"].get("notes", ())
+    ]
+    sentences = (
+        "p is exact or an upper bound, by the method named. The rank among decoy secrets assumes less and cannot be"
+        " below one in the number of decoys plus one; where it disagrees, there is no finding.",
+    )
+    return Chapter("All results", sentences, notes, rows)
+
+
+def _rank(result: Mapping[str, Any]) -> str:
+    return "-" if result["p_rank"] is None else f"{result['p_rank']:.3g}"
+
+
+def _decoys(result: Mapping[str, Any]) -> str:
+    if result["decoy_mean"] is None:
+        return f"{result['decoys']:,}"
+    return f"{result['decoys']:,}, {result['decoy_mean']:.2f}, {result['decoy_sd']:.2f}"
+
+
+def _equality(results: Mapping[str, Any]) -> Chapter:
+    title, found = "Is it our own model, resold?", results["equality"]
+    if found is None:
+        return Chapter(title, ("Not tested: the plan names no model of ours. This explanation stands.",))
+    if "refused" in found:
+        return Chapter(title, (f"Not tested: {found['refused']}. This explanation stands.",))
+    p = told(found["log10_p"])
+    if found["log10_p"] > math.log10(SAME_MODEL):
+        return Chapter(title, (
+            f"The suspect's answers are not told apart from those of our own model (p = {p}, {found['method']}). It may"
+            " be our model itself; whatever is found above then needs no training to explain it.",
+        ))  # fmt: skip
+    return Chapter(title, (
+        f"The suspect's answers are told apart from those of our own model without the watermark (p = {p},"
+        f" {found['method']}; the line is {SAME_MODEL:g}). This speaks against a plain resale, not against a changed"
+        " one.",
+    ))  # fmt: skip
+
+
+def _control(results: Mapping[str, Any]) -> Chapter:
+    shown = [row["id"] for row in results["tests"] if row["level"] == NOT_USABLE]
+    seen = f"It shows the secrets of {', '.join(shown)}." if shown else "It shows none of the secrets."
+    refused = [f"{r['id']}: the control could not be tested. {r['control']['refused']}." for r in results["tests"]
+               if "refused" in r["control"]]  # fmt: skip
+    return Chapter(
+        "The control",
+        (f"A model that is known not to have seen our answers was asked the same and tested the same way. {seen}",),
+        refused,
+    )
+
+
+def _assumptions(plan: Plan, results: Mapping[str, Any]) -> list[str]:
+    """Every assumption once, with the tests that make it."""
+    made: dict[str, list[str]] = {}
+    for test, row in zip(plan.tests, results["tests"], strict=True):
+        for one in row["suspect"].get("assumptions", ()):
+            made.setdefault(one, []).append(test.id)
+    listed = [f"{one} ({', '.join(ids)})" for one, ids in made.items()]
+    if plan.power.effect is not None:
+        listed.append(
+            f"Power: a model trained on nothing else leans by {plan.power.effect:g} deviations for the square root of"
+            f" a token, and one with {plan.power.share:.0%} by as much less. Stated in the plan, not measured here."
+        )
+    return listed
+
+
+def _papers(plan: Plan, digest: str, results: Mapping[str, Any], records: Sequence[Record]) -> Chapter:
+    mine = [r for r in records if r.body.get("plan") == digest or r.body.get("digest") == digest]
+    rows = [("Ledger", "At", "What", "SHA-256")]
+    commitments = {t.commitment: t.id for t in plan.tests}
+    rows += [(str(r.n), r.at, f"commitment of {commitments[r.body['commitment']]}", r.body["commitment"])
+             for r in records if r.kind == "commit" and r.body["commitment"] in commitments]  # fmt: skip
+    for r in mine:
+        if r.kind == "plan":
+            rows.append((str(r.n), r.at, "plan", digest))
+        elif r.body["test"] == "collect":
+            rows.append((str(r.n), r.at, "raw answers sealed (manifest.json)", r.body["result"]))
+        else:
+            rows.append((str(r.n), r.at, f"look at {r.body['test']}", r.body["result"]))
+    sentences = (
+        "Each line is a record of the ledger, whose records carry the hash of the one before. `clonewatch audit verify`"
+        " checks them, every raw answer and every figure above, without asking anybody.",
+        f"The plan was made at {plan.made}, when the ledger stood at {plan.head}.",
+        f"The answers tested here are those sealed as {results['sealed']}, by version {results['program']}.",
+    )
+    return Chapter("Commitments, hashes and looks", sentences, (), rows)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_line(c).replace("|", "\\|") for c in cells) + " |"

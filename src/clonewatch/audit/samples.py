@@ -1,0 +1,125 @@
+"""What a suspect gave: token ids with the part it was given and the part it wrote, and what it held likely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clonewatch.model.errors import InputError
+
+I64 = npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32]
+Encode = Callable[[str], Sequence[int]]
+Decode = Callable[[Sequence[int]], str]
+
+# A token that is spelled otherwise spoils its own window and those it stands in: from one in five on, most are spoiled.
+_MOST_RESPELLED = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Likely:
+    """What a model held likely at some positions of a text, each given all tokens before it.
+
+    position: int64[M], indices into the tokens. token: int64[M, K], ids in our tokenizer; -1 where there are fewer than
+    K. probability: float32[M, K], 0 where the token is -1.
+    """
+
+    position: I64
+    token: I64
+    probability: F32
+
+    def __post_init__(self) -> None:
+        rows = len(self.position)
+        if self.token.shape != self.probability.shape or self.token.ndim != 2 or len(self.token) != rows:
+            raise InputError(f"{rows} positions, tokens {self.token.shape}, probabilities {self.probability.shape}")
+        values = self.probability[self.token >= 0]
+        if values.size and not (values.min() >= 0 and values.max() <= 1 + 1e-4):
+            raise InputError("a probability is not between 0 and 1", mend="Give exp(logprob), not the logprob")
+
+    @classmethod
+    def most(cls, position: I64, probability: npt.NDArray[np.floating], k: int = 64) -> Likely:
+        """The k most likely tokens out of whole distributions. probability: float[M, V]."""
+        k = min(k, probability.shape[1])
+        token = np.argpartition(probability, -k, axis=1)[:, -k:].astype(np.int64)
+        return cls(position, token, np.take_along_axis(probability, token, 1).astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One text. tokens: int64[n] in our tokenizer, the prompt first; given: how many of them the suspect was given.
+
+    Everything from `given` on the suspect wrote. likely: what it held likely, at positions from `given` on when it was
+    asked to write, at any position when it only read (given = n).
+    """
+
+    tokens: I64
+    given: int = 0
+    likely: Likely | None = None
+
+    def __post_init__(self) -> None:
+        tokens = np.asarray(self.tokens, dtype=np.int64)
+        object.__setattr__(self, "tokens", tokens)
+        if tokens.ndim != 1 or not 0 <= self.given <= len(tokens):
+            raise InputError(f"a sample of shape {tokens.shape} of which {self.given} tokens were given")
+        if self.likely is not None and len(self.likely.position):
+            first, last = int(self.likely.position.min()), int(self.likely.position.max())
+            if first < 0 or last > len(tokens):
+                raise InputError(f"probabilities at positions {first} to {last} of a text of {len(tokens)} tokens")
+
+    @property
+    def written(self) -> I64:
+        """What the suspect wrote."""
+        return self.tokens[self.given :]
+
+
+def from_texts(texts: Sequence[str], encode: Encode, prompts: Sequence[str] | None = None) -> list[Sample]:
+    """Samples from a suspect's answers as text. encode: our tokenizer. prompts: what was asked, if it is to be kept.
+
+    A prompt is only used to leave out what the suspect could have copied from it.
+
+    >>> from_texts(["b a"], lambda text: [ord(c) for c in text.split()], ["a b"])[0].tokens.tolist()
+    [97, 98, 98, 97]
+    """
+    asked = prompts if prompts is not None else [""] * len(texts)
+    if len(asked) != len(texts):
+        raise InputError(f"{len(texts)} answers for {len(asked)} prompts")
+    samples = []
+    for prompt, text in zip(asked, texts, strict=True):
+        before = list(encode(prompt)) if prompt else []
+        samples.append(Sample(np.array([*before, *encode(text)], np.int64), len(before)))
+    return samples
+
+
+def respelled(ids: Sequence[Sequence[int]], encode: Encode, decode: Decode) -> float:
+    """Share of our own served tokens that come back otherwise from their text: what reading text alone loses.
+
+    ids: token ids as they were served. Raises InputError from one token in five on: then it is not the tokenizer that
+    served them.
+
+    >>> respelled([[104, 105]], lambda text: [ord(c) for c in text], lambda ids: "".join(map(chr, ids)))
+    0.0
+    """
+    whole = lost = 0
+    for row in ids:
+        again = list(encode(decode(row)))
+        whole += len(row)
+        lost += len(row) - _same(list(row), again)
+    if not whole:
+        raise InputError("there are no served tokens to compare with")
+    if lost / whole >= _MOST_RESPELLED:
+        raise InputError(
+            f"{lost / whole:.0%} of the served tokens come back otherwise from their text",
+            mend="Give the tokenizer, and its version, that served these answers",
+        )
+    return lost / whole
+
+
+def _same(one: list[int], other: list[int]) -> int:
+    """How many tokens of the first survive, counted from both ends."""
+    shortest = min(len(one), len(other))
+    front = next((i for i in range(shortest) if one[i] != other[i]), shortest)
+    back = next((i for i in range(shortest - front) if one[-1 - i] != other[-1 - i]), shortest - front)
+    return front + back

@@ -1,0 +1,236 @@
+"""Asking a suspect: an OpenAI-compatible client that keeps every raw response, waits when told to, and can be resumed.
+
+The API key is read when it is needed and goes into one header; it is in no file, message or process title. Certificates
+are always checked, and redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import os
+import random
+import stat
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+from clonewatch.audit.asking import Ask
+from clonewatch.audit.folder import RAW, Folder
+from clonewatch.audit.ledger import canonical
+from clonewatch.audit.plan import Source, loopback
+from clonewatch.model.errors import ClonewatchError, InputError, KeyFileError, SetupError
+
+# More than any answer asked for here; an endless one must not fill the disk.
+MOST_BYTES = 64 * 2**20
+# A model that writes long answers takes minutes; one that says nothing for two has gone.
+CONNECT_SECONDS, READ_SECONDS = 20.0, 120.0
+# 1 + 2 + 4 + 8 + 16 seconds, with jitter: a hiccup passes, a closed door is told within the minute.
+TRIES = 6
+FIRST_WAIT = 1.0
+# A longer Retry-After is no hiccup: better to stop, and go on another time.
+LONGEST_WAIT = 300.0
+_AGAIN = {408, 425, 429, 500, 502, 503, 504, 529}
+
+
+class SuspectError(ClonewatchError):
+    """A model could not be asked; what it answered before is kept, and the same command goes on from there."""
+
+
+class Endpoint:
+    """A model that can be asked. name: its role. rate: requests a second at most; 0 for no limit.
+
+    transport, sleep, now: for tests. Use as a context, which closes the connections.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        rate: float = 0.0,
+        *,
+        tries: int = TRIES,
+        transport: Any = None,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.name, self.source, self.tries = name, source, tries
+        self._pause, self._sleep, self._now, self._last = (1 / rate if rate else 0.0), sleep, now, -1e9
+        self._http = _httpx()
+        self._key = key_of(name, source)
+        host = urlsplit(source.url).hostname or ""
+        self._client = self._http.Client(
+            verify=True, follow_redirects=False, transport=transport,
+            # A proxy of the environment is for what lies outside.
+            trust_env=not loopback(host),
+            timeout=self._http.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+        )  # fmt: skip
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def ask(self, ask: Ask, sent: Callable[[int], None]) -> dict[str, Any]:
+        """Send a request until there is an answer that is final, and return it as it is kept.
+
+        sent: told the number of the try before each one. Raises SuspectError where the model stays silent or busy, and
+        SetupError where it does not take the key or the address.
+        """
+        reason = ""
+        for attempt in range(1, self.tries + 1):
+            self._sleep(max(0.0, self._last + self._pause - time.monotonic()))
+            self._last = time.monotonic()
+            sent(attempt)
+            wait = FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
+            try:
+                status, headers, body, problem = self._post(ask)
+            except self._http.TransportError as error:
+                reason = type(error).__name__
+            else:
+                if status not in _AGAIN:
+                    self._refused(status)
+                    return self._kept(ask, status, body, problem, attempt)
+                reason = f"status {status}"
+                asked = _retry_after(headers.get("retry-after", ""), self._now())
+                if asked is not None:
+                    wait = asked
+                if wait > LONGEST_WAIT:
+                    reason += f", and asks to wait {wait:.0f} seconds"
+                    break
+            if attempt < self.tries:
+                self._sleep(wait)
+        raise SuspectError(
+            f"the {self.name} does not answer ({reason})", where=ask.name,
+            mend="Its answers so far are kept: give the same command again later, with a lower --rate if it is busy",
+        )  # fmt: skip
+
+    def _post(self, ask: Ask) -> tuple[int, Any, bytes, str]:
+        """Status, headers, body and what is wrong with it, of one try."""
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        url = self.source.url.rstrip("/") + ask.path
+        with self._client.stream("POST", url, json=ask.body, headers=headers) as answer:
+            body = b""
+            for piece in answer.iter_bytes():
+                body += piece
+                if len(body) > MOST_BYTES:
+                    return answer.status_code, answer.headers, b"", f"longer than {MOST_BYTES:,} bytes, and not kept"
+        if self._key and self._key.encode() in body:
+            raise SuspectError(
+                f"an answer of the {self.name} repeats the API key, and was not kept", where=ask.name,
+                mend="Ask for a new key, and find out who answers at this address",
+            )  # fmt: skip
+        return answer.status_code, answer.headers, body, ""
+
+    def _refused(self, status: int) -> None:
+        """Raise for what no later request would change."""
+        place = self.source.key_env or self.source.key_file or "no key_env and no key_file"
+        if status in {401, 403}:
+            raise SetupError(f"the {self.name} does not take the key (status {status})", where=place)
+        if status in {404, 405} or 300 <= status < 400:
+            raise SetupError(
+                f"nothing answers for the {self.name} there (status {status})", where=self.source.url,
+                mend="Check url, model and api in the settings, and plan again",
+            )  # fmt: skip
+
+    def _kept(self, ask: Ask, status: int, body: bytes, problem: str, attempt: int) -> dict[str, Any]:
+        at = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        told: dict[str, Any] = {
+            "at": at, "attempt": attempt, "problem": problem, "replayed": False, "request": ask.body,
+            "sha256": hashlib.sha256(body).hexdigest(), "status": status,
+        }  # fmt: skip
+        try:
+            return {**told, "body": body.decode("utf-8")}
+        except UnicodeDecodeError:
+            return {**told, "body64": base64.b64encode(body).decode("ascii")}
+
+
+class Replay:
+    """A model that is not asked again: its answers come from the folder of another audit with the same requests."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+
+    def ask(self, ask: Ask, sent: Callable[[int], None]) -> dict[str, Any]:
+        """See `Endpoint.ask`. Raises InputError where the other audit did not ask this."""
+        told = self._folder.object(f"{RAW}/{ask.name}.json")
+        if told.get("request") != ask.body:
+            raise InputError(
+                "the other audit asked something else here", where=str(self._folder.path / RAW / ask.name),
+                mend="Only answers to the same requests can be used again",
+            )  # fmt: skip
+        return {**told, "replayed": True}
+
+
+def collect(
+    folder: Folder, asks: Iterable[Ask], models: dict[str, Endpoint] | dict[str, Replay], step: Callable[[], None]
+) -> int:
+    """Ask what was not answered yet, and keep every answer before the next question; returns how many were new.
+
+    step: called after each. Raises OutputError where the disk is full; nothing is lost then but the answer at hand.
+    """
+    new = 0
+    for ask in asks:
+        name = f"{RAW}/{ask.name}.json"
+        if not folder.has(name):
+            told = models[ask.source].ask(ask, lambda attempt, n=ask.name: _note(folder, n, attempt))  # type: ignore[misc]
+            folder.write(name, canonical(told))
+            new += 1
+        step()
+    return new
+
+
+def _note(folder: Folder, name: str, attempt: int) -> None:
+    folder.note({"ask": name, "attempt": attempt, "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
+
+
+def key_of(name: str, source: Source) -> str:
+    """The API key of a model, from its variable or its file. Raises KeyFileError that never shows it."""
+    if source.key_env:
+        key, where = os.environ.get(source.key_env, ""), f"the variable {source.key_env}"
+    elif source.key_file:
+        place = Path(source.key_file)
+        where = source.key_file
+        try:
+            mode, key = place.stat().st_mode, place.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise KeyFileError(f"cannot read the API key of the {name}", where=where) from None
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise KeyFileError(
+                f"the API key of the {name} is open to other users", where=where, mend=f"chmod 600 {where}"
+            )
+    else:
+        return ""
+    if not key or not key.isascii() or not key.isprintable():
+        raise KeyFileError(f"there is no API key of the {name}", where=where, mend="Set it, in ASCII, on one line")
+    return key
+
+
+def _retry_after(told: str, now: datetime) -> float | None:
+    """The seconds of a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3); None where it is neither.
+
+    >>> _retry_after("7", datetime.now(UTC)), _retry_after("soon", datetime.now(UTC))
+    (7.0, None)
+    """
+    if told.strip().isdecimal():
+        return float(told)
+    try:
+        then = parsedate_to_datetime(told)
+    except ValueError:
+        return None
+    return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds())
+
+
+def _httpx() -> ModuleType:
+    """The HTTP library, an extra."""
+    try:
+        return importlib.import_module("httpx")
+    except ImportError as error:
+        raise SetupError("the package httpx is not installed", mend="Run: pip install 'clonewatch[audit]'") from error

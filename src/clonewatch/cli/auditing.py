@@ -1,0 +1,241 @@
+"""The commands that audit a suspect model: secrets beforehand, then plan, collect, test, report, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clonewatch.cli import commitments, output
+from clonewatch.cli.results import JsonOption
+
+if TYPE_CHECKING:
+    from clonewatch.audit.ledger import Ledger
+
+EXIT_NOT_VERIFIED = 3
+
+Audit = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of an audit.")]
+LedgerOption = Annotated[
+    Path | None, typer.Option("--ledger", metavar="FILE", help="The ledger; ledger.jsonl beside DIR when left out.")
+]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def audit() -> None:
+    """Test whether a suspect model depends on secrets that your own answers carried.
+
+    Commit secrets in a ledger before you use them, plan before you ask, and everybody can check the result from the
+    raw answers. docs/using/audit.md goes through all of it with a stand-in suspect.
+
+    For example:
+
+      clonewatch audit init book/ledger.jsonl
+
+      clonewatch audit commit book/ledger.jsonl --rule kgw --carrier case-7
+
+      clonewatch audit plan book/settings.toml --out book/march
+
+      clonewatch audit collect book/march
+
+      clonewatch audit test book/march
+
+      clonewatch audit report book/march
+
+      clonewatch audit verify book/march
+    """
+
+
+app.command("init", short_help="Start a ledger, with the coins of twin answers.")(commitments.init)
+app.command("commit", short_help="Draw a secret and commit to it.")(commitments.commit)
+app.command("import-key", short_help="Commit the watermark key that vLLM serves with.")(commitments.import_key)
+app.command("mint-canaries", short_help="Draw records that exist nowhere else.")(commitments.mint_canaries)
+app.command("flip", short_help="Throw the coin of a request.")(commitments.flip)
+app.command("reveal", short_help="Publish a secret, so that others can verify.")(commitments.reveal)
+
+
+@app.command("plan", short_help="Fix what will be asked and tested, before asking.")
+def plan(
+    settings: Annotated[Path, typer.Argument(metavar="SETTINGS", help="What to ask and test, TOML.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder for this audit.")],
+    json: JsonOption = False,
+) -> None:
+    """Check the settings, copy what they name into a folder, and register the plan in the ledger.
+
+    For example:
+
+      clonewatch audit plan book/settings.toml --out book/march
+    """
+    from clonewatch.audit import power
+    from clonewatch.audit.conduct import make_plan
+
+    made, digest = make_plan(settings, out)
+    tokens = made.prompts * made.answers * made.tokens
+    effect = made.power.effect
+    least = None if effect is None else power.smallest(effect, tokens, made.alpha, len(made.tests))
+    chance = None if effect is None else power.power(effect, made.power.share, tokens, made.alpha, len(made.tests))
+    if json:
+        output.as_json({"plan": digest, "tests": made.to_json()["tests"], "tokens": tokens,
+                        "power": chance, "smallest_share": least})  # fmt: skip
+        return
+    output.say(
+        f"{made.prompts:,} prompts, {made.answers} answers to each, at most {tokens:,} tokens of each model. Access:"
+        f" {made.access}."
+    )
+    rows = [
+        (t.id, t.test, ", ".join(t.carriers) or "all", t.committed, t.commitment[:12], "yes" if t.confirmed else "no")
+        for t in made.tests
+    ]
+    output.table("", ("Test", "Kind", "Served to", "Committed", "Commitment", "Confirmed"), rows)
+    if chance is None or least is None:
+        output.say("Power: unknown, for the settings state no effect.")
+    else:
+        output.say(
+            f"Power of a watermark test: {chance:.0%} for a training share of {made.power.share:.0%};"
+            f" {_least(least)}. Assumed effect: {effect:g} a token."
+        )
+    unconfirmed = [t.id for t in made.tests if t.test == "watermark" and not t.confirmed]
+    if unconfirmed:
+        output.say(
+            f"Warning: key, window and tokenizer of {', '.join(unconfirmed)} are not confirmed. Name text that you"
+            " served with them in `served`."
+        )
+    output.say(f"Plan {digest} is registered. Nothing was asked yet.")
+
+
+@app.command("collect", short_help="Ask the models of the plan, and keep every answer.")
+def collect(
+    folder: Audit,
+    ledger: LedgerOption = None,
+    rate: Annotated[
+        float, typer.Option("--rate", metavar="R", min=0, help="Requests a second to each model; no limit when 0.")
+    ] = 0.0,
+    parts: Annotated[
+        int, typer.Option("--parts", metavar="N", min=0, help="Collect for the first N looks of the plan; 0 for all.")
+    ] = 0,
+    replay: Annotated[
+        Path | None, typer.Option("--replay", metavar="DIR", help="Take the answers of another audit; ask nobody.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Ask what the plan says, keep every raw answer with its hash, and seal them in the ledger.
+
+    What was answered is not asked again: after an interruption give the same command once more.
+
+    For example:
+
+      clonewatch audit collect book/march --rate 2
+    """
+    from clonewatch.audit.conduct import collect as ask
+    from clonewatch.audit.folder import Folder
+
+    new, seal = ask(
+        Folder(folder), _book(folder, ledger), parts=parts, rate=rate, replay=replay, begin=_counting(quiet)
+    )
+    if json:
+        output.as_json({"new": new, "sealed": seal})
+    else:
+        output.say(f"{new:,} answers collected. All of them are sealed as {seal}.")
+
+
+@app.command("test", short_help="Run the tests of the plan, once.")
+def test(folder: Audit, ledger: LedgerOption = None, json: JsonOption = False) -> None:
+    """Run every test of the plan on the suspect and on the control, and record the look in the ledger.
+
+    For example:
+
+      clonewatch audit test book/march
+    """
+    from clonewatch.audit.conduct import run_tests
+    from clonewatch.audit.folder import Folder
+    from clonewatch.audit.outcome import told
+
+    results = run_tests(Folder(folder), _book(folder, ledger))
+    if json:
+        output.as_json(results)
+        return
+    rows = [
+        (row["id"], row["suspect"].get("test", "-"), row["suspect"].get("mode", "-"), told(row["log10_p_holm"]),
+         told(row["control_log10_p_holm"]), row["level"])
+        for row in results["tests"]
+    ]  # fmt: skip
+    output.table("", ("Test", "Kind", "Read from", "p corrected", "Control", "Finding"), rows)
+    output.say(f"Wrote {folder / 'results.json'}. Now: clonewatch audit report {folder}")
+
+
+@app.command("report", short_help="Write report.md and report.html.")
+def report(folder: Audit, ledger: LedgerOption = None) -> None:
+    """Write the report of an audit out of its results and the ledger.
+
+    For example:
+
+      clonewatch audit report book/march
+    """
+    from importlib.resources import files
+
+    from clonewatch.audit.folder import Folder
+    from clonewatch.audit.verification import write_report
+
+    style = (files("clonewatch.report") / "templates" / "style.css").read_text(encoding="utf-8")
+    write_report(Folder(folder), _book(folder, ledger), style)
+    output.say(f"Wrote {folder / 'report.md'} and {folder / 'report.html'}.")
+
+
+@app.command("verify", short_help="Check an audit from its raw answers, offline.")
+def verify(
+    folder: Audit,
+    ledger: LedgerOption = None,
+    head: Annotated[str, typer.Option("--head", metavar="HASH", help="A hash of the ledger that was published.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Check hashes, ledger, plan, every figure and the report, from the raw answers and without asking anybody.
+
+    Exit code 3 when something does not hold.
+
+    For example:
+
+      clonewatch audit verify book/march
+    """
+    from clonewatch.audit.folder import Folder
+    from clonewatch.audit.verification import verify as check
+
+    problems = check(Folder(folder), _book(folder, ledger), head)
+    if json:
+        output.as_json({"verified": not problems, "problems": [p._asdict() for p in problems]})
+    else:
+        for problem in problems:
+            output.say(f"{problem.where}: {problem.what}")
+        output.say("Not verified." if problems else "Verified: hashes, ledger, plan, every figure and the report hold.")
+    if problems:
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def _book(folder: Path, ledger: Path | None) -> Ledger:
+    from clonewatch.audit.ledger import Ledger
+
+    return Ledger(commitments.existing(ledger or folder.resolve().parent / "ledger.jsonl"))
+
+
+def _least(share: float) -> str:
+    return f"80% from a share of {share:.0%} on" if share <= 1 else "80% at no share; plan more tokens"
+
+
+def _counting(quiet: bool) -> Callable[[int], Callable[[], None]]:
+    """Progress on standard error: how many requests are done."""
+
+    def begin(total: int) -> Callable[[], None]:
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            if not quiet and (done == total or done % 100 == 0):
+                typer.echo(f"{done:,} of {total:,} requests", err=True)
+
+        return step
+
+    return begin

@@ -1,0 +1,187 @@
+"""Commands that come before an audit: a ledger, and secrets that are committed in it before they are used."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from clonewatch.cli import output
+from clonewatch.cli.results import JsonOption
+
+if TYPE_CHECKING:
+    from clonewatch.audit.ledger import Ledger
+
+Book = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger, a file.")]
+Carrier = Annotated[
+    list[str] | None, typer.Option("--carrier", metavar="LABEL", help="Case or account that is served with it.")
+]
+Since = Annotated[str, typer.Option("--since", metavar="DATE", help="From when it is used.")]
+Until = Annotated[str, typer.Option("--until", metavar="DATE", help="Until when it is used.")]
+
+
+def init(ledger: Book, since: Since = "", json: JsonOption = False) -> None:
+    """Start a ledger and commit the coins of twin answers, which can be switched on the same day.
+
+    For example:
+
+      clonewatch audit init book/ledger.jsonl
+    """
+    from clonewatch.audit.committing import commit_twins
+    from clonewatch.audit.ledger import Ledger
+    from clonewatch.model.errors import InputError
+
+    if ledger.exists():
+        raise InputError("this ledger exists already", where=str(ledger), mend="Add to it: clonewatch audit commit")
+    ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    book = Ledger(ledger)
+    _committed(book, commit_twins(book, since, "", ()), "coins of twin answers", json)
+
+
+def commit(
+    ledger: Book,
+    kind: Annotated[Literal["watermark", "twin"], typer.Option("--kind", help="What is drawn.")] = "watermark",
+    rule: Annotated[Literal["kgw", "gumbel"], typer.Option("--rule", help="How the watermark uses its key.")] = "kgw",
+    width: Annotated[
+        int | None, typer.Option("--width", min=1, max=8, help="Tokens in a window; 1 for kgw and 2 for gumbel.")
+    ] = None,
+    gamma: Annotated[float, typer.Option("--gamma", min=0.05, max=0.95, help="Share of green tokens, for kgw.")] = 0.5,
+    carrier: Carrier = None,
+    since: Since = "",
+    until: Until = "",
+    json: JsonOption = False,
+) -> None:
+    """Draw a secret and commit to it, before anything that carries it is served. One for each case names the case.
+
+    For example:
+
+      clonewatch audit commit book/ledger.jsonl --rule kgw --carrier case-7 --since 2026-03-01
+    """
+    from clonewatch.audit.committing import WIDTHS, commit_twins, commit_watermark
+    from clonewatch.audit.ledger import Ledger
+
+    book = Ledger(existing(ledger))
+    if kind == "twin":
+        told = commit_twins(book, since, until, carrier or ())
+    else:
+        told = commit_watermark(book, rule, width or WIDTHS[rule], gamma, since, until, carrier or ())
+    _committed(book, told, kind, json)
+
+
+def import_key(
+    ledger: Book,
+    vllm_config: Annotated[Path, typer.Option("--vllm-config", metavar="FILE", help="The JSON of --watermark-config.")],
+    carrier: Carrier = None,
+    since: Since = "",
+    until: Until = "",
+    json: JsonOption = False,
+) -> None:
+    """Commit the watermark key of a vLLM server, before it serves with it. The file is read and never shown.
+
+    For example:
+
+      clonewatch audit import-key book/ledger.jsonl --vllm-config watermark.json --carrier case-9
+    """
+    from clonewatch.audit.committing import commit_vllm
+    from clonewatch.audit.ledger import Ledger
+
+    book = Ledger(existing(ledger))
+    _committed(book, commit_vllm(book, vllm_config, since, until, carrier or ()), "watermark of vLLM", json)
+
+
+def mint_canaries(
+    ledger: Book,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where the records go, JSONL.")],
+    count: Annotated[int, typer.Option("--count", min=1, max=10_000, help="How many.")] = 16,
+    length: Annotated[int, typer.Option("--length", min=1, max=8, help="Secret words of each.")] = 3,
+    carrier: Carrier = None,
+    since: Since = "",
+    until: Until = "",
+    json: JsonOption = False,
+) -> None:
+    """Draw and commit a seed, and write the records it gives. Serve them only to accounts that are in a case.
+
+    For example:
+
+      clonewatch audit mint-canaries book/ledger.jsonl --carrier case-7 --out book/canaries.jsonl
+    """
+    from clonewatch.audit.canary import TEMPLATE
+    from clonewatch.audit.committing import commit_canaries
+    from clonewatch.audit.ledger import Ledger
+    from clonewatch.model.errors import InputError, OutputError
+
+    book = Ledger(existing(ledger))
+    if out.exists():
+        raise InputError(
+            "this file exists already", where=str(out), mend="Name another: canaries are never overwritten"
+        )
+    told, minted = commit_canaries(book, count, length, TEMPLATE, since, until, carrier or ())
+    rows = [{"id": c.id, "carrier": c.carrier, "secret": c.secret, "text": c.text} for c in minted]
+    try:
+        out.touch(mode=0o600)
+        out.write_text("".join(json_text.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write the canaries: {error.strerror}", where=str(out)) from error
+    _committed(book, told, f"{count} canaries", json)
+
+
+def flip(
+    ledger: Book,
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST", help="The id of the request.")],
+    secret: Annotated[
+        str, typer.Option("--secret", metavar="ID", help="Commitment of the coins, or its beginning.")
+    ] = "",
+) -> None:
+    """Print which of two answers to release: 0 the first, 1 the second. A server does this by itself; this is to check.
+
+    For example:
+
+      clonewatch audit flip book/ledger.jsonl request-1042
+    """
+    from clonewatch.audit import twin
+    from clonewatch.audit.committing import resolve
+    from clonewatch.audit.ledger import Ledger
+
+    book = Ledger(existing(ledger))
+    typer.echo(twin.flip(book.secret(resolve(book, secret, "twin")), request_id))
+
+
+def reveal(
+    ledger: Book,
+    secret: Annotated[str, typer.Argument(metavar="ID", help="The commitment, or its beginning.")],
+) -> None:
+    """Publish a secret in the ledger, so that others can check its tests. It is worth nothing afterwards: no undo.
+
+    For example:
+
+      clonewatch audit reveal book/ledger.jsonl 3f2a91c0
+    """
+    from clonewatch.audit.committing import resolve
+    from clonewatch.audit.ledger import Ledger
+
+    book = Ledger(existing(ledger))
+    record = book.reveal(resolve(book, secret))
+    output.say(f"Revealed {record.body['commitment']}. Serve nothing with it any more.")
+
+
+def existing(ledger: Path) -> Path:
+    """The ledger, if there is one."""
+    from clonewatch.model.errors import InputError
+
+    if not ledger.is_file():
+        raise InputError("there is no ledger", where=str(ledger), mend="Start one: clonewatch audit init LEDGER")
+    return ledger
+
+
+def _committed(book: Ledger, commitment: str, what: str, json: bool) -> None:
+    if json:
+        output.as_json({"commitment": commitment, "head": book.head()})
+        return
+    output.say(
+        f"Committed: {what}.",
+        f"Commitment {commitment}",
+        f"Publish or timestamp the head of the ledger: {book.head()}",
+        f"The secret is in {book.secrets_path}; keep a copy where nobody else can read it.",
+    )

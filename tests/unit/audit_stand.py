@@ -1,0 +1,103 @@
+"""A stand-in server whose answers a test chooses, and an audit that is planned against it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clonewatch.audit.committing import commit_watermark
+from clonewatch.audit.conduct import make_plan
+from clonewatch.audit.folder import Folder
+from clonewatch.audit.ledger import Ledger
+
+WORDS = [f"{a}{b}" for a in ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki") for b in ("l", "m", "n", "r", "s", "t")]
+Reply = tuple[int, dict[str, str], Any]
+Behave = Callable[[str, dict[str, Any], int], Reply]
+
+
+def written(body: dict[str, Any], seed: int, finish: str = "length") -> dict[str, Any]:
+    """Answers of random words, with the probabilities they were drawn with."""
+    draw = np.random.default_rng(seed)
+    choices = []
+    for i in range(body["n"]):
+        words = draw.choice(WORDS, body["max_tokens"]).tolist()
+        tokens = [" " + word for word in words]
+        told = {"tokens": tokens, "token_logprobs": [-3.9] * len(words), "text_offset": list(range(len(words))),
+                "top_logprobs": [{t: -3.9} for t in tokens]}  # fmt: skip
+        choices.append({"index": i, "text": "".join(tokens), "finish_reason": finish,
+                        "logprobs": told if body.get("logprobs") else None})  # fmt: skip
+    return {"choices": choices}
+
+
+def honest(model: str, body: dict[str, Any], number: int) -> Reply:
+    """A model that answers."""
+    return 200, {}, written(body, number)
+
+
+@contextmanager
+def standing(behave: Behave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server on this machine: its address, and the bodies that it was asked with so far."""
+    asked: list[dict[str, Any]] = []
+
+    class Door(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append({**body, "key": self.headers.get("Authorization", "")})
+            status, headers, told = behave(body["model"], body, len(asked))
+            data = told if isinstance(told, bytes) else json.dumps(told).encode()
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def planned(place: Path, url: str, *, more: str = "", sources: str = "", control: str = "") -> tuple[Folder, Ledger]:
+    """An audit of what the ledger holds, or of one watermark. more: settings; sources, control: lines of the two."""
+    ledger = Ledger(place / "ledger.jsonl")
+    if not ledger.path.exists():
+        commit_watermark(ledger, "kgw", 1, 0.5, "2026-03-01", "", ["case-7"])
+    rows = [{"prompt": f"{WORDS[i]} {WORDS[i + 1]}"} for i in range(12)]
+    (place / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (place / "words.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
+    told = f"""
+ledger = "ledger.jsonl"
+prompts = "prompts.jsonl"
+tokenizer = "words.txt"
+decoys = 39
+tokens = 30
+{more}
+[suspect]
+url = "{url}"
+model = "suspect"
+{sources}
+[control]
+url = "{url}"
+model = "control"
+{control}
+"""
+    (place / "settings.toml").write_text(told, encoding="utf-8")
+    make_plan(place / "settings.toml", place / "audit")
+    return Folder(place / "audit"), ledger
