@@ -6,7 +6,7 @@ true campaigns in the place of the clusters and lets the tests judge. Together t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -178,21 +178,7 @@ def _true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
             campaign = truth.members.get(ids[account])
             if campaign is not None:
                 label[entity] = names[campaign]
-        return _bound(tokens, label)
+        return clustering.of_labels(tokens, label)
 
     with patch.object(scan, "_settle", settling), patch.object(detect, "cluster", true_ones):
         yield
-
-
-def _bound(tokens: pa.Table, label: dict[int, int]) -> clustering.Clusters:
-    """Given groups of entities in place of communities, with the tokens that bind them."""
-    if not tokens.num_rows or not label:
-        return clustering.cluster(tokens.slice(0, 0), (), 0)
-    entities, entity = np.unique(tokens["entity"].to_numpy(), return_inverse=True)
-    names = tokens["channel"].to_numpy(zero_copy_only=False).astype(str)
-    _, channel = np.unique(names, return_inverse=True)
-    pair = np.stack([channel.astype(np.int64), tokens["token"].to_numpy()])
-    _, first, token = np.unique(pair, axis=1, return_index=True, return_inverse=True)
-    given = np.array([label.get(e, -1) for e in entities.tolist()], np.int64)
-    bind: Callable[..., clustering.Clusters] = clustering._bind
-    return bind(tokens, entities, entity, token.ravel(), first, given)

@@ -145,7 +145,6 @@ def stronger(one: pa.Table, other: pa.Table) -> pa.Table:
 
 def capped(entity: np.ndarray, channel: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weights scaled down so that no channel holds an entity with more than its share."""
-    pair = np.stack([entity.astype(np.int64), channel.astype(np.int64)])
-    _, back = np.unique(pair, axis=1, return_inverse=True)
-    mass = np.bincount(back.ravel(), weights=weight)
-    return weight * np.minimum(1.0, _MOST_PER_CHANNEL / mass)[back.ravel()]
+    _, back = np.unique(entity.astype(np.int64) * 128 + channel, return_inverse=True)
+    mass = np.bincount(back, weights=weight)
+    return weight * np.minimum(1.0, _MOST_PER_CHANNEL / mass)[back]
