@@ -30,6 +30,7 @@ from clonewatch.lab.evaluate import (
 )
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline import detect, results, scan
+from clonewatch.pipeline import examine as ending
 from evals.baselines import BASELINES, Ranking, open_log
 from evals.measure import Record, run_scan
 from evals.plan import OURS, QUIET, Job
@@ -162,16 +163,16 @@ def _accounts_of(groups: pa.Table, plan: Any, account_ids: list[str]) -> dict[in
 @contextmanager
 def _true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
     """While a scan runs: its clusters are the true campaigns. Members that carry no rare token at all are left out."""
-    settle = scan._settle
+    examine = ending.examine
     caught: dict[str, Any] = {}
     names = {name: number for number, name in enumerate(sorted(set(truth.members.values())))}
 
-    def settling(plan: Any, stager: Any, *rest: Any, **named: Any) -> Any:
-        caught.update(plan=plan, stager=stager)
-        return settle(plan, stager, *rest, **named)
+    def examining(plan: Any, intake: Any, *rest: Any, **named: Any) -> Any:
+        caught.update(plan=plan, ids=intake.ids)
+        return examine(plan, intake, *rest, **named)
 
     def true_ones(tokens: pa.Table, *_: Any, **__: Any) -> clustering.Clusters:
-        ids = caught["stager"].book.ids
+        ids = caught["ids"]
         owned = caught["plan"].engine.fetch("SELECT entity, account FROM owners")
         label: dict[int, int] = {}
         for entity, account in zip(owned["entity"].to_pylist(), owned["account"].to_pylist(), strict=True):
@@ -180,5 +181,5 @@ def _true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
                 label[entity] = names[campaign]
         return clustering.of_labels(tokens, label)
 
-    with patch.object(scan, "_settle", settling), patch.object(detect, "cluster", true_ones):
+    with patch.object(scan, "examine", examining), patch.object(detect, "cluster", true_ones):
         yield

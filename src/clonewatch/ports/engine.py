@@ -38,9 +38,10 @@ Step = Query | Fold
 
 
 class Engine(Protocol):
-    """A place to compute: holds tables by name, runs SELECT text over them."""
+    """A place to compute: holds tables by name, runs SELECT text over them. packages: whose versions matter."""
 
     name: str
+    packages: tuple[str, ...]
 
     def ingest(self, table: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
         """Store a stream of batches as a table; returns the number of rows. Memory stays bounded."""
