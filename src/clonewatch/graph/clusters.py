@@ -55,12 +55,13 @@ class Clusters(NamedTuple):
 
 
 class _Incidences(NamedTuple):
-    """A token table as arrays: row i says that party entities[entity[i]] carries token[i].
+    """A token table as arrays: the one at[i] of its rows says that party entities[entity[i]] carries token[i].
 
-    first: the first row of each token.
+    first: a row of each token.
     """
 
     rows: pa.Table
+    at: np.ndarray
     entities: np.ndarray
     entity: np.ndarray
     channel: np.ndarray
@@ -134,17 +135,17 @@ def _incidences(tokens: pa.Table, weak: Collection[str]) -> _Incidences:
     everyone = tokens["entity"].to_numpy()
     strong = np.zeros(int(everyone.max()) + 1 if len(everyone) else 0, bool)
     strong[everyone[~faint]] = True
-    rows = tokens.filter(pa.array(strong[everyone]))
-    named = rows["channel"].combine_chunks().dictionary_encode()
+    at = np.flatnonzero(strong[everyone])
     # Sorted rows: channels come one after the other, and so do the rows of a token.
-    channel = named.indices.to_numpy(zero_copy_only=False).astype(np.int8)
-    value = rows["token"].to_numpy()
+    names = pa.array(sorted(pc.unique(tokens["channel"]).to_pylist()), pa.string())
+    channel = pc.index_in(tokens["channel"], names).to_numpy().astype(np.int8)[at]
+    value = tokens["token"].to_numpy()[at]
     begins = np.ones(len(value), bool)
-    begins[1:] = (np.diff(channel) != 0) | (value[1:] != value[:-1])
-    entities, entity = np.unique(rows["entity"].to_numpy(), return_inverse=True)
+    begins[1:] = (channel[1:] != channel[:-1]) | (value[1:] != value[:-1])
+    entities, entity = np.unique(everyone[at], return_inverse=True)
     return _Incidences(
-        rows, entities, entity.astype(np.int32), channel, (np.cumsum(begins) - 1).astype(np.int32),
-        np.flatnonzero(begins), rows["weight"].to_numpy(),
+        tokens, at, entities, entity.astype(np.int32), channel, (np.cumsum(begins) - 1).astype(np.int32),
+        at[begins], tokens["weight"].to_numpy()[at],
     )  # fmt: skip
 
 
@@ -314,7 +315,7 @@ def _tables(held: _Incidences, kept: np.ndarray, label: np.ndarray) -> Clusters:
     community, token = found.held
     stays = found.binds & (found.number[community] >= 0)
     rows = pa.array(held.first[token[stays]])
-    exchanges = held.rows["n"].to_numpy()[kept[found.inside]]
+    exchanges = held.rows["n"].to_numpy()[held.at[kept[found.inside]]]
     bound = pa.table(
         [
             found.number[community[stays]].astype(np.int32),
@@ -328,7 +329,7 @@ def _tables(held: _Incidences, kept: np.ndarray, label: np.ndarray) -> Clusters:
     )
     held_by = found.number[community[found.back]]
     tied = found.binds[found.back] & (held_by >= 0)
-    lines = held.rows.select(TIE_SCHEMA.names[1:]).take(pa.array(kept[found.inside[tied]]))
+    lines = held.rows.select(TIE_SCHEMA.names[1:]).take(pa.array(held.at[kept[found.inside[tied]]]))
     ties = pa.table([held_by[tied].astype(np.int32), *lines.columns], schema=TIE_SCHEMA)
     by = [("cluster", "ascending")]
     strongest = [("weight", "descending"), ("inside", "descending"), ("channel", "ascending"), ("token", "ascending")]
