@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -56,6 +56,16 @@ class Log:
     def bytes_done(self) -> int:
         """Bytes on disk read so far, for progress."""
         return self._finished + (self._current.done if self._current else 0)
+
+    @property
+    def files(self) -> list[str]:
+        """Files of exchanges, in order."""
+        return [str(i.path) for i in self._inputs]
+
+    def leave_out(self, files: Collection[str]) -> None:
+        """Do not read these files of exchanges."""
+        self._inputs = [i for i in self._inputs if str(i.path) not in files]
+        self.total_bytes = sum(i.path.stat().st_size for i in self._inputs if i.stream is None)
 
     @property
     def formats(self) -> list[str]:
