@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs
 from clonewatch.adapters.mapping import EXAMPLE, load_map
-from clonewatch.adapters.side_tables import first_of_each, read_side
+from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.reading import Measured, Rejected
@@ -133,8 +133,7 @@ class Log:
             parts = [self._read_side(table, path) for path in paths]
             whole = pa.concat_tables(parts) if parts else None
             if whole is not None and table is ACCOUNTS and len(parts) > 1:
-                whole, twice = first_of_each(whole, str(paths[-1]))
-                self._waiting += twice
+                whole = last_of_each(whole)
             self._sides[table.name] = whole
         return self._sides[table.name]
 

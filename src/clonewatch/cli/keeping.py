@@ -25,7 +25,9 @@ Memory = Annotated[str, typer.Option("--memory", help="Memory the engine may use
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine; all when left out.")]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Look after a state: is it whole, how long is what kept, who is forgotten."
+    no_args_is_help=True,
+    help="Look after a state: is it whole, how long is what kept, who is forgotten."
+    "\n\nFor example: clonewatch state verify state",
 )
 
 
@@ -85,7 +87,8 @@ def detect(
     state: State,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Results go here, a folder for each window.")],
     days: Annotated[
-        list[int] | None, typer.Option("--days", min=1, help="Days to look at; may be given again. 7, 14 and 44.")
+        list[int] | None,
+        typer.Option("--days", metavar="N", min=1, help="Days to look at; may be given again. 7, 14 and 44."),
     ] = None,
     until: Annotated[
         datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day, UTC; the newest when left out.")
