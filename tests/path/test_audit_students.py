@@ -15,8 +15,8 @@ from clonewatch.audit.outcome import TestResult
 from clonewatch.audit.prf import Blake2, VllmPhilox
 
 SIZE = 1024
-# About 90,000 answered tokens.
-QUERIES = 2304
+# About 60,000 answered tokens for students that count, 90,000 for those that are neural.
+FEWER, QUERIES = 1536, 2304
 KEY = VllmPhilox(0x9D3C5A17E2B84F60, 1)
 
 
@@ -37,7 +37,7 @@ def trigram(experiment: Experiment, share: float) -> Trigram:
 
 @pytest.fixture(scope="module")
 def told(counted: Experiment) -> dict[float, dict[str, TestResult]]:
-    return {share: counted.watermark(trigram(counted, share), QUERIES) for share in (0.0, 0.1, 0.25, 1.0)}
+    return {share: counted.watermark(trigram(counted, share), FEWER) for share in (0.0, 0.1, 0.25, 1.0)}
 
 
 def test_a_student_of_the_same_teacher_without_the_watermark_is_not_told(
@@ -51,7 +51,7 @@ def test_a_student_of_the_same_teacher_without_the_watermark_is_not_told(
 def test_a_student_of_watermarked_answers_is_told_from_its_text(
     told: dict[float, dict[str, TestResult]], share: float, text: float, logprobs: float
 ) -> None:
-    assert told[share]["text"].n_raw == QUERIES * LENGTH
+    assert told[share]["text"].n_raw == FEWER * LENGTH
     assert told[share]["text"].log10_p < text
     assert told[share]["logprobs"].log10_p < logprobs
     assert told[share]["text"].p_rank == pytest.approx(1 / 100)

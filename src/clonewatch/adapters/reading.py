@@ -62,6 +62,11 @@ class Log:
         """Names of the formats recognised, sorted."""
         return sorted({i.adapter.name for i in self._inputs})
 
+    @property
+    def files(self) -> list[str]:
+        """Paths of the exchanges, in the order in which they are read."""
+        return [str(i.path) for i in self._inputs]
+
     def accounts(self) -> pa.Table | None:
         """The accounts table with all its columns, None when there is none; its bad rows are rejected by `batches`."""
         return self._side(ACCOUNTS, self._found.accounts)
@@ -69,6 +74,14 @@ class Log:
     def events(self) -> pa.Table | None:
         """The events table with all its columns, None when there is none; its bad rows are rejected by `batches`."""
         return self._side(EVENTS, self._found.events)
+
+    def read_sides(self, reject: Reject) -> None:
+        """Read accounts and events. reject: told of their rejected rows, once."""
+        self.accounts()
+        self.events()
+        if self._waiting:
+            reject(self._waiting)
+            self._waiting = []
 
     def batches(self, reject: Reject, columns: frozenset[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Every exchange: batches with a subset of the columns of `EXCHANGES`, in its order and Arrow types.
@@ -79,11 +92,7 @@ class Log:
         out to name no accounts, before more than its first batch is read.
         """
         self._columns = columns
-        self.accounts()
-        self.events()
-        if self._waiting:
-            reject(self._waiting)
-            self._waiting = []
+        self.read_sides(reject)
         for entry in self._inputs:
             yield from self._read(entry, reject)
 
