@@ -93,10 +93,9 @@ def _dilution(rows: Sequence[Record]) -> str:
     tokens = rows[0]["tokens"]
     return f"""## By the share of training data that carries the watermark
 
-Trigram students, {tokens:,} tokens of their answers, {seeds} seeds: the median p-value and the worst. A share of
-none is the control. `kgw` is a green list of one half, bias 2, window 1; `gumbel` is Gumbel-max, window 2. Twins
-are pairs whose released answer is among the unmarked rows of the student; 3e-39 means that it preferred all 128 of
-them.
+Trigram students, {tokens:,} tokens of their answers, {seeds} seeds: the median p-value and the worst. The line of 0
+% is the control. `kgw` is a green list of one half, bias 2, window 1; `gumbel` is Gumbel-max, window 2. Twins are
+pairs whose released answer is among the unmarked rows of the student.
 
 With a reference the bound for Gumbel-max stops falling where much is found: few inputs carry much of the weight
 there, and a bound must allow for them. The exact test without a reference says more in such a case.

@@ -26,7 +26,7 @@ def dilution(rows: Sequence[Record]) -> str:
         for r in rows
         for test in _TESTS
     ]
-    return _draw(values, "share with the watermark, % (0.5: none)", median=True)
+    return _draw(values, "share of training data with the watermark, % (0.5 stands for 0)", median=True)
 
 
 def queries(rows: Sequence[Record]) -> str:
@@ -37,12 +37,12 @@ def queries(rows: Sequence[Record]) -> str:
         if r["share"] == 0.1
         for test in _TESTS
     ]
-    return _draw(values, "tokens asked for, at 10 % with the watermark", median=False)
+    return _draw(values, "tokens asked for; 10 % of the training data with the watermark", median=False)
 
 
 def _draw(values: Sequence[Record], title: str, median: bool) -> str:
     encoding: Record = {
-        "x": {"field": "x", "type": "quantitative", "title": title, "scale": {"type": "log", "nice": False}},
+        "x": {"field": "x", "type": "quantitative", "title": title, "scale": {"type": "log"}},
         "y": {
             "field": "p", "type": "quantitative", "title": "p-value (1e-60 and less at the bottom)",
             "scale": {"type": "log", "domain": [_LEAST, 1]}, "axis": {"format": "~e", "tickCount": 7},
