@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from clonewatch.lab.evaluate import FOUND_PURITY, FOUND_SHARE, Truth, evaluate, read_truth
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+from clonewatch.pipeline.examine import ScanResult
+from clonewatch.pipeline.scan import ScanSettings, scan
 from evals.plan import Job
 
 Record = dict[str, Any]

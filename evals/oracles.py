@@ -6,7 +6,7 @@ true campaigns in the place of the clusters and lets the tests judge. Together t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from clonewatch.lab.evaluate import (
 )
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline import detect, results, scan
+from clonewatch.pipeline import examine as ending
 from evals.baselines import BASELINES, Ranking, open_log
 from evals.measure import Record, run_scan
 from evals.plan import OURS, QUIET, Job
@@ -162,37 +163,23 @@ def _accounts_of(groups: pa.Table, plan: Any, account_ids: list[str]) -> dict[in
 @contextmanager
 def _true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
     """While a scan runs: its clusters are the true campaigns. Members that carry no rare token at all are left out."""
-    settle = scan._settle
+    examine = ending.examine
     caught: dict[str, Any] = {}
     names = {name: number for number, name in enumerate(sorted(set(truth.members.values())))}
 
-    def settling(plan: Any, stager: Any, *rest: Any, **named: Any) -> Any:
-        caught.update(plan=plan, stager=stager)
-        return settle(plan, stager, *rest, **named)
+    def examining(plan: Any, intake: Any, *rest: Any, **named: Any) -> Any:
+        caught.update(plan=plan, ids=intake.ids)
+        return examine(plan, intake, *rest, **named)
 
     def true_ones(tokens: pa.Table, *_: Any, **__: Any) -> clustering.Clusters:
-        ids = caught["stager"].book.ids
+        ids = caught["ids"]
         owned = caught["plan"].engine.fetch("SELECT entity, account FROM owners")
         label: dict[int, int] = {}
         for entity, account in zip(owned["entity"].to_pylist(), owned["account"].to_pylist(), strict=True):
             campaign = truth.members.get(ids[account])
             if campaign is not None:
                 label[entity] = names[campaign]
-        return _bound(tokens, label)
+        return clustering.of_labels(tokens, label)
 
-    with patch.object(scan, "_settle", settling), patch.object(detect, "cluster", true_ones):
+    with patch.object(scan, "examine", examining), patch.object(detect, "cluster", true_ones):
         yield
-
-
-def _bound(tokens: pa.Table, label: dict[int, int]) -> clustering.Clusters:
-    """Given groups of entities in place of communities, with the tokens that bind them."""
-    if not tokens.num_rows or not label:
-        return clustering.cluster(tokens.slice(0, 0), (), 0)
-    entities, entity = np.unique(tokens["entity"].to_numpy(), return_inverse=True)
-    names = tokens["channel"].to_numpy(zero_copy_only=False).astype(str)
-    _, channel = np.unique(names, return_inverse=True)
-    pair = np.stack([channel.astype(np.int64), tokens["token"].to_numpy()])
-    _, first, token = np.unique(pair, axis=1, return_index=True, return_inverse=True)
-    given = np.array([label.get(e, -1) for e in entities.tolist()], np.int64)
-    bind: Callable[..., clustering.Clusters] = clustering._bind
-    return bind(tokens, entities, entity, token.ravel(), first, given)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clonewatch.pipeline.scan import ScanResult
+    from clonewatch.pipeline.examine import ScanResult
 
 __all__ = ["__version__", "scan"]
 __version__ = "0.1.0"

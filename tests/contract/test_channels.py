@@ -550,7 +550,7 @@ def linked(link: Link, log: Log, weak: tuple[str, ...] = ()) -> set[int]:
         name = link.channel.name
         rare = plan.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY token, entity')
         owner = plan.engine.fetch("SELECT * FROM owners").to_pylist()
-    tokens = weights.weigh({name: rare}, [link], trusted.share, POPULATION)
+    tokens = weights.weigh({name: rare}.__getitem__, [link], trusted.share, POPULATION)
     inside = set(cluster(tokens, weak, 0).groups["entity"].to_pylist())
     return {row["account"] for row in owner if row["entity"] in inside}
 

@@ -11,7 +11,8 @@ import pytest
 
 from clonewatch.entities.ownership import FEW_TRUSTED
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+from clonewatch.pipeline.examine import ScanResult
+from clonewatch.pipeline.scan import ScanSettings, scan
 
 
 def trusting(folder: Path, scenario: str, scale: float, kept: int, seed: int = 3) -> tuple[ScanResult, set[str]]:

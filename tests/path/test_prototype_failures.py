@@ -27,8 +27,9 @@ from clonewatch.lab import scenarios
 from clonewatch.lab.lookalikes import organisations
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.detect import INTENTS, LINKS
+from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+from clonewatch.pipeline.scan import ScanSettings, scan
 
 START = datetime.fromisoformat("2026-05-01T00:00:00+00:00")
 

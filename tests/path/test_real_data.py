@@ -12,7 +12,8 @@ import pytest
 
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.schema import EXCHANGES
-from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+from clonewatch.pipeline.examine import ScanResult
+from clonewatch.pipeline.scan import ScanSettings, scan
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.schema import RESULTS
-from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+from clonewatch.pipeline.examine import ScanResult
+from clonewatch.pipeline.scan import ScanSettings, scan
 
 HOUR = timedelta(hours=1)
 # What a scan of a cut log says differently: where it read, what it was asked, and what it cost.

@@ -14,7 +14,8 @@ import pytest
 
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.schema import RESULTS
-from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+from clonewatch.pipeline.examine import ScanResult
+from clonewatch.pipeline.scan import ScanSettings, scan
 
 
 class Tables(NamedTuple):

@@ -93,12 +93,12 @@ def test_effort_counts_cover_and_harvest_apart(job: tuple[Job, Path]) -> None:
 
 def test_oracles_step_into_one_scan_and_leave_nothing_behind(job: tuple[Job, Path]) -> None:
     made, folder = job
-    before = (detect.cluster, scan._settle, results.build)
+    before = (detect.cluster, scan.examine, results.build)
     truth = read_truth(folder / "log")
     untold: dict[str, set[str]] = {}
     with _true_campaigns_for_clusters(truth), _watched(untold):
         result: Any = run_scan(made, folder, out="told")
-    assert (detect.cluster, scan._settle, results.build) == before
+    assert (detect.cluster, scan.examine, results.build) == before
     inside = set(result.tables["members"]["account_id"].to_pylist()).union(*untold.values())
     # Accounts of one party go together, so that a few more than the members may be in it.
     assert len(inside & truth.members.keys()) >= 0.9 * len(truth.members)

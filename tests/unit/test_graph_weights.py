@@ -24,7 +24,7 @@ def carried(users: int, anchors: int, token: int = 1) -> pa.Table:
 
 
 def weight(link: Link, users: int, anchors: int, share: float, population: int = 10_000) -> float | None:
-    table = weights.weigh({link.channel.name: carried(users, anchors)}, [link], share, population)
+    table = weights.weigh({link.channel.name: carried(users, anchors)}.__getitem__, [link], share, population)
     return float(table["weight"][0].as_py()) if table.num_rows else None
 
 
@@ -92,8 +92,10 @@ def test_a_faint_token_is_kept_from_six_users_on(users: int) -> None:
 
 def test_the_heavier_of_two_weighings_counts_and_neither_loses_a_token() -> None:
     """The operator trusts few: a pool without one of them is no surprise; without a single bursty party it is."""
-    few = weights.weigh({"template": carried(30, 0, 7)}, [TEMPLATE], 0.03, 5000)
-    many = weights.weigh({"template": pa.concat_tables([carried(30, 0, 7), carried(9, 0, 8)])}, [TEMPLATE], 0.4, 5000)
+    few = weights.weigh({"template": carried(30, 0, 7)}.__getitem__, [TEMPLATE], 0.03, 5000)
+    many = weights.weigh(
+        {"template": pa.concat_tables([carried(30, 0, 7), carried(9, 0, 8)])}.__getitem__, [TEMPLATE], 0.4, 5000
+    )
     assert few.num_rows == 30
     both = weights.stronger(few, many)
     assert both.num_rows == 39 and both.schema == weights.TOKEN_SCHEMA
@@ -104,8 +106,8 @@ def test_the_heavier_of_two_weighings_counts_and_neither_loses_a_token() -> None
 
 def test_a_second_trusted_set_never_makes_a_token_lighter() -> None:
     """A template that the operator's own trusted avoid keeps its weight where bursty parties use it as usual."""
-    named = weights.weigh({"template": carried(60, 0)}, [TEMPLATE], 0.08, 5000)
-    inferred = weights.weigh({"template": carried(60, 24)}, [TEMPLATE], 0.4, 5000)
+    named = weights.weigh({"template": carried(60, 0)}.__getitem__, [TEMPLATE], 0.08, 5000)
+    inferred = weights.weigh({"template": carried(60, 24)}.__getitem__, [TEMPLATE], 0.4, 5000)
     assert inferred.num_rows == 0
     assert weights.stronger(named, inferred) == named
 
@@ -121,8 +123,10 @@ def test_no_channel_holds_a_party_by_more_than_its_share() -> None:
     assert scaled.tolist() == pytest.approx([8 / 3, 8 / 3, 8 / 3, 2.0, 5.0])
 
 
-def test_the_weights_do_not_depend_on_the_order_of_rows() -> None:
-    table = pa.concat_tables([carried(30, 1, 7), carried(40, 2, 3), carried(12, 0, 9)])
-    mixed = table.take(np.random.default_rng(0).permutation(table.num_rows))
-    one, other = (weights.weigh({"template": t}, [TEMPLATE], 0.2, 500) for t in (table, mixed))
-    assert one.num_rows and one.equals(other)
+def test_tokens_come_sorted_whatever_order_the_channels_are_in() -> None:
+    tables = {"template": pa.concat_tables([carried(12, 0, 3), carried(30, 1, 7)]), "payment": carried(9, 0, 5)}
+    one, other = (
+        weights.weigh(tables.__getitem__, links, 0.2, 500) for links in ([TEMPLATE, PAYMENT], [PAYMENT, TEMPLATE])
+    )
+    order = [("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")]
+    assert one.num_rows and one.equals(other) and one.equals(one.sort_by(order))

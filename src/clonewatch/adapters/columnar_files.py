@@ -27,7 +27,8 @@ def opened(source: Source) -> pq.ParquetFile:
             "Parquet must be read from a plain file", where=source.name, mend="Write it to disk, decompressed, first"
         )
     try:
-        file = pq.ParquetFile(source.path)
+        # Buffering ahead would hold on to the bytes of every row group until the file is closed.
+        file = pq.ParquetFile(source.path, pre_buffer=False)
         len(file.schema_arrow.names)  # raises when a damaged footer holds names that are no text
         return file
     except DAMAGE as error:

@@ -24,7 +24,7 @@ class DuckDB:
     """
 
     name = "duckdb"
-    packages = ("duckdb",)
+    packages: tuple[str, ...] = ("duckdb",)
 
     def __init__(self, *, memory: str = "1GB", threads: int | None = None, folder: Path | None = None) -> None:
         self._home = tempfile.TemporaryDirectory(prefix=".clonewatch-", dir=folder)

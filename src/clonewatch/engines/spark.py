@@ -48,7 +48,7 @@ class Spark:
     """
 
     name = "spark"
-    packages = ("pyspark",)
+    packages: tuple[str, ...] = ("pyspark",)
 
     def __init__(
         self, *, memory: str = "1GB", threads: int | None = None, folder: Path | None = None, master: str | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import graspologic_native
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.csgraph import connected_components
 
@@ -53,41 +54,40 @@ class Clusters(NamedTuple):
     ties: pa.Table
 
 
+class _Incidences(NamedTuple):
+    """A token table as arrays: the one at[i] of its rows says that party entities[entity[i]] carries token[i].
+
+    first: a row of each token.
+    """
+
+    rows: pa.Table
+    at: np.ndarray
+    entities: np.ndarray
+    entity: np.ndarray
+    channel: np.ndarray
+    token: np.ndarray
+    first: np.ndarray
+    weight: np.ndarray
+
+
 def cluster(tokens: pa.Table, weak: Collection[str], seed: int) -> Clusters:
     """Clusters of a token table (`graph.weights.TOKEN_SCHEMA`): who is in them, and the tokens that bind them.
 
-    weak: channels that only corroborate; a party that carries no other token is left out.
+    tokens: sorted by channel, token and entity. weak: channels that only corroborate; a party that carries no other
+    token is left out.
 
     Leiden (Traag, Waltman and van Eck 2019) on each connected part of the bipartite graph. Linear in incidences.
     Clusters are numbered by their lowest entity, entities by what they did: names and order change nothing.
     """
-    named = tokens["channel"].to_numpy(zero_copy_only=False).astype(str)
-    strong = np.unique(tokens["entity"].to_numpy()[~np.isin(named, list(weak))])
-    tokens = tokens.filter(pa.array(np.isin(tokens["entity"].to_numpy(), strong)))
-    if not tokens.num_rows:
-        return Clusters(GROUP_SCHEMA.empty_table(), BOUND_SCHEMA.empty_table(), TIE_SCHEMA.empty_table())
-    _, channel = np.unique(tokens["channel"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
-    entities, entity = np.unique(tokens["entity"].to_numpy(), return_inverse=True)
-    value = tokens["token"].to_numpy()
-    _, first, token = np.unique(
-        np.stack([channel.astype(np.int64), value]), axis=1, return_index=True, return_inverse=True
-    )
-    token = token.ravel()
-    weight = tokens["weight"].to_numpy()
-    label = np.full(len(entities), -1, np.int64)
-    kept = np.zeros(len(entity), bool)
-    # Faint tokens would glue large communities together. They are for small cells that the others leave alone.
-    for least in (LEAST_WEIGHT, 0.0):
-        rows = np.flatnonzero((weight >= least) & (label[entity] < 0))
-        found = _placed(entity[rows], channel[rows], token[rows], weight[rows], (len(entities), len(first)), seed)
-        kept[rows] = found[entity[rows]] >= 0
-        label = np.where(found >= 0, found + label.max() + 1, label)
-    rows = np.flatnonzero(kept)
-    if not len(rows):
-        return Clusters(GROUP_SCHEMA.empty_table(), BOUND_SCHEMA.empty_table(), TIE_SCHEMA.empty_table())
-    first = np.zeros_like(first)
-    first[token[rows][::-1]] = np.arange(len(rows))[::-1]
-    return _bind(tokens.filter(pa.array(kept)), entities, entity[rows], token[rows], first, label)
+    held = _incidences(tokens, weak)
+    return _tables(held, *_labels(held, seed))
+
+
+def of_labels(tokens: pa.Table, labels: Mapping[int, int]) -> Clusters:
+    """Clusters of communities that are given: entity -> community, from 0."""
+    held = _incidences(tokens, ())
+    label = np.array([labels.get(e, -1) for e in held.entities.tolist()], np.int64)
+    return _tables(held, np.arange(len(held.entity)), label)
 
 
 def stability(
@@ -101,8 +101,12 @@ def stability(
     mine = _by_cluster(clusters.groups)
     overlap = dict.fromkeys(mine, 0.0)
     together: dict[tuple[int, int], float] = {(c, e): 0.0 for c, inside in mine.items() for e in inside.tolist()}
+    if not mine:
+        return overlap, together
+    held = _incidences(tokens, weak)
     for seed in seeds:
-        others = _by_cluster(cluster(tokens, weak, seed).groups)
+        kept, label = _labels(held, seed)
+        others = _by_cluster(_bound(held, kept, label).groups) if len(kept) else {}
         where: dict[int, list[int]] = {}
         for number, inside in others.items():
             for entity in inside.tolist():
@@ -123,6 +127,44 @@ def _by_cluster(groups: pa.Table) -> dict[int, np.ndarray]:
     number, entity = groups["cluster"].to_numpy(), groups["entity"].to_numpy()
     names, starts = np.unique(number, return_index=True)
     return dict(zip(names.tolist(), np.split(entity, starts[1:]), strict=True)) if len(names) else {}
+
+
+def _incidences(tokens: pa.Table, weak: Collection[str]) -> _Incidences:
+    """The rows of parties that carry more than what only corroborates."""
+    faint = pc.is_in(tokens["channel"], pa.array(sorted(weak), pa.string())).to_numpy(zero_copy_only=False)
+    everyone = tokens["entity"].to_numpy()
+    strong = np.zeros(int(everyone.max()) + 1 if len(everyone) else 0, bool)
+    strong[everyone[~faint]] = True
+    at = np.flatnonzero(strong[everyone])
+    # Sorted rows: channels come one after the other, and so do the rows of a token.
+    names = pa.array(sorted(pc.unique(tokens["channel"]).to_pylist()), pa.string())
+    channel = pc.index_in(tokens["channel"], names).to_numpy().astype(np.int8)[at]
+    value = tokens["token"].to_numpy()[at]
+    begins = np.ones(len(value), bool)
+    begins[1:] = (channel[1:] != channel[:-1]) | (value[1:] != value[:-1])
+    entities, entity = np.unique(everyone[at], return_inverse=True)
+    return _Incidences(
+        tokens, at, entities, entity.astype(np.int32), channel, (np.cumsum(begins) - 1).astype(np.int32),
+        at[begins], tokens["weight"].to_numpy()[at],
+    )  # fmt: skip
+
+
+def _labels(held: _Incidences, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that placed a party, and the community of each entity, -1 for those in none."""
+    label = np.full(len(held.entities), -1, np.int64)
+    kept = np.zeros(len(held.entity), bool)
+    if not len(label):
+        return np.flatnonzero(kept), label
+    # Faint tokens would glue large communities together. They are for small cells that the others leave alone.
+    for least in (LEAST_WEIGHT, 0.0):
+        rows = np.flatnonzero((held.weight >= least) & (label[held.entity] < 0))
+        found = _placed(
+            held.entity[rows], held.channel[rows], held.token[rows], held.weight[rows],
+            (len(held.entities), len(held.first)), seed,
+        )  # fmt: skip
+        kept[rows] = found[held.entity[rows]] >= 0
+        label = np.where(found >= 0, found + label.max() + 1, label)
+    return np.flatnonzero(kept), label
 
 
 def _placed(
@@ -166,10 +208,8 @@ def _communities(
     for rows in np.split(order, bounds):
         if not big[part[entity[rows[0]]]]:
             continue
-        edges = [
-            (f"e{a}", f"t{b}", float(w))
-            for a, b, w in zip(entity[rows].tolist(), token[rows].tolist(), weight[rows].tolist(), strict=True)
-        ]
+        ends = [_named(kind, numbers[rows]) for kind, numbers in (("e", entity), ("t", token))]
+        edges = list(zip(*ends, weight[rows].tolist(), strict=True))
         modularity, found = graspologic_native.leiden(
             edges, starting_communities=None, seed=seed, trials=1, use_modularity=True, resolution=1.0,
             randomness=0.001, iterations=2,
@@ -210,68 +250,91 @@ def _joined(label: np.ndarray, entity: np.ndarray, token: np.ndarray, weight: np
     return np.where(label >= 0, part[np.maximum(label, 0)], -1)
 
 
-def _bind(
-    tokens: pa.Table, entities: np.ndarray, entity: np.ndarray, token: np.ndarray, first: np.ndarray, label: np.ndarray
-) -> Clusters:
+def _named(kind: str, numbers: np.ndarray) -> list[str]:
+    """A name for each number, the same object for the same one: an edge names both its ends."""
+    distinct, place = np.unique(numbers, return_inverse=True)
+    names = [f"{kind}{n}" for n in distinct.tolist()]
+    return [names[i] for i in place.tolist()]
+
+
+class _Bound(NamedTuple):
+    """Which tokens bind which clusters.
+
+    groups: as told. number: cluster of each community, -1 where none. held: (community, token) of each pair. back: the
+    pair of each row inside. parties: how many a pair has. binds: whether it binds. inside: rows of placed parties.
+    """
+
+    groups: pa.Table
+    number: np.ndarray
+    held: tuple[np.ndarray, np.ndarray]
+    back: np.ndarray
+    parties: np.ndarray
+    binds: np.ndarray
+    inside: np.ndarray
+
+
+def _bound(held: _Incidences, kept: np.ndarray, label: np.ndarray) -> _Bound:
     """Give each token to the clusters that hold enough of its users, and weigh members by the tokens they carry."""
-    users = tokens["users"].to_numpy()[first]
-    weight = tokens["weight"].to_numpy()
-    exchanges = tokens["n"].to_numpy()
-    inside = label[entity] >= 0
-    pair = np.stack([label[entity[inside]], token[inside].astype(np.int64)])
-    held, back = np.unique(pair, axis=1, return_inverse=True)
-    back = back.ravel()
-    count = np.bincount(back)
-    binds = (count >= 2) & (count >= _OWNED * users[held[1]])
+    entity, token = held.entity[kept], held.token[kept]
+    inside = np.flatnonzero(label[entity] >= 0)
+    community = label[entity[inside]]
+    pairs, back = np.unique(community * len(held.first) + token[inside], return_inverse=True)
+    pair = np.divmod(pairs, len(held.first))
+    users = held.rows["users"].to_numpy()[held.first[pair[1]]]
+    parties = np.bincount(back, minlength=len(pairs))
+    binds = (parties >= 2) & (parties >= _OWNED * users)
     edge = binds[back]
-    member, size = np.unique(np.stack([pair[0][edge], entity[inside][edge]]), axis=1, return_inverse=True)
-    size = size.ravel()
-    mass = np.bincount(size, weights=weight[inside][edge])
-    carried = np.bincount(size)
-    total = np.bincount(member[0], minlength=label.max() + 1) if member.size else np.zeros(label.max() + 1, int)
-    kept = np.flatnonzero(total >= SMALLEST)
-    low = np.full(label.max() + 1, np.iinfo(np.int64).max)
+    members, size = np.unique(community[edge] * len(held.entities) + entity[inside[edge]], return_inverse=True)
+    member = np.divmod(members, len(held.entities))
+    communities = int(label.max()) + 1 if len(label) else 0
+    total = np.bincount(member[0], minlength=communities)
+    large = np.flatnonzero(total >= SMALLEST)
+    low = np.full(communities, np.iinfo(np.int64).max)
     np.minimum.at(low, member[0], member[1])
-    number = np.full(label.max() + 1, -1, np.int64)
-    number[kept[np.argsort(low[kept])]] = np.arange(len(kept))
+    number = np.full(communities, -1, np.int64)
+    number[large[np.argsort(low[large])]] = np.arange(len(large))
     stays = number[member[0]] >= 0
+    mass = np.bincount(size, weights=held.weight[kept[inside[edge]]], minlength=len(members))
     groups = pa.table(
         [
             number[member[0][stays]].astype(np.int32),
-            entities[member[1][stays]],
+            held.entities[member[1][stays]],
             mass[stays],
-            carried[stays].astype(np.int32),
+            np.bincount(size, minlength=len(members))[stays].astype(np.int32),
         ],
         schema=GROUP_SCHEMA,
-    )
-    stays = binds & (number[held[0]] >= 0)
-    rows = first[held[1]]
+    ).sort_by([("cluster", "ascending"), ("entity", "ascending")])
+    return _Bound(groups, number, (pair[0], pair[1]), back, parties, binds, inside)
+
+
+def _tables(held: _Incidences, kept: np.ndarray, label: np.ndarray) -> Clusters:
+    """The clusters with what binds them."""
+    if not len(kept) or label.max() < 0:
+        return Clusters(GROUP_SCHEMA.empty_table(), BOUND_SCHEMA.empty_table(), TIE_SCHEMA.empty_table())
+    found = _bound(held, kept, label)
+    community, token = found.held
+    stays = found.binds & (found.number[community] >= 0)
+    rows = pa.array(held.first[token[stays]])
+    exchanges = held.rows["n"].to_numpy()[held.at[kept[found.inside]]]
     bound = pa.table(
         [
-            number[held[0][stays]].astype(np.int32),
-            tokens["channel"].take(pa.array(rows[stays])),
-            tokens["token"].take(pa.array(rows[stays])),
-            count[stays],
-            tokens["users"].take(pa.array(rows[stays])),
-            tokens["anchors"].take(pa.array(rows[stays])),
-            tokens["weight"].take(pa.array(rows[stays])),
-            np.bincount(back, weights=exchanges[inside]).astype(np.int64)[stays],
+            found.number[community[stays]].astype(np.int32),
+            held.rows["channel"].take(rows),
+            held.rows["token"].take(rows),
+            found.parties[stays],
+            *(held.rows[c].take(rows) for c in ("users", "anchors", "weight")),
+            np.bincount(found.back, weights=exchanges, minlength=len(token)).astype(np.int64)[stays],
         ],
         schema=BOUND_SCHEMA,
     )
-    held_by = number[pair[0]]
-    tied = np.flatnonzero(inside)[edge & (held_by >= 0)]
-    ties = pa.table(
-        [
-            held_by[edge & (held_by >= 0)].astype(np.int32),
-            *(tokens[c].take(pa.array(tied)) for c in TIE_SCHEMA.names[1:]),
-        ],
-        schema=TIE_SCHEMA,
-    )
+    held_by = found.number[community[found.back]]
+    tied = found.binds[found.back] & (held_by >= 0)
+    lines = held.rows.select(TIE_SCHEMA.names[1:]).take(pa.array(held.at[kept[found.inside[tied]]]))
+    ties = pa.table([held_by[tied].astype(np.int32), *lines.columns], schema=TIE_SCHEMA)
     by = [("cluster", "ascending")]
     strongest = [("weight", "descending"), ("inside", "descending"), ("channel", "ascending"), ("token", "ascending")]
     return Clusters(
-        groups.sort_by([*by, ("entity", "ascending")]),
+        found.groups,
         bound.sort_by([*by, *strongest]),
         ties.sort_by([*by, ("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")]),
     )

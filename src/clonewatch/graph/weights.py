@@ -6,7 +6,7 @@ use the agent at their usual share, and the campaign's private template never (d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -95,24 +95,28 @@ def rare(link: Link, share: float, population: int, trust: str = "anchor") -> Qu
     )
 
 
-def weigh(tables: Mapping[str, pa.Table], links: Sequence[Link], share: float, population: int) -> pa.Table:
+def weigh(
+    rare: Callable[[str], pa.Table], links: Sequence[Link], share: float, population: int
+) -> pa.Table:  # fmt: skip
     """All channels' rare tokens in one table with their weights, light ones dropped. Sorted, so that runs agree.
 
-    share: trusted share of the parties of whom anything is known, 0 where nobody is trusted.
+    rare: gives the rare tokens of a channel, sorted by token and entity; one channel's are held at a time. share:
+    trusted share of the parties of whom anything is known, 0 where nobody is trusted.
     """
     parts = []
-    for link in links:
-        table = tables[link.channel.name]
+    for link in sorted(links, key=lambda link: link.channel.name):
+        table = rare(link.channel.name)
         if not table.num_rows:
             continue
         users, trusted = table["users"].to_numpy(), table["anchors"].to_numpy()
         anchored = share > 0 and not link.own_null
-        pairs, back = np.unique(np.stack([users, trusted]), axis=1, return_inverse=True)
+        most = int(trusted.max()) + 1
+        pairs, back = np.unique(users * most + trusted, return_inverse=True)
         weight = (
-            depletion(pairs[0], pairs[1], share)
+            depletion(*np.divmod(pairs, most), share)
             if anchored
-            else _NULL_BANS * link.own_null + scarcity(pairs[0], population)
-        )[back.ravel()]
+            else _NULL_BANS * link.own_null + scarcity(pairs // most, population)
+        )[back]
         if link.exclusive:
             weight = np.maximum(weight, np.where(trusted == 0, np.log10(users) + 0.31, 0.0))
         if share > 0:
@@ -120,15 +124,11 @@ def weigh(tables: Mapping[str, pa.Table], links: Sequence[Link], share: float, p
             weight = weight * np.clip(1 - trusted / users / share / EFFECT, 0.0, 1.0)
         weight = np.minimum(weight, link.cap)
         keep = (weight >= LEAST_WEIGHT) | ((weight >= FAINT_WEIGHT) & ((users >= FAINT_USERS) | link.exclusive))
-        parts.append(
-            pa.table(
-                [pa.array([link.channel.name] * len(users)), *(table[c] for c in TOKEN_SCHEMA.names[1:6]), weight],
-                schema=TOKEN_SCHEMA,
-            ).filter(pa.array(keep))
-        )
-    if not parts:
-        return TOKEN_SCHEMA.empty_table()
-    return pa.concat_tables(parts).sort_by([("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")])
+        columns = [table[c] for c in TOKEN_SCHEMA.names[1:6]]
+        kept = pa.table([*columns, weight], names=TOKEN_SCHEMA.names[1:]).filter(pa.array(keep))
+        named = pa.repeat(pa.scalar(link.channel.name), kept.num_rows)
+        parts.append(pa.table([named, *kept.columns], schema=TOKEN_SCHEMA))
+    return pa.concat_tables(parts) if parts else TOKEN_SCHEMA.empty_table()
 
 
 def stronger(one: pa.Table, other: pa.Table) -> pa.Table:
@@ -145,7 +145,6 @@ def stronger(one: pa.Table, other: pa.Table) -> pa.Table:
 
 def capped(entity: np.ndarray, channel: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weights scaled down so that no channel holds an entity with more than its share."""
-    pair = np.stack([entity.astype(np.int64), channel.astype(np.int64)])
-    _, back = np.unique(pair, axis=1, return_inverse=True)
-    mass = np.bincount(back.ravel(), weights=weight)
-    return weight * np.minimum(1.0, _MOST_PER_CHANNEL / mass)[back.ravel()]
+    _, back = np.unique(entity.astype(np.int64) * 128 + channel, return_inverse=True)
+    mass = np.bincount(back, weights=weight)
+    return weight * np.minimum(1.0, _MOST_PER_CHANNEL / mass)[back]

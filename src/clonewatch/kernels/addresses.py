@@ -1,7 +1,6 @@
 """Client addresses as keyed hashes: the address itself, and the block it was handed out from."""
 
 import ipaddress
-from functools import lru_cache
 
 import numba as nb
 import numpy as np
@@ -18,7 +17,6 @@ U64 = npt.NDArray[np.uint64]
 IPV4_BLOCK = 24
 IPV6_BLOCK = 48
 _NO_PLAIN = -1
-_BLOCKS_REMEMBERED = 1 << 20
 
 
 def prefixes(ips: pa.Array | pa.ChunkedArray, key: bytes) -> tuple[U64, U64]:
@@ -63,10 +61,13 @@ def _distinct(values: pa.Array, key: bytes) -> tuple[U64, U64]:
     return addresses, blocks
 
 
-@lru_cache(maxsize=_BLOCKS_REMEMBERED)
 def _block(number: int) -> str | None:
-    """The /24 with these 24 bits, or None where its addresses identify nobody."""
-    return _canonical(str(ipaddress.IPv4Address((number << 8) + 1)))[1]
+    """The /24 with these 24 bits, or None where its addresses identify nobody, as `_canonical` would say it."""
+    first, second, third = number >> 16, number >> 8 & 255, number & 255
+    # Loopback, multicast and link-local: whole blocks of the register of special addresses (RFC 6890).
+    if first == 127 or 224 <= first < 240 or (first, second) == (169, 254):
+        return None
+    return f"{first}.{second}.{third}.0/{IPV4_BLOCK}"
 
 
 @nb.njit(cache=True)

@@ -8,6 +8,7 @@
     |   |-- MappingError  2    a field map without an account key, or with unknown names
     |   `-- KeyFileError  2    the key file is unreadable, or open to others
     |-- SuspectError      2    a model that is audited could not be asked; the answers that were kept stay
+    |-- StateError        2    a state is damaged, held by another process, or made with another key
     |-- OutputError       2    the results could not be written; earlier results are untouched
     `-- TooManyRejected   4    so many rows were rejected that the result should not be trusted
 
@@ -39,6 +40,10 @@ class MappingError(SetupError):
 
 class KeyFileError(SetupError):
     """The key file is unreadable, malformed, or readable by others."""
+
+
+class StateError(ClonewatchError):
+    """A state is missing, damaged, held by another process, or made with another key."""
 
 
 class OutputError(ClonewatchError):

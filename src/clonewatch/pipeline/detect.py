@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,24 +74,21 @@ def _clusters(
 ) -> Findings:  # fmt: skip
     """Tokens of every channel, weighed, and the clusters they bind."""
     progress.start("links", len(links), "steps")
-    rare = {}
     plan.run_all((*prompts.STEPS, weights.presence(list(links.values()))))
     if trusted.source != "none":
         trusted = trusted._replace(share=weights.trusted_share(plan.engine))
-    for name, link in links.items():
+    for link in links.values():
         rows = plan.run_all((*link.steps, weights.carried(link)))
         rows += plan.run(weights.rare(link, trusted.share, population))
-        rare[name] = plan.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY token, entity')
         progress.advance(1, rows)
-    tokens = weights.weigh(rare, list(links.values()), trusted.share, population)
-    named = tokens
-    second = 0.0
+    tokens = named = weights.weigh(partial(_rare, plan, ""), list(links.values()), trusted.share, population)
+    second, latest = 0.0, ""
     if plan.engine.fetch("SELECT MAX(second) AS second FROM entities")["second"][0].as_py():
-        second = weights.trusted_share(plan.engine, "second")
-        for name, link in links.items():
+        second, latest = weights.trusted_share(plan.engine, "second"), "_second"
+        for link in links.values():
             plan.run(weights.rare(link, second, population, "second"))
-            rare[name] = plan.engine.fetch(f'SELECT * FROM "rare_{name}_second" ORDER BY token, entity')
-        tokens = weights.stronger(named, weights.weigh(rare, list(links.values()), second, population))
+        other = weights.weigh(partial(_rare, plan, latest), list(links.values()), second, population)
+        tokens = weights.stronger(named, other)
     progress.end(f"{tokens.num_rows:,} rare incidences")
     progress.start("clusters", 2, "steps")
     weak = [name for name, link in links.items() if link.weak]
@@ -100,7 +98,7 @@ def _clusters(
     stable, consensus = stability(tokens, weak, clusters, range(seed + 1, seed + 1 + others))
     progress.advance(1, tokens.num_rows * others)
     progress.end(f"{len(clusters.groups['cluster'].unique()):,} clusters")
-    counts = {name: table.num_rows for name, table in rare.items()}
+    counts = {name: plan.rows[f"rare_{name}{latest}"] for name in links}
     content = selectors(clusters, links)
     return Findings(
         trusted, population, links, intents, clusters, content, whole(clusters, content),
@@ -109,6 +107,10 @@ def _clusters(
         stability=stable, consensus=consensus, seeds=others + 1, named=None if named is tokens else named,
         second=second,
     )  # fmt: skip
+
+
+def _rare(plan: Plan, kind: str, channel: str) -> pa.Table:
+    return plan.engine.fetch(f'SELECT * FROM "rare_{channel}{kind}" ORDER BY token, entity')
 
 
 def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress) -> None:

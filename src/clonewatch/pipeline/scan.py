@@ -3,48 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clonewatch import __version__
 from clonewatch.adapters.reading import Log, open_log
 from clonewatch.campaigns import calibration as calibrations
-from clonewatch.campaigns import fusion
-from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
+from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.fingerprints.keys import load_key
-from clonewatch.graph import fragments
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.reading import Rejected
-from clonewatch.pipeline import results
 from clonewatch.pipeline.ahead import ahead
 from clonewatch.pipeline.clock import Clock
-from clonewatch.pipeline.detect import INTENTS, LINKS, attribute, describe, detect
-from clonewatch.pipeline.findings import Findings
+from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
 from clonewatch.pipeline.lake import FORMAT, Reading, is_lake, open_lake, read_lake
 from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.replay import first_crossings
-from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, STAGED_FROM, Stager
+from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.texts import TextKeeper
 from clonewatch.pipeline.writing import ResultFolder
-from clonewatch.ports.channel import Channel
-from clonewatch.ports.engine import Engine, LakeReader, Query
+from clonewatch.ports.engine import Engine, LakeReader
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.ports.shelf import Shelf
-from clonewatch.report.render import render
 
-SUMMARY_VERSION = "clonewatch.scan.v1"
 ENGINES = Shelf("clonewatch.engines", "ENGINE")
 
 
@@ -79,18 +67,6 @@ class ScanSettings:
     embed: bool = False
     engine: str = "duckdb"
     master: str | None = None
-
-
-@dataclass(frozen=True)
-class ScanResult:
-    """The tables of a scan by name, what `scan.json` holds, and where it was written.
-
-    `attribution`, which may be as long as the log, is among the tables only where nothing was written.
-    """
-
-    directory: Path | None
-    tables: dict[str, pa.Table]
-    summary: dict[str, Any]
 
 
 def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult:
@@ -162,30 +138,15 @@ def _run(
         stager = Stager(key)
         examples = Examples() if settings.embed else None
         rejected = _stage(plan, log, stager, folder, clock, keeper, settings, examples)
-        duplicates = _settle(plan, stager, examples)
-        found = detect(plan, settings.seed, calibration, clock)
-        attribute(plan, found, clock)
-        if settings.replay:
-            found.crossings = first_crossings(plan, found, settings.seed, calibration, clock)
-        tables = results.build(plan, found, stager.book.ids)
-        attributed = results.attribution_of(plan, found, stager.book.ids)
-        if folder:
-            folder.stream("attribution", results.ATTRIBUTED, attributed)
-        else:
-            tables["attribution"] = pa.Table.from_batches(attributed, results.ATTRIBUTED)
-        kept = plan.rows["exchanges"]
-        counts = {
-            "read": stager.rows, "rejected": rejected, "duplicate": duplicates, "kept": kept,
-            "accounts": len(stager.book.ids), "entities": found.population, "anchors": found.anchors.number,
-        }  # fmt: skip
-        summary = _summary(settings, log, stager, found, counts, calibration, clock)
+        intake, families = _intake(plan, log, stager, settings, rejected), stager.families(examples)
+        result = examine(plan, intake, families, calibration, clock, folder, seed=settings.seed, replay=settings.replay)
     finally:
         engine.close()
     if keeper and folder:
         told, sure = folder.aside / "attribution.parquet", pc.field("posterior") >= 0.5
         keeper.keep(pq.read_table(told, columns=["exchange_id"], filters=sure)["exchange_id"])
     if folder:
-        folder.publish(tables, summary, render(tables, summary, channels()))
+        publish(result, folder)
     if rejected > settings.max_rejected * (stager.rows + rejected):
         raise TooManyRejected(
             f"{rejected:,} of {stager.rows + rejected:,} rows were rejected",
@@ -193,7 +154,7 @@ def _run(
             mend="The result was written but should not be trusted: look at the reasons, mend the map or the log, and"
             " run again, or raise --max-rejected if they are expected",
         )
-    return ScanResult(settings.out, tables, summary)
+    return result
 
 
 def _stage(
@@ -260,110 +221,17 @@ def _follow(
         yield batch
 
 
-def _settle(plan: Plan, stager: Stager, examples: Examples | None) -> int:
-    """Table `exchanges`: the first of each exchange id, near-identical templates under one name; returns duplicates."""
-    plan.run(Query("repeated", ("arrivals",), "SELECT xid FROM arrivals GROUP BY xid HAVING COUNT(*) > 1"))
-    families = stager.families(examples)
-    plan.engine.put("families", families)
-    plan.wrote("families", families.num_rows)
-    if not plan.rows["repeated"] and not families.num_rows:
-        plan.engine.rename("arrivals", "exchanges")
-        plan.wrote("exchanges", plan.rows["arrivals"])
-        return 0
-    columns = ", ".join(
-        "COALESCE(f.family, x.template) AS template" if n == "template" else f'x."{n}"' for n in EXCHANGE_SCHEMA.names
-    )
-    plan.run(
-        Query(
-            "exchanges",
-            ("arrivals", "repeated", "families"),
-            f'WITH first AS (SELECT a.xid, MIN(a."row") AS keep FROM arrivals a JOIN repeated r ON r.xid = a.xid'
-            f" GROUP BY a.xid) SELECT {columns} FROM arrivals x LEFT JOIN first d ON d.xid = x.xid"
-            ' LEFT JOIN families f ON f.template = x.template WHERE d.keep IS NULL OR d.keep = x."row"',
-        )
-    )
-    return plan.rows["arrivals"] - plan.rows["exchanges"]
-
-
-def channels() -> list[Channel]:
-    """Every channel of this version, linking ones first."""
-    links = [*(LINKS.load(n) for n in LINKS.names()), fragments.LINK]
-    return [link.channel for link in links] + [INTENTS.load(n).channel for n in INTENTS.names()]
-
-
-def _summary(
-    settings: ScanSettings,
-    log: Log,
-    stager: Stager,
-    found: Findings,
-    counts: dict[str, int],
-    calibration: Calibration,
-    clock: Clock,
-) -> dict[str, Any]:
-    """What `scan.json` holds."""
+def _intake(plan: Plan, log: Log, stager: Stager, settings: ScanSettings, rejected: int) -> Intake:
     chosen = {
         k: str(v) if isinstance(v, Path | datetime) else v
         for k, v in asdict(settings).items()
         if k not in ("out", "key_file")
     }
-    return {
-        "schema": SUMMARY_VERSION,
-        "version": __version__,
-        "window": {"first": _iso(stager.first_ts), "last": _iso(stager.last_ts)},
-        "inputs": [i._asdict() for i in log.inputs],
-        "settings": chosen,
-        "versions": {"python": platform.python_version()}
-        | {p: version(p) for p in ("pyarrow", "numpy", "scipy", "numba", "graspologic-native")}
-        | {p: version(p) for p in ENGINES.load(settings.engine).packages},
-        "counts": counts,
-        "anchors": describe(found),
-        "stages": clock.stages,
-        "peak_memory_mb": clock.peak_memory_mb(),
-        "channels": [_channel(c, stager, found, log) for c in channels()],
-        "synchrony_null": found.synchrony_null,
-        "calibration": calibration.describe(),
-        "linked_groups": [[g.trust, g.parties, g.margin] for g in found.linked],
-        "clustering_seeds": found.seeds,
-        "thresholds": {
-            "line_bits": fusion.LINE_BITS, "family_bits": fusion.FAMILY_BITS, "link_bans": fusion.LINK_BANS,
-            "families": fusion.LEAST_FAMILIES[found.anchors.source], "max_rejected": settings.max_rejected,
-            "false_discoveries": found.bound,
-        },
-        "warnings": [*log.warnings, *_unresolved(found)],
-    }  # fmt: skip
-
-
-def _unresolved(found: Findings) -> list[str]:
-    """What is said where the false discovery rate cannot be bounded as it should be."""
-    if found.bound <= FALSE_DISCOVERIES:
-        return []
-    return [
-        f"{len(found.linked):,} linked groups were compared with too few honest ones: false discoveries are bounded at"
-        f" {found.bound:.0%}, not at {FALSE_DISCOVERIES:.0%}. `clonewatch calibrate` on quiet logs of yours adds some."
-    ]
-
-
-def _channel(channel: Channel, stager: Stager, found: Findings, log: Log) -> dict[str, Any]:
-    """Whether a channel had what it needs, and what it found."""
-    lacking = [[need for need in needs if not _has(need, stager, log)] for needs in channel.needs]
-    return {
-        "name": channel.name,
-        "kind": channel.kind,
-        "family": channel.card.family,
-        "used": any(not missing for missing in lacking),
-        "missing": min(lacking, key=len) if lacking else [],
-        "tokens": found.token_counts.get(channel.name),
-    }
-
-
-def _has(need: str, stager: Stager, log: Log) -> bool:
-    """Whether a column such as `exchanges.cell` or `accounts.anchor` had any value."""
-    table, column = need.split(".")
-    if table == "exchanges":
-        return stager.filled.get(STAGED_FROM.get(need, column), 0) > 0
-    side = log.accounts() if table == "accounts" else log.events()
-    return side is not None and column in side.column_names and side[column].null_count < side.num_rows
-
-
-def _iso(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat()
+    sides = {name: plan.engine.fetch(f"SELECT * FROM {name}") for name in ("accounts", "events")}
+    return Intake(
+        ids=stager.book.ids, filled={
+            **{f"exchanges.{name}": n for name, n in stager.filled.items()},
+            **{column: n for name, table in sides.items() for column, n in filled(name, table).items()},
+        }, first_ts=stager.first_ts, last_ts=stager.last_ts, read=stager.rows, rejected=rejected,
+        accounts=len(stager.book.ids), inputs=[i._asdict() for i in log.inputs], warnings=log.warnings, chosen=chosen,
+    )  # fmt: skip

@@ -52,18 +52,21 @@ READ = frozenset({
     "exchange_id", "ts", "account_id", "client_ip", "user_agent", "tls_fingerprint", "sdk", "max_tokens", "temperature",
     "top_p", "task", "sketch", *_HASHED, *_BITS, *_KEPT, *TEXT_COLUMNS,
 })  # fmt: skip
-# Which log column fills which staged one: how `doctor` and `scan.json` know what a channel is missing.
-STAGED_FROM = {
-    **{f"exchanges.{k}": v for k, v in (_HASHED | _BITS).items()},
-    **{f"exchanges.{k}": k for k in _KEPT},
-    **dict.fromkeys(("exchanges.user_agent", "exchanges.tls_fingerprint", "exchanges.sdk"), "client"),
-    "exchanges.client_ip": "network", "exchanges.max_tokens": "shape", "exchanges.task": "task",
-}  # fmt: skip
-
 _ACCOUNT_HASHED = {
     "org_id": "org", "payment_fingerprint": "payment", "device_fingerprint": "device", "phone_prefix": "phone",
     "referrer": "referrer", "declared_use": "declared_use",
 }  # fmt: skip
+# Which log column fills which staged one: how `doctor` and `scan.json` know what a channel is missing.
+STAGED_FROM = {
+    **{f"exchanges.{k}": f"exchanges.{v}" for k, v in (_HASHED | _BITS).items()},
+    **dict.fromkeys(("exchanges.user_agent", "exchanges.tls_fingerprint", "exchanges.sdk"), "exchanges.client"),
+    "exchanges.client_ip": "exchanges.network", "exchanges.max_tokens": "exchanges.shape",
+    **{f"accounts.{k}": f"accounts.{v}" for k, v in _ACCOUNT_HASHED.items()},
+    **dict.fromkeys(("accounts.email_pattern", "accounts.email_domain"), "accounts.pattern"),
+    "accounts.created_at": "accounts.created", "accounts.signup_ip": "accounts.signup_network",
+    "events.account_id": "events.account",
+}  # fmt: skip
+
 ACCOUNT_SCHEMA = pa.schema(
     [("account", pa.int32()), ("created", pa.int64()), ("org_declared", pa.bool_()), ("anchor", pa.bool_())]
     + [("training_permitted", pa.bool_())]

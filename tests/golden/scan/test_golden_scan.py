@@ -14,7 +14,8 @@ import pytest
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.schema import RESULTS
-from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+from clonewatch.pipeline.examine import ScanResult
+from clonewatch.pipeline.scan import ScanSettings, scan
 
 HERE = Path(__file__).parent
 
