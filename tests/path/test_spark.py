@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -10,31 +11,46 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.required import required
 
+from clonewatch.adapters.reading import open_log
 from clonewatch.engines._spark_session import Home
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.engines.spark import Spark
+from clonewatch.entities import ownership
+from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import InputError, OutputError, SetupError
-from clonewatch.pipeline.scan import ScanResult, ScanSettings, scan
+from clonewatch.model.reading import Rejected
+from clonewatch.pipeline import slicing
+from clonewatch.pipeline.detect import LINKS
+from clonewatch.pipeline.examine import ScanResult
+from clonewatch.pipeline.lake import Reading, read_lake
+from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.scan import ScanSettings, scan
+from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.ports.engine import FILE, PLACE
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
 
 LACKING = [name for name in ("pyspark", "pandas") if importlib.util.find_spec(name) is None]
 LACKING += [] if shutil.which("java") or os.environ.get("JAVA_HOME") else ["java"]
-# The build must not pass without it.
-pytestmark = pytest.mark.skipif(
-    bool(LACKING) and os.environ.get("CI") != "true", reason=f"the Spark engine cannot run: no {', '.join(LACKING)}"
-)
+pytestmark = required("the Spark engine", LACKING)
 MOST_ROWS = 200_000
 # Sums of fractions depend on their order, which no engine promises: two answers may differ by this share.
 ROUNDING = 1e-9
+KEY = bytes(range(32))
+# Hundreds of jobs on a few rows each: compiling them well costs more than running them.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 NUMBERS = pa.table({
     "a": pa.array(range(1000), pa.int64()), "b": [str(i % 7) for i in range(1000)],
     "small": pa.array([i % 100 for i in range(1000)], pa.int8()),
@@ -57,6 +73,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "spark.eventLog.enabled": "true", "spark.eventLog.dir": (place / "events").as_uri(),
         "spark.eventLog.compress": "false", "spark.eventLog.rolling.enabled": "false",
         "spark.ui.showConsoleProgress": "false", "spark.sql.warehouse.dir": (place / "warehouse").as_uri(),
+        "spark.driver.extraJavaOptions": SHORT_LIVED, "spark.executor.extraJavaOptions": SHORT_LIVED,
+        "spark.sql.codegen.wholeStage": "false",
     }  # fmt: skip
     conf = SparkConf().setMaster("local-cluster[2,1,1024]").setAll(list(settings.items()))
     session = SparkSession.builder.config(conf=conf).getOrCreate()
@@ -99,11 +117,21 @@ def executors() -> list[int]:
 
 
 def application() -> str:
+    return str(context().applicationId)
+
+
+def context() -> SparkContext:
     from pyspark import SparkContext
 
-    context = SparkContext._active_spark_context
-    assert context is not None
-    return str(context.applicationId)
+    found = SparkContext._active_spark_context
+    assert found is not None
+    return found
+
+
+def told(events: Path) -> list[dict[str, Any]]:
+    """What the event log holds so far."""
+    lines = [line for file in events.iterdir() for line in file.read_text().splitlines(keepends=True)]
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 # ---- one contract --------------------------------------------------------------------------------------------------
@@ -216,17 +244,19 @@ def spark(cluster: Path, tmp_path: Path) -> Iterator[Spark]:
     made.close()
 
 
-def test_no_more_rows_come_to_the_driver_than_the_setting_allows(spark: Spark) -> None:
-    spark.put("wide", pa.table({"a": pa.array(range(MOST_ROWS + 1), pa.int64())}))
+def test_a_graph_of_more_rows_than_the_setting_allows_does_not_come_to_the_driver(spark: Spark) -> None:
+    tokens = pa.array(range(MOST_ROWS + 1), pa.int64())
+    spark.put("rare_template", pa.table({"token": tokens, "entity": tokens.cast(pa.int32())}))
     with pytest.raises(OutputError, match="more than 200,000 rows") as caught:
-        spark.fetch("SELECT * FROM wide")
-    assert caught.value.where == "wide" and "spark.clonewatch.mostRows" in caught.value.mend
-    assert spark.fetch("SELECT * FROM wide WHERE a > 0").num_rows == MOST_ROWS
+        spark.fetch('SELECT * FROM "rare_template" ORDER BY token, entity')
+    assert caught.value.where == "rare_template" and "spark.clonewatch.mostRows" in caught.value.mend
+    assert spark.fetch("SELECT * FROM rare_template WHERE token > 0").num_rows == MOST_ROWS
 
 
-def test_files_are_read_on_executors_in_their_order(spark: Spark, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        pq.write_table(NUMBERS.select(["a"]), tmp_path / f"{name}.parquet", row_group_size=100)
+def test_files_in_folders_are_read_on_executors_in_their_order(spark: Spark, tmp_path: Path) -> None:
+    (tmp_path / "log" / "day=2026-05-02").mkdir(parents=True)
+    for name in ("a", "day=2026-05-02/b"):
+        pq.write_table(NUMBERS.select(["a"]), tmp_path / "log" / f"{name}.parquet", row_group_size=100)
     here = os.getpid()
 
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -235,8 +265,7 @@ def test_files_are_read_on_executors_in_their_order(spark: Spark, tmp_path: Path
             yield pa.record_batch([batch[FILE], batch[PLACE], batch["a"], pid], ["file", "place", "a", "pid"])
 
     schema = pa.schema([("file", pa.string()), ("place", pa.int64()), ("a", pa.int64()), ("pid", pa.int64())])
-    paths = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
-    assert spark.read("seen", paths, frozenset({"a"}), schema, look) == 2000
+    assert spark.read("seen", [str(tmp_path / "log")], frozenset({"a"}), schema, look) == 2000
     found = spark.fetch("SELECT * FROM seen")
     assert found["a"].equals(found["place"]) and len(found["file"].unique()) == 2
     assert here not in found["pid"].to_pylist()
@@ -270,31 +299,154 @@ def test_a_second_master_is_refused_while_a_session_runs(cluster: Path) -> None:
         Spark(master="local[1]")
 
 
+@pytest.mark.parametrize("threshold", ["10MB", "-1"], ids=["small tables are sent round", "large ones are sorted"])
+def test_slices_are_those_of_duckdb_and_no_join_compares_every_pair(
+    spark: Spark, tmp_path: Path, threshold: str
+) -> None:
+    links = [link for link in (LINKS.load(name) for name in LINKS.names()) if link.content]
+    query = slicing._slices("", links)
+    made = slicing_tables([(link.channel.name, link.column) for link in links])
+    own = DuckDB(threads=1, folder=tmp_path)
+    settings = ("spark.sql.autoBroadcastJoinThreshold", "spark.sql.adaptive.autoBroadcastJoinThreshold")
+    try:
+        for engine in (own, spark):
+            for name, table in made.items():
+                engine.put(name, table)
+        for name in settings:
+            spark.session.conf.set(name, threshold)
+        plan = spark.session.sql(f"EXPLAIN {query.sql}").collect()[0][0]
+        rows = [engine.store("slices", query.sql, {}) for engine in (own, spark)]
+        ours, theirs = (e.fetch('SELECT * FROM slices ORDER BY cluster, "row"') for e in (own, spark))
+    finally:
+        own.close()
+        for name in settings:
+            spark.session.conf.unset(name)
+    assert rows[0] == rows[1] and 0 < rows[0] < made["exchanges"].num_rows
+    assert theirs.equals(ours)
+    assert plan.count("ExistenceJoin") == len(links) > 0
+    assert ("SortMergeJoin" if threshold == "-1" else "BroadcastHashJoin") in plan
+    assert "NestedLoop" not in plan and "Cartesian" not in plan
+
+
+def slicing_tables(content: list[tuple[str, str]]) -> dict[str, pa.Table]:
+    """Exchanges of a hundred accounts, half of them in three clusters, of which one is whole; some carry no token."""
+    draw, count = np.random.default_rng(5), 5_000
+    filled = {f.name: draw.integers(0, 40, count) for f in EXCHANGE_SCHEMA}
+    exchanges = {
+        f.name: pa.array(np.arange(count))
+        if f.name == "row"
+        else pa.array(filled[f.name], mask=draw.random(count) < 0.1).cast(pa.int64()).cast(f.type)
+        for f in EXCHANGE_SCHEMA
+    }
+    exchanges["account"] = pa.array(draw.integers(0, 100, count), pa.int32())
+    account = np.arange(50)
+    channel = [name for name, _ in content for _ in range(6)]
+    return {
+        "exchanges": pa.table(exchanges, schema=EXCHANGE_SCHEMA),
+        "carriers": pa.table({
+            "account": pa.array(account, pa.int32()), "cluster": pa.array(account % 3, pa.int32()),
+            "entity": pa.array(account, pa.int32()), "whole": pa.array(account % 3 == 2),
+        }),
+        "bound": pa.table({
+            "cluster": pa.array(draw.integers(0, 2, len(channel)), pa.int32()), "channel": channel,
+            "token": pa.array(draw.integers(0, 40, len(channel)), pa.int64()),
+        }),
+    }  # fmt: skip
+
+
+# ---- executors that die --------------------------------------------------------------------------------------------
+
+
+def test_rows_half_fetched_go_on_when_every_executor_was_killed(spark: Spark, cluster: Path) -> None:
+    """What had been sorted lay with the dead: it is computed again."""
+    spark.put("numbers", NUMBERS)
+    # Few rows would come as one part, fetched whole.
+    spark.session.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
+    try:
+        rows = spark.stream("SELECT a, COUNT(*) AS n FROM numbers GROUP BY a ORDER BY a")
+        first = next(rows)
+        dead = executors()
+        for pid in dead:
+            os.kill(pid, signal.SIGKILL)
+        found = pa.Table.from_batches([first, *rows])
+    finally:
+        spark.session.conf.unset("spark.sql.adaptive.coalescePartitions.enabled")
+    assert len(dead) == 2 and not set(dead) & set(executors())
+    assert 0 < first.num_rows < 1000 and found["a"].to_pylist() == list(range(1000))
+    log = told(cluster)
+    since = max(i for i, event in enumerate(log) if event["Event"] == "SparkListenerExecutorRemoved")
+    again = [e for e in log[since:] if e.get("Task Type") == "ShuffleMapTask" and e["Event"] == "SparkListenerTaskEnd"]
+    assert again, "nothing that was lost has been computed again"
+
+
+@contextmanager
+def killing(tasks: int) -> Iterator[list[int]]:
+    """Inside, the oldest executor is killed, with the signal nobody can catch, once so many tasks of a stage run."""
+    killed: list[int] = []
+    over, tracker, oldest = threading.Event(), context().statusTracker(), executors()[0]
+
+    def wait() -> None:
+        while not killed and not over.wait(0.01):
+            stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+            if any(stage and stage.numActiveTasks >= tasks for stage in stages):
+                os.kill(oldest, signal.SIGKILL)
+                killed.append(oldest)
+
+    watcher = threading.Thread(target=wait)
+    watcher.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        watcher.join()
+
+
+def staged(engine: DuckDB | Spark, log: Path, refused: list[Rejected]) -> Plan:
+    """Table `exchanges` and those of the accounts' side, by the lake where the engine can read one."""
+    plan, stager, opened = Plan(engine), Stager(KEY), open_log([str(log)])
+    if isinstance(engine, Spark):
+        read_lake(engine, plan, stager, opened, (), Reading(KEY), refused.extend)
+    else:
+        batches = opened.batches(refused.extend, READ)
+        rows = engine.ingest("arrivals", EXCHANGE_SCHEMA, stager.stage_all(batches, Fingerprinter(KEY).apply))
+        plan.wrote("arrivals", rows)
+    engine.rename("arrivals", "exchanges")
+    engine.put("accounts", stager.accounts(opened.accounts()))
+    for table in ("exchanges", "accounts"):
+        plan.wrote(table, 0)
+    return plan
+
+
+def test_two_executors_killed_in_mid_run_lose_nothing(spark: Spark, cluster: Path, log: Path, tmp_path: Path) -> None:
+    """One while it reads the log, the other while what it read is counted."""
+    own = DuckDB(threads=1, folder=tmp_path)
+    refused: tuple[list[Rejected], list[Rejected]] = ([], [])
+    steps = [*ownership.STEPS, *ownership.RHYTHM, ownership.BEHAVIOUR]
+    made = ["exchanges", *(step.writes for step in steps)]
+    lost_before = len(losses(cluster))
+    try:
+        staged(own, log, refused[0]).run_all(steps)
+        with killing(2) as first:
+            plan = staged(spark, log, refused[1])
+        with killing(1) as second:
+            plan.run_all(steps)
+        for table in made:
+            one, other = (e.fetch(f'SELECT * FROM "{table}"') for e in (own, spark))
+            order = [(name, "ascending") for name in one.column_names if not pa.types.is_floating(one[name].type)]
+            alike(one.sort_by(order), other.sort_by(order))
+    finally:
+        own.close()
+    assert first and second and first != second and not {*first, *second} & set(executors())
+    assert len(losses(cluster)) > lost_before, "no executor was at work when it was killed"
+    assert refused[0] and refused[0] == refused[1]
+
+
+def losses(events: Path) -> list[dict[str, Any]]:
+    """Tasks that ended because their executor did."""
+    return [e for e in told(events) if e.get("Task End Reason", {}).get("Reason") == "ExecutorLostFailure"]
+
+
 # ---- one answer ----------------------------------------------------------------------------------------------------
-
-
-class Killing:
-    """Progress that kills an executor, with the signal that nobody can catch, some seconds into each of some stages."""
-
-    def __init__(self, stages: dict[str, float]) -> None:
-        self.stages = dict(stages)
-        self.killed: list[int] = []
-        self._first = executors()
-
-    def start(self, stage: str, total: int | None, unit: str) -> None:
-        if stage in self.stages:
-            threading.Timer(self.stages.pop(stage), self._kill).start()
-
-    def _kill(self) -> None:
-        pid = self._first.pop()
-        os.kill(pid, signal.SIGKILL)
-        self.killed.append(pid)
-
-    def advance(self, done: int, rows: int = 0) -> None:
-        """Nothing."""
-
-    def end(self, note: str = "") -> None:
-        """Nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -339,21 +491,21 @@ def rounded(value: Any) -> Any:
     return {k: rounded(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def test_two_executors_killed_one_after_another_change_nothing_of_duckdbs_answer(
+def test_a_scan_on_the_cluster_gives_duckdbs_answer_and_tells_no_log_the_key(
     cluster: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(log.parent)
     log = Path(log.name)
     ours: ScanResult = scan(settings(log, tmp_path, "duckdb"))
     assert any(ours.tables["campaigns"]["flagged"].to_pylist()), "nothing is flagged, so that nothing can be lost"
-    killing = Killing({"reading": 4.0, "links": 5.0})
-    theirs = scan(settings(log, tmp_path, "spark"), killing)
+    theirs = scan(settings(log, tmp_path, "spark"))
 
-    assert len(killing.killed) == 2 and not set(killing.killed) & set(executors())
     for name, table in ours.tables.items():
         alike(table, theirs.tables[name])
-    for told in ("window", "counts", "anchors", "channels", "synchrony_null", "warnings"):
-        assert rounded(theirs.summary[told]) == rounded(ours.summary[told]), told
+    for file in sorted((tmp_path / "duckdb").glob("*.parquet")):
+        alike(pq.read_table(file), pq.read_table(tmp_path / "spark" / file.name))
+    for part in ("window", "counts", "anchors", "channels", "synchrony_null", "warnings"):
+        assert rounded(theirs.summary[part]) == rounded(ours.summary[part]), part
     one, other = ([{k: v for k, v in i.items() if k != "sha256"} for i in r.summary["inputs"]] for r in (ours, theirs))
     assert one == other
     rejected = [(tmp_path / name / "rejected.ndjson").read_text() for name in ("duckdb", "spark")]
