@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -292,6 +293,17 @@ def test_what_is_no_parquet_is_named(spark: Spark, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read") as caught:
         spark.read("seen", [str(tmp_path / "log.parquet")], frozenset({"a"}), NUMBERS.schema, iter)
     assert caught.value.where.endswith("log.parquet")
+
+
+def test_a_java_that_does_not_run_is_told_with_the_mend(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin" / "java").chmod(0o755)
+    command = [sys.executable, "-c", "from clonewatch.engines.spark import Spark; Spark()"]
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"JAVA_HOME": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode and "SetupError: Spark did not start" in ended.stderr and "Java is 17" in ended.stderr
 
 
 def test_a_second_master_is_refused_while_a_session_runs(cluster: Path) -> None:

@@ -58,9 +58,11 @@ def require() -> None:
 
 
 def session(memory: str, threads: int | None, master: str | None, folder: Path | None) -> SparkSession:
-    """The session that is already there, else a new one; set as the steps rely on."""
+    """The session that is already there, else a new one; set as the steps rely on. SetupError where none starts."""
     # Imported here because it is an extra, and takes a second.
+    from py4j.protocol import Py4JError
     from pyspark import SparkConf
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     found = SparkSession.getActiveSession()
@@ -79,7 +81,14 @@ def session(memory: str, threads: int | None, master: str | None, folder: Path |
         # Spark makes this folder, which nothing of ours uses, where one stands unless it is told otherwise.
         aside = (folder or Path(tempfile.gettempdir())).absolute()
         conf.setIfMissing("spark.sql.warehouse.dir", f"file://{aside}/spark-warehouse")
-        found = SparkSession.builder.config(conf=conf).getOrCreate()
+        try:
+            found = SparkSession.builder.config(conf=conf).getOrCreate()
+        except (PySparkException, Py4JError) as error:
+            raise SetupError(
+                f"Spark did not start ({str(error).splitlines()[0]})",
+                where=str(conf.get("spark.master")),
+                mend="Check that Java is 17 or newer (java -version, JAVA_HOME), the master, and Spark's own settings",
+            ) from error
         found.sparkContext.setLogLevel("ERROR")
     elif master:
         raise SetupError("a Spark session runs already", mend="Leave out --master: the session says where it runs")
