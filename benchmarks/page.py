@@ -83,6 +83,20 @@ def reading(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def engines(found: dict[str, Any]) -> str:
+    """A row for every log and engine, and what they were taken on."""
+    lines = [
+        "| exchanges | engine | seconds | CPU-seconds | peak memory, MB | largest difference to DuckDB's tables |",
+        "|---:|---|---:|---:|---:|---:|",
+    ]
+    for log in found["logs"]:
+        for name, f in log["engines"].items():
+            apart = "-" if name == "duckdb" else f["largest_difference"]
+            cost = f"{f['seconds']:.0f} | {f['cpu_seconds']:.0f} | {f['peak_mb']:,}"
+            lines.append(f"| {log['rows']:,} | {name} | {cost} | {apart} |")
+    return "\n".join(lines) + f"\n\n{machine(found)} {found['machine']['java'].capitalize()}."
+
+
 def draw(scan: dict[str, Any]) -> str:
     """CPU-seconds and peak memory by number of exchanges, as SVG."""
     values = [
@@ -111,9 +125,10 @@ def main() -> None:
     """Fill the page and draw the picture."""
     scan = json.loads((HERE / "results" / "scan.json").read_text(encoding="utf-8"))
     read = json.loads((HERE / "results" / "reading.json").read_text(encoding="utf-8"))
+    compared = json.loads((HERE / "results" / "engines.json").read_text(encoding="utf-8"))
     parts = {
         "machine": machine(scan), "sizes": sizes(scan), "stages": stages(scan), "text": text(scan),
-        "reading": reading(read),
+        "reading": reading(read), "engines": engines(compared),
     }  # fmt: skip
     page = PAGE.read_text(encoding="utf-8")
     for name, filled in parts.items():

@@ -57,11 +57,6 @@ class Log:
         """Bytes on disk read so far, for progress."""
         return self._finished + (self._current.done if self._current else 0)
 
-    @property
-    def files(self) -> list[str]:
-        """Files of exchanges, in order."""
-        return [str(i.path) for i in self._inputs]
-
     def leave_out(self, files: Collection[str]) -> None:
         """Do not read these files of exchanges."""
         self._inputs = [i for i in self._inputs if str(i.path) not in files]
@@ -72,6 +67,11 @@ class Log:
         """Names of the formats recognised, sorted."""
         return sorted({i.adapter.name for i in self._inputs})
 
+    @property
+    def files(self) -> list[str]:
+        """Paths of the exchanges, in the order in which they are read."""
+        return [str(i.path) for i in self._inputs]
+
     def accounts(self) -> pa.Table | None:
         """The accounts table with all its columns, None when there is none; its bad rows are rejected by `batches`."""
         return self._side(ACCOUNTS, self._found.accounts)
@@ -79,6 +79,14 @@ class Log:
     def events(self) -> pa.Table | None:
         """The events table with all its columns, None when there is none; its bad rows are rejected by `batches`."""
         return self._side(EVENTS, self._found.events)
+
+    def read_sides(self, reject: Reject) -> None:
+        """Read accounts and events. reject: told of their rejected rows, once."""
+        self.accounts()
+        self.events()
+        if self._waiting:
+            reject(self._waiting)
+            self._waiting = []
 
     def batches(self, reject: Reject, columns: frozenset[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Every exchange: batches with a subset of the columns of `EXCHANGES`, in its order and Arrow types.
@@ -89,11 +97,7 @@ class Log:
         out to name no accounts, before more than its first batch is read.
         """
         self._columns = columns
-        self.accounts()
-        self.events()
-        if self._waiting:
-            reject(self._waiting)
-            self._waiting = []
+        self.read_sides(reject)
         for entry in self._inputs:
             yield from self._read(entry, reject)
 

@@ -84,6 +84,13 @@ def scan(
         Path | None,
         typer.Option("--calibration", metavar="FILE", help="Your own honest groups, from `clonewatch calibrate`."),
     ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="NAME", help="Where it is computed: duckdb, here, or spark, an extra.")
+    ] = "duckdb",
+    master: Annotated[
+        str | None,
+        typer.Option("--master", metavar="URL", help="Spark master, if not the one that Spark is set up for."),
+    ] = None,
     max_rejected: Annotated[
         float,
         typer.Option("--max-rejected", min=0.0, max=1.0, help="Share of rejected rows above which exit code is 4."),
@@ -103,6 +110,8 @@ def scan(
       clonewatch scan gateway.jsonl --map map.toml --out result --json --quiet --fail-on flagged
 
       clonewatch scan exchanges.parquet --out then --as-of 2026-05-01
+
+      clonewatch scan s3a://lake/exchanges --engine spark --accounts accounts.csv --out result
     """
     from clonewatch.pipeline.scan import ScanSettings
     from clonewatch.pipeline.scan import scan as run
@@ -111,6 +120,7 @@ def scan(
         paths=tuple(paths), out=out, mapping=mapping, accounts=accounts, events=events, format=format, seed=seed,
         key_file=key, keep_text=keep_text, memory=memory, threads=threads, max_rejected=max_rejected,
         since=_utc(since), as_of=_utc(as_of), replay=replay, embed=embed, calibration=calibration,
+        engine=engine, master=master,
     )  # fmt: skip
     with watching(quiet) as progress:
         result = run(settings, progress)

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from clonewatch.adapters.reading import Log, open_log
 from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns.calibration import Calibration
-from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
@@ -25,11 +24,16 @@ from clonewatch.model.reading import Rejected
 from clonewatch.pipeline.ahead import ahead
 from clonewatch.pipeline.clock import Clock
 from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
+from clonewatch.pipeline.lake import FORMAT, Reading, is_lake, open_lake, read_lake
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.texts import TextKeeper
 from clonewatch.pipeline.writing import ResultFolder
+from clonewatch.ports.engine import Engine, LakeReader
 from clonewatch.ports.progress import Progress, Silent
+from clonewatch.ports.shelf import Shelf
+
+ENGINES = Shelf("clonewatch.engines", "ENGINE")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class ScanSettings:
     exchanges from the one instant on and before the other are seen, and events before the latter, as a scan on that day
     would have seen them. replay: look back for the hour at which each campaign first crossed the line. embed: join
     templates that mean the same (an extra). calibration: a file of the operator's own honest groups; the shipped ones
-    when None.
+    when None. engine: where it is computed, a name on the shelf of engines. master: of a Spark cluster, if not the one
+    that Spark is set up for.
     """
 
     paths: tuple[str, ...]
@@ -60,6 +65,8 @@ class ScanSettings:
     calibration: Path | None = None
     replay: bool = False
     embed: bool = False
+    engine: str = "duckdb"
+    master: str | None = None
 
 
 def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult:
@@ -73,13 +80,7 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
     if settings.embed:
         embedding.require()
     clock = Clock(progress or Silent())
-    log = open_log(
-        settings.paths,
-        format=settings.format,
-        mapping=Path(settings.mapping) if settings.mapping else None,
-        accounts=settings.accounts,
-        events=settings.events,
-    )
+    log = _open(settings)
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
     if settings.out is None:
@@ -87,6 +88,39 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
     with ResultFolder(settings.out) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
         return _run(settings, log, key, calibration, clock, folder, keeper)
+
+
+def _open(settings: ScanSettings) -> Log:
+    """The log, of files here or of addresses that only an engine's workers can open."""
+    if any(is_lake(path) for path in settings.paths):
+        unfit = [name for name in ("mapping", "keep_text", "embed") if getattr(settings, name)]
+        if settings.engine == "duckdb" or unfit:
+            raise InputError(
+                "an address is read by Spark only, as exchanges in Parquet, and its text never comes here",
+                where=next(path for path in settings.paths if is_lake(path)),
+                mend="Pass --engine spark, and leave out --map, --keep-text and --embed; or copy the log here",
+            )
+        return open_lake(settings.paths, settings.accounts, settings.events)
+    return open_log(
+        settings.paths,
+        format=settings.format,
+        mapping=Path(settings.mapping) if settings.mapping else None,
+        accounts=settings.accounts,
+        events=settings.events,
+    )
+
+
+def _engine(settings: ScanSettings, folder: ResultFolder | None) -> Engine:
+    """The place to compute that the settings name. Raises SetupError where it cannot be had."""
+    if settings.engine not in ENGINES.names():
+        raise SetupError(f"no engine {settings.engine!r}", mend=f"There are: {', '.join(ENGINES.names())}")
+    if settings.master and settings.engine == "duckdb":
+        raise SetupError("--master is for Spark", mend="Pass --engine spark with it, or leave it out")
+    own = {"master": settings.master} if settings.master else {}
+    made: Engine = ENGINES.load(settings.engine)(
+        memory=settings.memory, threads=settings.threads, folder=folder.aside if folder else None, **own
+    )
+    return made
 
 
 def _run(
@@ -98,7 +132,7 @@ def _run(
     folder: ResultFolder | None,
     keeper: TextKeeper | None = None,
 ) -> ScanResult:
-    engine = DuckDB(memory=settings.memory, threads=settings.threads, folder=folder.aside if folder else None)
+    engine = _engine(settings, folder)
     try:
         plan = Plan(engine)
         stager = Stager(key)
@@ -136,11 +170,16 @@ def _stage(
         if folder:
             folder.reject(rows)
 
-    fingerprinter = Fingerprinter(stager.key, examples)
     clock.start("reading", log.total_bytes or None, "bytes")
-    followed = _follow(log, reject, clock, keeper, settings)
-    rows = plan.engine.ingest("arrivals", EXCHANGE_SCHEMA, stager.stage_all(followed, fingerprinter.apply))
-    plan.wrote("arrivals", rows)
+    if lake := _lake(plan.engine, log, settings):
+        reading = Reading(stager.key, settings.since, settings.as_of)
+        rows = read_lake(lake, plan, stager, log, settings.paths, reading, reject)
+        clock.advance(log.total_bytes, rows)
+    else:
+        fingerprinter = Fingerprinter(stager.key, examples)
+        followed = _follow(log, reject, clock, keeper, settings)
+        rows = plan.engine.ingest("arrivals", EXCHANGE_SCHEMA, stager.stage_all(followed, fingerprinter.apply))
+        plan.wrote("arrivals", rows)
     clock.end(f"{rows:,} exchanges, {rejected:,} rejected")
     if not rows:
         raise InputError(
@@ -157,6 +196,12 @@ def _stage(
     plan.wrote("accounts", len(stager.book.ids))
     plan.wrote("events", 0)
     return rejected
+
+
+def _lake(engine: Engine, log: Log, settings: ScanSettings) -> LakeReader | None:
+    """The engine, where its workers read the log themselves: exchanges in Parquet, of which no text is wanted here."""
+    fit = log.formats in ([], [FORMAT]) and not settings.keep_text and not settings.embed
+    return engine if fit and isinstance(engine, LakeReader) else None
 
 
 def _follow(

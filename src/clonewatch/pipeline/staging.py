@@ -173,14 +173,14 @@ class Stager:
 
     def _keep_sketches(self, templates: pa.Array, sketches: pa.Array) -> None:
         """The first sketch of each template, until the bound."""
-        usable = pc.and_(pc.is_valid(templates), pc.is_valid(sketches)).to_numpy(zero_copy_only=False)
-        if not usable.any() or len(self._sketched) >= SKETCHED_TEMPLATES:
-            return
-        rows = np.flatnonzero(usable)
-        ids, at = np.unique(templates.take(pa.array(rows)).to_numpy(), return_index=True)
-        fresh = np.array([t not in self._sketched for t in ids.tolist()], bool)
-        self._sketched.update(ids[fresh].tolist())
-        self._sketches.append((ids[fresh], sketch_matrix(sketches.take(pa.array(rows[at[fresh]])))))
+        if len(self._sketched) < SKETCHED_TEMPLATES:
+            rows = new_sketches(templates, sketches, self._sketched)
+            self.keep_sketches(templates.take(rows).to_numpy(), sketch_matrix(sketches.take(rows)))
+
+    def keep_sketches(self, templates: np.ndarray, sketches: np.ndarray) -> None:
+        """Keep sketches, uint32[N, 64], of N templates, int64[N], for `families`; none of them was kept before."""
+        if len(templates):
+            self._sketches.append((templates, sketches))
 
     def sketches(self) -> tuple[np.ndarray, np.ndarray]:
         """Templates, int64[N], in order of first appearance, and their sketches, uint32[N, 64]."""
@@ -247,11 +247,23 @@ class Stager:
 
     def _joined(self, have: dict[str, pa.Array], names: tuple[str, ...]) -> pa.Array | None:
         """One hash over several columns; null where all of them are."""
-        hashes = [keyed_hash(have[n], derive(self.key, n)) for n in names if n in have]
-        if not hashes:
+        count = next((len(have[n]) for n in names if n in have), None)
+        if count is None:
             return None
+        # A batch lacks a column none of its rows fills: it counts as empty, or one row would differ by its neighbours.
+        hashes = [keyed_hash(have[n], derive(self.key, n)) if n in have else np.zeros(count, np.uint64) for n in names]
         known = np.logical_or.reduce([h != 0 for h in hashes])
         return _as_ids(np.where(known, mix(*hashes), np.uint64(0)))
+
+
+def new_sketches(templates: pa.Array, sketches: pa.Array, seen: set[int]) -> pa.Array:
+    """Rows that hold the first sketch of a template not in `seen`, one a template; they are seen from then on."""
+    usable = pc.and_(pc.is_valid(templates), pc.is_valid(sketches)).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(usable)
+    ids, at = np.unique(templates.take(pa.array(rows)).to_numpy(), return_index=True)
+    fresh = np.array([t not in seen for t in ids.tolist()], bool)
+    seen.update(ids[fresh].tolist())
+    return pa.array(rows[at[fresh]])
 
 
 def families(templates: np.ndarray, sketches: np.ndarray, examples: Examples | None = None) -> pa.Table:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,4 +73,25 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of everything, temporary files included."""
+        ...
+
+
+# What `LakeReader.read` adds to the columns of a file: its path, its size in bytes, and the place of a row in it.
+FILE, SIZE, PLACE = "clonewatch_file", "clonewatch_size", "clonewatch_place"
+
+
+@runtime_checkable
+class LakeReader(Protocol):
+    """An engine whose workers read Parquet themselves, so that a log need not pass through one process."""
+
+    def read(
+        self, table: str, paths: Sequence[str], columns: frozenset[str], schema: pa.Schema,
+        function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    ) -> int:  # fmt: skip
+        """Store what a function makes of Parquet files, as rows of `schema`; returns the number of rows.
+
+        paths: files, folders or URIs. columns: those wanted; files may lack some. The function runs where the rows are,
+        once for each share of the work. It sees rows in the order of their file, one file after another, and with them
+        the columns `FILE`, `SIZE` and `PLACE` (from 0). What it holds is sent along and must never be logged.
+        """
         ...

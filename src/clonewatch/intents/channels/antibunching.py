@@ -37,7 +37,7 @@ INTENT = Intent(
             """
             SELECT m.cluster, LN((m.m2 * m.m2 / m.m1 / 6 + 1) / (m.m3 / 6 + 1)) AS value,
               SQRT(1 / (m.m2 * m.m2 / m.m1 / 6 + 1) + 1 / (m.m3 / 6 + 1)) AS error,
-              CAST(GREATEST(m.m2 * m.m2 / m.m1, m.m3) / 6 AS BIGINT) AS n
+              CAST(FLOOR(GREATEST(m.m2 * m.m2 / m.m1, m.m3) / 6 + 0.5) AS BIGINT) AS n
             FROM antibunching_moments m JOIN slice_sizes z ON z.cluster = m.cluster
             WHERE m.m1 > 0 AND m.most * 3 <= z.parties
             """,

@@ -25,7 +25,7 @@ INTENT = Intent(
             """
             SELECT c.cluster, LN((c.pairs * q.same_prompt / q.same_cell / 2 + 1) / (p.pairs / 2 + 1)) AS value,
               SQRT(1 / (c.pairs * q.same_prompt / q.same_cell / 2 + 1) + 1 / (p.pairs / 2 + 1)) AS error,
-              CAST(GREATEST(c.pairs * q.same_prompt / q.same_cell, p.pairs) / 2 AS BIGINT) AS n
+              CAST(FLOOR(GREATEST(c.pairs * q.same_prompt / q.same_cell, p.pairs) / 2 + 0.5) AS BIGINT) AS n
             FROM slice_cell_pairs c JOIN slice_prompt_pairs p ON p.cluster = c.cluster CROSS JOIN quiet_pairs q
             WHERE q.same_cell > 0 AND q.same_prompt > 0
             """,

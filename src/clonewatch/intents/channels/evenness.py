@@ -44,11 +44,12 @@ INTENT = Intent(
             "intent_evenness",
             ("slice_cell_pairs", "slice_sizes", "evenness_expected"),
             """
-            SELECT p.cluster, -LN((p.pairs + 1) / (z.n * z.n - z.n2) / e.expected) AS value,
+            SELECT p.cluster, -LN((p.pairs + 1) / z.apart / e.expected) AS value,
               SQRT(2.0 / (p.pairs + 2)) AS error,
-              CAST(e.expected * (z.n * z.n - z.n2) / 2 AS BIGINT) AS n
-            FROM slice_cell_pairs p JOIN slice_sizes z ON z.cluster = p.cluster
-            JOIN evenness_expected e ON e.cluster = p.cluster WHERE z.n * z.n > z.n2 AND e.expected > 0
+              CAST(FLOOR(e.expected * z.apart / 2 + 0.5) AS BIGINT) AS n
+            FROM slice_cell_pairs p
+            JOIN (SELECT cluster, CAST(n AS DOUBLE) * n - n2 AS apart FROM slice_sizes) z ON z.cluster = p.cluster
+            JOIN evenness_expected e ON e.cluster = p.cluster WHERE z.apart > 0 AND e.expected > 0
             """,
             {},
         ),

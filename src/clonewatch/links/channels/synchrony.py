@@ -112,7 +112,11 @@ LINK = Link(
     own_null=True,
     steps=(
         _acts("acts", "x.ts"),
-        _acts("moved_acts", f'x.ts + ((x."row" * {_MIXER}) % {_JITTER} - {_JITTER // 2}) * {_MICRO}'),
+        # The remainder first: a row number of some billions times the mixer has no room in 64 bits.
+        _acts(
+            "moved_acts",
+            f'x.ts + ((x."row" % {_JITTER} * {_MIXER % _JITTER}) % {_JITTER} - {_JITTER // 2}) * {_MICRO}',
+        ),
         _meetings("meetings", "acts"),
         _meetings("chance_meetings", "moved_acts"),
         Fold("synchrony_null", ("meetings", "chance_meetings"), cuts, _MOST_PAIRS),

@@ -1,0 +1,263 @@
+"""A log read where it lies: executors fingerprint and stage it, and the driver only numbers rows and accounts.
+
+The outcome is what `Stager` makes of the same files in one process, row numbers and account codes included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch.adapters.columns import conform
+from clonewatch.adapters.inputs import Found
+from clonewatch.adapters.reading import Log
+from clonewatch.fingerprints.fingerprinting import Fingerprinter
+from clonewatch.kernels.sketching import sketch_matrix
+from clonewatch.model.errors import InputError
+from clonewatch.model.reading import Measured, Rejected
+from clonewatch.model.schema import EXCHANGES, SKETCH_SIZE
+from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, SKETCHED_TEMPLATES, Stager, new_sketches
+from clonewatch.ports.engine import FILE, PLACE, SIZE, LakeReader, Query
+
+FORMAT = "exchange_parquet"
+# What no executor can know, and how it is had afterwards.
+_NUMBERED = {"row": 'p.before + r.place AS "row"', "account": "b.account"}
+_STAGED = [field for field in EXCHANGE_SCHEMA if field.name not in _NUMBERED]
+# An accepted row: its place among those of its run, a stretch of one file that one task read. Or a rejected one: its
+# number in the file, and why. A sketch stands beside the first exchange of a task with its template.
+READ_SCHEMA = pa.schema([
+    ("file", pa.string()), ("size", pa.int64()), ("start", pa.int64()), ("place", pa.int64()),
+    ("line", pa.int64()), ("reason", pa.string()), ("account_id", pa.string()), ("sketch", pa.binary()), *_STAGED,
+])  # fmt: skip
+
+
+class _Run(NamedTuple):
+    """A stretch of rows of one file: where it starts, the place after its latest row, and how many were accepted."""
+
+    file: str
+    start: int
+    end: int
+    accepted: int
+
+
+class Reading:
+    """What runs on an executor: exchanges as they lie in Parquet -> rows of READ_SCHEMA.
+
+    key: the operator's fingerprint key. since, as_of: as in the settings of a scan.
+    """
+
+    def __init__(self, key: bytes, since: datetime | None = None, as_of: datetime | None = None) -> None:
+        self._key, self._since, self._as_of = key, since, as_of
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Stage every batch."""
+        stager, fingerprinter = Stager(self._key), Fingerprinter(self._key)
+        seen: set[int] = set()
+        run = _Run("", 0, 0, 0)
+        for batch in batches:
+            for part in _stretches(batch):
+                file, first = part[FILE][0].as_py(), part[PLACE][0].as_py()
+                if file != run.file or first != run.end:
+                    run = _Run(file, first, first, 0)
+                exchanges, rejected = self._conform(part, file)
+                if rejected:
+                    yield _refused(run, part, rejected)
+                if exchanges.num_rows:
+                    staged = fingerprinter.apply(exchanges)
+                    yield _accepted(run, part, staged, stager, seen)
+                run = run._replace(end=part[PLACE][-1].as_py() + 1, accepted=run.accepted + exchanges.num_rows)
+
+    def _conform(self, part: pa.RecordBatch, file: str) -> tuple[pa.RecordBatch, list[Rejected]]:
+        found = {name: _plain(part[name]) for name in part.schema.names if name not in (FILE, SIZE, PLACE)}
+        exchanges, rejected = conform(found, EXCHANGES, file, pc.add(part[PLACE], 1).to_pylist())
+        if self._since:
+            exchanges = exchanges.filter(
+                pc.greater_equal(exchanges["ts"], pa.scalar(self._since, exchanges["ts"].type))
+            )
+        if self._as_of:
+            exchanges = exchanges.filter(pc.less(exchanges["ts"], pa.scalar(self._as_of, exchanges["ts"].type)))
+        return exchanges, rejected
+
+
+def is_lake(path: str) -> bool:
+    """Whether a path is an address that only executors can open, such as s3a://bucket/log.
+
+    >>> is_lake("hdfs:///logs/may"), is_lake("logs/may")
+    (True, False)
+    """
+    return "://" in path
+
+
+def open_lake(paths: Sequence[str], accounts: Path | None, events: Path | None) -> Log:
+    """A log of addresses: only its account facts and events, which are files here, are read by this process."""
+    for side in (accounts, events):
+        if side is not None and not side.is_file():
+            raise InputError("no such file", where=str(side), mend="Account facts and events are files on this machine")
+    if not all(is_lake(path) for path in paths):
+        raise InputError(
+            "files here and addresses in one log", where=", ".join(paths[:3]), mend="Name one or the other"
+        )
+    return Log([], Found([], [accounts] if accounts else [], [events] if events else [], set()), None, [])
+
+
+def read_lake(
+    lake: LakeReader, plan: Plan, stager: Stager, log: Log, addresses: Sequence[str], reading: Reading,
+    reject: Callable[[Sequence[Rejected]], None],
+) -> int:  # fmt: skip
+    """Read Parquet on the executors into table `arrivals`; returns the rows. Accounts and sketches go to the stager.
+
+    addresses: what is read where the log has no files here.
+    """
+    log.read_sides(reject)
+    given = {str(Path(file).absolute()): file for file in log.files}
+    paths = [f"file://{path}" for path in given] or addresses
+    plan.wrote("read_rows", lake.read("read_rows", paths, READ, READ_SCHEMA, reading))
+    _refuse(plan, given, reject)
+    _number_rows(plan, log, given)
+    _number_accounts(plan, stager)
+    columns = ", ".join(_NUMBERED.get(name, f'r."{name}"') for name in EXCHANGE_SCHEMA.names)
+    plan.run(
+        Query(
+            "arrivals",
+            ("read_rows", "read_runs", "read_accounts"),
+            f"SELECT {columns} FROM read_rows r"
+            " JOIN read_runs p ON p.file = r.file AND p.start = r.start"
+            " JOIN read_accounts b ON b.account_id = r.account_id",
+        )
+    )
+    _keep_sketches(plan, stager)
+    filled = ", ".join(f'COUNT("{name}") AS "{name}"' for name in EXCHANGE_SCHEMA.names)
+    told = plan.engine.fetch(f"SELECT {filled}, MIN(ts) AS first, MAX(ts) AS last FROM arrivals").to_pylist()[0]
+    if told["row"]:
+        stager.first_ts, stager.last_ts = told.pop("first"), told.pop("last")
+        stager.filled, stager.rows = told, told["row"]
+    return plan.rows["arrivals"]
+
+
+def _refuse(plan: Plan, given: dict[str, str], reject: Callable[[Sequence[Rejected]], None]) -> None:
+    for batch in plan.engine.stream(
+        "SELECT file, line, reason FROM read_rows WHERE reason IS NOT NULL ORDER BY file, line"
+    ):
+        reject([Rejected(_name(row["file"], given), row["line"], row["reason"]) for row in batch.to_pylist()])
+
+
+def _number_rows(plan: Plan, log: Log, given: dict[str, str]) -> None:
+    """Table `read_runs`: the number of the first row of every run, files in the order of the log."""
+    runs = plan.engine.fetch(
+        "SELECT file, start, MAX(size) AS size, COUNT(place) AS n, COUNT(line) AS rejected FROM read_rows"
+        " GROUP BY file, start"
+    ).to_pylist()
+    order = {name: i for i, name in enumerate(log.files)}
+    runs.sort(key=lambda run: (order.get(_name(run["file"], given), len(order)), run["file"], run["start"]))
+    before = np.cumsum([0, *(run["n"] for run in runs)])[:-1]
+    read: dict[str, Measured] = {}
+    for run in runs:
+        name = _name(run["file"], given)
+        so_far = read.get(name, Measured(name, run["size"], "", FORMAT, 0, 0))
+        read[name] = so_far._replace(read=so_far.read + run["n"], rejected=so_far.rejected + run["rejected"])
+    log.inputs += read.values()
+    table = {
+        "file": pa.array([run["file"] for run in runs], pa.string()),
+        "start": pa.array([run["start"] for run in runs], pa.int64()),
+        "before": pa.array(before.astype(np.int64)),
+    }
+    plan.engine.put("read_runs", pa.table(table))
+    plan.wrote("read_runs", len(runs))
+
+
+def _number_accounts(plan: Plan, stager: Stager) -> None:
+    """Table `read_accounts`: account ids and their codes, in order of first appearance."""
+    found = plan.engine.fetch(
+        "SELECT r.account_id, MIN(p.before + r.place) AS first FROM read_rows r JOIN read_runs p"
+        " ON p.file = r.file AND p.start = r.start WHERE r.reason IS NULL GROUP BY r.account_id"
+    ).sort_by("first")
+    ids = found["account_id"].combine_chunks()
+    codes = stager.book.codes(ids)
+    plan.engine.put("read_accounts", pa.table({"account_id": ids, "account": pa.array(codes, pa.int32())}))
+    plan.wrote("read_accounts", len(ids))
+
+
+def _keep_sketches(plan: Plan, stager: Stager) -> None:
+    """The sketch of each template's first exchange goes to the stager, for those that come first."""
+    found = plan.engine.fetch(
+        "SELECT template, sketch FROM (SELECT r.template, r.sketch, p.before + r.place AS first,"
+        " ROW_NUMBER() OVER (PARTITION BY r.template ORDER BY p.before + r.place) AS turn"
+        " FROM read_rows r JOIN read_runs p ON p.file = r.file AND p.start = r.start WHERE r.sketch IS NOT NULL) s"
+        " WHERE turn = 1 ORDER BY first LIMIT $most",
+        {"most": SKETCHED_TEMPLATES},
+    )
+    raw = b"".join(found["sketch"].to_pylist())
+    stager.keep_sketches(found["template"].to_numpy(), np.frombuffer(raw, np.uint32).reshape(-1, SKETCH_SIZE))
+
+
+def _name(file: str, given: dict[str, str]) -> str:
+    """A file as it was given: Spark names addresses, escaped. given: absolute path -> the same as in the log.
+
+    >>> _name("file:///logs/may%20first.parquet", {"/logs/may first.parquet": "may first.parquet"})
+    'may first.parquet'
+    >>> _name("s3a://bucket/a%20b.parquet", {})
+    's3a://bucket/a b.parquet'
+    """
+    path = unquote(urlparse(file).path) if file.startswith("file:") else unquote(file)
+    return given.get(path, path)
+
+
+def _stretches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch cut wherever its rows no longer follow each other in one file."""
+    if not batch.num_rows:
+        return
+    file = batch[FILE].dictionary_encode().indices.to_numpy()
+    cuts = np.flatnonzero((np.diff(file) != 0) | (np.diff(batch[PLACE].to_numpy()) != 1)) + 1
+    for start, end in zip([0, *cuts.tolist()], [*cuts.tolist(), batch.num_rows], strict=True):
+        yield batch.slice(start, end - start)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Unsigned numbers as they were written: Spark reads 64 bits as decimals, having no such type."""
+    return column.cast(pa.uint64()) if pa.types.is_decimal(column.type) else column
+
+
+def _accepted(
+    run: _Run, part: pa.RecordBatch, exchanges: pa.RecordBatch, stager: Stager, seen: set[int]
+) -> pa.RecordBatch:
+    have = dict(zip(exchanges.schema.names, exchanges.columns, strict=True))
+    sketches = have.pop("sketch", None)
+    count = exchanges.num_rows
+    staged = stager.stage(pa.RecordBatch.from_arrays(list(have.values()), names=list(have)))
+    kept = np.full(count, None, object)
+    if sketches is not None:
+        rows = new_sketches(staged["template"], sketches, seen)
+        if len(rows):
+            kept[rows.to_numpy()] = [row.tobytes() for row in sketch_matrix(sketches.take(rows))]
+    return _rows(run, part, count, {
+        "place": pa.array(np.arange(run.accepted, run.accepted + count)),
+        "account_id": have["account_id"],
+        "sketch": pa.array(kept, pa.binary()),
+        **{field.name: staged[field.name] for field in _STAGED},
+    })  # fmt: skip
+
+
+def _refused(run: _Run, part: pa.RecordBatch, rejected: list[Rejected]) -> pa.RecordBatch:
+    return _rows(run, part, len(rejected), {
+        "line": pa.array([row.line for row in rejected], pa.int64()),
+        "reason": pa.array([row.reason for row in rejected], pa.string()),
+    })  # fmt: skip
+
+
+def _rows(run: _Run, part: pa.RecordBatch, count: int, columns: dict[str, pa.Array]) -> pa.RecordBatch:
+    """Rows of READ_SCHEMA; columns that are not given are null."""
+    size = part[SIZE][0].as_py()
+    same = {"file": run.file, "size": size, "start": run.start}
+    full = {name: pa.repeat(pa.scalar(value, READ_SCHEMA.field(name).type), count) for name, value in same.items()}
+    full |= columns
+    return pa.RecordBatch.from_arrays(
+        [full[f.name] if f.name in full else pa.nulls(count, f.type) for f in READ_SCHEMA], schema=READ_SCHEMA
+    )

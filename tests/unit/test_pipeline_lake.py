@@ -1,0 +1,107 @@
+"""A log read by workers, out of order and in pieces, is staged as one process stages it. No cluster is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from clonewatch.adapters.reading import open_log
+from clonewatch.engines.duckdb import DuckDB
+from clonewatch.fingerprints.fingerprinting import Fingerprinter
+from clonewatch.lab.simulate import simulate
+from clonewatch.model.errors import InputError
+from clonewatch.model.reading import Rejected
+from clonewatch.pipeline.lake import Reading, open_lake, read_lake
+from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.scan import ScanSettings, scan
+from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager
+from clonewatch.ports.engine import FILE, PLACE, SIZE
+
+KEY = bytes(range(32))
+
+
+class Workers(DuckDB):
+    """DuckDB with two workers that take turns at pieces of the files, the last file first."""
+
+    def read(
+        self, table: str, paths: Sequence[str], columns: frozenset[str], schema: pa.Schema,
+        function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    ) -> int:  # fmt: skip
+        """Store what the function makes of the files."""
+        pieces = [piece for path in reversed(paths) for piece in pieces_of(path, columns)]
+        made = [batch for worker in (pieces[1::2], pieces[::2]) for batch in function(iter(worker))]
+        return self.ingest(table, schema, made)
+
+
+def pieces_of(address: str, columns: frozenset[str]) -> list[pa.RecordBatch]:
+    """Stretches of one file as a worker sees them: with the file's address, escaped, and the place of every row."""
+    path = Path(address.removeprefix("file://"))
+    rows = pq.read_table(path)
+    rows = rows.select([name for name in rows.column_names if name in columns])
+    for name in rows.column_names:
+        if rows[name].type == pa.uint64():  # as Spark reads them
+            rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(pa.decimal128(20, 0)))
+    rows = rows.append_column(FILE, pa.array([path.as_uri()] * rows.num_rows))
+    rows = rows.append_column(SIZE, pa.array([path.stat().st_size] * rows.num_rows, pa.int64()))
+    rows = rows.append_column(PLACE, pa.array(np.arange(rows.num_rows)))
+    cuts = [0, 700, 701, 2500, rows.num_rows]
+    parts = [rows.slice(a, max(0, b - a)).combine_chunks() for a, b in pairwise(cuts)]
+    return [batch for part in parts for batch in part.to_batches()]
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["fingerprints", "texts"])
+def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lake")
+    simulate("s01_shared_cards", folder / "made", seed=0, scale=0.05, text=request.param)
+    rows = pq.read_table(folder / "made" / "exchanges").slice(0, 9000)
+    ids = [None if i % 997 == 0 else name for i, name in enumerate(rows["account_id"].to_pylist())]
+    rows = rows.set_column(rows.column_names.index("account_id"), "account_id", pa.array(ids, pa.string()))
+    (folder / "log" / "exchanges").mkdir(parents=True)
+    for i in range(3):
+        pq.write_table(rows.slice(3000 * i, 3000), folder / "log" / "exchanges" / f"part {i}.parquet")
+    return folder / "log"
+
+
+def sketches(stager: Stager) -> dict[int, bytes]:
+    """The sketch kept of each template."""
+    pairs = [(ids, rows) for ids, rows in stager._sketches if len(ids)]
+    return {i: row.tobytes() for ids, rows in pairs for i, row in zip(ids.tolist(), rows, strict=True)}
+
+
+def test_workers_stage_what_one_process_stages(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(log.parent)
+    refused: dict[str, list[Rejected]] = {"alone": [], "workers": []}
+    one, alone, own = Stager(KEY), open_log(log.name), DuckDB(threads=1, folder=tmp_path)
+    several, shared, engine = Stager(KEY), open_log(log.name), Workers(threads=1, folder=tmp_path)
+    try:
+        batches = alone.batches(refused["alone"].extend, READ)
+        own.ingest("arrivals", EXCHANGE_SCHEMA, one.stage_all(batches, Fingerprinter(KEY).apply))
+        rows = read_lake(engine, Plan(engine), several, shared, (), Reading(KEY), refused["workers"].extend)
+        ours, theirs = (e.fetch('SELECT * FROM arrivals ORDER BY "row"') for e in (own, engine))
+    finally:
+        own.close()
+        engine.close()
+    assert rows == one.rows == several.rows and theirs.equals(ours)
+    assert several.book.ids == one.book.ids and several.filled == one.filled
+    assert (several.first_ts, several.last_ts) == (one.first_ts, one.last_ts)
+    assert refused["workers"] and refused["workers"] == refused["alone"]
+    assert [i._replace(sha256="") for i in alone.inputs] == shared.inputs
+    assert sketches(several) == sketches(one)
+    assert bool(sketches(one)) == ("messages" in pq.read_schema(log / "exchanges" / "part 0.parquet").names)
+
+
+def test_an_address_needs_an_engine_whose_workers_can_open_it() -> None:
+    with pytest.raises(InputError, match="read by Spark only"):
+        scan(ScanSettings(paths=("s3a://lake/exchanges",)))
+    with pytest.raises(InputError, match="one log"):
+        open_lake(["s3a://lake/exchanges", "here.parquet"], None, None)
+
+
+def test_what_travels_to_the_workers_does_not_show_the_key() -> None:
+    assert KEY.hex() not in repr(Reading(KEY)) and repr(KEY) not in repr(Reading(KEY))
