@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,28 @@ def engines(found: dict[str, Any]) -> str:
     return "\n".join(lines) + f"\n\n{machine(found)} {found['machine']['java'].capitalize()}."
 
 
+def daily(found: dict[str, Any]) -> str:
+    """What days cost that were added to a state, the windows after them, and on what."""
+    days, update = found["days"][:-1], found["days"][-1]
+    lines = [
+        "| what | exchanges | seconds | CPU-seconds | peak memory, MB |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    third = max(1, len(days) // 3)
+    for name, few in (("a day, the first third of them", days[:third]), ("a day, the last third", days[-third:])):
+        middle = [statistics.median(d[k] for d in few) for k in ("rows", "seconds", "cpu_seconds", "peak_mb")]
+        lines.append("| {} | {:,.0f} | {:.1f} | {:.1f} | {:,.0f} |".format(name, *middle))
+    rest = [("the update at the end", update), *((f"a window of {w['days']} days", w) for w in found["windows"])]
+    rest += [(f"the same window, unchanged ({w['days']} days)", w["unchanged"] | {"rows": 0}) for w in found["windows"]]
+    for name, f in rest:
+        lines.append(f"| {name} | {f['rows']:,} | {f['seconds']:.1f} | {f['cpu_seconds']:.1f} | {f['peak_mb']:,.0f} |")
+    total = sum(d["rows"] for d in found["days"])
+    lines.append(
+        f"\nThe state then holds {total:,} exchanges of {found['log']} in {found['state_mb']:,} MB. {machine(found)}"
+    )
+    return "\n".join(lines)
+
+
 def draw(scan: dict[str, Any]) -> str:
     """CPU-seconds and peak memory by number of exchanges, as SVG."""
     values = [
@@ -126,9 +149,10 @@ def main() -> None:
     scan = json.loads((HERE / "results" / "scan.json").read_text(encoding="utf-8"))
     read = json.loads((HERE / "results" / "reading.json").read_text(encoding="utf-8"))
     compared = json.loads((HERE / "results" / "engines.json").read_text(encoding="utf-8"))
+    kept = json.loads((HERE / "results" / "daily.json").read_text(encoding="utf-8"))
     parts = {
         "machine": machine(scan), "sizes": sizes(scan), "stages": stages(scan), "text": text(scan),
-        "reading": reading(read), "engines": engines(compared),
+        "reading": reading(read), "engines": engines(compared), "daily": daily(kept),
     }  # fmt: skip
     page = PAGE.read_text(encoding="utf-8")
     for name, filled in parts.items():
