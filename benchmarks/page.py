@@ -92,9 +92,8 @@ def engines(found: dict[str, Any]) -> str:
     for log in found["logs"]:
         for name, f in log["engines"].items():
             apart = "-" if name == "duckdb" else f["largest_difference"]
-            lines.append(
-                f"| {log['rows']:,} | {name} | {f['seconds']:.0f} | {f['cpu_seconds']:.0f} | {f['peak_mb']:,} | {apart} |"
-            )
+            cost = f"{f['seconds']:.0f} | {f['cpu_seconds']:.0f} | {f['peak_mb']:,}"
+            lines.append(f"| {log['rows']:,} | {name} | {cost} | {apart} |")
     return "\n".join(lines) + f"\n\n{machine(found)} {found['machine']['java'].capitalize()}."
 
 

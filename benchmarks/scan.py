@@ -42,7 +42,7 @@ _PACKAGES = ("duckdb", "pyarrow", "numpy", "scipy", "numba", "msgspec", "graspol
 _BARE = """
 import sys, pyarrow.parquet as pq
 columns, total = sys.argv[2].split(","), 0
-for batch in pq.ParquetFile(sys.argv[1]).iter_batches(batch_size=65536, columns=columns):
+for batch in pq.ParquetFile(sys.argv[1], pre_buffer=False).iter_batches(batch_size=65536, columns=columns):
     total += batch.nbytes
 print(total)
 """

@@ -155,7 +155,9 @@ def test_every_option_in_an_example_belongs_to_its_command(page: Path) -> None:
         for line in re.findall(r"^clonewatch .+$", block, re.M):
             words = line.partition("#")[0].split()
             options = {o.partition("=")[0] for o in words if re.match(r"-{1,2}[a-z]", o)}
-            known = {o for p in COMMANDS[words[1]].params for o in p.opts} | {"--help", "-h"}
+            command = COMMANDS[words[1]]
+            command = getattr(command, "commands", {}).get(words[2], command) if len(words) > 2 else command
+            known = {o for p in command.params for o in p.opts} | {"--help", "-h"}
             assert options <= known, line
 
 

@@ -301,7 +301,12 @@ def test_a_java_that_does_not_run_is_told_with_the_mend(tmp_path: Path) -> None:
     (tmp_path / "bin" / "java").chmod(0o755)
     command = [sys.executable, "-c", "from clonewatch.engines.spark import Spark; Spark()"]
     ended = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | {"JAVA_HOME": str(tmp_path)}, capture_output=True, text=True, check=False
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"JAVA_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode and "SetupError: Spark did not start" in ended.stderr and "Java is 17" in ended.stderr
 

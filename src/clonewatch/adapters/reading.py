@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs
 from clonewatch.adapters.mapping import EXAMPLE, load_map
-from clonewatch.adapters.side_tables import first_of_each, read_side
+from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.reading import Measured, Rejected
@@ -56,6 +56,11 @@ class Log:
     def bytes_done(self) -> int:
         """Bytes on disk read so far, for progress."""
         return self._finished + (self._current.done if self._current else 0)
+
+    def leave_out(self, files: Collection[str]) -> None:
+        """Do not read these files of exchanges."""
+        self._inputs = [i for i in self._inputs if str(i.path) not in files]
+        self.total_bytes = sum(i.path.stat().st_size for i in self._inputs if i.stream is None)
 
     @property
     def formats(self) -> list[str]:
@@ -132,8 +137,7 @@ class Log:
             parts = [self._read_side(table, path) for path in paths]
             whole = pa.concat_tables(parts) if parts else None
             if whole is not None and table is ACCOUNTS and len(parts) > 1:
-                whole, twice = first_of_each(whole, str(paths[-1]))
-                self._waiting += twice
+                whole = last_of_each(whole)
             self._sides[table.name] = whole
         return self._sides[table.name]
 

@@ -101,6 +101,13 @@ def first_of_each(accounts: pa.Table, file: str) -> tuple[pa.Table, list[Rejecte
     return accounts.filter(pa.array(keep)), [Rejected(file, int(i) + 1, reason) for i in np.flatnonzero(~keep)]
 
 
+def last_of_each(accounts: pa.Table) -> pa.Table:
+    """The last row of every account: of several files, a later one is a later snapshot."""
+    ids = accounts.column("account_id").to_numpy(zero_copy_only=False).astype(str)
+    _, last = np.unique(ids[::-1], return_index=True)
+    return accounts.take(pa.array(np.sort(len(ids) - 1 - last)))
+
+
 def _first_line_names(head: bytes, table: Table) -> bool:
     named = header(first_line(head))
     return any(c.name in named for c in table.columns if c.required)

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from clonewatch import __version__
-from clonewatch.cli import auditing, calibrating, examining, laboratory, results, scanning, tracking
+from clonewatch.cli import auditing, calibrating, examining, keeping, laboratory, results, scanning, tracking
 from clonewatch.model.errors import ClonewatchError
 
 # Commands import the heavy parts (Arrow, the engine, the compiler) inside their functions, so that help and usage
@@ -82,12 +82,15 @@ def start(
     Start with `clonewatch doctor LOG` to see what your log allows, then `clonewatch scan LOG --out DIR`, then open
     DIR/report.html. No log at hand? `clonewatch simulate --list`.
 
-    Exit codes: 0 done, 2 usage or set-up, 3 something was flagged (scan --fail-on flagged) or an audit does not hold,
-    4 too many rows were rejected, 130 interrupted.
+    Exit codes: 0 done, 2 usage or set-up, 3 something was flagged (--fail-on flagged), an audit does not hold or a
+    state is damaged, 4 too many rows were rejected, 130 interrupted.
     """
 
 
 app.command("scan", short_help="Look for campaigns in a log.")(scanning.scan)
+app.command("ingest", short_help="Take a day's log into a state.")(keeping.ingest)
+app.command("detect", short_help="Look for campaigns in the days of a state.")(keeping.detect)
+app.add_typer(keeping.app, name="state", short_help="Look after a state: verify, compact, forget.")
 app.command("calibrate", short_help="Learn from a quiet period how close honest groups come.")(calibrating.calibrate)
 app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(laboratory.simulate)
 app.command("evaluate", short_help="Score a scan against labels.")(laboratory.evaluate)

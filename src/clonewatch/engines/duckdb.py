@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import duckdb
 import pyarrow as pa
@@ -75,6 +76,22 @@ class DuckDB:
             raise
         return int(done[0]) if done else 0
 
+    def attach(self, table: str, files: Sequence[Path]) -> None:
+        """Make Parquet files readable as one table, without copying them."""
+        named = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+        self._connection.execute(f'CREATE VIEW "{table}" AS SELECT * FROM read_parquet([{named}])')
+
+    def view(self, table: str, sql: str) -> None:
+        """Make a SELECT readable as a table, computed anew whenever it is read."""
+        self._connection.execute(f'CREATE VIEW "{table}" AS {sql}')
+
+    def rename(self, table: str, name: str) -> None:
+        """Give a table or a view another name."""
+        views = "SELECT COUNT(*) FROM duckdb_views() WHERE view_name = ? AND NOT internal"
+        found = self._connection.execute(views, [table]).fetchone()
+        kind = "VIEW" if found and found[0] else "TABLE"
+        self._connection.execute(f'ALTER {kind} "{table}" RENAME TO "{name}"')
+
     def put(self, table: str, data: pa.Table) -> None:
         """Store a small Arrow table."""
         self.ingest(table, data.schema, data.to_batches(_BATCH_ROWS))
@@ -87,10 +104,6 @@ class DuckDB:
         """Run a SELECT and bring its result here batch by batch."""
         yield from self._connection.sql(sql, params=dict(params or {})).to_arrow_reader(_BATCH_ROWS)
 
-    def rename(self, table: str, name: str) -> None:
-        """Give a table another name."""
-        self._connection.execute(f'ALTER TABLE "{table}" RENAME TO "{name}"')
-
     @contextmanager
     def aside(self) -> Iterator[None]:
         """A place for new tables, gone at the end. Tables outside are read until one of that name is made."""
@@ -99,6 +112,14 @@ class DuckDB:
             yield
         finally:
             self._connection.execute("SET search_path = 'main'; DROP SCHEMA aside CASCADE")
+
+    @contextmanager
+    def using(self) -> Iterator[Self]:
+        """The engine itself, closed at the end."""
+        try:
+            yield self
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let go of everything, temporary files included."""

@@ -80,7 +80,7 @@ def cluster(tokens: pa.Table, weak: Collection[str], seed: int) -> Clusters:
     Clusters are numbered by their lowest entity, entities by what they did: names and order change nothing.
     """
     held = _incidences(tokens, weak)
-    return _tables(held, *_labels(held, seed))
+    return _tables(held, *_labels(held, _strong(held), seed))
 
 
 def of_labels(tokens: pa.Table, labels: Mapping[int, int]) -> Clusters:
@@ -104,8 +104,9 @@ def stability(
     if not mine:
         return overlap, together
     held = _incidences(tokens, weak)
+    strong = _strong(held)
     for seed in seeds:
-        kept, label = _labels(held, seed)
+        kept, label = _labels(held, strong, seed)
         others = _by_cluster(_bound(held, kept, label).groups) if len(kept) else {}
         where: dict[int, list[int]] = {}
         for number, inside in others.items():
@@ -149,48 +150,71 @@ def _incidences(tokens: pa.Table, weak: Collection[str]) -> _Incidences:
     )  # fmt: skip
 
 
-def _labels(held: _Incidences, seed: int) -> tuple[np.ndarray, np.ndarray]:
+class _Level(NamedTuple):
+    """The incidences that are clustered at one time: which, their capped weights, and which of them make the graph."""
+
+    rows: np.ndarray
+    weight: np.ndarray
+    heavy: np.ndarray
+
+
+def _level(held: _Incidences, rows: np.ndarray) -> _Level:
+    entity, channel = held.entity[rows], held.channel[rows]
+    weight = capped(entity, channel, held.weight[rows])
+    return _Level(rows, weight, _heaviest(entity, channel, held.token[rows], held.weight[rows]))
+
+
+def _strong(held: _Incidences) -> _Level:
+    """Those of tokens that link by themselves; the same whatever the seed."""
+    return _level(held, np.flatnonzero(held.weight >= LEAST_WEIGHT))
+
+
+def _labels(held: _Incidences, strong: _Level, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows that placed a party, and the community of each entity, -1 for those in none."""
     label = np.full(len(held.entities), -1, np.int64)
     kept = np.zeros(len(held.entity), bool)
-    if not len(label):
-        return np.flatnonzero(kept), label
-    # Faint tokens would glue large communities together. They are for small cells that the others leave alone.
-    for least in (LEAST_WEIGHT, 0.0):
-        rows = np.flatnonzero((held.weight >= least) & (label[held.entity] < 0))
-        found = _placed(
-            held.entity[rows], held.channel[rows], held.token[rows], held.weight[rows],
-            (len(held.entities), len(held.first)), seed,
-        )  # fmt: skip
-        kept[rows] = found[held.entity[rows]] >= 0
-        label = np.where(found >= 0, found + label.max() + 1, label)
+    if len(label):
+        label = _placed(held, strong, kept, label, seed)
+        # Faint tokens would glue large communities together. They are for small cells that the others leave alone.
+        faint = _level(held, np.flatnonzero(label[held.entity] < 0))
+        label = _placed(held, faint, kept, label, seed)
     return np.flatnonzero(kept), label
 
 
-def _placed(
-    entity: np.ndarray, channel: np.ndarray, token: np.ndarray, weight: np.ndarray, size: tuple[int, int], seed: int
-) -> np.ndarray:
-    """Community of each entity, -1 for those in none that is large enough to matter."""
-    if not len(entity):
-        return np.full(size[0], -1, np.int64)
-    weight = capped(entity, channel, weight)
-    heavy = _heaviest(entity, channel, token, weight)
-    label = _communities(entity[heavy], token[heavy], weight[heavy], *size, seed)
-    label = _joined(label, entity, token, weight)
-    heads = np.bincount(label[label >= 0], minlength=1)
-    return np.where((label >= 0) & (heads[np.maximum(label, 0)] >= SMALLEST), label, -1)
+def _placed(held: _Incidences, level: _Level, kept: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
+    """Labels with the communities of a level that are large enough to matter; their rows are marked as kept."""
+    if not len(level.rows):
+        return label
+    at = level.rows[level.heavy]
+    size = len(held.entities), len(held.first)
+    found = _communities(held.entity[at], held.token[at], level.weight[level.heavy], *size, seed)
+    entity = held.entity[level.rows]
+    found = _joined(found, entity, held.token[level.rows], level.weight)
+    heads = np.bincount(found[found >= 0], minlength=1)
+    found = np.where((found >= 0) & (heads[np.maximum(found, 0)] >= SMALLEST), found, -1)
+    kept[level.rows] = found[entity] >= 0
+    return np.where(found >= 0, found + label.max() + 1, label)
 
 
 def _heaviest(entity: np.ndarray, channel: np.ndarray, token: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Rows of each party's few heaviest tokens of every channel, the most shared first: enough to say where it belongs.
 
-    Keeps the graph linear in parties however many templates a campaign has.
+    A token weighs the same for all its users, so tokens are ranked once. Keeps the graph linear in parties however many
+    templates a campaign has.
     """
-    users = np.bincount(token)[token]
-    order = np.lexsort((token, -users, -weight, channel, entity))
-    start = np.r_[True, (np.diff(entity[order]) != 0) | (np.diff(channel[order]) != 0)]
-    place = np.arange(len(order)) - np.maximum.accumulate(np.where(start, np.arange(len(order)), 0))
-    return np.sort(order[place < _PER_CHANNEL])
+    if not len(entity):
+        return np.zeros(0, np.int64)
+    users = np.bincount(token)
+    heaviest = np.zeros(len(users))
+    np.maximum.at(heaviest, token, weight)
+    rank = np.empty(len(users), np.int64)
+    rank[np.lexsort((np.arange(len(users)), -users, -heaviest))] = np.arange(len(users))
+    key = (entity.astype(np.int64) * (int(channel.max()) + 1) + channel) * len(users) + rank[token]
+    order = np.argsort(key)
+    group = key[order] // len(users)
+    few = np.ones(len(group), bool)
+    few[_PER_CHANNEL:] = group[_PER_CHANNEL:] != group[:-_PER_CHANNEL]
+    return np.sort(order[few])
 
 
 def _communities(
@@ -232,10 +256,9 @@ def _joined(label: np.ndarray, entity: np.ndarray, token: np.ndarray, weight: np
         return label
     size = int(label.max()) + 1
     shape = (size, int(token.max()) + 1)
-    at = (label[entity][inside], token[inside])
-    parties = coo_array((np.ones(int(inside.sum())), at), shape=shape).tocsr()
+    at = (label.astype(np.int32)[entity[inside]], token[inside])
+    held = coo_array((np.ones(len(at[0])), at), shape=shape).tocsr()
     mass = coo_array((weight[inside], at), shape=shape).tocsr()
-    held = parties.copy()
     held.data = (held.data >= 2).astype(np.float64)
     held.eliminate_zeros()
     common = np.asarray(held.sum(axis=0)).ravel()

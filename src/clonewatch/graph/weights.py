@@ -145,6 +145,9 @@ def stronger(one: pa.Table, other: pa.Table) -> pa.Table:
 
 def capped(entity: np.ndarray, channel: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weights scaled down so that no channel holds an entity with more than its share."""
-    _, back = np.unique(entity.astype(np.int64) * 128 + channel, return_inverse=True)
-    mass = np.bincount(back, weights=weight)
-    return weight * np.minimum(1.0, _MOST_PER_CHANNEL / mass)[back]
+    if not len(entity):
+        return weight
+    pair = entity.astype(np.int64) * (int(channel.max()) + 1) + channel
+    mass = np.bincount(pair, weights=weight)
+    scaled: np.ndarray = weight * np.minimum(1.0, _MOST_PER_CHANNEL / np.maximum(mass, 1e-300))[pair]
+    return scaled

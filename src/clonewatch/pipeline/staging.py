@@ -19,7 +19,7 @@ from clonewatch.fingerprints.keys import derive
 from clonewatch.kernels.addresses import prefixes
 from clonewatch.kernels.hashing import keyed_hash, mix
 from clonewatch.kernels.sketching import sketch_matrix
-from clonewatch.model.schema import TASKS, TEXT_COLUMNS
+from clonewatch.model.schema import SKETCH_SIZE, TASKS, TEXT_COLUMNS
 
 _HASHED = {
     "org_id": "org", "api_key_id": "key", "end_user_id": "end_user", "session_id": "session", "model": "model",
@@ -82,9 +82,10 @@ SKETCHED_TEMPLATES = 2_000_000  # 256 B each: bounds the sketches at 0.5 GB of m
 class AccountBook:
     """Account ids as small integers, in order of first appearance."""
 
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self._code: dict[str, int] = {}
+    def __init__(self, ids: Iterable[str] = ()) -> None:
+        """ids: those already in it; an empty one stands for an account that was forgotten."""
+        self.ids: list[str] = list(ids)
+        self._code: dict[str, int] = {name: i for i, name in enumerate(self.ids) if name}
 
     def codes(self, ids: pa.Array) -> np.ndarray:
         """Codes of a batch of account ids, int32; null gives -1."""
@@ -108,13 +109,14 @@ class AccountBook:
 class Stager:
     """Turns batches of fingerprinted exchanges into rows of EXCHANGE_SCHEMA; keeps the book of accounts.
 
-    key: the operator's fingerprint key. filled: staged column -> non-null values seen.
+    key: the operator's fingerprint key. book: of the accounts already known. first: number of the first row. filled:
+    staged column -> non-null values seen.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, book: AccountBook | None = None, first: int = 0) -> None:
         self.key = key
-        self.book = AccountBook()
-        self.rows = 0
+        self.book = book or AccountBook()
+        self.first, self.rows = first, 0
         self.filled: dict[str, int] = dict.fromkeys(EXCHANGE_SCHEMA.names, 0)
         self.first_ts, self.last_ts = np.iinfo(np.int64).max, np.iinfo(np.int64).min
         self._sketched: set[int] = set()
@@ -132,7 +134,7 @@ class Stager:
         self.first_ts = min(self.first_ts, pc.min(ts).as_py() if count else self.first_ts)
         self.last_ts = max(self.last_ts, pc.max(ts).as_py() if count else self.last_ts)
         out: dict[str, pa.Array | None] = {
-            "row": pa.array(np.arange(self.rows, self.rows + count)),
+            "row": pa.array(np.arange(self.first + self.rows, self.first + self.rows + count)),
             "exchange_id": have["exchange_id"],
             "xid": self.hash(have["exchange_id"], "exchange_id"),
             "account": pa.array(self.book.codes(have["account_id"])),
@@ -180,21 +182,20 @@ class Stager:
         if len(templates):
             self._sketches.append((templates, sketches))
 
+    def sketches(self) -> tuple[np.ndarray, np.ndarray]:
+        """Templates, int64[N], in order of first appearance, and their sketches, uint32[N, 64]."""
+        if not self._sketches:
+            return np.zeros(0, np.int64), np.zeros((0, SKETCH_SIZE), np.uint32)
+        return np.concatenate([t for t, _ in self._sketches]), np.concatenate([m for _, m in self._sketches])
+
     def families(self, examples: Examples | None = None) -> pa.Table:
         """Templates that go under another's name, near-identical ones together: (template, family).
 
         examples: a text of each template, where those that mean the same are to go together as well.
         """
-        schema = pa.schema([("template", pa.int64()), ("family", pa.int64())])
-        if not self._sketches:
-            return schema.empty_table()
-        templates = np.concatenate([t for t, _ in self._sketches])
-        family = merge(templates.view(np.uint64), np.concatenate([m for _, m in self._sketches])).view(np.int64)
+        templates, sketches = self.sketches()
         self._sketches.clear()
-        if examples is not None:
-            family = _by_meaning(templates, family, examples)
-        moved = family != templates
-        return pa.table([templates[moved], family[moved]], schema=schema)
+        return families(templates, sketches, examples)
 
     def accounts(self, table: pa.Table | None) -> pa.Table:
         """Account facts as rows of ACCOUNT_SCHEMA, one for every account of the log; strangers are left out."""
@@ -263,6 +264,18 @@ def new_sketches(templates: pa.Array, sketches: pa.Array, seen: set[int]) -> pa.
     fresh = np.array([t not in seen for t in ids.tolist()], bool)
     seen.update(ids[fresh].tolist())
     return pa.array(rows[at[fresh]])
+
+
+def families(templates: np.ndarray, sketches: np.ndarray, examples: Examples | None = None) -> pa.Table:
+    """Templates that go under another's name: (template, family). templates: int64[N]; sketches: uint32[N, 64]."""
+    schema = pa.schema([("template", pa.int64()), ("family", pa.int64())])
+    if not len(templates):
+        return schema.empty_table()
+    family = merge(templates.view(np.uint64), sketches).view(np.int64)
+    if examples is not None:
+        family = _by_meaning(templates, family, examples)
+    moved = family != templates
+    return pa.table([templates[moved], family[moved]], schema=schema)
 
 
 def _shape(have: dict[str, pa.Array], count: int) -> pa.Array | None:

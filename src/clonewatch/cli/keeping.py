@@ -1,0 +1,297 @@
+"""Day by day: `ingest` a log into a state, `detect` over its days, and look after it with `state`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clonewatch.cli import output
+from clonewatch.cli.drawing import watching
+from clonewatch.cli.scanning import EXIT_FLAGGED, FailOn, tell
+
+EXIT_DAMAGED = 3
+
+State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder that keeps what is known.")]
+Key = Annotated[
+    Path | None, typer.Option("--key", metavar="FILE", help="Secret for the hashes; a state is bound to one key.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+Memory = Annotated[str, typer.Option("--memory", help="Memory the engine may use before it goes to disk.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine; all when left out.")]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look after a state: is it whole, how long is what kept, who is forgotten."
+    "\n\nFor example: clonewatch state verify state",
+)
+
+
+def ingest(
+    paths: Annotated[list[str], typer.Argument(metavar="LOG...", help="Files, folders or patterns; - for stdin.")],
+    state: State,
+    mapping: Annotated[str | None, typer.Option("--map", metavar="FILE", help="TOML field map, or a preset.")] = None,
+    accounts: Annotated[Path | None, typer.Option("--accounts", metavar="FILE", help="Account facts.")] = None,
+    events: Annotated[Path | None, typer.Option("--events", metavar="FILE", help="Releases, bans, outages.")] = None,
+    format: Annotated[str, typer.Option("--format", help="Format of the log; told from its first bytes.")] = "auto",
+    key: Key = None,
+    memory: Memory = "700MB",
+    threads: Threads = None,
+    max_rejected: Annotated[
+        float, typer.Option("--max-rejected", min=0.0, max=1.0, help="Share of bad rows above which nothing is kept.")
+    ] = 0.01,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take a day's log into a state: read it once, keep fingerprints and hashes, never text.
+
+    Run it as often as you like. Files and exchanges that are there already change nothing, late ones find their day,
+    and a run that is killed leaves the state as it was. Then `clonewatch detect`.
+
+    For example:
+
+      clonewatch ingest logs/2026-06-01 --state state --accounts accounts.csv
+
+      clonewatch ingest 'gateway-*.jsonl.gz' --map map.toml --state state --json --quiet
+    """
+    from clonewatch.pipeline.ingest import IngestSettings
+    from clonewatch.pipeline.ingest import ingest as run
+
+    settings = IngestSettings(
+        paths=tuple(paths), state=state, mapping=mapping, accounts=accounts, events=events, format=format, key_file=key,
+        memory=memory, threads=threads, max_rejected=max_rejected,
+    )  # fmt: skip
+    with watching(quiet) as progress:
+        done = run(settings, progress)
+    if json:
+        output.as_json({**asdict(done), "state": str(done.state), "kept": done.kept})
+        return
+    for name in done.skipped:
+        output.say(f"Read before, byte for byte, and left out: {name}")
+    span = f", {min(done.days)} to {max(done.days)}" if done.days else ""
+    output.say(f"{done.kept:,} exchanges of {len(done.days):,} days were taken in{span}.")
+    if done.repeated:
+        output.say(f"{done.repeated:,} were there already.")
+    if done.rejected:
+        output.say(f"{done.rejected:,} rows were rejected: see {done.state / 'rejected'}")
+    output.say(f"{done.accounts:,} accounts are known, {done.new_accounts:,} of them new.")
+    for warning in done.warnings:
+        output.say(f"Warning: {warning}")
+
+
+def detect(
+    state: State,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Results go here, a folder for each window.")],
+    days: Annotated[
+        list[int] | None,
+        typer.Option("--days", metavar="N", min=1, help="Days to look at; may be given again. 7, 14 and 44."),
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day, UTC; the newest when left out.")
+    ] = None,
+    key: Key = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the clustering.")] = 0,
+    memory: Memory = "700MB",
+    threads: Threads = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", metavar="FILE", help="Your own honest groups.")
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Look back for the hour at which each campaign first crossed the line.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also windows whose result would be the same.")] = False,
+    fail_on: Annotated[FailOn | None, typer.Option("--fail-on", help="Exit with 3 when something is flagged.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look for campaigns in the days that a state holds, without reading a log again.
+
+    Each window is what `clonewatch scan` would tell of the same days. A window in which nothing changed since its
+    result was written is not looked at again.
+
+    For example:
+
+      clonewatch detect --state state --out results
+
+      clonewatch detect --state state --out results --days 7 --until 2026-06-07 --fail-on flagged
+    """
+    from clonewatch.pipeline.window import DAYS, WindowSettings, windows
+
+    settings = WindowSettings(
+        state=state, out=out, days=tuple(days) if days else DAYS, until=until.replace(tzinfo=UTC) if until else None,
+        seed=seed, key_file=key, memory=memory, threads=threads, calibration=calibration, replay=replay, again=again,
+    )  # fmt: skip
+    with watching(quiet) as progress:
+        found = windows(settings, progress)
+    flagged = sum(_tell_window(window, json) for window in found)
+    if json:
+        output.as_json({"windows": [_window_row(window) for window in found]})
+    if fail_on is FailOn.flagged and flagged:
+        raise typer.Exit(EXIT_FLAGGED)
+
+
+def _tell_window(window: Any, json: bool) -> int:
+    """Say what one window showed; returns how many campaigns are flagged in it."""
+    import pyarrow.parquet as pq
+
+    campaigns, members, summary = _result(window, pq)
+    if json:
+        return sum(bool(flag) for flag in campaigns["flagged"].to_pylist())
+    output.say(f"{window.first} to {window.last}, {window.days} days with exchanges:")
+    if window.result is None:
+        output.say("Nothing changed since this was told.")
+    return tell(campaigns, members, summary, window.out, json=False)
+
+
+def _window_row(window: Any) -> dict[str, Any]:
+    import pyarrow.parquet as pq
+
+    campaigns, _, summary = _result(window, pq)
+    return {
+        "days": window.length, "first": window.first, "last": window.last, "days_with_exchanges": window.days,
+        "out": str(window.out), "changed": window.result is not None,
+        "flagged": [row for row in campaigns.to_pylist() if row["flagged"]], "counts": summary["counts"],
+    }  # fmt: skip
+
+
+def _result(window: Any, pq: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Campaigns, members and summary of a window, from its folder where it was not looked at again."""
+    import json as text
+
+    if window.result is not None:
+        return window.result.tables["campaigns"], window.result.tables["members"], window.result.summary
+    tables = (pq.read_table(window.out / f"{name}.parquet") for name in ("campaigns", "members"))
+    return (*tables, text.loads((window.out / "scan.json").read_text(encoding="utf-8")))
+
+
+Place = Annotated[Path, typer.Argument(metavar="STATE", help="The folder that keeps what is known.")]
+
+
+@app.command("show")
+def show(place: Place, key: Key = None, json: Json = False) -> None:
+    """List the days of a state.
+
+    For example: clonewatch state show state
+    """
+    from clonewatch.pipeline.upkeep import look
+
+    seen = look(place, key)
+    if json:
+        output.as_json(seen)
+        return
+    output.table(
+        "",
+        ("Day", "Exchanges", "Parts", "No longer kept"),
+        ((d["day"], f"{d['exchanges']:,}", str(d["parts"]), ", ".join(d["lacking"]) or "-") for d in seen["days"]),
+        right=(1, 2),
+    )
+    output.say(
+        f"{seen['exchanges']:,} exchanges of {seen['accounts']:,} accounts, {seen['bytes'] / 1e6:,.1f} MB,"
+        f" {seen['generation']} changes, {seen['forgotten']} accounts forgotten."
+    )
+
+
+@app.command("verify")
+def verify(
+    place: Place,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Leave out what is damaged, and say what to ingest again.")
+    ] = False,
+    key: Key = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read every byte of a state and compare it with what was written. Exit code 3 where it is damaged.
+
+    For example: clonewatch state verify state
+    """
+    from clonewatch.pipeline import upkeep
+
+    with watching(quiet) as progress:
+        found = upkeep.verify(place, key, mend=mend, progress=progress)
+    if json:
+        output.as_json(found._asdict())
+    else:
+        for problem in found.problems:
+            output.say(f"Damaged: {problem}")
+        if found.mended:
+            output.say("What was damaged is left out. The rest is as it was.")
+            for path in found.ingest_again:
+                output.say(f"Ingest again: {path}")
+        elif not found.problems:
+            output.say(f"Whole: {found.files:,} files, {found.exchanges:,} exchanges of {found.days:,} days.")
+    if found.problems and not found.mended:
+        raise typer.Exit(EXIT_DAMAGED)
+
+
+@app.command("compact")
+def compact(
+    place: Place,
+    keep: Annotated[int | None, typer.Option("--keep", metavar="DAYS", help="Drop exchanges of older days.")] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="NAME=DAYS", help="Let go of a column of older days, such as client_ip=14."),
+    ] = None,
+    key: Key = None,
+    memory: Memory = "700MB",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Merge the parts of each day, and drop what has been kept long enough. Ages count from the newest day.
+
+    For example: clonewatch state compact state --keep 60 --field client_ip=14 --field session_id=30
+    """
+    from clonewatch.pipeline import upkeep
+
+    fields = dict(_limit(given) for given in field or ())
+    with watching(quiet) as progress:
+        done = upkeep.compact(place, key, keep=keep, fields=fields, memory=memory, progress=progress)
+    if json:
+        output.as_json(done._asdict())
+        return
+    output.say(
+        f"{done.files_before:,} files, {done.bytes_before / 1e6:,.1f} MB before;"
+        f" {done.files:,} files, {done.bytes / 1e6:,.1f} MB now."
+    )
+    if done.dropped_days:
+        gone = done.exchanges_before - done.exchanges
+        output.say(f"Dropped {len(done.dropped_days)} days to {done.dropped_days[-1]}: {gone:,} exchanges.")
+    for name, number in done.emptied.items():
+        output.say(f"{name}: let go of on {number} days.")
+
+
+def _limit(given: str) -> tuple[str, int]:
+    name, _, days = given.partition("=")
+    if not name or not days.isdigit():
+        raise typer.BadParameter(f"{given!r} is not NAME=DAYS, such as client_ip=14")
+    return name, int(days)
+
+
+@app.command("forget")
+def forget(
+    place: Place,
+    accounts: Annotated[list[str], typer.Argument(metavar="ACCOUNT...", help="Account ids, as in the log.")],
+    key: Key = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Remove accounts and everything the state holds of them; later logs do not bring them back.
+
+    Results that were written before are not touched: delete or detect them again.
+
+    For example: clonewatch state forget state acct-1234
+    """
+    from clonewatch.pipeline import upkeep
+
+    with watching(quiet) as progress:
+        done = upkeep.forget(place, accounts, key, progress=progress)
+    if json:
+        output.as_json(done._asdict())
+        return
+    output.say(f"{done.exchanges:,} exchanges of {done.accounts:,} accounts were removed.")
+    if done.unknown:
+        output.say(f"Never seen here, and kept out from now on: {', '.join(done.unknown)}")

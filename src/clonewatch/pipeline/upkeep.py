@@ -1,0 +1,316 @@
+"""Looking after a state: is it whole, what is no longer kept, and whom it must forget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from clonewatch.engines.duckdb import DuckDB
+from clonewatch.fingerprints.keys import load_key
+from clonewatch.model.errors import SetupError, StateError
+from clonewatch.pipeline.ingest import NAME_SCHEMA, SKETCH_SCHEMA, Tally, account_hashes
+from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, STAGED_FROM
+from clonewatch.ports.progress import Progress, Silent
+from clonewatch.state import store
+from clonewatch.state.manifest import File, Manifest, Part, day_name, day_of
+from clonewatch.state.store import State, digest
+
+# What no result can do without.
+_KEPT = ("row", "exchange_id", "xid", "account", "ts")
+
+
+class Verified(NamedTuple):
+    """Whether a state is whole. problems: one sentence each. ingest_again: files that were read and are now missing."""
+
+    files: int
+    exchanges: int
+    days: int
+    accounts: int
+    problems: list[str]
+    mended: bool
+    ingest_again: list[str]
+
+
+class Compacted(NamedTuple):
+    """What a state looks like after it was compacted, beside what it was."""
+
+    days: int
+    files_before: int
+    files: int
+    bytes_before: int
+    bytes: int
+    exchanges_before: int
+    exchanges: int
+    dropped_days: list[str]
+    emptied: dict[str, int]
+
+
+class Forgotten(NamedTuple):
+    """accounts: how many were known. exchanges: rows removed. unknown: ids that the state had never seen."""
+
+    accounts: int
+    exchanges: int
+    unknown: list[str]
+
+
+def look(place: Path, key_file: Path | None = None) -> dict[str, Any]:
+    """What a state holds, by day."""
+    with store.opened(place, load_key(key_file)) as state:
+        held = state.manifest
+    days = [
+        {
+            "day": day_name(day), "exchanges": rows, "parts": sum(part.day == day for part in held.parts),
+            "lacking": sorted({name for part in held.parts if part.day == day for name in part.lacking}),
+        }
+        for day, rows in held.days().items()
+    ]  # fmt: skip
+    return {
+        "days": days, "exchanges": sum(held.days().values()), "accounts": held.accounts, "bytes": _bytes(held),
+        "generation": held.generation, "forgotten": len(held.forgotten), "sources": len(held.sources),
+    }  # fmt: skip
+
+
+def verify(
+    place: Path, key_file: Path | None = None, *, mend: bool = False, progress: Progress | None = None
+) -> Verified:
+    """Read every byte of a state and compare it with what was written.
+
+    mend: leave out damaged files, and say which logs to ingest again; what is left is as it was. Raises StateError
+    where there is nothing to verify, or no mending: without the names of accounts nothing can be told.
+    """
+    key, told = load_key(key_file), progress or Silent()
+    restored = mend and store.restore(place)
+    with store.opened(place, key) as state:
+        manifest = state.manifest
+        problems = ["the manifest was damaged; the one before it is in place again"] if restored else []
+        told.start("verify", sum(file.size for file in manifest.files()), "bytes")
+        bad = {file.name: what for file in manifest.files() if (what := _damage(state, file, told))}
+        for part in manifest.parts:
+            if part.exchanges.name not in bad and (what := _nonsense(state, part)):
+                bad[part.exchanges.name] = what
+        if not bad and sum(file.rows for file in manifest.names) != manifest.accounts:
+            problems.append("the book of accounts is not as long as the manifest says")
+        told.end(f"{len(bad)} damaged files")
+        problems += [f"{name}: {what}" for name, what in bad.items()]
+        again: list[str] = []
+        if bad and mend:
+            again = _leave_out(state, set(bad))
+        return Verified(
+            len(manifest.files()), sum(manifest.days().values()), len(manifest.days()), manifest.accounts, problems,
+            bool(mend and problems), again,
+        )  # fmt: skip
+
+
+def _damage(state: State, file: File, progress: Progress) -> str:
+    try:
+        [path] = state.paths([file])
+        if digest(path, lambda n: progress.advance(n)) != file.sha256:
+            return "its bytes are not those that were written"
+    except StateError as error:
+        return error.what.removeprefix("a file of the state is damaged: ")
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return ""
+
+
+def _nonsense(state: State, part: Part) -> str:
+    """What a part says that cannot be, although its bytes are as they were written."""
+    file = pq.ParquetFile(state.path(part.exchanges))
+    if not file.schema_arrow.equals(EXCHANGE_SCHEMA) or file.metadata.num_rows != part.exchanges.rows:
+        return "not the columns or rows that the manifest says"
+    for batch in file.iter_batches(columns=["account", "ts"]):
+        account, ts = batch["account"].to_numpy(), batch["ts"].to_numpy()
+        if len(ts) and (day_of(int(ts.min())), day_of(int(ts.max()))) != (part.day, part.day):
+            return f"exchanges of other days than {day_name(part.day)}"
+        if len(account) and not 0 <= account.min() <= account.max() < state.manifest.accounts:
+            return "an account that is not in the book"
+    return ""
+
+
+def _leave_out(state: State, bad: set[str]) -> list[str]:
+    """The state without damaged files; returns the logs to ingest again."""
+    held = state.manifest
+    if any(file.name in bad for file in held.names):
+        raise StateError(
+            "the book of accounts is damaged, and without it nothing can be told",
+            where=str(state.place),
+            mend="Put the file back from a backup, or ingest the logs into a new folder",
+        )
+    lost = {source for part in held.parts if part.exchanges.name in bad for source in part.sources}
+    beside = {file.name for file in (held.facts, held.events, *held.sketches) if file and file.name in bad}
+    if beside:
+        lost |= held.sources.keys()
+    state.commit(
+        msgspec.structs.replace(
+            held,
+            parts=tuple(part for part in held.parts if part.exchanges.name not in bad),
+            sketches=tuple(file for file in held.sketches if file.name not in bad),
+            facts=None if held.facts and held.facts.name in bad else held.facts,
+            events=None if held.events and held.events.name in bad else held.events,
+            sources={name: source for name, source in held.sources.items() if name not in lost},
+        )
+    )
+    return sorted({held.sources[name].path for name in lost if name in held.sources})
+
+
+def compact(
+    place: Path, key_file: Path | None = None, *, keep: int | None = None, fields: Mapping[str, int] | None = None,
+    memory: str = "700MB", progress: Progress | None = None,
+) -> Compacted:  # fmt: skip
+    """One part a day, and nothing kept for longer than it may be.
+
+    keep: days of exchanges that stay, counted from the newest. fields: log column, such as client_ip, to the days after
+    which its hashes are let go of. Raises SetupError for a column that is not kept or that no result can do without.
+    """
+    limits = {_staged(name): days for name, days in (fields or {}).items()}
+    if (keep is not None and keep < 1) or any(days < 0 for days in limits.values()):
+        raise SetupError("days to keep must be positive", mend="Pass --keep 60 --field client_ip=14, for example")
+    told = progress or Silent()
+    with store.opened(place, load_key(key_file)) as state:
+        before = state.manifest
+        newest = max((part.day for part in before.parts), default=0)
+        days = [day for day in before.days() if keep is None or day > newest - keep]
+        told.start("compact", len(days), "days")
+        parts, emptied = [], dict.fromkeys(fields or {}, 0)
+        with DuckDB(memory=memory, folder=place).using() as engine:
+            for day in days:
+                held = [part for part in before.parts if part.day == day]
+                over = {column for column, most in limits.items() if day <= newest - most}
+                over = {column for column in over if any(column not in part.lacking for part in held)}
+                for name in fields or {}:
+                    emptied[name] += _staged(name) in over
+                parts += held if len(held) == 1 and not over else [_rewritten(state, engine, held, over)]
+                told.advance(1, sum(part.exchanges.rows for part in held))
+            after = _pruned(state, engine, msgspec.structs.replace(before, parts=tuple(parts)))
+        if after != before:
+            state.commit(after, last=True)
+        told.end()
+        kept = state.manifest
+        return Compacted(
+            len(days), len(before.files()), len(kept.files()), _bytes(before), _bytes(kept),
+            sum(before.days().values()), sum(kept.days().values()),
+            [day_name(day) for day in before.days() if day not in days], emptied,
+        )  # fmt: skip
+
+
+def forget(
+    place: Path, accounts: Sequence[str], key_file: Path | None = None, *, memory: str = "700MB",
+    progress: Progress | None = None,
+) -> Forgotten:  # fmt: skip
+    """Remove accounts with all that the state holds of them, and take nothing of theirs in again.
+
+    What stays is a keyed hash of each id, without which a late file would bring it back. Results that were written
+    before are not touched.
+    """
+    key, told = load_key(key_file), progress or Silent()
+    with store.opened(place, key) as state:
+        before = state.manifest
+        names = [name or "" for file in before.names for name in state.read(file)["account_id"].to_pylist()]
+        wanted = set(accounts)
+        codes = [code for code, name in enumerate(names) if name in wanted]
+        known = {names[code] for code in codes}
+        told.start("forget", len(before.parts), "parts")
+        parts, removed = [], 0
+        with DuckDB(memory=memory, folder=place).using() as engine:
+            for part in before.parts:
+                rows = _rows_of(state.path(part.exchanges), codes)
+                removed += rows
+                if rows == part.exchanges.rows:
+                    continue
+                parts.append(_rewritten(state, engine, [part], set(part.lacking), codes) if rows else part)
+                told.advance(1, rows)
+            for code in codes:
+                names[code] = ""
+            hashes = {f"{h:016x}" for h in account_hashes(pa.array(sorted(wanted)), key).tolist()}
+            after = msgspec.structs.replace(
+                before, parts=tuple(parts), forgotten=tuple(sorted({*before.forgotten, *hashes})),
+                names=(state.write("accounts", NAME_SCHEMA, [_book(names)]),) if codes else before.names,
+                facts=_without(state, before.facts, ACCOUNT_SCHEMA, "facts", codes),
+                events=_without(state, before.events, EVENT_SCHEMA, "events", codes),
+            )  # fmt: skip
+            after = _pruned(state, engine, after) if removed else after
+        state.commit(after, last=True)
+        told.end(f"{removed:,} exchanges of {len(known):,} accounts")
+        return Forgotten(len(known), removed, sorted(wanted - known))
+
+
+def _staged(name: str) -> str:
+    """The staged column that a column of the log fills."""
+    column = STAGED_FROM.get(f"exchanges.{name}", f"exchanges.{name}").removeprefix("exchanges.")
+    if column not in EXCHANGE_SCHEMA.names or column in _KEPT:
+        known = sorted(k.removeprefix("exchanges.") for k in STAGED_FROM if k.startswith("exchanges."))
+        raise SetupError(f"no column {name!r} that can be let go of", mend=f"There are: {', '.join(known)}")
+    return column
+
+
+def _rewritten(state: State, engine: DuckDB, parts: list[Part], empty: set[str], without: Sequence[int] = ()) -> Part:
+    """Parts of one day as one, without some columns and some accounts."""
+    lacking = sorted(empty.union(*(part.lacking for part in parts)))
+    table = f"rewritten_{parts[0].exchanges.name}"
+    engine.attach(table, state.paths([part.exchanges for part in parts]))
+    engine.put(f"{table}_without", pa.table({"account": pa.array(without, pa.int32())}))
+    columns = ", ".join(f'NULL AS "{n}"' if n in lacking else f'"{n}"' for n in EXCHANGE_SCHEMA.names)
+    rows = engine.stream(
+        f'SELECT {columns} FROM "{table}" WHERE account NOT IN (SELECT account FROM "{table}_without")'
+        ' ORDER BY account, ts, "row"'
+    )
+    tally, day = Tally(), parts[0].day
+    file = state.write(f"exchanges-{day_name(day)}", EXCHANGE_SCHEMA, tally.watch(rows))
+    sources = tuple(sorted({source for part in parts for source in part.sources}))
+    return tally.part(day, file, sources, tuple(lacking))
+
+
+def _pruned(state: State, engine: DuckDB, manifest: Manifest) -> Manifest:
+    """The manifest with one book of accounts, and only the sketches of templates that exchanges still have."""
+    kept: tuple[File, ...] = ()
+    if manifest.sketches and manifest.parts:
+        engine.attach("every_part", state.paths([part.exchanges for part in manifest.parts]))
+        engine.attach("every_sketch", state.paths(manifest.sketches))
+        found = engine.stream(
+            "SELECT s.template, s.sketch FROM every_sketch s"
+            " WHERE s.template IN (SELECT template FROM every_part WHERE template IS NOT NULL)"
+        )
+        file = state.write("sketches", SKETCH_SCHEMA, _cast(found))
+        same = len(manifest.sketches) == 1 and file.rows == manifest.sketches[0].rows
+        kept = manifest.sketches if same else (file,) if file.rows else ()
+    names = manifest.names
+    if len(names) > 1:
+        book = [name or "" for file in names for name in state.read(file)["account_id"].to_pylist()]
+        names = (state.write("accounts", NAME_SCHEMA, [_book(book)]),)
+    return msgspec.structs.replace(manifest, sketches=kept, names=names)
+
+
+def _cast(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    return (batch.cast(SKETCH_SCHEMA) for batch in batches)
+
+
+def _book(names: list[str]) -> pa.Table:
+    return pa.table([pa.array([name or None for name in names], pa.string())], schema=NAME_SCHEMA)
+
+
+def _rows_of(path: Path, codes: list[int]) -> int:
+    """How many rows of a part belong to these accounts. Parts are sorted by account: little is read."""
+    if not codes:
+        return 0
+    rows: int = pq.read_table(path, columns=["account"], filters=pc.field("account").isin(codes)).num_rows
+    return rows
+
+
+def _without(state: State, file: File | None, schema: pa.Schema, kind: str, codes: list[int]) -> File | None:
+    """A small table without the rows of these accounts."""
+    if file is None:
+        return None
+    table = state.read(file)
+    kept = table.filter(pa.array(~np.isin(table["account"].fill_null(-1).to_numpy(), codes)))
+    return file if kept.num_rows == table.num_rows else state.write(kind, schema, [kept])
+
+
+def _bytes(manifest: Manifest) -> int:
+    return sum(file.size for file in manifest.files())

@@ -1,0 +1,256 @@
+"""Detection over the days that a state holds: the same stages as a scan, without reading the log again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from clonewatch.campaigns import calibration as calibrations
+from clonewatch.campaigns.calibration import Calibration
+from clonewatch.engines.duckdb import DuckDB
+from clonewatch.fingerprints.keys import load_key
+from clonewatch.model.errors import SetupError, StateError
+from clonewatch.model.schema import SKETCH_SIZE
+from clonewatch.pipeline.clock import Clock
+from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
+from clonewatch.pipeline.ingest import SKETCH_SCHEMA
+from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, SKETCHED_TEMPLATES, families
+from clonewatch.pipeline.writing import ResultFolder
+from clonewatch.ports.progress import Progress, Silent
+from clonewatch.state import store
+from clonewatch.state.manifest import File, Manifest, day_name, day_number
+
+DAYS = (7, 14, 44)
+_DAY = 86_400_000_000
+# A day that holds less than this share of the busiest one does not end a window: a clock that ran ahead made it.
+_REAL_DAY = 0.01
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """Which days of which state are looked at, and where results go: one folder a window, `DIR/7-days` and so on.
+
+    days: lengths of the windows. until: the last day, or None for the newest one. again: also windows whose result is
+    there and would be the same.
+    """
+
+    state: Path
+    out: Path
+    days: tuple[int, ...] = DAYS
+    until: datetime | None = None
+    seed: int = 0
+    key_file: Path | None = None
+    memory: str = "700MB"
+    threads: int | None = None
+    calibration: Path | None = None
+    replay: bool = False
+    again: bool = False
+
+
+class Window(NamedTuple):
+    """One window and what came of it. result: None where it was there already. days: how many hold exchanges."""
+
+    length: int
+    first: str
+    last: str
+    days: int
+    out: Path
+    result: ScanResult | None
+
+
+def windows(settings: WindowSettings, progress: Progress | None = None) -> list[Window]:
+    """Detect over the latest days of a state, one result folder for each length of window.
+
+    A window longer than the state reaches back is looked at once. Raises SetupError for a length that is no number of
+    days, StateError where the state is empty or damaged, OutputError when the disk gives out.
+    """
+    if not settings.days or min(settings.days) < 1:
+        raise SetupError("a window has at least one day", mend="Pass --days 7, for example")
+    key = load_key(settings.key_file)
+    calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
+    told, seen = [], set()
+    for length in sorted(settings.days):
+        with _snapshot(settings, key, length) as taken:
+            parts = frozenset(part.exchanges.name for part in taken.manifest.parts)
+            if parts in seen:
+                continue
+            seen.add(parts)
+            out = settings.out / f"{length}-days"
+            held = len({part.day for part in taken.manifest.parts})
+            mark = _mark(taken.manifest, settings, calibration)
+            same = not settings.again and _told_before(out) == mark
+            result = None if same else _detect(settings, taken, calibration, mark, out, Clock(progress or Silent()))
+            told.append(Window(length, day_name(taken.first), day_name(taken.last), held, out, result))
+    return told
+
+
+class _Taken(NamedTuple):
+    """The files of a window, linked aside. manifest: with the parts of the window only."""
+
+    manifest: Manifest
+    place: Path
+    first: int
+    last: int
+
+    def paths(self, files: list[File]) -> list[Path]:
+        return [self.place / file.name for file in files]
+
+
+@contextmanager
+def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Taken]:
+    """The window as it is now. The state is free for others while it is looked at."""
+    with store.opened(settings.state, key) as state:
+        manifest = state.manifest
+        last = day_number(settings.until.date()) if settings.until else _newest(manifest)
+        first = last - length + 1
+        parts = tuple(part for part in manifest.parts if first <= part.day <= last)
+        if not parts:
+            raise StateError(
+                f"no exchanges from {day_name(first)} to {day_name(last)}",
+                where=str(settings.state),
+                mend="Ingest a log first, or name another day with --until",
+            )
+        chosen = msgspec.structs.replace(manifest, parts=parts)
+        place = state.snapshot(chosen.files())
+    try:
+        yield _Taken(chosen, place, first, last)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _newest(manifest: Manifest) -> int:
+    """The last day that holds a share of the busiest one's exchanges; 0 where there is none."""
+    days = manifest.days()
+    most = max(days.values(), default=0)
+    return max((day for day, n in days.items() if n >= _REAL_DAY * most), default=0)
+
+
+def _mark(manifest: Manifest, settings: WindowSettings, calibration: Calibration) -> dict[str, Any]:
+    """What a result depends on, as it is kept in `scan.json`."""
+    return {
+        "parts": sorted(file.sha256 for file in manifest.files()), "seed": settings.seed, "replay": settings.replay,
+        "calibration": calibration.describe(),
+    }  # fmt: skip
+
+
+def _told_before(out: Path) -> dict[str, Any] | None:
+    """The mark of a result that is there."""
+    try:
+        settings = json.loads((out / "scan.json").read_text(encoding="utf-8")).get("settings", {})
+    except (OSError, ValueError):
+        return None
+    mark: dict[str, Any] | None = settings.get("window_of")
+    return mark
+
+
+def _detect(
+    settings: WindowSettings, taken: _Taken, calibration: Calibration, mark: dict[str, Any], out: Path, clock: Clock
+) -> ScanResult:
+    with ResultFolder(out) as folder:
+        with DuckDB(memory=settings.memory, threads=settings.threads, folder=folder.aside).using() as engine:
+            plan = Plan(engine)
+            clock.start("window", None, "rows")
+            ids = _stage(plan, engine, taken)
+            intake = _intake(plan, taken, ids, settings, mark)
+            clock.end(f"{intake.read:,} exchanges of {len({p.day for p in taken.manifest.parts}):,} days")
+            renamed = _families(engine, taken)
+            seed, replay = settings.seed, settings.replay
+            result = examine(plan, intake, renamed, calibration, clock, folder, seed=seed, replay=replay)
+        publish(result, folder)
+    return result
+
+
+def _stage(plan: Plan, engine: DuckDB, taken: _Taken) -> list[str]:
+    """The tables `arrivals`, `accounts` and `events` of the window; returns the book of accounts."""
+    manifest = taken.manifest
+    engine.attach("held", taken.paths([part.exchanges for part in manifest.parts]))
+    low = engine.fetch('SELECT MIN("row") AS low FROM held')["low"][0].as_py()
+    # Numbered from 0, as a scan of these days would.
+    columns = ", ".join(f'"row" - {int(low)} AS "row"' if n == "row" else f'"{n}"' for n in EXCHANGE_SCHEMA.names)
+    engine.view("arrivals", f"SELECT {columns} FROM held")
+    plan.wrote("arrivals", sum(part.exchanges.rows for part in manifest.parts))
+    names = [pq.read_table(path)["account_id"] for path in taken.paths(list(manifest.names))]
+    ids = [name or "" for column in names for name in column.to_pylist()]
+    engine.put("accounts", _facts(taken, len(ids)))
+    plan.wrote("accounts", len(ids))
+    end = (taken.last + 1) * _DAY
+    events = _read(taken, manifest.events, EVENT_SCHEMA)
+    engine.put("events", events.filter(pc.less(events["ts"], pa.scalar(end, pa.int64()))))
+    plan.wrote("events", 0)
+    return ids
+
+
+def _facts(taken: _Taken, count: int) -> pa.Table:
+    """Account facts by code, a row for every account of the book."""
+    known = _read(taken, taken.manifest.facts, ACCOUNT_SCHEMA)
+    place = np.full(count, -1, np.int64)
+    place[known["account"].to_numpy()] = np.arange(known.num_rows)
+    facts = known.take(pa.array(place, mask=place < 0))
+    return facts.set_column(0, ACCOUNT_SCHEMA.field("account"), pa.array(np.arange(count), pa.int32()))
+
+
+def _read(taken: _Taken, file: File | None, schema: pa.Schema) -> pa.Table:
+    return pq.read_table(taken.place / file.name) if file else schema.empty_table()
+
+
+def _families(engine: DuckDB, taken: _Taken) -> pa.Table:
+    """Templates of the window that are nearly the same, under one name."""
+    if not taken.manifest.sketches:
+        return families(np.zeros(0, np.int64), np.zeros((0, SKETCH_SIZE), np.uint32))
+    engine.attach("sketched", taken.paths(list(taken.manifest.sketches)))
+    found = engine.fetch(
+        'SELECT s.template, s.sketch FROM sketched s JOIN (SELECT template, MIN("row") AS first FROM arrivals'
+        " WHERE template IS NOT NULL GROUP BY template) a ON a.template = s.template ORDER BY a.first LIMIT $most",
+        {"most": SKETCHED_TEMPLATES},
+    )
+    packed = found["sketch"].cast(SKETCH_SCHEMA.field("sketch").type).combine_chunks()
+    matrix = np.frombuffer(b"".join(packed.to_pylist()), np.uint32).reshape(-1, SKETCH_SIZE)
+    return families(found["template"].to_numpy(), matrix)
+
+
+def _intake(plan: Plan, taken: _Taken, ids: list[str], settings: WindowSettings, mark: dict[str, Any]) -> Intake:
+    parts = taken.manifest.parts
+    held = {f"exchanges.{n}": sum(part.filled.get(n, 0) for part in parts) for n in EXCHANGE_SCHEMA.names}
+    for name in ("accounts", "events"):
+        held |= filled(name, plan.engine.fetch(f"SELECT * FROM {name}"))
+    active = plan.engine.fetch("SELECT COUNT(DISTINCT account) AS n FROM arrivals")["n"][0].as_py()
+    until = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=taken.last + 1)
+    return Intake(
+        ids=ids, filled=held, first_ts=min(p.first_ts for p in parts), last_ts=max(p.last_ts for p in parts),
+        read=sum(part.exchanges.rows for part in parts), rejected=0, accounts=active,
+        inputs=[
+            {"path": f"{settings.state} {day_name(part.day)}", "bytes": part.exchanges.size,
+             "sha256": part.exchanges.sha256, "format": "state", "read": part.exchanges.rows, "rejected": 0}
+            for part in parts
+        ],
+        warnings=_warnings(taken),
+        chosen={
+            "state": str(settings.state), "since": day_name(taken.first), "as_of": until.date().isoformat(),
+            "seed": settings.seed, "memory": settings.memory, "threads": settings.threads, "replay": settings.replay,
+            "calibration": str(settings.calibration) if settings.calibration else None, "window_of": mark,
+        },
+    )  # fmt: skip
+
+
+def _warnings(taken: _Taken) -> list[str]:
+    told = []
+    lacking = sorted({name for part in taken.manifest.parts for name in part.lacking})
+    if lacking:
+        told.append(f"Some days no longer hold {', '.join(lacking)}: their time to be kept is over.")
+    absent = taken.last - taken.first + 1 - len({part.day for part in taken.manifest.parts})
+    if absent:
+        told.append(f"{absent} of {taken.last - taken.first + 1} days of the window hold no exchanges.")
+    return told

@@ -1,0 +1,134 @@
+"""The one document that says what a state holds. Whatever it does not name is not part of the state."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import msgspec
+
+from clonewatch.model.errors import StateError
+
+VERSION = "clonewatch.state.v1"
+NAME = "state.json"
+_DAY = 86_400_000_000
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One immutable file of the state. sha256: hexadecimal digits of its bytes. size: bytes."""
+
+    name: str
+    rows: int
+    size: int
+    sha256: str
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Exchanges of one day that came at one time.
+
+    day: days since 1970, UTC. first_ts, last_ts: microseconds since 1970. filled: staged column -> values that are not
+    null. sources: digests of the files that were read with them. lacking: columns that were let go of in time.
+    """
+
+    day: int
+    exchanges: File
+    first_ts: int
+    last_ts: int
+    filled: dict[str, int]
+    sources: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of the log that was read: what it was called, its bytes, and what it gave."""
+
+    path: str
+    format: str
+    size: int
+    read: int
+    rejected: int
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a state is made of.
+
+    generation: how many changes were made. key_check: tells whether a fingerprint key is the one these hashes were made
+    with. rows: exchanges ever numbered. names: parts of the book of accounts, in order. accounts: ids in the book.
+    sketches: the first sketch of every template. facts, events: account facts and events. sources: by SHA-256.
+    forgotten: keyed hashes of accounts whose exchanges are not to be taken in again.
+    """
+
+    schema: str
+    generation: int
+    key_check: str
+    rows: int = 0
+    accounts: int = 0
+    parts: tuple[Part, ...] = ()
+    names: tuple[File, ...] = ()
+    sketches: tuple[File, ...] = ()
+    facts: File | None = None
+    events: File | None = None
+    sources: dict[str, Source] = {}
+    forgotten: tuple[str, ...] = ()
+
+    def files(self) -> list[File]:
+        """Every file the state is made of."""
+        beside = [f for f in (self.facts, self.events) if f]
+        return [*(part.exchanges for part in self.parts), *self.names, *self.sketches, *beside]
+
+    def days(self) -> dict[int, int]:
+        """Exchanges of each day that holds any, oldest first."""
+        count: dict[int, int] = {}
+        for part in self.parts:
+            count[part.day] = count.get(part.day, 0) + part.exchanges.rows
+        return dict(sorted(count.items()))
+
+
+def key_check(key: bytes) -> str:
+    """A value that only this key gives, and that says nothing about it."""
+    told = hashlib.blake2b(b"which key made these hashes", key=key, digest_size=16, person=b"clonewatch.state")
+    return told.hexdigest()
+
+
+def day_of(ts: int) -> int:
+    """The day, since 1970 and in UTC, of an instant in microseconds.
+
+    >>> day_name(day_of(1_700_000_000_000_000))
+    '2023-11-14'
+    """
+    return ts // _DAY
+
+
+def day_name(day: int) -> str:
+    """A day as people write it."""
+    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
+
+
+def day_number(day: date) -> int:
+    """Days since 1970."""
+    return (day - date(1970, 1, 1)).days
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The document as it is written."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+
+
+def decode(data: bytes, where: Path) -> Manifest:
+    """The document as it was written. Raises StateError where it is torn or of another version."""
+    try:
+        version = msgspec.json.decode(data, type=dict[str, object]).get("schema")
+        if version != VERSION:
+            raise StateError(
+                f"this state is of version {version!r}, and this program reads {VERSION!r}",
+                where=str(where),
+                mend="Use the program that made it, or ingest the log into a new folder",
+            )
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise StateError(
+            f"the manifest of the state is damaged: {error}",
+            where=str(where),
+            mend="Put it back from a backup, or run `clonewatch state verify --mend` to go back by one change",
+        ) from error
