@@ -14,6 +14,7 @@ from clonewatch.cli.results import JsonOption
 if TYPE_CHECKING:
     from clonewatch.audit.judging import Promise
     from clonewatch.audit.ledger import Ledger
+    from clonewatch.audit.plan import Sought
 
 EXIT_NOT_VERIFIED = 3
 
@@ -88,7 +89,7 @@ def plan(
         f" {made.access}."
     )
     rows = [
-        (t.id, t.test, ", ".join(t.carriers) or "all", t.committed, t.commitment[:12], "yes" if t.confirmed else "no")
+        (t.id, t.test, ", ".join(t.carriers) or "all", t.committed, t.commitment[:12], _confirmed(t))
         for t in made.tests
     ]
     output.table("", ("Test", "Kind", "Served to", "Committed", "Commitment", "Confirmed"), rows)
@@ -217,6 +218,12 @@ def _book(folder: Path, ledger: Path | None) -> Ledger:
     from clonewatch.audit.ledger import Ledger
 
     return Ledger(commitments.existing(ledger or folder.resolve().parent / "ledger.jsonl"))
+
+
+def _confirmed(test: Sought) -> str:
+    if test.test != "watermark":
+        return "-"
+    return "yes" if test.confirmed else "no"
 
 
 def _power(kind: str, share: float, promise: Promise | None) -> str:
