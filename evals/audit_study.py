@@ -3,8 +3,8 @@
     python -m evals.audit_study [--only PART ...]
 
 Parts: alarms, dilution, queries, windows, rewriting, and neural where torch is installed. Sums go to
-evals/results/audit.json, part by part, and docs/audit.md and its pictures are written from them. Seeds from 101 on are
-for this page; the statistics were worked out on others.
+evals/results/audit.json, part by part, and docs/audit.md, its pictures and the curves of power are written from them.
+Seeds from 101 on are for this page; the statistics were worked out on others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from clonewatch.audit import stats, watermark
 from clonewatch.audit.outcome import TestResult
 from clonewatch.audit.prf import Prf, Rule, VllmPhilox
 from clonewatch.audit.samples import Sample
-from evals.audit import corpus, page
+from evals.audit import corpus, curves, page
 from evals.audit.experiment import GIVEN, Experiment, Records
 from evals.audit.ngram import Trigram
 
@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = _kept() | found
         RESULTS.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         print(f"{name}: {told[f'{name}_cpu_seconds']} s of processor time", flush=True)
-    print(page.write(_kept()))
+    sums = _kept()
+    curves.write(sums)
+    print(page.write(sums))
     return 0
 
 
@@ -156,7 +158,7 @@ def queries(texts: corpus.Corpus) -> Rows:
             told, reference = run.ask(learned, 4096)
             for asked in (32, 128, 512, 2048, 4096):
                 results = run.examine(told[:asked], reference[:asked])
-                rows.append({"rule": rule, "share": share} | figures(results))
+                rows.append({"rule": rule, "seed": SEEDS[0], "share": share} | figures(results))
     return rows
 
 
@@ -195,26 +197,40 @@ def rewritten(rows: I64, writer: Trigram, share: float, seed: int) -> I64:
 
 
 def neural(texts: corpus.Corpus) -> dict[str, Any]:
-    """The same on transformers: dilution, the pairs that twins need, and the copies that canaries need."""
+    """The same on transformers: dilution, questions, the pairs that twins need, and the copies that canaries need."""
+    told: dict[str, Any] = {"dilution": [], "queries": [], "twins": [], "canaries": []}
+    for seed in SEEDS:
+        for name, rows in transformers(texts, seed).items():
+            told[name] += rows
+    return told
+
+
+def transformers(texts: corpus.Corpus, seed: int) -> dict[str, Rows]:
+    """What `neural` tells of one seed; Gumbel-max and canaries with the first seed only."""
     from evals.audit.neural import Transformer, crops, drawn
 
-    seed = SEEDS[0]
     teacher = Transformer(SIZE, seed).train(crops(texts.teacher), 300, 3e-3, seed)
     own = Transformer(SIZE, seed + 1).train(crops(texts.student), 120, 3e-3, seed)
-    told: dict[str, Any] = {"dilution": [], "twins": [], "canaries": []}
-    for rule in WIDTHS:
+    told: dict[str, Rows] = {"dilution": [], "queries": [], "twins": [], "canaries": []}
+    rules: tuple[Rule, ...] = ("kgw", "gumbel") if seed == SEEDS[0] else ("kgw",)
+    for rule in rules:
         run = Experiment.run(texts, teacher, key(seed, WIDTHS[rule]), rule, 6144, seed)
         for share in (0.0, 0.05, 0.1, 0.25, 1.0) if rule == "kgw" else (0.0, 0.1, 1.0):
             learned = own.copy().train(drawn(run.served(share)), 480, 2e-3, seed)
-            told["dilution"].append({"rule": rule, "share": share} | figures(run.watermark(learned, QUERIES, decoys=0)))
+            about = {"rule": rule, "seed": seed, "share": share}
+            said, reference = run.ask(learned, QUERIES)
+            told["dilution"].append(about | figures(run.examine(said, reference)))
+            if 0 < share < 1:
+                for asked in (32, 128, 512):
+                    told["queries"].append(about | figures(run.examine(said[:asked], reference[:asked])))
             if rule == "kgw" and share in (0.0, 1.0):
                 for pairs in (32, 64, 128, 256, 1024):
                     told["twins"].append({
-                        "trained_on_them": share == 0.0, "pairs": pairs,
+                        "seed": seed, "trained_on_them": share == 0.0, "pairs": pairs,
                         "centred": round(run.twins(learned, pairs).log10_p, 3),
                         "raw": round(run.twins(learned, pairs, centred=False).log10_p, 3),
                     })  # fmt: skip
-    for copies in (0, 1, 4, 16):
+    for copies in (0, 1, 4, 16) if seed == SEEDS[0] else ():
         records = Records(texts, 16, b"the seed of the study's canaries")
         rows = run.served(0.0)
         if copies:

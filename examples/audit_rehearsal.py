@@ -54,7 +54,6 @@ logprobs = 20
 decoys = 199
 
 [power]
-effect = 0.2
 share = 0.1
 
 [suspect]

@@ -55,11 +55,15 @@ class Experiment:
 
     @classmethod
     def run(
-        cls, corpus: Corpus, teacher: Model, prf: Prf, rule: Rule, count: int, seed: int, twins: int = 1024
-    ) -> Experiment:
-        """Let the teacher answer `count` prompts with and without the watermark, and the last `twins` of them twice."""
+        cls, corpus: Corpus, teacher: Model, prf: Prf, rule: Rule, count: int, seed: int, twins: int = 1024,
+        most: float = 1.0,
+    ) -> Experiment:  # fmt: skip
+        """Let the teacher answer `count` prompts, and the last `twins` of them twice.
+
+        most: the share that it answers with the watermark as well; no student can be served more of it.
+        """
         prompts = corpus.prompts(corpus.teacher, count, GIVEN, seed)
-        marked = teacher.write(prompts, LENGTH, seed + 1, prf, rule)
+        marked = teacher.write(prompts[: round(most * count)], LENGTH, seed + 1, prf, rule)
         released = teacher.write(prompts, LENGTH, seed + 2)
         first, second = released[-twins:], teacher.write(prompts[-twins:], LENGTH, seed + 3)
         coins = np.array([twin.flip(TWIN_SECRET, f"request {seed} {i}") for i in range(twins)], np.bool_)[:, None]
@@ -69,7 +73,9 @@ class Experiment:
 
     def served(self, share: float) -> I64:
         """Training data of a student: this share with the watermark, the rest without."""
-        count = round(share * len(self.marked))
+        count = round(share * len(self.released))
+        if count > len(self.marked):
+            raise ValueError(f"{count} answers with the watermark, and only {len(self.marked)} were written")
         return np.concatenate([self.marked[:count], self.released[count:]])
 
     def probes(self, queries: int) -> I64:

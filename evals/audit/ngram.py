@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from clonewatch.audit.prf import Prf, Rule
-from clonewatch.audit.samples import Likely, Sample
+from clonewatch.audit.samples import Likely
 
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 # How many counts the shorter context is worth, when the longer one has few of its own.
 _UNIGRAM, _BIGRAM = 20.0, 4.0
+# Up to this many ids the keyed numbers of all pairs are made at once: 32 MB.
+_TABLE = 2048
 
 
 class Trigram:
@@ -91,12 +94,17 @@ class Trigram:
 
 def keyed(prf: Prf, windows: I64, size: int) -> npt.NDArray[np.float64]:
     """The keyed number of every id after each window. float64[n, size]."""
+    if prf.width == 1 and size <= _TABLE:
+        return _table(prf, size)[windows[:, 0]]  # type: ignore[arg-type] # one object is one key
     distinct, group = np.unique(windows, axis=0, return_inverse=True)
-    context = np.repeat(distinct, size, axis=0)
-    u = prf.uniform(context, np.tile(np.arange(size), len(distinct))).reshape(len(distinct), size)
-    return u[group.ravel()]
+    return _keyed(prf, distinct, size)[group.ravel()]
 
 
-def samples(rows: I64, given: int, likely: list[Likely] | None = None) -> list[Sample]:
-    """Rows as samples of a suspect that was given the first ids."""
-    return [Sample(row, given, None if likely is None else likely[i]) for i, row in enumerate(rows)]
+@lru_cache(maxsize=1)
+def _table(prf: Prf, size: int) -> npt.NDArray[np.float64]:
+    """The keyed numbers after every window of one id: few enough to be made once. float64[size, size]."""
+    return _keyed(prf, np.arange(size)[:, None], size)
+
+
+def _keyed(prf: Prf, windows: I64, size: int) -> npt.NDArray[np.float64]:
+    return prf.uniform(np.repeat(windows, size, axis=0), np.tile(np.arange(size), len(windows))).reshape(-1, size)

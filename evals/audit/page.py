@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clonewatch.audit.outcome import told
-from evals.audit import pictures
+from evals.audit import curves, pictures
 from evals.intervals import exact
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
@@ -35,10 +35,10 @@ def write(sums: Record, page: Path = PAGE) -> Path:
         ("alarms", _alarms), ("dilution", _dilution), ("queries", _queries), ("windows", _windows),
         ("rewriting", _rewriting), ("neural", _neural),
     ]  # fmt: skip
-    text = [HEAD, *(make(sums[name]) for name, make in parts if name in sums), _LIMITS, _STAMP]
+    text = [HEAD, *(make(sums[name]) for name, make in parts if name in sums), _power(sums), _LIMITS, _STAMP]
     folder = page.parent / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in (("dilution", pictures.dilution), ("queries", pictures.queries)):
+    for name, draw in (("dilution", pictures.dilution), ("queries", pictures.queries), ("neural", pictures.neural)):
         if name in sums:
             (folder / f"audit-{name}.svg").write_text(draw(sums[name]), encoding="utf-8")
     page.write_text("\n".join(text), encoding="utf-8")
@@ -73,7 +73,9 @@ occurrence counted as a draw of its own, which the audit does not make.
 {table}"""
 
 
-def _dilution(rows: Sequence[Record]) -> str:
+def _shares(rows: Sequence[Record], columns: Sequence[str]) -> str:
+    """p-values by watermark and share: the median of the seeds, and the worst."""
+
     def cell(rule: str, share: float, name: str) -> str:
         values = sorted(r[name] for r in rows if (r["rule"], r["share"]) == (rule, share) and name in r)
         if not values:
@@ -82,20 +84,21 @@ def _dilution(rows: Sequence[Record]) -> str:
         worst = values[-1] if share else values[0]
         return told(values[len(values) // 2]) + (f" (worst {told(worst)})" if len(values) > 1 else "")
 
-    shares = sorted({r["share"] for r in rows})
-    seeds = len({r["seed"] for r in rows})
-    body = [
-        [rule, f"{share:.0%}", *(cell(rule, share, name) for name in ("plain", "text", "logprobs", "twins"))]
-        for rule in dict.fromkeys(r["rule"] for r in rows)
-        for share in shares
-    ]
-    table = _table(["watermark", "share with it", "plain", "text", "logprobs", "128 twins"], body)
+    kinds = dict.fromkeys((r["rule"], r["share"]) for r in rows)
+    body = [[rule, f"{share:.0%}", *(cell(rule, share, name) for name in columns)] for rule, share in kinds]
+    heads = ["128 twins" if name == "twins" else name for name in columns]
+    return _table(["watermark", "share with it", *heads], body)
+
+
+def _dilution(rows: Sequence[Record]) -> str:
+    table, seeds = _shares(rows, ("plain", "text", "logprobs", "twins")), len({r["seed"] for r in rows})
     tokens = rows[0]["tokens"]
     return f"""## By the share of training data that carries the watermark
 
-Trigram students, {tokens:,} tokens of their answers, {seeds} seeds: the median p-value and the worst. The line of 0
-% is the control. `kgw` is a green list of one half, bias 2, window 1; `gumbel` is Gumbel-max, window 2. Twins are
-pairs whose released answer is among the unmarked rows of the student.
+Trigram students, {tokens:,} tokens of their answers, {seeds} seeds: the median p-value and the worst. A share of
+none is the control. `kgw` is a green list of one half, bias 2, window 1; `gumbel` is Gumbel-max, window 2. Twins
+are pairs whose released answer is among the unmarked rows of the student; 3e-39 means that it preferred all 128 of
+them.
 
 With a reference the bound for Gumbel-max stops falling where much is found: few inputs carry much of the weight
 there, and a bound must allow for them. The exact test without a reference says more in such a case.
@@ -147,30 +150,79 @@ survives.
 
 
 def _neural(sums: Record) -> str:
-    dilution = _table(
-        ["watermark", "share with it", "plain", "text", "logprobs"],
-        [[r["rule"], f"{r['share']:.0%}", *_three(r)] for r in sums["dilution"]],
-    )
+    rows = sums["dilution"]
+    by_tokens = _table(
+        ["share with it", "tokens", "text", "logprobs"],
+        [[f"{r['share']:.0%}", f"{r['tokens']:,}", told(r["text"]), told(r["logprobs"])]
+         for r in sums["queries"] if (r["rule"], r["seed"]) == ("kgw", rows[0]["seed"])],
+    )  # fmt: skip
+    kinds = dict.fromkeys((r["trained_on_them"], r["pairs"]) for r in sums["twins"])
+
+    def pairs(kind: tuple[bool, int], name: str) -> str:
+        values = sorted(r[name] for r in sums["twins"] if (r["trained_on_them"], r["pairs"]) == kind)
+        return f"{told(values[len(values) // 2])} (worst {told(values[-1] if kind[0] else values[0])})"
+
     twins = _table(
         ["student", "pairs", "centred on our model", "raw"],
-        [["trained on the released ones" if r["trained_on_them"] else "trained on other answers", f"{r['pairs']:,}",
-          told(r["centred"]), told(r["raw"])] for r in sums["twins"]],
+        [["trained on the released ones" if kind[0] else "trained on other answers", f"{kind[1]:,}",
+          pairs(kind, "centred"), pairs(kind, "raw")] for kind in kinds],
     )  # fmt: skip
     canaries = _table(
         ["copies of each in the training data", "p"], [[str(r["copies"]), told(r["log10_p"])] for r in sums["canaries"]]
     )
     return f"""## Transformers
 
-Teacher and students of two layers and width 96, trained from scratch; students see {sums["dilution"][0]["tokens"]:,}
-tokens of questions answered. One seed.
+Teacher and students of two layers and width 96, trained from scratch; students were asked for {rows[0]["tokens"]:,}
+tokens. `kgw` with {len({r["seed"] for r in rows})} seeds, the median and the worst; Gumbel-max and canaries with one.
 
-{dilution}
+{_shares(rows, ("plain", "text", "logprobs"))}
+![p-values of transformers by share](pictures/audit-neural.svg)
+
+Fewer tokens, of one seed, green lists:
+
+{by_tokens}
 *Twins*, by the suspect's log-probabilities:
 
 {twins}
 *Canaries*, 16 records of three secret words, ranked among 99 decoys each:
 
 {canaries}"""
+
+
+def _power(sums: Record) -> str:
+    rows = curves.points(sums)
+    if not rows:
+        return ""
+    whole = _table(
+        ["students, secret and what is read", "effect", "bend", "reach", "spread"],
+        [[name.replace("/", ", "), f"{c.effect:.3f}", f"{c.bend:.2f}", f"{c.reach:,.0f}", f"{c.spread:.3f}"]
+         for name, c in curves.fitted(rows).items()],
+    )  # fmt: skip
+    out = curves.foretold(rows)
+    if not out:
+        return ""
+    found = [row.evidence >= curves.evidence(-3.0) for row, _, _ in out]
+    body = []
+    for low, high in ((0.0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1.01)):
+        inside = [hit for hit, (_, _, chance) in zip(found, out, strict=True) if low <= chance < high]
+        if inside:
+            body.append([f"{low:.0%} to {min(high, 1):.0%}", str(exact(sum(inside), len(inside)))])
+    return f"""## Power
+
+What a plan promises comes from curves through the rows above with a share of at most 25 %, for green lists and twins.
+Evidence is y = sqrt(-2 ln p), normal with the mean effect * share^bend * sqrt(n / (1 + n / reach)) and the deviation
+sqrt(1 + (spread * mean)^2); n counts tokens, or pairs of which all released answers were trained on (share 1).
+
+{whole}
+Each seed, foretold by the curves of the others: of the rows to which they gave so much power at alpha 0.001, this many
+were found. Rows of one seed are not independent, so the intervals are too narrow.
+
+{_table(["power foretold", "found"], body)}
+Every one of these students is tiny and over-learns: for a large model the curves promise too much. They hold for green
+lists with window 1, half of the tokens green and a bias of 2. For Gumbel-max one key showed twice the evidence of
+others, so no curve is told; for canaries it hangs on the copies in the training data, which a provider cannot know. In
+those cases a plan says that its power is unknown.
+"""
 
 
 _LIMITS = """## What this does not show

@@ -14,7 +14,8 @@ _COLOURS = ["#888888", "#1b6ca8", "#d1660f"]
 _LEAST = 1e-60
 _CONFIG = {
     "font": "sans-serif", "background": "white", "view": {"stroke": None}, "aria": False,
-    "axis": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "gridColor": "#e4e4e4"},
+    "axis": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 14,
+             "gridColor": "#e4e4e4"},
     "legend": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"},
 }  # fmt: skip
 
@@ -26,7 +27,7 @@ def dilution(rows: Sequence[Record]) -> str:
         for r in rows
         for test in _TESTS
     ]
-    return _draw(values, "share of training data with the watermark, % (0.5 stands for 0)", median=True)
+    return _draw(values, "share with the watermark, % (0.5: none)", median=True)
 
 
 def queries(rows: Sequence[Record]) -> str:
@@ -37,12 +38,17 @@ def queries(rows: Sequence[Record]) -> str:
         if r["share"] == 0.1
         for test in _TESTS
     ]
-    return _draw(values, "tokens asked for; 10 % of the training data with the watermark", median=False)
+    return _draw(values, "tokens asked for, at 10 % with the watermark", median=False)
+
+
+def neural(sums: Record) -> str:
+    """p of transformers by the share, every seed a point."""
+    return dilution(sums["dilution"])
 
 
 def _draw(values: Sequence[Record], title: str, median: bool) -> str:
     encoding: Record = {
-        "x": {"field": "x", "type": "quantitative", "title": title, "scale": {"type": "log"}},
+        "x": {"field": "x", "type": "quantitative", "title": title, "scale": {"type": "log", "nice": False}},
         "y": {
             "field": "p", "type": "quantitative", "title": "p-value (1e-60 and less at the bottom)",
             "scale": {"type": "log", "domain": [_LEAST, 1]}, "axis": {"format": "~e", "tickCount": 7},

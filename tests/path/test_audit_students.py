@@ -3,6 +3,8 @@
 The first tier counts trigrams and runs everywhere. The second trains transformers and is skipped where torch is absent.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -93,17 +95,24 @@ class Neural(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def neural(texts: corpus.Corpus) -> Neural:
-    pytest.importorskip("torch", reason="torch is not installed: no transformer can be trained here")
+def neural(texts: corpus.Corpus) -> Iterator[Neural]:
+    """As large as in the study, docs/audit.md; one student to a thread, because threads gain nothing within one."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: no transformer can be trained here")
     from evals.audit.neural import Transformer, crops, drawn
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     teacher = Transformer(SIZE, seed=0).train(crops(texts.teacher), 300, 3e-3, seed=0)
     own = Transformer(SIZE, seed=1).train(crops(texts.student), 120, 3e-3, seed=1)
-    experiment = Experiment.run(texts, teacher, KEY, "kgw", 4096, 31)
+    experiment = Experiment.run(texts, teacher, KEY, "kgw", 6144, 31, most=0.5)
     records = Records(texts, 16, b"the seed of the canaries in tests")
     canaries = records.training(16, GIVEN + LENGTH)
-    served = [experiment.served(0.0), experiment.served(0.1), np.concatenate([experiment.served(1.0), canaries])]
-    return Neural(experiment, records, *(own.copy().train(drawn(rows), 320, 2e-3, seed=7) for rows in served))
+    served = [(experiment.served(0.0), 480), (experiment.served(0.1), 480),
+              (np.concatenate([experiment.marked, canaries]), 240)]  # fmt: skip
+    with ThreadPoolExecutor(2) as pool:
+        students = list(pool.map(lambda told: own.copy().train(drawn(told[0]), told[1], 2e-3, seed=7), served))
+    yield Neural(experiment, records, *students)
+    torch.set_num_threads(threads)
 
 
 def test_a_transformer_that_met_no_secret_is_told_by_none(neural: Neural) -> None:
@@ -116,12 +125,13 @@ def test_a_tenth_of_watermarked_answers_shows_in_a_transformers_text_and_far_mor
     neural: Neural,
 ) -> None:
     results = neural.experiment.watermark(neural.tenth, QUERIES)
-    assert results["text"].log10_p <= -2 and results["logprobs"].log10_p <= -9
+    assert results["text"].n_raw == QUERIES * LENGTH
+    assert results["text"].log10_p <= -6 and results["logprobs"].log10_p <= -9
     assert results["text"].p_rank == results["logprobs"].p_rank == pytest.approx(1 / 100)
 
 
 def test_a_transformer_of_watermarked_answers_alone_is_told_beyond_doubt(neural: Neural) -> None:
-    results = neural.experiment.watermark(neural.whole, QUERIES)
+    results = neural.experiment.watermark(neural.whole, QUERIES // 4)
     assert results["text"].log10_p < -20 and results["logprobs"].log10_p < -20
 
 

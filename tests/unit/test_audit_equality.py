@@ -27,6 +27,21 @@ def test_two_models_are_told_apart() -> None:
     assert told.p == pytest.approx(1 / 200) and told.n_distinct == 10 and told.statistic > 3
 
 
+def test_two_answers_to_each_of_many_prompts_are_enough_where_one_model_has_a_habit() -> None:
+    draw = np.random.default_rng(4)
+    words = [f"word{i}" for i in range(40)]
+
+    def habit(often: float) -> dict[str, list[str]]:
+        chance = np.full(40, 1.0)
+        chance[:4] = often
+        return {f"prompt {i}": [" ".join(draw.choice(words, 30, p=chance / chance.sum())) for _ in range(2)]
+                for i in range(80)}  # fmt: skip
+
+    told = equality.test_equality(habit(1.0), habit(2.5), permutations=199)
+    assert told.p == pytest.approx(1 / 200)
+    assert equality.test_equality(habit(1.0), habit(1.0), permutations=199).p > 0.01
+
+
 def test_only_prompts_that_both_answered_twice_count() -> None:
     ours, theirs = answers(1, 0.2), answers(2, 0.2)
     theirs["prompt 0"], theirs["prompt 1"] = [], ["once"]

@@ -334,3 +334,59 @@ def test_from_text_alone_twins_and_canaries_are_tested_over_the_chat_interface(t
     assert [(r["suspect"]["test"], r["suspect"]["mode"], r["level"]) for r in results["tests"]] == [
         ("twin", "text", "strong evidence"), ("canary-sampling", "text", "strong evidence")
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("api", ["completions", "chat"])
+def test_one_collection_meets_what_servers_do_on_either_interface(tmp_path: Path, api: str) -> None:
+    """Busy at first, one answer filtered, one without probabilities, one token with null in place of minus infinity."""
+    busy: list[str] = []
+
+    def behave(model: str, body: dict[str, Any], number: int) -> Reply:
+        if model == "suspect" and not busy:
+            busy.append(model)
+            return 429, {"Retry-After": "0"}, {"error": {"message": "slow down", "type": "rate_limit_exceeded"}}
+        asked = body if api == "completions" else {**body, "logprobs": body["top_logprobs"]}
+        told = written(asked, number)
+        odd = json.dumps(body).count(WORDS[3]) and model == "suspect"
+        for i, choice in enumerate(told["choices"]):
+            choice["logprobs"]["top_logprobs"][0]["ï"] = None
+            if odd and i == 0:
+                choice["finish_reason"] = "content_filter"
+            elif odd:
+                choice["logprobs"] = None
+        if api == "chat":
+            told = {"object": "chat.completion", "choices": [as_chat(choice) for choice in told["choices"]]}
+        return 200, {}, told
+
+    kind = 'api = "chat"' if api == "chat" else ""
+    with standing(behave) as (url, asked):
+        kept, ledger = planned(tmp_path, url, more='access = "logprobs"', sources=kind, control=kind)
+        collect(kept, ledger)
+    results = run_tests(kept, ledger)
+    write_report(kept, ledger, "")
+    assert verify(kept, ledger) == []
+    # Twelve prompts to two models, and the one that had to wait asked again.
+    assert len(asked) == 25 and results["requests"] == 25
+    row = results["tests"][0]
+    # Two prompts hold the word, so two answers were filtered and two told no probabilities.
+    assert results["sources"]["suspect"]["unusable"] == {"filtered": 2}
+    assert row["suspect"]["mode"] == row["control"]["mode"] == "logprobs"
+    assert (row["suspect"]["n_raw"], row["control"]["n_raw"]) == (20 * 30, 24 * 30)
+
+
+def as_chat(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice of the completions interface in the form of the chat interface."""
+    told, rows = choice["logprobs"], None
+    if told is not None:
+        rows = [
+            {
+                "token": token,
+                "logprob": p,
+                "bytes": None,
+                "top_logprobs": [{"token": t, "logprob": v, "bytes": None} for t, v in top.items()],
+            }
+            for token, p, top in zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True)
+        ]
+    return {"index": choice["index"], "finish_reason": choice["finish_reason"],
+            "message": {"role": "assistant", "content": choice["text"], "refusal": None},
+            "logprobs": None if rows is None else {"content": rows}}  # fmt: skip

@@ -110,8 +110,9 @@ def _answer(choice: Mapping[str, Any]) -> Answer:
     return Answer(text, finish, tuple(row["token"] for row in rows), most)
 
 
-def _likely(row: Mapping[str, float] | None) -> Mapping[str, float]:
-    return {str(token): float(p) for token, p in (row or {}).items() if math.isfinite(p)}
+def _likely(row: Mapping[str, float | None] | None) -> Mapping[str, float]:
+    """Log-probabilities by token; a server may send null in place of minus infinity."""
+    return {str(token): float(p) for token, p in (row or {}).items() if p is not None and math.isfinite(p)}
 
 
 def scored(raw: Mapping[str, Any], count: int) -> list[Scored] | None:

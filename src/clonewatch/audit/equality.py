@@ -1,12 +1,15 @@
 """Model equality: is the suspect our own model, resold? A permutation test on completions of the same prompts.
 
-Run it first: a resold copy answers like us without having been trained on anything. Source: Gao, Liang and Guestrin,
-"Model equality testing: which model is this API serving?", 2024 (arXiv 2410.20247).
+Run it first: a resold copy answers like us without having been trained on anything. The permutation is that of Gao,
+Liang and Guestrin, "Model equality testing: which model is this API serving?", 2024 (arXiv 2410.20247). They compare
+answers to one prompt letter by letter; two answers to a prompt tell next to nothing that way. Here the pieces of all
+answers are counted together, so that what one model says oftener than the other adds up over the prompts.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,6 +23,9 @@ F64 = npt.NDArray[np.float64]
 
 # Completions are compared over this many characters: what follows differs by chance alone.
 LENGTH = 200
+# About a word with its neighbour, in any language; buckets enough that few of them meet.
+_PIECE, _BUCKETS = 5, 4096
+_DIGITS = 9
 _FEWEST = 2  # completions of a prompt, on either side, for a difference within it to be seen at all
 
 
@@ -31,7 +37,7 @@ def test_equality(
     length: int = LENGTH,
     seed: int = 0,
 ) -> TestResult:
-    """Test whether two sources give completions of the same distribution, by MMD with a Hamming kernel.
+    """Test whether two sources give completions of the same distribution, by how often they use every piece of text.
 
     ours, theirs: completions by prompt; prompts without two completions on either side are left out. The two are
     permuted within a prompt, so that the p-value is exact; its floor is 1 / (permutations + 1). A small p says that the
@@ -43,18 +49,13 @@ def test_equality(
             "no prompt has two completions of either model", mend="Ask both the same prompts, twice or more"
         )
     draw = np.random.default_rng(seed)
-    total = np.zeros(permutations + 1)
-    counted = 0
-    for prompt in prompts:
-        kernel = _hamming([*ours[prompt], *theirs[prompt]], length)
-        n, both = len(ours[prompt]), len(kernel)
-        sign = np.full((permutations + 1, both), -1.0 / (both - n))
-        sign[0, :n] = 1.0 / n
-        for row in range(1, permutations + 1):
-            sign[row, draw.permutation(both)[:n]] = 1.0 / n
-        # The squared distance of the two means in the kernel's space, for the real split and every other one.
-        total += np.einsum("ri,ij,rj->r", sign, kernel, sign, optimize=True)
-        counted += both
+    counts = np.array([_pieces(text[:length]) for p in prompts for text in (*ours[p], *theirs[p])])
+    # A piece that everybody uses varies by the square root of how often it is used.
+    counts /= np.sqrt(counts.sum(0) + 1)
+    signs = np.concatenate([_splits(len(ours[p]), len(theirs[p]), permutations, draw) for p in prompts], axis=1)
+    # The squared distance between the two, for the real split and every other one. Rounded: equal splits are ties.
+    total = ((signs @ counts) ** 2).sum(1).round(_DIGITS)
+    counted = len(counts)
     real, others = float(total[0]), total[1:]
     p, spread = stats.rank(real, others), float(others.std())
     return TestResult(
@@ -66,7 +67,7 @@ def test_equality(
         n_distinct=len(prompts),
         statistic=(real - float(others.mean())) / spread if spread else 0.0,
         log10_p=math.log10(p),
-        method="exact permutation, MMD with a Hamming kernel",
+        method="exact permutation, pieces of five characters",
         p_rank=p,
         decoys=permutations,
         assumptions=("Completions of one prompt are independent draws, at the same settings on either side.",),
@@ -74,8 +75,17 @@ def test_equality(
     )
 
 
-def _hamming(texts: Sequence[str], length: int) -> F64:
-    """Share of places in which two texts agree. float64[N, N]."""
-    codes = np.array([[ord(c) for c in t[:length].ljust(length, "\0")] for t in texts], np.int64)
-    same: F64 = (codes[:, None, :] == codes[None, :, :]).mean(2)
-    return same
+def _splits(n: int, m: int, permutations: int, draw: np.random.Generator) -> F64:
+    """Weights of n and m completions of a prompt that give the difference of their means, first for the real split."""
+    sign = np.full((permutations + 1, n + m), -1.0 / m)
+    sign[0, :n] = 1.0 / n
+    for row in range(1, permutations + 1):
+        sign[row, draw.permutation(n + m)[:n]] = 1.0 / n
+    return sign
+
+
+def _pieces(text: str) -> F64:
+    """How often a text holds each run of five characters, in buckets. float64[_BUCKETS]."""
+    runs = [text[i : i + _PIECE] for i in range(max(1, len(text) - _PIECE + 1))]
+    told = np.bincount([zlib.crc32(run.encode("utf-8", "replace")) % _BUCKETS for run in runs], minlength=_BUCKETS)
+    return told.astype(np.float64)

@@ -10,15 +10,15 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from clonewatch.audit import asking, canary, equality, power, stats, twin, watermark
 from clonewatch.audit.committing import watermark_of
-from clonewatch.audit.material import Material
+from clonewatch.audit.material import WITHOUT_REFERENCE, Material
 from clonewatch.audit.outcome import TestResult
-from clonewatch.audit.plan import STRONG, Plan, Sought
+from clonewatch.audit.plan import STRONG, Plan, Sought, reaches
 from clonewatch.model.errors import InputError
 
 Secret = Callable[[str], bytes]
@@ -45,7 +45,7 @@ def judge(plan: Plan, material: Material, secret: Secret, parts: int) -> dict[st
     for i, row in enumerate(rows):
         row["log10_p_holm"], row["control_log10_p_holm"] = corrected["suspect"][i], corrected["control"][i]
         row["level"] = _level(plan, row)
-        row["power"] = _power(plan, row["suspect"], len(rows))
+        row["power"] = _power(plan, plan.tests[i], row["suspect"], len(rows))
     return {
         "parts": parts,
         "sources": {name: material.counted(name, parts) for name in plan.sources},
@@ -186,8 +186,53 @@ def _level(plan: Plan, row: dict[str, Any]) -> str:
     return STRONG_EVIDENCE if row["log10_p_holm"] <= math.log10(STRONG) else EVIDENCE
 
 
-def _power(plan: Plan, told: dict[str, Any], tests: int) -> float | None:
-    """The chance to find the plan's share, where the plan states an effect and the test is one of a watermark."""
-    if plan.power.effect is None or told.get("test") != "watermark":
+def _power(plan: Plan, test: Sought, told: dict[str, Any], tests: int) -> float | None:
+    """The chance that this test, as it could be made, had to find the plan's share; None where nobody knows."""
+    if "refused" in told:
         return None
-    return power.power(plan.power.effect, plan.power.share, told["n_scored"], plan.alpha, tests)
+    centred = "ours" in plan.sources and WITHOUT_REFERENCE not in told["notes"]
+    curve = curve_of(plan, test, told["mode"], centred)
+    share = 1.0 if test.test == "twin" else plan.power.share
+    return None if curve is None else power.power(curve, share, told["n_scored"], plan.alpha, tests)
+
+
+class Promise(NamedTuple):
+    """What a test can be expected to find: the chance for the plan's share, and the share found 4 times out of 5."""
+
+    power: float
+    smallest: float
+
+
+def promised(plan: Plan, material: Material) -> list[Promise | None]:
+    """What every test of a plan promises before anybody is asked; None where nobody knows."""
+    mode, centred = ("logprobs" if reaches(plan.access, "logprobs") else "text"), "ours" in plan.sources
+    tests = len(plan.tests)
+    told: list[Promise | None] = []
+    for test in plan.tests:
+        n, share = plan.prompts * plan.answers * plan.tokens, plan.power.share
+        if test.test == "twin":
+            n, share = len(asking.pairs_of(test, material.twins, plan.tests)), 1.0
+            curve = curve_of(plan, test, "logprobs" if plan.access == "scoring" else "text", centred)
+        else:
+            curve = curve_of(plan, test, mode, centred)
+        told.append(curve and Promise(
+            power.power(curve, share, n, plan.alpha, tests), power.smallest(curve, n, plan.alpha, tests)
+        ))  # fmt: skip
+    return told
+
+
+def curve_of(plan: Plan, test: Sought, mode: str, centred: bool) -> power.Curve | None:
+    """How the evidence of a test grows: as the plan states, else as it was measured; None where it never was.
+
+    mode: what is read, `text` or `logprobs`. centred: whether our own model is the reference. The curve of twins is for
+    a suspect that was trained on every released answer.
+    """
+    if test.test == "watermark" and plan.power.effect is not None:
+        return power.Curve(plan.power.effect)
+    if test.test == "twin":
+        return power.measured("twin", mode) if centred else None
+    served = {name: test.public.get(name) for name in power.MEASURED}
+    if test.test != "watermark" or plan.looks > 1 or served != power.MEASURED:
+        return None
+    reading = mode if centred else {"text": "plain"}.get(mode, "")
+    return power.measured(test.public["rule"], reading)

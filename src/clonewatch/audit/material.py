@@ -22,6 +22,7 @@ from clonewatch.model.errors import InputError
 _MOST_MISSING = 0.1
 # From this share of tokens that our vocabulary lacks on, a result says so.
 _MANY_UNKNOWN = 0.2
+WITHOUT_REFERENCE = "Tested without a reference: our own model did not score these answers in our tokens."
 # Completions are compared over this many prompts: more sharpen a test that is sharp already.
 EQUALITY_PROMPTS = 100
 
@@ -125,7 +126,7 @@ class Material:
                 rows = [row for row in rows if row[1] is not None]
                 reference = [about for _, about in rows if about is not None]
             else:
-                notes.append("Tested without a reference: our own model did not score these answers in our tokens.")
+                notes.append(WITHOUT_REFERENCE)
         written = np.concatenate([sample.written for sample, _ in rows]) if rows else np.zeros(0, np.int64)
         unknown = float((written == self.tokenizer.unknown).mean()) if len(written) else 0.0
         if unknown >= _MANY_UNKNOWN:

@@ -1,52 +1,93 @@
-"""What chance a plan has to find what it looks for, by an effect model that is stated and never hidden.
+"""What chance a plan has to find what it looks for, by a model of effects that is stated and never hidden.
 
-The model: the standardised lean of a suspect is normal with deviation 1 and mean effect * share * sqrt(tokens), where
-the effect is the lean that one answered token of a model trained on nothing else would show. A test at alpha asks for
-log p at most log(alpha / tests) with the bound p = exp(-z^2 / 2), which is that of the centred test. Small models
-over-learn, so an effect measured on them promises too much; take it from models like the suspect where you can.
+Evidence is y = sqrt(-2 ln p). It is taken as normal, with the mean effect * share**bend * sqrt(n / (1 + n / reach)) and
+the deviation sqrt(1 + (spread * mean)**2): it grows with the training share and the number n of answered tokens (of
+pairs, for twins) until more of them say nothing new. A test at alpha finds what has y >= sqrt(2 ln(tests / alpha)).
+
+`curves.json` holds curves fitted by `python -m evals.audit_study` to students that were really trained, and
+docs/audit.md says how well they foretell seeds they were not fitted to. These students are tiny and over-learn: for a
+large model every curve here promises too much. Where nothing was measured there is no curve, and power is not known.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Literal, NamedTuple
 
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from clonewatch.model.errors import InputError
 
+Students = Literal["transformer", "trigram"]
+# How the watermarks of the study were served. Other windows and shares of green tokens were not measured for power.
+MEASURED = {"rule": "kgw", "width": 1, "gamma": 0.5}
+# The smallest share worth telling: below it the study has no rows.
+_LEAST_SHARE = 1e-4
 
-def fit(shares: Sequence[float], tokens: Sequence[float], statistics: Sequence[float]) -> float:
-    """The effect that fits measured curves best, by least squares through the origin.
 
-    shares: training shares, 0..1; tokens: answered ones behind each statistic; statistics: standardised leans.
+class Curve(NamedTuple):
+    """How evidence grows. The defaults are the plainest curve: in proportion to share and to the root of n."""
 
-    >>> round(fit([0.1, 0.5], [10_000, 10_000], [2.0, 10.0]), 3)
-    0.2
+    effect: float
+    bend: float = 1.0
+    reach: float = math.inf
+    spread: float = 0.0
+
+    def mean(self, share: float, n: float) -> float:
+        """Expected y for a training share, 0..1, and n tokens or pairs.
+
+        >>> round(Curve(0.2).mean(0.1, 10_000), 3), round(Curve(0.2, reach=10_000).mean(0.1, 10_000), 3)
+        (2.0, 1.414)
+        """
+        return self.effect * share**self.bend * math.sqrt(n / (1 + n / self.reach)) if share > 0 else 0.0
+
+    def deviation(self, mean: float) -> float:
+        """Standard deviation of y where this much is expected."""
+        return math.hypot(1.0, self.spread * mean)
+
+
+def measured(kind: str, reading: str, students: Students = "transformer") -> Curve | None:
+    """The curve that was fitted to students; None where nothing was measured.
+
+    kind: `kgw` (served as MEASURED, with a bias of 2) or `twin`. reading: `plain` (text, no reference), `text` or
+    `logprobs` (with our model as reference).
+
+    >>> measured("gumbel", "text") is None
+    True
     """
-    x = [s * math.sqrt(n) for s, n in zip(shares, tokens, strict=True)]
-    total = sum(v * v for v in x)
-    if total <= 0:
-        raise InputError("no measured point has a share above 0", mend="Measure a model that was trained on your text")
-    return sum(v * z for v, z in zip(x, statistics, strict=True)) / total
+    return _measured().get(f"{students}/{kind}/{reading}")
 
 
-def power(effect: float, share: float, tokens: int, alpha: float, tests: int = 1) -> float:
+@cache
+def _measured() -> dict[str, Curve]:
+    told = json.loads((files("clonewatch.audit") / "curves.json").read_text(encoding="utf-8"))
+    return {name: Curve(**curve) for name, curve in told.items()}
+
+
+def power(curve: Curve, share: float, n: int, alpha: float, tests: int = 1) -> float:
     """The chance, 0..1, that one test at alpha, corrected for the number of tests, finds this training share.
 
-    >>> round(power(0.2, 0.1, 90_000, 1e-3), 2), power(0.2, 0.1, 1_000, 1e-3) < 0.01
+    >>> round(power(Curve(0.2), 0.1, 90_000, 1e-3), 2), power(Curve(0.2), 0.1, 1_000, 1e-3) < 0.01
     (0.99, True)
     """
-    if not (0 < alpha < 1 and 0 <= share <= 1 and tokens >= 0 and tests >= 1 and effect >= 0):
-        raise InputError(f"no power for effect {effect}, share {share}, {tokens} tokens, alpha {alpha}, {tests} tests")
-    return float(norm.sf(math.sqrt(2 * math.log(tests / alpha)) - effect * share * math.sqrt(tokens)))
+    if not (0 < alpha < 1 and 0 <= share <= 1 and n >= 0 and tests >= 1 and curve.effect >= 0):
+        raise InputError(f"no power for effect {curve.effect}, share {share}, n {n}, alpha {alpha}, {tests} tests")
+    mean = curve.mean(share, n)
+    return float(norm.sf((math.sqrt(2 * math.log(tests / alpha)) - mean) / curve.deviation(mean)))
 
 
-def smallest(effect: float, tokens: int, alpha: float, tests: int = 1, chance: float = 0.8) -> float:
-    """The smallest training share that is found with this chance; above 1 where none is.
+def smallest(curve: Curve, n: int, alpha: float, tests: int = 1, chance: float = 0.8) -> float:
+    """The smallest training share that is found with this chance; infinite where none is.
 
-    >>> round(smallest(0.2, 90_000, 1e-3), 3)
-    0.076
+    >>> round(smallest(Curve(0.2), 90_000, 1e-3), 3), smallest(Curve(0.2), 9, 1e-3)
+    (0.076, inf)
     """
-    line = math.sqrt(2 * math.log(tests / alpha)) + float(norm.ppf(chance))
-    return line / (effect * math.sqrt(tokens)) if effect > 0 and tokens > 0 else math.inf
+    if power(curve, 1.0, n, alpha, tests) < chance:
+        return math.inf
+    if power(curve, _LEAST_SHARE, n, alpha, tests) >= chance:
+        return _LEAST_SHARE
+    return float(brentq(lambda share: power(curve, share, n, alpha, tests) - chance, _LEAST_SHARE, 1.0))

@@ -142,14 +142,19 @@ def _answer(plan: Plan, test: Sought, row: Mapping[str, Any]) -> str:
     if "refused" in row["suspect"]:
         return f"{about}: no evidence, because there was nothing to test: {row['suspect']['refused']}."
     if row["level"] == NO_EVIDENCE:
-        power = row["power"]
-        chance = f"power {power:.0%} for rho={plan.power.share:.0%}" if power is not None else "power unknown"
-        return f"{about}: no evidence ({chance}). Corrected p = {p}."
+        return f"{about}: no evidence ({_power(plan, test, row['power'])}). Corrected p = {p}."
     level = row["level"][0].upper() + row["level"][1:]
     return (
         f"{about}: {level} (corrected p = {p}). The suspect's behaviour depends on this secret. The simplest route is"
         " training on text that carried it; the chapter on other explanations lists more."
     )
+
+
+def _power(plan: Plan, test: Sought, power: float | None) -> str:
+    if power is None:
+        return "power unknown"
+    looked_for = "training on every released answer" if test.test == "twin" else f"rho={plan.power.share:.0%}"
+    return f"power {power:.0%} for {looked_for}"
 
 
 def _served(test: Sought) -> str:
@@ -275,8 +280,14 @@ def _assumptions(plan: Plan, results: Mapping[str, Any]) -> list[str]:
     listed = [f"{one} ({', '.join(ids)})" for one, ids in made.items()]
     if plan.power.effect is not None:
         listed.append(
-            f"Power: a model trained on nothing else leans by {plan.power.effect:g} deviations for the square root of"
-            f" a token, and one with {plan.power.share:.0%} by as much less. Stated in the plan, not measured here."
+            f"Power of watermark tests: a model trained on nothing else leans by {plan.power.effect:g} deviations for"
+            f" the square root of a token, and one with {plan.power.share:.0%} by as much less. Stated in the plan, not"
+            " measured here."
+        )
+    if any(row["power"] is not None for row in results["tests"]):
+        listed.append(
+            "Power that the plan does not state is what small models showed that were trained for it. They over-learn:"
+            " a large model shows less, so the true power is lower."
         )
     return listed
 

@@ -12,7 +12,9 @@ from clonewatch.cli import commitments, output
 from clonewatch.cli.results import JsonOption
 
 if TYPE_CHECKING:
+    from clonewatch.audit.judging import Promise
     from clonewatch.audit.ledger import Ledger
+    from clonewatch.audit.plan import Sought
 
 EXIT_NOT_VERIFIED = 3
 
@@ -69,34 +71,32 @@ def plan(
 
       clonewatch audit plan book/settings.toml --out book/march
     """
-    from clonewatch.audit import power
     from clonewatch.audit.conduct import make_plan
+    from clonewatch.audit.folder import Folder
+    from clonewatch.audit.judging import promised
+    from clonewatch.audit.material import Material
 
     made, digest = make_plan(settings, out)
     tokens = made.prompts * made.answers * made.tokens
-    effect = made.power.effect
-    least = None if effect is None else power.smallest(effect, tokens, made.alpha, len(made.tests))
-    chance = None if effect is None else power.power(effect, made.power.share, tokens, made.alpha, len(made.tests))
+    chances = promised(made, Material(Folder(out), made))
     if json:
-        output.as_json({"plan": digest, "tests": made.to_json()["tests"], "tokens": tokens,
-                        "power": chance, "smallest_share": least})  # fmt: skip
+        told = [test | {"power": c and c.power, "smallest_share": c.smallest if c and c.smallest <= 1 else None}
+                for test, c in zip(made.to_json()["tests"], chances, strict=True)]  # fmt: skip
+        output.as_json({"plan": digest, "tests": told, "tokens": tokens})
         return
     output.say(
         f"{made.prompts:,} prompts, {made.answers} answers to each, at most {tokens:,} tokens of each model. Access:"
         f" {made.access}."
     )
     rows = [
-        (t.id, t.test, ", ".join(t.carriers) or "all", t.committed, t.commitment[:12], "yes" if t.confirmed else "no")
+        (t.id, t.test, ", ".join(t.carriers) or "all", t.committed, t.commitment[:12], _confirmed(t))
         for t in made.tests
     ]
     output.table("", ("Test", "Kind", "Served to", "Committed", "Commitment", "Confirmed"), rows)
-    if chance is None or least is None:
-        output.say("Power: unknown, for the settings state no effect.")
-    else:
-        output.say(
-            f"Power of a watermark test: {chance:.0%} for a training share of {made.power.share:.0%};"
-            f" {_least(least)}. Assumed effect: {effect:g} a token."
-        )
+    for test, chance in zip(made.tests, chances, strict=True):
+        output.say(f"Power of {test.id}: {_power(test.test, made.power.share, chance)}.")
+    if made.power.effect is None and any(chances):
+        output.say("This is what small models showed, which over-learn: expect less of a large one.")
     unconfirmed = [t.id for t in made.tests if t.test == "watermark" and not t.confirmed]
     if unconfirmed:
         output.say(
@@ -220,8 +220,21 @@ def _book(folder: Path, ledger: Path | None) -> Ledger:
     return Ledger(commitments.existing(ledger or folder.resolve().parent / "ledger.jsonl"))
 
 
-def _least(share: float) -> str:
-    return f"80% from a share of {share:.0%} on" if share <= 1 else "80% at no share; plan more tokens"
+def _confirmed(test: Sought) -> str:
+    if test.test != "watermark":
+        return "-"
+    return "yes" if test.confirmed else "no"
+
+
+def _power(kind: str, share: float, promise: Promise | None) -> str:
+    if promise is None:
+        return "unknown, for nothing like it was measured"
+    if kind == "twin":
+        return f"{promise.power:.0%} for training on every released answer of the pairs"
+    least = (
+        f"80% from a share of {promise.smallest:.1%} on" if promise.smallest <= 1 else "80% at no share; ask for more"
+    )
+    return f"{promise.power:.0%} for a training share of {share:.0%}; {least}"
 
 
 def _counting(quiet: bool) -> Callable[[int], Callable[[], None]]:

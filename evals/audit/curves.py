@@ -1,0 +1,111 @@
+"""Curves of power, fitted to the rows of the audit study, and how well they foretell seeds they were not fitted to."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from clonewatch.audit import power
+from clonewatch.audit.power import Curve
+
+F64 = npt.NDArray[np.float64]
+
+FILE = Path(power.__file__).with_name("curves.json")
+# A student of nothing else is beyond doubt in any case, and bends every curve: power is asked about smaller shares.
+LARGEST = 0.25
+# Not Gumbel-max: the same share gave one key twice the evidence that it gave others, so no curve foretells a key.
+RULES = ("kgw",)
+READINGS = ("plain", "text", "logprobs")
+# Where the search may go: natural logarithms of reach, from tens of tokens to more than anyone asks for.
+_REACH = (math.log(30), math.log(1e9))
+
+
+class Point(NamedTuple):
+    """One measured result: a curve's name, the seed, the training share, tokens or pairs, and sqrt(-2 ln p)."""
+
+    curve: str
+    seed: int
+    share: float
+    n: int
+    evidence: float
+
+
+def points(sums: dict[str, Any]) -> list[Point]:
+    """Every row of the study that says something about power."""
+    told = []
+    neural = sums.get("neural", {})
+    for students, part in (("trigram", sums), ("transformer", neural)):
+        for row in [*part.get("dilution", ()), *part.get("queries", ())]:
+            if row["rule"] in RULES and 0 < row["share"] <= LARGEST:
+                told += [Point(f"{students}/{row['rule']}/{reading}", row["seed"], row["share"], row["tokens"],
+                               evidence(row[reading])) for reading in READINGS]  # fmt: skip
+    told += [Point("transformer/twin/logprobs", row["seed"], 1.0, row["pairs"], evidence(row["centred"]))
+             for row in neural.get("twins", ()) if row["trained_on_them"]]  # fmt: skip
+    return told
+
+
+def evidence(log10_p: float) -> float:
+    """Evidence as curves have it, sqrt(-2 ln p).
+
+    >>> round(evidence(-6.0), 2)
+    5.26
+    """
+    return math.sqrt(max(0.0, -2 * math.log(10) * log10_p))
+
+
+def fit(rows: Sequence[Point]) -> Curve:
+    """The curve under which the points of one name are likeliest. With one share there is no bend to be seen."""
+    share, n, y = (np.array(column, float) for column in zip(*((r.share, r.n, r.evidence) for r in rows), strict=True))
+    bends = len(set(share.tolist())) > 1
+
+    def curve(x: F64) -> Curve:
+        reach = math.exp(min(max(x[1], _REACH[0]), _REACH[1]))
+        return Curve(math.exp(x[0]), min(max(x[3], 0.2), 1.5) if bends else 1.0, reach, min(abs(x[2]), 1.0))
+
+    def unlikely(x: F64) -> float:
+        chosen = curve(x)
+        mean = np.array([chosen.mean(s, m) for s, m in zip(share, n, strict=True)])
+        deviation = np.hypot(1.0, chosen.spread * mean)
+        return float((((y - mean) / deviation) ** 2 / 2 + np.log(deviation)).sum())
+
+    starts = [np.array([math.log(0.2), reach, 0.1, 1.0]) for reach in (math.log(1e3), math.log(1e5))]
+    found = min((minimize(unlikely, x, method="Nelder-Mead", options={"maxiter": 4000}) for x in starts),
+                key=lambda result: float(result.fun))  # fmt: skip
+    effect, bend, reach, spread = curve(found.x)
+    return Curve(round(effect, 4), round(bend, 3), round(reach), round(spread, 3))
+
+
+def foretold(rows: Iterable[Point], alpha: float = 1e-3) -> list[tuple[Point, float, float]]:
+    """Every point with what curves of the other seeds say of it: how many deviations it lies off, and its power."""
+    listed = list(rows)
+    told = []
+    for name in sorted({r.curve for r in listed}):
+        mine = [r for r in listed if r.curve == name]
+        for seed in sorted({r.seed for r in mine}):
+            others = [r for r in mine if r.seed != seed]
+            if not others:
+                continue
+            curve = fit(others)
+            for row in (r for r in mine if r.seed == seed):
+                mean = curve.mean(row.share, row.n)
+                off = (row.evidence - mean) / curve.deviation(mean)
+                told.append((row, off, power.power(curve, row.share, row.n, alpha)))
+    return told
+
+
+def fitted(rows: Sequence[Point]) -> dict[str, Curve]:
+    """A curve for every name."""
+    return {name: fit([r for r in rows if r.curve == name]) for name in sorted({r.curve for r in rows})}
+
+
+def write(sums: dict[str, Any], file: Path = FILE) -> None:
+    """Fit every curve there are rows for, and write the file that `audit.power` reads."""
+    told = {name: curve._asdict() for name, curve in fitted(points(sums)).items()}
+    file.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
