@@ -98,6 +98,22 @@ def engines(found: dict[str, Any]) -> str:
     return "\n".join(lines) + f"\n\n{machine(found)} {found['machine']['java'].capitalize()}."
 
 
+def headline(found: dict[str, Any]) -> str:
+    """The scans of headline logs, with what they ran on."""
+    lines = [
+        "| scale | exchanges | accounts | seconds | CPU-seconds | peak memory, MB | bare read | times it |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for scale, f in sorted(found.items(), key=lambda item: float(item[0])):
+        lines.append(
+            f"| {scale} | {f['rows']:,} | {f['accounts']:,} | {f['seconds']:.0f} | {f['cpu_seconds']:.0f} "
+            f"| {f['peak_mb']:,.0f} | {f['bare']['cpu_seconds']:.1f} | {f['times_bare_cpu']} |"
+        )
+    largest = max(found.items(), key=lambda item: float(item[0]))[1]
+    parts = ", ".join(f"{s['name']} {s['cpu_seconds']:.0f}" for s in largest["stages"])
+    return "\n".join(lines) + f"\n\nCPU-seconds of the largest by stage: {parts}. {machine(largest)}"
+
+
 def daily(found: dict[str, Any]) -> str:
     """What days cost that were added to a state, the windows after them, and on what."""
     days, update = found["days"][:-1], found["days"][-1]
@@ -149,10 +165,11 @@ def main() -> None:
     scan = json.loads((HERE / "results" / "scan.json").read_text(encoding="utf-8"))
     read = json.loads((HERE / "results" / "reading.json").read_text(encoding="utf-8"))
     compared = json.loads((HERE / "results" / "engines.json").read_text(encoding="utf-8"))
+    large = json.loads((HERE / "results" / "headline.json").read_text(encoding="utf-8"))
     kept = json.loads((HERE / "results" / "daily.json").read_text(encoding="utf-8"))
     parts = {
         "machine": machine(scan), "sizes": sizes(scan), "stages": stages(scan), "text": text(scan),
-        "reading": reading(read), "engines": engines(compared), "daily": daily(kept),
+        "reading": reading(read), "engines": engines(compared), "daily": daily(kept), "headline": headline(large),
     }  # fmt: skip
     page = PAGE.read_text(encoding="utf-8")
     for name, filled in parts.items():

@@ -36,6 +36,8 @@ ROWS_AT_ONE = 2_353_000
 TEXT_BYTES = 2_000
 # A log of more exchanges is scanned once: it takes minutes.
 ONE_RUN_FROM = 500_000
+# A scan that costs so much more than the kept figure, in bare reads, has become dearer: runs differ by a fifth.
+DEARER = 1.3
 # What the installed command runs.
 COMMAND = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
 _PACKAGES = ("duckdb", "pyarrow", "numpy", "scipy", "numba", "msgspec", "graspologic-native")
@@ -118,9 +120,8 @@ def scan(log: Path, runs: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def without_text(rows: int, runs: int) -> dict[str, Any]:
+def without_text(log: Path, runs: int) -> dict[str, Any]:
     """A log of fingerprints in Parquet."""
-    log = simulated(rows)
     file = next((log / "exchanges").glob("*.parquet"))
     columns = staged_columns(file)
     bare = measured([sys.executable, "-c", _BARE, str(file), ",".join(columns)], environment())
@@ -172,6 +173,33 @@ def write_lines(log: Path, out: Path) -> None:
                 lines.write(encode(kept) + b"\n")
 
 
+def check(sizes: list[int], kept: Path, runs: int) -> int:
+    """Whether scans cost more bare reads than they did: ratios, so that another machine may ask. 1 where they do."""
+    before = {f["rows"]: f["times_bare_cpu"] for f in json.loads(kept.read_text(encoding="utf-8"))["without_text"]}
+    dearer = 0
+    for rows in sizes:
+        now = without_text(simulated(rows), runs)
+        limit = DEARER * before[now["rows"]]
+        dearer += now["times_bare_cpu"] > limit
+        print(f"{now['rows']:,} exchanges: {now['times_bare_cpu']} times the bare read, {limit:.1f} at most")
+    return int(dearer > 0)
+
+
+def headline(scale: float) -> None:
+    """A harvest of the size that was publicly alleged, scanned once; figures by scale in results/headline.json."""
+    log, out = WORK / f"headline-{scale:g}", HERE / "results" / "headline.json"
+    if not log.exists():
+        command = [*COMMAND, "simulate", "headline", "--out", str(log), "--seed", str(SEED), "--scale", str(scale)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    on = machine()
+    one = without_text(log, 1)
+    on["load_after"] = [round(x, 2) for x in os.getloadavg()]
+    kept = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    kept[f"{scale:g}"] = one | {"machine": on}
+    out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps({k: v for k, v in one.items() if k not in ("stages", "runs")}))
+
+
 def growth(figures: list[dict[str, Any]], what: str) -> float | None:
     """The exponent b of cost = a * rows ** b, by least squares over logarithms; None for fewer than two sizes."""
     if len(figures) < 2:
@@ -212,16 +240,23 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=[300_000, 1_000_000, 3_000_000, 10_000_000])
     parser.add_argument("--text", type=int, default=1_000_000, help="rows of the log with text; 0 for none")
     parser.add_argument("--runs", type=int, default=3, help="runs of each scan (the median counts); large logs get one")
+    parser.add_argument("--headline", type=float, default=0.0, help="scale of a headline log to scan, and nothing else")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "scan.json")
+    parser.add_argument("--check", action="store_true", help="compare with the kept figures; exit 1 where dearer")
     options = parser.parse_args()
     WORK.mkdir(exist_ok=True)
+    if options.check:
+        raise SystemExit(check(options.rows[:2], options.out, options.runs))
+    if options.headline:
+        headline(options.headline)
+        return
     found: dict[str, Any] = {"machine": machine(), "without_text": [], "with_text": None}
     if options.out.exists():  # what is not measured this time stays
         kept = json.loads(options.out.read_text(encoding="utf-8"))
         found |= {k: kept[k] for k, asked in (("without_text", options.rows), ("with_text", options.text)) if not asked}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     for rows in options.rows:
-        one = without_text(rows, 1 if rows > ONE_RUN_FROM else options.runs)
+        one = without_text(simulated(rows), 1 if rows > ONE_RUN_FROM else options.runs)
         found["without_text"].append(one)
         print(json.dumps({k: v for k, v in one.items() if k not in ("stages", "runs")}), flush=True)
         options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
