@@ -250,7 +250,8 @@ def _warnings(taken: _Taken) -> list[str]:
     lacking = sorted({name for part in taken.manifest.parts for name in part.lacking})
     if lacking:
         told.append(f"Some days no longer hold {', '.join(lacking)}: their time to be kept is over.")
-    absent = taken.last - taken.first + 1 - len({part.day for part in taken.manifest.parts})
+    known = {part.day for part in taken.manifest.parts}
+    absent = taken.last - min(known) + 1 - len(known)
     if absent:
-        told.append(f"{absent} of {taken.last - taken.first + 1} days of the window hold no exchanges.")
+        told.append(f"{absent} days since {day_name(min(known))} hold no exchanges.")
     return told
