@@ -60,13 +60,15 @@ def cut(log: Path, last: int, folder: Path) -> list[tuple[Path, int]]:
 def main() -> None:
     """Measure, print, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--log", type=Path, help="a simulated log in order of time; one of 3 million exchanges if none")
+    parser.add_argument(
+        "--log", type=Path, help="a log in the work folder, in order of time; 3 million exchanges if none"
+    )
     parser.add_argument("--last", type=int, default=3_000_000, help="exchanges of the update at the end")
     parser.add_argument("--windows", type=int, nargs="*", default=[7, 44], help="days to look at")
     parser.add_argument("--out", type=Path, default=WORK.parent / "results" / "daily.json")
     options = parser.parse_args()
     WORK.mkdir(exist_ok=True)
-    log = options.log or simulated(3_000_000)
+    log = WORK / options.log if options.log else simulated(3_000_000)
     rows = pq.ParquetFile(next((log / "exchanges").glob("*.parquet"))).metadata.num_rows
     place = WORK / f"daily-{os.getpid()}"
     shutil.rmtree(place, ignore_errors=True)

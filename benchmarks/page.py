@@ -21,12 +21,12 @@ PICTURE = HERE.parent / "docs" / "pictures" / "scan-growth.svg"
 def machine(scan: dict[str, Any]) -> str:
     """One sentence on what the figures were taken on."""
     m = scan["machine"]
-    load = f"{m['load_before'][0]} before and {m.get('load_after', m['load_before'])[0]} after"
+    before, after = m["load_before"][0], m.get("load_after", m["load_before"])[0]
+    beside = "Other programs ran beside, so seconds are longer than on an idle machine: compare CPU-seconds."
     packages = ", ".join(f"{name} {number}" for name, number in m["packages"].items())
     return (
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB of memory; Python {m['python']}, {packages}; commit "
-        f"{m['commit']}, {m['date']}. Other programs ran on the machine (load {load}), so seconds are longer than on "
-        "an idle one: compare CPU-seconds."
+        f"{m['commit']}, {m['date']}; load {before} before and {after} after.{' ' + beside if before >= 2 else ''}"
     )
 
 

@@ -303,7 +303,20 @@ def test_a_forgotten_account_leaves_no_trace_and_does_not_come_back(days: Days, 
     late = pq.read_table(days.log / "exchanges")
     mine_only = late.filter(pc.equal(late["account_id"], account))
     pq.write_table(mine_only, tmp_path / "late.parquet")
-    assert put(days, mine, tmp_path / "late.parquet").kept == 0 and rows(days, mine) == others
+    banned = {"ts": [mine_only["ts"][0].as_py()], "kind": ["ban"], "account_id": [account]}
+    pq.write_table(pa.table(banned), tmp_path / "events.parquet")
+    paths, facts = (str(tmp_path / "late.parquet"),), days.log / "accounts.parquet"
+    late_log = IngestSettings(paths, mine, accounts=facts, events=tmp_path / "events.parquet", key_file=days.key)
+    assert ingest(late_log).kept == 0 and rows(days, mine) == others
+    with store.opened(mine, load_key(days.key)) as held:
+        assert account not in [n for file in held.manifest.names for n in held.read(file)["account_id"].to_pylist()]
+
+
+def test_a_state_whose_first_moment_was_interrupted_can_be_begun_again(days: Days, tmp_path: Path) -> None:
+    (tmp_path / "state" / "parts").mkdir(parents=True)
+    (tmp_path / "state" / ".draft-state.json").write_text("{", encoding="utf-8")
+    assert put(days, tmp_path / "state", days.folders[0]).kept
+    assert not (tmp_path / "state" / ".draft-state.json").exists()
 
 
 def test_compacting_changes_no_answer_and_lets_go_of_what_it_must(days: Days, mine: Path, tmp_path: Path) -> None:

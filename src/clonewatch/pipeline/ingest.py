@@ -136,9 +136,7 @@ class _Ingestion:
         names = self._names()
         self.clock.end(f"{len(self.stager.book.ids) - self.known:,} new accounts")
         sources = {
-            one.sha256: Source(one.path, one.format, one.bytes, one.read, one.rejected)
-            for one in self.log.inputs
-            if one.path not in skipped
+            one.sha256: Source(one.path, one.format, one.bytes, one.read, one.rejected) for one in self.log.inputs
         }
         after = msgspec.structs.replace(
             before, rows=before.rows + self.stager.rows, accounts=len(self.stager.book.ids),
@@ -248,6 +246,7 @@ class _Ingestion:
         if table is None or not table.num_rows:
             return before
         if "account_id" in table.column_names:
+            table = self._welcome(table)
             self.stager.book.codes(table["account_id"].combine_chunks())
         fresh = self.stager.events(table)
         old = self.state.read(before) if before else EVENT_SCHEMA.empty_table()

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from clonewatch import __version__
 from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.engines.duckdb import DuckDB
@@ -142,7 +143,7 @@ def _mark(manifest: Manifest, settings: WindowSettings, calibration: Calibration
     """What a result depends on, as it is kept in `scan.json`."""
     return {
         "parts": sorted(file.sha256 for file in manifest.files()), "seed": settings.seed, "replay": settings.replay,
-        "calibration": calibration.describe(),
+        "calibration": calibration.describe(), "version": __version__,
     }  # fmt: skip
 
 

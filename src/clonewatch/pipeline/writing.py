@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from clonewatch.model.errors import OutputError
 from clonewatch.model.reading import Rejected
 from clonewatch.pipeline.texts import NAME as TEXTS
+from clonewatch.state.store import runs
 
 _PREFIX = ".scan-"
 _GROUP = 262_144  # rows of a group: what writing a long table holds in memory
@@ -122,9 +123,5 @@ def _sweep(place: Path) -> None:
         number = left.name.removeprefix(_PREFIX).partition("-")[0]
         if not number.isdigit():
             continue
-        try:
-            os.kill(int(number), 0)
-        except ProcessLookupError:
+        if not runs(int(number)):
             shutil.rmtree(left, ignore_errors=True)
-        except PermissionError:
-            continue  # it runs, under another user

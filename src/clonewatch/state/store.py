@@ -114,7 +114,7 @@ class State:
         """Remove what killed processes left beside the state."""
         for path in self.place.iterdir():
             reader = path.name.removeprefix(_SNAPSHOT).partition("-")[0]
-            left = path.name.startswith(_SNAPSHOT) and reader.isdigit() and not _runs(int(reader))
+            left = path.name.startswith(_SNAPSHOT) and reader.isdigit() and not runs(int(reader))
             if left or path.name.startswith(_ENGINE):
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name.startswith(_DRAFT):
@@ -182,7 +182,7 @@ def digest(path: Path, watch: Callable[[int], None] = lambda _: None) -> str:
 def _begin(place: Path, key: bytes, create: bool) -> None:
     if not create:
         raise StateError("there is no state here", where=str(place), mend="Make one: clonewatch ingest LOG --state DIR")
-    if place.exists() and any(p.name not in (_LOCK, _PARTS, REJECTED) for p in place.iterdir()):
+    if place.exists() and not _only_begun(place):
         raise StateError("this folder holds other things", where=str(place), mend="Name a new or empty folder")
     with disk(place):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -190,6 +190,11 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
         with _locked(place):
             if not (place / manifests.NAME).exists():
                 _replace(place / manifests.NAME, manifests.encode(Manifest(manifests.VERSION, 0, key_check(key))))
+
+
+def _only_begun(place: Path) -> bool:
+    """Whether a folder holds nothing but what a state that was just begun holds, a killed process's draft included."""
+    return all(p.name in (_LOCK, _PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir())
 
 
 def _load(path: Path) -> Manifest:
@@ -222,7 +227,8 @@ def _locked(place: Path) -> Iterator[None]:
         yield
 
 
-def _runs(number: int) -> bool:
+def runs(number: int) -> bool:
+    """Whether a process of this number is there."""
     try:
         os.kill(number, 0)
     except ProcessLookupError:
