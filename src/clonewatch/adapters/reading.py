@@ -42,7 +42,7 @@ class Log:
     """
 
     def __init__(self, inputs: list[_Input], found: Found, mapping: FieldMap | None, warnings: list[str]) -> None:
-        self._inputs, self._found, self._mapping = inputs, found, mapping
+        self._inputs, self._found, self.mapping = inputs, found, mapping
         self.warnings = warnings
         self.inputs: list[Measured] = []
         self.total_bytes = sum(i.path.stat().st_size for i in inputs if i.stream is None)
@@ -71,6 +71,14 @@ class Log:
     def files(self) -> list[str]:
         """Paths of the exchanges, in the order in which they are read."""
         return [str(i.path) for i in self._inputs]
+
+    def stamps(self) -> list[tuple[str, int, int]] | None:
+        """Path, size and time of last change (ns) of every file; None where one is a pipe."""
+        files = [i.path for i in self._inputs] + self._found.accounts + self._found.events
+        if any(_is_pipe(path) for path in files):
+            return None
+        stats = [(str(path), path.stat()) for path in files]
+        return [(path, s.st_size, s.st_mtime_ns) for path, s in stats]
 
     def accounts(self) -> pa.Table | None:
         """The accounts table with all its columns, None when there is none; its bad rows are rejected by `batches`."""
@@ -113,7 +121,7 @@ class Log:
         name = str(entry.path)
         self._current = stream
         read = rejected = 0
-        for batch in entry.adapter.read(_source(entry.path, stream, self._columns), self._mapping):
+        for batch in entry.adapter.read(_source(entry.path, stream, self._columns), self.mapping):
             if not read and not batch.exchanges.num_rows:
                 _refuse_without_accounts(batch.rejected, entry.adapter, name)
             read += batch.exchanges.num_rows

@@ -27,14 +27,20 @@ class Border(TyperGroup):
         try:
             return super().invoke(ctx)
         except ClonewatchError as error:
-            typer.echo(message(error), err=True)
+            typer.echo("\n".join([message(error), *_notes(error)]), err=True)
             raise typer.Exit(error.code) from error
         except KeyboardInterrupt as error:
-            typer.echo("Interrupted. Earlier results are as they were.", err=True)
+            said = ["Interrupted. Earlier results are as they were.", *_notes(error)]
+            typer.echo("\n".join(said), err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from error
         except BrokenPipeError as error:
             _abandon_stdout()
             raise typer.Exit(0) from error
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was said of it on its way here."""
+    return list(getattr(error, "__notes__", ()))
 
 
 def message(error: ClonewatchError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,19 +22,29 @@ class DuckDB:
     """Runs steps in one temporary DuckDB file.
 
     memory: limit such as "1GB". threads: None for all cores. folder: where the temporary file goes; it is removed by
-    `close`. Every failed statement is raised again with the table that was being built.
+    `close`. kept: a folder in which the file stays, and is gone on with where it is there already; then the caller
+    removes it. Every failed statement is raised again with the table that was being built.
     """
 
     name = "duckdb"
     packages: tuple[str, ...] = ("duckdb",)
 
-    def __init__(self, *, memory: str = "1GB", threads: int | None = None, folder: Path | None = None) -> None:
-        self._home = tempfile.TemporaryDirectory(prefix=".clonewatch-", dir=folder)
-        spill = str(Path(self._home.name) / "spill")
-        config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": memory, "temp_directory": spill}
+    def __init__(
+        self, *, memory: str = "1GB", threads: int | None = None, folder: Path | None = None, kept: Path | None = None
+    ) -> None:
+        self._temporary = None if kept else tempfile.TemporaryDirectory(prefix=".clonewatch-", dir=folder)
+        self._home = Path(self._temporary.name) if self._temporary else Path(kept or "")
+        spill = self._home / "spill"
+        shutil.rmtree(spill, ignore_errors=True)  # of a run that was killed
+        config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": memory, "temp_directory": str(spill)}
         if threads:
             config["threads"] = threads
-        self._connection = duckdb.connect(str(Path(self._home.name) / "tables.duckdb"), config=config)
+        try:
+            self._connection = duckdb.connect(str(self._home / "tables.duckdb"), config=config)
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
+            raise OutputError(
+                "the engine's file cannot be opened", where=str(self._home), mend=f"Delete it and run again ({error})"
+            ) from error
         # Row order inside a table is never relied upon (every result is sorted), and keeping it costs memory.
         self._connection.execute("SET preserve_insertion_order = false")
         self._connection.execute("SET enable_progress_bar = false")
@@ -64,7 +75,7 @@ class DuckDB:
                 raise
             raise OutputError(
                 f"the disk gave out while building table {table!r}",
-                where=self._home.name,
+                where=str(self._home),
                 mend=f"Free some space or pass another folder, then run again: nothing was changed ({error})",
             ) from error
         except duckdb.OutOfMemoryException as error:
@@ -75,6 +86,12 @@ class DuckDB:
             error.add_note(f"while building table {table!r} from:\n{sql}")
             raise
         return int(done[0]) if done else 0
+
+    def tables(self) -> dict[str, int]:
+        """The rows of every table in the file."""
+        names = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND NOT internal"
+        found = [name for (name,) in self._connection.execute(names).fetchall()]
+        return {n: self.fetch(f'SELECT COUNT(*) AS n FROM "{n}"')["n"][0].as_py() for n in found}
 
     def attach(self, table: str, files: Sequence[Path]) -> None:
         """Make Parquet files readable as one table, without copying them."""
@@ -107,7 +124,8 @@ class DuckDB:
     @contextmanager
     def aside(self) -> Iterator[None]:
         """A place for new tables, gone at the end. Tables outside are read until one of that name is made."""
-        self._connection.execute("CREATE SCHEMA aside; SET search_path = 'aside,main'")
+        begin = "DROP SCHEMA IF EXISTS aside CASCADE; CREATE SCHEMA aside; SET search_path = 'aside,main'"
+        self._connection.execute(begin)
         try:
             yield
         finally:
@@ -124,7 +142,8 @@ class DuckDB:
     def close(self) -> None:
         """Let go of everything, temporary files included."""
         self._connection.close()
-        self._home.cleanup()
+        if self._temporary:
+            self._temporary.cleanup()
 
 
 def _watched(batches: Iterable[pa.RecordBatch], raised: list[BaseException]) -> Iterator[pa.RecordBatch]:

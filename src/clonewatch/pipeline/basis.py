@@ -92,7 +92,7 @@ def _carriers(plan: Plan, found: Findings, link: Link) -> dict[int, list[str]]:
         top.setdefault(cluster, token)  # bound is sorted, strongest first
     name = f"top_{link.channel.name}"
     schema = pa.schema([("cluster", pa.int32()), ("token", pa.int64())])
-    plan.engine.put(name, pa.table([list(top), list(top.values())], schema=schema))
+    plan.put(name, pa.table([list(top), list(top.values())], schema=schema))
     table = plan.engine.fetch(
         f'SELECT s.cluster, x.exchange_id FROM (SELECT t.cluster, MIN(x."row") AS first FROM "{name}" t'
         f" JOIN exchanges x ON x.{link.column} = t.token JOIN owners o ON o.account = x.account"

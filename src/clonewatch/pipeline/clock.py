@@ -17,6 +17,12 @@ class Clock:
         self.stages: list[dict[str, Any]] = []
         self._open: dict[str, Any] = {}
 
+    def resume(self, stages: list[dict[str, Any]], note: str) -> None:
+        """Stages that an earlier run ended, at what they cost it. note: told of the last of them."""
+        self.stages += stages
+        self._watcher.start(stages[-1]["name"], None, "rows")
+        self._watcher.end(note)
+
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """A stage begins."""
         self._open = {

@@ -18,7 +18,7 @@ from clonewatch.graph import communities, fragments, weights
 from clonewatch.graph.clusters import SMALLEST, cluster, stability
 from clonewatch.intents import slices
 from clonewatch.links import prompts
-from clonewatch.pipeline.findings import Findings, heads, put
+from clonewatch.pipeline.findings import Findings, heads
 from clonewatch.pipeline.joining import join_fragments
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.slicing import quiet, selectors, slicing, whole
@@ -118,7 +118,7 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     engine, links = plan.engine, list(found.links.values())
     celled = engine.fetch("SELECT COUNT(cell) AS n FROM exchanges")["n"][0].as_py() > 0
     linked = np.unique(found.clusters.groups["entity"].to_numpy())
-    put(plan, "linked", pa.table({"entity": pa.array(linked, pa.int32())}))
+    plan.put("linked", pa.table({"entity": pa.array(linked, pa.int32())}))
     progress.start("honest communities", len(links), "steps")
     popular = {}
     for link in links:
@@ -137,7 +137,7 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     else:
         # Without topics nobody knows whether strangers would have asked the same.
         found.intents["division"] = found.intents["division"]._replace(against=None)
-    put(plan, "groups", pa.concat_tables([found.clusters.groups, honest_groups]))
+    plan.put("groups", pa.concat_tables([found.clusters.groups, honest_groups]))
     # Neighbours are not what is tested: a customer of the same proxy says nothing about who runs it.
     inside = _insiders(found)
     tested = pa.concat_tables([found.clusters.groups.filter(pa.array(inside)), honest_groups])
@@ -187,7 +187,7 @@ def attribute(plan: Plan, found: Findings, progress: Progress) -> None:
         "cluster": pa.array(list(reported), pa.int32()),
         "belief": pa.array(list(reported.values()), pa.float64()),
     }
-    put(plan, "reported", pa.table(columns))
+    plan.put("reported", pa.table(columns))
     outside = {key for key, ways in found.ways.items() if not ways}
     progress.start("attribution", 6, "steps")
     progress.advance(1, plan.run(attribution.QUIET_PROFILE))

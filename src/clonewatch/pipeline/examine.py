@@ -29,10 +29,12 @@ from clonewatch.ports.engine import Query
 from clonewatch.report.render import render
 
 SUMMARY_VERSION = "clonewatch.scan.v1"
+# What is there before a log is examined; `families` are templates that go under another's name.
+STAGED = ("arrivals", "accounts", "events", "families")
 
 
 class Intake(NamedTuple):
-    """What was taken in. It lies in the staged tables `arrivals`, `accounts` and `events`; this says the rest.
+    """What was taken in. It lies in the `STAGED` tables; this says the rest.
 
     ids: account ids by code. filled: values that are not null by staged column, such as `exchanges.network`. first_ts,
     last_ts: microseconds since 1970. inputs: what each file gave. chosen: the settings, as they are told.
@@ -68,14 +70,14 @@ def filled(table: str, held: pa.Table) -> dict[str, int]:
 
 
 def examine(
-    plan: Plan, intake: Intake, families: pa.Table, calibration: Calibration, clock: Clock, folder: ResultFolder | None,
-    *, seed: int, replay: bool,
+    plan: Plan, intake: Intake, calibration: Calibration, clock: Clock, folder: ResultFolder | None, *, seed: int,
+    replay: bool,
 ) -> ScanResult:  # fmt: skip
     """Find campaigns in the staged tables and build what is told; `publish` puts it in place.
 
-    families: templates that go under another's name. folder: where attribution is written as it comes.
+    folder: where attribution is written as it comes.
     """
-    duplicates = settle(plan, families)
+    duplicates = settle(plan, intake.read)
     found = detect(plan, seed, calibration, clock)
     attribute(plan, found, clock)
     if replay:
@@ -100,14 +102,14 @@ def publish(result: ScanResult, folder: ResultFolder) -> None:
     folder.publish(result.tables, result.summary, render(result.tables, result.summary, channels()))
 
 
-def settle(plan: Plan, families: pa.Table) -> int:
-    """Table `exchanges`: the first of each exchange id, near-identical templates under one name; returns duplicates."""
+def settle(plan: Plan, read: int) -> int:
+    """Table `exchanges`: the first of each exchange id, near-identical templates under one name; returns duplicates.
+
+    read: how many arrived.
+    """
     plan.run(Query("repeated", ("arrivals",), "SELECT xid FROM arrivals GROUP BY xid HAVING COUNT(*) > 1"))
-    plan.engine.put("families", families)
-    plan.wrote("families", families.num_rows)
-    if not plan.rows["repeated"] and not families.num_rows:
-        plan.engine.rename("arrivals", "exchanges")
-        plan.wrote("exchanges", plan.rows["arrivals"])
+    if not plan.rows["repeated"] and not plan.engine.fetch("SELECT COUNT(*) AS n FROM families")["n"][0].as_py():
+        plan.rename("arrivals", "exchanges", read)
         return 0
     columns = ", ".join(
         "COALESCE(f.family, x.template) AS template" if n == "template" else f'x."{n}"' for n in EXCHANGE_SCHEMA.names
@@ -121,7 +123,7 @@ def settle(plan: Plan, families: pa.Table) -> int:
             ' LEFT JOIN families f ON f.template = x.template WHERE d.keep IS NULL OR d.keep = x."row"',
         )
     )
-    return plan.rows["arrivals"] - plan.rows["exchanges"]
+    return read - plan.rows["exchanges"]
 
 
 def channels() -> list[Channel]:

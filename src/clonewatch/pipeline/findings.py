@@ -12,7 +12,6 @@ from clonewatch.campaigns.fusion import Verdict
 from clonewatch.entities.ownership import Anchors
 from clonewatch.graph import fragments
 from clonewatch.graph.clusters import Clusters
-from clonewatch.pipeline.plan import Plan
 from clonewatch.ports.intent import Intent
 from clonewatch.ports.link import Link
 
@@ -50,9 +49,3 @@ def heads(groups: pa.Table) -> dict[int, int]:
     """Parties of each cluster."""
     clusters, counts = np.unique(groups["cluster"].to_numpy(), return_counts=True)
     return dict(zip(clusters.tolist(), counts.tolist(), strict=True))
-
-
-def put(plan: Plan, name: str, table: pa.Table) -> None:
-    """Store a small table as if a step had written it."""
-    plan.engine.put(name, table)
-    plan.wrote(name, table.num_rows)

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns.fusion import linkage, total_bans
 from clonewatch.graph import communities, fragments
-from clonewatch.pipeline.findings import Findings, heads, put
+from clonewatch.pipeline.findings import Findings, heads
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.slicing import selectors, slicing, whole
 
@@ -36,7 +36,7 @@ def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties
     rates = plan.engine.fetch("SELECT same_cell, same_prompt FROM quiet_pairs").to_pylist()[0]
     if not len(alike) or not rates["same_cell"] or not rates["same_prompt"]:
         return
-    put(plan, "piece_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
+    plan.put("piece_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
     plan.run(fragments.asked(sql))
     prompts = fragments.repeats(everyone, plan.engine.fetch("SELECT * FROM piece_prompts"))
     counts = fragments.Counts(same, prompts, usual)
@@ -44,7 +44,7 @@ def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties
     if not joins:
         return
     found.joined = fragments.joined(joins)
-    put(plan, "piece_joined", found.joined)
+    plan.put("piece_joined", found.joined)
     plan.run(fragments.worked(sql))
     works = fragments.workers(plan.engine.fetch("SELECT * FROM piece_parties"), background)
     trusted = parties.sort_by("entity")["anchor"].to_numpy() > 0

@@ -169,8 +169,7 @@ def _number_rows(plan: Plan, log: Log, given: dict[str, str]) -> None:
         "start": pa.array([run["start"] for run in runs], pa.int64()),
         "before": pa.array(before.astype(np.int64)),
     }
-    plan.engine.put("read_runs", pa.table(table))
-    plan.wrote("read_runs", len(runs))
+    plan.put("read_runs", pa.table(table))
 
 
 def _number_accounts(plan: Plan, stager: Stager) -> None:
@@ -181,8 +180,7 @@ def _number_accounts(plan: Plan, stager: Stager) -> None:
     ).sort_by("first")
     ids = found["account_id"].combine_chunks()
     codes = stager.book.codes(ids)
-    plan.engine.put("read_accounts", pa.table({"account_id": ids, "account": pa.array(codes, pa.int32())}))
-    plan.wrote("read_accounts", len(ids))
+    plan.put("read_accounts", pa.table({"account_id": ids, "account": pa.array(codes, pa.int32())}))
 
 
 def _keep_sketches(plan: Plan, stager: Stager) -> None:

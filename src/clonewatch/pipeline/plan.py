@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
 
 from clonewatch.ports.engine import Engine, Fold, Query, Step
 
@@ -12,17 +14,34 @@ class PlanError(AssertionError):
 
 
 class Plan:
-    """The tables written so far, and the engine that holds them."""
+    """The tables written so far, and the engine that holds them.
 
-    def __init__(self, engine: Engine, known: Iterable[str] = ()) -> None:
+    known: tables that are there already. done: rows of tables that a run which was stopped had written: a step that
+    writes one of them is not run again. Steps are the same for the same question, so their tables are too.
+    """
+
+    def __init__(self, engine: Engine, known: Iterable[str] = (), done: Mapping[str, int] | None = None) -> None:
         self.engine = engine
         self.rows: dict[str, int] = dict.fromkeys(known, 0)
+        self._done = dict(done or {})
 
     def wrote(self, table: str, rows: int) -> None:
         """Note a table that was stored directly."""
         if table in self.rows:
             raise PlanError(f"table {table!r} is written twice")
         self.rows[table] = rows
+
+    def put(self, table: str, data: pa.Table) -> None:
+        """Store a small Arrow table as if a step had written it."""
+        if table not in self._done:
+            self.engine.put(table, data)
+        self.wrote(table, data.num_rows)
+
+    def rename(self, table: str, name: str, rows: int) -> None:
+        """Give a table of so many rows another name; the old one stays written, so that nothing else takes it."""
+        if name not in self._done:
+            self.engine.rename(table, name)
+        self.wrote(name, rows)
 
     def run(self, step: Step) -> int:
         """Run one step; returns the rows it wrote."""
@@ -31,7 +50,9 @@ class Plan:
             raise PlanError(f"{step.writes!r} reads {missing} before they are written")
         if step.writes in self.rows:
             raise PlanError(f"table {step.writes!r} is written twice")
-        if isinstance(step, Query):
+        if step.writes in self._done:
+            rows = self._done[step.writes]
+        elif isinstance(step, Query):
             rows = self.engine.store(step.writes, step.sql, step.params)
         else:
             rows = self._fold(step)

@@ -114,7 +114,7 @@ def _members(plan: Plan, found: Findings, names: dict[int, str], ids: pa.Array) 
     out = out.sort_by(order)
     head = arrow_schema(schema.MEMBERS)
     inside = out.filter(pc.not_equal(out["role"], "proxy_customer")).select(["cluster", "account"])
-    plan.engine.put("member_accounts", inside)
+    plan.put("member_accounts", inside)
     return out.cast(pa.schema([*head, *(out.schema.field(c) for c in _BESIDE)]))
 
 
@@ -174,7 +174,7 @@ def _visible(plan: Plan, found: Findings) -> dict[int, tuple[int, int]]:
     when = {c: max(t, tested[c]) for c, t in linked.items() if c in tested} | found.crossings
     if not when:
         return {}
-    plan.engine.put("visible", pa.table({"cluster": pa.array(list(when), pa.int32()), "seen": list(when.values())}))
+    plan.put("visible", pa.table({"cluster": pa.array(list(when), pa.int32()), "seen": list(when.values())}))
     gone = plan.engine.fetch(
         "SELECT v.cluster, CAST(SUM(CASE WHEN p.ts < v.seen AND p.posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS n"
         " FROM visible v JOIN posteriors p ON p.cluster = v.cluster"
@@ -228,8 +228,8 @@ def _hex(found: Findings, channel: str, token: int) -> str:
 def attribution_of(plan: Plan, found: Findings, account_ids: list[str]) -> Iterator[pa.RecordBatch]:
     """Every exchange of every linked account, with its posterior: batches of ATTRIBUTION, sorted, never held whole."""
     names = _names(found)
-    plan.engine.put("names", pa.table({"cluster": pa.array(list(names), pa.int32()), "name": list(names.values())}))
-    plan.engine.put("account_ids", pa.table({
+    plan.put("names", pa.table({"cluster": pa.array(list(names), pa.int32()), "name": list(names.values())}))
+    plan.put("account_ids", pa.table({
         "account": pa.array(range(len(account_ids)), pa.int32()), "account_id": pa.array(account_ids, pa.string()),
     }))  # fmt: skip
     told = plan.engine.stream(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,15 +22,16 @@ from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.reading import Rejected
+from clonewatch.pipeline import resume
 from clonewatch.pipeline.ahead import ahead
 from clonewatch.pipeline.clock import Clock
-from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
+from clonewatch.pipeline.examine import STAGED, Intake, ScanResult, examine, filled, publish
 from clonewatch.pipeline.lake import FORMAT, Reading, is_lake, open_lake, read_lake
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.texts import TextKeeper
 from clonewatch.pipeline.writing import ResultFolder
-from clonewatch.ports.engine import Engine, LakeReader
+from clonewatch.ports.engine import Engine, KeepsTables, LakeReader
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.ports.shelf import Shelf
 
@@ -85,7 +87,10 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
     if settings.out is None:
         return _run(settings, log, key, calibration, clock, None)
-    with ResultFolder(settings.out) as folder, contextlib.ExitStack() as open_files:
+    # Text is not kept for another day, and only the embedded engine has tables that stay.
+    again = settings.engine == "duckdb" and not settings.keep_text
+    asked = resume.question(asdict(settings), log, key, calibration) if again else ""
+    with ResultFolder(settings.out, asked) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
         return _run(settings, log, key, calibration, clock, folder, keeper)
 
@@ -116,9 +121,11 @@ def _engine(settings: ScanSettings, folder: ResultFolder | None) -> Engine:
         raise SetupError(f"no engine {settings.engine!r}", mend=f"There are: {', '.join(ENGINES.names())}")
     if settings.master and settings.engine == "duckdb":
         raise SetupError("--master is for Spark", mend="Pass --engine spark with it, or leave it out")
-    own = {"master": settings.master} if settings.master else {}
+    own: dict[str, Any] = {"master": settings.master} if settings.master else {}
+    if folder and folder.question:
+        own["kept"] = folder.work
     made: Engine = ENGINES.load(settings.engine)(
-        memory=settings.memory, threads=settings.threads, folder=folder.aside if folder else None, **own
+        memory=settings.memory, threads=settings.threads, folder=folder.work if folder else None, **own
     )
     return made
 
@@ -134,12 +141,8 @@ def _run(
 ) -> ScanResult:
     engine = _engine(settings, folder)
     try:
-        plan = Plan(engine)
-        stager = Stager(key)
-        examples = Examples() if settings.embed else None
-        rejected = _stage(plan, log, stager, folder, clock, keeper, settings, examples)
-        intake, families = _intake(plan, log, stager, settings, rejected), stager.families(examples)
-        result = examine(plan, intake, families, calibration, clock, folder, seed=settings.seed, replay=settings.replay)
+        plan, intake = _taken_in(settings, log, key, engine, clock, folder, keeper)
+        result = examine(plan, intake, calibration, clock, folder, seed=settings.seed, replay=settings.replay)
     finally:
         engine.close()
     if keeper and folder:
@@ -147,14 +150,34 @@ def _run(
         keeper.keep(pq.read_table(told, columns=["exchange_id"], filters=sure)["exchange_id"])
     if folder:
         publish(result, folder)
-    if rejected > settings.max_rejected * (stager.rows + rejected):
+    if intake.rejected > settings.max_rejected * (intake.read + intake.rejected):
         raise TooManyRejected(
-            f"{rejected:,} of {stager.rows + rejected:,} rows were rejected",
+            f"{intake.rejected:,} of {intake.read + intake.rejected:,} rows were rejected",
             where=str(settings.out / "rejected.ndjson") if settings.out else "",
             mend="The result was written but should not be trusted: look at the reasons, mend the map or the log, and"
             " run again, or raise --max-rejected if they are expected",
         )
     return result
+
+
+def _taken_in(
+    settings: ScanSettings, log: Log, key: bytes, engine: Engine, clock: Clock, folder: ResultFolder | None,
+    keeper: TextKeeper | None,
+) -> tuple[Plan, Intake]:  # fmt: skip
+    """The staged tables of the log: read, or those of a run of the same question that was stopped."""
+    if folder and folder.begun and isinstance(engine, KeepsTables):
+        begun = resume.read(folder.begun)
+        plan = Plan(engine, STAGED, engine.tables())
+        clock.resume(begun.stages, f"{begun.intake.read:,} exchanges, read before an earlier run was stopped")
+        return plan, begun.intake
+    plan, stager = Plan(engine), Stager(key)
+    examples = Examples() if settings.embed else None
+    rejected = _stage(plan, log, stager, folder, clock, keeper, settings, examples)
+    intake = _intake(plan, log, stager, settings, rejected)
+    plan.put("families", stager.families(examples))
+    if folder and folder.question:
+        folder.keep(resume.Begun(intake, clock.stages).encode())
+    return plan, intake
 
 
 def _stage(
@@ -188,13 +211,11 @@ def _stage(
             mend=f"{rejected:,} rows were rejected; `clonewatch doctor` shows why"
             + (". Rows outside --since and --as-of were left out" if settings.since or settings.as_of else ""),
         )
-    plan.engine.put("accounts", stager.accounts(log.accounts()))
+    plan.put("accounts", stager.accounts(log.accounts()))
     events = log.events()
     if settings.as_of and events is not None:
         events = events.filter(pc.less(events["ts"], pa.scalar(settings.as_of, events["ts"].type)))
-    plan.engine.put("events", stager.events(events))
-    plan.wrote("accounts", len(stager.book.ids))
-    plan.wrote("events", 0)
+    plan.put("events", stager.events(events))
     return rejected
 
 

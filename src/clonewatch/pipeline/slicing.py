@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.graph.clusters import Clusters
-from clonewatch.pipeline.findings import Findings, heads, put
+from clonewatch.pipeline.findings import Findings, heads
 from clonewatch.pipeline.plan import Plan
 from clonewatch.ports.engine import Query
 from clonewatch.ports.link import Link
@@ -46,10 +46,10 @@ def slicing(plan: Plan, prefix: str, groups: pa.Table, bound: pa.Table, found: F
     """
     sliced = set(bound["cluster"].to_pylist())
     modes = {c: found.whole.get(c, c not in sliced) for c in heads(groups)}
-    put(plan, f"{prefix}tested", groups)
-    put(plan, f"{prefix}bound", bound.select(["cluster", "channel", "token"]))
+    plan.put(f"{prefix}tested", groups)
+    plan.put(f"{prefix}bound", bound.select(["cluster", "channel", "token"]))
     columns = {"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()), pa.bool_())}
-    put(plan, f"{prefix}modes", pa.table(columns))
+    plan.put(f"{prefix}modes", pa.table(columns))
     plan.run(_carriers(prefix))
     return _slices(prefix, [link for link in found.links.values() if link.content])
 

@@ -167,9 +167,8 @@ def _detect(
             ids = _stage(plan, engine, taken)
             intake = _intake(plan, taken, ids, settings, mark)
             clock.end(f"{intake.read:,} exchanges of {len({p.day for p in taken.manifest.parts}):,} days")
-            renamed = _families(engine, taken)
-            seed, replay = settings.seed, settings.replay
-            result = examine(plan, intake, renamed, calibration, clock, folder, seed=seed, replay=replay)
+            plan.put("families", _families(engine, taken))
+            result = examine(plan, intake, calibration, clock, folder, seed=settings.seed, replay=settings.replay)
         publish(result, folder)
     return result
 
@@ -185,12 +184,10 @@ def _stage(plan: Plan, engine: DuckDB, taken: _Taken) -> list[str]:
     plan.wrote("arrivals", sum(part.exchanges.rows for part in manifest.parts))
     names = [pq.read_table(path)["account_id"] for path in taken.paths(list(manifest.names))]
     ids = [name or "" for column in names for name in column.to_pylist()]
-    engine.put("accounts", _facts(taken, len(ids)))
-    plan.wrote("accounts", len(ids))
+    plan.put("accounts", _facts(taken, len(ids)))
     end = (taken.last + 1) * _DAY
     events = _read(taken, manifest.events, EVENT_SCHEMA)
-    engine.put("events", events.filter(pc.less(events["ts"], pa.scalar(end, pa.int64()))))
-    plan.wrote("events", 0)
+    plan.put("events", events.filter(pc.less(events["ts"], pa.scalar(end, pa.int64()))))
     return ids
 
 

@@ -17,24 +17,32 @@ import pyarrow.parquet as pq
 from clonewatch.model.errors import OutputError
 from clonewatch.model.reading import Rejected
 from clonewatch.pipeline.texts import NAME as TEXTS
-from clonewatch.state.store import runs
+from clonewatch.state.store import put_whole, runs
 
 _PREFIX = ".scan-"
+# In the hidden folder: what a run that is stopped leaves to the next one, by the question it was asked.
+_WORK, _QUESTION, _BEGUN = "work", "question", "begun"
 _GROUP = 262_144  # rows of a group: what writing a long table holds in memory
 
 
 class ResultFolder:
     """A folder that receives one scan: everything is written to a hidden folder beside the files it will replace.
 
-    Use as a context manager; `publish` moves the files into place, leaving without it changes nothing.
+    Use as a context manager; `publish` moves the files into place, leaving without it changes nothing. question: what
+    is asked, as a digest, where a run that is stopped may be gone on with; what a stopped run with another question
+    left is removed.
     """
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, place: Path, question: str = "") -> None:
+        self.place, self.question = place, question
+        self._published = False
         try:
             place.mkdir(parents=True, exist_ok=True)
-            _sweep(place)
+            left = _left(place, question)
             self.aside = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
+            if left:
+                left.replace(self.aside)
+            self.work.mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(
                 f"cannot write there: {error.strerror}",
@@ -43,17 +51,44 @@ class ResultFolder:
             ) from error
         self._rejected: TextIO | None = None
 
+    @property
+    def work(self) -> Path:
+        """Where what is computed on lies until it is published."""
+        return self.aside / _WORK
+
+    @property
+    def begun(self) -> bytes | None:
+        """What a run that was stopped noted with `keep`, None where there is none."""
+        return (self.work / _BEGUN).read_bytes() if (self.work / _QUESTION).exists() else None
+
+    def keep(self, note: bytes) -> None:
+        """From here on a run that is stopped can be gone on with. note: what the next one has to know."""
+        try:
+            if self._rejected:
+                self._rejected.flush()
+            put_whole(self.work / _BEGUN, note)
+            put_whole(self.work / _QUESTION, self.question.encode())
+        except OSError as error:
+            raise self._full(error) from error
+
     def __enter__(self) -> ResultFolder:
         """Begin; rejected rows are written as they come."""
-        self._rejected = (self.aside / "rejected.ndjson").open("w", encoding="utf-8")
+        self._rejected = (self.aside / "rejected.ndjson").open("a", encoding="utf-8")
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Remove what was not published."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        """Remove what was not published, unless it was kept for the next run."""
         if self._rejected:
             with contextlib.suppress(OSError):  # a full disk: what was buffered goes with the folder
                 self._rejected.close()
-        shutil.rmtree(self.aside, ignore_errors=True)
+        if self._published or error is None or self.begun is None:
+            shutil.rmtree(self.aside, ignore_errors=True)
+        else:
+            size = sum(file.stat().st_size for file in self.work.rglob("*") if file.is_file())
+            error.add_note(
+                f"What was done so far is kept in {self.aside} ({size / 1e6:,.0f} MB): run the same again and it"
+                " goes on from there, or delete it."
+            )
 
     def reject(self, rows: Sequence[Rejected]) -> None:
         """Write rejected rows aside."""
@@ -84,13 +119,15 @@ class ResultFolder:
             text = json.dumps(summary, indent=2, ensure_ascii=False, default=str)
             (self.aside / "scan.json").write_text(text + "\n", encoding="utf-8")
             (self.aside / "report.html").write_text(report, encoding="utf-8")
-            for file in sorted(self.aside.iterdir()):
+            files = sorted(file for file in self.aside.iterdir() if file.is_file())
+            for file in files:
                 with file.open("rb") as written:
                     os.fsync(written.fileno())
             # Text that an earlier scan kept does not outlive its result; `scan.json` comes last and closes the new one.
             (self.place / TEXTS).unlink(missing_ok=True)
-            for file in sorted(self.aside.iterdir(), key=lambda f: (f.name == "scan.json", f.name)):
+            for file in sorted(files, key=lambda f: (f.name == "scan.json", f.name)):
                 file.replace(self.place / file.name)
+            self._published = True
         except OSError as error:
             raise self._full(error) from error
 
@@ -117,11 +154,20 @@ def _grouped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[p
         yield pa.Table.from_batches(waiting, schema).combine_chunks()
 
 
-def _sweep(place: Path) -> None:
-    """Remove what scans left behind that were killed: folders named after a process that is no more."""
-    for left in place.glob(f"{_PREFIX}*-*"):
+def _left(place: Path, question: str) -> Path | None:
+    """What a run with the same question left that was stopped; whatever else such runs left is removed.
+
+    Runs that were stopped are folders named after a process that is no more. This process has none yet: one of its
+    number is from before, as in a container, where every run has the same.
+    """
+    found = None
+    for left in sorted(place.glob(f"{_PREFIX}*-*")):
         number = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if not number.isdigit():
+        if not number.isdigit() or (int(number) != os.getpid() and runs(int(number))):
             continue
-        if not runs(int(number)):
+        asked = left / _WORK / _QUESTION
+        if question and not found and asked.exists() and asked.read_text(encoding="utf-8") == question:
+            found = left
+        else:
             shutil.rmtree(left, ignore_errors=True)
+    return found

@@ -76,6 +76,15 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsTables(Protocol):
+    """An engine that may find the tables of an earlier run."""
+
+    def tables(self) -> dict[str, int]:
+        """The rows of every table that is there."""
+        ...
+
+
 # What `LakeReader.read` adds to the columns of a file: its path, its size in bytes, and the place of a row in it.
 FILE, SIZE, PLACE = "clonewatch_file", "clonewatch_size", "clonewatch_place"
 

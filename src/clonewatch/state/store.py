@@ -96,10 +96,10 @@ class State:
         with disk(self.place):
             _sync_folder(self.place / _PARTS)
             if not last and self.manifest.generation:
-                _replace(self.place / BEFORE, manifests.encode(before))
-            _replace(self.place / manifests.NAME, manifests.encode(manifest))
+                put_whole(self.place / BEFORE, manifests.encode(before))
+            put_whole(self.place / manifests.NAME, manifests.encode(manifest))
             if last:
-                _replace(self.place / BEFORE, manifests.encode(before))
+                put_whole(self.place / BEFORE, manifests.encode(before))
         self.manifest, self._new = manifest, 0
         self._sweep(before)
 
@@ -155,7 +155,7 @@ def restore(place: Path) -> bool:
             data = (place / BEFORE).read_bytes() if (place / BEFORE).exists() else b""
             manifests.decode(data, place / BEFORE)
             with disk(place):
-                _replace(place / manifests.NAME, data)
+                put_whole(place / manifests.NAME, data)
             return True
     return False
 
@@ -189,7 +189,7 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
         (place / _PARTS).mkdir(mode=0o700, exist_ok=True)
         with _locked(place):
             if not (place / manifests.NAME).exists():
-                _replace(place / manifests.NAME, manifests.encode(Manifest(manifests.VERSION, 0, key_check(key))))
+                put_whole(place / manifests.NAME, manifests.encode(Manifest(manifests.VERSION, 0, key_check(key))))
 
 
 def _only_begun(place: Path) -> bool:
@@ -238,7 +238,7 @@ def runs(number: int) -> bool:
     return True
 
 
-def _replace(path: Path, data: bytes) -> None:
+def put_whole(path: Path, data: bytes) -> None:
     """Write a small file so that it is there whole or not at all."""
     draft = path.with_name(_DRAFT + path.name)
     draft.write_bytes(data)

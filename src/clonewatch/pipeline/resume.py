@@ -1,0 +1,59 @@
+"""What a scan that is stopped leaves to the next one: the question it was asked, and what was taken in.
+
+The tables lie in the engine's file; steps whose tables are there are not run again (`pipeline.plan`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from clonewatch import __version__
+from clonewatch.adapters.reading import Log
+from clonewatch.campaigns.calibration import Calibration
+from clonewatch.fingerprints.keys import derive
+from clonewatch.pipeline.examine import Intake
+
+# Settings that change what a scan costs and not what it answers.
+_COST = ("out", "memory", "threads")
+# Files that are settings: what is in them counts, not where they lie.
+_FILES = ("key_file", "calibration", "mapping")
+
+
+class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was taken in before the scan was stopped, and what the stages until then cost."""
+
+    intake: Intake
+    stages: list[dict[str, Any]]
+
+    def encode(self) -> bytes:
+        """As bytes."""
+        return msgspec.json.encode(self)
+
+
+def read(note: bytes) -> Begun:
+    """From bytes that `Begun.encode` gave."""
+    return msgspec.json.decode(note, type=Begun)
+
+
+def question(settings: Mapping[str, Any], log: Log, key: bytes, calibration: Calibration) -> str:
+    """A digest of all that the answer depends on; empty where the log is a pipe, which cannot be read again.
+
+    Files of the log are told by path, size and time of last change.
+    """
+    files = log.stamps()
+    if files is None:
+        return ""
+    asked = {
+        "versions": [__version__, *(version(p) for p in ("duckdb", "pyarrow", "numpy", "graspologic-native"))],
+        "settings": {k: str(v) for k, v in settings.items() if k not in (*_COST, *_FILES)},
+        "map": str(log.mapping),
+        "files": files,
+        "key": hashlib.sha256(derive(key, "question")).hexdigest(),
+        "calibration": list(calibration.groups),
+    }
+    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
