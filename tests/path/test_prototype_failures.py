@@ -176,7 +176,7 @@ def test_seven_thousand_users_of_an_agent_are_not_linked_for_one_trusted_in_a_hu
         rare = plan.engine.fetch('SELECT * FROM "rare_template"')
     finally:
         plan.engine.close()
-    assert (weights.weigh({"template": rare}.__getitem__, [link], 0.2, size).num_rows > 0) == kept
+    assert (len(weights.weigh({"template": rare}.__getitem__, [link], 0.2, size)) > 0) == kept
 
 
 def test_the_largest_campaign_is_not_lost_for_being_popular(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

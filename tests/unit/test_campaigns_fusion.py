@@ -21,8 +21,8 @@ from clonewatch.campaigns.fusion import (
     strength,
     total_bans,
 )
-from clonewatch.graph.clusters import TIE_SCHEMA
 from clonewatch.graph.communities import FIRST
+from clonewatch.graph.tied import TIE_SCHEMA
 from clonewatch.pipeline.detect import INTENTS, LINKS
 from clonewatch.ports.intent import Intent
 
@@ -38,8 +38,8 @@ def reading(signal: str, bits: float, cluster: int = 0) -> Reading:
 def ties(*held: tuple[str, int, float]) -> pa.Table:
     """What ties the parties of cluster 0: (channel, parties that carry the token, bans)."""
     rows: list[dict[str, Any]] = [
-        {"cluster": 0, "entity": entity, "channel": channel, "token": token, "weight": bans}
-        for token, (channel, parties, bans) in enumerate(held)
+        {"cluster": 0, "entity": entity, "channel": channel, "weight": bans}
+        for channel, parties, bans in held
         for entity in range(parties)
     ]
     return pa.Table.from_pylist(rows, schema=TIE_SCHEMA)

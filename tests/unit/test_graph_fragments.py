@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from scipy.stats import binom
+from tests.unit.incidences import incidences
 
 from clonewatch.graph import fragments
 from clonewatch.graph.clusters import Clusters, cluster
-from clonewatch.graph.weights import TOKEN_SCHEMA
 from clonewatch.kernels.rarity import depletion
 
 CELLS, PHRASINGS = 400, 50  # topics that anybody asks about, and questions that strangers ask about each
@@ -299,7 +299,7 @@ def ring(first: int, size: int) -> list[dict[str, int | str | float]]:
 @pytest.fixture
 def rings() -> Clusters:
     """Three rings without a common token: clusters 0, 1 and 2 of parties 0-9, 20-31 and 40-46."""
-    return cluster(pa.Table.from_pylist([*ring(0, 10), *ring(20, 12), *ring(40, 7)], schema=TOKEN_SCHEMA), [], 0)
+    return cluster(incidences([*ring(0, 10), *ring(20, 12), *ring(40, 7)]), [], 0)
 
 
 ONE = {(0, e): True for e in (*range(10), *range(20, 32))}

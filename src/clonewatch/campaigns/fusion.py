@@ -170,8 +170,9 @@ def linkage(
 
     The best, not the sum: tokens of one channel carried by the same parties say the same thing again.
     """
-    best = held.group_by(["cluster", "channel", "entity"]).aggregate([("weight", "max")])
-    mass = best.group_by(["cluster", "channel"]).aggregate([("weight_max", "sum")])
+    # One thread: several add up in whatever order they end.
+    best = held.group_by(["cluster", "channel", "entity"], use_threads=False).aggregate([("weight", "max")])
+    mass = best.group_by(["cluster", "channel"], use_threads=False).aggregate([("weight_max", "sum")])
     out: dict[int, list[tuple[str, str, float]]] = {}
     for cluster, channel, weight in zip(*(mass[c].to_pylist() for c in mass.column_names), strict=True):
         if cluster in sizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +14,8 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.csgraph import connected_components
 
-from clonewatch.graph.weights import LEAST_WEIGHT, capped
+from clonewatch.graph.tied import TIE_SCHEMA, Tied, chunks, heaviest_ties
+from clonewatch.graph.weights import LEAST_WEIGHT, Incidences, capped
 
 # Fewer parties than this are a household, not an operation: reported nowhere, flagged never.
 SMALLEST = 6
@@ -35,63 +37,59 @@ BOUND_SCHEMA = pa.schema([
     ("cluster", pa.int32()), ("channel", pa.string()), ("token", pa.int64()), ("inside", pa.int64()),
     ("users", pa.int64()), ("anchors", pa.int64()), ("weight", pa.float64()), ("n", pa.int64()),
 ])  # fmt: skip
-TIE_SCHEMA = pa.schema(
-    [
-        ("cluster", pa.int32()),
-        ("entity", pa.int32()),
-        ("channel", pa.string()),
-        ("token", pa.int64()),
-        ("weight", pa.float64()),
-    ]
-)
 
 
 class Clusters(NamedTuple):
-    """groups: the parties of each cluster. bound: the tokens that bind it. ties: which party carries which of them."""
+    """groups: the parties of each cluster. bound: the tokens that bind it. tied: which party carries which of them.
+
+    ties: the heaviest token of each channel that ties a party to its cluster.
+    """
 
     groups: pa.Table
     bound: pa.Table
     ties: pa.Table
+    tied: Tied
 
 
-class _Incidences(NamedTuple):
-    """A token table as arrays: the one at[i] of its rows says that party entities[entity[i]] carries token[i].
+class _Held(NamedTuple):
+    """Incidences as they are clustered.
 
-    first: a row of each token.
+    entities: parties by number. entity, token, n: of an incidence, sorted by token. channel, weight, users: of a token.
+    first: of each channel, its first token.
     """
 
-    rows: pa.Table
-    at: np.ndarray
+    tokens: pa.Table
     entities: np.ndarray
     entity: np.ndarray
-    channel: np.ndarray
     token: np.ndarray
-    first: np.ndarray
+    n: np.ndarray
+    channel: np.ndarray
     weight: np.ndarray
+    users: np.ndarray
+    first: np.ndarray
 
 
-def cluster(tokens: pa.Table, weak: Collection[str], seed: int) -> Clusters:
-    """Clusters of a token table (`graph.weights.TOKEN_SCHEMA`): who is in them, and the tokens that bind them.
+def cluster(tokens: Incidences, weak: Collection[str], seed: int) -> Clusters:
+    """Clusters of rare tokens and who carries them: who is in them, and the tokens that bind them.
 
-    tokens: sorted by channel, token and entity. weak: channels that only corroborate; a party that carries no other
-    token is left out.
+    weak: channels that only corroborate; a party that carries no other token is left out.
 
     Leiden (Traag, Waltman and van Eck 2019) on each connected part of the bipartite graph. Linear in incidences.
     Clusters are numbered by their lowest entity, entities by what they did: names and order change nothing.
     """
-    held = _incidences(tokens, weak)
+    held = _held(tokens, weak)
     return _tables(held, *_labels(held, _strong(held), seed))
 
 
-def of_labels(tokens: pa.Table, labels: Mapping[int, int]) -> Clusters:
+def of_labels(tokens: Incidences, labels: Mapping[int, int]) -> Clusters:
     """Clusters of communities that are given: entity -> community, from 0."""
-    held = _incidences(tokens, ())
+    held = _held(tokens, ())
     label = np.array([labels.get(e, -1) for e in held.entities.tolist()], np.int64)
-    return _tables(held, np.arange(len(held.entity)), label)
+    return _tables(held, np.ones(len(held.entity), bool), label)
 
 
 def stability(
-    tokens: pa.Table, weak: Collection[str], clusters: Clusters, seeds: Sequence[int]
+    tokens: Incidences, weak: Collection[str], clusters: Clusters, seeds: Sequence[int]
 ) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
     """How far the clusters depend on the seed of the clustering.
 
@@ -103,11 +101,11 @@ def stability(
     together: dict[tuple[int, int], float] = {(c, e): 0.0 for c, inside in mine.items() for e in inside.tolist()}
     if not mine:
         return overlap, together
-    held = _incidences(tokens, weak)
+    held = _held(tokens, weak)
     strong = _strong(held)
     for seed in seeds:
         kept, label = _labels(held, strong, seed)
-        others = _by_cluster(_bound(held, kept, label).groups) if len(kept) else {}
+        others = _by_cluster(_bound(held, kept, label).groups) if kept.any() else {}
         where: dict[int, list[int]] = {}
         for number, inside in others.items():
             for entity in inside.tolist():
@@ -130,24 +128,21 @@ def _by_cluster(groups: pa.Table) -> dict[int, np.ndarray]:
     return dict(zip(names.tolist(), np.split(entity, starts[1:]), strict=True)) if len(names) else {}
 
 
-def _incidences(tokens: pa.Table, weak: Collection[str]) -> _Incidences:
-    """The rows of parties that carry more than what only corroborates."""
-    faint = pc.is_in(tokens["channel"], pa.array(sorted(weak), pa.string())).to_numpy(zero_copy_only=False)
-    everyone = tokens["entity"].to_numpy()
-    strong = np.zeros(int(everyone.max()) + 1 if len(everyone) else 0, bool)
-    strong[everyone[~faint]] = True
-    at = np.flatnonzero(strong[everyone])
-    # Sorted rows: channels come one after the other, and so do the rows of a token.
-    names = pa.array(sorted(pc.unique(tokens["channel"]).to_pylist()), pa.string())
-    channel = pc.index_in(tokens["channel"], names).to_numpy().astype(np.int8)[at]
-    value = tokens["token"].to_numpy()[at]
-    begins = np.ones(len(value), bool)
-    begins[1:] = (channel[1:] != channel[:-1]) | (value[1:] != value[:-1])
-    entities, entity = np.unique(everyone[at], return_inverse=True)
-    return _Incidences(
-        tokens, at, entities, entity.astype(np.int32), channel, (np.cumsum(begins) - 1).astype(np.int32),
-        at[begins], tokens["weight"].to_numpy()[at],
-    )  # fmt: skip
+def _held(tokens: Incidences, weak: Collection[str]) -> _Held:
+    """The incidences of parties that carry more than what only corroborates."""
+    names = tokens.tokens["channel"]
+    channels = sorted(pc.unique(names).to_pylist())
+    channel = pc.index_in(names, pa.array(channels, pa.string())).to_numpy().astype(np.int8)
+    faint = pc.is_in(names, pa.array(sorted(weak), pa.string())).to_numpy(zero_copy_only=False)
+    strong = np.zeros(int(tokens.entity.max()) + 1 if len(tokens) else 0, bool)
+    strong[tokens.entity[~faint[tokens.token]]] = True
+    entities = np.flatnonzero(strong).astype(np.int32)
+    number = (np.cumsum(strong) - 1).astype(np.int32)
+    kept = strong[tokens.entity]
+    weight, users = (tokens.tokens[name].to_numpy() for name in ("weight", "users"))
+    first = np.searchsorted(channel, np.arange(len(channels) + 1))
+    entity, token, n = number[tokens.entity[kept]], tokens.token[kept], tokens.n[kept]
+    return _Held(tokens.tokens, entities, entity, token, n, channel, weight, users, first)
 
 
 class _Level(NamedTuple):
@@ -158,60 +153,65 @@ class _Level(NamedTuple):
     heavy: np.ndarray
 
 
-def _level(held: _Incidences, rows: np.ndarray) -> _Level:
-    entity, channel = held.entity[rows], held.channel[rows]
-    weight = capped(entity, channel, held.weight[rows])
-    return _Level(rows, weight, _heaviest(entity, channel, held.token[rows], held.weight[rows]))
+def _level(held: _Held, rows: np.ndarray) -> _Level:
+    token = held.token[rows]
+    ends = np.searchsorted(token, held.first)
+    weight, heavy = np.empty(len(rows)), []
+    for begin, end in itertools.pairwise(ends.tolist()):  # one channel after the other
+        entity, mine = held.entity[rows[begin:end]], token[begin:end]
+        weight[begin:end] = capped(entity, held.weight[mine])
+        heavy.append(begin + _heaviest(entity, mine, held.weight[mine]))
+    return _Level(rows, weight, np.concatenate([np.zeros(0, np.int64), *heavy]))
 
 
-def _strong(held: _Incidences) -> _Level:
+def _strong(held: _Held) -> _Level:
     """Those of tokens that link by themselves; the same whatever the seed."""
-    return _level(held, np.flatnonzero(held.weight >= LEAST_WEIGHT))
+    return _level(held, np.flatnonzero((held.weight >= LEAST_WEIGHT)[held.token]).astype(np.int32))
 
 
-def _labels(held: _Incidences, strong: _Level, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that placed a party, and the community of each entity, -1 for those in none."""
+def _labels(held: _Held, strong: _Level, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Incidences that placed a party, and the community of each entity, -1 for those in none."""
     label = np.full(len(held.entities), -1, np.int64)
     kept = np.zeros(len(held.entity), bool)
     if len(label):
         label = _placed(held, strong, kept, label, seed)
         # Faint tokens would glue large communities together. They are for small cells that the others leave alone.
-        faint = _level(held, np.flatnonzero(label[held.entity] < 0))
+        faint = _level(held, np.flatnonzero((label < 0)[held.entity]).astype(np.int32))
         label = _placed(held, faint, kept, label, seed)
-    return np.flatnonzero(kept), label
+    return kept, label
 
 
-def _placed(held: _Incidences, level: _Level, kept: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
-    """Labels with the communities of a level that are large enough to matter; their rows are marked as kept."""
+def _placed(held: _Held, level: _Level, kept: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
+    """Labels with the communities of a level that are large enough to matter; their incidences are marked as kept."""
     if not len(level.rows):
         return label
     at = level.rows[level.heavy]
-    size = len(held.entities), len(held.first)
+    size = len(held.entities), len(held.channel)
     found = _communities(held.entity[at], held.token[at], level.weight[level.heavy], *size, seed)
-    entity = held.entity[level.rows]
-    found = _joined(found, entity, held.token[level.rows], level.weight)
+    found = _joined(found, held.entity[level.rows], held.token[level.rows], level.weight)
     heads = np.bincount(found[found >= 0], minlength=1)
     found = np.where((found >= 0) & (heads[np.maximum(found, 0)] >= SMALLEST), found, -1)
-    kept[level.rows] = found[entity] >= 0
+    kept[level.rows] = (found >= 0)[held.entity[level.rows]]
     return np.where(found >= 0, found + label.max() + 1, label)
 
 
-def _heaviest(entity: np.ndarray, channel: np.ndarray, token: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Rows of each party's few heaviest tokens of every channel, the most shared first: enough to say where it belongs.
+def _heaviest(entity: np.ndarray, token: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Of one channel, the rows of each party's few heaviest tokens, the most shared first: enough to place it.
 
     A token weighs the same for all its users, so tokens are ranked once. Keeps the graph linear in parties however many
     templates a campaign has.
     """
     if not len(entity):
         return np.zeros(0, np.int64)
-    users = np.bincount(token)
+    kind = token - token[0]
+    users = np.bincount(kind)
     heaviest = np.zeros(len(users))
-    np.maximum.at(heaviest, token, weight)
+    heaviest[kind] = weight
     rank = np.empty(len(users), np.int64)
     rank[np.lexsort((np.arange(len(users)), -users, -heaviest))] = np.arange(len(users))
-    key = (entity.astype(np.int64) * (int(channel.max()) + 1) + channel) * len(users) + rank[token]
+    key = entity * np.int64(len(users)) + rank[kind]
     order = np.argsort(key)
-    group = key[order] // len(users)
+    group = entity[order]
     few = np.ones(len(group), bool)
     few[_PER_CHANNEL:] = group[_PER_CHANNEL:] != group[:-_PER_CHANNEL]
     return np.sort(order[few])
@@ -249,28 +249,32 @@ def _communities(
 def _joined(label: np.ndarray, entity: np.ndarray, token: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Communities that most of each other's tokens run through, under one label.
 
-    Modularity cuts one operation along its cards or cells although every part uses the same templates.
+    Modularity cuts one operation along its cards or cells although every part uses the same templates. entity, token,
+    weight: of incidences, sorted by token.
     """
-    inside = label[entity] >= 0
-    if not inside.any():
+    tokens, sums = int(token.max()) + 1, []
+    for part in chunks(token):
+        community = label[entity[part]]
+        inside = community >= 0
+        pairs, back = np.unique(community[inside] * tokens + token[part][inside], return_inverse=True)
+        sums.append((pairs, np.bincount(back), np.bincount(back, weights=weight[part][inside])))
+    pair, parties, held = (np.concatenate(column) for column in zip(*sums, strict=True))
+    if not len(pair):
         return label
     size = int(label.max()) + 1
-    shape = (size, int(token.max()) + 1)
-    at = (label.astype(np.int32)[entity[inside]], token[inside])
-    held = coo_array((np.ones(len(at[0])), at), shape=shape).tocsr()
-    mass = coo_array((weight[inside], at), shape=shape).tocsr()
-    held.data = (held.data >= 2).astype(np.float64)
-    held.eliminate_zeros()
-    common = np.asarray(held.sum(axis=0)).ravel()
-    held = held @ diags_array(((common >= 2) & (common <= _SPREAD)).astype(np.float64))
-    held.eliminate_zeros()
+    at = np.divmod(pair, tokens)
+    mass = coo_array((held, at), shape=(size, tokens)).tocsr()
+    many = parties >= 2
+    common = np.bincount(at[1][many], minlength=tokens)[at[1]]
+    shows = many & (common >= 2) & (common <= _SPREAD)
+    ties = coo_array((np.ones(int(shows.sum())), (at[0][shows], at[1][shows])), shape=(size, tokens)).tocsr()
     total = np.maximum(np.asarray(mass.sum(axis=1)).ravel(), 1e-12)
-    shared = (diags_array(1 / total) @ (mass @ held.T)).tocsr()
+    shared = (diags_array(1 / total) @ (mass @ ties.T)).tocsr()
     mutual = shared.minimum(shared.T).tocoo()
     same = (mutual.data >= _SAME) & (mutual.row != mutual.col)
     graph = coo_array((np.ones(int(same.sum())), (mutual.row[same], mutual.col[same])), shape=(size, size))
-    _, part = connected_components(graph, directed=False)
-    return np.where(label >= 0, part[np.maximum(label, 0)], -1)
+    _, part_of = connected_components(graph, directed=False)
+    return np.where(label >= 0, part_of[np.maximum(label, 0)], -1)
 
 
 def _named(kind: str, numbers: np.ndarray) -> list[str]:
@@ -283,81 +287,75 @@ def _named(kind: str, numbers: np.ndarray) -> list[str]:
 class _Bound(NamedTuple):
     """Which tokens bind which clusters.
 
-    groups: as told. number: cluster of each community, -1 where none. held: (community, token) of each pair. back: the
-    pair of each row inside. parties: how many a pair has. binds: whether it binds. inside: rows of placed parties.
+    groups: as told. number: cluster of each community, -1 where none. community, token, parties, n: of each pair that
+    binds. rows: incidences of those pairs.
     """
 
     groups: pa.Table
     number: np.ndarray
-    held: tuple[np.ndarray, np.ndarray]
-    back: np.ndarray
+    community: np.ndarray
+    token: np.ndarray
     parties: np.ndarray
-    binds: np.ndarray
-    inside: np.ndarray
+    n: np.ndarray
+    rows: np.ndarray
 
 
-def _bound(held: _Incidences, kept: np.ndarray, label: np.ndarray) -> _Bound:
+def _bound(held: _Held, kept: np.ndarray, label: np.ndarray) -> _Bound:
     """Give each token to the clusters that hold enough of its users, and weigh members by the tokens they carry."""
-    entity, token = held.entity[kept], held.token[kept]
-    inside = np.flatnonzero(label[entity] >= 0)
-    community = label[entity[inside]]
-    pairs, back = np.unique(community * len(held.first) + token[inside], return_inverse=True)
-    pair = np.divmod(pairs, len(held.first))
-    users = held.rows["users"].to_numpy()[held.first[pair[1]]]
-    parties = np.bincount(back, minlength=len(pairs))
-    binds = (parties >= 2) & (parties >= _OWNED * users)
-    edge = binds[back]
-    members, size = np.unique(community[edge] * len(held.entities) + entity[inside[edge]], return_inverse=True)
-    member = np.divmod(members, len(held.entities))
-    communities = int(label.max()) + 1 if len(label) else 0
-    total = np.bincount(member[0], minlength=communities)
-    large = np.flatnonzero(total >= SMALLEST)
-    low = np.full(communities, np.iinfo(np.int64).max)
-    np.minimum.at(low, member[0], member[1])
-    number = np.full(communities, -1, np.int64)
+    tokens, found, rows = len(held.channel), [], []
+    mass = np.zeros(len(held.entities))
+    carried = np.zeros(len(held.entities), np.int64)
+    for part in chunks(held.token):
+        mine = part.start + np.flatnonzero(kept[part] & (label >= 0)[held.entity[part]])
+        entity, token = held.entity[mine], held.token[mine]
+        pairs, back = np.unique(label[entity] * tokens + token, return_inverse=True)
+        pair = np.divmod(pairs, tokens)
+        parties = np.bincount(back, minlength=len(pairs))
+        binds = (parties >= 2) & (parties >= _OWNED * held.users[pair[1]])
+        n = np.bincount(back, weights=held.n[mine], minlength=len(pairs)).astype(np.int64)
+        found.append([column[binds] for column in (*pair, parties, n)])
+        edge = binds[back]
+        np.add.at(mass, entity[edge], held.weight[token[edge]])
+        np.add.at(carried, entity[edge], 1)
+        rows.append(mine[edge].astype(np.int32))
+    members = np.flatnonzero(carried)
+    community = label[members]
+    large = np.flatnonzero(np.bincount(community, minlength=int(label.max()) + 1) >= SMALLEST)
+    low = np.full(int(label.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(low, community, members)
+    number = np.full(len(low), -1, np.int64)
     number[large[np.argsort(low[large])]] = np.arange(len(large))
-    stays = number[member[0]] >= 0
-    mass = np.bincount(size, weights=held.weight[kept[inside[edge]]], minlength=len(members))
+    members = members[number[community] >= 0]
     groups = pa.table(
-        [
-            number[member[0][stays]].astype(np.int32),
-            held.entities[member[1][stays]],
-            mass[stays],
-            np.bincount(size, minlength=len(members))[stays].astype(np.int32),
-        ],
-        schema=GROUP_SCHEMA,
-    ).sort_by([("cluster", "ascending"), ("entity", "ascending")])
-    return _Bound(groups, number, (pair[0], pair[1]), back, parties, binds, inside)
+        [number[label[members]].astype(np.int32), held.entities[members], mass[members], carried[members]],
+        names=GROUP_SCHEMA.names,
+    ).cast(GROUP_SCHEMA)  # fmt: skip
+    groups = groups.sort_by([("cluster", "ascending"), ("entity", "ascending")])
+    community, token, parties, n = (np.concatenate(column) for column in zip(*found, strict=True))
+    return _Bound(groups, number, community, token, parties, n, np.concatenate(rows))
 
 
-def _tables(held: _Incidences, kept: np.ndarray, label: np.ndarray) -> Clusters:
+def _tables(held: _Held, kept: np.ndarray, label: np.ndarray) -> Clusters:
     """The clusters with what binds them."""
-    if not len(kept) or label.max() < 0:
-        return Clusters(GROUP_SCHEMA.empty_table(), BOUND_SCHEMA.empty_table(), TIE_SCHEMA.empty_table())
+    if not kept.any() or label.max() < 0:
+        none = Tied(held.tokens, np.zeros(0, np.int32), np.zeros(0, np.int32))
+        return Clusters(GROUP_SCHEMA.empty_table(), BOUND_SCHEMA.empty_table(), TIE_SCHEMA.empty_table(), none)
     found = _bound(held, kept, label)
-    community, token = found.held
-    stays = found.binds & (found.number[community] >= 0)
-    rows = pa.array(held.first[token[stays]])
-    exchanges = held.rows["n"].to_numpy()[held.at[kept[found.inside]]]
+    stays = found.number[found.community] >= 0
+    token = pa.array(found.token[stays])
     bound = pa.table(
         [
-            found.number[community[stays]].astype(np.int32),
-            held.rows["channel"].take(rows),
-            held.rows["token"].take(rows),
+            found.number[found.community[stays]].astype(np.int32),
+            held.tokens["channel"].take(token),
+            held.tokens["token"].take(token),
             found.parties[stays],
-            *(held.rows[c].take(rows) for c in ("users", "anchors", "weight")),
-            np.bincount(found.back, weights=exchanges, minlength=len(token)).astype(np.int64)[stays],
+            *(held.tokens[c].take(token) for c in ("users", "anchors", "weight")),
+            found.n[stays],
         ],
         schema=BOUND_SCHEMA,
     )
-    held_by = found.number[community[found.back]]
-    tied = found.binds[found.back] & (held_by >= 0)
-    lines = held.rows.select(TIE_SCHEMA.names[1:]).take(pa.array(held.at[kept[found.inside[tied]]]))
-    ties = pa.table([held_by[tied].astype(np.int32), *lines.columns], schema=TIE_SCHEMA)
-    by = [("cluster", "ascending")]
+    rows = found.rows[(found.number[label] >= 0)[held.entity[found.rows]]]
+    tied = Tied(held.tokens, held.token[rows], held.entities[held.entity[rows]])
     strongest = [("weight", "descending"), ("inside", "descending"), ("channel", "ascending"), ("token", "ascending")]
-    return Clusters(
-        found.groups,
-        bound.sort_by([*by, *strongest]),
-        ties.sort_by([*by, ("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")]),
-    )
+    bound = bound.sort_by([("cluster", "ascending"), *strongest])
+    return Clusters(found.groups, bound, heaviest_ties(found.groups, tied, held.weight), tied)

@@ -311,15 +311,16 @@ def join(
         name, size = LINK.channel.name, len(inside)
         row = [[number], [name], [number], [size], [size], [fond], [weight], [0]]
         bounds.append(pa.table(row, schema=bound.schema))
-        columns = [[number] * size, inside, [name] * size, [number] * size, [weight] * size]
+        columns = [[number] * size, inside, [name] * size, [weight] * size]
         tied.append(pa.table(columns, schema=clusters.ties.schema))
     by = [("cluster", "ascending")]
     strongest = [("weight", "descending"), ("inside", "descending"), ("channel", "ascending"), ("token", "ascending")]
-    named = [("channel", "ascending"), ("token", "ascending"), ("entity", "ascending")]
+    named = [("channel", "ascending"), ("entity", "ascending")]
     return Clusters(
         groups.sort_by([*by, ("entity", "ascending")]),
         pa.concat_tables(bounds).sort_by([*by, *strongest]),
         pa.concat_tables(tied).sort_by([*by, *named]),
+        clusters.tied,
     )
 
 

@@ -7,9 +7,11 @@ use the agent at their usual share, and the campaign's private template never (d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clonewatch.kernels.rarity import depletion, scarcity
 from clonewatch.ports.engine import Engine, Query
@@ -33,9 +35,42 @@ _MOST_TRUST = 0.95
 _MOST_PER_CHANNEL = 8.0
 
 TOKEN_SCHEMA = pa.schema([
-    ("channel", pa.string()), ("entity", pa.int32()), ("token", pa.int64()), ("n", pa.int64()), ("users", pa.int64()),
-    ("anchors", pa.int64()), ("weight", pa.float64()),
+    ("channel", pa.string()), ("token", pa.int64()), ("users", pa.int64()), ("anchors", pa.int64()),
+    ("weight", pa.float64()),
 ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Incidences:
+    """Who carries which rare token.
+
+    tokens: a row each (TOKEN_SCHEMA), sorted by channel and token. token: int32[N], rows of it, ascending. entity:
+    int32[N], ascending within a token. n: int32[N], exchanges. Twelve bytes an incidence, so that a log of hundreds of
+    millions of exchanges fits.
+    """
+
+    tokens: pa.Table
+    token: np.ndarray
+    entity: np.ndarray
+    n: np.ndarray
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.entity)
+
+
+def _of_parts(parts: Sequence[Incidences]) -> Incidences:
+    """Those of several channels, in the order of their names, as one."""
+    none = np.zeros(0, np.int32)
+    if not parts:
+        return Incidences(TOKEN_SCHEMA.empty_table(), none, none, none)
+    first = np.cumsum([0, *(part.tokens.num_rows for part in parts)])
+    return Incidences(
+        pa.concat_tables([part.tokens for part in parts]).combine_chunks(),
+        np.concatenate([part.token + at for part, at in zip(parts, first.astype(np.int32), strict=False)]),
+        np.concatenate([part.entity for part in parts]),
+        np.concatenate([part.n for part in parts]),
+    )
 
 
 def _trusted(column: str) -> str:
@@ -97,8 +132,8 @@ def rare(link: Link, share: float, population: int, trust: str = "anchor") -> Qu
 
 def weigh(
     rare: Callable[[str], pa.Table], links: Sequence[Link], share: float, population: int
-) -> pa.Table:  # fmt: skip
-    """All channels' rare tokens in one table with their weights, light ones dropped. Sorted, so that runs agree.
+) -> Incidences:  # fmt: skip
+    """All channels' rare tokens with their weights, light ones dropped, and who carries them. Sorted: runs agree.
 
     rare: gives the rare tokens of a channel, sorted by token and entity; one channel's are held at a time. share:
     trusted share of the parties of whom anything is known, 0 where nobody is trusted.
@@ -106,48 +141,72 @@ def weigh(
     parts = []
     for link in sorted(links, key=lambda link: link.channel.name):
         table = rare(link.channel.name)
-        if not table.num_rows:
-            continue
-        users, trusted = table["users"].to_numpy(), table["anchors"].to_numpy()
-        anchored = share > 0 and not link.own_null
-        most = int(trusted.max()) + 1
-        pairs, back = np.unique(users * most + trusted, return_inverse=True)
-        weight = (
-            depletion(*np.divmod(pairs, most), share)
-            if anchored
-            else _NULL_BANS * link.own_null + scarcity(pairs // most, population)
-        )[back]
-        if link.exclusive:
-            weight = np.maximum(weight, np.where(trusted == 0, np.log10(users) + 0.31, 0.0))
-        if share > 0:
-            # At the trusted users' usual share a token says nothing, however many carry it.
-            weight = weight * np.clip(1 - trusted / users / share / EFFECT, 0.0, 1.0)
-        weight = np.minimum(weight, link.cap)
-        keep = (weight >= LEAST_WEIGHT) | ((weight >= FAINT_WEIGHT) & ((users >= FAINT_USERS) | link.exclusive))
-        columns = [table[c] for c in TOKEN_SCHEMA.names[1:6]]
-        kept = pa.table([*columns, weight], names=TOKEN_SCHEMA.names[1:]).filter(pa.array(keep))
-        named = pa.repeat(pa.scalar(link.channel.name), kept.num_rows)
-        parts.append(pa.table([named, *kept.columns], schema=TOKEN_SCHEMA))
-    return pa.concat_tables(parts) if parts else TOKEN_SCHEMA.empty_table()
+        if table.num_rows:
+            parts.append(_weighed(table, link, share, population))
+    return _of_parts(parts)
 
 
-def stronger(one: pa.Table, other: pa.Table) -> pa.Table:
+def _weighed(table: pa.Table, link: Link, share: float, population: int) -> Incidences:
+    """The rare tokens of one channel that weigh enough. table: entity, token, n, users and anchors; not empty."""
+    value = table["token"].to_numpy()
+    begins = np.flatnonzero(np.concatenate([[True], value[1:] != value[:-1]]))
+    size = np.diff(np.append(begins, len(value)))
+    users, trusted = (table[name].take(pa.array(begins)).to_numpy() for name in ("users", "anchors"))
+    anchored = share > 0 and not link.own_null
+    most = int(trusted.max()) + 1
+    pairs, back = np.unique(users * most + trusted, return_inverse=True)
+    weight = (
+        depletion(*np.divmod(pairs, most), share)
+        if anchored
+        else _NULL_BANS * link.own_null + scarcity(pairs // most, population)
+    )[back]
+    if link.exclusive:
+        weight = np.maximum(weight, np.where(trusted == 0, np.log10(users) + 0.31, 0.0))
+    if share > 0:
+        # At the trusted users' usual share a token says nothing, however many carry it.
+        weight = weight * np.clip(1 - trusted / users / share / EFFECT, 0.0, 1.0)
+    weight = np.minimum(weight, link.cap)
+    keep = (weight >= LEAST_WEIGHT) | ((weight >= FAINT_WEIGHT) & ((users >= FAINT_USERS) | link.exclusive))
+    names = pa.repeat(pa.scalar(link.channel.name), int(keep.sum()))
+    tokens = [names, value[begins[keep]], users[keep], trusted[keep], weight[keep]]
+    carried = np.repeat(keep, size)
+    return Incidences(
+        pa.table(tokens, schema=TOKEN_SCHEMA),
+        np.repeat(np.arange(int(keep.sum()), dtype=np.int32), size[keep]),
+        table["entity"].to_numpy()[carried],
+        table["n"].to_numpy()[carried].astype(np.int32),
+    )
+
+
+def stronger(one: Incidences, other: Incidences) -> Incidences:
     """Two weighings of the same tokens as one: the heavier of each, with the trusted users it was weighed by."""
-    keys = ["channel", "token", "entity"]
-    both = pa.concat_tables([one, other]).sort_by([*((k, "ascending") for k in keys), ("weight", "descending")])
+    both = pa.concat_tables([one.tokens, other.tokens]).combine_chunks()
     if not both.num_rows:
-        return both
+        return one
+    by = [("channel", "ascending"), ("token", "ascending"), ("weight", "descending")]
+    order = pc.sort_indices(both, by).to_numpy()
     # The heavier of a pair comes first; what follows it with the same keys is dropped.
-    channel = both["channel"].combine_chunks().dictionary_encode().indices.to_numpy()
-    place = np.stack([channel.astype(np.int64), both["token"].to_numpy(), both["entity"].to_numpy().astype(np.int64)])
-    return both.filter(pa.array(np.r_[True, (np.diff(place, axis=1) != 0).any(axis=0)]))
+    channel = both["channel"].combine_chunks().dictionary_encode().indices.to_numpy()[order]
+    value = both["token"].to_numpy()[order]
+    first = np.concatenate([[True], (channel[1:] != channel[:-1]) | (value[1:] != value[:-1])])
+    chosen = order[first]
+    held = [np.bincount(part.token, minlength=part.tokens.num_rows) for part in (one, other)]
+    size = np.concatenate(held)
+    begins = np.concatenate([np.cumsum(held[0]) - held[0], np.cumsum(held[1]) - held[1] + len(one)])
+    count = size[chosen]
+    rows = np.repeat(begins[chosen] - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
+    return Incidences(
+        both.take(pa.array(chosen)),
+        np.repeat(np.arange(len(chosen), dtype=np.int32), count),
+        np.concatenate([one.entity, other.entity])[rows],
+        np.concatenate([one.n, other.n])[rows],
+    )
 
 
-def capped(entity: np.ndarray, channel: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weights scaled down so that no channel holds an entity with more than its share."""
+def capped(entity: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weights of one channel scaled down so that it holds no entity with more than its share."""
     if not len(entity):
         return weight
-    pair = entity.astype(np.int64) * (int(channel.max()) + 1) + channel
-    mass = np.bincount(pair, weights=weight)
-    scaled: np.ndarray = weight * np.minimum(1.0, _MOST_PER_CHANNEL / np.maximum(mass, 1e-300))[pair]
+    mass = np.bincount(entity, weights=weight)
+    scaled: np.ndarray = weight * np.minimum(1.0, _MOST_PER_CHANNEL / np.maximum(mass, 1e-300))[entity]
     return scaled

@@ -16,6 +16,7 @@ from clonewatch.entities import ownership
 from clonewatch.entities.ownership import Anchors, anchors
 from clonewatch.graph import communities, fragments, weights
 from clonewatch.graph.clusters import SMALLEST, cluster, stability
+from clonewatch.graph.tied import heaviest_ties
 from clonewatch.intents import slices
 from clonewatch.links import prompts
 from clonewatch.pipeline.findings import Findings, heads
@@ -89,14 +90,14 @@ def _clusters(
             plan.run(weights.rare(link, second, population, "second"))
         other = weights.weigh(partial(_rare, plan, latest), list(links.values()), second, population)
         tokens = weights.stronger(named, other)
-    progress.end(f"{tokens.num_rows:,} rare incidences")
+    progress.end(f"{len(tokens):,} rare incidences")
     progress.start("clusters", 2, "steps")
     weak = [name for name, link in links.items() if link.weak]
     clusters = cluster(tokens, weak, seed)
-    progress.advance(1, tokens.num_rows)
-    others = int(np.clip(_INCIDENCES // max(1, tokens.num_rows), *_SEEDS))
+    progress.advance(1, len(tokens))
+    others = int(np.clip(_INCIDENCES // max(1, len(tokens)), *_SEEDS))
     stable, consensus = stability(tokens, weak, clusters, range(seed + 1, seed + 1 + others))
-    progress.advance(1, tokens.num_rows * others)
+    progress.advance(1, len(tokens) * others)
     progress.end(f"{len(clusters.groups['cluster'].unique()):,} clusters")
     counts = {name: plan.rows[f"rare_{name}{latest}"] for name in links}
     content = selectors(clusters, links)
@@ -148,21 +149,31 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
     sizes = heads(tested)
     ties = found.clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
-    found.trust = _trust(found, ties, sizes)
+    found.trust = _trust(found, tested, ties, sizes)
     verdicts = judge(readings, ties, sizes, found.links, found.trust)
     found.verdicts = [v for v in verdicts if v.cluster < communities.FIRST]
     found.honest = [v for v in verdicts if v.cluster >= communities.FIRST]
     progress.end(f"{sum(v.flagged for v in found.verdicts)} beyond the line")
 
 
-def _trust(found: Findings, ties: pa.Table, sizes: dict[int, int]) -> dict[int, str]:
+def _weights(tokens: pa.Table, others: pa.Table) -> np.ndarray:
+    """What each of these tokens weighs among the others, 0 where it is not one of them."""
+    keys = ["channel", "token"]
+    numbered = tokens.select(keys).append_column("at", pa.array(range(tokens.num_rows)))
+    found = numbered.join(others.select([*keys, "weight"]), keys, join_type="inner")
+    weight = np.zeros(tokens.num_rows)
+    weight[found["at"].to_numpy()] = found["weight"].to_numpy()
+    return weight
+
+
+def _trust(found: Findings, groups: pa.Table, ties: pa.Table, sizes: dict[int, int]) -> dict[int, str]:
     """Whose trust each cluster's links rest on: the operator's, unless they suffice only with the second set."""
     if found.named is None:
         return dict.fromkeys(sizes, found.anchors.source)
-    keys = ["channel", "entity", "token"]
     listed = ties.filter(pc.equal(ties["channel"], fragments.LINK.channel.name))
-    own = ties.drop_columns(["weight"]).join(found.named.select([*keys, "weight"]), keys, join_type="inner")
-    held = linkage(pa.concat_tables([own.select(ties.column_names), listed]), sizes, found.links)
+    tied = found.clusters.tied
+    own = heaviest_ties(groups, tied, _weights(tied.tokens, found.named.tokens))
+    held = linkage(pa.concat_tables([own, listed]), sizes, found.links)
     few = {c for c in sizes if c < communities.FIRST and total_bans(held.get(c, ())) < LINK_BANS}
     return {c: "behaviour" if c in few else found.anchors.source for c in sizes}
 

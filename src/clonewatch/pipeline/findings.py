@@ -12,6 +12,7 @@ from clonewatch.campaigns.fusion import Verdict
 from clonewatch.entities.ownership import Anchors
 from clonewatch.graph import fragments
 from clonewatch.graph.clusters import Clusters
+from clonewatch.graph.weights import Incidences
 from clonewatch.ports.intent import Intent
 from clonewatch.ports.link import Link
 
@@ -35,7 +36,7 @@ class Findings:
     standings: dict[int, Standing] = field(default_factory=dict)
     linked: list[Group] = field(default_factory=list)
     bound: float = 0.0
-    named: pa.Table | None = None
+    named: Incidences | None = None
     second: float = 0.0
     trust: dict[int, str] = field(default_factory=dict)
     stability: dict[int, float] = field(default_factory=dict)

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns import attribution
 from clonewatch.campaigns.fusion import BITS_PER_BAN, LINK_BANS, Verdict
+from clonewatch.graph import fragments
 from clonewatch.graph.clusters import SMALLEST
+from clonewatch.graph.tied import carriers
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
 from clonewatch.model.schema import TASKS, Table
@@ -199,9 +201,7 @@ def _tokens(plan: Plan, found: Findings, names: dict[int, str], ids: pa.Array) -
     ]  # fmt: skip
     key = ["cluster", "channel", "token"]
     owned = plan.engine.fetch("SELECT entity, account FROM owners")
-    tied = found.clusters.ties.join(strongest.select(key), key, join_type="inner").join(
-        owned, "entity", join_type="inner"
-    )
+    tied = _carriers(found, strongest).join(owned, "entity", join_type="inner")
     carried: _Rows = [
         {"campaign_id": names[c], "channel": channel, "token": _hex(found, channel, token), "account_id": account}
         for c, channel, token, account in zip(
@@ -216,6 +216,17 @@ def _tokens(plan: Plan, found: Findings, names: dict[int, str], ids: pa.Array) -
         ("account_id", "ascending"),
     ]
     return told, _table(schema.TOKEN_MEMBERS, carried).sort_by(order)
+
+
+def _carriers(found: Findings, tokens: pa.Table) -> pa.Table:
+    """Who carries these tokens: (cluster, channel, token, entity). Working a list that joins pieces is carrying it."""
+    ties, name = found.clusters.ties, fragments.LINK.channel.name
+    carried = carriers(found.clusters.groups, found.clusters.tied, tokens)
+    joined = tokens.filter(pc.equal(tokens["channel"], name))["cluster"].combine_chunks()
+    listed = ties.filter(pc.and_(pc.equal(ties["channel"], name), pc.is_in(ties["cluster"], joined)))
+    # The token is the number of the cluster.
+    listed = listed.append_column("token", listed["cluster"].cast(pa.int64()))
+    return pa.concat_tables([carried, listed.select(carried.column_names)])
 
 
 def _hex(found: Findings, channel: str, token: int) -> str:

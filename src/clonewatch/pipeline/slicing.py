@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.graph.clusters import Clusters
+from clonewatch.graph.tied import carriers
 from clonewatch.pipeline.findings import Findings, heads
 from clonewatch.pipeline.plan import Plan
 from clonewatch.ports.engine import Query
@@ -32,10 +33,9 @@ def selectors(clusters: Clusters, links: dict[str, Link]) -> pa.Table:
 
 def whole(clusters: Clusters, selectors: pa.Table) -> dict[int, bool]:
     """Per cluster: whether its slice is all its parties' exchanges, because few of them carry a content token."""
-    keys = ["cluster", "channel", "token"]
-    carried = clusters.ties.join(selectors.select(keys), keys, join_type="inner").group_by("cluster")
-    carriers = carried.aggregate([("entity", "count_distinct")])
-    count = dict(zip(carriers["cluster"].to_pylist(), carriers["entity_count_distinct"].to_pylist(), strict=True))
+    carried = carriers(clusters.groups, clusters.tied, selectors).group_by("cluster")
+    distinct = carried.aggregate([("entity", "count_distinct")])
+    count = dict(zip(distinct["cluster"].to_pylist(), distinct["entity_count_distinct"].to_pylist(), strict=True))
     return {c: count.get(c, 0) < _CONTENT_COVER * n for c, n in heads(clusters.groups).items()}
 
 
