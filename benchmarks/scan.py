@@ -10,6 +10,7 @@ and kept there for the next time. The bare scan reads the columns a scan stages,
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -18,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -58,20 +60,44 @@ print(total)
 """
 
 
-def measured(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Run a command; its seconds, CPU-seconds and peak memory in MB."""
+def measured(command: list[str], environment: dict[str, str], folder: Path | None = None) -> dict[str, float]:
+    """Run a command; its seconds, CPU-seconds and peak memory in MB, and what it had on disk in a folder at most.
+
+    spilled_mb: of that, what the engine wrote because memory was full; the largest seen, not a sum.
+    """
     started = time.perf_counter()
+    most, over = {"disk_mb": 0.0, "spilled_mb": 0.0}, threading.Event()
+    watching = threading.Thread(target=_watch, args=(folder, most, over)) if folder else None
+    if watching:
+        watching.start()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as child:
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - started
+    over.set()
+    if watching:
+        watching.join()
     if child.returncode:
         raise SystemExit(f"{command[:4]} ended with {child.returncode}")
-    return {
+    found = {
         "seconds": round(seconds, 2),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_mb": round(usage.ru_maxrss / 1024),
     }
+    return found | ({k: round(v) for k, v in most.items()} if folder else {})
+
+
+def _watch(folder: Path, most: dict[str, float], over: threading.Event) -> None:
+    """Note the most that a folder ever holds, looked at four times a second."""
+    while not over.wait(0.25):
+        held = {"disk_mb": 0.0, "spilled_mb": 0.0}
+        with contextlib.suppress(FileNotFoundError):  # files come and go
+            for file in folder.rglob("*"):
+                size = file.stat().st_blocks * 512 / 1e6
+                held["disk_mb"] += size
+                held["spilled_mb"] += size if file.parent.name == "spill" else 0.0
+        for key, value in held.items():
+            most[key] = max(most[key], value)
 
 
 def middle(runs: list[dict[str, float]]) -> dict[str, Any]:
@@ -108,7 +134,7 @@ def scan(log: Path, runs: int) -> dict[str, Any]:
     for _ in range(runs):
         shutil.rmtree(result, ignore_errors=True)
         command = [*COMMAND, "scan", str(log), "--out", str(result), "--quiet"]
-        figures.append(measured(command, environment()))
+        figures.append(measured(command, environment(), result))
     told = json.loads((result / "scan.json").read_text(encoding="utf-8"))
     shutil.rmtree(result)
     found = middle(figures)

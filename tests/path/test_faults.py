@@ -136,7 +136,7 @@ def test_a_killed_scan_leaves_the_earlier_result_and_the_next_run_works(tmp_path
 
 
 @pytest.mark.parametrize("stage", ["links", "intents", "attribution"])
-def test_an_interrupt_at_any_later_stage_leaves_the_earlier_result(
+def test_an_interrupt_at_any_later_stage_leaves_the_earlier_result_and_what_was_done(
     monkeypatch: pytest.MonkeyPatch, log: Path, out: Path, stage: str
 ) -> None:
     from clonewatch.pipeline.clock import Clock
@@ -148,10 +148,13 @@ def test_an_interrupt_at_any_later_stage_leaves_the_earlier_result(
             raise KeyboardInterrupt
         start(self, name, total, unit)
 
-    monkeypatch.setattr(Clock, "start", interrupted)
-    found = ask(log, out)
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Clock, "start", interrupted)
+        found = ask(log, out)
     assert found.exit_code == 130 and "Interrupted" in found.stderr
-    assert contents(out) == before and left_behind(out) == []
+    assert contents(out) == before and len(left_behind(out)) == 1
+    assert ask(log, out).exit_code == 0
+    assert left_behind(out) == []
 
 
 # ---- no room --------------------------------------------------------------------------------------------------------

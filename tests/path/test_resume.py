@@ -232,5 +232,8 @@ class Notes:
     def advance(self, done: int, rows: int = 0) -> None:
         pass
 
+    def expect(self, least: float, most: float) -> None:
+        pass
+
     def end(self, note: str = "") -> None:
         self.said.append(note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # A stage that runs longer than this says so again, so that nobody takes a pipe's silence for a hang.
 _REMINDER_SECONDS = 15.0
+# Who waits less than this does not ask how long.
+_WORTH_SAYING = 10.0
 
 
 @contextmanager
@@ -32,7 +35,7 @@ def watching(quiet: bool) -> Iterator[Progress]:
 
         columns = (
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(),
+            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
         )  # fmt: skip
         with Bars(*columns, console=Console(stderr=True)) as bars:
             yield Drawn(bars)
@@ -49,6 +52,19 @@ def rate(rows: int, seconds: float) -> str:
     return f"{rows:,} rows, {rows / seconds:,.0f} rows/s" if rows and seconds > 0 else ""
 
 
+def remaining(least: float, most: float) -> str:
+    """How long it still takes, in words; nothing when that is not worth saying.
+
+    >>> remaining(1, 5), remaining(12.2, 47), remaining(130, 640), remaining(650, 660)
+    ('', '12 to 47 s left', '2 to 11 min left', 'about 11 min left')
+    """
+    if most < _WORTH_SAYING:
+        return ""
+    unit, size = ("s", 1) if most < 2 * 60 else ("min", 60)
+    low, high = round(least / size), math.ceil(most / size)
+    return f"{low} to {high} {unit} left" if low < high else f"about {high} {unit} left"
+
+
 class Drawn:
     """Progress as bars at a terminal."""
 
@@ -60,7 +76,7 @@ class Drawn:
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """A stage begins: a new bar."""
         self._stage, self._rows, self._begun = stage, 0, time.monotonic()
-        self._task = self._bars.add_task(stage, total=total, rate="")
+        self._task = self._bars.add_task(stage, total=total, rate="", left="")
 
     def advance(self, done: int, rows: int = 0) -> None:
         """The bar grows."""
@@ -68,11 +84,16 @@ class Drawn:
         if self._task is not None:
             self._bars.update(self._task, advance=done, rate=rate(self._rows, time.monotonic() - self._begun))
 
+    def expect(self, least: float, most: float) -> None:
+        """The bar says how long the whole run still takes."""
+        if self._task is not None:
+            self._bars.update(self._task, left=remaining(least, most))
+
     def end(self, note: str = "") -> None:
         """The bar is full, and says how it went."""
         if self._task is not None:
             said = note or rate(self._rows, time.monotonic() - self._begun)
-            self._bars.update(self._task, total=1, completed=1, rate=said)
+            self._bars.update(self._task, total=1, completed=1, rate=said, left="")
             self._task = None
 
 
@@ -81,6 +102,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._stage, self._rows, self._begun, self._said = "", 0, 0.0, 0.0
+        self._left = ""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """A stage begins; it is told when it ends."""
@@ -93,7 +115,12 @@ class Lines:
         now = time.monotonic()
         if now - self._said >= _REMINDER_SECONDS:
             self._said = now
-            typer.echo(f"{self._stage}: {rate(self._rows, now - self._begun) or 'still at it'}", err=True)
+            parts = [rate(self._rows, now - self._begun) or "still at it", self._left]
+            typer.echo(f"{self._stage}: {', '.join(p for p in parts if p)}", err=True)
+
+    def expect(self, least: float, most: float) -> None:
+        """Said with the next reminder."""
+        self._left = remaining(least, most)
 
     def end(self, note: str = "") -> None:
         """One line for the stage."""

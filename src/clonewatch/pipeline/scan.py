@@ -28,7 +28,7 @@ from clonewatch.pipeline.clock import Clock
 from clonewatch.pipeline.examine import STAGED, Intake, ScanResult, examine, filled, publish
 from clonewatch.pipeline.lake import FORMAT, Reading, is_lake, open_lake, read_lake
 from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager
+from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager, alike_together
 from clonewatch.pipeline.texts import TextKeeper
 from clonewatch.pipeline.writing import ResultFolder
 from clonewatch.ports.engine import Engine, KeepsTables, LakeReader
@@ -81,7 +81,8 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
         raise SetupError("text can only be kept in a folder", mend="Pass --out, or leave out --keep-text")
     if settings.embed:
         embedding.require()
-    clock = Clock(progress or Silent())
+    # Nobody knows beforehand how many hours a replay looks at.
+    clock = Clock(progress or Silent(), foretells=not settings.replay)
     log = _open(settings)
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
@@ -201,7 +202,8 @@ def _stage(
     else:
         fingerprinter = Fingerprinter(stager.key, examples)
         followed = _follow(log, reject, clock, keeper, settings)
-        rows = plan.engine.ingest("arrivals", EXCHANGE_SCHEMA, stager.stage_all(followed, fingerprinter.apply))
+        staged = alike_together(stager.stage_all(followed, fingerprinter.apply))
+        rows = plan.engine.ingest("arrivals", EXCHANGE_SCHEMA, staged)
         plan.wrote("arrivals", rows)
     clock.end(f"{rows:,} exchanges, {rejected:,} rejected")
     if not rows:

@@ -256,6 +256,15 @@ class Stager:
         return _as_ids(np.where(known, mix(*hashes), np.uint64(0)))
 
 
+def alike_together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows, those of one client, shape and template side by side within a batch.
+
+    An engine that stores runs needs a quarter less disk for them. Nothing relies on the order: rows are numbered.
+    """
+    for batch in batches:
+        yield batch.take(pc.sort_indices(batch, [(name, "ascending") for name in ("client", "shape", "template")]))
+
+
 def new_sketches(templates: pa.Array, sketches: pa.Array, seen: set[int]) -> pa.Array:
     """Rows that hold the first sketch of a template not in `seen`, one a template; they are seen from then on."""
     usable = pc.and_(pc.is_valid(templates), pc.is_valid(sketches)).to_numpy(zero_copy_only=False)

@@ -93,7 +93,8 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
             held = len({part.day for part in taken.manifest.parts})
             mark = _mark(taken.manifest, settings, calibration)
             same = not settings.again and _told_before(out) == mark
-            result = None if same else _detect(settings, taken, calibration, mark, out, Clock(progress or Silent()))
+            clock = Clock(progress or Silent(), foretells=not settings.replay)
+            result = None if same else _detect(settings, taken, calibration, mark, out, clock)
             told.append(Window(length, day_name(taken.first), day_name(taken.last), held, out, result))
     return told
 
@@ -166,6 +167,7 @@ def _detect(
             clock.start("window", None, "rows")
             ids = _stage(plan, engine, taken)
             intake = _intake(plan, taken, ids, settings, mark)
+            clock.advance(0, intake.read)
             clock.end(f"{intake.read:,} exchanges of {len({p.day for p in taken.manifest.parts}):,} days")
             plan.put("families", _families(engine, taken))
             result = examine(plan, intake, calibration, clock, folder, seed=settings.seed, replay=settings.replay)

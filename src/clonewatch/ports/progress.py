@@ -12,6 +12,9 @@ class Progress(Protocol):
     def advance(self, done: int, rows: int = 0) -> None:
         """The stage has done this much more, having passed this many more rows."""
 
+    def expect(self, least: float, most: float) -> None:
+        """The whole run takes so many seconds more, at least and at most."""
+
     def end(self, note: str = "") -> None:
         """The stage is over. note: a few words on the outcome."""
 
@@ -23,6 +26,9 @@ class Silent:
         """Nothing."""
 
     def advance(self, done: int, rows: int = 0) -> None:
+        """Nothing."""
+
+    def expect(self, least: float, most: float) -> None:
         """Nothing."""
 
     def end(self, note: str = "") -> None:
