@@ -1,4 +1,4 @@
-"""Fills the tables and draws the picture of docs/performance.md from the figures in benchmarks/results.
+"""Fills the tables and draws the pictures of docs/performance.md from the figures in benchmarks/results.
 
 python benchmarks/page.py
 """
@@ -6,6 +6,7 @@ python benchmarks/page.py
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 from pathlib import Path
@@ -15,7 +16,7 @@ import vl_convert
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "performance.md"
-PICTURE = HERE.parent / "docs" / "pictures" / "scan-growth.svg"
+PICTURES = HERE.parent / "docs" / "pictures"
 
 
 def machine(scan: dict[str, Any]) -> str:
@@ -98,16 +99,23 @@ def engines(found: dict[str, Any]) -> str:
     return "\n".join(lines) + f"\n\n{machine(found)} {found['machine']['java'].capitalize()}."
 
 
+def _told(found: dict[str, Any], key: str) -> str:
+    """A figure that older runs did not take."""
+    return f"{found[key]:,.0f}" if key in found else "-"
+
+
 def headline(found: dict[str, Any]) -> str:
     """The scans of headline logs, with what they ran on."""
     lines = [
-        "| scale | exchanges | accounts | seconds | CPU-seconds | peak memory, MB | bare read | times it |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| scale | exchanges | accounts | seconds | CPU-seconds | peak memory, MB | disk, MB | of it spilled "
+        "| bare read | times it |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for scale, f in sorted(found.items(), key=lambda item: float(item[0])):
         lines.append(
             f"| {scale} | {f['rows']:,} | {f['accounts']:,} | {f['seconds']:.0f} | {f['cpu_seconds']:.0f} "
-            f"| {f['peak_mb']:,.0f} | {f['bare']['cpu_seconds']:.1f} | {f['times_bare_cpu']} |"
+            f"| {f['peak_mb']:,.0f} | {_told(f, 'disk_mb')} | {_told(f, 'spilled_mb')} "
+            f"| {f['bare']['cpu_seconds']:.1f} | {f['times_bare_cpu']} |"
         )
     largest = max(found.items(), key=lambda item: float(item[0]))[1]
     parts = ", ".join(f"{s['name']} {s['cpu_seconds']:.0f}" for s in largest["stages"])
@@ -136,32 +144,95 @@ def daily(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def draw(scan: dict[str, Any]) -> str:
-    """CPU-seconds and peak memory by number of exchanges, as SVG."""
+def growth_picture(scan: dict[str, Any], large: dict[str, Any]) -> str:
+    """CPU-seconds and peak memory by number of exchanges, both axes logarithmic."""
+    logs = [*(("mixed", f) for f in scan["without_text"]), *(("headline", f) for f in large.values())]
     values = [
-        {"exchanges": f["rows"], "value": f[key], "of": label}
-        for f in scan["without_text"]
+        {"exchanges": f["rows"], "value": f[key], "of": label, "log": name}
+        for name, f in logs
         for key, label in (("cpu_seconds", "CPU-seconds"), ("peak_mb", "peak memory, MB"))
     ]
     axis = {"type": "quantitative", "scale": {"type": "log"}, "axis": {"format": "~s", "tickCount": 5}}
-    spec = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "data": {"values": values},
-        "width": 480,
-        "height": 260,
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "exchanges", "title": "exchanges", **axis},
-            "y": {"field": "value", "title": None, **axis},
-            "color": {"field": "of", "type": "nominal", "title": None},
-        },
-    }
-    drawn: str = vl_convert.vegalite_to_svg(spec)
+    return _svg(
+        {
+            "data": {"values": values},
+            "facet": {"column": {"field": "of", "type": "nominal", "title": None}},
+            "resolve": {"scale": {"y": "independent"}},
+            "spec": {
+                "width": 280,
+                "height": 240,
+                "mark": {"type": "line", "point": True},
+                "encoding": {
+                    "x": {"field": "exchanges", "title": "exchanges", **axis},
+                    "y": {"field": "value", "title": None, **axis},
+                    "color": {"field": "log", "type": "nominal", "title": "log"},
+                },
+            },
+        }
+    )
+
+
+def daily_picture(found: dict[str, Any]) -> str:
+    """Seconds of each day that was added to a state, by how much the state held before."""
+    held = 0
+    values = []
+    for day in found["days"]:
+        values.append({"held": held, "seconds": day["seconds"], "added": day["rows"]})
+        held += day["rows"]
+    return _svg(
+        {
+            "data": {"values": values},
+            "width": 560,
+            "height": 220,
+            "mark": {"type": "point", "filled": True},
+            "encoding": {
+                "x": {
+                    "field": "held",
+                    "type": "quantitative",
+                    "title": "exchanges held before",
+                    "axis": {"format": "~s"},
+                },
+                "y": {"field": "seconds", "type": "quantitative", "title": "seconds to add a day"},
+                "size": {
+                    "field": "added",
+                    "type": "quantitative",
+                    "title": "exchanges added",
+                    "legend": {"format": "~s"},
+                },
+            },
+        }
+    )
+
+
+def engines_picture(found: dict[str, Any]) -> str:
+    """CPU-seconds of every engine on the same rows, on a logarithmic axis."""
+    values = [
+        {"exchanges": f"{log['rows']:,}", "engine": name, "cpu": f["cpu_seconds"]}
+        for log in found["logs"]
+        for name, f in log["engines"].items()
+    ]
+    scale = {"type": "log", "domain": [1, 10 ** math.ceil(math.log10(max(v["cpu"] for v in values)))]}
+    return _svg(
+        {
+            "data": {"values": values},
+            "width": 420,
+            "mark": {"type": "point", "filled": True, "size": 90},
+            "encoding": {
+                "x": {"field": "cpu", "type": "quantitative", "title": "CPU-seconds", "scale": scale},
+                "y": {"field": "engine", "type": "nominal", "title": None},
+                "color": {"field": "exchanges", "type": "nominal", "title": "exchanges"},
+            },
+        }
+    )
+
+
+def _svg(spec: dict[str, Any]) -> str:
+    drawn: str = vl_convert.vegalite_to_svg({"$schema": "https://vega.github.io/schema/vega-lite/v5.json", **spec})
     return drawn
 
 
 def main() -> None:
-    """Fill the page and draw the picture."""
+    """Fill the page and draw the pictures."""
     scan = json.loads((HERE / "results" / "scan.json").read_text(encoding="utf-8"))
     read = json.loads((HERE / "results" / "reading.json").read_text(encoding="utf-8"))
     compared = json.loads((HERE / "results" / "engines.json").read_text(encoding="utf-8"))
@@ -177,8 +248,11 @@ def main() -> None:
             rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=filled: f"{m[1]}{t}\n{m[2]}", page, flags=re.DOTALL
         )
     PAGE.write_text(page, encoding="utf-8")
-    PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(draw(scan), encoding="utf-8")
+    pictures = {
+        "scan-growth": growth_picture(scan, large), "daily": daily_picture(kept), "engines": engines_picture(compared),
+    }  # fmt: skip
+    for name, drawn in pictures.items():
+        (PICTURES / f"{name}.svg").write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -98,16 +98,9 @@ class DuckDB:
         named = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
         self._connection.execute(f'CREATE VIEW "{table}" AS SELECT * FROM read_parquet([{named}])')
 
-    def view(self, table: str, sql: str) -> None:
-        """Make a SELECT readable as a table, computed anew whenever it is read."""
-        self._connection.execute(f'CREATE VIEW "{table}" AS {sql}')
-
     def rename(self, table: str, name: str) -> None:
-        """Give a table or a view another name."""
-        views = "SELECT COUNT(*) FROM duckdb_views() WHERE view_name = ? AND NOT internal"
-        found = self._connection.execute(views, [table]).fetchone()
-        kind = "VIEW" if found and found[0] else "TABLE"
-        self._connection.execute(f'ALTER {kind} "{table}" RENAME TO "{name}"')
+        """Give a table another name."""
+        self._connection.execute(f'ALTER TABLE "{table}" RENAME TO "{name}"')
 
     def put(self, table: str, data: pa.Table) -> None:
         """Store a small Arrow table."""

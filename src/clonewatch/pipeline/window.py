@@ -182,8 +182,8 @@ def _stage(plan: Plan, engine: DuckDB, taken: _Taken) -> list[str]:
     low = engine.fetch('SELECT MIN("row") AS low FROM held')["low"][0].as_py()
     # Numbered from 0, as a scan of these days would.
     columns = ", ".join(f'"row" - {int(low)} AS "row"' if n == "row" else f'"{n}"' for n in EXCHANGE_SCHEMA.names)
-    engine.view("arrivals", f"SELECT {columns} FROM held")
-    plan.wrote("arrivals", sum(part.exchanges.rows for part in manifest.parts))
+    # Copied once: every linking channel reads it, and would decompress the parts again.
+    plan.wrote("arrivals", engine.store("arrivals", f"SELECT {columns} FROM held", {}))
     names = [pq.read_table(path)["account_id"] for path in taken.paths(list(manifest.names))]
     ids = [name or "" for column in names for name in column.to_pylist()]
     plan.put("accounts", _facts(taken, len(ids)))
