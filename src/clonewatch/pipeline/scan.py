@@ -166,8 +166,9 @@ def _taken_in(
     keeper: TextKeeper | None,
 ) -> tuple[Plan, Intake]:  # fmt: skip
     """The staged tables of the log: read, or those of a run of the same question that was stopped."""
-    if folder and folder.begun and isinstance(engine, KeepsTables):
-        begun = resume.read(folder.begun)
+    note = folder.begun if folder else None
+    if note is not None and isinstance(engine, KeepsTables):
+        begun = resume.read(note)
         plan = Plan(engine, STAGED, engine.tables())
         clock.resume(begun.stages, f"{begun.intake.read:,} exchanges, read before an earlier run was stopped")
         return plan, begun.intake

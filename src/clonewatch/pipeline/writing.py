@@ -81,7 +81,7 @@ class ResultFolder:
         if self._rejected:
             with contextlib.suppress(OSError):  # a full disk: what was buffered goes with the folder
                 self._rejected.close()
-        if self._published or error is None or self.begun is None:
+        if self._published or error is None or not (self.work / _QUESTION).exists():
             shutil.rmtree(self.aside, ignore_errors=True)
         else:
             size = sum(file.stat().st_size for file in self.work.rglob("*") if file.is_file())
