@@ -156,7 +156,7 @@ def _opens_list_of_messages(data: Bytes, i: int, end: int) -> bool:
 @nb.njit(cache=True)
 def _body(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> None:
     """An object: a whole request body, or one message."""
-    where[10:16] = -1
+    _forget(where)
     i += 1
     while i < end:
         i = skip_space(data, i, end)
@@ -199,7 +199,7 @@ def _messages(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> No
         if i >= end or data[i] != CURLY:
             return
         i += 1
-        where[10:16] = -1
+        _forget(where)
         while i < end:
             i = skip_space(data, i, end)
             if i >= end or data[i] != QUOTE:
@@ -214,6 +214,13 @@ def _messages(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> No
             i = after_comma(data, i, end)
         _settle(data, where)
         i = after_comma(data, i + 1, end)
+
+
+@nb.njit(cache=True)
+def _forget(where: npt.NDArray[np.int64]) -> None:
+    """No message is under way."""
+    for k in range(10, _SPAN_SLOTS):
+        where[k] = -1
 
 
 @nb.njit(cache=True)
@@ -235,7 +242,7 @@ def _note(data: Bytes, k: int, size: int, value: int, after: int, where: npt.NDA
 def _settle(data: Bytes, where: npt.NDArray[np.int64]) -> None:
     """A message is complete: keep it if it is the latest of the user with text, or the first of the system."""
     role, value, after = where[10], where[11], where[12]
-    where[10:16] = -1
+    _forget(where)
     if value < 0 or (data[value] == SQUARE and not _has_text(data, value, after)):
         return
     if role == 1:

@@ -13,31 +13,24 @@ Bytes = npt.NDArray[np.uint8]
 
 QUOTE, BACKSLASH, COMMA, COLON = 34, 92, 44, 58
 SQUARE, UNSQUARE, CURLY, UNCURLY = 91, 93, 123, 125
-# Strings are searched in blocks of this many bytes, which compiles to vector instructions.
-_BLOCK = 32
+# Strings are searched in blocks of this many bytes, which compiles to vector instructions: a fixed number too large to
+# be unrolled, and a result kept in one byte.
+_BLOCK = 64
 
 
 @nb.njit(cache=True)
 def unescape(data: Bytes, i: int, end: int, out: Bytes, at: int, limit: int) -> int:
     """Decode the inside of a JSON string up to its closing quote; never longer than its source."""
     limit = min(limit, len(out))
-    stop = i
     while i < end and at < limit:
-        if i >= stop:
-            plain = min(_plain_until(data, i, end) - i, limit - at)
-            _copy(data, i, out, at, plain)
-            at += plain
-            i += plain
-            stop = i + _BLOCK
-            if i >= end or at >= limit:
-                break
         c = data[i]
         if c == QUOTE:
             break
         if c != BACKSLASH:
-            out[at] = c
-            at += 1
-            i += 1
+            plain = min(_after_plain(data, i, end) - i, limit - at)
+            _copy(data, i, out, at, plain)
+            at += plain
+            i += plain
             continue
         if i + 1 >= end:
             break
@@ -106,30 +99,38 @@ def after_string(data: Bytes, i: int, end: int) -> int:
     """The place after the closing quote of the string that opens at `i`."""
     i += 1
     while i < end:
-        i = _plain_until(data, i, end)
-        stop = min(i + _BLOCK, end)
-        while i < stop:
-            c = data[i]
-            if c == QUOTE:
-                return i + 1
-            i += 2 if c == BACKSLASH else 1
+        c = data[i]
+        if c == QUOTE:
+            return i + 1
+        i = i + 2 if c == BACKSLASH else _after_plain(data, i, end)
     return end
 
 
 @nb.njit(cache=True)
-def _plain_until(data: Bytes, i: int, end: int) -> int:
-    """The start of the first whole block that holds a quote or a backslash, or of the last, incomplete one."""
+def _after_plain(data: Bytes, i: int, end: int) -> int:
+    """The place of the next quote or backslash; the end where there is none."""
     at, last = np.uint64(i), np.uint64(end)
-    while at + np.uint64(_BLOCK) <= last:
-        hit = np.uint8(0)
-        for j in range(_BLOCK):
-            c = data[at + np.uint64(j)]
-            hit |= np.uint8(c == np.uint8(QUOTE)) | np.uint8(c == np.uint8(BACKSLASH))
-        if hit:
+    while at < last and at + np.uint64(_BLOCK) <= np.uint64(len(data)):
+        plain = _plain_in_block(data, at)
+        if plain < _BLOCK:
+            at += np.uint64(plain)
             break
-        at += np.uint64(_BLOCK)
-    place: Any = np.int64(at)
+        at += np.uint64(_BLOCK)  # not `plain`: the next block need not wait for the sum of this one
+    while at < last and data[at] != np.uint8(QUOTE) and data[at] != np.uint8(BACKSLASH):
+        at += np.uint64(1)
+    place: Any = np.int64(min(at, last))
     return int(place)
+
+
+@nb.njit(cache=True)
+def _plain_in_block(data: Bytes, at: np.uint64) -> int:
+    """How many bytes of a block come before its first quote or backslash."""
+    rest = np.uint8(0)
+    for j in range(_BLOCK):
+        c = data[at + np.uint64(j)]
+        marked = np.uint8(c == np.uint8(QUOTE)) | np.uint8(c == np.uint8(BACKSLASH))
+        rest = np.uint8(max(rest, np.uint8(_BLOCK - j) if marked else np.uint8(0)))
+    return _BLOCK - int(rest)
 
 
 @nb.njit(cache=True)

@@ -27,7 +27,7 @@ NAMES_ARE_WORDS = 0.4
 ROLE_BITS = 16
 FUNCTION, FORMAL = 1, 2
 _CELL_TOKENS = 256
-_BLOCK = 32  # bytes folded at a time
+_BLOCK = 64  # bytes folded at a time: see `json_text`
 
 
 class Keys(NamedTuple):
@@ -169,17 +169,17 @@ def _read_rows(
 @nb.njit(cache=True)
 def plain_text(data: Bytes, start: int, end: int, fold: npt.NDArray[np.uint32], out: Bytes) -> int:
     """Write the text folded and with single spaces to `out`; returns its length. Never longer than the source."""
-    at, i, stop = 0, start, start
+    at, i = 0, start
     space = False
     while i < end:
-        if i >= stop:
-            if i + _BLOCK <= end and not ((space or at == 0) and data[i] <= 32) and _copy_block(data, i, out, at):
-                i += _BLOCK
-                at += _BLOCK
+        c: Any = np.int64(data[i])
+        if i + _BLOCK < end and c < 0x80 and not ((space or at == 0) and c <= 32):
+            plain = _fold_plain(data, i, end, out, at)
+            if plain > 0:
+                i += plain
+                at += plain
                 space = data[i - 1] <= 32
                 continue
-            stop = min(i + _BLOCK, end)
-        c: Any = np.int64(data[i])
         if c < 0x80:
             blank = c <= 32
             out[at] = 32 if blank else c + 32 if 65 <= c <= 90 else c
@@ -209,18 +209,41 @@ def plain_text(data: Bytes, start: int, end: int, fold: npt.NDArray[np.uint32], 
 
 
 @nb.njit(cache=True)
-def _copy_block(data: Bytes, start: int, out: Bytes, at: int) -> bool:
-    """Fold a block of plain ASCII without two blanks in a row, in vector instructions; False when it is none."""
-    i, o = np.uint64(start), np.uint64(at)
-    odd, before = np.uint8(0), np.uint8(0)
+def _fold_plain(data: Bytes, start: int, end: int, out: Bytes, at: int) -> int:
+    """Fold block after block, as far as whole ones go, up to what is no ASCII or the first of two blanks; how far."""
+    first = np.uint64(start)
+    i, o = first, np.uint64(at)
+    while i + np.uint64(_BLOCK) < np.uint64(end):
+        _fold_block(data, i, out, o)
+        plain = _plain_in_block(data, i)
+        if plain < _BLOCK:
+            i += np.uint64(plain)
+            break
+        i += np.uint64(_BLOCK)
+        o += np.uint64(_BLOCK)
+    length: Any = np.int64(i - first)
+    return int(length)
+
+
+@nb.njit(cache=True)
+def _plain_in_block(data: Bytes, i: np.uint64) -> int:
+    """How much of a block, and the byte after it, comes before what is no ASCII and before two blanks in a row."""
+    rest = np.uint8(0)
+    for j in range(_BLOCK):
+        c, following = data[i + np.uint64(j)], data[i + np.uint64(j + 1)]
+        odd = np.uint8(c >= np.uint8(0x80)) | np.uint8(np.uint8(max(c, following)) <= np.uint8(32))
+        rest = np.uint8(max(rest, np.uint8(_BLOCK - j) if odd else np.uint8(0)))
+    return _BLOCK - int(rest)
+
+
+@nb.njit(cache=True)
+def _fold_block(data: Bytes, i: np.uint64, out: Bytes, o: np.uint64) -> None:
+    """Write a block of plain ASCII in lower case, with a space for every blank."""
     for j in range(_BLOCK):
         c = data[i + np.uint64(j)]
-        blank = np.uint8(c <= np.uint8(32))
         upper = np.uint8(c - np.uint8(65)) <= np.uint8(25)
-        out[o + np.uint64(j)] = np.uint8(32) if blank else np.uint8(c | np.uint8(32)) if upper else c
-        odd |= np.uint8(c >> np.uint8(7)) | (blank & before)
-        before = blank
-    return bool(odd == 0)
+        lower = np.uint8(c | np.uint8(32)) if upper else c
+        out[o + np.uint64(j)] = np.uint8(max(lower, np.uint8(32)))
 
 
 @nb.njit(cache=True)
@@ -256,20 +279,18 @@ def topic_cell(
     """
     best, winner = np.inf, np.uint64(0)
     for i in range(min(n, _CELL_TOKENS)):
-        if marks[i] & tk.TAG or roles[stir(tokens[i]) >> np.uint64(64 - ROLE_BITS)] & FUNCTION:
-            continue
         if marks[i] & tk.IDEOGRAPH:
             if i + 1 >= n or not marks[i + 1] & tk.IDEOGRAPH:
                 continue
-            word, weight = stems[i] * np.uint64(31) + stems[i + 1], 8.0
+            word, weight, said = stems[i] * np.uint64(31) + stems[i + 1], 8.0, True
         else:
-            length = float(stems[i] & np.uint64(15))
-            if length < 3:
-                continue
-            word, weight = stems[i] & ~np.uint64(15), length
+            length = stems[i] & np.uint64(15)
+            word, weight, said = stems[i] & ~np.uint64(15), float(max(length, np.uint64(1))), length >= np.uint64(3)
         h = stir(word ^ key)
         score = float(h >> np.uint64(11)) / (weight * weight * weight)
-        if score < best:
+        if not said or score >= best:  # seldom otherwise: what is dearer to look up comes last
+            continue
+        if not (marks[i] & tk.TAG or roles[stir(tokens[i]) >> np.uint64(64 - ROLE_BITS)] & FUNCTION):
             best, winner = score, h
     if best == np.inf:
         return -1

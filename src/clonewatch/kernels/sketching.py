@@ -39,16 +39,17 @@ def minhash(
 
     A sequence shorter than a shingle is one shingle.
     """
-    out[:] = EMPTY
-    last = count - SHINGLE if count >= SHINGLE else 0
-    for i in range(last + 1):
-        h = np.uint64(0)
-        for j in range(i, min(i + SHINGLE, count)):
-            h = h * np.uint64(0x9E3779B97F4A7C15) + tokens[j]
-        x = np.uint32(stir(h) >> np.uint64(32))
-        for k in range(SKETCH_SIZE):
-            v = np.uint32(x * factors[k] + addends[k])
-            out[k] = min(out[k], v)
+    hashes = np.empty(max(count - SHINGLE, 0) + 1, np.uint32)
+    for i in range(len(hashes)):
+        h, first = np.uint64(0), np.uint64(i)
+        for j in range(min(SHINGLE, count)):
+            h = h * np.uint64(0x9E3779B97F4A7C15) + tokens[first + np.uint64(j)]
+        hashes[i] = np.uint32(stir(h) >> np.uint64(32))
+    for k in range(SKETCH_SIZE):  # one value after the other, so that the loop within it runs in vector instructions
+        factor, addend, least = factors[k], addends[k], EMPTY
+        for x in hashes:
+            least = np.uint32(min(least, np.uint32(x * factor + addend)))
+        out[k] = least
 
 
 def resemblance(left: Sketches, right: Sketches) -> npt.NDArray[np.float64]:

@@ -87,6 +87,14 @@ def tokenise(
                 c = np.int64(data[i])
                 if c < 97 or c > 122:
                     break
+            if c == 32 and shape <= 1:  # and so most words end: what the lines below do, without what cannot be
+                stems[n] = ((stem if length >= STEM else word) & ~np.uint64(15)) | np.uint64(min(length, 15))
+                name = shape == 1 and not sentence_start and length > 1
+                tokens[n], marks[n] = word, (LISTED if listed else 0) | (NAME if name else 0)
+                n, i = n + 1, i + 1
+                word, length, shape = OFFSET, 0, 0
+                sentence_start = line_start = False
+                chunk_first, slashes = n, 0
             continue
         if c >= 0x80:
             c, size = point_at(data, i, end)
