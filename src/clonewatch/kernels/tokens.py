@@ -38,6 +38,7 @@ Bytes = npt.NDArray[np.uint8]
 
 MAX_TOKENS = 2048
 MAX_MARKS = 32
+_AHEAD = 8  # letters of a word that are hashed at once
 STEM = 6  # letters that stand for a word and its inflections
 # Marks on a token.
 NAME, LISTED, IDEOGRAPH, TAG = 1, 2, 4, 8
@@ -76,7 +77,20 @@ def tokenise(
         c: Any = np.int64(data[i])
         size = 1
         if 97 <= c <= 122:  # most bytes of most prompts: no table, no branches
-            while True:
+            if length == 0 and i + _AHEAD < end:
+                # How long a word is cannot be foretold, so all of these steps are taken, and those beyond it undone.
+                alive = np.uint64(0xFFFFFFFFFFFFFFFF)
+                at = np.uint64(i)
+                for j in range(_AHEAD):
+                    letter = np.uint64(data[at + np.uint64(j)])
+                    alive &= np.uint64(0) - np.uint64(letter - np.uint64(97) <= np.uint64(25))
+                    word ^= (word ^ ((word ^ letter) * PRIME)) & alive
+                    length -= np.int64(alive)
+                    if j == STEM - 1:
+                        stem = word
+                i += length
+                c = np.int64(data[i])
+            while 97 <= c <= 122:
                 word = (word ^ np.uint64(c)) * PRIME
                 length += 1
                 if length == STEM:
@@ -85,8 +99,6 @@ def tokenise(
                 if i == end:
                     break
                 c = np.int64(data[i])
-                if c < 97 or c > 122:
-                    break
             if c == 32 and shape <= 1:  # and so most words end: what the lines below do, without what cannot be
                 stems[n] = ((stem if length >= STEM else word) & ~np.uint64(15)) | np.uint64(min(length, 15))
                 name = shape == 1 and not sentence_start and length > 1
