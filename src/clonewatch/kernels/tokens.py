@@ -85,7 +85,7 @@ def tokenise(
                     letter = np.uint64(data[at + np.uint64(j)])
                     alive &= np.uint64(0) - np.uint64(letter - np.uint64(97) <= np.uint64(25))
                     word ^= (word ^ ((word ^ letter) * PRIME)) & alive
-                    length -= np.int64(alive)
+                    length += int(alive & np.uint64(1))
                     if j == STEM - 1:
                         stem = word
                 i += length
