@@ -140,8 +140,8 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
         found.intents["division"] = found.intents["division"]._replace(against=None)
     plan.put("groups", pa.concat_tables([found.clusters.groups, honest_groups]))
     # Neighbours are not what is tested: a customer of the same proxy says nothing about who runs it.
-    inside = _insiders(found)
-    tested = pa.concat_tables([found.clusters.groups.filter(pa.array(inside)), honest_groups])
+    insiders = found.clusters.groups.filter(pa.array(_insiders(found)))
+    tested = pa.concat_tables([insiders, honest_groups])
     sliced = slicing(plan, "", tested, pa.concat_tables([found.selectors, honest_bound]), found)
     for step in (sliced, *steps):
         progress.advance(1, plan.run(step))
@@ -149,7 +149,7 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
     sizes = heads(tested)
     ties = found.clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
-    found.trust = _trust(found, tested, ties, sizes)
+    found.trust = _trust(found, insiders, ties, sizes)
     verdicts = judge(readings, ties, sizes, found.links, found.trust)
     found.verdicts = [v for v in verdicts if v.cluster < communities.FIRST]
     found.honest = [v for v in verdicts if v.cluster >= communities.FIRST]
@@ -167,7 +167,10 @@ def _weights(tokens: pa.Table, others: pa.Table) -> np.ndarray:
 
 
 def _trust(found: Findings, groups: pa.Table, ties: pa.Table, sizes: dict[int, int]) -> dict[int, str]:
-    """Whose trust each cluster's links rest on: the operator's, unless they suffice only with the second set."""
+    """Whose trust each cluster's links rest on: the operator's, unless they suffice only with the second set.
+
+    groups: the tested parties of clusters.
+    """
     if found.named is None:
         return dict.fromkeys(sizes, found.anchors.source)
     listed = ties.filter(pc.equal(ties["channel"], fragments.LINK.channel.name))
