@@ -41,7 +41,7 @@ def steps() -> list[Step]:
     found += [*slices.of_clusters(True), *slices.of_strangers(True)]
     found.append(slicing._carriers("piece_"))
     pieces = slicing._slices("piece_", content).sql
-    found += [fragments.counted(pieces), fragments.asked(pieces), fragments.worked(pieces)]
+    found += [fragments.counted(pieces), fragments.asked(pieces), *fragments.worked(pieces)]
     for name in INTENTS.names():
         found += INTENTS.load(name).steps
     selecting = [(link.channel.name, link.column) for link in content]

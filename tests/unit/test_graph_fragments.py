@@ -257,11 +257,19 @@ def worked(parties: dict[int, Asked], number: int = 0, known: tuple[int, ...] = 
     return pa.Table.from_pylist(rows, schema=pa.schema([("cluster", pa.int32()), ("entity", pa.int32()), *counts]))
 
 
+def workers(table: pa.Table, strangers: pa.Table, part: int = 1000) -> dict[tuple[int, int], bool]:
+    """Who works the list, told from a table that comes in parts of so many rows."""
+    parties = table.group_by(["cluster", "entity"]).aggregate([("n", "sum"), ("known", "sum")])
+    lists = table.group_by(["cluster", "cell"]).aggregate([("n", "sum")]).rename_columns(["cluster", "cell", "n"])
+    parties = parties.rename_columns(["cluster", "entity", "n", "known"])
+    return fragments.workers(fragments.Workload(parties, lists, table.combine_chunks().to_batches(part)), strangers)
+
+
 def test_a_party_that_asks_what_everybody_asks_does_not_work_the_list() -> None:
     draw = rng()
     members = dict(enumerate(dealt(draw, LIST, 12, each=60)))
     strangers = {100 + k: public(draw, 60) for k in range(3)}
-    works = fragments.workers(worked({**members, **strangers}), background(public(draw, 20_000)))
+    works = workers(worked({**members, **strangers}), background(public(draw, 20_000)))
     assert works == {(0, k): True for k in range(12)} | {(0, 100 + k): False for k in range(3)}
 
 
@@ -269,7 +277,7 @@ def test_a_party_whose_questions_others_send_word_for_word_does_not_work_the_lis
     """An evaluation laboratory asks about the list's topics too; but everybody asks its benchmark."""
     draw = rng()
     parties = dict(enumerate(dealt(draw, LIST, 12, each=60)))
-    works = fragments.workers(worked(parties, known=(4, 7)), background(public(draw, 20_000)))
+    works = workers(worked(parties, known=(4, 7)), background(public(draw, 20_000)))
     assert works == {(0, k): k not in (4, 7) for k in range(12)}
 
 
@@ -277,15 +285,23 @@ def test_hardly_any_questions_tell_nothing() -> None:
     draw = rng()
     parties = dict(enumerate(dealt(draw, LIST, 12, each=60)))
     parties[12] = Asked(parties[0].cell[:2], parties[0].prompt[:2])
-    works = fragments.workers(worked(parties), background(public(draw, 20_000)))
+    works = workers(worked(parties), background(public(draw, 20_000)))
     assert (0, 12) not in works and len(works) == 12
+
+
+@pytest.mark.parametrize("part", [1, 7, 100])
+def test_counts_that_come_in_parts_tell_the_same(part: int) -> None:
+    draw = rng()
+    parties = {**dict(enumerate(dealt(draw, LIST, 12, each=60))), **{100 + k: public(draw, 60) for k in range(3)}}
+    strangers = background(public(draw, 20_000))
+    assert workers(worked(parties), strangers, part) == workers(worked(parties), strangers)
 
 
 def test_who_works_a_list_is_told_by_that_list() -> None:
     draw = rng()
     one, other = (dict(enumerate(dealt(draw, part, 8, each=60))) for part in (np.arange(100, 200), np.arange(300, 400)))
     tables = pa.concat_tables([worked(one, 0), worked({20 + k: v for k, v in other.items()}, 4)])
-    assert all(fragments.workers(tables, background(public(draw, 20_000))).values())
+    assert all(workers(tables, background(public(draw, 20_000))).values())
 
 
 def ring(first: int, size: int) -> list[dict[str, int | str | float]]:

@@ -7,10 +7,12 @@ either, but they do not cover one list of topics evenly; a benchmark covers one 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.sparse import coo_array, diags_array
 from scipy.stats import chi2, nbinom
 
@@ -50,49 +52,78 @@ def counted(slices: str) -> Query:
     )
 
 
-def worked(slices: str) -> Query:
-    """The step that counts cells by party of the joined pieces, as table `piece_parties`.
+def worked(slices: str) -> tuple[Query, ...]:
+    """The steps that count the exchanges of parties of joined pieces: by cell, and those known elsewhere.
 
-    known: of these exchanges, those whose very prompt somebody outside the joined pieces sent too.
+    `piece_parties`: cluster, entity, cell, n. `piece_known`: cluster, entity, and of their exchanges those whose very
+    prompt somebody outside the joined pieces sent too.
     """
-    return Query(
-        "piece_parties",
-        (*READS, "owners", "piece_joined"),
-        f"WITH worked AS (SELECT j.cluster, s.entity, s.cell, s.prompt FROM ({slices}) s JOIN piece_joined j"
-        " ON j.piece = s.cluster WHERE s.cell IS NOT NULL),"
-        " inside AS (SELECT DISTINCT entity FROM worked),"
-        " others AS (SELECT DISTINCT x.prompt FROM exchanges x JOIN owners o ON o.account = x.account"
-        " LEFT JOIN inside i ON i.entity = o.entity WHERE i.entity IS NULL AND x.prompt IS NOT NULL)"
-        " SELECT w.cluster, w.entity, w.cell, COUNT(*) AS n, COUNT(k.prompt) AS known FROM worked w"
-        " LEFT JOIN others k ON k.prompt = w.prompt GROUP BY w.cluster, w.entity, w.cell",
+    joined = f"({slices}) s JOIN piece_joined j ON j.piece = s.cluster WHERE s.cell IS NOT NULL"
+    return (
+        Query(
+            "piece_elsewhere",
+            ("prompt_parties", "piece_carriers", "piece_joined"),
+            "SELECT DISTINCT p.prompt FROM prompt_parties p LEFT JOIN (SELECT DISTINCT c.entity FROM piece_carriers c"
+            " JOIN piece_joined j ON j.piece = c.cluster) i ON i.entity = p.entity WHERE i.entity IS NULL",
+        ),
+        Query(
+            "piece_parties",
+            (*READS, "piece_joined"),
+            f"SELECT j.cluster, s.entity, s.cell, COUNT(*) AS n FROM {joined} GROUP BY j.cluster, s.entity, s.cell",
+        ),
+        Query(
+            "piece_known",
+            (*READS, "piece_joined", "piece_elsewhere"),
+            f"SELECT j.cluster, s.entity, COUNT(*) AS known FROM {joined}"
+            " AND s.prompt IN (SELECT prompt FROM piece_elsewhere) GROUP BY j.cluster, s.entity",
+        ),
     )
 
 
-def workers(parties: pa.Table, background: pa.Table) -> dict[tuple[int, int], bool]:
+class Workload(NamedTuple):
+    """What the parties of joined pieces asked.
+
+    parties: cluster, entity, n, known; a row each. lists: cluster, cell, n. cells: cluster, entity, cell, n, in parts.
+    """
+
+    parties: pa.Table
+    lists: pa.Table
+    cells: Iterable[pa.RecordBatch]
+
+
+def workers(asked: Workload, background: pa.Table) -> dict[tuple[int, int], bool]:
     """Whether each party, as (cluster, entity), works the list; those that hardly ask anything are left out.
 
-    parties: cluster, entity, cell, n, known. background: cell, n among strangers. Each party is compared with the list
-    as the others work it and with the strangers, by likelihood; whoever mostly asks what parties elsewhere ask word for
-    word (a benchmark, say) does not work a list of its own.
+    background: cell, n among strangers. Each party is compared with the list as the others work it and with the
+    strangers, by likelihood; whoever mostly asks what parties elsewhere ask word for word (a benchmark, say) does not
+    work a list of its own. A party is in one cluster at most.
     """
-    cells, usual = background["cell"].to_numpy(), background["n"].to_numpy().astype(np.float64)
-    out: dict[tuple[int, int], bool] = {}
-    cluster = parties["cluster"].to_numpy()
-    for number in np.unique(cluster).tolist():
-        mine = parties.filter(pa.array(cluster == number))
-        n = mine["n"].to_numpy().astype(np.float64)
-        names, cell = np.unique(np.r_[mine["cell"].to_numpy(), cells], return_inverse=True)
-        entities, party = np.unique(mine["entity"].to_numpy(), return_inverse=True)
-        listed = np.bincount(cell[: len(n)], n, len(names))
-        asked = np.bincount(cell[len(n) :], usual, len(names)) + 0.5
-        own = np.bincount(party, n)
-        others = (listed[cell[: len(n)]] - n + 0.5) / (listed.sum() - own[party] + 0.5 * len(names))
-        odds = np.bincount(party, n * np.log(others / (asked / asked.sum())[cell[: len(n)]]))
-        known = np.bincount(party, mine["known"].to_numpy().astype(np.float64))
-        works = (odds > 0) & (known <= _KNOWN * own)
-        told = own >= _LEAST_QUESTIONS
-        out |= {(number, int(e)): bool(w) for e, w in zip(entities[told], works[told], strict=True)}
-    return out
+    of, entity, own, known = (asked.parties[c].to_numpy() for c in ("cluster", "entity", "n", "known"))
+    most = int(entity.max(initial=-1)) + 1
+    total, odds = np.zeros(most), np.zeros(most)
+    total[entity] = own
+    lists = {number: _shares(asked.lists, number, background) for number in np.unique(of).tolist()}
+    for part in asked.cells:
+        cluster = part["cluster"].to_numpy()
+        for number in np.unique(cluster).tolist():
+            names, listed, usual = lists[number]
+            mine = cluster == number
+            party, n = part["entity"].to_numpy()[mine], part["n"].to_numpy()[mine].astype(np.float64)
+            cell = np.searchsorted(names, part["cell"].to_numpy()[mine])
+            others = (listed[cell] - n + 0.5) / (listed.sum() - total[party] + 0.5 * len(names))
+            np.add.at(odds, party, n * np.log(others / usual[cell]))
+    works = (odds[entity] > 0) & (known <= _KNOWN * own)
+    rows = zip(of.tolist(), entity.tolist(), own.tolist(), works.tolist(), strict=True)
+    return {(number, party): does for number, party, n, does in rows if n >= _LEAST_QUESTIONS}
+
+
+def _shares(lists: pa.Table, number: int, background: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The cells that the parties of a cluster or strangers ask about; how often the former do, and strangers' share."""
+    mine = lists.filter(pc.equal(lists["cluster"], number))
+    cells, n = mine["cell"].to_numpy(), mine["n"].to_numpy().astype(np.float64)
+    names, at = np.unique(np.concatenate([cells, background["cell"].to_numpy()]), return_inverse=True)
+    usual = np.bincount(at[len(n) :], background["n"].to_numpy().astype(np.float64), len(names)) + 0.5
+    return names, np.bincount(at[: len(n)], n, len(names)), usual / usual.sum()
 
 
 def asked(slices: str) -> Query:

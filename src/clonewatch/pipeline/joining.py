@@ -45,14 +45,28 @@ def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties
         return
     found.joined = fragments.joined(joins)
     plan.put("piece_joined", found.joined)
-    plan.run(fragments.worked(sql))
-    works = fragments.workers(plan.engine.fetch("SELECT * FROM piece_parties"), background)
+    plan.run_all(fragments.worked(sql))
+    works = fragments.workers(_workload(plan), background)
     trusted = parties.sort_by("entity")["anchor"].to_numpy() > 0
     found.links[fragments.LINK.channel.name] = fragments.LINK
     _carry_stability(found)
     found.clusters = fragments.join(found.clusters, found.joined, works, trusted, found.anchors.share)
     found.selectors = selectors(found.clusters, found.links)
     found.whole = whole(found.clusters, found.selectors)
+
+
+def _workload(plan: Plan) -> fragments.Workload:
+    """What the parties of joined pieces asked; their cells, which may be many, come in parts, always in one order."""
+    engine = plan.engine
+    return fragments.Workload(
+        engine.fetch(
+            "SELECT p.cluster, p.entity, p.n, COALESCE(k.known, 0) AS known FROM (SELECT cluster, entity,"
+            " CAST(SUM(n) AS BIGINT) AS n FROM piece_parties GROUP BY cluster, entity) p LEFT JOIN piece_known k"
+            " ON k.cluster = p.cluster AND k.entity = p.entity ORDER BY p.cluster, p.entity"
+        ),
+        engine.fetch("SELECT cluster, cell, CAST(SUM(n) AS BIGINT) AS n FROM piece_parties GROUP BY cluster, cell"),
+        engine.stream("SELECT * FROM piece_parties ORDER BY cluster, entity, cell"),
+    )
 
 
 def _carry_stability(found: Findings) -> None:
