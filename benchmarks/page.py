@@ -9,6 +9,7 @@ import json
 import math
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import vl_convert
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "performance.md"
+# Exchanges from which the fixed cost of starting counts for little.
+_LARGE = 3_000_000
 PICTURES = HERE.parent / "docs" / "pictures"
 
 
@@ -119,7 +122,21 @@ def headline(found: dict[str, Any]) -> str:
         )
     largest = max(found.items(), key=lambda item: float(item[0]))[1]
     parts = ", ".join(f"{s['name']} {s['cpu_seconds']:.0f}" for s in largest["stages"])
-    return "\n".join(lines) + f"\n\nCPU-seconds of the largest by stage: {parts}. {machine(largest)}"
+    large = [f for f in found.values() if f["rows"] >= _LARGE]
+    told = (
+        f"\n\nFrom {_LARGE / 1e6:.0f} million exchanges on CPU-seconds grow as rows to the power"
+        f" {_power(large, lambda f: f['cpu_seconds'])}, those of reading to the power"
+        f" {_power(large, lambda f: f['stages'][0]['cpu_seconds'])}, peak memory to the power"
+        f" {_power(large, lambda f: f['peak_mb'])} (1 is linear; the aims are 1.1 and, for reading, 1.05)."
+        f" CPU-seconds of the largest by stage: {parts}. {machine(largest)}"
+    )
+    return "\n".join(lines) + told
+
+
+def _power(logs: list[dict[str, Any]], cost: Callable[[dict[str, Any]], float]) -> float:
+    """The exponent b of cost = a * rows ** b, by least squares over logarithms."""
+    x, y = [math.log(f["rows"]) for f in logs], [math.log(cost(f)) for f in logs]
+    return round(statistics.linear_regression(x, y).slope, 3)
 
 
 def daily(found: dict[str, Any]) -> str:
