@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -165,3 +166,35 @@ def test_a_disk_that_gives_out_is_an_output_error_and_leaves_nothing(tmp_path: P
     assert said.startswith("OutputError the disk gave out while building table 'large'")
     assert "Free some space" in said and str(tmp_path) in said
     assert left == "[]"
+
+
+class Failing:
+    """A connection whose answers stop with an error of the engine after the first batch."""
+
+    def __init__(self, error: duckdb.Error) -> None:
+        self.error = error
+
+    def sql(self, *_: object, **__: object) -> "Failing":
+        return self
+
+    def to_arrow_reader(self, _: int) -> Iterator[pa.RecordBatch]:
+        yield from NUMBERS.to_batches()[:1]
+        raise self.error
+
+    def to_arrow_table(self) -> pa.Table:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [duckdb.IOException("No space left on device"), duckdb.OutOfMemoryException("full")])
+def test_a_disk_or_memory_that_gives_out_while_a_result_is_read_is_told_with_the_mend(
+    engine: DuckDB, monkeypatch: pytest.MonkeyPatch, error: duckdb.Error
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(engine, "_connection", Failing(error))
+        batches = engine.stream("SELECT 1")
+        assert next(batches).num_rows > 0
+        with pytest.raises(OutputError, match="gave out while reading tables") as told:
+            next(batches)
+        assert "run again" in told.value.mend
+        with pytest.raises(OutputError):
+            engine.fetch("SELECT 1")

@@ -66,26 +66,32 @@ class DuckDB:
 
     def store(self, table: str, sql: str, params: Mapping[str, Value]) -> int:
         """Run a SELECT and store its result; returns the number of rows."""
-        try:
+        with self._guarded(f"building table {table!r}", sql):
             done = self._connection.execute(f'CREATE TABLE "{table}" AS {sql}', dict(params)).fetchone()
+        return int(done[0]) if done else 0
+
+    @contextmanager
+    def _guarded(self, doing: str, sql: str) -> Iterator[None]:
+        """What the engine raises while it does something, in the words of this program."""
+        try:
+            yield
         except duckdb.InterruptException as error:
             raise KeyboardInterrupt from error
         except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
             if not isinstance(error, duckdb.IOException) and "write" not in str(error).lower():
                 raise
             raise OutputError(
-                f"the disk gave out while building table {table!r}",
+                f"the disk gave out while {doing}",
                 where=str(self._home),
                 mend=f"Free some space or pass another folder, then run again: nothing was changed ({error})",
             ) from error
         except duckdb.OutOfMemoryException as error:
             raise OutputError(
-                f"memory gave out while building table {table!r}", mend=f"Raise --memory and run again ({error})"
+                f"memory gave out while {doing}", mend=f"Raise --memory and run again ({error})"
             ) from error
         except duckdb.Error as error:
-            error.add_note(f"while building table {table!r} from:\n{sql}")
+            error.add_note(f"while {doing} from:\n{sql}")
             raise
-        return int(done[0]) if done else 0
 
     def tables(self) -> dict[str, int]:
         """The rows of every table in the file."""
@@ -108,11 +114,19 @@ class DuckDB:
 
     def fetch(self, sql: str, params: Mapping[str, Value] | None = None) -> pa.Table:
         """Run a SELECT and bring its whole result here."""
-        return self._connection.sql(sql, params=dict(params or {})).to_arrow_table()
+        with self._guarded("reading tables", sql):
+            return self._connection.sql(sql, params=dict(params or {})).to_arrow_table()
 
     def stream(self, sql: str, params: Mapping[str, Value] | None = None) -> Iterator[pa.RecordBatch]:
         """Run a SELECT and bring its result here batch by batch."""
-        yield from self._connection.sql(sql, params=dict(params or {})).to_arrow_reader(_BATCH_ROWS)
+        with self._guarded("reading tables", sql):
+            batches = self._connection.sql(sql, params=dict(params or {})).to_arrow_reader(_BATCH_ROWS)
+        while True:
+            with self._guarded("reading tables", sql):  # not what the caller does with a batch
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     @contextmanager
     def aside(self) -> Iterator[None]:
