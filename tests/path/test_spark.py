@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -397,18 +398,24 @@ def test_rows_half_fetched_go_on_when_every_executor_was_killed(spark: Spark, cl
 
 
 @contextmanager
-def killing(tasks: int) -> Iterator[list[int]]:
-    """Inside, the oldest executor is killed, with the signal nobody can catch, once so many tasks of a stage run."""
+def killing() -> Iterator[list[int]]:
+    """Inside, the oldest executor is held still, and killed with the signal nobody can catch once a task is its own."""
     killed: list[int] = []
-    over, tracker, oldest = threading.Event(), context().statusTracker(), executors()[0]
+    over, oldest = threading.Event(), executors()[0]
+    name = Path(f"/proc/{oldest}/cmdline").read_text().split("\0--executor-id\0")[1].split("\0")[0]
+    for _ in range(600):  # one that has only just begun is given no tasks before it has told the driver
+        if name in working():
+            break
+        time.sleep(0.1)
 
     def wait() -> None:
         while not killed and not over.wait(0.01):
-            stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
-            if any(stage and stage.numActiveTasks >= tasks for stage in stages):
+            if working().get(name):
                 os.kill(oldest, signal.SIGKILL)
                 killed.append(oldest)
 
+    # Left to run it might be done before anybody looks: held still it keeps what it is given until it dies.
+    os.kill(oldest, signal.SIGSTOP)
     watcher = threading.Thread(target=wait)
     watcher.start()
     try:
@@ -416,6 +423,15 @@ def killing(tasks: int) -> Iterator[list[int]]:
     finally:
         over.set()
         watcher.join()
+        if not killed:
+            os.kill(oldest, signal.SIGCONT)
+
+
+def working() -> dict[str, int]:
+    """How many tasks each living executor was given and has not given back."""
+    known = context()._jsc.sc().statusStore().executorList(True)  # Python shows none
+    found = [known.apply(i) for i in range(known.length())]
+    return {str(one.id()): int(one.activeTasks()) for one in found}
 
 
 def staged(engine: DuckDB | Spark, log: Path, refused: list[Rejected]) -> Plan:
@@ -443,9 +459,9 @@ def test_two_executors_killed_in_mid_run_lose_nothing(spark: Spark, cluster: Pat
     lost_before = len(losses(cluster))
     try:
         staged(own, log, refused[0]).run_all(steps)
-        with killing(2) as first:
+        with killing() as first:
             plan = staged(spark, log, refused[1])
-        with killing(1) as second:
+        with killing() as second:
             plan.run_all(steps)
         for table in made:
             one, other = (e.fetch(f'SELECT * FROM "{table}"') for e in (own, spark))
