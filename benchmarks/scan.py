@@ -123,7 +123,7 @@ def simulated(rows: int, *, text: bool = False) -> Path:
 
 def staged_columns(path: Path) -> list[str]:
     """The columns of a log that a scan stages."""
-    from clonewatch.pipeline.staging import READ
+    from clonewatch.pipeline.intake.staging import READ
 
     return [name for name in pq.ParquetFile(path).schema_arrow.names if name in READ]
 

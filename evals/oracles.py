@@ -29,8 +29,10 @@ from clonewatch.lab.evaluate import (
     score_campaigns,
 )
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline import detect, results, scan
 from clonewatch.pipeline import examine as ending
+from clonewatch.pipeline import scan
+from clonewatch.pipeline.detection import detect
+from clonewatch.pipeline.reporting import tables as results
 from evals.baselines import BASELINES, Ranking, open_log
 from evals.measure import Record, run_scan
 from evals.plan import OURS, QUIET, Job

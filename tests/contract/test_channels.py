@@ -20,9 +20,9 @@ from clonewatch.graph.clusters import SMALLEST, cluster
 from clonewatch.intents import slices as slicing
 from clonewatch.links import prompts
 from clonewatch.model import schema
-from clonewatch.pipeline.detect import INTENTS, LINKS
-from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
+from clonewatch.pipeline.detection.detect import INTENTS, LINKS
+from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.channel import Channel
 from clonewatch.ports.intent import Intent
 from clonewatch.ports.link import Link

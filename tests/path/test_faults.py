@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clonewatch.cli.main import app
-from clonewatch.pipeline import writing
+from clonewatch.pipeline.reporting import result_folder
 
 COMMAND = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
 
@@ -139,7 +139,7 @@ def test_a_killed_scan_leaves_the_earlier_result_and_the_next_run_works(tmp_path
 def test_an_interrupt_at_any_later_stage_leaves_the_earlier_result_and_what_was_done(
     monkeypatch: pytest.MonkeyPatch, log: Path, out: Path, stage: str
 ) -> None:
-    from clonewatch.pipeline.clock import Clock
+    from clonewatch.pipeline.progress.stage_timer import Clock
 
     before, start = contents(out), Clock.start
 
@@ -191,7 +191,7 @@ def test_a_disk_that_fills_up_while_writing_results_leaves_the_earlier_ones(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(writing.os, "fsync", full)
+    monkeypatch.setattr(result_folder.os, "fsync", full)
     found = ask(log, out)
     assert found.exit_code == 2 and "No space left on device" in found.stderr and "Mend:" in found.stderr
     assert contents(out) == before and left_behind(out) == []

@@ -26,10 +26,10 @@ from clonewatch.kernels.rarity import depletion
 from clonewatch.lab import scenarios
 from clonewatch.lab.lookalikes import organisations
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline.detect import INTENTS, LINKS
+from clonewatch.pipeline.detection.detect import INTENTS, LINKS
 from clonewatch.pipeline.examine import ScanResult
-from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.scan import ScanSettings, scan
+from clonewatch.pipeline.steps import Plan
 
 START = datetime.fromisoformat("2026-05-01T00:00:00+00:00")
 

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import OutputError
-from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.scan import ScanSettings, scan
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Step
 
 COMMAND = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]

@@ -32,13 +32,13 @@ from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import InputError, OutputError, SetupError
 from clonewatch.model.reading import Rejected
-from clonewatch.pipeline import slicing
-from clonewatch.pipeline.detect import LINKS
+from clonewatch.pipeline.detection import slicing
+from clonewatch.pipeline.detection.detect import LINKS
 from clonewatch.pipeline.examine import ScanResult
-from clonewatch.pipeline.lake import Reading, read_lake
-from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.intake.spark_parquet import Reading, read_lake
+from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.scan import ScanSettings, scan
-from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import FILE, PLACE
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from clonewatch.cli.main import app
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import OutputError, SetupError, StateError, TooManyRejected
-from clonewatch.pipeline import upkeep
-from clonewatch.pipeline.ingest import Ingested, IngestSettings, ingest
+from clonewatch.pipeline.daily import maintenance
+from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
+from clonewatch.pipeline.daily.ingest import Ingested, IngestSettings, ingest
+from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA
 from clonewatch.pipeline.scan import ScanSettings, scan
-from clonewatch.pipeline.staging import EXCHANGE_SCHEMA
-from clonewatch.pipeline.window import WindowSettings, windows
 from clonewatch.state import store
 from clonewatch.state.manifest import Manifest
 
@@ -130,7 +130,7 @@ def test_a_window_in_which_nothing_changed_is_not_looked_at_again(days: Days, mi
     settings = WindowSettings(mine, tmp_path / "out", (2,), key_file=days.key)
     first, second = windows(settings)[0], windows(settings)[0]
     assert first.result is not None and second.result is None
-    upkeep.forget(mine, [rows(days, mine)[-1][1]], days.key)
+    maintenance.forget(mine, [rows(days, mine)[-1][1]], days.key)
     assert windows(settings)[0].result is not None
 
 
@@ -190,11 +190,11 @@ def test_a_run_that_is_killed_at_any_moment_loses_nothing(days: Days, tmp_path: 
         run.wait()
         killed += 1
         if (state / "state.json").exists():
-            assert upkeep.verify(state, days.key).problems == []
+            assert maintenance.verify(state, days.key).problems == []
         if killed % 4 == 0:
             put(days, state, left.pop(0))
     put(days, state, *left)
-    assert upkeep.verify(state, days.key).problems == []
+    assert maintenance.verify(state, days.key).problems == []
     assert sorted(p.name for p in state.iterdir() if p.name.startswith(".")) == []
     put(days, tmp_path / "undisturbed", *days.folders[:KILLS])
     assert rows(days, state) == rows(days, tmp_path / "undisturbed")
@@ -216,7 +216,7 @@ def test_a_full_disk_leaves_the_state_as_it_was(days: Days, mine: Path, tmp_path
     work = ["ingest", str(tmp_path / "x.parquet"), "--state", str(mine), "--key", str(days.key), "--quiet"]
     failed = subprocess.run([sys.executable, "-c", script, *work], capture_output=True, text=True, check=False)
     assert failed.returncode == 2 and "Traceback" not in failed.stderr and "Free some space" in failed.stderr
-    assert upkeep.verify(mine, days.key).problems == []
+    assert maintenance.verify(mine, days.key).problems == []
     assert manifest(days, mine) == before and rows(days, mine) == seen
     assert put(days, mine, tmp_path / "x.parquet").kept == table.num_rows
 
@@ -228,12 +228,12 @@ def test_a_torn_part_is_named_and_mended_by_ingesting_its_log_again(days: Days, 
     path.write_bytes(path.read_bytes()[: part.exchanges.size // 2])
     with pytest.raises(StateError, match=r"damaged: of another size"):
         detected(days, mine, tmp_path / "out")
-    found = upkeep.verify(mine, days.key)
+    found = maintenance.verify(mine, days.key)
     assert [part.exchanges.name in problem for problem in found.problems] == [True] and not found.mended
-    mended = upkeep.verify(mine, days.key, mend=True)
+    mended = maintenance.verify(mine, days.key, mend=True)
     assert mended.mended and str(days.folders[6] / "exchanges" / "part.parquet") in mended.ingest_again
     put(days, mine, days.folders[6])
-    assert upkeep.verify(mine, days.key).problems == [] and rows(days, mine) == seen
+    assert maintenance.verify(mine, days.key).problems == [] and rows(days, mine) == seen
 
 
 def test_a_byte_that_changed_on_the_disk_is_found(days: Days, mine: Path) -> None:
@@ -250,17 +250,17 @@ def test_a_torn_manifest_gives_way_to_the_one_before_it(days: Days, mine: Path) 
     (mine / "state.json").write_bytes((mine / "state.json").read_bytes()[:100])
     with pytest.raises(StateError, match="manifest of the state is damaged"):
         rows(days, mine)
-    assert upkeep.verify(mine, days.key, mend=True).mended
+    assert maintenance.verify(mine, days.key, mend=True).mended
     assert manifest(days, mine).generation == len(days.folders) - 1
     put(days, mine, days.folders[-1])
-    assert upkeep.verify(mine, days.key).problems == []
+    assert maintenance.verify(mine, days.key).problems == []
 
 
 def test_without_the_book_of_accounts_there_is_no_mending(days: Days, mine: Path) -> None:
     (mine / "parts" / manifest(days, mine).names[0].name).unlink()
-    assert upkeep.verify(mine, days.key).problems
+    assert maintenance.verify(mine, days.key).problems
     with pytest.raises(StateError, match="book of accounts"):
-        upkeep.verify(mine, days.key, mend=True)
+        maintenance.verify(mine, days.key, mend=True)
 
 
 def test_a_clock_that_steps_changes_nothing(
@@ -292,13 +292,13 @@ def test_a_forgotten_account_leaves_no_trace_and_does_not_come_back(days: Days, 
     with store.opened(mine, load_key(days.key)) as held:
         names = [name for file in held.manifest.names for name in held.read(file)["account_id"].to_pylist()]
     code, others = names.index(account), [row for row in rows(days, mine) if row[1] != account]
-    done = upkeep.forget(mine, [account, "never seen"], days.key)
+    done = maintenance.forget(mine, [account, "never seen"], days.key)
     assert done.accounts == 1 and done.exchanges == done.exchanges > 0 and done.unknown == ["never seen"]
     for file in (mine / "parts").iterdir():
         table = pq.read_table(file)
         assert account not in table.column(0).to_pylist()
         assert "account" not in table.column_names or code not in table["account"].to_pylist()
-    assert rows(days, mine) == others and upkeep.verify(mine, days.key).problems == []
+    assert rows(days, mine) == others and maintenance.verify(mine, days.key).problems == []
     assert account.encode() not in b"".join(p.read_bytes() for p in mine.rglob("*") if p.is_file())
     late = pq.read_table(days.log / "exchanges")
     mine_only = late.filter(pc.equal(late["account_id"], account))
@@ -325,7 +325,7 @@ def test_compacting_changes_no_answer_and_lets_go_of_what_it_must(days: Days, mi
     pq.write_table(late.set_column(late.column_names.index("exchange_id"), "exchange_id", ids), tmp_path / "x.parquet")
     put(days, mine, tmp_path / "x.parquet")
     [before] = detected(days, mine, tmp_path / "before", 5)
-    done = upkeep.compact(mine, days.key, keep=20, fields={"client_ip": 10})
+    done = maintenance.compact(mine, days.key, keep=20, fields={"client_ip": 10})
     assert done.days == 20 and len(done.dropped_days) == len(days.folders) - 20 and done.emptied == {"client_ip": 10}
     parts = manifest(days, mine).parts
     assert len(parts) == 20 and [part.lacking for part in parts] == [("network",)] * 10 + [()] * 10
@@ -336,13 +336,13 @@ def test_compacting_changes_no_answer_and_lets_go_of_what_it_must(days: Days, mi
     assert {p.name for p in (mine / "parts").iterdir()} == {f.name for f in manifest(days, mine).files()}
     [after] = detected(days, mine, tmp_path / "after", 5)
     assert [name for name in before if not before[name].equals(after[name])] == []
-    assert upkeep.verify(mine, days.key).problems == []
+    assert maintenance.verify(mine, days.key).problems == []
 
 
 def test_what_no_result_can_do_without_is_not_let_go_of(days: Days, kept: Path) -> None:
     for name in ("exchange_id", "ts", "no_such_column"):
         with pytest.raises(SetupError, match="can be let go of"):
-            upkeep.compact(kept, days.key, fields={name: 3})
+            maintenance.compact(kept, days.key, fields={name: 3})
 
 
 def test_two_processes_do_not_hold_one_state(days: Days, mine: Path) -> None:
@@ -358,7 +358,7 @@ def test_a_state_is_free_for_others_while_it_is_looked_at(days: Days, mine: Path
     while not list(mine.glob(".reading-*/*")) and run.poll() is None:
         time.sleep(0.01)
     time.sleep(0.2)
-    upkeep.forget(mine, [rows(days, mine)[0][1]], days.key)
+    maintenance.forget(mine, [rows(days, mine)[0][1]], days.key)
     assert run.wait() == 0
     found = told(tmp_path / "out" / "6-days")
     assert [name for name in found if not found[name].equals(expected[name])] == []
@@ -367,7 +367,7 @@ def test_a_state_is_free_for_others_while_it_is_looked_at(days: Days, mine: Path
 def test_another_key_is_refused(days: Days, mine: Path, tmp_path: Path) -> None:
     load_key(tmp_path / "another")
     with pytest.raises(StateError, match="another fingerprint key"):
-        upkeep.verify(mine, tmp_path / "another")
+        maintenance.verify(mine, tmp_path / "another")
 
 
 def test_a_log_of_bad_rows_is_not_taken_in(days: Days, mine: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import anchors, owners, parties, trust_by_rhythm, with_second_set, withdraw_trust
-from clonewatch.pipeline.staging import ACCOUNT_SCHEMA
+from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA
 
 DAY = 86_400_000_000
 

@@ -10,7 +10,9 @@ import pytest
 
 from clonewatch.lab.evaluate import Truth, evaluate, read_truth
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline import detect, results, scan
+from clonewatch.pipeline import scan
+from clonewatch.pipeline.detection import detect
+from clonewatch.pipeline.reporting import tables as results
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # evals is no part of the installed package

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from clonewatch.pipeline import forecast
-from clonewatch.pipeline.clock import Clock
+from clonewatch.pipeline.progress import forecast
+from clonewatch.pipeline.progress.stage_timer import Clock
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -54,7 +54,7 @@ def test_the_range_never_goes_below_nothing() -> None:
 def test_a_clock_says_it_once_a_second_and_only_of_a_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[float, float]] = []
     now = [100.0]
-    monkeypatch.setattr("clonewatch.pipeline.clock.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("clonewatch.pipeline.progress.stage_timer.time.monotonic", lambda: now[0])
 
     class Watcher:
         def start(self, stage: str, total: int | None, unit: str) -> None: ...

@@ -58,8 +58,8 @@ def ingest(
 
       clonewatch ingest 'gateway-*.jsonl.gz' --map map.toml --state state --json --quiet
     """
-    from clonewatch.pipeline.ingest import IngestSettings
-    from clonewatch.pipeline.ingest import ingest as run
+    from clonewatch.pipeline.daily.ingest import IngestSettings
+    from clonewatch.pipeline.daily.ingest import ingest as run
 
     settings = IngestSettings(
         paths=tuple(paths), state=state, mapping=mapping, accounts=accounts, events=events, format=format, key_file=key,
@@ -119,7 +119,7 @@ def detect(
 
       clonewatch detect --state state --out results --days 7 --until 2026-06-07 --fail-on flagged
     """
-    from clonewatch.pipeline.window import DAYS, WindowSettings, windows
+    from clonewatch.pipeline.daily.detect_window import DAYS, WindowSettings, windows
 
     settings = WindowSettings(
         state=state, out=out, days=tuple(days) if days else DAYS, until=until.replace(tzinfo=UTC) if until else None,
@@ -177,7 +177,7 @@ def show(place: Place, key: Key = None, json: Json = False) -> None:
 
     For example: clonewatch state show state
     """
-    from clonewatch.pipeline.upkeep import look
+    from clonewatch.pipeline.daily.maintenance import look
 
     seen = look(place, key)
     if json:
@@ -209,10 +209,10 @@ def verify(
 
     For example: clonewatch state verify state
     """
-    from clonewatch.pipeline import upkeep
+    from clonewatch.pipeline.daily import maintenance
 
     with watching(quiet) as progress:
-        found = upkeep.verify(place, key, mend=mend, progress=progress)
+        found = maintenance.verify(place, key, mend=mend, progress=progress)
     if json:
         output.as_json(found._asdict())
     else:
@@ -245,11 +245,11 @@ def compact(
 
     For example: clonewatch state compact state --keep 60 --field client_ip=14 --field session_id=30
     """
-    from clonewatch.pipeline import upkeep
+    from clonewatch.pipeline.daily import maintenance
 
     fields = dict(_limit(given) for given in field or ())
     with watching(quiet) as progress:
-        done = upkeep.compact(place, key, keep=keep, fields=fields, memory=memory, progress=progress)
+        done = maintenance.compact(place, key, keep=keep, fields=fields, memory=memory, progress=progress)
     if json:
         output.as_json(done._asdict())
         return
@@ -285,10 +285,10 @@ def forget(
 
     For example: clonewatch state forget state acct-1234
     """
-    from clonewatch.pipeline import upkeep
+    from clonewatch.pipeline.daily import maintenance
 
     with watching(quiet) as progress:
-        done = upkeep.forget(place, accounts, key, progress=progress)
+        done = maintenance.forget(place, accounts, key, progress=progress)
     if json:
         output.as_json(done._asdict())
         return

@@ -32,7 +32,7 @@ def track(
 
       clonewatch track scans/week-18 scans/week-19 scans/week-20 --json
     """
-    from clonewatch.pipeline.tracking import track_scans
+    from clonewatch.pipeline.track import track_scans
 
     tracks, names, bound = track_scans(scans)
     told = [

@@ -16,14 +16,14 @@ from clonewatch import __version__
 from clonewatch.campaigns import fusion
 from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.graph import fragments
-from clonewatch.pipeline import results
-from clonewatch.pipeline.clock import Clock
-from clonewatch.pipeline.detect import INTENTS, LINKS, attribute, describe, detect
-from clonewatch.pipeline.findings import Findings
-from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.replay import first_crossings
-from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, STAGED_FROM
-from clonewatch.pipeline.writing import ResultFolder
+from clonewatch.pipeline.detection.detect import INTENTS, LINKS, attribute, describe, detect
+from clonewatch.pipeline.detection.findings import Findings
+from clonewatch.pipeline.detection.first_flag import first_crossings
+from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, STAGED_FROM
+from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.reporting import tables as results
+from clonewatch.pipeline.reporting.result_folder import ResultFolder
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.channel import Channel
 from clonewatch.ports.engine import Query
 from clonewatch.report.render import render

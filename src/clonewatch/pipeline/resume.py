@@ -1,6 +1,6 @@
 """What a scan that is stopped leaves to the next one: the question it was asked, and what was taken in.
 
-The tables lie in the engine's file; steps whose tables are there are not run again (`pipeline.plan`).
+The tables lie in the engine's file; steps whose tables are there are not run again (`pipeline.steps`).
 """
 
 from __future__ import annotations

@@ -23,14 +23,14 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.reading import Rejected
 from clonewatch.pipeline import resume
-from clonewatch.pipeline.ahead import ahead
-from clonewatch.pipeline.clock import Clock
 from clonewatch.pipeline.examine import STAGED, Intake, ScanResult, examine, filled, publish
-from clonewatch.pipeline.lake import FORMAT, Reading, is_lake, open_lake, read_lake
-from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager, alike_together
-from clonewatch.pipeline.texts import TextKeeper
-from clonewatch.pipeline.writing import ResultFolder
+from clonewatch.pipeline.intake.kept_text import TextKeeper
+from clonewatch.pipeline.intake.prefetch import ahead
+from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_lake, open_lake, read_lake
+from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager, alike_together
+from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.reporting.result_folder import ResultFolder
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Engine, KeepsTables, LakeReader
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.ports.shelf import Shelf

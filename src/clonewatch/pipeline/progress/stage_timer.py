@@ -6,7 +6,7 @@ import resource
 import time
 from typing import Any
 
-from clonewatch.pipeline import forecast
+from clonewatch.pipeline.progress import forecast
 from clonewatch.ports.progress import Progress
 
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
-from clonewatch.pipeline.ingest import NAME_SCHEMA, SKETCH_SCHEMA, Tally, account_hashes
-from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, STAGED_FROM
+from clonewatch.pipeline.daily.ingest import NAME_SCHEMA, SKETCH_SCHEMA, Tally, account_hashes
+from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, STAGED_FROM
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.manifest import File, Manifest, Part, day_name, day_of

@@ -17,10 +17,10 @@ from clonewatch.graph.tied import carriers
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
 from clonewatch.model.schema import TASKS, Table
-from clonewatch.pipeline.basis import evidence_of
-from clonewatch.pipeline.detect import is_reported
-from clonewatch.pipeline.findings import Findings
-from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.detection.detect import is_reported
+from clonewatch.pipeline.detection.findings import Findings
+from clonewatch.pipeline.reporting.evidence_rows import evidence_of
+from clonewatch.pipeline.steps import Plan
 
 _DAY = 86_400_000_000
 _TOKENS_TOLD = 40

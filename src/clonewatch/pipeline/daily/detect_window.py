@@ -24,12 +24,18 @@ from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
-from clonewatch.pipeline.clock import Clock
+from clonewatch.pipeline.daily.ingest import SKETCH_SCHEMA
 from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
-from clonewatch.pipeline.ingest import SKETCH_SCHEMA
-from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, SKETCHED_TEMPLATES, families
-from clonewatch.pipeline.writing import ResultFolder
+from clonewatch.pipeline.intake.staging import (
+    ACCOUNT_SCHEMA,
+    EVENT_SCHEMA,
+    EXCHANGE_SCHEMA,
+    SKETCHED_TEMPLATES,
+    families,
+)
+from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.reporting.result_folder import ResultFolder
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.manifest import File, Manifest, day_name, day_number

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns.calibration import Calibration
-from clonewatch.pipeline.detect import detect
-from clonewatch.pipeline.findings import Findings
-from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.detection.detect import detect
+from clonewatch.pipeline.detection.findings import Findings
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.progress import Progress, Silent
 
 _HOUR = 3_600_000_000

@@ -17,10 +17,10 @@ from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import InputError
 from clonewatch.model.reading import Rejected
-from clonewatch.pipeline.lake import Reading, open_lake, read_lake
-from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.intake.spark_parquet import Reading, open_lake, read_lake
+from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.scan import ScanSettings, scan
-from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import FILE, PLACE, SIZE
 
 KEY = bytes(range(32))

@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns.fusion import linkage, total_bans
 from clonewatch.graph import communities, fragments
-from clonewatch.pipeline.findings import Findings, heads
-from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.slicing import selectors, slicing, whole
+from clonewatch.pipeline.detection.findings import Findings, heads
+from clonewatch.pipeline.detection.slicing import selectors, slicing, whole
+from clonewatch.pipeline.steps import Plan
 
 
 def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties: pa.Table) -> None:

@@ -21,9 +21,9 @@ from clonewatch.kernels.hashing import keyed_hash
 from clonewatch.model.errors import TooManyRejected
 from clonewatch.model.reading import Rejected
 from clonewatch.model.schema import SKETCH_SIZE
-from clonewatch.pipeline.ahead import ahead
-from clonewatch.pipeline.clock import Clock
-from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, READ, AccountBook, Stager
+from clonewatch.pipeline.intake.prefetch import ahead
+from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, READ, AccountBook, Stager
+from clonewatch.pipeline.progress.stage_timer import Clock
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.manifest import File, Manifest, Part, Source, day_name

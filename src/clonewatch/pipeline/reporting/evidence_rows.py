@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns import words
 from clonewatch.campaigns.fusion import BITS_PER_BAN, Reading, Verdict
-from clonewatch.pipeline.findings import Findings
-from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.detection.findings import Findings
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.link import Link
 
 _SAMPLE = 5

@@ -19,10 +19,10 @@ from clonewatch.graph.clusters import SMALLEST, cluster, stability
 from clonewatch.graph.tied import heaviest_ties
 from clonewatch.intents import slices
 from clonewatch.links import prompts
-from clonewatch.pipeline.findings import Findings, heads
-from clonewatch.pipeline.joining import join_fragments
-from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.slicing import quiet, selectors, slicing, whole
+from clonewatch.pipeline.detection.findings import Findings, heads
+from clonewatch.pipeline.detection.merging import join_fragments
+from clonewatch.pipeline.detection.slicing import quiet, selectors, slicing, whole
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Fold, Step
 from clonewatch.ports.intent import Intent
 from clonewatch.ports.link import Link

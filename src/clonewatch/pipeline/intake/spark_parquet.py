@@ -23,8 +23,8 @@ from clonewatch.kernels.sketching import sketch_matrix
 from clonewatch.model.errors import InputError
 from clonewatch.model.reading import Measured, Rejected
 from clonewatch.model.schema import EXCHANGES, SKETCH_SIZE
-from clonewatch.pipeline.plan import Plan
-from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, SKETCHED_TEMPLATES, Stager, new_sketches
+from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, SKETCHED_TEMPLATES, Stager, new_sketches
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import FILE, PLACE, SIZE, LakeReader, Query
 
 FORMAT = "exchange_parquet"

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from clonewatch.model.errors import OutputError
 from clonewatch.model.reading import Rejected
-from clonewatch.pipeline.texts import NAME as TEXTS
+from clonewatch.pipeline.intake.kept_text import NAME as TEXTS
 from clonewatch.state.store import put_whole, runs
 
 _PREFIX = ".scan-"

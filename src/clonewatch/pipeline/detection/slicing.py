@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from clonewatch.graph.clusters import Clusters
 from clonewatch.graph.tied import carriers
-from clonewatch.pipeline.findings import Findings, heads
-from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.detection.findings import Findings, heads
+from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Query
 from clonewatch.ports.link import Link
 

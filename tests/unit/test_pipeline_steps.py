@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.engines.duckdb import DuckDB
-from clonewatch.pipeline.plan import Plan, PlanError
+from clonewatch.pipeline.steps import Plan, PlanError
 from clonewatch.ports.engine import Fold, Query
 
 

@@ -1,0 +1,1 @@
+"""From staged tables to verdicts: entities, links, clusters, behavioural tests, calibration, attribution."""
