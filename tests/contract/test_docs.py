@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
-LINKS = Shelf("clonewatch.links.channels", "LINK")
+SIGNALS = Shelf("clonewatch.links.signals", "SIGNAL")
 CHANNELS = channels()
 
 
@@ -71,11 +71,11 @@ def test_every_picture_is_shown_and_small() -> None:
     assert all(p.stat().st_size < 400_000 for p in pictures)
 
 
-@pytest.mark.parametrize("kind", ["link", "intent"])
-def test_the_page_of_channels_holds_every_card_and_no_other(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["link", "behaviour"])
+def test_the_page_of_signals_holds_every_card_and_no_other(kind: str) -> None:
     """`make golden` writes the rows anew."""
-    page = DOCS / "using" / "channels.md"
-    before, after = text(page).split("\n## Intent channels\n")
+    page = DOCS / "using" / "signals.md"
+    before, after = text(page).split("\n## Behavioural tests\n")
     part = before if kind == "link" else after
     held = re.findall(r"^\| `.+\|$", part, re.M)
     rows = [f"| `{c.name}` | {' | '.join(c.card[1:])} |" for c in CHANNELS if c.kind == kind]
@@ -85,10 +85,10 @@ def test_the_page_of_channels_holds_every_card_and_no_other(kind: str) -> None:
     assert held == rows
 
 
-def test_the_page_of_channels_names_the_weak_ones() -> None:
-    page = text(DOCS / "using" / "channels.md")
-    told = re.search(r"Weak channels only corroborate[^.]*\.", page)
-    assert told and set(re.findall(r"`(\w+)`", told[0])) == {n for n in LINKS.names() if LINKS.load(n).weak}
+def test_the_page_of_signals_names_the_weak_ones() -> None:
+    page = text(DOCS / "using" / "signals.md")
+    told = re.search(r"Weak signals only corroborate[^.]*\.", page)
+    assert told and set(re.findall(r"`(\w+)`", told[0])) == {n for n in SIGNALS.names() if SIGNALS.load(n).weak}
 
 
 def test_every_log_format_and_preset_has_a_section_and_no_other_has() -> None:
@@ -178,13 +178,16 @@ def test_every_make_target_named_is_there() -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize(("page", "attribute"), [("link", "LINK"), ("intent", "INTENT")])
-def test_the_example_channel_of_a_page_can_be_put_on_its_shelf(page: str, attribute: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "attribute", "kind"),
+    [("linking-signal", "SIGNAL", "link"), ("behavioural-test", "TEST", "behaviour")],
+)
+def test_the_example_plug_in_of_a_page_can_be_put_on_its_shelf(page: str, attribute: str, kind: str) -> None:
     block = code(DOCS / "adding" / f"{page}.md", "python")[0]
     held: dict[str, object] = {}
     exec(compile(block, page, "exec"), held)  # noqa: S102 - our own page
     plug = held[attribute]
-    assert plug.channel.kind == page and plug.channel.name in {c.name for c in CHANNELS}  # type: ignore[attr-defined]
+    assert plug.signal.kind == kind and plug.signal.name in {c.name for c in CHANNELS}  # type: ignore[attr-defined]
 
 
 def test_the_exit_codes_of_the_errors_are_in_the_readme_and_on_the_page_of_commands() -> None:

@@ -30,8 +30,8 @@ DRAWERS = {
 MOST_LINES = 400
 SHELVES = (
     Shelf("clonewatch.adapters.formats", "ADAPTER"),
-    Shelf("clonewatch.links.channels", "LINK"),
-    Shelf("clonewatch.intents.channels", "INTENT"),
+    Shelf("clonewatch.links.signals", "SIGNAL"),
+    Shelf("clonewatch.behaviour.tests", "TEST"),
     Shelf("clonewatch.lab.campaigns", "CAMPAIGN"),
     Shelf("clonewatch.engines", "ENGINE"),
 )
@@ -121,7 +121,7 @@ def test_the_command_line_answers_before_anything_heavy_is_imported() -> None:
 
 
 def test_shelves_are_listed_without_importing_what_is_on_them() -> None:
-    names = "[s.names() for s in (Shelf('clonewatch.links.channels', 'LINK'), Shelf('clonewatch.engines', 'ENGINE'))]"
+    names = "[s.names() for s in (Shelf('clonewatch.links.signals', 'SIGNAL'), Shelf('clonewatch.engines', 'ENGINE'))]"
     assert imported_by(f"from clonewatch.ports.shelf import Shelf\n{names}") & HEAVY == set()
 
 

@@ -7,25 +7,25 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from clonewatch.behaviour import slices
 from clonewatch.campaigns import attribution
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
 from clonewatch.graph import communities, fragments, weights
-from clonewatch.intents import slices
 from clonewatch.links import prompts
 from clonewatch.pipeline.detection import slicing
-from clonewatch.pipeline.detection.detect import INTENTS, LINKS
+from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Fold, Query, Step
-from clonewatch.ports.link import Link
+from clonewatch.ports.linking import LinkingSignal
 
 # What DuckDB, Spark and the standard all have with one meaning. A new name here is a decision, not a habit.
 PLAIN = {
     "AND", "AVG", "CASE", "CAST", "COALESCE", "COUNT", "EXISTS", "FLOOR", "GREATEST", "IF", "LAG", "LEAST", "LN", "MAX",
     "MIN", "OR", "ROW_NUMBER", "SQRT", "SUM", "VARIANCE",
 }  # fmt: skip
-LOADED: list[Link] = [LINKS.load(name) for name in LINKS.names()]
+LOADED: list[LinkingSignal] = [SIGNALS.load(name) for name in SIGNALS.names()]
 
 
 def steps() -> list[Step]:
@@ -42,9 +42,9 @@ def steps() -> list[Step]:
     found.append(slicing._carriers("piece_"))
     pieces = slicing._slices("piece_", content).sql
     found += [fragments.counted(pieces), fragments.asked(pieces), *fragments.worked(pieces)]
-    for name in INTENTS.names():
-        found += INTENTS.load(name).steps
-    selecting = [(link.channel.name, link.column) for link in content]
+    for name in TESTS.names():
+        found += TESTS.load(name).steps
+    selecting = [(link.signal.name, link.column) for link in content]
     found += [attribution.QUIET_PROFILE, attribution.token_profiles(selecting, 1000), attribution.candidates("slices")]
     found += [attribution.PROFILES, attribution.POSTERIORS]
     return found

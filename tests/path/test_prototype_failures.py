@@ -26,7 +26,7 @@ from clonewatch.kernels.rarity import depletion
 from clonewatch.lab import scenarios
 from clonewatch.lab.lookalikes import organisations
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline.detection.detect import INTENTS, LINKS
+from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
 from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.steps import Plan
@@ -171,7 +171,7 @@ def test_seven_thousand_users_of_an_agent_are_not_linked_for_one_trusted_in_a_hu
         assert float(depletion(users, int(fond * users), 0.2)) > 1.5, "significant it is"
     plan = parties(size, trusted, users)
     try:
-        link = LINKS.load("template")
+        link = SIGNALS.load("template")
         plan.run(weights.rare(link, 0.2, size))
         rare = plan.engine.fetch('SELECT * FROM "rare_template"')
     finally:
@@ -276,10 +276,10 @@ def test_a_customer_of_many_accounts_is_one_party_because_it_says_so(
 # ---- missing values ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", INTENTS.names())
+@pytest.mark.parametrize("name", TESTS.names())
 def test_a_statistic_that_is_missing_is_neutral_and_hides_no_other(name: str) -> None:
     """A missing value scored as nothing read as six sigma; a single NaN silenced every alarm of 25 days."""
-    intent = INTENTS.load(name)
+    intent = TESTS.load(name)
     numbers = [0, 1, 2, *range(FIRST, FIRST + 12)]
     loud = intent.usual + 20 * max(intent.spread, intent.effect) if not intent.in_bits else -5.0
     honest = [intent.usual] * 11 + [float("nan")]

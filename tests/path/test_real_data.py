@@ -61,7 +61,7 @@ def test_the_ring_of_ten_reviewers_is_found_among_four_hundred_thousand() -> Non
 
 def test_coordinated_retweets_meet_far_more_often_than_chance() -> None:
     found = mapped("coord_russian_retweets", "retweets")
-    null = found.summary["synchrony_null"]
+    null = next(c["rows"] for c in found.summary["chance"] if c["signal"] == "synchrony")
     assert {row["scale_seconds"] for row in null} >= {600, 3600}
     for row in null:
         assert row["pairs"] >= 40 and row["pairs"] > 20 * max(row["null_pairs"], 1)

@@ -33,7 +33,7 @@ from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import InputError, OutputError, SetupError
 from clonewatch.model.reading import Rejected
 from clonewatch.pipeline.detection import slicing
-from clonewatch.pipeline.detection.detect import LINKS
+from clonewatch.pipeline.detection.detect import SIGNALS
 from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.intake.spark_parquet import Reading, read_lake
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager
@@ -321,9 +321,9 @@ def test_a_second_master_is_refused_while_a_session_runs(cluster: Path) -> None:
 def test_slices_are_those_of_duckdb_and_no_join_compares_every_pair(
     spark: Spark, tmp_path: Path, threshold: str
 ) -> None:
-    links = [link for link in (LINKS.load(name) for name in LINKS.names()) if link.content]
+    links = [link for link in (SIGNALS.load(name) for name in SIGNALS.names()) if link.content]
     query = slicing._slices("", links)
-    made = slicing_tables([(link.channel.name, link.column) for link in links])
+    made = slicing_tables([(link.signal.name, link.column) for link in links])
     own = DuckDB(threads=1, folder=tmp_path)
     settings = ("spark.sql.autoBroadcastJoinThreshold", "spark.sql.adaptive.autoBroadcastJoinThreshold")
     try:
@@ -537,7 +537,7 @@ def test_a_scan_on_the_cluster_gives_duckdbs_answer_and_tells_no_log_the_key(
         alike(table, theirs.tables[name])
     for file in sorted((tmp_path / "duckdb").glob("*.parquet")):
         alike(pq.read_table(file), pq.read_table(tmp_path / "spark" / file.name))
-    for part in ("window", "counts", "anchors", "channels", "synchrony_null", "warnings"):
+    for part in ("window", "counts", "anchors", "channels", "chance", "warnings"):
         assert rounded(theirs.summary[part]) == rounded(ours.summary[part]), part
     one, other = ([{k: v for k, v in i.items() if k != "sha256"} for i in r.summary["inputs"]] for r in (ours, theirs))
     assert one == other

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
-from clonewatch.ports.channel import Card, Channel
+from clonewatch.ports.signal import Card, Signal
 
 START = datetime(2026, 4, 22, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe"
 
 CHANNELS = (
-    Channel(
+    Signal(
         "payment",
         "link",
         Card(
@@ -27,9 +27,9 @@ CHANNELS = (
         ),
         (("accounts.payment_fingerprint",),),
     ),
-    Channel(
-        "division",
-        "intent",
+    Signal(
+        "work_partition",
+        "behaviour",
         Card(
             "Work divided without repeats",
             "content",
@@ -40,9 +40,9 @@ CHANNELS = (
         ),
         (("exchanges.prompt_id", "exchanges.cell"),),
     ),
-    Channel(
+    Signal(
         "reasoning_replay",
-        "intent",
+        "behaviour",
         Card(
             "Reasoning signatures replayed",
             "elicitation",
@@ -115,8 +115,8 @@ def evidence(name: str) -> list[dict[str, Any]]:
             "exchange_ids": ["ex-000017", "ex-000423"],
         },
         {
-            "campaign_id": name, "signal": "division", "family": "content", "kind": "intent", "bits": 9.6, "value": 3.1,
-            "reference": 0.2, "n": 44210,
+            "campaign_id": name, "signal": "work_partition", "family": "content", "kind": "behaviour", "bits": 9.6,
+            "value": 3.1, "reference": 0.2, "n": 44210,
             "reason": "In a topic cell two accounts ask the same question 20 times less often than honest groups do.",
             "innocent": "One team that splits a test set.", "ruled_out": None, "exchange_ids": ["ex-000018"],
         },
@@ -126,8 +126,8 @@ def evidence(name: str) -> list[dict[str, Any]]:
             "innocent": None, "ruled_out": None, "exchange_ids": [],
         },
         {
-            "campaign_id": name, "signal": "reasoning_replay", "family": "elicitation", "kind": "intent", "bits": None,
-            "value": None, "reference": None, "n": 0, "reason": None, "innocent": None, "ruled_out": None,
+            "campaign_id": name, "signal": "reasoning_replay", "family": "elicitation", "kind": "behaviour",
+            "bits": None, "value": None, "reference": None, "n": 0, "reason": None, "innocent": None, "ruled_out": None,
             "exchange_ids": None,
         },
     ]  # fmt: skip
@@ -215,15 +215,22 @@ def summary() -> dict[str, Any]:
         "peak_memory_mb": 611.0,
         "channels": [
             {"name": "payment", "kind": "link", "family": "identity", "used": True, "missing": [], "tokens": 412},
-            {"name": "division", "kind": "intent", "family": "content", "used": True, "missing": [], "tokens": None},
+            {"name": "work_partition", "kind": "behaviour", "family": "content", "used": True, "missing": [],
+             "tokens": None},
             {
-                "name": "reasoning_replay", "kind": "intent", "family": "elicitation", "used": False,
+                "name": "reasoning_replay", "kind": "behaviour", "family": "elicitation", "used": False,
                 "missing": ["exchanges.signature_id"], "tokens": None,
             },
         ],
-        "synchrony_null": [
-            {"scale_seconds": 60, "groups": 3, "accounts": 412, "null_groups": 0.2, "null_accounts": 1.4},
-            {"scale_seconds": 3600, "groups": 9, "accounts": 700, "null_groups": 7.5, "null_accounts": 610.0},
+        "chance": [
+            {
+                "signal": "synchrony",
+                "caption": "Groups found, and those that chance leaves.",
+                "rows": [
+                    {"scale_seconds": 60, "groups": 3, "accounts": 412, "null_groups": 0.2, "null_accounts": 1.4},
+                    {"scale_seconds": 3600, "groups": 9, "accounts": 700, "null_groups": 7.5, "null_accounts": 610.0},
+                ],
+            }
         ],
         "calibration": {
             "source": "simulated worlds without an attack", "logs": 300, "groups": 1234, "beyond_line": 3,

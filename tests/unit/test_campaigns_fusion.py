@@ -23,12 +23,13 @@ from clonewatch.campaigns.fusion import (
 )
 from clonewatch.graph.communities import FIRST
 from clonewatch.graph.tied import TIE_SCHEMA
-from clonewatch.pipeline.detection.detect import INTENTS, LINKS
-from clonewatch.ports.intent import Intent
+from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
+from clonewatch.ports.behaviour import BehaviouralTest
 
-ALL_LINKS = {name: LINKS.load(name) for name in LINKS.names()}
-REGULARITY: Intent = INTENTS.load("regularity")
-FAMILY = {name: INTENTS.load(name).channel.card.family for name in INTENTS.names()}
+ALL_LINKS = {name: SIGNALS.load(name) for name in SIGNALS.names()}
+REGULARITY: BehaviouralTest = TESTS.load("regularity")
+ALL_TESTS: dict[str, BehaviouralTest] = {name: TESTS.load(name) for name in TESTS.names()}
+FAMILY = {name: test.signal.card.family for name, test in ALL_TESTS.items()}
 
 
 def reading(signal: str, bits: float, cluster: int = 0) -> Reading:
@@ -49,10 +50,10 @@ COVERT = ties(("payment", 20, 6.0), ("template", 20, 6.0))
 
 
 def verdict(*readings: Reading, tied: pa.Table = COVERT, trust: str = "declared", size: int = 20) -> Verdict:
-    return judge(readings, tied, {0: size}, ALL_LINKS, {0: trust})[0]
+    return judge(readings, tied, {0: size}, ALL_LINKS, ALL_TESTS, {0: trust})[0]
 
 
-STRONG = (reading("evenness", 5.0), reading("regularity", 5.0), reading("elicitation", 5.0))
+STRONG = (reading("coverage_uniformity", 5.0), reading("regularity", 5.0), reading("elicitation", 5.0))
 
 
 def test_three_families_and_covert_linkage_are_flagged() -> None:
@@ -62,7 +63,7 @@ def test_three_families_and_covert_linkage_are_flagged() -> None:
 
 def test_two_families_are_not_enough_where_trust_is_known() -> None:
     """However loud: a batch job is steady and even too."""
-    loud = (reading("evenness", 8.0), reading("regularity", 8.0))
+    loud = (reading("coverage_uniformity", 8.0), reading("regularity", 8.0))
     assert verdict(*loud).bits > LINE_BITS and not verdict(*loud).flagged
     assert verdict(*loud, trust="none").flagged, (
         "where nobody is trusted, what strangers never share is asked for instead"
@@ -75,10 +76,10 @@ def test_two_signals_of_one_family_count_once() -> None:
     assert found.families == ("harvest",) and found.bits == 8 and not found.flagged
 
 
-@pytest.mark.parametrize("signal", INTENTS.names())
+@pytest.mark.parametrize("signal", TESTS.names())
 @pytest.mark.parametrize("trust", ["declared", "behaviour", "none"])
 def test_no_intent_channel_convicts_alone(signal: str, trust: str) -> None:
-    assert not verdict(reading(signal, INTENTS.load(signal).most), trust=trust).flagged
+    assert not verdict(reading(signal, TESTS.load(signal).most), trust=trust).flagged
 
 
 @pytest.mark.parametrize("signal", ["load_balance", "trusted_members"])
@@ -89,7 +90,7 @@ def test_evidence_against_is_subtracted(signal: str) -> None:
 
 def test_families_that_only_whisper_do_not_count() -> None:
     quiet = FAMILY_BITS - 0.1
-    found = verdict(reading("evenness", 8.0), reading("regularity", quiet), reading("elicitation", quiet))
+    found = verdict(reading("coverage_uniformity", 8.0), reading("regularity", quiet), reading("elicitation", quiet))
     assert found.bits > LINE_BITS and found.families == ("coverage",) and not found.flagged
 
 
@@ -105,20 +106,27 @@ EVEN_LOAD = reading("load_balance", 5.0)
 
 
 def test_one_work_list_dealt_out_in_like_shares_is_deception_enough() -> None:
-    found = verdict(reading("evenness", 5.0), EVEN_LOAD, reading("division", 7.0), tied=ties(("template", 20, 8.0)))
-    assert found.deception == ("division",) and found.flagged and found.level == "L3"
+    found = verdict(
+        reading("coverage_uniformity", 5.0), EVEN_LOAD, reading("work_partition", 7.0), tied=ties(("template", 20, 8.0))
+    )
+    assert found.deception == ("work_partition",) and found.flagged and found.level == "L3"
 
 
 def test_entrants_of_a_contest_never_ask_the_same_and_that_is_no_deception() -> None:
     """Whoever brings work of their own brings as much of it as they like: nobody dealt it out."""
-    found = verdict(*STRONG, reading("division", 8.0), tied=OVERT)
+    found = verdict(*STRONG, reading("work_partition", 8.0), tied=OVERT)
     assert not found.deception and not found.flagged
 
 
 @pytest.mark.parametrize(("bits", "shown"), [(3.2, False), (3.4, True)])
 def test_a_fact_of_deception_needs_one_in_ten(bits: float, shown: bool) -> None:
-    for heard in ((reading("division", bits), EVEN_LOAD), (reading("division", 8.0), reading("load_balance", bits))):
-        found = verdict(*STRONG[:2], reading("succession", 0.0), *heard, reading("evenness", 8.0), tied=OVERT)
+    for heard in (
+        (reading("work_partition", bits), EVEN_LOAD),
+        (reading("work_partition", 8.0), reading("load_balance", bits)),
+    ):
+        found = verdict(
+            *STRONG[:2], reading("replenishment", 0.0), *heard, reading("coverage_uniformity", 8.0), tied=OVERT
+        )
         assert bool(found.deception) == shown
 
 
@@ -131,8 +139,8 @@ def test_even_shares_shaped_for_training_and_dealt_out_are_deception() -> None:
         two = [r if i != missing else r._replace(bits=3.0) for i, r in enumerate(dealt)]
         assert not verdict(*two, reading("release", 8.0), tied=OVERT).flagged
         # A list worked evenly stands in for a machine's pace, and for nothing else.
-        assert verdict(*two, reading("evenness", 8.0), tied=OVERT).flagged == (missing == 1)
-    class_like = verdict(*dealt, reading("division", -1.0), tied=OVERT)
+        assert verdict(*two, reading("coverage_uniformity", 8.0), tied=OVERT).flagged == (missing == 1)
+    class_like = verdict(*dealt, reading("work_partition", -1.0), tied=OVERT)
     assert not class_like.deception and not class_like.flagged
 
 
@@ -166,7 +174,7 @@ def test_with_inferred_trust_pace_is_not_heard() -> None:
 
 
 def test_with_inferred_trust_two_kinds_of_link_are_asked_for() -> None:
-    heard = (*STRONG, reading("load_balance", 5.0), reading("division", 8.0))
+    heard = (*STRONG, reading("load_balance", 5.0), reading("work_partition", 8.0))
     alone = ties(("payment", 20, 8.0))
     assert verdict(*heard, tied=alone).flagged
     assert not verdict(*heard, tied=alone, trust="behaviour").flagged
@@ -175,12 +183,12 @@ def test_with_inferred_trust_two_kinds_of_link_are_asked_for() -> None:
 def test_each_cluster_is_judged_by_the_trust_its_own_links_rest_on() -> None:
     both = pa.concat_tables([COVERT, COVERT.set_column(0, "cluster", pa.array([1] * COVERT.num_rows, pa.int32()))])
     heard = [r._replace(cluster=c) for c in (0, 1) for r in STRONG]
-    found = judge(heard, both, {0: 20, 1: 20}, ALL_LINKS, {0: "declared", 1: "behaviour"})
+    found = judge(heard, both, {0: 20, 1: 20}, ALL_LINKS, ALL_TESTS, {0: "declared", 1: "behaviour"})
     assert [v.flagged for v in found] == [True, False]
 
 
 def test_without_any_trust_a_shared_template_links_nobody() -> None:
-    loud = (*STRONG, reading("division", 8.0), EVEN_LOAD)
+    loud = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD)
     assert verdict(*loud, tied=OVERT).flagged
     assert not verdict(*loud, tied=OVERT, trust="none").flagged
     assert verdict(*loud, tied=COVERT, trust="none").flagged
@@ -188,11 +196,11 @@ def test_without_any_trust_a_shared_template_links_nobody() -> None:
 
 def test_dealt_rollouts_are_not_mistaken_for_shared_questions() -> None:
     """Fixed rollouts look like people who ask the same; the certificate overrules it."""
-    found = verdict(reading("antibunching", 8.0), reading("division", -6.0), reading("regularity", 6.0))
+    found = verdict(reading("under_dispersion", 8.0), reading("work_partition", -6.0), reading("regularity", 6.0))
     assert found.bits == 14
-    assert verdict(reading("division", -6.0), *STRONG).bits == 9
+    assert verdict(reading("work_partition", -6.0), *STRONG).bits == 9
     # An order may be the calendar's: it certifies nothing.
-    assert verdict(reading("fixed_order", 8.0), reading("division", -6.0), reading("regularity", 6.0)).bits == 8
+    assert verdict(reading("fixed_order", 8.0), reading("work_partition", -6.0), reading("regularity", 6.0)).bits == 8
 
 
 # ---- the margin ----------------------------------------------------------------------------------------------------
@@ -202,7 +210,7 @@ def test_a_group_is_flagged_exactly_where_its_margin_reaches_one() -> None:
     draw = np.random.default_rng(0)
     seen = set()
     for _ in range(400):
-        heard = [reading(s, float(draw.uniform(-3, 9))) for s in draw.choice(INTENTS.names(), 7, replace=False)]
+        heard = [reading(s, float(draw.uniform(-3, 9))) for s in draw.choice(TESTS.names(), 7, replace=False)]
         tied = ties(("payment", int(draw.integers(1, 21)), 5.0), ("template", 20, float(draw.uniform(0.5, 6))))
         found = verdict(*heard, tied=tied, trust=str(draw.choice(["declared", "behaviour", "none"])))
         assert found.flagged == (found.margin >= 1.0)
@@ -213,7 +221,7 @@ def test_a_group_is_flagged_exactly_where_its_margin_reaches_one() -> None:
 def test_the_margin_is_that_of_the_weakest_lock() -> None:
     best = verdict(*(r._replace(bits=8.0) for r in STRONG))
     assert best.margin == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, bans, deception: 2, 1.8, 4, 12
-    whisper = verdict(reading("evenness", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
+    whisper = verdict(reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
     assert whisper.margin == pytest.approx(1.5 / FAMILY_BITS)
     assert verdict(*STRONG, tied=ties(("payment", 20, 1.5))).margin == pytest.approx(1.5 / LINK_BANS)
     assert verdict(*STRONG, reading("trusted_members", -6.0)).margin == pytest.approx(9 / LINE_BITS)
@@ -222,9 +230,9 @@ def test_the_margin_is_that_of_the_weakest_lock() -> None:
 def test_groups_with_a_lock_quite_shut_are_ordered_by_their_evidence() -> None:
     """A hundred honest groups without any deception would all tie, and a tie says nothing of the next one."""
     margins = [
-        verdict(reading("evenness", bits), tied=OVERT).margin
+        verdict(reading("coverage_uniformity", bits), tied=OVERT).margin
         if bits >= 0
-        else verdict(reading("division", bits), tied=OVERT).margin
+        else verdict(reading("work_partition", bits), tied=OVERT).margin
         for bits in (-8.0, -3.0, 0.5, 3.0, 8.0)
     ]
     assert margins == sorted(margins) and len(set(margins)) == len(margins) and max(margins) < 0
@@ -232,13 +240,13 @@ def test_groups_with_a_lock_quite_shut_are_ordered_by_their_evidence() -> None:
 
 
 def test_a_group_that_lacks_a_kind_of_link_is_half_way_at_most() -> None:
-    loud = (*STRONG, reading("division", 8.0), reading("load_balance", 8.0))
+    loud = (*STRONG, reading("work_partition", 8.0), reading("load_balance", 8.0))
     assert verdict(*loud, tied=OVERT, trust="none").margin == 0.5
     assert verdict(*loud, tied=ties(("payment", 20, 8.0)), trust="behaviour").margin == 0.5
 
 
 def test_more_evidence_never_lowers_the_margin() -> None:
-    for signal in ("evenness", "regularity", "elicitation", "division"):
+    for signal in ("coverage_uniformity", "regularity", "elicitation", "work_partition"):
         found = [verdict(*STRONG, reading(signal, bits)).margin for bits in np.arange(0, 8.1, 0.5)]
         assert found == sorted(found), signal
     bans = [verdict(*STRONG, tied=ties(("payment", 20, w))).margin for w in np.arange(0.1, 8, 0.3)]
@@ -262,7 +270,7 @@ def test_a_value_far_below_the_usual_speaks_against() -> None:
 
 
 def test_evidence_in_bits_is_taken_as_it_is_and_not_compared_with_communities() -> None:
-    trusted: Intent = INTENTS.load("trusted_members")
+    trusted: BehaviouralTest = TESTS.load("trusted_members")
     assert trusted.in_bits and strength(-3.5, 1.0, trusted) == -3.5
     assert strength(-50.0, 1.0, trusted) == -trusted.most_against
     assert strength(-0.5, 1.0, trusted) == 0.0, "less than a bit is nothing"

@@ -22,7 +22,7 @@ from clonewatch.cli import drawing, examining
 from clonewatch.cli.main import app, message
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError, TooManyRejected
-from clonewatch.ports.channel import Card, Channel
+from clonewatch.ports.signal import Card, Signal
 
 _SPEC = importlib.util.spec_from_file_location("report_tables", Path(__file__).with_name("report_tables.py"))
 assert _SPEC is not None and _SPEC.loader is not None
@@ -329,7 +329,7 @@ def test_doctor_counts_why_rows_are_rejected(log: Path) -> None:
 
 
 def test_a_channel_works_when_one_of_its_alternatives_is_there() -> None:
-    channel = Channel(
+    channel = Signal(
         "c", "link", Card("t", "f", "c", "m", "i", "e"), (("exchanges.a", "exchanges.b"), ("exchanges.c",))
     )
     assert examining._can(channel, {"exchanges.c"})["works"]

@@ -323,7 +323,7 @@ TWO = {(0, e): True for e in (*range(10), *range(40, 47))}
 
 
 def listed(found: Clusters) -> dict[str, float]:
-    row = next(r for r in found.bound.to_pylist() if r["channel"] == fragments.LINK.channel.name)
+    row = next(r for r in found.bound.to_pylist() if r["channel"] == fragments.SIGNAL.signal.name)
     return {k: row[k] for k in ("cluster", "inside", "users", "anchors", "weight")}
 
 
@@ -334,8 +334,8 @@ def test_joined_pieces_are_one_cluster_with_all_their_tokens_and_one_more(rings:
     assert by_cluster[1]["entity"].to_pylist() == list(range(20, 32))
     assert set(found.groups["cluster"].to_pylist()) == {0, 1}
     tokens = {(r["cluster"], r["channel"], r["token"]) for r in found.bound.to_pylist()}
-    assert {(0, "payment", 0), (0, "payment", 40), (0, "template", 40), (0, fragments.LINK.channel.name, 0)} <= tokens
-    ties = [r for r in found.ties.to_pylist() if r["channel"] == fragments.LINK.channel.name]
+    assert {(0, "payment", 0), (0, "payment", 40), (0, "template", 40), (0, fragments.SIGNAL.signal.name, 0)} <= tokens
+    ties = [r for r in found.ties.to_pylist() if r["channel"] == fragments.SIGNAL.signal.name]
     assert sorted(r["entity"] for r in ties) == [*range(10), *range(40, 47)]
 
 
@@ -344,7 +344,7 @@ def test_the_list_that_joins_is_weighed_by_how_few_trusted_parties_work_it(rings
     who = np.arange(60) < trusted
     row = listed(fragments.join(rings, fragments.joined([(0, 1, 0.01)]), ONE, who, 0.2))
     assert (row["inside"], row["anchors"]) == (22, trusted)
-    assert row["weight"] == pytest.approx(min(fragments.LINK.cap, float(depletion(22, trusted, 0.2))))
+    assert row["weight"] == pytest.approx(min(fragments.SIGNAL.cap, float(depletion(22, trusted, 0.2))))
 
 
 def test_where_nobody_is_trusted_the_list_weighs_a_fixed_amount(rings: Clusters) -> None:
@@ -368,7 +368,7 @@ def test_who_asked_nothing_yet_stays_if_well_tied_to_a_piece_and_leaves_if_merel
     found = fragments.join(near, fragments.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
     inside = set(found.groups.filter(pc.equal(found.groups["cluster"], 0))["entity"].to_pylist())
     assert 3 in inside and 25 not in inside
-    tied = found.ties.filter(pc.equal(found.ties["channel"], fragments.LINK.channel.name))["entity"].to_pylist()
+    tied = found.ties.filter(pc.equal(found.ties["channel"], fragments.SIGNAL.signal.name))["entity"].to_pylist()
     assert not {3, 25} & set(tied)
 
 

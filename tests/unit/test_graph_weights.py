@@ -10,11 +10,11 @@ from tests.unit.incidences import rows_of
 
 from clonewatch.graph import weights
 from clonewatch.kernels.rarity import depletion, scarcity
-from clonewatch.pipeline.detection.detect import LINKS
-from clonewatch.ports.link import Link
+from clonewatch.pipeline.detection.detect import SIGNALS
+from clonewatch.ports.linking import LinkingSignal
 
-TEMPLATE: Link = LINKS.load("template")
-PAYMENT: Link = LINKS.load("payment")
+TEMPLATE: LinkingSignal = SIGNALS.load("template")
+PAYMENT: LinkingSignal = SIGNALS.load("payment")
 
 
 def carried(users: int, anchors: int, token: int = 1) -> pa.Table:
@@ -24,8 +24,8 @@ def carried(users: int, anchors: int, token: int = 1) -> pa.Table:
     })  # fmt: skip
 
 
-def weight(link: Link, users: int, anchors: int, share: float, population: int = 10_000) -> float | None:
-    table = weights.weigh({link.channel.name: carried(users, anchors)}.__getitem__, [link], share, population)
+def weight(link: LinkingSignal, users: int, anchors: int, share: float, population: int = 10_000) -> float | None:
+    table = weights.weigh({link.signal.name: carried(users, anchors)}.__getitem__, [link], share, population)
     return float(table.tokens["weight"][0].as_py()) if len(table) else None
 
 

@@ -190,18 +190,22 @@ def test_stability_is_told_with_the_number_of_clusterings(page: str) -> None:
 def test_joined_parts_are_told_with_their_weakest_join_and_their_list_is_drawn() -> None:
     tables = made.scan(flagged=1, linked=0, accounts=12)
     tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(accounts=12, parts=3, parts_p=0.004)])
-    token = {"campaign_id": "C1", "channel": "one_list", "token": "one_list-7"}
+    token = {"campaign_id": "C1", "channel": "work_list", "token": "work_list-7"}
     row = token | {"accounts": 12, "users": 12, "anchors": 0, "weight": 9.0, "exchanges": 0}
     carriers = [token | {"account_id": f"C1-acct-{i:05d}"} for i in range(12)]
     tables["tokens"] = pa.concat_tables([tables["tokens"], made.table(schema.TOKENS, [row])])
     tables["token_members"] = pa.concat_tables([tables["token_members"], made.table(schema.TOKEN_MEMBERS, carriers)])
-    reason = made.evidence("C1")[0] | {"signal": "one_list", "family": "content", "reason": "One list ties 12 parties."}
+    reason = made.evidence("C1")[0] | {
+        "signal": "work_list",
+        "family": "content",
+        "reason": "One list ties 12 parties.",
+    }
     tables["evidence"] = made.table(schema.EVIDENCE, [*made.evidence("C1"), reason])
     page = render(tables, made.summary(), made.CHANNELS)
     said = text_of(page)
     assert "Joined from 3 groups that share no token" in said and "Weakest join: p = 0.004" in said
-    assert "one list no. 7" in page.partition('class="ties"')[2].partition("</svg>")[0]
-    assert "Parts of one list of topics" in said and "One list ties 12 parties." in said
+    assert "work list no. 7" in page.partition('class="ties"')[2].partition("</svg>")[0]
+    assert "Work list" in said and "One list ties 12 parties." in said
     assert "Joined from" not in text_of(with_campaign(parts=1))
 
 
@@ -441,6 +445,6 @@ def test_a_link_and_an_intent_channel_of_one_name_keep_their_own_cards() -> None
     link, intent = (made.CHANNELS[i]._replace(name="succession") for i in (0, 1))
     cards = Cards([link, intent])
     assert cards.find("link", "succession") == link
-    assert cards.find("intent", "succession") == intent
+    assert cards.find("behaviour", "succession") == intent
     assert cards.find("against", "succession") == intent
     assert cards.find("link", "gone") is None

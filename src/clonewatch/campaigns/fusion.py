@@ -1,8 +1,8 @@
 """Evidence fused into a verdict: families, not signals, are counted, and evidence against is subtracted.
 
-Each intent channel has an honest twin that saturates it, so no channel convicts alone. A cluster is flagged when its
-parties are covertly linked, at least two independent intent families point the same way, and the sum, less the evidence
-against, passes the line.
+Each behavioural test has an honest twin that saturates it, so no test convicts alone. A cluster is flagged when its
+parties are covertly linked, at least two independent families of tests point the same way, and the sum, less the
+evidence against, reaches the threshold. What a signal means beside the others is declared in its own file.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import norm
 
-from clonewatch.ports.intent import Intent
-from clonewatch.ports.link import Link
+from clonewatch.ports.behaviour import BehaviouralTest, Dealing
+from clonewatch.ports.linking import LinkingSignal
 
 # A family speaks when its best channel is this surprising among honest communities (one in twenty).
 FAMILY_BITS = 4.5
@@ -33,13 +33,8 @@ _FACT_BITS = 3.3
 _COVERT = 0.5  # bans by which a deceptive link must hold the average party
 _HALF = 0.5  # a group that lacks a kind of link it must have is half-way to the line at most
 BITS_PER_BAN = float(np.log2(10))
-# Sharing one of these under unrelated names is itself deceptive; so is one work list, or one refilled pool.
-_DECEPTIVE_LINKS = frozenset({"identity", "session", "timing"})
-_DECEPTIVE_INTENTS = frozenset({"division", "lifecycle"})
-_CERTIFICATES = frozenset({"antibunching"})
-_DECEPTIVE_SIGNALS = frozenset({"scheduling"})
-# Equal shares of traffic shaped for training, at a machine's pace or spread evenly over a list of topics.
-_DEALT, _BY = ("load", "harvest"), ("pacing", "coverage")
+# The name of the deception that no single signal shows: work dealt out in equal shares (`ports.behaviour.Dealing`).
+DEALT_OUT = "dealt out"
 
 
 class Reading(NamedTuple):
@@ -62,7 +57,7 @@ class Verdict(NamedTuple):
 
     deception: the facts that show parties passing for strangers who are not; without one nothing is flagged. margin:
     how far the weakest of the locks is open, 1 at the line: the one number by which groups are compared with honest
-    ones.
+    ones. extraction: a test that shows a pattern of extraction speaks.
     """
 
     cluster: int
@@ -74,6 +69,7 @@ class Verdict(NamedTuple):
     deception: tuple[str, ...]
     margin: float
     flagged: bool
+    extraction: bool = False
 
     @property
     def belief(self) -> float:
@@ -85,15 +81,16 @@ class Verdict(NamedTuple):
         """Step of the evidence ladder: L0 one signal, L1 linked, L2 coordinated evasion, L3 extraction pattern."""
         if not self.flagged:
             return "L1" if self.bans >= LINK_BANS else "L0"
-        shaped = {"coverage", "division"} & set(self.families)
-        return "L3" if shaped and len(self.families) >= 3 else "L2"
+        return "L3" if self.extraction and len(self.families) >= 3 else "L2"
 
 
-def read_channels(tables: Mapping[str, pa.Table], intents: Sequence[Intent], first_reference: int) -> list[Reading]:
+def read_channels(
+    tables: Mapping[str, pa.Table], intents: Sequence[BehaviouralTest], first_reference: int
+) -> list[Reading]:
     """Every channel's value for every cluster and community, in bits against the honest communities of this log."""
     readings = []
     for intent in intents:
-        table = tables[intent.channel.name]
+        table = tables[intent.signal.name]
         cluster, value, error, n = (
             table[c].to_numpy(zero_copy_only=False).astype(np.float64) for c in ("cluster", "value", "error", "n")
         )
@@ -112,13 +109,13 @@ def read_channels(tables: Mapping[str, pa.Table], intents: Sequence[Intent], fir
             if bits > 0 and bound is not None and value[i] < bound + 3 * error[i]:
                 bits = 0.0
             readings.append(
-                Reading(int(cluster[i]), intent.channel.name, intent.channel.card.family, float(value[i]),
+                Reading(int(cluster[i]), intent.signal.name, intent.signal.card.family, float(value[i]),
                         float(error[i]), int(n[i]), usual, spread, len(honest), bits)
             )  # fmt: skip
     return readings
 
 
-def strength(excess: float, spread: float, intent: Intent) -> float:
+def strength(excess: float, spread: float, intent: BehaviouralTest) -> float:
     """Bits of evidence in a value that lies `excess` above the usual; negative is evidence against.
 
     Surprise alone is not enough: the excess must also reach the channel's least effect.
@@ -138,21 +135,25 @@ def judge(
     readings: Sequence[Reading],
     held: pa.Table,
     sizes: Mapping[int, int],
-    links: Mapping[str, Link],
+    links: Mapping[str, LinkingSignal],
+    tests: Mapping[str, BehaviouralTest],
     trust: Mapping[int, str],
 ) -> list[Verdict]:
     """Verdicts on clusters and communities, by number.
 
-    held: cluster, entity, channel, weight of every token that ties a party. sizes: parties of each cluster. trust: of
-    each cluster, where the trusted set came from that its links rest on.
+    held: cluster, entity, channel, weight of every token that ties a party. sizes: parties of each cluster. links,
+    tests: the signals of both kinds by name. trust: of each cluster, where the trusted set came from that its links
+    rest on.
     """
     by_cluster: dict[int, list[Reading]] = {c: [] for c in sizes}
     for reading in readings:
         # Parties linked for having no bursts must not be tested for having none.
-        if reading.cluster in by_cluster and not (trust[reading.cluster] == "behaviour" and reading.family == "pacing"):
+        if reading.cluster in by_cluster and not (
+            trust[reading.cluster] == "behaviour" and tests[reading.signal].confounded
+        ):
             by_cluster[reading.cluster].append(reading)
     ties = linkage(held, sizes, links)
-    return [_verdict(c, by_cluster[c], ties.get(c, ()), links, trust[c]) for c in sorted(sizes)]
+    return [_verdict(c, by_cluster[c], ties.get(c, ()), links, tests, trust[c]) for c in sorted(sizes)]
 
 
 def total_bans(ties: Sequence[tuple[str, str, float]]) -> float:
@@ -164,7 +165,7 @@ def total_bans(ties: Sequence[tuple[str, str, float]]) -> float:
 
 
 def linkage(
-    held: pa.Table, sizes: Mapping[int, int], links: Mapping[str, Link]
+    held: pa.Table, sizes: Mapping[int, int], links: Mapping[str, LinkingSignal]
 ) -> dict[int, tuple[tuple[str, str, float], ...]]:
     """Per cluster: (channel, family, bans), the mean over its parties of the best token each carries.
 
@@ -176,7 +177,7 @@ def linkage(
     out: dict[int, list[tuple[str, str, float]]] = {}
     for cluster, channel, weight in zip(*(mass[c].to_pylist() for c in mass.column_names), strict=True):
         if cluster in sizes:
-            out.setdefault(cluster, []).append((channel, links[channel].channel.card.family, weight / sizes[cluster]))
+            out.setdefault(cluster, []).append((channel, links[channel].signal.card.family, weight / sizes[cluster]))
     return {c: tuple(sorted(v, key=lambda t: (-t[2], t[0]))) for c, v in out.items()}
 
 
@@ -184,34 +185,25 @@ def _verdict(
     cluster: int,
     readings: list[Reading],
     ties: tuple[tuple[str, str, float], ...],
-    links: Mapping[str, Link],
+    links: Mapping[str, LinkingSignal],
+    tests: Mapping[str, BehaviouralTest],
     trust: str,
 ) -> Verdict:
     best: dict[str, float] = {}
     for reading in readings:
         best[reading.family] = max(best.get(reading.family, 0.0), reading.bits)
-    # Prompts dealt a fixed number of times look like questions shared by a class: the certificate overrules that.
-    certified = any(r.signal in _CERTIFICATES and r.bits >= FAMILY_BITS for r in readings)
-    against = sum(r.bits for r in readings if r.bits < 0 and not (certified and r.signal == "division"))
+    overruled = {r.family for r in readings if tests[r.signal].overrules and r.bits >= FAMILY_BITS}
+    against = sum(r.bits for r in readings if r.bits < 0 and r.family not in overruled)
     speaking = tuple(sorted(f for f, b in best.items() if b >= FAMILY_BITS))
+    extraction = any(tests[r.signal].extraction and r.bits >= FAMILY_BITS for r in readings)
     bits = sum(best.values()) + against
     families = {family for _, family, _ in ties}
     bans = total_bans(ties)
-    covert = {
-        channel: weight for channel, family, weight in ties
-        if family in _DECEPTIVE_LINKS and weight >= _COVERT and not links[channel].weak
-    }  # fmt: skip
+    covert = {name: weight for name, _, weight in ties if links[name].deceptive and weight >= _COVERT}
     # Without trusted accounts a shared prompt or network may be an app's or an office's: something that strangers never
     # share is asked for, or meeting at the same times. With inferred trust, two kinds of link.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
-    deceptive = {r.signal: r.bits for r in readings if r.family in _DECEPTIVE_INTENTS or r.signal in _DECEPTIVE_SIGNALS}
-    # Entrants of a contest never ask the same either; a list that is dealt out gives everybody about as much of it.
-    if "division" in deceptive:
-        deceptive["division"] = min(deceptive["division"], best.get("load", 0.0))
-    # What is dealt out in equal shares to unrelated names, shaped for training, is nobody's own work either.
-    if not any(r.signal == "division" and r.bits < 0 for r in readings):
-        shaped = min(*(best.get(f, 0.0) for f in _DEALT), max(best.get(f, 0.0) for f in _BY))
-        deceptive["dealt out"] = shaped * _FACT_BITS / FAMILY_BITS
+    deceptive = _deceptive(readings, best, tests)
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(best.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     locks = (
@@ -225,4 +217,25 @@ def _verdict(
         # A lock that is quite shut orders nothing: below it, groups are told apart by their evidence.
         margin = -1 / (1 + bits) if bits >= 0 else -1 + bits / LINE_BITS
     margin = round(margin, _DIGITS)
-    return Verdict(cluster, bits, bans, speaking, ties, tuple(readings), tuple(deception), margin, margin >= 1.0)
+    told = tuple(readings)
+    return Verdict(cluster, bits, bans, speaking, ties, told, tuple(deception), margin, margin >= 1.0, extraction)
+
+
+def _deceptive(
+    readings: list[Reading], best: Mapping[str, float], tests: Mapping[str, BehaviouralTest]
+) -> dict[str, float]:
+    """The facts of conduct that show a deception, in bits. best: of each family, its strongest test."""
+    facts = {r.signal: r.bits for r in readings if tests[r.signal].deceptive}
+    for name in facts:
+        if tests[name].deceptive_with:
+            facts[name] = min(facts[name], best.get(tests[name].deceptive_with, 0.0))
+    # What is dealt out in equal shares to unrelated names, shaped for training, is nobody's own work either; unless a
+    # test that could have shown a deception speaks against it.
+    if not any(tests[r.signal].deceptive and r.bits < 0 for r in readings):
+        shown = dict.fromkeys(Dealing, 0.0)
+        for reading in readings:
+            dealing = tests[reading.signal].dealing
+            if dealing:
+                shown[dealing] = max(shown[dealing], reading.bits)
+        facts[DEALT_OUT] = min(shown.values()) * _FACT_BITS / FAMILY_BITS
+    return facts

@@ -5,27 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from clonewatch.campaigns.fusion import Reading
-from clonewatch.ports.intent import Intent
-from clonewatch.ports.link import Link
+from clonewatch.ports.behaviour import BehaviouralTest
+from clonewatch.ports.linking import LinkingSignal
 
 
-def of_reading(reading: Reading, intent: Intent) -> str:
+def of_reading(reading: Reading, intent: BehaviouralTest) -> str:
     """One intent channel's measurement."""
     value, usual = reading.value, reading.usual
-    if intent.in_bits:
+    if reading.bits < 0 and not intent.in_bits:
         return (
-            f"Speaks for an honest community. {intent.channel.card.title}: as likely among ordinary users as"
-            f" {2.0**-reading.bits:,.0f} to 1 ({reading.n:,} parties)."
-        )
-    if reading.bits < 0:
-        return (
-            f"Speaks for an honest community. {intent.channel.card.title}: the opposite was measured, {value:.2f} where"
+            f"Speaks for an honest community. {intent.signal.card.title}: the opposite was measured, {value:.2f} where"
             f" honest communities of this log show {usual:.2f} ({reading.n:,} observations)."
         )
     return intent.says.format(
         value=value,
         usual=usual,
         n=reading.n,
+        odds=2.0 ** abs(reading.bits),
         ratio=float(np.exp(min(value, 20.0))),
         share=_share(value),
         usual_share=_share(usual),
@@ -36,19 +32,19 @@ def of_reading(reading: Reading, intent: Intent) -> str:
     )
 
 
-def of_link(link: Link, tokens: int, parties: int, size: int) -> str:
+def of_link(link: LinkingSignal, tokens: int, parties: int, size: int) -> str:
     """One linking channel's hold on a cluster."""
-    title, noun, verb = link.channel.card.title, *(("token", "ties") if tokens == 1 else ("tokens", "tie"))
+    title, noun, verb = link.signal.card.title, *(("token", "ties") if tokens == 1 else ("tokens", "tie"))
     return f"{title}: {tokens:,} {noun} {verb} {parties:,} of {size:,} parties together."
 
 
-def link_ruling(link: Link, users: int, trusted: int, share: float, source: str) -> str:
+def link_ruling(link: LinkingSignal, users: int, trusted: int, share: float, source: str) -> str:
     """What this log says about a link's innocent explanation.
 
     users, trusted: carriers of its tokens and trusted ones among them. share: trusted share of all parties, 0..1.
     """
     if link.own_null:
-        return "Chance is ruled out: with every time moved by up to a day, hardly any such pair is left."
+        return link.own_null.ruling
     if source == "none":
         return "Not ruled out: the log names no trusted accounts and too little is known to infer any."
     who = "accounts trusted by the operator" if source == "declared" else "accounts that work in bursts, as people do"
@@ -58,13 +54,13 @@ def link_ruling(link: Link, users: int, trusted: int, share: float, source: str)
     )
 
 
-def intent_ruling(intent: Intent, accuses: bool, alike: int, honest: int) -> str:
+def behaviour_ruling(intent: BehaviouralTest, accuses: bool, alike: int, honest: int) -> str:
     """What the honest communities of this log say about a measurement. alike: how many of them go as far."""
     if not honest:
         return "Not ruled out from this log: it holds too few honest communities to compare with."
     if not accuses:
         return f"{alike:,} of {honest:,} honest communities of this log lie as far on this side."
-    told = intent.channel.card.excluded_by
+    told = intent.signal.card.excluded_by
     if alike:
         return f"Not ruled out by itself: {alike:,} of {honest:,} honest communities of this log go as far; {told}."
     return f"None of the {honest:,} honest communities of this log goes as far; {told}."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from clonewatch.adapters.reading import Log
-    from clonewatch.ports.channel import Channel
+    from clonewatch.ports.signal import Signal
 
 # Enough rows to see which columns a log fills, few enough to answer in seconds.
 ROWS_LOOKED_AT = 50_000
@@ -24,7 +24,7 @@ REASONS_SHOWN = 5
 _WIRE = (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS, tables.LABEL_ACCOUNTS, tables.LABEL_EXCHANGES)
 
 
-def channels() -> list[Channel]:
+def channels() -> list[Signal]:
     """Every channel of this version, linking ones first."""
     from clonewatch.pipeline.examine import channels as every
 
@@ -117,12 +117,12 @@ def _with_fingerprints(there: set[str]) -> set[str]:
     return there
 
 
-def _can(channel: Channel, there: set[str]) -> dict[str, Any]:
+def _can(signal: Signal, there: set[str]) -> dict[str, Any]:
     """Whether a channel can work; if not, the smallest set of columns that would make it."""
-    lacking = [[need for need in needs if need not in there] for needs in channel.needs]
+    lacking = [[need for need in needs if need not in there] for needs in signal.needs]
     missing = min(lacking, key=len, default=[])
-    card = channel.card._asdict()
-    return {"name": channel.name, "kind": channel.kind, "works": not missing, "missing": missing, **card}
+    card = signal.card._asdict()
+    return {"name": signal.name, "kind": signal.kind, "works": not missing, "missing": missing, **card}
 
 
 def _tell(found: dict[str, Any]) -> None:
@@ -136,10 +136,10 @@ def _tell(found: dict[str, Any]) -> None:
     there = [(name, share(part, 1)) for name, part in found["columns"].items() if part]
     output.table("Columns with values", ("Column", "Rows filled"), there, right=(1,))
     on, off = ([c for c in found["channels"] if c["works"] is works] for works in (True, False))
-    output.table("Channels that can work", ("Channel", "Kind", "Family", "Catches"),
+    output.table("Channels that can work", ("Signal", "Kind", "Family", "Catches"),
                  ((c["name"], c["kind"], c["family"], c["catches"]) for c in on))  # fmt: skip
     output.table("Channels that cannot, and what adding the columns would buy",
-                 ("Channel", "Kind", "Family", "Add", "Would catch"),
+                 ("Signal", "Kind", "Family", "Add", "Would catch"),
                  ((c["name"], c["kind"], c["family"], ", ".join(c["missing"]), c["catches"]) for c in off))  # fmt: skip
     families = sorted({c["family"] for c in on})
     output.say(f"Independent families of evidence within reach: {len(families)} ({', '.join(families) or 'none'}).")

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from clonewatch.graph.clusters import BOUND_SCHEMA, GROUP_SCHEMA
 from clonewatch.ports.engine import Query
-from clonewatch.ports.link import Link
+from clonewatch.ports.linking import LinkingSignal
 
 FIRST = 1_000_000  # communities are numbered from here, clusters from 0
 FIRST_RANDOM = 2_000_000  # and those of random parties from here
@@ -27,9 +27,9 @@ _RANDOM_GROUPS, _RANDOM_PARTIES, _FEWEST_PARTIES, _LEAST_EXCHANGES = 24, 60, 8, 
 _MIXER = 2_654_435_761
 
 
-def popular(link: Link, share: float) -> Query:
+def popular(link: LinkingSignal, share: float) -> Query:
     """The users, at most so many, of a channel's most used honest tokens, as table `popular_<channel>`."""
-    name = link.channel.name
+    name = link.signal.name
     return Query(
         f"popular_{name}",
         (f"carried_{name}", "entities", "linked"),
@@ -53,20 +53,20 @@ def popular(link: Link, share: float) -> Query:
 
 
 def gather(
-    tables: Mapping[str, pa.Table], links: Sequence[Link], entities: pa.Table, linked: np.ndarray
+    tables: Mapping[str, pa.Table], links: Sequence[LinkingSignal], entities: pa.Table, linked: np.ndarray
 ) -> tuple[pa.Table, pa.Table]:
     """Communities as groups and the content tokens that select their slices, shaped like clusters."""
     groups: list[tuple[int, int]] = []
     bound: list[tuple[int, str, int, int]] = []
     number = FIRST
     for link in links:
-        table = tables[link.channel.name].sort_by([("token", "ascending"), ("entity", "ascending")])
+        table = tables[link.signal.name].sort_by([("token", "ascending"), ("entity", "ascending")])
         tokens, entity = table["token"].to_numpy(), table["entity"].to_numpy()
         for token in np.unique(tokens):
             inside = entity[tokens == token]
             groups += [(number, int(e)) for e in inside]
             if link.content:
-                bound.append((number, link.channel.name, int(token), len(inside)))
+                bound.append((number, link.signal.name, int(token), len(inside)))
             number += 1
     for number, members in enumerate(_random_groups(entities, linked), FIRST_RANDOM):
         groups += [(number, int(e)) for e in members]

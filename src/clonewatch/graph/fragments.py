@@ -18,9 +18,9 @@ from scipy.stats import chi2, nbinom
 
 from clonewatch.graph.clusters import Clusters
 from clonewatch.kernels.rarity import depletion
-from clonewatch.ports.channel import Card, Channel
 from clonewatch.ports.engine import Query
-from clonewatch.ports.link import Link
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
 
 # Chance, over all pairs tried, that two strangers' groups are joined.
 _LEVEL = 0.05
@@ -138,12 +138,12 @@ def asked(slices: str) -> Query:
     )
 
 
-LINK = Link(
-    Channel(
-        "one_list",
+SIGNAL = LinkingSignal(
+    Signal(
+        "work_list",
         "link",
         Card(
-            title="Parts of one list of topics",
+            title="Parts of one work list",
             family="content",
             catches="one curriculum worked by groups that share nothing else",
             misses="parts that keep to topics of their own",
@@ -338,8 +338,8 @@ def join(
     for number in sorted(numbers):
         inside = np.array([e for c, e in sorted(works) if c == number and works[c, e]], np.int32)
         fond = int(trusted[inside].sum())
-        weight = min(LINK.cap, depletion(len(inside), fond, share).item()) if share > 0 else LINK_WEIGHT
-        name, size = LINK.channel.name, len(inside)
+        weight = min(SIGNAL.cap, depletion(len(inside), fond, share).item()) if share > 0 else LINK_WEIGHT
+        name, size = SIGNAL.signal.name, len(inside)
         row = [[number], [name], [number], [size], [size], [fond], [weight], [0]]
         bounds.append(pa.table(row, schema=bound.schema))
         columns = [[number] * size, inside, [name] * size, [weight] * size]

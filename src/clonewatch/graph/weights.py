@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from clonewatch.kernels.rarity import depletion, scarcity
 from clonewatch.ports.engine import Engine, Query
-from clonewatch.ports.link import Link
+from clonewatch.ports.linking import LinkingSignal
 
 # A token links only if trusted users are this much rarer on it than in the log: at 7,000 users a share of 19 % against
 # 20 % is "significant" and means nothing.
@@ -77,7 +77,7 @@ def _trusted(column: str) -> str:
     return f"CASE WHEN e.{column} > 0 OR e.declared THEN 1 ELSE 0 END"
 
 
-def presence(links: Sequence[Link]) -> Query:
+def presence(links: Sequence[LinkingSignal]) -> Query:
     """The step that notes, as table `presence`, whether anything is known by which each party could be linked."""
     columns = [f"x.{link.column}" for link in links if link.column]
     return Query(
@@ -88,9 +88,9 @@ def presence(links: Sequence[Link]) -> Query:
     )
 
 
-def carried(link: Link) -> Query:
+def carried(link: LinkingSignal) -> Query:
     """The step that writes all tokens of a channel as table `carried_<channel>`."""
-    return Query(f"carried_{link.channel.name}", link.reads, link.sql)
+    return Query(f"carried_{link.signal.name}", link.reads, link.sql)
 
 
 def trusted_share(engine: Engine, trust: str = "anchor") -> float:
@@ -106,12 +106,12 @@ def trusted_share(engine: Engine, trust: str = "anchor") -> float:
     return min(_MOST_TRUST, float(row["trusted"] / row["n"])) if row["n"] else 0.0
 
 
-def rare(link: Link, share: float, population: int, trust: str = "anchor") -> Query:
+def rare(link: LinkingSignal, share: float, population: int, trust: str = "anchor") -> Query:
     """The step that keeps a channel's tokens of two or more users, few of them trusted, as table `rare_<channel>`.
 
     trust: the column that says who is; with another than `anchor` the table is `rare_<channel>_<trust>`.
     """
-    name, trusted = link.channel.name, _trusted(trust)
+    name, trusted = link.signal.name, _trusted(trust)
     return Query(
         f"rare_{name}" if trust == "anchor" else f"rare_{name}_{trust}",
         (f"carried_{name}", "entities"),
@@ -131,7 +131,7 @@ def rare(link: Link, share: float, population: int, trust: str = "anchor") -> Qu
 
 
 def weigh(
-    rare: Callable[[str], pa.Table], links: Sequence[Link], share: float, population: int
+    rare: Callable[[str], pa.Table], links: Sequence[LinkingSignal], share: float, population: int
 ) -> Incidences:  # fmt: skip
     """All channels' rare tokens with their weights, light ones dropped, and who carries them. Sorted: runs agree.
 
@@ -139,14 +139,14 @@ def weigh(
     trusted share of the parties of whom anything is known, 0 where nobody is trusted.
     """
     parts = []
-    for link in sorted(links, key=lambda link: link.channel.name):
-        table = rare(link.channel.name)
+    for link in sorted(links, key=lambda link: link.signal.name):
+        table = rare(link.signal.name)
         if table.num_rows:
             parts.append(_weighed(table, link, share, population))
     return _of_parts(parts)
 
 
-def _weighed(table: pa.Table, link: Link, share: float, population: int) -> Incidences:
+def _weighed(table: pa.Table, link: LinkingSignal, share: float, population: int) -> Incidences:
     """The rare tokens of one channel that weigh enough. table: entity, token, n, users and anchors; not empty."""
     value = table["token"].to_numpy()
     begins = np.flatnonzero(np.concatenate([[True], value[1:] != value[:-1]]))
@@ -158,7 +158,7 @@ def _weighed(table: pa.Table, link: Link, share: float, population: int) -> Inci
     weight = (
         depletion(*np.divmod(pairs, most), share)
         if anchored
-        else _NULL_BANS * link.own_null + scarcity(pairs // most, population)
+        else _NULL_BANS * bool(link.own_null) + scarcity(pairs // most, population)
     )[back]
     if link.exclusive:
         weight = np.maximum(weight, np.where(trusted == 0, np.log10(users) + 0.31, 0.0))
@@ -167,7 +167,7 @@ def _weighed(table: pa.Table, link: Link, share: float, population: int) -> Inci
         weight = weight * np.clip(1 - trusted / users / share / EFFECT, 0.0, 1.0)
     weight = np.minimum(weight, link.cap)
     keep = (weight >= LEAST_WEIGHT) | ((weight >= FAINT_WEIGHT) & ((users >= FAINT_USERS) | link.exclusive))
-    names = pa.repeat(pa.scalar(link.channel.name), int(keep.sum()))
+    names = pa.repeat(pa.scalar(link.signal.name), int(keep.sum()))
     tokens = [names, value[begins[keep]], users[keep], trusted[keep], weight[keep]]
     carried = np.repeat(keep, size)
     return Incidences(

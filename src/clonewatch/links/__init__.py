@@ -1,1 +1,1 @@
-"""Linking channels, one file each: what accounts have in common."""
+"""Linking signals, one file each: what accounts have in common."""

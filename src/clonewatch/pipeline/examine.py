@@ -16,7 +16,7 @@ from clonewatch import __version__
 from clonewatch.campaigns import fusion
 from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.graph import fragments
-from clonewatch.pipeline.detection.detect import INTENTS, LINKS, attribute, describe, detect
+from clonewatch.pipeline.detection.detect import SIGNALS, TESTS, attribute, describe, detect
 from clonewatch.pipeline.detection.findings import Findings
 from clonewatch.pipeline.detection.first_flag import first_crossings
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, STAGED_FROM
@@ -24,8 +24,8 @@ from clonewatch.pipeline.progress.stage_timer import Clock
 from clonewatch.pipeline.reporting import tables as results
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.pipeline.steps import Plan
-from clonewatch.ports.channel import Channel
 from clonewatch.ports.engine import Query
+from clonewatch.ports.signal import Signal
 from clonewatch.report.render import render
 
 SUMMARY_VERSION = "clonewatch.scan.v1"
@@ -126,10 +126,10 @@ def settle(plan: Plan, read: int) -> int:
     return read - plan.rows["exchanges"]
 
 
-def channels() -> list[Channel]:
+def channels() -> list[Signal]:
     """Every channel of this version, linking ones first."""
-    links = [*(LINKS.load(n) for n in LINKS.names()), fragments.LINK]
-    return [link.channel for link in links] + [INTENTS.load(n).channel for n in INTENTS.names()]
+    links = [*(SIGNALS.load(n) for n in SIGNALS.names()), fragments.SIGNAL]
+    return [link.signal for link in links] + [TESTS.load(n).signal for n in TESTS.names()]
 
 
 def _summary(
@@ -149,8 +149,8 @@ def _summary(
         "anchors": describe(found),
         "stages": clock.stages,
         "peak_memory_mb": clock.peak_memory_mb(),
-        "channels": [_channel(c, intake, found) for c in channels()],
-        "synchrony_null": found.synchrony_null,
+        "channels": [_described(c, intake, found) for c in channels()],
+        "chance": found.chance,
         "calibration": calibration.describe(),
         "linked_groups": [[g.trust, g.parties, g.margin] for g in found.linked],
         "clustering_seeds": found.seeds,
@@ -173,16 +173,16 @@ def _unresolved(found: Findings) -> list[str]:
     ]
 
 
-def _channel(channel: Channel, intake: Intake, found: Findings) -> dict[str, Any]:
+def _described(signal: Signal, intake: Intake, found: Findings) -> dict[str, Any]:
     """Whether a channel had what it needs, and what it found."""
-    lacking = [[n for n in needs if not intake.filled.get(STAGED_FROM.get(n, n))] for needs in channel.needs]
+    lacking = [[n for n in needs if not intake.filled.get(STAGED_FROM.get(n, n))] for needs in signal.needs]
     return {
-        "name": channel.name,
-        "kind": channel.kind,
-        "family": channel.card.family,
+        "name": signal.name,
+        "kind": signal.kind,
+        "family": signal.card.family,
         "used": any(not missing for missing in lacking),
         "missing": min(lacking, key=len) if lacking else [],
-        "tokens": found.token_counts.get(channel.name),
+        "tokens": found.token_counts.get(signal.name),
     }
 
 

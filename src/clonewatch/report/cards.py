@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable
 
-from clonewatch.ports.channel import Channel
+from clonewatch.ports.signal import Signal
 
 
 class Cards:
     """The channels a report knows; a linking and an intent channel may bear the same name."""
 
-    def __init__(self, channels: Iterable[Channel] = ()) -> None:
+    def __init__(self, channels: Iterable[Signal] = ()) -> None:
         self._held = {(channel.kind, channel.name): channel for channel in channels}
 
-    def find(self, kind: str | None, name: str | None) -> Channel | None:
+    def find(self, kind: str | None, name: str | None) -> Signal | None:
         """The channel of this kind and name; evidence against names no kind, and gets its intent channel first."""
-        for asked in (kind or "", "intent", "link"):
+        for asked in (kind or "", "behaviour", "link"):
             found = self._held.get((asked, name or ""))
             if found is not None:
                 return found

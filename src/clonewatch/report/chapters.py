@@ -21,6 +21,8 @@ LINKED_IN_FULL = 20
 MEMBERS_SHOWN = 50
 TOKENS_SHOWN = 20
 EXCHANGES_SHOWN = 5
+# Where the file of a signal lies, by its kind.
+_SHELVES = {"link": "links/signals/{}.py", "behaviour": "behaviour/tests/{}.py"}
 
 
 class Reason(NamedTuple):
@@ -170,7 +172,7 @@ def _reason(item: Mapping[str, Any], channels: Cards) -> Reason:
         title=channel.card.title if channel else words.signal(signal),
         family=words.plain(item.get("family")),
         kind=kind or "",
-        module=f"{channel.kind}s/channels/{channel.name}.py" if channel else "",
+        module=_SHELVES.get(channel.kind, "{}").format(channel.name) if channel else "",
         strength=words.strength(measured),
         bar=min(1.0, abs(measured or 0.0) / words.FULL_BAR),
         bits=measured,
@@ -199,7 +201,7 @@ def measured_words(reason: Reason) -> str:
         said.append(f"measured {number(reason.value)}")
         if reason.reference is not None:
             said.append(f"honest groups in this log {number(reason.reference)}")
-        elif reason.kind == "intent":
+        elif reason.kind == "behaviour":
             said.append("no honest group to compare with")
     if reason.n is not None:
         said.append(amount(reason.n, "observation"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from clonewatch.ports.channel import Card
+from clonewatch.ports.signal import Card
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, day, instant, minute, number, visible
 from clonewatch.report.words import plain, signal
@@ -33,6 +33,15 @@ class Used(NamedTuple):
     card: Card | None
 
 
+class Chance(NamedTuple):
+    """What a signal found beside what chance leaves: its columns in words, and the figures row by row."""
+
+    title: str
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
 class Method(NamedTuple):
     """The part of a report that lets a stranger check it."""
 
@@ -48,7 +57,7 @@ class Method(NamedTuple):
     inputs: list[Mapping[str, Any]]
     on: list[Used]
     off: list[Used]
-    null: list[Mapping[str, Any]]
+    chance: list[Chance]
     stages: list[Mapping[str, Any]]
     peak: str
     thresholds: list[tuple[str, str]]
@@ -158,8 +167,7 @@ def gather(summary: Mapping[str, Any], channels: Cards) -> Method:
                 for entry in summary.get("inputs") or []],
         on=[channel for channel in used if channel.used],
         off=[channel for channel in used if not channel.used],
-        null=[{k: entry.get(k) for k in ("scale_seconds", "groups", "accounts", "null_groups", "null_accounts")}
-              for entry in summary.get("synchrony_null") or []],
+        chance=[c for entry in summary.get("chance") or [] if (c := _chance(entry, channels))],
         stages=[{k: entry.get(k) for k in ("name", "seconds", "cpu_seconds", "rows", "bytes")}
                 for entry in summary.get("stages") or []],
         peak=number(summary.get("peak_memory_mb")),
@@ -210,6 +218,20 @@ def _used(entry: Mapping[str, Any], channels: Cards) -> Used:
         missing=[visible(m) for m in entry.get("missing") or []],
         tokens=entry.get("tokens"),
         card=channel.card if channel else None,
+    )
+
+
+def _chance(entry: Mapping[str, Any], channels: Cards) -> Chance | None:
+    """A chance model's rows in words; None where it found nothing."""
+    rows = entry.get("rows") or []
+    if not rows:
+        return None
+    known = channels.find("link", entry.get("signal"))
+    return Chance(
+        known.card.title if known else signal(entry.get("signal")),
+        visible(entry.get("caption"), 400),
+        [plain(name) for name in rows[0]],
+        [[number(value) for value in row.values()] for row in rows],
     )
 
 

@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clonewatch.model import schema
-from clonewatch.ports.channel import Channel
+from clonewatch.ports.signal import Signal
 from clonewatch.report import chapters, method, numerals, standing, words
 from clonewatch.report.cards import Cards
 from clonewatch.report.tables import whole
 
 
 def render(
-    directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any], channels: Iterable[Channel] = ()
+    directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any], channels: Iterable[Signal] = ()
 ) -> str:
     """The report of a scan as one self-contained HTML page.
 

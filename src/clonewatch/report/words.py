@@ -80,9 +80,6 @@ TASKS = {
     "unknown": "task not known",
 }
 
-# Signals that no channel on a shelf gives, because they come about after the channels.
-SIGNALS = {"one_list": "Parts of one list of topics"}
-
 # Evidence in bits: each bit doubles the odds. 3 bits are 8 to 1, 7 are 128 to 1, 13 are 8,192 to 1.
 STRENGTHS = ((13.0, "very strong"), (7.0, "strong"), (3.0, "moderate"), (0.0, "weak"))
 # The bar beside a piece of evidence is full at this many bits; stronger evidence shows as full too.
@@ -117,16 +114,16 @@ def task(name: str | None) -> str:
 def signal(name: str | None) -> str:
     """A signal as a heading, for those without a card.
 
-    >>> signal("one_list"), signal("night_rest")
-    ('Parts of one list of topics', 'Night rest')
+    >>> signal("night_rest")
+    'Night rest'
     """
-    return SIGNALS.get(name or "") or plain(name).capitalize()
+    return plain(name).capitalize()
 
 
 def thing(token: str | None, channel: str | None) -> str:
     """A shared thing by its keyed hash, or by its number where it is a circle, an hour or a list of our own.
 
-    >>> thing("one_list-3", "one_list"), thing("0a1b2c", "payment")
+    >>> thing("work_list-3", "work_list"), thing("0a1b2c", "payment")
     ('no. 3', '0a1b2c')
     """
     name = visible(token, 22)
@@ -137,7 +134,7 @@ def thing(token: str | None, channel: str | None) -> str:
 def plain(name: str | None) -> str:
     """A module, family or stage name as words.
 
-    >>> plain("work_division")
-    'work division'
+    >>> plain("work_partition")
+    'work partition'
     """
     return visible(name).replace("_", " ")

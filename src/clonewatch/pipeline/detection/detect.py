@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clonewatch.behaviour import slices
 from clonewatch.campaigns import attribution
 from clonewatch.campaigns.calibration import Calibration, Group
 from clonewatch.campaigns.fusion import LINK_BANS, Verdict, judge, linkage, read_channels, total_bans
@@ -17,20 +18,19 @@ from clonewatch.entities.ownership import Anchors, anchors
 from clonewatch.graph import communities, fragments, weights
 from clonewatch.graph.clusters import SMALLEST, cluster, stability
 from clonewatch.graph.tied import heaviest_ties
-from clonewatch.intents import slices
 from clonewatch.links import prompts
 from clonewatch.pipeline.detection.findings import Findings, heads
 from clonewatch.pipeline.detection.merging import join_fragments
 from clonewatch.pipeline.detection.slicing import quiet, selectors, slicing, whole
 from clonewatch.pipeline.steps import Plan
+from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.engine import Fold, Step
-from clonewatch.ports.intent import Intent
-from clonewatch.ports.link import Link
+from clonewatch.ports.linking import ChanceModel, LinkingSignal
 from clonewatch.ports.progress import Progress
 from clonewatch.ports.shelf import Shelf
 
-LINKS = Shelf("clonewatch.links.channels", "LINK")
-INTENTS = Shelf("clonewatch.intents.channels", "INTENT")
+SIGNALS = Shelf("clonewatch.links.signals", "SIGNAL")
+TESTS = Shelf("clonewatch.behaviour.tests", "TEST")
 _MOST_TOKENS = 50_000_000
 # Clusterings with other seeds that a scan compares its own with: as many as fit this many incidences in all.
 _SEEDS, _INCIDENCES = (2, 9), 1_000_000
@@ -49,8 +49,8 @@ def detect(plan: Plan, seed: int, calibration: Calibration, progress: Progress) 
     parties = plan.engine.fetch("SELECT * FROM entities")
     trusted = anchors(parties)
     progress.end(f"{parties.num_rows:,} parties, {trusted.number:,} trusted ({trusted.source})")
-    links = {name: LINKS.load(name) for name in LINKS.names()}
-    intents = {name: INTENTS.load(name) for name in INTENTS.names()}
+    links = {name: SIGNALS.load(name) for name in SIGNALS.names()}
+    intents = {name: TESTS.load(name) for name in TESTS.names()}
     found = _clusters(plan, links, intents, trusted, parties.num_rows, seed, progress)
     _compare(plan, found, parties, progress)
     _calibrate(found, calibration)
@@ -70,9 +70,14 @@ def _calibrate(found: Findings, calibration: Calibration) -> None:
 
 
 def _clusters(
-    plan: Plan, links: dict[str, Link], intents: dict[str, Intent], trusted: Anchors, population: int, seed: int,
+    plan: Plan,
+    links: dict[str, LinkingSignal],
+    intents: dict[str, BehaviouralTest],
+    trusted: Anchors,
+    population: int,
+    seed: int,
     progress: Progress,
-) -> Findings:  # fmt: skip
+) -> Findings:
     """Tokens of every channel, weighed, and the clusters they bind."""
     progress.start("links", len(links), "steps")
     plan.run_all((*prompts.STEPS, weights.presence(list(links.values()))))
@@ -104,10 +109,17 @@ def _clusters(
     return Findings(
         trusted, population, links, intents, clusters, content, whole(clusters, content),
         token_counts=counts,
-        synchrony_null=plan.engine.fetch("SELECT * FROM synchrony_null ORDER BY scale_seconds").to_pylist(),
+        chance=[_chance(plan, link.signal.name, link.own_null) for link in links.values() if link.own_null],
         stability=stable, consensus=consensus, seeds=others + 1, named=None if named is tokens else named,
         second=second,
     )  # fmt: skip
+
+
+def _chance(plan: Plan, name: str, model: ChanceModel) -> dict[str, Any]:
+    """What a signal with a chance model of its own found, beside what chance leaves."""
+    table = plan.engine.fetch(f'SELECT * FROM "{model.table}"')
+    rows = table.sort_by(table.column_names[0]).to_pylist()
+    return {"signal": name, "caption": model.caption, "rows": rows}
 
 
 def _rare(plan: Plan, kind: str, channel: str) -> pa.Table:
@@ -124,7 +136,7 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     popular = {}
     for link in links:
         rows = plan.run(communities.popular(link, found.anchors.share))
-        popular[link.channel.name] = engine.fetch(f'SELECT * FROM "popular_{link.channel.name}" ORDER BY token, entity')
+        popular[link.signal.name] = engine.fetch(f'SELECT * FROM "popular_{link.signal.name}" ORDER BY token, entity')
         progress.advance(1, rows)
     honest_groups, honest_bound = communities.gather(popular, links, parties, linked)
     progress.end(f"{len(honest_groups['cluster'].unique()):,} communities")
@@ -136,8 +148,10 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     if celled:
         join_fragments(plan, found, honest_groups, parties)
     else:
-        # Without topics nobody knows whether strangers would have asked the same.
-        found.intents["division"] = found.intents["division"]._replace(against=None)
+        found.intents = {
+            name: test._replace(against=None) if test.against_needs_topics else test
+            for name, test in found.intents.items()
+        }
     plan.put("groups", pa.concat_tables([found.clusters.groups, honest_groups]))
     # Neighbours are not what is tested: a customer of the same proxy says nothing about who runs it.
     insiders = found.clusters.groups.filter(pa.array(_insiders(found)))
@@ -145,12 +159,12 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     sliced = slicing(plan, "", tested, pa.concat_tables([found.selectors, honest_bound]), found)
     for step in (sliced, *steps):
         progress.advance(1, plan.run(step))
-    tables = {name: engine.fetch(f'SELECT * FROM "intent_{name}" ORDER BY cluster') for name in found.intents}
+    tables = {name: engine.fetch(f'SELECT * FROM "behaviour_{name}" ORDER BY cluster') for name in found.intents}
     readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
     sizes = heads(tested)
     ties = found.clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
     found.trust = _trust(found, insiders, ties, sizes)
-    verdicts = judge(readings, ties, sizes, found.links, found.trust)
+    verdicts = judge(readings, ties, sizes, found.links, found.intents, found.trust)
     found.verdicts = [v for v in verdicts if v.cluster < communities.FIRST]
     found.honest = [v for v in verdicts if v.cluster >= communities.FIRST]
     progress.end(f"{sum(v.flagged for v in found.verdicts)} beyond the line")
@@ -173,7 +187,7 @@ def _trust(found: Findings, groups: pa.Table, ties: pa.Table, sizes: dict[int, i
     """
     if found.named is None:
         return dict.fromkeys(sizes, found.anchors.source)
-    listed = ties.filter(pc.equal(ties["channel"], fragments.LINK.channel.name))
+    listed = ties.filter(pc.equal(ties["channel"], fragments.SIGNAL.signal.name))
     tied = found.clusters.tied
     own = heaviest_ties(groups, tied, _weights(tied.tokens, found.named.tokens))
     held = linkage(pa.concat_tables([own, listed]), sizes, found.links)
@@ -247,20 +261,21 @@ def is_reported(verdict: Verdict) -> bool:
     return verdict.bans >= LINK_BANS
 
 
-def standing(ties: pa.Table, links: dict[str, Link]) -> dict[tuple[int, int], int]:
+def standing(ties: pa.Table, links: dict[str, LinkingSignal]) -> dict[tuple[int, int], int]:
     """How many linking families tie each (cluster, party), 0 where too few beside a typical party of the cluster.
 
     A party tied by its network or one template alone, where the others are tied in three ways, is a neighbour: a
     customer of the same proxy, or somebody who met the same prompt.
     """
     channel = ties["channel"].combine_chunks().dictionary_encode()
-    family = pa.array([links[c].channel.card.family for c in channel.dictionary.to_pylist()], pa.string())
+    family = pa.array([links[c].signal.card.family for c in channel.dictionary.to_pylist()], pa.string())
     families = family.take(channel.indices)
     ways = ties.select(["cluster", "entity"]).append_column("family", families)
     ways = ways.group_by(["cluster", "entity", "family"]).aggregate([])
     count = ways.group_by(["cluster", "entity"]).aggregate([("family", "count"), ("family", "min")])
     cluster, entity, kinds = (count[c].to_numpy() for c in ("cluster", "entity", "family_count"))
-    network = pc.equal(count["family_min"], "network").to_numpy(zero_copy_only=False)
+    routes = pa.array(sorted({link.signal.card.family for link in links.values() if link.route}), pa.string())
+    network = pc.is_in(count["family_min"], routes).to_numpy(zero_copy_only=False)
     typical = {int(c): float(np.median(kinds[cluster == c])) for c in np.unique(cluster)}
     usual = np.array([typical[c] for c in cluster.tolist()])
     alone = (kinds == 1) & ((usual >= 3) | (network & (usual >= 2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,8 @@ from clonewatch.entities.ownership import Anchors
 from clonewatch.graph import fragments
 from clonewatch.graph.clusters import Clusters
 from clonewatch.graph.weights import Incidences
-from clonewatch.ports.intent import Intent
-from clonewatch.ports.link import Link
+from clonewatch.ports.behaviour import BehaviouralTest
+from clonewatch.ports.linking import LinkingSignal
 
 
 @dataclass
@@ -23,15 +24,15 @@ class Findings:
 
     anchors: Anchors
     population: int
-    links: dict[str, Link]
-    intents: dict[str, Intent]
+    links: dict[str, LinkingSignal]
+    intents: dict[str, BehaviouralTest]
     clusters: Clusters
     selectors: pa.Table
     whole: dict[int, bool]
     verdicts: list[Verdict] = field(default_factory=list)
     honest: list[Verdict] = field(default_factory=list)
     token_counts: dict[str, int] = field(default_factory=dict)
-    synchrony_null: list[dict[str, int]] = field(default_factory=list)
+    chance: list[dict[str, Any]] = field(default_factory=list)
     joined: pa.Table = field(default_factory=fragments.JOIN_SCHEMA.empty_table)
     standings: dict[int, Standing] = field(default_factory=dict)
     linked: list[Group] = field(default_factory=list)

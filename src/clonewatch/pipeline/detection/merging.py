@@ -48,7 +48,7 @@ def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties
     plan.run_all(fragments.worked(sql))
     works = fragments.workers(_workload(plan), background)
     trusted = parties.sort_by("entity")["anchor"].to_numpy() > 0
-    found.links[fragments.LINK.channel.name] = fragments.LINK
+    found.links[fragments.SIGNAL.signal.name] = fragments.SIGNAL
     _carry_stability(found)
     found.clusters = fragments.join(found.clusters, found.joined, works, trusted, found.anchors.share)
     found.selectors = selectors(found.clusters, found.links)

@@ -11,7 +11,7 @@ from clonewatch.graph.tied import carriers
 from clonewatch.pipeline.detection.findings import Findings, heads
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Query
-from clonewatch.ports.link import Link
+from clonewatch.ports.linking import LinkingSignal
 
 # What strangers do is measured on whole parties, as many as make about this many exchanges.
 _QUIET_EXCHANGES = 3_000_000
@@ -21,7 +21,7 @@ _CONTENT_COVER = 0.25
 _SELECTS = 0.3
 
 
-def selectors(clusters: Clusters, links: dict[str, Link]) -> pa.Table:
+def selectors(clusters: Clusters, links: dict[str, LinkingSignal]) -> pa.Table:
     """The content tokens that single out a cluster's own exchanges: those not much weaker than its strongest."""
     bound = clusters.bound
     content = bound.filter(pc.is_in(bound["channel"], pa.array([n for n, link in links.items() if link.content])))
@@ -67,13 +67,13 @@ def _carriers(prefix: str) -> Query:
     )
 
 
-def _slices(prefix: str, content: list[Link]) -> Query:
+def _slices(prefix: str, content: list[LinkingSignal]) -> Query:
     """Every exchange of a cluster or community that carries one of its content tokens, or all where whole."""
     # Asked as membership: an outer join may be turned round by an engine that expects few rows, and then it is the
     # exchanges that are held in memory.
     held = "".join(
         f" OR (g.cluster, x.{link.column}) IN (SELECT cluster, token FROM {prefix}bound"
-        f" WHERE channel = '{link.channel.name}')"
+        f" WHERE channel = '{link.signal.name}')"
         for link in content
     )
     return Query(

@@ -12,7 +12,7 @@ from clonewatch.campaigns import words
 from clonewatch.campaigns.fusion import BITS_PER_BAN, Reading, Verdict
 from clonewatch.pipeline.detection.findings import Findings
 from clonewatch.pipeline.steps import Plan
-from clonewatch.ports.link import Link
+from clonewatch.ports.linking import LinkingSignal
 
 _SAMPLE = 5
 _Row = dict[str, Any]
@@ -47,7 +47,7 @@ def _link_row(
     return {
         "signal": channel, "family": family, "kind": "link", "bits": bans * BITS_PER_BAN, "value": bans, "n": parties,
         "reason": words.of_link(link, mine.num_rows, parties, size),
-        "innocent": link.channel.card.innocent,
+        "innocent": link.signal.card.innocent,
         "ruled_out": words.link_ruling(link, users, trusted, *_trust(found, cluster)),
         "exchange_ids": special.get(channel, {}).get(cluster, []),
     }  # fmt: skip
@@ -64,11 +64,11 @@ def _intent_row(reading: Reading, found: Findings, sample: list[str]) -> _Row:
     honest = [r for v in found.honest for r in v.readings if r.signal == reading.signal]
     alike = sum((r.value >= reading.value) if reading.bits > 0 else (r.value <= reading.value) for r in honest)
     return {
-        "signal": reading.signal, "family": reading.family, "kind": "intent" if reading.bits > 0 else "against",
+        "signal": reading.signal, "family": reading.family, "kind": "behaviour" if reading.bits > 0 else "against",
         "bits": reading.bits, "value": reading.value, "reference": reading.usual, "n": reading.n,
         "reason": words.of_reading(reading, intent),
-        "innocent": intent.channel.card.innocent,
-        "ruled_out": words.intent_ruling(intent, reading.bits > 0, alike, len(honest)),
+        "innocent": intent.signal.card.innocent,
+        "ruled_out": words.behaviour_ruling(intent, reading.bits > 0, alike, len(honest)),
         "exchange_ids": sample,
     }  # fmt: skip
 
@@ -84,13 +84,13 @@ def _samples(plan: Plan) -> dict[int, list[str]]:
     return _grouped(table)
 
 
-def _carriers(plan: Plan, found: Findings, link: Link) -> dict[int, list[str]]:
+def _carriers(plan: Plan, found: Findings, link: LinkingSignal) -> dict[int, list[str]]:
     """Early exchanges of each cluster that carry its strongest token of a channel."""
-    bound = found.clusters.bound.filter(pc.equal(found.clusters.bound["channel"], link.channel.name))
+    bound = found.clusters.bound.filter(pc.equal(found.clusters.bound["channel"], link.signal.name))
     top: dict[int, int] = {}
     for cluster, token in zip(bound["cluster"].to_pylist(), bound["token"].to_pylist(), strict=True):
         top.setdefault(cluster, token)  # bound is sorted, strongest first
-    name = f"top_{link.channel.name}"
+    name = f"top_{link.signal.name}"
     schema = pa.schema([("cluster", pa.int32()), ("token", pa.int64())])
     plan.put(name, pa.table([list(top), list(top.values())], schema=schema))
     table = plan.engine.fetch(

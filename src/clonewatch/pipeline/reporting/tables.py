@@ -220,7 +220,7 @@ def _tokens(plan: Plan, found: Findings, names: dict[int, str], ids: pa.Array) -
 
 def _carriers(found: Findings, tokens: pa.Table) -> pa.Table:
     """Who carries these tokens: (cluster, channel, token, entity). Working a list that joins pieces is carrying it."""
-    ties, name = found.clusters.ties, fragments.LINK.channel.name
+    ties, name = found.clusters.ties, fragments.SIGNAL.signal.name
     carried = carriers(found.clusters.groups, found.clusters.tied, tokens)
     joined = tokens.filter(pc.equal(tokens["channel"], name))["cluster"].combine_chunks()
     listed = ties.filter(pc.and_(pc.equal(ties["channel"], name), pc.is_in(ties["cluster"], joined)))

@@ -1,0 +1,1 @@
+"""Behavioural tests, one file each: what is measured on a cluster's slice."""

@@ -1,0 +1,18 @@
+"""The log odds of a property of exchanges, cluster by cluster: the statistic of several intent channels."""
+
+from clonewatch.ports.engine import Query
+
+
+def log_odds(channel: str, hit: str, known: str, source: str = "slices") -> Query:
+    """The step that writes `behaviour_<channel>`: log odds that `hit` holds where `known` does, half a count added.
+
+    hit, known: SQL conditions over the rows of `source`, written by us.
+    """
+    return Query(
+        f"behaviour_{channel}",
+        (source,),
+        f"SELECT cluster, LN((yes + 0.5) / (n - yes + 0.5)) AS value,"
+        f" SQRT(1 / (yes + 0.5) + 1 / (n - yes + 0.5)) AS error, n FROM ("
+        f"SELECT cluster, SUM(CASE WHEN {hit} THEN 1 ELSE 0 END) AS yes, COUNT(*) AS n FROM {source} WHERE {known}"
+        f" GROUP BY cluster) s",
+    )

@@ -1,0 +1,67 @@
+"""Curricula cover topics evenly; curiosity follows a Zipf law."""
+
+from clonewatch.ports.behaviour import BehaviouralTest, Dealing
+from clonewatch.ports.engine import Query
+from clonewatch.ports.signal import Card, Signal
+
+TEST = BehaviouralTest(
+    Signal(
+        "coverage_uniformity",
+        "behaviour",
+        Card(
+            title="Even coverage of topics",
+            family="coverage",
+            catches="a curriculum dealt over many accounts",
+            misses="a curriculum matched to honest popularity",
+            innocent="a benchmark run by several labs",
+            excluded_by="labs each cover everything and ask the same questions",
+        ),
+        needs=(("exchanges.cell",), ("exchanges.messages",)),
+    ),
+    steps=(
+        Query(
+            "coverage_mix",
+            ("slices", "quiet_tasks"),
+            """
+            SELECT cluster, task, n * 1.0 / SUM(n) OVER (PARTITION BY cluster) AS share FROM (
+              SELECT s.cluster, COALESCE(s.task, -1) AS task, COUNT(*) AS n FROM slices s
+              JOIN quiet_tasks q ON q.task = COALESCE(s.task, -1)
+              WHERE s.cell IS NOT NULL GROUP BY s.cluster, COALESCE(s.task, -1)) t
+            """,
+            {},
+        ),
+        Query(
+            "coverage_expected",
+            ("coverage_mix", "quiet_overlap"),
+            """
+            SELECT a.cluster, SUM(a.share * b.share * o.overlap) AS expected
+            FROM coverage_mix a JOIN coverage_mix b ON b.cluster = a.cluster
+            JOIN quiet_overlap o ON o.task = a.task AND o.other = b.task GROUP BY a.cluster
+            """,
+            {},
+        ),
+        Query(
+            "behaviour_coverage_uniformity",
+            ("slice_cell_pairs", "slice_sizes", "coverage_expected"),
+            """
+            SELECT p.cluster, -LN((p.pairs + 1) / z.apart / e.expected) AS value,
+              SQRT(2.0 / (p.pairs + 2)) AS error,
+              CAST(FLOOR(e.expected * z.apart / 2 + 0.5) AS BIGINT) AS n
+            FROM slice_cell_pairs p
+            JOIN (SELECT cluster, CAST(n AS DOUBLE) * n - n2 AS apart FROM slice_sizes) z ON z.cluster = p.cluster
+            JOIN coverage_expected e ON e.cluster = p.cluster WHERE z.apart > 0 AND e.expected > 0
+            """,
+            {},
+        ),
+    ),
+    usual=0.0,
+    spread=0.3,
+    effect=0.7,
+    says="Questions spread over topics {ratio:.1f} times more evenly than this log's usual mix of the same"
+    " tasks ({n:,} pairs expected on one topic).",
+    against=-1.2,
+    least=30,
+    most_against=5.0,
+    extraction=True,
+    dealing=Dealing.MACHINE,
+)

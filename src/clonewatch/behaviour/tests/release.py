@@ -1,0 +1,38 @@
+"""A harvest turns to a new model at once."""
+
+from clonewatch.behaviour.odds import log_odds
+from clonewatch.ports.behaviour import BehaviouralTest
+from clonewatch.ports.engine import Query
+from clonewatch.ports.signal import Card, Signal
+
+TEST = BehaviouralTest(
+    Signal(
+        "release",
+        "behaviour",
+        Card(
+            title="Turned to a new model at once",
+            family="reaction",
+            catches="a pool that moves to a new model within a day of its release",
+            misses="a delayed move",
+            innocent="release-day benchmarking, default-model aliases",
+            excluded_by="labs ask the same questions; defaults move everybody",
+        ),
+        needs=(("exchanges.model", "events.model"),),
+    ),
+    steps=(
+        Query(
+            "release_days",
+            ("events", "slices"),
+            "SELECT s.cluster, s.model = e.model AS moved FROM slices s JOIN events e ON e.kind = 'model_release'"
+            " AND s.ts >= e.ts AND s.ts < e.ts + 86400000000 WHERE s.model IS NOT NULL AND e.model IS NOT NULL",
+        ),
+        log_odds("release", "moved", "moved IS NOT NULL", "release_days"),
+    ),
+    usual=-2.0,
+    spread=0.8,
+    effect=1.5,
+    says="{share:.0%} of its exchanges in the day after a release went to the new model; honest"
+    " communities of this log moved {usual_share:.0%} ({n:,} exchanges).",
+    against=None,
+    least=40,
+)

@@ -1,0 +1,83 @@
+"""New accounts that begin right after accounts of the same cluster were banned."""
+
+import numpy as np
+import pyarrow as pa
+
+from clonewatch.ports.behaviour import BehaviouralTest
+from clonewatch.ports.engine import Fold
+from clonewatch.ports.signal import Card, Signal
+
+_WITHIN = 48 * 3_600_000_000  # a replacement begins within two days
+_SETTLING = 2 * 86_400_000_000  # accounts first seen in the log's first two days may be older than the log
+
+
+def replacements(groups: pa.Table, entities: pa.Table, owners: pa.Table, events: pa.Table) -> pa.Table:
+    """Log ratio of members that began within two days after a member's ban, over what even starts would give."""
+    schema = pa.schema([("cluster", pa.int32()), ("value", pa.float64()), ("error", pa.float64()), ("n", pa.int64())])
+    bans = [
+        (account, ts)
+        for kind, account, ts in zip(*(events[c].to_pylist() for c in ("kind", "account", "ts")), strict=True)
+        if kind == "ban" and account is not None
+    ]
+    if not bans or not groups.num_rows:
+        return schema.empty_table()
+    owner = dict(zip(owners["account"].to_pylist(), owners["entity"].to_pylist(), strict=True))
+    began = entities.sort_by("entity")["first_ts"].to_numpy()
+    opened, closed = int(began.min()) + _SETTLING, int(entities["last_ts"].to_numpy().max())
+    banned: dict[int, list[int]] = {}
+    for account, ts in bans:
+        banned.setdefault(owner.get(account, -1), []).append(ts)
+    out: dict[str, list[float]] = {"cluster": [], "value": [], "error": [], "n": []}
+    cluster, entity = groups["cluster"].to_numpy(), groups["entity"].to_numpy()
+    for number in np.unique(cluster):
+        members = entity[cluster == number]
+        ends = np.sort([ts for m in members.tolist() for ts in banned.get(m, ())])
+        starts = began[members]
+        starts = starts[starts > opened]
+        if not len(ends) or not len(starts) or closed <= opened:
+            continue
+        covered = _covered(ends, opened, closed) / (closed - opened)
+        before = np.searchsorted(ends, starts, side="left")
+        after = np.isin(before, 0, invert=True) & (starts - ends[np.maximum(before - 1, 0)] <= _WITHIN)
+        seen, expected = int(after.sum()), len(starts) * covered
+        out["cluster"].append(int(number))
+        out["value"].append(float(np.log((seen + 0.5) / (expected + 0.5))))
+        out["error"].append(float(np.sqrt(1 / (seen + 0.5) + 1 / (expected + 0.5))))
+        out["n"].append(len(starts))
+    return pa.table(out, schema=schema)
+
+
+def _covered(ends: np.ndarray, opened: int, closed: int) -> float:
+    """Time within two days after any ban, inside the window."""
+    starts = np.clip(ends, opened, closed)
+    stops = np.clip(ends + _WITHIN, opened, closed)
+    total, reach = 0.0, float(opened)
+    for a, b in zip(starts.tolist(), stops.tolist(), strict=True):
+        total += max(0.0, b - max(a, reach))
+        reach = max(reach, b)
+    return total
+
+
+TEST = BehaviouralTest(
+    Signal(
+        "replenishment",
+        "behaviour",
+        Card(
+            title="Replaced after bans",
+            family="lifecycle",
+            catches="pools that refill within two days of a ban",
+            misses="reserves opened long before",
+            innocent="a customer who opens a second account after a wrong ban",
+            excluded_by="one customer replaces one account, not a group",
+        ),
+        needs=(("events.kind", "events.account_id"),),
+    ),
+    steps=(Fold("behaviour_replenishment", ("groups", "entities", "owners", "events"), replacements, 50_000_000),),
+    usual=0.0,
+    spread=0.4,
+    effect=0.9,
+    says="Members began within two days after another member's ban {ratio:.1f} times more often than even starts would"
+    " ({n:,} starts).",
+    least=6,
+    deceptive=True,
+)

@@ -1,0 +1,36 @@
+"""A harvest asks for several answers, or for log-probabilities."""
+
+from clonewatch.behaviour.odds import log_odds
+from clonewatch.ports.behaviour import BehaviouralTest, Dealing
+from clonewatch.ports.signal import Card, Signal
+
+TEST = BehaviouralTest(
+    Signal(
+        "sampling",
+        "behaviour",
+        Card(
+            title="Several answers or log-probabilities asked for",
+            family="harvest",
+            catches="sampling for training: n above one, log-probabilities",
+            misses="plain requests",
+            innocent="evaluation harnesses, classifiers that read log-probabilities",
+            excluded_by="labs ask the same questions",
+        ),
+        needs=(("exchanges.n",), ("exchanges.logprobs",)),
+    ),
+    steps=(
+        log_odds(
+            "sampling",
+            "COALESCE(answers, 1) > 1 OR COALESCE(logprobs, FALSE)",
+            "answers IS NOT NULL OR logprobs IS NOT NULL",
+        ),
+    ),
+    usual=-4.0,
+    spread=1.2,
+    effect=3.0,
+    says="{share:.0%} of its requests ask for several answers or log-probabilities; in honest communities"
+    " of this log {usual_share:.0%} do ({n:,} exchanges).",
+    against=None,
+    least=60,
+    dealing=Dealing.PURPOSE,
+)

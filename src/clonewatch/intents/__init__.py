@@ -1,1 +1,0 @@
-"""Intent channels, one file each: tests of a cluster's slice."""

@@ -1,1 +1,0 @@
-"""The shelf of intent channels."""

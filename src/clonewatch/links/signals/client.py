@@ -1,0 +1,25 @@
+"""One client build: TLS fingerprint, user agent and SDK together."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "client",
+        "link",
+        Card(
+            title="Client build",
+            family="software",
+            catches="one private client or harness build",
+            misses="stock clients",
+            innocent="one popular SDK or coding tool",
+            excluded_by="trusted accounts run the same build",
+        ),
+        needs=(("exchanges.tls_fingerprint",), ("exchanges.user_agent",), ("exchanges.sdk",)),
+    ),
+    of_exchanges("x.client"),
+    reads=("exchanges", "owners"),
+    cap=4.0,
+    column="client",
+)

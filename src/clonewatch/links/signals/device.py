@@ -1,0 +1,25 @@
+"""One device that signed up several declared-unrelated accounts."""
+
+from clonewatch.links.columns import of_accounts
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "device",
+        "link",
+        Card(
+            title="Shared sign-up device",
+            family="identity",
+            catches="accounts made on one device or device build",
+            misses="a fresh device an account",
+            innocent="a family computer, a library, a class room",
+            excluded_by="trusted accounts and small households share devices too",
+        ),
+        needs=(("accounts.device_fingerprint",),),
+    ),
+    of_accounts("a.device"),
+    reads=("accounts", "owners"),
+    exclusive=True,
+    deceptive=True,
+)

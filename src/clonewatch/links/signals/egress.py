@@ -1,0 +1,26 @@
+"""Requests leaving through one network prefix."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "egress",
+        "link",
+        Card(
+            title="Shared egress network",
+            family="network",
+            catches="a pool of exits behind many accounts",
+            misses="a residential exit an account",
+            innocent="a campus, an office, a carrier, a privacy relay, a commercial VPN",
+            excluded_by="trusted accounts leave there too",
+        ),
+        needs=(("exchanges.client_ip",),),
+    ),
+    of_exchanges("x.network"),
+    reads=("exchanges", "owners"),
+    cap=6.0,
+    route=True,
+    column="network",
+)

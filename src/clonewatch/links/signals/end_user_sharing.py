@@ -1,0 +1,26 @@
+"""One safety identifier under several declared-unrelated accounts."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "end_user_sharing",
+        "link",
+        Card(
+            title="Shared end-user identifier",
+            family="software",
+            catches="one back end that forgot to vary it",
+            misses="no identifier sent",
+            innocent="a framework default such as the word user",
+            excluded_by="trusted accounts send the same value",
+        ),
+        needs=(("exchanges.end_user_id",),),
+    ),
+    of_exchanges("x.end_user"),
+    reads=("exchanges", "owners"),
+    weak=True,
+    cap=2.0,
+    column="end_user",
+)

@@ -1,0 +1,26 @@
+"""One forced output format used by several declared-unrelated accounts."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "forced_format",
+        "link",
+        Card(
+            title="Forced output format",
+            family="content",
+            catches="answers forced into training records",
+            misses="free-form answers",
+            innocent="an app with structured output, a tool parser",
+            excluded_by="trusted accounts force the same format",
+        ),
+        needs=(("exchanges.format_hash",), ("exchanges.messages",)),
+    ),
+    of_exchanges("x.format"),
+    reads=("exchanges", "owners"),
+    cap=4.0,
+    column="format",
+    content=True,
+)

@@ -1,0 +1,26 @@
+"""One API key seen under several declared-unrelated accounts."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "key_sharing",
+        "link",
+        Card(
+            title="Shared API key",
+            family="session",
+            catches="one back end that mixes up its keys",
+            misses="one key an account",
+            innocent="a key handed over when an account was replaced",
+            excluded_by="declared organisations count as one party",
+        ),
+        needs=(("exchanges.api_key_id",),),
+    ),
+    of_exchanges("x.key"),
+    reads=("exchanges", "owners"),
+    exclusive=True,
+    deceptive=True,
+    column="key",
+)

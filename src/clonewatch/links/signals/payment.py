@@ -1,0 +1,25 @@
+"""One payment instrument behind several declared-unrelated accounts."""
+
+from clonewatch.links.columns import of_accounts
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "payment",
+        "link",
+        Card(
+            title="Shared payment instrument",
+            family="identity",
+            catches="accounts paid from one instrument",
+            misses="one card an account, prepaid or marketplace billing",
+            innocent="a family, an agency paying for clients, cards issued per team",
+            excluded_by="declared organisations count as one party; trusted accounts share instruments too",
+        ),
+        needs=(("accounts.payment_fingerprint",),),
+    ),
+    of_accounts("a.payment"),
+    reads=("accounts", "owners"),
+    exclusive=True,
+    deceptive=True,
+)

@@ -1,0 +1,25 @@
+"""Numbers out of one range."""
+
+from clonewatch.links.columns import of_accounts
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "phone",
+        "link",
+        Card(
+            title="Phone number range",
+            family="identity",
+            catches="numbers rented in a block",
+            misses="numbers bought singly",
+            innocent="one carrier in one town",
+            excluded_by="trusted accounts in the same range",
+        ),
+        needs=(("accounts.phone_prefix",),),
+    ),
+    of_accounts("a.phone"),
+    reads=("accounts", "owners"),
+    weak=True,
+    cap=2.0,
+)

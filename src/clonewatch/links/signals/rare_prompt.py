@@ -1,0 +1,41 @@
+"""Several rare prompts that the same parties sent: rollouts of one question dealt over many accounts."""
+
+from clonewatch.links.ego_networks import ego_networks
+from clonewatch.ports.engine import Query
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+# Few users keep the pairs linear in the exchanges; three distinct prompts are more than any honest pair shared in a
+# week of a real service.
+_FEW, _LEAST_PROMPTS = 8, 3
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "rare_prompt",
+        "link",
+        Card(
+            title="Rare prompts in common",
+            family="content",
+            catches="rollouts: the same rare questions from the same few accounts",
+            misses="lists without repeats",
+            innocent="a benchmark, a class, friends who share prompts",
+            excluded_by="trusted accounts share them too; a benchmark is asked by everybody",
+        ),
+        needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
+    ),
+    ego_networks("rare_prompt_pairs"),
+    hashed=False,
+    reads=("rare_prompt_pairs",),
+    cap=4.0,
+    steps=(
+        Query(
+            "rare_prompt_pairs",
+            ("prompt_parties", "shared_prompts"),
+            "WITH few AS (SELECT p.prompt, p.entity FROM prompt_parties p JOIN shared_prompts s ON s.prompt = p.prompt"
+            " WHERE s.users <= $few)"
+            " SELECT a.entity AS a, b.entity AS b FROM few a JOIN few b ON b.prompt = a.prompt AND a.entity < b.entity"
+            " GROUP BY a.entity, b.entity HAVING COUNT(*) >= $least",
+            {"few": _FEW, "least": _LEAST_PROMPTS},
+        ),
+    ),
+)

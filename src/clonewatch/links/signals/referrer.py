@@ -1,0 +1,25 @@
+"""Accounts that arrived through one referral."""
+
+from clonewatch.links.columns import of_accounts
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "referrer",
+        "link",
+        Card(
+            title="Shared referral",
+            family="identity",
+            catches="accounts that came through one code",
+            misses="direct sign-ups",
+            innocent="a course, a newsletter, a hackathon",
+            excluded_by="trusted accounts with the same referral",
+        ),
+        needs=(("accounts.referrer",),),
+    ),
+    of_accounts("a.referrer"),
+    reads=("accounts", "owners"),
+    weak=True,
+    cap=2.0,
+)

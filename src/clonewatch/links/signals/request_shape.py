@@ -1,0 +1,26 @@
+"""One unusual combination of request parameters."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "request_shape",
+        "link",
+        Card(
+            title="Request parameters",
+            family="software",
+            catches="one private harness with fixed parameters",
+            misses="stock parameters",
+            innocent="the defaults of an SDK or tool",
+            excluded_by="trusted accounts send the same parameters",
+        ),
+        needs=(("exchanges.max_tokens", "exchanges.temperature"),),
+    ),
+    of_exchanges("x.shape"),
+    reads=("exchanges", "owners"),
+    weak=True,
+    cap=2.0,
+    column="shape",
+)

@@ -1,0 +1,26 @@
+"""One conversation continued under several declared-unrelated accounts."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "session_sharing",
+        "link",
+        Card(
+            title="Conversation continued from another account",
+            family="session",
+            catches="one back end that deals turns over accounts",
+            misses="one account a conversation",
+            innocent="a session moved to a new account by its owner",
+            excluded_by="a single move makes no group",
+        ),
+        needs=(("exchanges.session_id",),),
+    ),
+    of_exchanges("x.session"),
+    reads=("exchanges", "owners"),
+    exclusive=True,
+    deceptive=True,
+    column="session",
+)

@@ -1,0 +1,25 @@
+"""Accounts signed up from one network."""
+
+from clonewatch.links.columns import of_accounts
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "signup_network",
+        "link",
+        Card(
+            title="Sign-up network",
+            family="network",
+            catches="accounts made behind one exit",
+            misses="an exit an account",
+            innocent="a campus, an office, a mobile carrier",
+            excluded_by="trusted accounts signed up there too",
+        ),
+        needs=(("accounts.signup_ip",),),
+    ),
+    of_accounts("a.signup_network"),
+    reads=("accounts", "owners"),
+    cap=4.0,
+    route=True,
+)

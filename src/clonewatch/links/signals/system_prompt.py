@@ -1,0 +1,26 @@
+"""One system prompt used by several declared-unrelated accounts."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "system_prompt",
+        "link",
+        Card(
+            title="Shared system prompt",
+            family="software",
+            catches="one private harness",
+            misses="prompts varied an account",
+            innocent="an app or coding tool that ships its prompt to everyone",
+            excluded_by="trusted accounts use the same prompt",
+        ),
+        needs=(("exchanges.system_hash",),),
+    ),
+    of_exchanges("x.system"),
+    reads=("exchanges", "owners"),
+    cap=6.0,
+    column="system",
+    content=True,
+)

@@ -1,0 +1,25 @@
+"""One prompt skeleton filled with different contents by several declared-unrelated accounts."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "template",
+        "link",
+        Card(
+            title="Shared prompt template",
+            family="content",
+            catches="one curriculum dealt over many accounts",
+            misses="full paraphrase of every prompt",
+            innocent="a popular prompt library, homework, a benchmark",
+            excluded_by="trusted accounts use the same skeleton",
+        ),
+        needs=(("exchanges.template_id",), ("exchanges.messages",)),
+    ),
+    of_exchanges("x.template"),
+    reads=("exchanges", "owners"),
+    column="template",
+    content=True,
+)

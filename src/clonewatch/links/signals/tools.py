@@ -1,0 +1,26 @@
+"""One set of tool schemas used by several declared-unrelated accounts."""
+
+from clonewatch.links.columns import of_exchanges
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Card, Signal
+
+SIGNAL = LinkingSignal(
+    Signal(
+        "tools",
+        "link",
+        Card(
+            title="Shared tool schemas",
+            family="software",
+            catches="one private tool set",
+            misses="no tools, or the tools of a popular framework",
+            innocent="a framework that ships its tools to everyone",
+            excluded_by="trusted accounts use the same tools",
+        ),
+        needs=(("exchanges.tools_hash",),),
+    ),
+    of_exchanges("x.tools"),
+    reads=("exchanges", "owners"),
+    cap=4.0,
+    column="tools",
+    content=True,
+)

@@ -1,0 +1,51 @@
+"""The shape of a linking signal: which tokens accounts have in common, and how far one token may be trusted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from clonewatch.ports.engine import Step
+from clonewatch.ports.signal import Signal
+
+
+class ChanceModel(NamedTuple):
+    """How a signal has ruled out chance by itself, without trusted accounts.
+
+    ruling: what that says of the innocent explanation, in a sentence. table: what its steps found beside what chance
+    leaves; its rows go into `scan.json` and the report, sorted by its first column. caption: what those rows show.
+    """
+
+    ruling: str
+    table: str
+    caption: str
+
+
+class LinkingSignal(NamedTuple):
+    """A linking signal. One file on the shelf, ending with `SIGNAL = ...`.
+
+    sql: SELECT entity, token (int64), n (exchanges that carry it; 0 for account facts). reads: tables it selects from.
+    cap: the most bans one token may weigh. weak: it can only corroborate; parties that share nothing else are not
+    linked at all. exclusive: honest strangers never share it at all, so that a handful of
+    users is already a link (an instrument, a device, a key). column: the staged exchange column that holds the token,
+    so that the exchanges carrying it can be found again; empty for account facts.
+    content: the token describes what was asked, so that it can single out harvested exchanges inside an account.
+    deceptive: to share it under unrelated names is itself a deception; never true of a weak one.
+    route: it is the way that requests came; customers of the same proxy share it too.
+    own_null: the signal has ruled out chance by itself, so its tokens are weighed by scarcity.
+    hashed: tokens are keyed hashes; False where they are small numbers of our own.
+    steps: run before `sql`, for signals that need more than one SELECT.
+    """
+
+    signal: Signal
+    sql: str
+    reads: tuple[str, ...]
+    cap: float = 8.0
+    weak: bool = False
+    exclusive: bool = False
+    column: str = ""
+    content: bool = False
+    deceptive: bool = False
+    route: bool = False
+    own_null: ChanceModel | None = None
+    hashed: bool = True
+    steps: tuple[Step, ...] = ()

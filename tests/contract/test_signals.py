@@ -1,0 +1,602 @@
+"""Every channel on the shelves, unasked: its card, its columns, and that it tells an operation from its honest twin."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from clonewatch.behaviour import slices as slicing
+from clonewatch.campaigns.fusion import Reading, read_channels
+from clonewatch.engines.duckdb import DuckDB
+from clonewatch.entities import ownership
+from clonewatch.entities.ownership import anchors
+from clonewatch.graph import communities, weights
+from clonewatch.graph.clusters import SMALLEST, cluster
+from clonewatch.links import prompts
+from clonewatch.model import schema
+from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
+from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
+from clonewatch.pipeline.steps import Plan
+from clonewatch.ports.behaviour import BehaviouralTest
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.signal import Signal
+
+SECOND, MINUTE, HOUR, DAY = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
+START = 20_000 * DAY
+LOADED: dict[str, LinkingSignal | BehaviouralTest] = {
+    **{f"link:{n}": SIGNALS.load(n) for n in SIGNALS.names()},
+    **{f"behaviour:{n}": TESTS.load(n) for n in TESTS.names()},
+}
+TABLES = {t.name: t for t in (schema.EXCHANGES, schema.ACCOUNTS, schema.EVENTS)}
+
+
+# ---- the shelves --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=sorted(LOADED))
+def plugin(request: pytest.FixtureRequest) -> LinkingSignal | BehaviouralTest:
+    return LOADED[request.param]
+
+
+@pytest.fixture
+def signal(plugin: LinkingSignal | BehaviouralTest) -> Signal:
+    return plugin.signal
+
+
+def test_a_channel_is_named_after_its_module_and_kind(request: pytest.FixtureRequest, signal: Signal) -> None:
+    assert request.node.callspec.params["plugin"] == f"{signal.kind}:{signal.name}"
+
+
+def test_a_channel_says_what_it_is_in_the_first_line_of_its_module(signal: Signal) -> None:
+    package = (SIGNALS if signal.kind == "link" else TESTS).package
+    said = importlib.import_module(f"{package}.{signal.name}").__doc__
+    assert said and said.splitlines()[0].strip().endswith(".")
+
+
+def test_a_card_leaves_nothing_unsaid(signal: Signal) -> None:
+    assert all(field.strip() for field in signal.card)
+    assert signal.card.family.isidentifier()
+
+
+def test_a_channel_needs_columns_that_exist(signal: Signal) -> None:
+    assert signal.needs
+    for alternative in signal.needs:
+        assert alternative
+        for need in alternative:
+            table, column = need.split(".")
+            assert column in TABLES[table].names
+
+
+def test_a_link_is_bounded_and_an_intent_says_what_it_measured(plugin: LinkingSignal | BehaviouralTest) -> None:
+    if isinstance(plugin, LinkingSignal):
+        assert 0 < plugin.cap <= 8
+        assert not plugin.column or plugin.column in EXCHANGE_SCHEMA.names
+        assert not plugin.content or plugin.column, "content tokens select exchanges, so they need a column"
+        return
+    assert plugin.steps[-1].writes == f"behaviour_{plugin.signal.name}"
+    assert plugin.spread > 0 and plugin.least > 0 and (plugin.effect > 0 or plugin.in_bits)
+    assert plugin.against is None or plugin.against < 0
+
+
+# ---- intents: an operation above its honest twin -------------------------------------------------------------------
+
+
+class Slice(NamedTuple):
+    """The exchanges of one group: party and time in microseconds, and any other column of the table `slices`."""
+
+    party: np.ndarray
+    ts: np.ndarray
+    columns: dict[str, Any]
+
+
+class Scene(NamedTuple):
+    """Both slices and whatever else a channel reads. starts: by party, in microseconds. trusted: parties of each."""
+
+    attack: Slice
+    twin: Slice
+    events: tuple[dict[str, Any], ...] = ()
+    starts: tuple[dict[int, int], dict[int, int]] = ({}, {})
+    trusted: tuple[int, int] = (0, 0)
+
+
+PARTIES, EACH = 30, 60
+SLICE_SCHEMA = pa.schema(
+    [("cluster", pa.int32()), ("entity", pa.int32()), ("row", pa.int64()), ("ts", pa.int64()), ("turn", pa.int16()),
+     ("model", pa.int64()), ("prompt", pa.int64()), ("cell", pa.int32()), ("task", pa.int8()),
+     ("elicitation", pa.float32()), ("answers", pa.int16()), ("logprobs", pa.bool_())]
+)  # fmt: skip
+QUIET_SCHEMA = pa.schema([f for f in SLICE_SCHEMA if f.name not in ("cluster", "row", "ts", "model")])
+# The staged name of an exchange column where the slice goes by another.
+STAGED = {"n": "answers", "prompt_id": "prompt"}
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def steady(parties: int = PARTIES, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
+    """Parties fed one exchange every quarter of an hour or so, all of them as much."""
+    gaps = rng().uniform(10, 20, (parties, each)).cumsum(axis=1) * MINUTE
+    return np.repeat(np.arange(parties), each), (START + gaps.ravel()).astype(np.int64)
+
+
+def bursts(parties: int = PARTIES, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
+    """Parties that ask a handful of times within minutes, then are away for hours; some ask far more than others."""
+    draw = rng()
+    times, volume = [], np.maximum(10, draw.lognormal(np.log(each), 1.2, parties)).astype(int)
+    for n in volume.tolist():
+        gap = np.where(draw.random(n) < 0.75, draw.exponential(1.0, n), draw.exponential(400, n)).cumsum()
+        times.append(START + gap / gap[-1] * 20 * DAY)
+    return np.repeat(np.arange(parties), volume), np.concatenate(times).astype(np.int64)
+
+
+def popular(size: int, kinds: int, salt: int = 0) -> np.ndarray:
+    """Things in order of popularity: the k-th is asked for 1/k as often as the first."""
+    share = 1 / np.arange(1, kinds + 1)
+    return np.random.default_rng(salt).choice(kinds, size, p=share / share.sum())
+
+
+def plain(times: tuple[np.ndarray, np.ndarray], **columns: Any) -> Slice:
+    return Slice(times[0], times[1], columns)
+
+
+def labelled(hit: dict[str, Any], miss: dict[str, Any], attack: float, twin: float) -> Scene:
+    """Slices alike but for the share of exchanges that have one property."""
+
+    def drawn(share: float) -> dict[str, Any]:
+        mask = rng().random(PARTIES * EACH) < share
+        return {k: np.where(mask, hit[k], miss[k]) for k in hit}
+
+    return Scene(plain(steady(), **drawn(attack)), plain(steady(), **drawn(twin)))
+
+
+def elicitation() -> Scene:
+    return labelled({"elicitation": 0.9}, {"elicitation": 0.1}, 0.8, 0.03)
+
+
+def single_turn() -> Scene:
+    return labelled({"turn": 0}, {"turn": 3}, 0.99, 0.5)
+
+
+def sampling() -> Scene:
+    return labelled({"answers": 4, "logprobs": True}, {"answers": 1, "logprobs": False}, 0.9, 0.01)
+
+
+def release() -> Scene:
+    scene = labelled({"model": 5}, {"model": 4}, 0.9, 0.1)
+    return scene._replace(events=({"kind": "model_release", "ts": START, "model": 5},))
+
+
+def coverage_uniformity() -> Scene:
+    size = PARTIES * EACH
+    even = rng().integers(0, 500, size)
+    return Scene(
+        plain(steady(), cell=even, prompt=np.arange(size)),
+        plain(steady(), cell=popular(size, 500), prompt=popular(size, 3000, 1)),
+    )
+
+
+def work_partition() -> Scene:
+    """Both ask about the same few topics; only the twin's parties ask the same questions."""
+    size = PARTIES * EACH
+    cell = popular(size, 60)
+    return Scene(
+        plain(steady(), cell=cell, prompt=np.arange(size)),
+        plain(steady(), cell=cell, prompt=cell * 10 + popular(size, 10, 1)),
+    )
+
+
+def under_dispersion() -> Scene:
+    """The attack sends every prompt from exactly three accounts; the twin as often as each prompt is popular."""
+    deals = PARTIES * EACH // 3
+    party = np.concatenate([rng().permutation(PARTIES)[:3] if i < 0 else (np.arange(3) + i) % PARTIES
+                            for i in range(deals)])  # fmt: skip
+    attack = Slice(party, START + np.arange(len(party)) * MINUTE, {"prompt": np.repeat(np.arange(deals), 3)})
+    draw = rng()
+    size = PARTIES * EACH
+    twin = Slice(
+        draw.integers(0, PARTIES, size), START + np.arange(size) * MINUTE, {"prompt": popular(size, 100_000, 3)}
+    )
+    return Scene(attack, twin)
+
+
+def fixed_order() -> Scene:
+    """Six parties meet on one thing a day for three weeks: in the order of a list, or in any order."""
+    draw = rng()
+    days, crew = 21, 6
+    party = np.tile(np.arange(crew), days)
+    day = np.repeat(np.arange(days), crew)
+    listed = START + day * DAY + party * 5 * MINUTE
+    drawn = START + day * DAY + np.concatenate([draw.permutation(crew) for _ in range(days)]) * 5 * MINUTE
+    thing = {"prompt": 100 + day % 5}
+    return Scene(Slice(party, listed, thing), Slice(party, drawn, thing))
+
+
+def load_balance() -> Scene:
+    return Scene(plain(steady()), plain(bursts()))
+
+
+def regularity() -> Scene:
+    return Scene(plain(steady()), plain(bursts()))
+
+
+def anticorrelation() -> Scene:
+    """Ten calls every ten minutes, dealt to whoever is free; or as many calls, every party for itself."""
+    draw = rng()
+    crew, bins, held = 10, 14 * 144, 10
+    party = np.concatenate([draw.permutation(crew) for _ in range(bins)])
+    bin_ = np.repeat(np.arange(bins), held)
+    ts = START + bin_ * 10 * MINUTE + np.tile(np.arange(held), bins) * SECOND
+    dealt = np.concatenate([draw.choice(crew, held) for _ in range(bins)])
+    size = len(party)
+    alone = START + draw.integers(0, bins * 10 * MINUTE, size)
+    return Scene(Slice(dealt, ts, {}), Slice(draw.integers(0, crew, size), alone, {}))
+
+
+def replenishment() -> Scene:
+    """Three waves of bans, twelve members in all, and twelve more begin: within hours of a wave, or days from any."""
+    bans = [START + (6 + 12 * (i % 3)) * DAY for i in range(12)]
+    events = tuple({"kind": "ban", "ts": ts, "account": i + n * APART} for n in (0, 1) for i, ts in enumerate(bans))
+    after = {12 + i: ts + (4 + i) * HOUR for i, ts in enumerate(bans)}
+    apart = {12 + i: ts + (80 + i) * HOUR for i, ts in enumerate(bans)}
+    span = plain((np.repeat(np.arange(24), 2), np.tile([START, START + 40 * DAY], 24).astype(np.int64)))
+    return Scene(span, span, events, (after, apart))
+
+
+def trusted_members() -> Scene:
+    """One in four is trusted everywhere, and among the twin's parties; in the pool nobody is."""
+    return Scene(plain(steady()), plain(steady()), trusted=(0, 8))
+
+
+SCENES: dict[str, Callable[[], Scene]] = {
+    scene.__name__: scene
+    for scene in (
+        under_dispersion,
+        work_partition,
+        elicitation,
+        coverage_uniformity,
+        fixed_order,
+        load_balance,
+        regularity,
+        release,
+        sampling,
+        anticorrelation,
+        single_turn,
+        replenishment,
+        trusted_members,
+    )
+}
+# Channels that only ever speak for a group.
+SPEAKS_FOR = {"trusted_members"}
+ATTACK, TWIN, APART = 0, 1, 1000
+
+
+@contextmanager
+def planned() -> Iterator[Plan]:
+    engine = DuckDB(threads=1)
+    try:
+        yield Plan(engine)
+    finally:
+        engine.close()
+
+
+def put(plan: Plan, name: str, table: pa.Table) -> None:
+    plan.engine.put(name, table)
+    plan.wrote(name, table.num_rows)
+
+
+def filled(columns: dict[str, Any], size: int, target: pa.Schema) -> pa.Table:
+    """A table of a schema: columns not given are null."""
+    return pa.table(
+        [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(size, f.type) for f in target],
+        schema=target,
+    )
+
+
+def staged(cut: Slice, number: int, first_row: int) -> pa.Table:
+    size = len(cut.party)
+    entity = cut.party + number * APART
+    columns = {"cluster": np.full(size, number), "entity": entity, "row": np.arange(size) + first_row, "ts": cut.ts}
+    return filled({**columns, **cut.columns}, size, SLICE_SCHEMA)
+
+
+def strangers() -> pa.Table:
+    """What honest parties in no group do: topics and questions by popularity."""
+    size = 6000
+    cell = popular(size, 500, 11)
+    columns = {
+        "entity": 50_000 + np.arange(size) % 300,
+        "cell": cell,
+        "prompt": cell * 40 + popular(size, 40, 12),
+        "turn": np.arange(size) % 4,
+        "elicitation": np.zeros(size),
+    }
+    return filled(columns, size, QUIET_SCHEMA)
+
+
+def measure(
+    intent: BehaviouralTest, scene: Scene, without: tuple[str, ...] = (), events: bool = True, source: int = 1
+) -> dict[int, Reading]:
+    """The channel's reading of both slices against its shipped reference, by cluster.
+
+    without: columns set to null. source: where the trusted set came from, 1 for the operator.
+    """
+    with planned() as plan:
+        both = pa.concat_tables([staged(scene.attack, ATTACK, 0), staged(scene.twin, TWIN, 10**6)])
+        for name in without:
+            empty = pa.nulls(both.num_rows, both[name].type)
+            both = both.set_column(both.column_names.index(name), both.field(name), empty)
+        put(plan, "slices", both)
+        put(plan, "quiet", strangers())
+        groups = both.group_by(["cluster", "entity"]).aggregate([])
+        put(plan, "groups", groups)
+        entity = np.arange(int(groups["entity"].to_numpy().max()) + 1)
+        starts = {**scene.starts[0], **{k + APART: v for k, v in scene.starts[1].items()}}
+        first = [starts.get(int(e), START) for e in entity]
+        last = np.full(len(entity), START + 40 * DAY)
+        # One in four is trusted, but for the parties of both slices.
+        anchor = (entity % 4 == 0) & (entity >= APART // 2) & (entity < APART)
+        for slice_, count in zip((ATTACK, TWIN), scene.trusted, strict=True):
+            anchor[slice_ * APART : slice_ * APART + count] = True
+        facts = {"first_ts": first, "last_ts": last, "anchor": pa.array(anchor.astype(np.int8)),
+                 "anchor_source": pa.array(np.full(len(entity), source, np.int8)),
+                 "exempt": np.isin(entity, np.arange(PARTIES, APART // 2))}  # fmt: skip
+        put(plan, "entities", pa.table({"entity": pa.array(entity, pa.int32()), **facts}))
+        put(plan, "owners", pa.table({"account": pa.array(entity, pa.int32()), "entity": pa.array(entity, pa.int32())}))
+        happened = pa.Table.from_pylist(list(scene.events) if events else [], schema=EVENT_SCHEMA)
+        put(plan, "events", happened)
+        plan.run_all([*slicing.of_clusters(True), *slicing.of_strangers(True), *intent.steps])
+        table = plan.engine.fetch(f'SELECT * FROM "behaviour_{intent.signal.name}" ORDER BY cluster')
+    readings = read_channels({intent.signal.name: table}, [intent], communities.FIRST)
+    return {r.cluster: r for r in readings}
+
+
+intents = pytest.mark.parametrize("intent", [TESTS.load(n) for n in TESTS.names()], ids=TESTS.names())
+
+
+def test_every_intent_has_an_operation_and_a_twin_here() -> None:
+    assert sorted(SCENES) == TESTS.names()
+
+
+@intents
+def test_an_operation_lies_above_its_honest_twin(intent: BehaviouralTest) -> None:
+    found = measure(intent, SCENES[intent.signal.name]())
+    twin = found.get(TWIN)
+    if intent.signal.name in SPEAKS_FOR:
+        assert found[ATTACK].bits == 0 and twin is not None and twin.bits < -2
+        return
+    assert found[ATTACK].bits > 2, "the operation shows nothing"
+    assert twin is None or (twin.bits <= 0 and twin.value < found[ATTACK].value)
+
+
+def lacking(intent: BehaviouralTest) -> tuple[tuple[str, ...], bool]:
+    """Slice columns to leave empty, and whether events stay, so that a channel has nothing of what it needs."""
+    names = {need for needs in intent.signal.needs for need in needs}
+    columns = {STAGED.get(c, c) for t, c in (n.split(".") for n in names) if t == "exchanges" and c != "messages"}
+    return tuple(sorted(columns - {"ts"})), not any(need.startswith("events.") for need in names)
+
+
+# The others need only the time, which every exchange has.
+@pytest.mark.parametrize("name", [n for n in TESTS.names() if lacking(TESTS.load(n)) != ((), True)])
+def test_an_intent_without_its_columns_stays_neutral(name: str) -> None:
+    """Missing values never raise suspicion: no row, or a reading of no bits."""
+    found = measure(TESTS.load(name), SCENES[name](), *lacking(TESTS.load(name)))
+    assert all(reading.bits <= 0 for reading in found.values())
+
+
+@pytest.mark.parametrize("trusted", [0, 2, 4, 8, 30])
+def test_trusted_members_only_ever_speak_for_a_group(trusted: int) -> None:
+    """A depleted pool gets nothing from it; one trusted as often as anyone, or oftener, is taken for honest."""
+    channel = TESTS.load("trusted_members")
+    found = measure(channel, trusted_members()._replace(trusted=(trusted, trusted)))
+    for reading in found.values():
+        assert (reading.bits == 0) if trusted <= 2 else (reading.bits < -2) if trusted >= 8 else reading.bits <= 0
+
+
+@pytest.mark.parametrize("source", [0, 2])
+def test_trusted_members_say_nothing_where_the_operator_names_nobody(source: int) -> None:
+    """Trust inferred from bursts is what the cluster was formed on: it must not testify as well."""
+    assert measure(TESTS.load("trusted_members"), trusted_members(), source=source) == {}
+
+
+@intents
+def test_an_intent_stays_neutral_on_too_few_exchanges(intent: BehaviouralTest) -> None:
+    scene = SCENES[intent.signal.name]()
+    few = Slice(scene.attack.party[:3], scene.attack.ts[:3], {k: v[:3] for k, v in scene.attack.columns.items()})
+    starts = {p: t for p, t in list(scene.starts[0].items())[:1]}
+    found = measure(intent, scene._replace(attack=few, starts=(starts, scene.starts[1])))
+    assert ATTACK not in found or found[ATTACK].bits <= 0
+
+
+# ---- links: strangers' tokens tie, tokens that trusted accounts share do not ----------------------------------------
+
+POPULATION, TRUSTED, GROUP = 1000, 4, 24  # one in four is trusted
+TOKEN = 4242
+ACCOUNT_FACTS = {
+    "device": "device", "identity_pattern": "pattern", "payment": "payment", "phone": "phone", "referrer": "referrer",
+    "signup_network": "signup_network",
+}  # fmt: skip
+
+
+class Log(NamedTuple):
+    """Staged rows of a small log: exchanges, account facts and events, as columns."""
+
+    exchanges: dict[str, Any]
+    accounts: dict[str, Any]
+    events: tuple[dict[str, Any], ...] = ()
+
+
+def ordinary() -> Log:
+    """A thousand accounts of twelve exchanges each, nothing in common; every fourth is trusted."""
+    account = np.repeat(np.arange(POPULATION), 12)
+    ts = START + rng().integers(0, 20 * DAY, len(account))
+    # The lowest numbers begin and end first, so that parties are numbered like their accounts.
+    ts[np.unique(account, return_index=True)[1]] = START - DAY + np.arange(POPULATION) * SECOND
+    created = START - 200 * DAY + np.arange(POPULATION) * 5 * HOUR
+    return Log(
+        {"account": account, "ts": ts},
+        {
+            "account": np.arange(POPULATION),
+            "anchor": np.arange(POPULATION) % TRUSTED == 0,
+            "created": created,
+        },
+    )
+
+
+def group(trusted: bool) -> np.ndarray:
+    """Accounts that share something: none of them trusted, or as many as everywhere."""
+    everyone = np.arange(200, 200 + 2 * GROUP)
+    return everyone[:GROUP] if trusted else everyone[everyone % TRUSTED != 0][:GROUP]
+
+
+def with_column(name: str, trusted: bool) -> Log:
+    log = ordinary()
+    held = np.isin(log.exchanges["account"], group(trusted))
+    values = pa.array(np.full(len(held), TOKEN), mask=~held)
+    return log._replace(exchanges={**log.exchanges, name: values})
+
+
+def with_fact(name: str, trusted: bool) -> Log:
+    log = ordinary()
+    held = np.isin(log.accounts["account"], group(trusted))
+    return log._replace(accounts={**log.accounts, name: pa.array(np.full(POPULATION, TOKEN), mask=~held)})
+
+
+def more(log: Log, account: np.ndarray, ts: np.ndarray, **columns: pa.Array) -> Log:
+    """The log with exchanges added; their columns are null in the others."""
+    before = len(log.exchanges["account"])
+    merged: dict[str, Any] = {
+        "account": np.concatenate([log.exchanges["account"], account]),
+        "ts": np.concatenate([log.exchanges["ts"], ts]),
+    }
+    for name, values in columns.items():
+        merged[name] = pa.concat_arrays([pa.nulls(before, pa.int64()), values.cast(pa.int64())])
+    return log._replace(exchanges=merged)
+
+
+def rare_prompt(trusted: bool) -> Log:
+    """Every prompt goes to six of the members, so that each two of them meet on several."""
+    members, prompts_dealt = group(trusted), 150
+    draw = rng()
+    account = np.concatenate([draw.choice(members, 6, replace=False) for _ in range(prompts_dealt)])
+    ts = START + np.arange(len(account)) * HOUR
+    return more(ordinary(), account, ts, prompt=pa.array(np.repeat(np.arange(prompts_dealt), 6)))
+
+
+def signature_replay(trusted: bool) -> Log:
+    """Every member redeems what was issued in the sessions of half of the others."""
+    members = group(trusted)
+    size = len(members)
+    account = np.concatenate([members, np.repeat(members, size // 2)])
+    issued = np.arange(len(account)) < size
+    draw = rng()
+    from_whom = np.concatenate([members, *(draw.choice(members, size // 2, replace=False) for _ in range(size))])
+    session = pa.array(np.where(issued, account, 0), mask=~issued)
+    redeemed = pa.array(from_whom, mask=issued)
+    ts = START + np.arange(len(account)) * MINUTE
+    return more(ordinary(), account, ts, session=session, signature_session=redeemed)
+
+
+def signup_burst(trusted: bool) -> Log:
+    log = ordinary()
+    created = log.accounts["created"].copy()
+    created[group(trusted)] = START - 300 * DAY + np.arange(GROUP) * MINUTE
+    return log._replace(accounts={**log.accounts, "created": created})
+
+
+def succession_link(trusted: bool) -> Log:
+    """One account is banned; the others begin hours later with its template."""
+    log = ordinary()
+    members = group(trusted)
+    late = np.isin(log.exchanges["account"], members[1:])
+    ts = np.where(late, START + 10 * DAY + 3 * HOUR + log.exchanges["ts"] % DAY, log.exchanges["ts"])
+    held = np.isin(log.exchanges["account"], members)
+    template = pa.array(np.full(len(held), TOKEN), mask=~held)
+    event = {"kind": "ban", "ts": START + 10 * DAY, "account": int(members[0])}
+    return Log({**log.exchanges, "ts": ts, "template": template}, log.accounts, (event,))
+
+
+def synchrony(by_chance: bool) -> Log:
+    """Six of twelve accounts ask the same thing within a minute, every day; by chance: at any time of the day."""
+    draw = rng()
+    members, days, crew = group(False)[:12], 24, 6
+    account = np.concatenate([draw.choice(members, crew, replace=False) for _ in range(days)])
+    day = np.repeat(np.arange(days), crew)
+    within = draw.integers(0, DAY if by_chance else MINUTE, len(account))
+    return more(ordinary(), account, START + day * DAY + 3 * HOUR + within, prompt=pa.array(day % 6 + 50))
+
+
+SPECIAL: dict[str, Callable[[bool], Log]] = {
+    "rare_prompt": rare_prompt,
+    "signature_replay": signature_replay,
+    "signup_burst": signup_burst,
+    "succession": succession_link,
+    "synchrony": synchrony,
+}
+
+
+def scene_of(link: LinkingSignal, innocent: bool) -> Log:
+    name = link.signal.name
+    if name in SPECIAL:
+        return SPECIAL[name](innocent)
+    return with_fact(ACCOUNT_FACTS[name], innocent) if name in ACCOUNT_FACTS else with_column(link.column, innocent)
+
+
+def linked(link: LinkingSignal, log: Log, weak: tuple[str, ...] = ()) -> set[int]:
+    """Accounts in a cluster that this channel alone binds."""
+    with planned() as plan:
+        size = len(log.exchanges["account"])
+        rows = {"row": np.arange(size), "xid": np.arange(size), **log.exchanges}
+        put(plan, "exchanges", filled(rows, size, EXCHANGE_SCHEMA))
+        put(plan, "accounts", filled(log.accounts, POPULATION, ACCOUNT_SCHEMA))
+        put(plan, "events", pa.Table.from_pylist(list(log.events), schema=EVENT_SCHEMA))
+        plan.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *link.steps])
+        trusted = anchors(plan.engine.fetch("SELECT * FROM entities"))
+        assert trusted.source == "declared"
+        plan.run_all((weights.carried(link), weights.rare(link, trusted.share, POPULATION)))
+        name = link.signal.name
+        rare = plan.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY token, entity')
+        owner = plan.engine.fetch("SELECT * FROM owners").to_pylist()
+    tokens = weights.weigh({name: rare}.__getitem__, [link], trusted.share, POPULATION)
+    inside = set(cluster(tokens, weak, 0).groups["entity"].to_pylist())
+    return {row["account"] for row in owner if row["entity"] in inside}
+
+
+links = pytest.mark.parametrize("link", [SIGNALS.load(n) for n in SIGNALS.names()], ids=SIGNALS.names())
+
+
+@links
+def test_strangers_who_share_a_token_are_linked(link: LinkingSignal) -> None:
+    found = linked(link, scene_of(link, innocent=False))
+    assert found <= set(group(False).tolist())
+    assert len(found) >= (SMALLEST if link.signal.name == "synchrony" else GROUP - 1)
+
+
+@links
+def test_a_token_that_trusted_accounts_share_as_usual_links_nobody(link: LinkingSignal) -> None:
+    """Channels that rule out chance by themselves get chance instead: the same meetings at any time of the day."""
+    assert linked(link, scene_of(link, innocent=True)) == set()
+
+
+@pytest.mark.parametrize("name", [n for n in SIGNALS.names() if SIGNALS.load(n).weak])
+def test_a_weak_channel_links_nobody_by_itself(name: str) -> None:
+    link = SIGNALS.load(name)
+    assert linked(link, scene_of(link, innocent=False), weak=(name,)) == set()
+
+
+@links
+def test_a_log_without_the_columns_links_nobody(link: LinkingSignal) -> None:
+    log = ordinary()
+    facts = {k: v for k, v in log.accounts.items() if k != "created"}
+    assert linked(link, log._replace(accounts=facts)) == set()
+
+
+def test_every_link_that_fits_no_pattern_has_its_own_log_here() -> None:
+    plain_links = {n for n in SIGNALS.names() if SIGNALS.load(n).column or n in ACCOUNT_FACTS}
+    assert plain_links | set(SPECIAL) == set(SIGNALS.names())
