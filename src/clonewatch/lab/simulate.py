@@ -89,7 +89,7 @@ def _play(world: World, log: LogWriter, progress: Progress) -> None:
         parts = [over]
         for number, traffic in enumerate(world.traffic):
             rng = np.random.default_rng([world.salt, 3, number, day])
-            parts.append(traffic.emit(day, world, rng))
+            parts.append(traffic.emit(day, world.topics, world.outages, rng))
         today, over = pieces(parts, (day + 1) * DAY)
         log.write(today)
         progress.advance(1, len(today["ts"]))
