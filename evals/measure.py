@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 
 from clonewatch.lab.evaluate import FOUND_PURITY, FOUND_SHARE, Truth, evaluate, read_truth
 from clonewatch.lab.simulate import simulate
-from evals.jobs import Record, run_scan
+from evals.jobs import Job, Record, run_scan
 from evals.oracles import rivalled
-from evals.plan import Job
 
 # Accounts of a group that stand for it; customers of a proxy are told of, but not accused.
 _ACCUSED = ("core", "fringe")

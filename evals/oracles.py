@@ -32,8 +32,7 @@ from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline import detect, results, scan
 from clonewatch.pipeline import examine as ending
 from evals.baselines import BASELINES, Ranking, open_log
-from evals.jobs import Record, run_scan
-from evals.plan import OURS, QUIET, Job
+from evals.jobs import OURS, QUIET, Job, Record, run_scan
 
 # The attack-free log that the discrepancy of exchanges is calibrated on: no seed that is reported.
 _CALM_SEED = 5999

@@ -16,7 +16,7 @@ from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import InputError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.lake import Reading, open_lake, read_lake
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.scan import ScanSettings, scan

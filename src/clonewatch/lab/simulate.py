@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from clonewatch.lab.ids import named
+from clonewatch.lab.log_files import LogWriter, pieces, write_books, write_knobs
 from clonewatch.lab.rows import DAY, Rows, joined
 from clonewatch.lab.scenarios import build, catalogue, days_of
 from clonewatch.lab.world import World
-from clonewatch.lab.writing import LogWriter, pieces, write_books, write_knobs
 from clonewatch.model.errors import OutputError, SetupError
 from clonewatch.model.schema import VERSION
 from clonewatch.ports.progress import Progress, Silent

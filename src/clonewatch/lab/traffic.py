@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clonewatch.lab.clocks import Beats, Clock
+from clonewatch.lab.clocks import ArrivalClock, Beats
 from clonewatch.lab.content import Content
 from clonewatch.lab.ids import mix
 from clonewatch.lab.network import Routes
@@ -108,7 +108,7 @@ class Traffic:
     ids: Codes
     begin: Ints
     end: Ints
-    clock: Clock
+    clock: ArrivalClock
     content: Content
     manner: Manner
     routes: Routes
