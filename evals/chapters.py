@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evals.intervals import exact, wilson
-from evals.plan import HEADLINE, MIMIC, MIXING
+from evals.jobs import HEADLINE, MIMIC, MIXING
 from evals.wording import Record, of_whole, part_of, plain, scales_of, span, table_of, total
 
 _POOLS = ("p1_thin_pool", "p2_fat_pool")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evals.intervals import exact, precision_at, wilson
-from evals.plan import OURS
+from evals.jobs import OURS
 from evals.wording import Record, brief, scales_of, span, table_of, total
 
 

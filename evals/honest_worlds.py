@@ -3,8 +3,8 @@
     python -m evals.honest_worlds --worlds 300 --jobs 2 --write src/clonewatch/campaigns/honest_groups.json
 
 Every world is a mix of people and look-alikes of its own, at a size of its own: those of even seeds by the laboratory
-(scenario `quiet_mixed`), those of odd seeds by the other generator (`evals.elsewhere`). Each is scanned as it is, and
-again with nobody named as trusted. Seeds 5000 and up are for this and nothing else: logs that test the result must not
+(scenario `quiet_mixed`), those of odd seeds by `evals.second_generator`. Each is scanned as it is, and again with
+nobody named as trusted. Seeds 5000 and up are for this and nothing else: logs that test the result must not
 share them. What is done is kept, so a run that was cut short goes on.
 """
 

@@ -7,7 +7,6 @@ The log and the scan are removed afterwards.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import tempfile
@@ -24,11 +23,9 @@ from numpy.typing import NDArray
 
 from clonewatch.lab.evaluate import FOUND_PURITY, FOUND_SHARE, Truth, evaluate, read_truth
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline.examine import ScanResult
-from clonewatch.pipeline.scan import ScanSettings, scan
-from evals.plan import Job
+from evals.jobs import Job, Record, run_scan
+from evals.oracles import rivalled
 
-Record = dict[str, Any]
 # Accounts of a group that stand for it; customers of a proxy are told of, but not accused.
 _ACCUSED = ("core", "fringe")
 # Columns of campaigns that a line can be drawn on: the sum of the evidence, and how far the weakest lock is open.
@@ -58,22 +55,10 @@ def main(words: list[str]) -> int:
         elif job.kind == "replay":
             found = replayed(job, folder, made)
         else:
-            from evals.oracles import rivalled
-
             found = rivalled(job, folder)
     about = {"days": made["days"], "accounts": made["accounts"], "exchanges": made["exchanges"]}
     out.write_text(json.dumps(job.as_dict() | {"log": about} | found, default=str), encoding="utf-8")
     return 0
-
-
-def run_scan(job: Job, folder: Path, *, out: str = "scan", as_of: datetime | None = None) -> ScanResult:
-    """Scan `folder/log` into `folder/out`, on one thread, with a key that only the job decides."""
-    key = folder / "key"
-    if not key.exists():
-        key.touch(mode=0o600)
-        key.write_text(hashlib.sha256(f"{job.scenario} {job.seed}".encode()).hexdigest() + "\n", encoding="ascii")
-    log = (str(folder / "log"),)
-    return scan(ScanSettings(log, folder / out, key_file=key, threads=1, as_of=as_of))
 
 
 def scanned(job: Job, folder: Path, made: Record) -> Record:

@@ -34,8 +34,7 @@ from clonewatch.pipeline import scan
 from clonewatch.pipeline.detection import detect
 from clonewatch.pipeline.reporting import tables as results
 from evals.baselines import BASELINES, Ranking, open_log
-from evals.measure import Record, run_scan
-from evals.plan import OURS, QUIET, Job
+from evals.jobs import OURS, QUIET, Job, Record, run_scan
 
 # The attack-free log that the discrepancy of exchanges is calibrated on: no seed that is reported.
 _CALM_SEED = 5999

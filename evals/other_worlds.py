@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 import clonewatch
 from clonewatch.lab.evaluate import evaluate
 from clonewatch.pipeline.scan import ScanSettings, scan
-from evals.elsewhere.campaigns import FAMILIES
-from evals.elsewhere.ground import World
-from evals.elsewhere.honest import populate
-from evals.elsewhere.writing import write
+from evals.second_generator.campaigns import FAMILIES
+from evals.second_generator.export import write
+from evals.second_generator.honest_users import populate
+from evals.second_generator.other_world import OtherWorld
 
 QUIET = "quiet"
 # A trusted share below this is told apart: on development seeds little was linked there.
@@ -75,7 +75,7 @@ def main() -> int:
 def make(family: str, seed: int, size: float, out: Path) -> dict[str, Any]:
     """Write the log folder of one world, labels included; family `quiet` holds no campaign."""
     branch = 0 if family == QUIET else 1 + list(FAMILIES).index(family)
-    world = World(seed, size, branch)
+    world = OtherWorld(seed, size, branch)
     populate(world)
     if family != QUIET:
         FAMILIES[family](world, family)
@@ -151,7 +151,7 @@ def fingerprint() -> str:
     """SHA-256, shortened, over the package's source and the generator's."""
     digest = hashlib.sha256()
     package = Path(clonewatch.__file__).parent
-    mine = [HERE / "other_worlds.py", HERE / "semi_synthetic.py", *(HERE / "elsewhere").glob("*.py")]
+    mine = [HERE / "other_worlds.py", HERE / "semi_synthetic.py", *(HERE / "second_generator").glob("*.py")]
     for file in sorted([p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts] + mine):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -16,7 +16,7 @@ import numpy as np
 
 from evals import chapters, comparisons, pictures
 from evals.intervals import exact, wilson
-from evals.plan import SIZES
+from evals.jobs import SIZES
 from evals.wording import Record, filled, plain, scales_of, span, table_of, total
 
 HERE = Path(__file__).resolve().parent

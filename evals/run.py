@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from evals import page
-from evals.plan import SIZES, plan
+from evals.jobs import SIZES, plan
 from evals.runner import fingerprint, kept, run
 from evals.summary import summarise
 

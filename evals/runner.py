@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import clonewatch
-from evals.plan import Job
+from evals.jobs import Job
 
 HERE = Path(__file__).resolve().parent
 ENGINES = ("duckdb", "pyarrow", "numpy", "scipy", "numba", "graspologic-native")

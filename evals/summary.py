@@ -13,7 +13,7 @@ from scipy.stats import kstest
 
 from clonewatch.lab.evaluate import ATTRIBUTED, FOUND_PURITY, FOUND_SHARE
 from evals.intervals import precision_at
-from evals.plan import Job
+from evals.jobs import Job
 from evals.runner import ENGINES
 
 Record = dict[str, Any]

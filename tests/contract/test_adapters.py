@@ -16,7 +16,7 @@ from clonewatch.adapters.mapping import presets
 from clonewatch.adapters.reading import FORMATS, open_log
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.errors import ClonewatchError, InputError, MappingError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from clonewatch.adapters.mapping import presets
 from clonewatch.adapters.reading import FORMATS, open_log
 from clonewatch.model.errors import ClonewatchError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "adapters"
 SAMPLES = {

@@ -31,7 +31,7 @@ from clonewatch.entities import ownership
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import InputError, OutputError, SetupError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.detection import slicing
 from clonewatch.pipeline.detection.detect import SIGNALS
 from clonewatch.pipeline.examine import ScanResult

@@ -21,7 +21,7 @@ from clonewatch.adapters.reading import open_log
 from clonewatch.adapters.rows import mend
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.kernels.arrow import arrow_schema
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 
 SCHEMA = arrow_schema(EXCHANGES)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from clonewatch.audit.committing import commit_watermark
-from clonewatch.audit.conduct import make_plan
 from clonewatch.audit.folder import Folder
 from clonewatch.audit.ledger import Ledger
+from clonewatch.audit.run import make_plan
 
 WORDS = [f"{a}{b}" for a in ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki") for b in ("l", "m", "n", "r", "s", "t")]
 Reply = tuple[int, dict[str, str], Any]

@@ -11,9 +11,9 @@ from tests.unit.audit_stand import WORDS, Reply, honest, planned, standing, writ
 
 from clonewatch.audit import report
 from clonewatch.audit.committing import commit_canaries, commit_twins, commit_vllm, watermark_of
-from clonewatch.audit.conduct import collect, make_plan, read_plan, run_tests
 from clonewatch.audit.folder import Folder
 from clonewatch.audit.ledger import Ledger
+from clonewatch.audit.run import collect, make_plan, read_plan, run_tests
 from clonewatch.audit.twin import release
 from clonewatch.audit.verification import verify, write_report
 from clonewatch.model.errors import InputError, SetupError

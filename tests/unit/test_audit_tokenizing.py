@@ -91,7 +91,7 @@ def test_a_plan_copies_a_real_tokenizer(tmp_path: Path) -> None:
     place = trained(tmp_path / "tokenizer.json", 420, 1)
     settings = tmp_path / "settings.toml"
     settings.write_text(settings.read_text(encoding="utf-8").replace("words.txt", "tokenizer.json"), encoding="utf-8")
-    from clonewatch.audit.conduct import make_plan
+    from clonewatch.audit.run import make_plan
 
     make_plan(settings, tmp_path / "again")
     assert json.loads((tmp_path / "again" / "tokenizer.json").read_bytes()) == json.loads(place.read_bytes())

@@ -17,9 +17,9 @@ from clonewatch.pipeline.reporting import tables as results
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # evals is no part of the installed package
 
-from evals.measure import Harvest, candidates, effort, frontier, read_harvest, run_scan  # noqa: E402
+from evals.jobs import Job, run_scan  # noqa: E402
+from evals.measure import Harvest, candidates, effort, frontier, read_harvest  # noqa: E402
 from evals.oracles import _true_campaigns_for_clusters, _watched, labelled  # noqa: E402
-from evals.plan import Job  # noqa: E402
 
 TRUTH = Truth(
     {"m1": "ring", "m2": "ring", "h1": None, "h2": None, "p1": "ring"},

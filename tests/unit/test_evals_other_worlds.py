@@ -1,4 +1,4 @@
-"""The second generator: laws that hold, harvests that are what they are called, logs that a scan can read."""
+"""The second generator: its processes, its harvests, and logs that a scan can read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # evals is no part of the installed package
 
 from evals import other_worlds  # noqa: E402
-from evals.elsewhere.campaigns import FAMILIES  # noqa: E402
-from evals.elsewhere.ground import TASKS as MADE  # noqa: E402
-from evals.elsewhere.laws import DAY, Urn, draw_laws, hawkes, renewal, turns  # noqa: E402
+from evals.second_generator.campaigns import FAMILIES  # noqa: E402
+from evals.second_generator.other_world import TASKS as MADE  # noqa: E402
+from evals.second_generator.parameters import draw_parameters  # noqa: E402
+from evals.second_generator.processes import DAY, Urn, Visitors, hawkes, renewal, turns  # noqa: E402
 
 from clonewatch.model.schema import ACCOUNTS, EXCHANGES, TASKS  # noqa: E402
 
@@ -52,7 +53,7 @@ def roles(log: Path) -> dict[str, str]:
     return dict(zip(labels["account_id"].to_pylist(), labels["role"].to_pylist(), strict=True))
 
 
-# ---- laws ----------------------------------------------------------------------------------------------------------
+# ---- processes -----------------------------------------------------------------------------------------------------
 
 
 def test_the_urn_has_as_many_dishes_as_pitman_and_yor_expect() -> None:
@@ -73,12 +74,11 @@ def test_an_urn_on_another_serves_its_dishes() -> None:
 
 def test_visits_are_self_exciting_and_of_the_volume_asked_for() -> None:
     rng = np.random.default_rng(3)
-    laws = draw_laws(rng)
-    laws = type(laws)(**(laws.__dict__ | {"excitation": 0.5, "weekend": 1.0, "lag_seconds": 30.0}))
+    parameters = draw_parameters(rng)
+    parameters = type(parameters)(**(parameters.__dict__ | {"excitation": 0.5, "weekend": 1.0, "lag_seconds": 30.0}))
     n, days = 200, 20
-    row, ts, session, turn = hawkes(
-        rng, laws, np.full(n, 6.0), np.zeros(n), np.full(n, days * DAY), np.zeros(n), np.full(n, 0.5)
-    )
+    visitors = Visitors(np.full(n, 6.0), np.zeros(n), np.full(n, days * DAY), np.zeros(n), np.full(n, 0.5))
+    row, ts, session, turn = hawkes(rng, parameters, visitors)
     assert len(ts) / (n * days) == pytest.approx(6.0, rel=0.1)
     assert Counter(session.tolist()).most_common(1)[0][1] > 5
     own = ts[np.lexsort((ts, row))]
@@ -95,7 +95,7 @@ def test_renewals_run_from_bursts_to_clockwork() -> None:
 
 
 def test_laws_differ_from_seed_to_seed() -> None:
-    drawn = [draw_laws(np.random.default_rng(s)) for s in range(60)]
+    drawn = [draw_parameters(np.random.default_rng(s)) for s in range(60)]
     shares = [law.anchor_share for law in drawn]
     assert min(shares) >= 0.03 and max(shares) <= 0.40 and max(shares) > 4 * min(shares)
     assert len({law.days for law in drawn}) > 10
@@ -170,7 +170,7 @@ def test_tasks_are_those_of_the_schema() -> None:
 
 def world_of(family: str) -> tuple[Any, dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
     """A world before columns are lost: the world, its log and which rows are harvest."""
-    world = other_worlds.World(7, SMALL, 1 + list(FAMILIES).index(family))
+    world = other_worlds.OtherWorld(7, SMALL, 1 + list(FAMILIES).index(family))
     other_worlds.populate(world)
     FAMILIES[family](world, family)
     log = {k: np.concatenate([r[k] for r in world.log]) for k in world.log[0]}
@@ -217,13 +217,13 @@ def test_preference_pairs_are_two_temperatures_of_one_prompt() -> None:
 def test_a_slow_drip_never_hurries() -> None:
     world, log, harvest = world_of("slow_drip")
     per_day = Counter(log["account"][harvest].tolist())
-    assert np.mean(list(per_day.values())) / world.laws.days < 2.5
+    assert np.mean(list(per_day.values())) / world.parameters.days < 2.5
     assert len(per_day) > 30
 
 
 def test_weekly_pools_are_different_accounts_every_week() -> None:
     world, log, harvest = world_of("weekly_pools")
-    weeks = max(2, world.laws.days // 7)
+    weeks = max(2, world.parameters.days // 7)
     week = np.minimum((log["ts"][harvest] / (world.end / weeks)).astype(int), weeks - 1)
     pools = [set(log["account"][harvest][week == w].tolist()) for w in range(weeks)]
     assert all(pools) and len(set().union(*pools)) > 0.7 * sum(map(len, pools))

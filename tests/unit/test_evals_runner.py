@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # evals is no part of the installed package
 
-from evals.plan import FIRST_QUIET_SEED, FIRST_SEED, Job, plan  # noqa: E402
+from evals.jobs import FIRST_QUIET_SEED, FIRST_SEED, Job, plan  # noqa: E402
 from evals.runner import kept, run  # noqa: E402
 
 JOBS = [Job("scan", "a", 1, 0.5), Job("scan", "b", 1, 0.5), Job("rivals", "a", 1, 0.5)]

@@ -14,7 +14,7 @@ import pytest
 from clonewatch.adapters.inputs import find_inputs
 from clonewatch.adapters.reading import open_log
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 
 LINE = '{"exchange_id": "%s", "ts": "2026-03-01T10:00:00Z", "account_id": "a"}\n'
 

@@ -9,7 +9,7 @@ from clonewatch.adapters.mapped import finder
 from clonewatch.adapters.mapping import EXAMPLE, check_map, load_map, presets
 from clonewatch.adapters.reading import FORMATS, open_log
 from clonewatch.model.errors import MappingError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

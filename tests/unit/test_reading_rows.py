@@ -18,11 +18,11 @@ from clonewatch.adapters import lines as cutting
 from clonewatch.adapters import streams
 from clonewatch.adapters.columns import conform, hashed
 from clonewatch.adapters.event_streams import assembled
-from clonewatch.adapters.instants import Clock, clock, instant, instants
+from clonewatch.adapters.instants import TimeFormat, instant, instants, time_format
 from clonewatch.adapters.lines import MOST_LINE, documents, lines
 from clonewatch.adapters.reading import open_log
 from clonewatch.adapters.streams import Stream, Tally
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 
 GOOD = b'{"exchange_id": "e", "ts": "2026-03-01T10:00:00Z", "account_id": "a"}\n'
@@ -188,7 +188,7 @@ def test_a_bomb_is_left_before_it_goes_off(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )  # fmt: skip
 def test_noon_is_noon_however_it_is_written(written: object, unit: str) -> None:
-    at = clock(unit)
+    at = time_format(unit)
     assert at is not None
     assert instant(written, at) == NOON * 10**6
     column, bad = instants(pa.array([written, None]), at)
@@ -356,7 +356,7 @@ def test_a_cut_stream_still_tells_what_was_said() -> None:
 
 def test_a_relative_time_needs_its_clock() -> None:
     assert instant(5.0) is None
-    assert instant(5.0, Clock("s", NOON * 10**6)) == (NOON + 5) * 10**6
+    assert instant(5.0, TimeFormat("s", NOON * 10**6)) == (NOON + 5) * 10**6
 
 
 def test_a_gateway_may_log_two_apis_to_one_file(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.model import schema
-from clonewatch.report import charts, method, numerals, standing, ties, words
+from clonewatch.report import charts, method, numerals, phrases, standing, ties
 from clonewatch.report.cards import Cards
 from clonewatch.report.chapters import FLAGGED_IN_FULL, LINKED_IN_FULL, MEMBERS_SHOWN
 from clonewatch.report.render import headline, render
@@ -235,7 +235,7 @@ def test_each_level_comes_with_its_meaning_and_what_would_lower_it(code: str) ->
     tables = made.scan(flagged=0, linked=0)
     tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(level=code)])
     said = text_of(render(tables, {}))
-    rung = words.level(code)
+    rung = phrases.level(code)
     assert f"{rung.code}, {rung.name}. {rung.says}" in said
     assert rung.lowered_by in said
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from clonewatch.adapters.streams import Stream
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Source
 

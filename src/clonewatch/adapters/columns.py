@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clonewatch.adapters.instants import Clock, from_objects, instants
+from clonewatch.adapters.instants import TimeFormat, from_objects, instants
 from clonewatch.kernels.arrow import arrow_type
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EVENT_KINDS, EVENTS, SKETCH_SIZE, Column, Table
 
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -30,7 +30,7 @@ def conform(
     file: str,
     numbers: Sequence[int],
     *,
-    at: Clock = Clock(),  # noqa: B008 - a Clock is immutable
+    at: TimeFormat = TimeFormat(),  # noqa: B008 - a TimeFormat is immutable
 ) -> tuple[pa.RecordBatch, list[Rejected]]:
     """The rows of `found` that fit `table`, typed and in its column order, and the rest as `Rejected`.
 
@@ -94,7 +94,7 @@ def _fault(column: Column) -> str:
     )
 
 
-def _cast(values: pa.Array | list[Any], column: Column, at: Clock) -> Cast:
+def _cast(values: pa.Array | list[Any], column: Column, at: TimeFormat) -> Cast:
     if isinstance(values, list):
         return _from_objects(values, column, at)
     if pa.types.is_dictionary(values.type):
@@ -113,7 +113,7 @@ def _none(rows: int) -> NDArray[np.bool_]:
 # ---- from plain values ----------------------------------------------------------------------------------------------
 
 
-def _from_objects(values: list[Any], column: Column, at: Clock) -> Cast:
+def _from_objects(values: list[Any], column: Column, at: TimeFormat) -> Cast:
     if column.type == "timestamp":
         return from_objects(values, at)
     kinds = set(map(type, values)) - {type(None)}
@@ -247,7 +247,7 @@ _WIDE = {"int16": pa.int64(), "int32": pa.int64(), "float32": pa.float64(), "lis
 # ---- from Arrow -----------------------------------------------------------------------------------------------------
 
 
-def _strings(values: pa.Array, column: Column, at: Clock) -> Cast:
+def _strings(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     kind = values.type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return values.cast(pa.string()), _none(len(values))
@@ -282,7 +282,7 @@ def _plain(values: pa.Array) -> list[Any]:
     return [None if isinstance(v, float) and v != v else v for v in values.to_pylist()]
 
 
-def _wholes(values: pa.Array, column: Column, at: Clock) -> Cast:
+def _wholes(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     kind, target = values.type, arrow_type(column)
     if not pa.types.is_integer(kind):
         if pa.types.is_floating(kind):
@@ -305,7 +305,7 @@ def _wholes(values: pa.Array, column: Column, at: Clock) -> Cast:
     return values.cast(target), bad
 
 
-def _reals(values: pa.Array, column: Column, at: Clock) -> Cast:
+def _reals(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     if not pa.types.is_floating(values.type):
         return _from_objects(_plain(values), column, at)
     values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
@@ -314,13 +314,13 @@ def _reals(values: pa.Array, column: Column, at: Clock) -> Cast:
     return (pc.if_else(pa.array(~bad), cast, pa.scalar(None, cast.type)) if bad.any() else cast), bad
 
 
-def _truths(values: pa.Array, column: Column, at: Clock) -> Cast:
+def _truths(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     if pa.types.is_boolean(values.type):
         return values, _none(len(values))
     return _from_objects([int(v) if isinstance(v, float) and v.is_integer() else v for v in _plain(values)], column, at)
 
 
-def _unsigneds(values: pa.Array, column: Column, at: Clock) -> Cast:
+def _unsigneds(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     if pa.types.is_uint64(values.type):
         return values, _none(len(values))
     if pa.types.is_int64(values.type):
@@ -330,7 +330,7 @@ def _unsigneds(values: pa.Array, column: Column, at: Clock) -> Cast:
     return _from_objects(_plain(values), column, at)
 
 
-def _sketches(values: pa.Array, column: Column, at: Clock) -> Cast:
+def _sketches(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     kind = values.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         return pa.nulls(len(values), arrow_type(column)), ~np.asarray(values.is_null())
@@ -343,17 +343,17 @@ def _sketches(values: pa.Array, column: Column, at: Clock) -> Cast:
         return _slow_sketches(values, column, at)
 
 
-def _slow_sketches(values: pa.Array, column: Column, at: Clock) -> Cast:
+def _slow_sketches(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     made = [None if v is None else _sketch(v) for v in values.to_pylist()]
     bad = np.fromiter((m is None for m in made), np.bool_, len(made)) & ~np.asarray(values.is_null())
     return pa.array(made, arrow_type(column)), bad
 
 
-def _times(values: pa.Array, column: Column, at: Clock) -> Cast:
+def _times(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     return instants(values, at)
 
 
-_FROM_ARROW: dict[str, Callable[[pa.Array, Column, Clock], Cast]] = {
+_FROM_ARROW: dict[str, Callable[[pa.Array, Column, TimeFormat], Cast]] = {
     "string": _strings, "int16": _wholes, "int32": _wholes, "int64": _wholes, "float32": _reals, "float64": _reals,
     "bool": _truths, "uint64": _unsigneds, "list<uint32>": _sketches, "timestamp": _times,
 }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from clonewatch.adapters.lines import MOST_BYTES, MOST_LINE, MOST_ROWS, lines
 from clonewatch.model.errors import InputError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Source
 
 _DELIMITERS = ",\t;|"

@@ -21,33 +21,33 @@ _ACCESS_LOG = "%d/%b/%Y:%H:%M:%S %z"
 _SINCE = re.compile(r"(s|ms|us|ns) since (\S.*)")
 
 
-class Clock(NamedTuple):
+class TimeFormat(NamedTuple):
     """How a log writes its times. unit: "auto", "iso", "s", "ms", "us" or "ns". offset: microseconds to add."""
 
     unit: str = "auto"
     offset: int = 0
 
 
-def clock(text: str) -> Clock | None:
-    """The clock a field map names, or None when it names none.
+def time_format(text: str) -> TimeFormat | None:
+    """The time format a field map names, or None when it names none.
 
     "auto" tells numbers apart by magnitude; "UNIT since DATE" places times that count from a moment of their own.
 
-    >>> clock("ms")
-    Clock(unit='ms', offset=0)
-    >>> clock("s since 2025-09-10T00:00:00Z")
-    Clock(unit='s', offset=1757462400000000)
-    >>> clock("fortnights") is None
+    >>> time_format("ms")
+    TimeFormat(unit='ms', offset=0)
+    >>> time_format("s since 2025-09-10T00:00:00Z")
+    TimeFormat(unit='s', offset=1757462400000000)
+    >>> time_format("fortnights") is None
     True
     """
     if text in ("auto", "iso", *_SCALE):
-        return Clock(text)
+        return TimeFormat(text)
     found = _SINCE.fullmatch(text)
     start = instant(found[2]) if found else None
-    return Clock(found[1], start) if found and start is not None else None
+    return TimeFormat(found[1], start) if found and start is not None else None
 
 
-def instant(value: object, at: Clock = Clock()) -> int | None:  # noqa: B008 - a Clock is immutable
+def instant(value: object, at: TimeFormat = TimeFormat()) -> int | None:  # noqa: B008 - a TimeFormat is immutable
     """One time as microseconds UTC, or None when it is none between 2000 and 2100.
 
     Accepts RFC 3339 text (without a zone: UTC), access-log text, numbers and numbers as text.
@@ -69,7 +69,7 @@ def instant(value: object, at: Clock = Clock()) -> int | None:  # noqa: B008 - a
     return None
 
 
-def _number(value: float, at: Clock) -> int | None:
+def _number(value: float, at: TimeFormat) -> int | None:
     for unit in _SCALE if at.unit in ("auto", "iso") else (at.unit,):
         try:
             micros = _scaled(value, unit) + at.offset
@@ -103,7 +103,7 @@ def _moment(value: datetime) -> int | None:
     return micros if EARLIEST <= micros < LATEST else None
 
 
-def instants(values: pa.Array, at: Clock = Clock()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
+def instants(values: pa.Array, at: TimeFormat = TimeFormat()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
     """A column of times as timestamp[us, UTC], and a mask of those that could not be read (null there).
 
     values: text, integers, floats, dates, or timestamps of any unit and zone (without a zone: UTC).
@@ -112,18 +112,18 @@ def instants(values: pa.Array, at: Clock = Clock()) -> tuple[pa.Array, NDArray[n
     if pa.types.is_date(kind):
         values, kind = values.cast(pa.timestamp("s"), safe=False), pa.timestamp("s")
     if pa.types.is_timestamp(kind):
-        return _numbers(values.cast(pa.int64()), Clock(kind.unit))
+        return _numbers(values.cast(pa.int64()), TimeFormat(kind.unit))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _numbers(values, at)
     if pa.types.is_string(kind) and at.unit in ("auto", "iso"):
         try:
-            return _numbers(values.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), Clock("us"))
+            return _numbers(values.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), TimeFormat("us"))
         except pa.ArrowInvalid:
             pass  # some are written otherwise: one by one below
     return _one_by_one(values.to_pylist(), at)
 
 
-def from_objects(values: list[Any], at: Clock = Clock()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
+def from_objects(values: list[Any], at: TimeFormat = TimeFormat()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
     """The same for plain Python values of any kind."""
     kinds = set(map(type, values)) - {type(None)}
     try:
@@ -138,7 +138,7 @@ def from_objects(values: list[Any], at: Clock = Clock()) -> tuple[pa.Array, NDAr
     return _one_by_one(values, at)
 
 
-def _one_by_one(values: list[Any], at: Clock) -> tuple[pa.Array, NDArray[np.bool_]]:
+def _one_by_one(values: list[Any], at: TimeFormat) -> tuple[pa.Array, NDArray[np.bool_]]:
     micros = [None if v is None else instant(v, at) for v in values]
     bad = np.fromiter(
         (m is None and v is not None and v != "" for m, v in zip(micros, values, strict=True)), np.bool_, len(values)
@@ -146,7 +146,7 @@ def _one_by_one(values: list[Any], at: Clock) -> tuple[pa.Array, NDArray[np.bool
     return pa.array(micros, pa.timestamp("us", tz="UTC")), bad
 
 
-def _numbers(values: pa.Array, at: Clock) -> tuple[pa.Array, NDArray[np.bool_]]:
+def _numbers(values: pa.Array, at: TimeFormat) -> tuple[pa.Array, NDArray[np.bool_]]:
     null = np.asarray(values.is_null(nan_is_null=True))
     whole = pa.types.is_integer(values.type)
     raw = values.fill_null(0).to_numpy(zero_copy_only=False)

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.columns import conform, hashed
-from clonewatch.adapters.instants import Clock, clock
+from clonewatch.adapters.instants import TimeFormat, time_format
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.rows import Rows
 from clonewatch.adapters.streams import head_of
 from clonewatch.model.errors import MappingError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Batch, Source
 from clonewatch.ports.mapping import FieldMap
@@ -112,7 +112,7 @@ def build(
 
     found: exchange column -> values, as Arrow or plain. numbers: 1-based row numbers.
     """
-    at = clock(mapping.time) or Clock()
+    at = time_format(mapping.time) or TimeFormat()
     columns: dict[str, pa.Array | list[Any]] = {}
     for name, values in found.items():
         columns[name] = hashed(values) if name in _HASHED else _without_dashes(values)
@@ -150,9 +150,9 @@ def assemble(part: Rows[dict[str, Any]], source: Source, mapping: FieldMap | Non
     made = part.rows
     names = {name for row in made for name in row}
     found: dict[str, pa.Array | list[Any]] = {name: [row.get(name) for row in made] for name in sorted(names)}
-    at = Clock()
+    at = TimeFormat()
     if mapping is not None:
-        at = clock(mapping.time) or at
+        at = time_format(mapping.time) or at
         _overlay(found, mapping, [_decode(line) for line in part.lines])
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
     exchanges, more = conform(found, EXCHANGES, source.name, part.numbers, at=at)

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from clonewatch.adapters.instants import clock
+from clonewatch.adapters.instants import time_format
 from clonewatch.model.errors import MappingError
 from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.mapping import FieldMap
@@ -79,7 +79,7 @@ def check_map(raw: Mapping[str, Any], name: str, formats: Iterable[str]) -> Fiel
         raise MappingError("the field map names no format", where=name, mend=f"It looks like\n{EXAMPLE}")
     _known(form, formats, "no format", name)
     time = raw.get("time", "auto")
-    if not isinstance(time, str) or clock(time) is None:
+    if not isinstance(time, str) or time_format(time) is None:
         raise MappingError(
             "`time` is not understood",
             where=name,

@@ -14,7 +14,7 @@ from clonewatch.adapters.mapping import EXAMPLE, load_map
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.reading import Measured, Rejected
+from clonewatch.model.read_results import Measured, Rejected
 from clonewatch.model.schema import ACCOUNTS, EVENTS, Table
 from clonewatch.ports.adapter import Adapter, Source
 from clonewatch.ports.mapping import FieldMap

@@ -10,7 +10,7 @@ import msgspec
 
 from clonewatch.adapters import lines
 from clonewatch.adapters.streams import head_of
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 
 Row = TypeVar("Row")
 _TORN = "the line is cut off at the end of the file"

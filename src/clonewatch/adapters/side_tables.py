@@ -19,7 +19,7 @@ from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import ACCOUNTS, Table
 from clonewatch.ports.adapter import Source
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from clonewatch.audit import canary, prf
 from clonewatch.audit.canary import Canary
 from clonewatch.audit.ledger import Ledger, canonical
-from clonewatch.audit.plan import Sought
+from clonewatch.audit.plan import PlannedTest
 from clonewatch.audit.prf import Blake2, Rule, Watermark
 from clonewatch.model.errors import InputError, KeyFileError
 
@@ -52,7 +52,7 @@ def commit_canaries(
     return ledger.commit("canary", seed, public=public, since=since, until=until, carriers=carriers), minted
 
 
-def watermark_of(test: Sought, secret: bytes) -> Watermark:
+def watermark_of(test: PlannedTest, secret: bytes) -> Watermark:
     """A committed watermark as it was served."""
     public = test.public
     if public["prf"] == Blake2.name:

@@ -27,7 +27,7 @@ _NEED_PAIRS = {"twin"}
 _LEVEL = {"text": 0, "logprobs": 1, "scoring": 2}
 
 
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ModelEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A model behind an OpenAI-compatible address. The key is read from a variable, or from a file of mode 0600."""
 
     url: str
@@ -77,9 +77,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     decoys: int = DECOYS
     looks: int = 1
     secrets: list[str] = []
-    suspect: Source
-    control: Source
-    ours: Source | None = None
+    suspect: ModelEndpoint
+    control: ModelEndpoint
+    ours: ModelEndpoint | None = None
     power: Effect = Effect()
 
     def check(self) -> None:
@@ -104,13 +104,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if self.ours is not None and self.answers < 2:
             raise InputError("to compare a suspect with our own model, a prompt needs two answers", mend="answers = 2")
 
-    def sources(self) -> dict[str, Source]:
+    def sources(self) -> dict[str, ModelEndpoint]:
         """The models that are asked, by role."""
         named = {"suspect": self.suspect, "control": self.control}
         return named if self.ours is None else {**named, "ours": self.ours}
 
 
-class Sought(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PlannedTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One test of the plan: a secret, when it was committed, and the cases or accounts that were served with it."""
 
     id: str
@@ -124,13 +124,13 @@ class Sought(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     confirmed: bool
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AuditPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `plan.json` holds, and the ledger the digest of. head: of the ledger when it was made; files: SHA-256."""
 
     version: int
     made: str
     head: str
-    sources: dict[str, Source]
+    sources: dict[str, ModelEndpoint]
     access: Access
     prompts: int
     answers: int
@@ -140,7 +140,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     alpha: float
     decoys: int
     looks: int
-    tests: list[Sought]
+    tests: list[PlannedTest]
     power: Effect
     files: dict[str, str]
 
@@ -154,7 +154,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return told
 
 
-Form = TypeVar("Form", Settings, Plan)
+Form = TypeVar("Form", Settings, AuditPlan)
 
 
 def read_settings(place: Path) -> Settings:
@@ -176,7 +176,7 @@ def converted(told: dict[str, Any], form: type[Form], where: str) -> Form:
         raise InputError(f"not as it should be: {error}", where=where, mend="See docs/using/audit.md") from error
 
 
-def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bool) -> list[Sought]:
+def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bool) -> list[PlannedTest]:
     """The tests of a plan: one for each committed secret, or for those that are wanted, in the order of the ledger.
 
     wanted: commitments, or their beginnings. twins: whether pairs are given. Raises InputError for an unknown one, a
@@ -202,9 +202,9 @@ def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bo
     return [_one(i, record, confirmed) for i, record in enumerate(chosen, 1)]
 
 
-def _one(i: int, record: Record, confirmed: set[str]) -> Sought:
+def _one(i: int, record: Record, confirmed: set[str]) -> PlannedTest:
     body = record.body
-    return Sought(
+    return PlannedTest(
         id=f"T{i}", test=body["secret"], commitment=body["commitment"], committed=record.at, since=body["since"],
         until=body["until"], carriers=body["carriers"], public=body["public"],
         confirmed=body["commitment"] in confirmed,

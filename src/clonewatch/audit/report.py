@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from clonewatch.audit.judging import NO_EVIDENCE, NOT_USABLE, SAME_MODEL
 from clonewatch.audit.ledger import Record
 from clonewatch.audit.outcome import told
-from clonewatch.audit.plan import STRONG, Plan, Sought
+from clonewatch.audit.plan import STRONG, AuditPlan, PlannedTest
+from clonewatch.audit.run_tests import NO_EVIDENCE, NOT_USABLE, SAME_MODEL
 
 # Digits of a hash that tell one from another in a table; the whole ones are in the files.
 _SHORT = 12
@@ -61,7 +61,7 @@ class Chapter(NamedTuple):
     table: Sequence[Sequence[str]] = ()
 
 
-def chapters(plan: Plan, digest: str, results: Mapping[str, Any], records: Sequence[Record]) -> list[Chapter]:
+def chapters(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: Sequence[Record]) -> list[Chapter]:
     """The report of a plan with its results.
 
     digest: of the plan. records: of the ledger, up to and including the looks at these results.
@@ -108,7 +108,7 @@ def _environment() -> Environment:
     )  # fmt: skip
 
 
-def _standing(plan: Plan, results: Mapping[str, Any]) -> list[str]:
+def _standing(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
     """What a reader must know before the findings."""
     sentences = []
     replayed = sum(source["replayed"] for source in results["sources"].values())
@@ -126,11 +126,11 @@ def _standing(plan: Plan, results: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def _answers(plan: Plan, results: Mapping[str, Any]) -> list[str]:
+def _answers(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
     return [_answer(plan, test, row) for test, row in zip(plan.tests, results["tests"], strict=True)]
 
 
-def _answer(plan: Plan, test: Sought, row: Mapping[str, Any]) -> str:
+def _answer(plan: AuditPlan, test: PlannedTest, row: Mapping[str, Any]) -> str:
     """One finding in words."""
     about = f"{test.id} ({_NAMES[test.test]}, {_served(test)})"
     p = told(row["log10_p_holm"])
@@ -150,19 +150,19 @@ def _answer(plan: Plan, test: Sought, row: Mapping[str, Any]) -> str:
     )
 
 
-def _power(plan: Plan, test: Sought, power: float | None) -> str:
+def _power(plan: AuditPlan, test: PlannedTest, power: float | None) -> str:
     if power is None:
         return "power unknown"
     looked_for = "training on every released answer" if test.test == "twin" else f"rho={plan.power.share:.0%}"
     return f"power {power:.0%} for {looked_for}"
 
 
-def _served(test: Sought) -> str:
+def _served(test: PlannedTest) -> str:
     carriers = ", ".join(test.carriers)
     return f"served to {carriers}" if carriers else "served to all"
 
 
-def _tests(plan: Plan) -> Chapter:
+def _tests(plan: AuditPlan) -> Chapter:
     rows = [("Test", "Hypothesis that was tested", "Who was served with the secret", "From", "Until", "Committed at")]
     rows += [
         (t.id, _HYPOTHESES[t.test], ", ".join(t.carriers) or "all", t.since or "-", t.until or "-", t.committed)
@@ -178,7 +178,7 @@ def _tests(plan: Plan) -> Chapter:
     return Chapter("What was planned", sentences, (), rows)
 
 
-def _asked(plan: Plan, results: Mapping[str, Any]) -> Chapter:
+def _asked(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
     looks = (
         "One look at the answers was planned and made."
         if plan.looks == 1
@@ -201,7 +201,7 @@ def _asked(plan: Plan, results: Mapping[str, Any]) -> Chapter:
     return Chapter("How it was asked", sentences, (), rows)
 
 
-def _figures(plan: Plan, results: Mapping[str, Any]) -> Chapter:
+def _figures(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
     rows = [
         ("Test", "Read from", "Units", "Scored", "Distinct", "Statistic", "p", "Method", "p corrected",
          "p by rank", "Decoys: number, mean, deviation", "Control: p corrected", "Finding"),
@@ -271,7 +271,7 @@ def _control(results: Mapping[str, Any]) -> Chapter:
     )
 
 
-def _assumptions(plan: Plan, results: Mapping[str, Any]) -> list[str]:
+def _assumptions(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
     """Every assumption once, with the tests that make it."""
     made: dict[str, list[str]] = {}
     for test, row in zip(plan.tests, results["tests"], strict=True):
@@ -292,7 +292,7 @@ def _assumptions(plan: Plan, results: Mapping[str, Any]) -> list[str]:
     return listed
 
 
-def _papers(plan: Plan, digest: str, results: Mapping[str, Any], records: Sequence[Record]) -> Chapter:
+def _papers(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: Sequence[Record]) -> Chapter:
     mine = [r for r in records if r.body.get("plan") == digest or r.body.get("digest") == digest]
     rows = [("Ledger", "At", "What", "SHA-256")]
     commitments = {t.commitment: t.id for t in plan.tests}

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from clonewatch.audit import answers, judging, report
+from clonewatch.audit import answers, report
+from clonewatch.audit.collected import Collected
 from clonewatch.audit.committing import reader
-from clonewatch.audit.conduct import SEALED, looked, read_plan
 from clonewatch.audit.folder import MANIFEST, PLAN, RAW, REPORT, RESULTS, Folder
 from clonewatch.audit.ledger import Ledger, Record, digest_of
-from clonewatch.audit.material import Material
-from clonewatch.audit.plan import Plan, sha256
+from clonewatch.audit.plan import AuditPlan, sha256
+from clonewatch.audit.run import SEALED, looked, read_plan
+from clonewatch.audit.run_tests import results_of
 from clonewatch.model.errors import InputError, KeyFileError
 
 # What floating point on another machine may change, and no more.
@@ -52,14 +53,14 @@ def verify(kept: Folder, ledger: Ledger, head: str = "") -> list[Problem]:
     return problems
 
 
-def _inputs(kept: Folder, plan: Plan) -> Iterator[Problem]:
+def _inputs(kept: Folder, plan: AuditPlan) -> Iterator[Problem]:
     for name, wanted in plan.files.items():
         if not kept.has(name) or sha256(kept.read(name)) != wanted:
             yield Problem(name, "it is not the one that was planned")
 
 
 def _bound(
-    kept: Folder, plan: Plan, digest: str, results: Mapping[str, Any], records: list[Record]
+    kept: Folder, plan: AuditPlan, digest: str, results: Mapping[str, Any], records: list[Record]
 ) -> Iterator[Problem]:
     """Whether the ledger knows the plan, the secrets, the answers and the results, in this order."""
     planned = next((r for r in records if r.kind == "plan" and r.body["digest"] == digest), None)
@@ -111,7 +112,7 @@ def _raw(kept: Folder, records: list[Record], digest: str) -> Iterator[Problem]:
             yield Problem(name, "this is no answer as they are kept")
 
 
-def _figures(kept: Folder, plan: Plan, results: Mapping[str, Any], ledger: Ledger) -> Iterator[Problem]:
+def _figures(kept: Folder, plan: AuditPlan, results: Mapping[str, Any], ledger: Ledger) -> Iterator[Problem]:
     """Every test again."""
     if results["program"] != version("clonewatch"):
         yield Problem(
@@ -121,7 +122,7 @@ def _figures(kept: Folder, plan: Plan, results: Mapping[str, Any], ledger: Ledge
         )
         return
     try:
-        again = judging.judge(plan, Material(kept, plan), reader(ledger), results["parts"])
+        again = results_of(plan, Collected(kept, plan), reader(ledger), results["parts"])
     except KeyFileError as error:
         yield Problem("secrets", f"the tests could not be made again: {error.what}. {error.mend}")
         return

@@ -12,9 +12,9 @@ from clonewatch.cli import commitments, output
 from clonewatch.cli.results import JsonOption
 
 if TYPE_CHECKING:
-    from clonewatch.audit.judging import Promise
     from clonewatch.audit.ledger import Ledger
-    from clonewatch.audit.plan import Sought
+    from clonewatch.audit.plan import PlannedTest
+    from clonewatch.audit.run_tests import Promise
 
 EXIT_NOT_VERIFIED = 3
 
@@ -71,14 +71,14 @@ def plan(
 
       clonewatch audit plan book/settings.toml --out book/march
     """
-    from clonewatch.audit.conduct import make_plan
+    from clonewatch.audit.collected import Collected
     from clonewatch.audit.folder import Folder
-    from clonewatch.audit.judging import promised
-    from clonewatch.audit.material import Material
+    from clonewatch.audit.run import make_plan
+    from clonewatch.audit.run_tests import promised
 
     made, digest = make_plan(settings, out)
     tokens = made.prompts * made.answers * made.tokens
-    chances = promised(made, Material(Folder(out), made))
+    chances = promised(made, Collected(Folder(out), made))
     if json:
         told = [test | {"power": c and c.power, "smallest_share": c.smallest if c and c.smallest <= 1 else None}
                 for test, c in zip(made.to_json()["tests"], chances, strict=True)]  # fmt: skip
@@ -130,8 +130,8 @@ def collect(
 
       clonewatch audit collect book/march --rate 2
     """
-    from clonewatch.audit.conduct import collect as ask
     from clonewatch.audit.folder import Folder
+    from clonewatch.audit.run import collect as ask
 
     new, seal = ask(
         Folder(folder), _book(folder, ledger), parts=parts, rate=rate, replay=replay, begin=_counting(quiet)
@@ -150,9 +150,9 @@ def test(folder: Audit, ledger: LedgerOption = None, json: JsonOption = False) -
 
       clonewatch audit test book/march
     """
-    from clonewatch.audit.conduct import run_tests
     from clonewatch.audit.folder import Folder
     from clonewatch.audit.outcome import told
+    from clonewatch.audit.run import run_tests
 
     results = run_tests(Folder(folder), _book(folder, ledger))
     if json:
@@ -220,7 +220,7 @@ def _book(folder: Path, ledger: Path | None) -> Ledger:
     return Ledger(commitments.existing(ledger or folder.resolve().parent / "ledger.jsonl"))
 
 
-def _confirmed(test: Sought) -> str:
+def _confirmed(test: PlannedTest) -> str:
     if test.test != "watermark":
         return "-"
     return "yes" if test.confirmed else "no"

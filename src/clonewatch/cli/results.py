@@ -200,7 +200,7 @@ def _own_exchanges(scan: Path, account: str, campaign: str) -> list[dict[str, An
 
 def _tell_place(account: str, place: dict[str, Any]) -> None:
     from clonewatch.report.numerals import count
-    from clonewatch.report.words import ROLES
+    from clonewatch.report.phrases import ROLES
 
     member, row = place["member"], place["campaign"]
     role = ROLES.get(member["role"], "")
@@ -223,7 +223,7 @@ def _tell_place(account: str, place: dict[str, Any]) -> None:
 def _head(row: dict[str, Any]) -> None:
     from clonewatch.report import standing
     from clonewatch.report.numerals import count, day, number
-    from clonewatch.report.words import level
+    from clonewatch.report.phrases import level
 
     rung = level(row["level"])
     when = f", from {day(row['first_ts'])} to {day(row['last_ts'])} (UTC)" if row["first_ts"] else ""
@@ -241,7 +241,7 @@ def _head(row: dict[str, Any]) -> None:
 
 def _evidence(reasons: list[dict[str, Any]]) -> None:
     from clonewatch.report.numerals import number
-    from clonewatch.report.words import strength
+    from clonewatch.report.phrases import strength
 
     for title, chosen in (
         ("For", [r for r in reasons if (r["bits"] or 0.0) > 0]),

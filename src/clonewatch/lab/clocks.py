@@ -35,7 +35,7 @@ class Beats(NamedTuple):
     turn: NDArray[np.int16]
 
 
-class Clock(Protocol):
+class ArrivalClock(Protocol):
     """Tells when requests arrive."""
 
     def beats(self, day: int, rng: np.random.Generator) -> Beats:

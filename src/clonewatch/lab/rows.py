@@ -15,6 +15,7 @@ Rows = dict[str, Array]
 
 DAY = 86_400_000_000  # microseconds
 HOUR = 3_600_000_000
+MINUTE = 60_000_000
 SECOND = 1_000_000
 
 # name -> (dtype, value when a source does not say). 0 is "none" for hashes, -1 for codes and counts, NaN for reals.

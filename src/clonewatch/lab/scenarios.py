@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from clonewatch.lab.campaigns._pool import Plan, launch
+from clonewatch.lab.campaigns._pool import PoolPlan, launch
 from clonewatch.lab.campaigns.proxies import COVERS
 from clonewatch.lab.lookalikes import agents, events, organisations
 from clonewatch.lab.population import businesses, families, individuals
@@ -61,9 +61,9 @@ class Scenario(NamedTuple):
     drawn: bool = False
 
 
-def plans() -> dict[str, Plan]:
+def plans() -> dict[str, PoolPlan]:
     """All harvests on the shelf, by name."""
-    found: dict[str, Plan] = {}
+    found: dict[str, PoolPlan] = {}
     for module in CAMPAIGNS.names():
         found |= CAMPAIGNS.load(module)
     return found
@@ -145,7 +145,7 @@ def catalogue() -> dict[str, Scenario]:
 
 
 # 28.8M exchanges / 24,975 accounts / 44 days, as publicly alleged; wording randomised.
-_HEADLINE = Plan(
+_HEADLINE = PoolPlan(
     accounts=(24_975, 24_975),
     rate=(26.2, 26.2),
     cover=(0.0, 0.0),

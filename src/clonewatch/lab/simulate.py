@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from clonewatch.lab.ids import named
+from clonewatch.lab.log_files import LogWriter, pieces, write_books, write_knobs
 from clonewatch.lab.rows import DAY, Rows, joined
 from clonewatch.lab.scenarios import build, catalogue, days_of
 from clonewatch.lab.world import World
-from clonewatch.lab.writing import LogWriter, pieces, write_books, write_knobs
 from clonewatch.model.errors import OutputError, SetupError
 from clonewatch.model.schema import VERSION
 from clonewatch.ports.progress import Progress, Silent
@@ -89,7 +89,7 @@ def _play(world: World, log: LogWriter, progress: Progress) -> None:
         parts = [over]
         for number, traffic in enumerate(world.traffic):
             rng = np.random.default_rng([world.salt, 3, number, day])
-            parts.append(traffic.emit(day, world, rng))
+            parts.append(traffic.emit(day, world.topics, world.outages, rng))
         today, over = pieces(parts, (day + 1) * DAY)
         log.write(today)
         progress.advance(1, len(today["ts"]))

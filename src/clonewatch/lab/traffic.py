@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clonewatch.lab.clocks import Beats, Clock
+from clonewatch.lab.clocks import ArrivalClock, Beats
 from clonewatch.lab.content import Content
 from clonewatch.lab.ids import mix
 from clonewatch.lab.network import Routes
+from clonewatch.lab.outages import Outages
 from clonewatch.lab.rows import Codes, Ints, Rows, rows
+from clonewatch.lab.topics import Topics
 from clonewatch.lab.vocabulary import END, FAILED, LENGTH, MODELS, NEW, REFUSAL, TOOL
-
-if TYPE_CHECKING:
-    from clonewatch.lab.world import World
 
 NEVER = 2**62
 _RESUMED_PER_MILLE = 8  # sessions that go on from one before the log, or from another device
@@ -110,7 +108,7 @@ class Traffic:
     ids: Codes
     begin: Ints
     end: Ints
-    clock: Clock
+    clock: ArrivalClock
     content: Content
     manner: Manner
     routes: Routes
@@ -119,12 +117,12 @@ class Traffic:
     campaign: int = -1
     grace: Ints | None = None  # how long after its end an account still tries, and is refused with 403
 
-    def emit(self, day: int, world: World, rng: np.random.Generator) -> Rows:
+    def emit(self, day: int, topics: Topics, outages: Outages, rng: np.random.Generator) -> Rows:
         """Rows that start on this day; a session may run into the next."""
         beats = self.clock.beats(day, rng)
         if not len(beats.who):
             return rows(0, {})
-        ts, lost = world.postponed(beats.ts, rng)
+        ts, lost = outages.postpone(beats.ts, rng)
         until = self.end if self.grace is None else self.end + self.grace
         alive = (ts >= self.begin[beats.who]) & (ts < until[beats.who])
         who = beats.who
@@ -133,7 +131,7 @@ class Traffic:
             lost = lost[alive]
         else:
             beats = beats._replace(ts=ts)
-        made: Rows = self.content.fill(beats, world.topics, rng)
+        made: Rows = self.content.fill(beats, topics, rng)
         told = made.pop("status", np.full(len(beats.who), 200))  # failures that the content brought about
         made |= self.manner.fill(beats, rng)
         made["status"] = np.where(lost, 529, np.where(told != 200, told, made["status"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,12 +10,11 @@ from clonewatch.lab.content import Habits
 from clonewatch.lab.ids import Hashes, mix, named
 from clonewatch.lab.knobs import Knobs
 from clonewatch.lab.network import Builds, Network, Pool
+from clonewatch.lab.outages import Outages
 from clonewatch.lab.rows import DAY, HOUR, Codes, Flags, Ints
 from clonewatch.lab.topics import Topics
+from clonewatch.lab.traffic import Traffic
 from clonewatch.lab.vocabulary import COUNTRIES, MOBILE, PROXY, VPN
-
-if TYPE_CHECKING:
-    from clonewatch.lab.traffic import Traffic
 
 START = int(datetime(2026, 4, 22, tzinfo=UTC).timestamp() * 1_000_000)
 _AGED_DAYS = 120  # an account must be this old before the window to be trusted
@@ -119,24 +117,14 @@ class World:
         found: Flags = aged & (rng.random(self.accounts) < wanted / max(share, 0.3))
         return found
 
-    def postponed(self, ts: Ints, rng: np.random.Generator) -> tuple[Ints, Flags]:
-        """What an outage does: most requests come back together when it is over, some are logged as failures."""
-        failed = np.zeros(len(ts), dtype=bool)
-        for begin, until in self.outages:
-            hit = np.flatnonzero((ts >= begin) & (ts < until))
-            again = rng.random(len(hit)) < 0.85
-            ts[hit[again]] = until + rng.exponential(6 * 60_000_000, size=int(again.sum())).astype(np.int64)
-            failed[hit[~again]] = True
-        return ts, failed
-
-    def _outages(self) -> list[tuple[int, int]]:
+    def _outages(self) -> Outages:
         found = []
         for i in range(self.knobs.whole("outages", 1, 3)):
             begin = int(self.rng.uniform(0.5, self.days - 0.5) * DAY)
             until = begin + int(self.knobs.real(f"outage_{i}_hours", 0.4, 3.0) * HOUR)
             found.append((begin, until))
             self.events.append((begin, "outage", -1, None, until))
-        return sorted(found)
+        return Outages(tuple(sorted(found)))
 
 
 def _habits(knobs: Knobs, salt: int) -> Habits:

@@ -7,7 +7,7 @@
     |   |-- InputError    2    a path that is missing, unreadable or of no known format
     |   |-- MappingError  2    a field map without an account key, or with unknown names
     |   `-- KeyFileError  2    the key file is unreadable, or open to others
-    |-- SuspectError      2    a model that is audited could not be asked; the answers that were kept stay
+    |-- ClientError       2    a model that is audited could not be asked; the answers that were kept stay
     |-- StateError        2    a state is damaged, held by another process, or made with another key
     |-- OutputError       2    the results could not be written; earlier results are untouched
     `-- TooManyRejected   4    so many rows were rejected that the result should not be trusted

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from clonewatch.adapters.reading import open_log
 from clonewatch.campaigns.calibration import Calibration, Group
 from clonewatch.model.errors import InputError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.ports.progress import Progress
 

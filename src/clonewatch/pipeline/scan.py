@@ -21,7 +21,7 @@ from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.examine import STAGED, Intake, ScanResult, examine, filled, publish
 from clonewatch.pipeline.intake.kept_text import TextKeeper

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clonewatch.campaigns.tracking import Sighting, Track, track
+from clonewatch.campaigns.tracks import Sighting, Track, track
 from clonewatch.model.errors import InputError
 
 _MEND = "Give folders that `clonewatch scan --out` wrote, one for each window."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 
 if TYPE_CHECKING:
     import pyarrow as pa

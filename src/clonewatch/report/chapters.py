@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from clonewatch.model import schema
-from clonewatch.report import charts, standing, ties, words
+from clonewatch.report import charts, phrases, standing, ties
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, instant, number, share
 from clonewatch.report.tables import by_campaign, whole
@@ -52,7 +52,7 @@ class Chapter(NamedTuple):
     anchor: str
     row: Mapping[str, Any]
     title: str
-    level: words.Level
+    level: phrases.Level
     roles: list[tuple[str, int]]
     tasks: list[tuple[str, int, float]]
     chart: charts.Timeline | None
@@ -106,8 +106,10 @@ def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], 
         anchor=f"campaign-{place}",
         row=row,
         title=_title(row, roles),
-        level=words.level(row["level"]),
-        roles=sorted(roles.items(), key=lambda r: (list(words.ROLES).index(r[0]) if r[0] in words.ROLES else 9, r[0])),
+        level=phrases.level(row["level"]),
+        roles=sorted(
+            roles.items(), key=lambda r: (list(phrases.ROLES).index(r[0]) if r[0] in phrases.ROLES else 9, r[0])
+        ),
         tasks=tasks,
         chart=charts.timeline(parts["timeline"].to_pylist(), seen),
         chart_words=_chart_words(row, tasks),
@@ -128,7 +130,7 @@ def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], 
 
 def _title(row: Mapping[str, Any], roles: Mapping[str, int]) -> str:
     """The finding in a line; bystanders are not counted among those who act."""
-    acting = sum(n for role, n in roles.items() if role != words.BYSTANDER) if roles else row["accounts"]
+    acting = sum(n for role, n in roles.items() if role != phrases.BYSTANDER) if roles else row["accounts"]
     if row["flagged"]:
         return f"{amount(acting, 'declared-unrelated account')} act as one operator"
     accounts = amount(row["accounts"], "declared-unrelated account")
@@ -139,7 +141,7 @@ def _tasks(row: Mapping[str, Any]) -> list[tuple[str, int, float]]:
     """Tasks in words with attributed exchanges and their share of all with a task, largest first."""
     totals: Counter[str] = Counter()
     for name, exchanges in dict(row["tasks"] or ()).items():
-        totals[words.task(name)] += exchanges or 0
+        totals[phrases.task(name)] += exchanges or 0
     known = sum(totals.values())
     return [(name, n, n / known) for name, n in sorted(totals.items(), key=lambda t: (-t[1], t[0])) if n]
 
@@ -169,12 +171,12 @@ def _reason(item: Mapping[str, Any], channels: Cards) -> Reason:
     # A card's general tell-tale, copied as the ruling, says what would show the honest twin, not that it was ruled out.
     tell_tale = channel.card.excluded_by if channel and item.get("ruled_out") == channel.card.excluded_by else None
     return Reason(
-        title=channel.card.title if channel else words.signal(signal),
-        family=words.plain(item.get("family")),
+        title=channel.card.title if channel else phrases.signal(signal),
+        family=phrases.plain(item.get("family")),
         kind=kind or "",
         module=_SHELVES.get(channel.kind, "{}").format(channel.name) if channel else "",
-        strength=words.strength(measured),
-        bar=min(1.0, abs(measured or 0.0) / words.FULL_BAR),
+        strength=phrases.strength(measured),
+        bar=min(1.0, abs(measured or 0.0) / phrases.FULL_BAR),
         bits=measured,
         value=item.get("value"),
         reference=item.get("reference"),

@@ -1,6 +1,6 @@
 """The charts of a report: Vega-Lite specifications drawn to still SVG, coloured by the page's own CSS variables.
 
-Only numbers, days and the fixed words of `report.words` enter a chart; nothing an account wrote does.
+Only numbers, days and the fixed words of `report.phrases` enter a chart; nothing an account wrote does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import vl_convert
 from markupsafe import Markup
 
-from clonewatch.report import words
+from clonewatch.report import phrases
 from clonewatch.report.numerals import instant
 
 # More colours than this cannot be told apart in print; smaller tasks are drawn together.
@@ -111,7 +111,7 @@ def _stacked(
     """Series names in drawing order, one value per bar and series, and accounts active per bar."""
     totals: Counter[str] = Counter()
     for _, row in kept:
-        totals[words.task(row["task"])] += row["harvested"] or 0
+        totals[phrases.task(row["task"])] += row["harvested"] or 0
     ranked = [name for name, total in sorted(totals.items(), key=lambda t: (-t[1], t[0])) if total]
     # One task more than the limit is drawn as itself: a heap of one would only hide its name.
     own = ranked if len(ranked) <= SERIES + 1 else ranked[:SERIES]
@@ -120,7 +120,7 @@ def _stacked(
     for moment, row in kept:
         bar = (moment - first).days // step
         harvested = row["harvested"] or 0
-        name = words.task(row["task"])
+        name = phrases.task(row["task"])
         heaps[bar, name if name in own else REST] += harvested
         heaps[bar, UNATTRIBUTED] += max(0, (row["exchanges"] or 0) - harvested)
         accounts[bar] = max(accounts[bar], row["accounts"] or 0)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from clonewatch.ports.signal import Card
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, day, instant, minute, number, visible
-from clonewatch.report.words import plain, signal
+from clonewatch.report.phrases import plain, signal
 
 
 class Answer(NamedTuple):

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clonewatch.model import schema
 from clonewatch.ports.signal import Signal
-from clonewatch.report import chapters, method, numerals, standing, words
+from clonewatch.report import chapters, method, numerals, phrases, standing
 from clonewatch.report.cards import Cards
 from clonewatch.report.tables import whole
 
@@ -46,7 +46,7 @@ def render(
             linked=[c for c in told if not c.row["flagged"]],
             untold=flagged[chapters.FLAGGED_IN_FULL :] + linked[chapters.LINKED_IN_FULL :],
             method=method.gather(summary, known),
-            never_said=words.NEVER_SAID,
+            never_said=phrases.NEVER_SAID,
         )
     )
 
@@ -68,7 +68,7 @@ def _members(tables: Mapping[str, pa.Table], flagged: list[dict[str, Any]]) -> t
     members = whole(tables, schema.MEMBERS)
     ids = pa.array([row["campaign_id"] for row in flagged], pa.string())
     inside = members.filter(pc.is_in(members["campaign_id"], value_set=ids))
-    passing = pc.fill_null(pc.equal(inside["role"], words.BYSTANDER), False)
+    passing = pc.fill_null(pc.equal(inside["role"], phrases.BYSTANDER), False)
     acting = pc.count_distinct(inside["account_id"].filter(pc.invert(passing))).as_py()
     return acting, pc.count_distinct(inside["account_id"]).as_py() - acting
 
@@ -84,10 +84,10 @@ def _environment() -> Environment:
     )
     for reading in (
         numerals.count, numerals.number, numerals.share, numerals.amount, numerals.size, numerals.day,
-        numerals.minute, numerals.visible, numerals.short, numerals.sentence, words.plain, words.thing,
+        numerals.minute, numerals.visible, numerals.short, numerals.sentence, phrases.plain, phrases.thing,
         chapters.measured_words, standing.seen,
     ):  # fmt: skip
         environment.filters[reading.__name__] = reading
-    environment.globals["roles"] = words.ROLES
-    environment.globals["ladder"] = words.LADDER
+    environment.globals["roles"] = phrases.ROLES
+    environment.globals["ladder"] = phrases.LADDER
     return environment

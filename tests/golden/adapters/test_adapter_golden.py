@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clonewatch.adapters.reading import open_log
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 
 HERE = Path(__file__).parent
 SAMPLES = sorted(p for p in HERE.iterdir() if p.suffix in (".ndjson", ".json", ".csv") and ".expected" not in p.name)

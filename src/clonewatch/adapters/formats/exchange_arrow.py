@@ -11,7 +11,7 @@ from clonewatch.adapters.columnar_files import DAMAGE, require_columns
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.streams import Stream, head_of, notes_of
 from clonewatch.model.errors import InputError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Batch, Source
 from clonewatch.ports.mapping import FieldMap

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clonewatch.lab.campaigns._curriculum import Curriculum, Harvest, ramp_up
-from clonewatch.lab.clocks import FLAT_HOURS, PEOPLE_HOURS, Beats, Clock, QueueClock, SessionClock, Think, Turns
+from clonewatch.lab.clocks import FLAT_HOURS, PEOPLE_HOURS, ArrivalClock, Beats, QueueClock, SessionClock, Think, Turns
 from clonewatch.lab.content import GRADE, HARVEST, REWRITE, Agent, Content
 from clonewatch.lab.ids import Hashes
 from clonewatch.lab.knobs import Knobs
@@ -48,7 +48,7 @@ class Life(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class PoolPlan:
     """Ranges the knobs of one harvest are drawn from. Shares are 0..1, times in days unless named otherwise.
 
     accounts: head count at scale 1 (least: at any scale). rate: requests of an account on a working day, cover
@@ -109,9 +109,9 @@ class Plan:
 
 
 class Drawn:
-    """The knobs of one harvest after drawing; attribute names are those of `Plan`."""
+    """The knobs of one harvest after drawing; attribute names are those of `PoolPlan`."""
 
-    def __init__(self, plan: Plan, knobs: Knobs) -> None:
+    def __init__(self, plan: PoolPlan, knobs: Knobs) -> None:
         self.plan = plan
         self.values: dict[str, float] = {}
         for part in fields(plan):
@@ -124,7 +124,7 @@ class Drawn:
         return self.values[name]
 
 
-def launch(world: World, name: str, plan: Plan, *, egress: Pool | None = None) -> Pool | None:
+def launch(world: World, name: str, plan: PoolPlan, *, egress: Pool | None = None) -> Pool | None:
     """Set a harvest going. egress: addresses shared with another campaign. Returns the addresses it uses."""
     number = len(world.campaigns)
     world.campaigns.append(name)
@@ -151,7 +151,14 @@ def launch(world: World, name: str, plan: Plan, *, egress: Pool | None = None) -
 
 
 def _pool(
-    world: World, plan: Plan, d: Drawn, curriculum: Curriculum, number: int, part: int, size: int, egress: Pool | None
+    world: World,
+    plan: PoolPlan,
+    d: Drawn,
+    curriculum: Curriculum,
+    number: int,
+    part: int,
+    size: int,
+    egress: Pool | None,
 ) -> Pool | None:
     life = _lives(world, plan, d, size)
     count = len(life.begin)
@@ -196,7 +203,7 @@ def _pool(
     return home if plan.egress != "own" else None
 
 
-def _lives(world: World, plan: Plan, d: Drawn, size: int) -> Life:
+def _lives(world: World, plan: PoolPlan, d: Drawn, size: int) -> Life:
     """Accounts over the window: each banned at some time, perhaps, and then replaced by a new one."""
     rng, window = world.rng, world.days * DAY
     first, last = d["first_day"] * DAY, int(window * d["last"])
@@ -219,7 +226,7 @@ def _lives(world: World, plan: Plan, d: Drawn, size: int) -> Life:
     return Life(np.concatenate(begins), np.concatenate(ends), np.concatenate(bans))
 
 
-def _accounts(world: World, plan: Plan, d: Drawn, life: Life, number: int) -> Crowd:
+def _accounts(world: World, plan: PoolPlan, d: Drawn, life: Life, number: int) -> Crowd:
     rng, count = world.rng, len(life.begin)
     low, high = plan.created
     created = (rng.uniform(low, high, size=count) * DAY).astype(np.int64)
@@ -263,7 +270,7 @@ def _shared_facts(world: World, count: int, per: float, prefix: str) -> np.ndarr
     return stock[world.rng.integers(len(stock), size=count)]
 
 
-def _addresses(world: World, plan: Plan, d: Drawn, size: int) -> Pool:
+def _addresses(world: World, plan: PoolPlan, d: Drawn, size: int) -> Pool:
     rented = (PROXY, PROXY, HOSTING, HOSTING, VPN)[int(world.rng.integers(5))]
     kind = {"pool": rented, "hosting": HOSTING, "residential": RESIDENTIAL}.get(plan.egress, RESIDENTIAL)
     country = int(world.rng.integers(len(COUNTRIES)))
@@ -271,7 +278,7 @@ def _addresses(world: World, plan: Plan, d: Drawn, size: int) -> Pool:
     return world.network.pool(addresses, kind, country, operators=max(1, addresses // 8), together=kind != RESIDENTIAL)
 
 
-def _ways(world: World, plan: Plan, crowd: Crowd, pool: Pool) -> Routes:
+def _ways(world: World, plan: PoolPlan, crowd: Crowd, pool: Pool) -> Routes:
     count = len(crowd.ids)
     if plan.egress == "own":
         return home_routes(world, crowd, mobile=0.05, vpn_users=0.0)
@@ -300,7 +307,7 @@ def _builds(world: World, count: int) -> Pool:
     return world.builds.family(name, count, platforms=max(1, count // 3))
 
 
-def _manner(world: World, plan: Plan, d: Drawn, count: int) -> Manner:
+def _manner(world: World, plan: PoolPlan, d: Drawn, count: int) -> Manner:
     rng = world.rng
     if plan.mimic:
         return agent_manner(
@@ -325,7 +332,7 @@ def _reaction(world: World, d: Drawn, count: int) -> Ints:
     return np.where(quick, soon, adoption(world, count, curious=0.3))
 
 
-def _clock(world: World, plan: Plan, d: Drawn, crowd: Crowd, life: Life) -> Clock:
+def _clock(world: World, plan: PoolPlan, d: Drawn, crowd: Crowd, life: Life) -> ArrivalClock:
     harvest = d["rate"] * (1 - d["cover"])
     ramp = ramp_up(world.days, d["first_day"], world.days * d["last"], d["ramp"])
     if plan.schedule == "sessions":
@@ -341,7 +348,7 @@ def _clock(world: World, plan: Plan, d: Drawn, crowd: Crowd, life: Life) -> Cloc
 
 
 def _cover(
-    world: World, plan: Plan, d: Drawn, crowd: Crowd, life: Life, ways: Routes, client: Codes, upgrade: Ints
+    world: World, plan: PoolPlan, d: Drawn, crowd: Crowd, life: Life, ways: Routes, client: Codes, upgrade: Ints
 ) -> None:
     """What the accounts send besides: chat made up to look human, or the traffic of a proxy's real customers."""
     count = len(crowd.ids)
@@ -358,7 +365,7 @@ def _cover(
     world.traffic.append(replace(made, begin=life.begin, end=life.end))
 
 
-def _probing(world: World, plan: Plan, d: Drawn, curriculum: Curriculum, number: int) -> None:
+def _probing(world: World, plan: PoolPlan, d: Drawn, curriculum: Curriculum, number: int) -> None:
     """Before scaling up: a few accounts try many wordings, are refused, and try again."""
     few = replace(
         plan, least=3, first_day=(0.2, 0.2), last=(0.25, 0.25), ramp=(0, 0), cover=(0, 0), ban=(0, 0), customers=(0, 0)

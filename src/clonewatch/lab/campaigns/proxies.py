@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from clonewatch.lab.campaigns._pool import Plan
+from clonewatch.lab.campaigns._pool import PoolPlan
 
 COVERS = (0, 50, 80, 90, 95, 99)  # per cent of the traffic that is customers'
 
-_PROXY = Plan(
+_PROXY = PoolPlan(
     accounts=(250, 500), rate=(5, 9), cover_from="customers", per_address=(8, 40), customers=(30, 90),
     created=(-150, 5), bursts=False,
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonewatch.lab.clocks import OFFICE_HOURS, Clock, MachineClock, QueueClock, SessionClock
+from clonewatch.lab.clocks import OFFICE_HOURS, ArrivalClock, MachineClock, QueueClock, SessionClock
 from clonewatch.lab.content import GRADE, LABEL, App, Content, Fixed
 from clonewatch.lab.lookalikes.agents import spread_over, traffic_of
 from clonewatch.lab.network import Routes, routes, shared
@@ -186,7 +186,7 @@ def eval_lab(world: World, size: int) -> None:
     _machine(world, crowd, clock, content, ways)
 
 
-def _machine(world: World, crowd: Crowd, clock: Clock, content: Content, ways: Manner) -> None:
+def _machine(world: World, crowd: Crowd, clock: ArrivalClock, content: Content, ways: Manner) -> None:
     client, upgrade = pick_builds(world, len(crowd.ids), [world.python, world.node, world.raw], [0.75, 0.1, 0.15])
     world.traffic.append(
         traffic_of(

@@ -13,7 +13,7 @@ from clonewatch.lab.rows import Rows
 from clonewatch.lab.text.casual import casual
 from clonewatch.lab.text.harvests import grade_message, harvest_message, reworded_message, rewrite_message, tidy_message
 from clonewatch.lab.text.programs import agent_message, app_message, harness_prompt, label_message, system_prompt
-from clonewatch.lab.text.words import SHORT
+from clonewatch.lab.text.word_lists import SHORT
 from clonewatch.model.errors import SetupError
 from clonewatch.model.schema import TASKS
 

@@ -1,7 +1,7 @@
 """How people write: greetings, typos, lower case, missing full stops, several languages."""
 
 from clonewatch.lab.text.dice import Dice
-from clonewatch.lab.text.words import ADJECTIVES, ASPECTS, DOMAINS, DOMAINS_OF, NAMES, PLACES, THINGS, VERBS
+from clonewatch.lab.text.word_lists import ADJECTIVES, ASPECTS, DOMAINS, DOMAINS_OF, NAMES, PLACES, THINGS, VERBS
 
 _GREETINGS = (
     "hi, ", "Hello! ", "hey ", "Good morning, ", "hi there ", "Hello, ", "yo ", "Dear assistant, ",

@@ -2,7 +2,7 @@
 
 from clonewatch.lab.text.casual import casual, slots, topic
 from clonewatch.lab.text.dice import Dice
-from clonewatch.lab.text.words import ADJECTIVES, THINGS
+from clonewatch.lab.text.word_lists import ADJECTIVES, THINGS
 
 _OPENINGS = (
     "Solve the following problem.", "You will be given an exercise.", "Work on this task carefully.",

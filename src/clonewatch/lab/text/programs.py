@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from clonewatch.lab.text.casual import casual, slots, topic
 from clonewatch.lab.text.dice import Dice
-from clonewatch.lab.text.words import ADJECTIVES, ASPECTS, DOMAINS, NAMES, THINGS
+from clonewatch.lab.text.word_lists import ADJECTIVES, ASPECTS, DOMAINS, NAMES, THINGS
 
 _COMPANIES = (
     "Brightwell", "Ocelot", "Tandem", "Marrow & Finch", "Quayside", "Loomly", "Peregrine", "Halden", "Sixpence",

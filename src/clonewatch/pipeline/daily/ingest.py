@@ -19,7 +19,7 @@ from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.fingerprints.keys import derive, load_key
 from clonewatch.kernels.hashing import keyed_hash
 from clonewatch.model.errors import TooManyRejected
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import SKETCH_SIZE
 from clonewatch.pipeline.intake.prefetch import ahead
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, READ, AccountBook, Stager

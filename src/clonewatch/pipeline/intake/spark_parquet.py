@@ -21,7 +21,7 @@ from clonewatch.adapters.reading import Log
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.kernels.sketching import sketch_matrix
 from clonewatch.model.errors import InputError
-from clonewatch.model.reading import Measured, Rejected
+from clonewatch.model.read_results import Measured, Rejected
 from clonewatch.model.schema import EXCHANGES, SKETCH_SIZE
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, SKETCHED_TEMPLATES, Stager, new_sketches
 from clonewatch.pipeline.steps import Plan

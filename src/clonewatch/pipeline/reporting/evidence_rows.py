@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clonewatch.campaigns import words
+from clonewatch.campaigns import sentences
 from clonewatch.campaigns.fusion import BITS_PER_BAN, Reading, Verdict
 from clonewatch.pipeline.detection.findings import Findings
 from clonewatch.pipeline.steps import Plan
@@ -46,9 +46,9 @@ def _link_row(
     users, trusted = int(pc.sum(mine["users"]).as_py()), int(pc.sum(mine["anchors"]).as_py())
     return {
         "signal": channel, "family": family, "kind": "link", "bits": bans * BITS_PER_BAN, "value": bans, "n": parties,
-        "reason": words.of_link(link, mine.num_rows, parties, size),
+        "reason": sentences.of_link(link, mine.num_rows, parties, size),
         "innocent": link.signal.card.innocent,
-        "ruled_out": words.link_ruling(link, users, trusted, *_trust(found, cluster)),
+        "ruled_out": sentences.link_ruling(link, users, trusted, *_trust(found, cluster)),
         "exchange_ids": special.get(channel, {}).get(cluster, []),
     }  # fmt: skip
 
@@ -66,9 +66,9 @@ def _intent_row(reading: Reading, found: Findings, sample: list[str]) -> _Row:
     return {
         "signal": reading.signal, "family": reading.family, "kind": "behaviour" if reading.bits > 0 else "against",
         "bits": reading.bits, "value": reading.value, "reference": reading.usual, "n": reading.n,
-        "reason": words.of_reading(reading, intent),
+        "reason": sentences.of_reading(reading, intent),
         "innocent": intent.signal.card.innocent,
-        "ruled_out": words.behaviour_ruling(intent, reading.bits > 0, alike, len(honest)),
+        "ruled_out": sentences.behaviour_ruling(intent, reading.bits > 0, alike, len(honest)),
         "exchange_ids": sample,
     }  # fmt: skip
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clonewatch.model.errors import OutputError
-from clonewatch.model.reading import Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.intake.kept_text import NAME as TEXTS
 from clonewatch.state.store import put_whole, runs
 

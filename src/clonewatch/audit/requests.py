@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from clonewatch.audit import canary
 from clonewatch.audit.canary import Canary
-from clonewatch.audit.plan import Plan, Sought, Source
+from clonewatch.audit.plan import AuditPlan, ModelEndpoint, PlannedTest
 from clonewatch.model.errors import InputError
 
 # Decoys a canary is scored beside. A request holds them all, and canaries add up, so a hundred are enough.
@@ -16,7 +16,7 @@ CANARY_DECOYS = 99
 _BREAK = {"completions": "", "chat": "\n\n"}
 
 
-class Ask(NamedTuple):
+class Request(NamedTuple):
     """One request. name: its raw file, without the ending. path: below the address. body: the JSON that is sent."""
 
     name: str
@@ -25,7 +25,7 @@ class Ask(NamedTuple):
     body: dict[str, Any]
 
 
-def answers(plan: Plan, prompts: Sequence[str], parts: int) -> Iterator[Ask]:
+def answers(plan: AuditPlan, prompts: Sequence[str], parts: int) -> Iterator[Request]:
     """The questions of the first parts: every prompt to every model."""
     for i, prompt in enumerate(prompts):
         if plan.part(i) < parts:
@@ -33,7 +33,7 @@ def answers(plan: Plan, prompts: Sequence[str], parts: int) -> Iterator[Ask]:
                 yield written(plan, name, f"answer-{i:05d}", prompt)
 
 
-def written(plan: Plan, name: str, what: str, prompt: str) -> Ask:
+def written(plan: AuditPlan, name: str, what: str, prompt: str) -> Request:
     """Ask a model to answer a prompt."""
     source = plan.sources[name]
     body = {"model": source.model, "max_tokens": plan.tokens, "temperature": plan.temperature, "n": plan.answers}
@@ -41,34 +41,34 @@ def written(plan: Plan, name: str, what: str, prompt: str) -> Ask:
         body["messages"] = [{"role": "user", "content": prompt}]
         if plan.access != "text":
             body |= {"logprobs": True, "top_logprobs": plan.logprobs}
-        return Ask(f"{name}/{what}", name, "/chat/completions", body)
+        return Request(f"{name}/{what}", name, "/chat/completions", body)
     body["prompt"] = prompt
     if plan.access != "text":
         body["logprobs"] = plan.logprobs
-    return Ask(f"{name}/{what}", name, "/completions", body)
+    return Request(f"{name}/{what}", name, "/completions", body)
 
 
-def scored(source: Source, name: str, what: str, texts: Sequence[str], logprobs: int = 1) -> Ask:
+def scored(source: ModelEndpoint, name: str, what: str, texts: Sequence[str], logprobs: int = 1) -> Request:
     """Ask a model what it holds likely in given texts. One more token is written, and ignored."""
     body = {
         "model": source.model, "prompt": list(texts), "max_tokens": 1, "temperature": 0, "echo": True,
         "logprobs": logprobs,
     }  # fmt: skip
-    return Ask(f"{name}/{what}", name, "/completions", body)
+    return Request(f"{name}/{what}", name, "/completions", body)
 
 
-def reference(plan: Plan, name: str, i: int, prompt: str, told: Sequence[str]) -> Ask:
+def reference(plan: AuditPlan, name: str, i: int, prompt: str, told: Sequence[str]) -> Request:
     """Ask our own model what it holds likely in a model's answers to a prompt."""
     before = prompt + _BREAK[plan.sources[name].api]
     return scored(plan.sources["ours"], "ours", f"reference-{name}-{i:05d}", [before + t for t in told], plan.logprobs)
 
 
-def before(plan: Plan, name: str, prompt: str) -> str:
+def before(plan: AuditPlan, name: str, prompt: str) -> str:
     """What stands before an answer, as text."""
     return prompt + _BREAK[plan.sources[name].api]
 
 
-def twins(plan: Plan, test: Sought, pairs: Sequence[dict[str, Any]]) -> Iterator[Ask]:
+def twins(plan: AuditPlan, test: PlannedTest, pairs: Sequence[dict[str, Any]]) -> Iterator[Request]:
     """The requests of a test of twins. Both answers go in the order of asking, which hides the coin."""
     for i, pair in enumerate(pairs):
         for name, source in plan.sources.items():
@@ -79,7 +79,7 @@ def twins(plan: Plan, test: Sought, pairs: Sequence[dict[str, Any]]) -> Iterator
                 yield written(plan, name, what, pair["prompt"])
 
 
-def canaries(plan: Plan, test: Sought, minted: Sequence[Canary]) -> Iterator[Ask]:
+def canaries(plan: AuditPlan, test: PlannedTest, minted: Sequence[Canary]) -> Iterator[Request]:
     """The requests of a test of canaries. The secret goes among its decoys in order of the alphabet."""
     for i, one in enumerate(minted):
         for name, source in plan.sources.items():
@@ -97,13 +97,13 @@ def candidates(one: Canary) -> list[str]:
     return sorted({one.secret, *canary.decoys(one, CANARY_DECOYS)})
 
 
-def minted(test: Sought, secret: Callable[[str], bytes]) -> list[Canary]:
+def minted(test: PlannedTest, secret: Callable[[str], bytes]) -> list[Canary]:
     """The canaries of a test out of their seed."""
     public = test.public
     return canary.mint(public["count"], secret(test.commitment), public["length"], public["template"])
 
 
-def pairs_of(test: Sought, pairs: Sequence[dict[str, Any]], tests: Sequence[Sought]) -> list[dict[str, Any]]:
+def pairs_of(test: PlannedTest, pairs: Sequence[dict[str, Any]], tests: Sequence[PlannedTest]) -> list[dict[str, Any]]:
     """The pairs whose coin a secret threw: those that name its commitment, or all where it is the only twin secret."""
     alone = sum(t.test == "twin" for t in tests) == 1
     named = [p for p in pairs if "commitment" in p]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clonewatch.campaigns.tracking import Sighting, track
+from clonewatch.campaigns.tracks import Sighting, track
 
 RING, OTHER = frozenset(f"a{i}" for i in range(20)), frozenset(f"b{i}" for i in range(20))
 

@@ -1,83 +1,17 @@
-"""The laws of a world, drawn anew for every seed, and the random processes they rule."""
+"""The random processes of a world: repetition, interests, visits and gaps."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from evals.second_generator.parameters import Parameters
 
 DAY = 86_400.0
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Laws:
-    """What differs from one operator to another. Every range is wide on purpose: none was fitted to a scan."""
-
-    days: int
-    weekday: int
-    anchor_share: float
-    mistaken_trust: float
-    unlogged: float
-    blanks: float
-    skeleton_discount: float
-    skeleton_strength: float
-    echo: float
-    topics: float
-    taste: float
-    communities: int
-    excitation: float
-    lag_shape: float
-    lag_seconds: float
-    evening: float
-    weekend: float
-    volume_spread: float
-    churn_days: float
-    phone_digits: int
-    carrier_size: float
-    cheap_phones: float
-    ipv6: float
-    errors: float
-
-
-def draw_laws(rng: np.random.Generator) -> Laws:
-    """One world's laws.
-
-    >>> 0.03 <= draw_laws(np.random.default_rng(1)).anchor_share <= 0.4
-    True
-    """
-    even = rng.uniform
-    return Laws(
-        days=int(rng.integers(12, 43)),
-        weekday=int(rng.integers(7)),
-        # An operator's trusted set: from a handful of contracts to every old paying customer.
-        anchor_share=float(np.exp(even(np.log(0.03), np.log(0.40)))),
-        # In some worlds the trusted set has been entered by a campaign.
-        mistaken_trust=float(even(0, 0.05)) if even() < 0.3 else 0.0,
-        # Chance that an optional column does not exist, and that a value of one that exists is blank.
-        unlogged=float(even(0.0, 0.35)),
-        blanks=float(even(0.0, 0.15)),
-        skeleton_discount=float(even(0.55, 0.95)),
-        skeleton_strength=float(np.exp(even(np.log(20), np.log(3000)))),
-        echo=float(even(0.05, 0.5)),
-        topics=float(np.exp(even(np.log(30), np.log(600)))),
-        taste=float(np.exp(even(np.log(0.5), np.log(12)))),
-        communities=int(rng.integers(6, 40)),
-        excitation=float(even(0.3, 0.85)),
-        lag_shape=float(even(0.35, 0.95)),
-        lag_seconds=float(np.exp(even(np.log(15), np.log(400)))),
-        evening=float(even(0.1, 0.9)),
-        weekend=float(even(0.3, 1.3)),
-        volume_spread=float(even(0.8, 1.8)),
-        churn_days=float(np.exp(even(np.log(15), np.log(400)))),
-        phone_digits=int(rng.integers(0, 5)),
-        carrier_size=float(np.exp(even(np.log(6), np.log(80)))),
-        cheap_phones=float(even(0.05, 0.5)),
-        ipv6=float(even(0, 0.5)),
-        errors=float(np.exp(even(np.log(0.001), np.log(0.03)))),
-    )
 
 
 class Urn:
@@ -152,29 +86,43 @@ def hours(rng: np.random.Generator, n: int, evening: Floats) -> Floats:
     return np.asarray(np.where(kind < 0.06, anytime, np.where(rng.random(n) < evening, night, work)) % 24)
 
 
-def hawkes(
-    rng: np.random.Generator, laws: Laws, per_day: Floats, begin: Floats, end: Floats, zone: Floats, evening: Floats
-) -> tuple[Ints, Floats, Ints, Ints]:
+class Visitors(NamedTuple):
+    """Accounts that visit, one row each.
+
+    per_day: mean requests per day. begin, end: seconds in which the account is active. zone: hours ahead of UTC.
+    evening: share of its visits that start in the evening.
+    """
+
+    per_day: Floats
+    begin: Floats
+    end: Floats
+    zone: Floats
+    evening: Floats
+
+
+def hawkes(rng: np.random.Generator, parameters: Parameters, visitors: Visitors) -> tuple[Ints, Floats, Ints, Ints]:
     """Self-exciting visits: a visit begins by the clock, and each request calls forth others after Weibull lags.
 
-    per_day: mean requests a day of each account; begin, end: seconds in which it is alive; zone: hours ahead of UTC.
     Returns account row, seconds, visit number and turn of every request (Hawkes 1971, as clusters).
     """
+    per_day, begin, end, zone, evening = visitors
     alive = np.maximum(end - begin, 0) / DAY
-    visits = rng.poisson(per_day * alive * (1 - laws.excitation))
+    visits = rng.poisson(per_day * alive * (1 - parameters.excitation))
     who = np.repeat(np.arange(len(per_day)), visits)
     day = np.floor(rng.uniform(begin[who], np.maximum(end, begin + 1)[who]) / DAY)
-    rest = (day + laws.weekday) % 7 >= 5
-    keep = rng.random(len(who)) < np.where(rest, min(laws.weekend, 1.0), min(1.0, 1 / max(laws.weekend, 1.0)))
+    rest = (day + parameters.weekday) % 7 >= 5
+    keep = rng.random(len(who)) < np.where(
+        rest, min(parameters.weekend, 1.0), min(1.0, 1 / max(parameters.weekend, 1.0))
+    )
     who, day = who[keep], day[keep]
     first = (day + (hours(rng, len(who), evening[who]) - zone[who]) / 24) * DAY
     rows, times, visit = [who], [first], [np.arange(len(who))]
     # Thirty generations hold all but a trace of the cascade at the strongest excitation.
     for _ in range(30):
-        children = rng.poisson(laws.excitation, len(rows[-1]))
+        children = rng.poisson(parameters.excitation, len(rows[-1]))
         if not children.sum():
             break
-        lag = laws.lag_seconds * rng.weibull(laws.lag_shape, int(children.sum())) + rng.gamma(
+        lag = parameters.lag_seconds * rng.weibull(parameters.lag_shape, int(children.sum())) + rng.gamma(
             2.0, 2.0, int(children.sum())
         )
         rows.append(np.repeat(rows[-1], children))

@@ -21,10 +21,10 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from clonewatch.audit.asking import Ask
 from clonewatch.audit.folder import RAW, Folder
 from clonewatch.audit.ledger import canonical
-from clonewatch.audit.plan import Source, loopback
+from clonewatch.audit.plan import ModelEndpoint, loopback
+from clonewatch.audit.requests import Request
 from clonewatch.model.errors import ClonewatchError, InputError, KeyFileError, SetupError
 
 # More than any answer asked for here; an endless one must not fill the disk.
@@ -39,11 +39,11 @@ LONGEST_WAIT = 300.0
 _AGAIN = {408, 425, 429, 500, 502, 503, 504, 529}
 
 
-class SuspectError(ClonewatchError):
+class ClientError(ClonewatchError):
     """A model could not be asked; what it answered before is kept, and the same command goes on from there."""
 
 
-class Endpoint:
+class Client:
     """A model that can be asked. name: its role. rate: requests a second at most; 0 for no limit.
 
     transport, sleep, now: for tests. Use as a context, which closes the connections.
@@ -52,7 +52,7 @@ class Endpoint:
     def __init__(
         self,
         name: str,
-        source: Source,
+        source: ModelEndpoint,
         rate: float = 0.0,
         *,
         tries: int = TRIES,
@@ -72,16 +72,16 @@ class Endpoint:
             timeout=self._http.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
         )  # fmt: skip
 
-    def __enter__(self) -> Endpoint:
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def ask(self, ask: Ask, sent: Callable[[int], None]) -> dict[str, Any]:
+    def ask(self, ask: Request, sent: Callable[[int], None]) -> dict[str, Any]:
         """Send a request until there is an answer that is final, and return it as it is kept.
 
-        sent: told the number of the try before each one. Raises SuspectError where the model stays silent or busy, and
+        sent: told the number of the try before each one. Raises ClientError where the model stays silent or busy, and
         SetupError where it does not take the key or the address.
         """
         reason = ""
@@ -107,12 +107,12 @@ class Endpoint:
                     break
             if attempt < self.tries:
                 self._sleep(wait)
-        raise SuspectError(
+        raise ClientError(
             f"the {self.name} does not answer ({reason})", where=ask.name,
             mend="Its answers so far are kept: give the same command again later, with a lower --rate if it is busy",
         )  # fmt: skip
 
-    def _post(self, ask: Ask) -> tuple[int, Any, bytes, str]:
+    def _post(self, ask: Request) -> tuple[int, Any, bytes, str]:
         """Status, headers, body and what is wrong with it, of one try."""
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         url = self.source.url.rstrip("/") + ask.path
@@ -123,7 +123,7 @@ class Endpoint:
                 if len(body) > MOST_BYTES:
                     return answer.status_code, answer.headers, b"", f"longer than {MOST_BYTES:,} bytes, and not kept"
         if self._key and self._key.encode() in body:
-            raise SuspectError(
+            raise ClientError(
                 f"an answer of the {self.name} repeats the API key, and was not kept", where=ask.name,
                 mend="Ask for a new key, and find out who answers at this address",
             )  # fmt: skip
@@ -140,7 +140,7 @@ class Endpoint:
                 mend="Check url, model and api in the settings, and plan again",
             )  # fmt: skip
 
-    def _kept(self, ask: Ask, status: int, body: bytes, problem: str, attempt: int) -> dict[str, Any]:
+    def _kept(self, ask: Request, status: int, body: bytes, problem: str, attempt: int) -> dict[str, Any]:
         at = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         told: dict[str, Any] = {
             "at": at, "attempt": attempt, "problem": problem, "replayed": False, "request": ask.body,
@@ -158,8 +158,8 @@ class Replay:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
 
-    def ask(self, ask: Ask, sent: Callable[[int], None]) -> dict[str, Any]:
-        """See `Endpoint.ask`. Raises InputError where the other audit did not ask this."""
+    def ask(self, ask: Request, sent: Callable[[int], None]) -> dict[str, Any]:
+        """See `Client.ask`. Raises InputError where the other audit did not ask this."""
         told = self._folder.object(f"{RAW}/{ask.name}.json")
         if told.get("request") != ask.body:
             raise InputError(
@@ -170,7 +170,7 @@ class Replay:
 
 
 def collect(
-    folder: Folder, asks: Iterable[Ask], models: dict[str, Endpoint] | dict[str, Replay], step: Callable[[], None]
+    folder: Folder, asks: Iterable[Request], models: dict[str, Client] | dict[str, Replay], step: Callable[[], None]
 ) -> int:
     """Ask what was not answered yet, and keep every answer before the next question; returns how many were new.
 
@@ -191,7 +191,7 @@ def _note(folder: Folder, name: str, attempt: int) -> None:
     folder.note({"ask": name, "attempt": attempt, "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
 
 
-def key_of(name: str, source: Source) -> str:
+def key_of(name: str, source: ModelEndpoint) -> str:
     """The API key of a model, from its variable or its file. Raises KeyFileError that never shows it."""
     if source.key_env:
         key, where = os.environ.get(source.key_env, ""), f"the variable {source.key_env}"

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evals.elsewhere.ground import CODE, GRADE, NONE, REASON, TASKS, Column, World
-from evals.elsewhere.laws import DAY, Floats, Ints, renewal, turns
+from evals.second_generator.other_world import CODE, GRADE, NONE, REASON, TASKS, Column, OtherWorld
+from evals.second_generator.processes import DAY, Floats, Ints, renewal, turns
 
 HOUR = 3600.0
 Exits = Callable[[Ints, Floats, Ints], Ints]
@@ -38,7 +38,7 @@ class Work:
         }
 
 
-def draw_work(world: World, n: int) -> Work:
+def draw_work(world: OtherWorld, n: int) -> Work:
     """A list of so many prompts: few skeletons or very many, narrow or broad, asking for reasoning or not."""
     rng = world.rng
     skeletons = world.fresh(max(1, round(float(np.exp(rng.uniform(np.log(2), np.log(max(3, n / 2))))))))
@@ -56,7 +56,7 @@ def draw_work(world: World, n: int) -> Work:
     )
 
 
-def enlist(world: World, n: int, campaign: str, created: Any, **facts: Any) -> Ints:
+def enlist(world: OtherWorld, n: int, campaign: str, created: Any, **facts: Any) -> Ints:
     """Accounts of a campaign. Each trace is covered with care or not, by a coin of the campaign's own bias."""
     rng, care = world.rng, float(world.rng.beta(1.3, 1.3))
     known: dict[str, Any] = {"gone": world.end}
@@ -85,7 +85,7 @@ def enlist(world: World, n: int, campaign: str, created: Any, **facts: Any) -> I
     return world.open("member", n, campaign, **(known | {"created": created} | facts))
 
 
-def draw_exits(world: World, ids: Ints) -> Exits:
+def draw_exits(world: OtherWorld, ids: Ints) -> Exits:
     """How the crew reaches the service: bought residential lines, a few servers, or lines of its own for each account.
 
     Bought lines are sold to others as well: honest customers of the same seller, in half of the worlds.
@@ -108,20 +108,20 @@ def draw_exits(world: World, ids: Ints) -> Exits:
     return world.where
 
 
-def ask(world: World, who: Ints, ts: Floats, work: Work, item: Ints, exits: Exits, **said: Any) -> None:
+def ask(world: OtherWorld, who: Ints, ts: Floats, work: Work, item: Ints, exits: Exits, **said: Any) -> None:
     """Send items of the list and mark them as harvested."""
     session = said.pop("session", None)
     session = world.fresh(len(who)) if session is None else session
     world.send(who, ts, session=session, net=exits(who, ts, session), harvest=True, **(work.of(item) | said))
 
 
-def cover(world: World, ids: Ints) -> None:
+def cover(world: OtherWorld, ids: Ints) -> None:
     """Some crews also chat as people do, so that their accounts look lived in."""
     if world.chance(0.4):
         world.chat(ids, float(world.rng.uniform(0.1, 2.0)))
 
 
-def banned(world: World, ids: Ints, share: float) -> None:
+def banned(world: OtherWorld, ids: Ints, share: float) -> None:
     """Some accounts are banned on the way, and a few honest ones as well, who appeal and are right."""
     rng = world.rng
     for a in ids[rng.random(len(ids)) < share].tolist():
@@ -134,7 +134,7 @@ def banned(world: World, ids: Ints, share: float) -> None:
         world.happened += [(when, "ban", a, None, None), (when + DAY, "appeal_upheld", a, None, None)]
 
 
-def card_farm(world: World, name: str) -> None:
+def card_farm(world: OtherWorld, name: str) -> None:
     """A farm of accounts on bought cards works through a list; what is refused is tried on another at once."""
     rng = world.rng
     begin = float(rng.uniform(0, 0.3)) * world.end
@@ -160,7 +160,7 @@ def card_farm(world: World, name: str) -> None:
     banned(world, ids, float(rng.uniform(0, 0.4)))
 
 
-def crowd(world: World, name: str) -> None:
+def crowd(world: OtherWorld, name: str) -> None:
     """Paid people, each at home with an account, card and device of their own, paste a list by hand in human hours."""
     rng, n = world.rng, world.heads(60, 350)
     ids = world.open("member", n, name, gone=world.end, evening=0.6)
@@ -184,7 +184,7 @@ def crowd(world: World, name: str) -> None:
     world.chat(ids, world.volume(n, 0.7))
 
 
-def mobile_rotation(world: World, name: str) -> None:
+def mobile_rotation(world: OtherWorld, name: str) -> None:
     """Every request leaves by another phone line: mobile exits of many carriers, a fresh one each time."""
     rng, n = world.rng, world.heads(25, 120)
     begin = float(rng.uniform(0, 0.4)) * world.end
@@ -211,7 +211,7 @@ def mobile_rotation(world: World, name: str) -> None:
     cover(world, ids)
 
 
-def stolen_keys(world: World, name: str) -> None:
+def stolen_keys(world: OtherWorld, name: str) -> None:
     """Stolen keys of honest accounts carry part of the harvest. The victims go on working and are no members."""
     rng, n = world.rng, world.heads(12, 60)
     begin = float(rng.uniform(0.1, 0.4)) * world.end
@@ -233,7 +233,7 @@ def stolen_keys(world: World, name: str) -> None:
     )
 
 
-def self_play(world: World, name: str) -> None:
+def self_play(world: OtherWorld, name: str) -> None:
     """Talks in which a program plays the user: trees from some hundred openings, each branch a long session."""
     rng, n = world.rng, world.heads(20, 110)
     begin = float(rng.uniform(0, 0.4)) * world.end
@@ -256,7 +256,7 @@ def self_play(world: World, name: str) -> None:
     cover(world, ids)
 
 
-def preference_pairs(world: World, name: str) -> None:
+def preference_pairs(world: OtherWorld, name: str) -> None:
     """Pairs to be preferred: each prompt twice, two answers at a low and two at a high temperature, then marks."""
     rng, n = world.rng, world.heads(25, 120)
     begin = float(rng.uniform(0, 0.4)) * world.end
@@ -294,23 +294,23 @@ def preference_pairs(world: World, name: str) -> None:
         )
 
 
-def slow_drip(world: World, name: str) -> None:
+def slow_drip(world: OtherWorld, name: str) -> None:
     """Hundreds of accounts that ask half a question to two a day, day after day, each on a line of its own."""
     rng, n = world.rng, world.heads(300, 1_200)
-    ids = enlist(world, n, name, rng.uniform(-120, 0.3 * world.laws.days, n) * DAY)
+    ids = enlist(world, n, name, rng.uniform(-120, 0.3 * world.parameters.days, n) * DAY)
     rate = rng.uniform(0.5, 2.0, n)
-    count = rng.poisson(rate * world.laws.days)
+    count = rng.poisson(rate * world.parameters.days)
     who = np.repeat(ids, count)
     m = len(who)
     work = draw_work(world, m)
-    day, hour = rng.uniform(0, world.laws.days, m), rng.normal(14, 5, m)
+    day, hour = rng.uniform(0, world.parameters.days, m), rng.normal(14, 5, m)
     ts = (np.floor(day) + ((hour - world.zone(who)) % 24) / 24) * DAY
     ask(world, who, ts, work, rng.permutation(m), world.where if world.chance(0.6) else draw_exits(world, ids))
 
 
-def weekly_pools(world: World, name: str) -> None:
+def weekly_pools(world: OtherWorld, name: str) -> None:
     """Every week a new batch of accounts goes on where the last one stopped, and the old one is thrown away."""
-    rng, weeks = world.rng, max(2, world.laws.days // 7)
+    rng, weeks = world.rng, max(2, world.parameters.days // 7)
     m = world.heads(6_000, 22_000)
     work, done = draw_work(world, m), np.array_split(rng.permutation(m), weeks)
     everyone = []
@@ -326,7 +326,7 @@ def weekly_pools(world: World, name: str) -> None:
     banned(world, np.concatenate(everyone[:-1]), float(rng.uniform(0, 0.3)))
 
 
-def curriculum(world: World, name: str) -> None:
+def curriculum(world: OtherWorld, name: str) -> None:
     """A benchmark-shaped list from easy to hard; each item is rolled out as often as Poisson says."""
     rng, n = world.rng, world.heads(25, 130)
     begin = float(rng.uniform(0, 0.4)) * world.end
@@ -350,7 +350,7 @@ def curriculum(world: World, name: str) -> None:
     cover(world, ids)
 
 
-def mixed_reseller(world: World, name: str) -> None:
+def mixed_reseller(world: OtherWorld, name: str) -> None:
     """A covert reseller's pool: four requests in five are those of its paying customers, the fifth is harvest."""
     rng, n = world.rng, world.heads(15, 80)
     ids = enlist(world, n, name, rng.uniform(-60, 2, n) * DAY)
@@ -364,7 +364,7 @@ def mixed_reseller(world: World, name: str) -> None:
     ask(world, rng.choice(ids, m), rng.uniform(0, world.end, m), work, rng.permutation(m), exits)
 
 
-FAMILIES: dict[str, Callable[[World, str], None]] = {
+FAMILIES: dict[str, Callable[[OtherWorld, str], None]] = {
     f.__name__: f
     for f in (
         card_farm,

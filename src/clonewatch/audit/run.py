@@ -9,14 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from clonewatch.audit import answers, asking, folder, judging, samples, suspect, tokenizing, watermark
-from clonewatch.audit.asking import Ask
+from clonewatch.audit import answers, client, folder, requests, samples, tokenizing, watermark
+from clonewatch.audit.client import Client, Replay
+from clonewatch.audit.collected import Collected
 from clonewatch.audit.committing import reader, watermark_of
 from clonewatch.audit.folder import MANIFEST, PLAN, PROMPTS, RAW, RESULTS, TWINS, Folder
 from clonewatch.audit.ledger import Ledger, canonical, digest_of
-from clonewatch.audit.material import Material
-from clonewatch.audit.plan import VERSION, Plan, Settings, Sought, converted, read_settings, sha256, sought
-from clonewatch.audit.suspect import Endpoint, Replay
+from clonewatch.audit.plan import VERSION, AuditPlan, PlannedTest, Settings, converted, read_settings, sha256, sought
+from clonewatch.audit.requests import Request
+from clonewatch.audit.run_tests import ROLES, results_of
 from clonewatch.model.errors import InputError
 
 Step = Callable[[], None]
@@ -26,7 +27,7 @@ SEALED = "collect"
 _PAIR = ("request_id", "prompt", "first", "second")
 
 
-def make_plan(settings_file: Path, out: Path) -> tuple[Plan, str]:
+def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
     """Check the settings, copy what they name, and register the plan; returns it and its digest.
 
     Raises InputError for anything that would spoil the audit: a key or tokenizer that our own served text does not
@@ -54,7 +55,7 @@ def make_plan(settings_file: Path, out: Path) -> tuple[Plan, str]:
     files["tokenizer" + ending] = (near / settings.tokenizer).read_bytes()
     if pairs:
         files[TWINS] = b"".join(canonical(pair) + b"\n" for pair in pairs)
-    plan = Plan(
+    plan = AuditPlan(
         version=VERSION,
         made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         head=ledger.head(),
@@ -78,10 +79,10 @@ def make_plan(settings_file: Path, out: Path) -> tuple[Plan, str]:
     return plan, ledger.plan(plan.to_json())
 
 
-def read_plan(kept: Folder) -> tuple[Plan, str]:
+def read_plan(kept: Folder) -> tuple[AuditPlan, str]:
     """The plan of a folder, and its digest."""
     told = kept.object(PLAN)
-    plan = converted(told, Plan, str(kept.path / PLAN))
+    plan = converted(told, AuditPlan, str(kept.path / PLAN))
     if plan.version != VERSION:
         raise InputError(f"a plan of version {plan.version}; this program reads {VERSION}", where=str(kept.path / PLAN))
     return plan, digest_of(told)
@@ -101,19 +102,19 @@ def collect(
     chosen = parts or plan.looks
     if not 1 <= chosen <= plan.looks:
         raise InputError(f"part {chosen} of a plan with {plan.looks}")
-    material = Material(kept, plan)
-    first = list(_questions(plan, material, ledger, chosen))
+    collected = Collected(kept, plan)
+    first = list(_questions(plan, collected, ledger, chosen))
     new = 0
     with ExitStack() as stack:
         models: dict[str, Any] = {name: Replay(Folder(replay)) for name in plan.sources} if replay else {}
         for name, source in plan.sources.items() if not replay else ():
-            models[name] = stack.enter_context(Endpoint(name, source, rate))
+            models[name] = stack.enter_context(Client(name, source, rate))
         told = begin(len(first))
-        new += suspect.collect(kept, first, models, told)
+        new += client.collect(kept, first, models, told)
         if "ours" in plan.sources:
-            second = list(_references(plan, material, chosen))
+            second = list(_references(plan, collected, chosen))
             told = begin(len(second))
-            new += suspect.collect(kept, second, models, told)
+            new += client.collect(kept, second, models, told)
     seal = kept.seal()
     if seal != _sealed(ledger, digest):
         ledger.look(digest, SEALED, result=seal)
@@ -132,8 +133,8 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
         raise InputError("the answers were never sealed", where=str(kept.path), mend="Run: clonewatch audit collect")
     for name, wrong in kept.changed():
         raise InputError(wrong, where=str(kept.path / name), mend="Restore the file from its backup")
-    material = Material(kept, plan)
-    parts = _complete(plan, kept, material)
+    collected = Collected(kept, plan)
+    parts = _complete(plan, kept, collected)
     before = looked(ledger, digest)
     if before and parts <= max(before):
         raise InputError(
@@ -146,7 +147,7 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
         "sealed": seal,
         "requests": len(kept.rows(folder.SENT)),
     }
-    results |= judging.judge(plan, material, reader(ledger), parts)
+    results |= results_of(plan, collected, reader(ledger), parts)
     kept.write(RESULTS, canonical(results) + b"\n")
     if results["equality"] is not None:
         ledger.look(digest, f"equality/{parts}", result=digest_of(results["equality"]))
@@ -203,7 +204,9 @@ def _pairs(place: Path) -> list[dict[str, Any]]:
     return pairs
 
 
-def _confirmed(test: Sought, served: list[dict[str, Any]], tokenizer: tokenizing.Tokenizer, ledger: Ledger) -> Sought:
+def _confirmed(
+    test: PlannedTest, served: list[dict[str, Any]], tokenizer: tokenizing.Tokenizer, ledger: Ledger
+) -> PlannedTest:
     """A test, confirmed on text that we served with its watermark. Raises InputError where the text lacks it."""
     rows = [row for row in served if test.commitment.startswith(str(row.get("commitment", "")))]
     if test.test != "watermark" or not rows:
@@ -212,12 +215,12 @@ def _confirmed(test: Sought, served: list[dict[str, Any]], tokenizer: tokenizing
     texts = [str(row.get("text", "")) for row in rows]
     asked = [str(row.get("prompt", "")) for row in rows]
     watermark.confirm(samples.from_texts(texts, tokenizer.encode, asked), keyed.prf, keyed.rule, keyed.gamma)
-    return Sought(
+    return PlannedTest(
         **{name: getattr(test, name) for name in test.__struct_fields__ if name != "confirmed"}, confirmed=True
     )
 
 
-def _agree(settings: Settings, tests: list[Sought], pairs: list[dict[str, Any]], prompts: int) -> None:
+def _agree(settings: Settings, tests: list[PlannedTest], pairs: list[dict[str, Any]], prompts: int) -> None:
     """Refuse what does not go together."""
     kinds = {test.test for test in tests}
     if settings.looks > 1 and kinds != {"watermark"}:
@@ -227,31 +230,31 @@ def _agree(settings: Settings, tests: list[Sought], pairs: list[dict[str, Any]],
     if settings.looks > prompts:
         raise InputError(f"{settings.looks} looks at {prompts} prompts")
     for test in tests:
-        if test.test == "twin" and not asking.pairs_of(test, pairs, tests):
+        if test.test == "twin" and not requests.pairs_of(test, pairs, tests):
             raise InputError(f"there is no pair for the coins {test.commitment[:12]}", mend="Name a file in twins")
 
 
-def _questions(plan: Plan, material: Material, ledger: Ledger, parts: int) -> Iterator[Ask]:
-    yield from asking.answers(plan, material.prompts, parts)
+def _questions(plan: AuditPlan, collected: Collected, ledger: Ledger, parts: int) -> Iterator[Request]:
+    yield from requests.answers(plan, collected.prompts, parts)
     secret = reader(ledger)
     for test in plan.tests:
         if test.test == "twin":
-            yield from asking.twins(plan, test, asking.pairs_of(test, material.twins, plan.tests))
+            yield from requests.twins(plan, test, requests.pairs_of(test, collected.twins, plan.tests))
         elif test.test == "canary":
-            yield from asking.canaries(plan, test, asking.minted(test, secret))
+            yield from requests.canaries(plan, test, requests.minted(test, secret))
 
 
-def _references(plan: Plan, material: Material, parts: int) -> Iterator[Ask]:
+def _references(plan: AuditPlan, collected: Collected, parts: int) -> Iterator[Request]:
     """What is asked of our own model about the answers of the others."""
-    for i, prompt in enumerate(material.prompts):
-        for name in judging.ROLES:
+    for i, prompt in enumerate(collected.prompts):
+        for name in ROLES:
             if plan.part(i) < parts:
-                told = [a.text for a in answers.read(material.raw(name, f"answer-{i:05d}")).answers]
+                told = [a.text for a in answers.read(collected.raw(name, f"answer-{i:05d}")).answers]
                 if told:
-                    yield asking.reference(plan, name, i, prompt, told)
+                    yield requests.reference(plan, name, i, prompt, told)
 
 
-def _complete(plan: Plan, kept: Folder, material: Material) -> int:
+def _complete(plan: AuditPlan, kept: Folder, collected: Collected) -> int:
     """How many parts are there whole. Raises InputError for none."""
 
     def whole(part: int) -> bool:

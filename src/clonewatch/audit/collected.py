@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from clonewatch.audit import answers, asking, tokenizing
+from clonewatch.audit import answers, requests, tokenizing
 from clonewatch.audit.answers import Answer, Read
 from clonewatch.audit.folder import PROMPTS, RAW, TWINS, Folder
-from clonewatch.audit.plan import Plan, reaches
+from clonewatch.audit.plan import AuditPlan, reaches
 from clonewatch.audit.samples import Likely, Sample
 from clonewatch.audit.watermark import Mode
 from clonewatch.model.errors import InputError
@@ -37,10 +37,10 @@ class Samples:
     notes: tuple[str, ...]
 
 
-class Material:
+class Collected:
     """The raw answers of a folder, read on demand. Raises InputError for a file that is not there."""
 
-    def __init__(self, folder: Folder, plan: Plan) -> None:
+    def __init__(self, folder: Folder, plan: AuditPlan) -> None:
         self._folder, self._plan = folder, plan
         self._read: dict[tuple[str, str], Read] = {}
 
@@ -140,7 +140,7 @@ class Material:
     def _rows(self, name: str, i: int) -> list[tuple[Sample, Likely | None]]:
         """The answers to one prompt, each with what our own model holds likely in it."""
         told = self.answers(name, f"answer-{i:05d}")
-        given = self.tokenizer.encode(asking.before(self._plan, name, self.prompts[i]))
+        given = self.tokenizer.encode(requests.before(self._plan, name, self.prompts[i]))
         about: Sequence[answers.Scored | None] = [None] * len(told)
         what = f"reference-{name}-{i:05d}"
         if told and self._folder.has(f"{RAW}/ours/{what}.json"):

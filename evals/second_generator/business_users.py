@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from evals.elsewhere.ground import CHAT, CODE, GRADE, NONE, OTHER, REASON, TOOLS, World
-from evals.elsewhere.laws import DAY, renewal
+from evals.second_generator.other_world import CHAT, CODE, GRADE, NONE, OTHER, REASON, TOOLS, OtherWorld
+from evals.second_generator.processes import DAY, renewal
 
 
-def apps(world: World) -> None:
+def apps(world: OtherWorld) -> None:
     """Products on the API: one account, one system prompt, thousands of end users, in a data centre."""
     rng = world.rng
     shared = world.pool(6, 0, "hosting", near=True)
@@ -43,7 +43,7 @@ def apps(world: World) -> None:
         )
 
 
-def monitors(world: World) -> None:
+def monitors(world: OtherWorld) -> None:
     """Uptime and drift monitors: the same few prompts by the clock."""
     rng = world.rng
     kit = world.client("uptime-probe", 3)
@@ -60,7 +60,7 @@ def monitors(world: World) -> None:
                    task=OTHER, net=net, temperature=0.0)  # fmt: skip
 
 
-def evaluators(world: World) -> None:
+def evaluators(world: OtherWorld) -> None:
     """Teams that run public benchmarks: strangers to one another, with the same items in the same harness."""
     rng = world.rng
     harness, k = world.client("evalkit", 4), int(rng.integers(1, 4))
@@ -96,7 +96,7 @@ def evaluators(world: World) -> None:
         world.chat(one, 0.5)
 
 
-def annotators(world: World) -> None:
+def annotators(world: OtherWorld) -> None:
     """An annotation vendor: workers in shifts, one guideline, marks out of five; declared or not."""
     rng = world.rng
     for _ in range(world.heads(1, 2)):
@@ -131,7 +131,7 @@ def annotators(world: World) -> None:
         )
 
 
-def resellers(world: World) -> None:
+def resellers(world: OtherWorld) -> None:
     """Resellers with many customers: declared ones, and honest ones who never said so and hold some accounts."""
     rng = world.rng
     for _ in range(world.heads(2, 6)):
@@ -153,7 +153,7 @@ def resellers(world: World) -> None:
                    end_user=names[visit["account"]] if declared else NONE)  # fmt: skip
 
 
-def agents(world: World) -> None:
+def agents(world: OtherWorld) -> None:
     """An open coding agent with many users: one system prompt and tool set a version, long loops with small steps."""
     rng = world.rng
     versions = int(rng.integers(2, 7))
@@ -172,7 +172,7 @@ def agents(world: World) -> None:
                input_tokens=rng.gamma(2, 9000, len(age)))  # fmt: skip
 
 
-def startups(world: World) -> None:
+def startups(world: OtherWorld) -> None:
     """Start-ups: two to six accounts on one card, staging and production, office and cloud."""
     rng = world.rng
     for _ in range(world.heads(5, 16)):
@@ -196,7 +196,7 @@ def startups(world: World) -> None:
         world.send(**(visit | said), system=rng.choice(wrapped, m), net=cloud + visit["session"] % 2)
 
 
-def makers(world: World) -> None:
+def makers(world: OtherWorld) -> None:
     """Firms and researchers who make data sets with leave to do so, or of their own model's questions."""
     rng = world.rng
     for _ in range(world.heads(1, 3)):

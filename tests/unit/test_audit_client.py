@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from tests.unit.audit_stand import Reply, honest, planned, standing
 
-from clonewatch.audit.asking import Ask
-from clonewatch.audit.conduct import collect, run_tests
-from clonewatch.audit.plan import Source
-from clonewatch.audit.suspect import LONGEST_WAIT, TRIES, Endpoint, SuspectError, key_of
+from clonewatch.audit.client import LONGEST_WAIT, TRIES, Client, ClientError, key_of
+from clonewatch.audit.plan import ModelEndpoint
+from clonewatch.audit.requests import Request
+from clonewatch.audit.run import collect, run_tests
 from clonewatch.model.errors import ClonewatchError, InputError, KeyFileError, OutputError, SetupError
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed: nobody can be asked")
 
-ASK = Ask("suspect/answer-00000", "suspect", "/completions", {"model": "m"})
+ASK = Request("suspect/answer-00000", "suspect", "/completions", {"model": "m"})
 KEY = "very-secret-value-12345"
 
 
@@ -32,7 +32,7 @@ class Script:
     def __init__(self, *replies: Any, **source: str) -> None:
         self.left, self.waits = list(replies), []
         self.sent: list[int] = []
-        self.source = Source(url="https://suspect.invalid/v1", model="m", **source)
+        self.source = ModelEndpoint(url="https://suspect.invalid/v1", model="m", **source)
 
     def ask(self) -> dict[str, Any]:
         def answer(request: Any) -> Any:
@@ -41,7 +41,7 @@ class Script:
                 raise told
             return told
 
-        door = Endpoint(
+        door = Client(
             "suspect", self.source, transport=httpx.MockTransport(answer), sleep=self.waits.append,
             now=lambda: datetime(2026, 3, 1, 12, tzinfo=UTC),
         )  # fmt: skip
@@ -65,7 +65,7 @@ def test_a_busy_suspect_is_waited_for_as_long_as_it_says() -> None:
 
 def test_a_suspect_that_asks_for_an_hour_is_left_at_once() -> None:
     script = Script(httpx.Response(429, headers={"Retry-After": f"{LONGEST_WAIT + 1:.0f}"}))
-    with pytest.raises(SuspectError, match="status 429, and asks to wait 301 seconds"):
+    with pytest.raises(ClientError, match="status 429, and asks to wait 301 seconds"):
         script.ask()
     assert script.sent == [1]
 
@@ -79,7 +79,7 @@ def test_server_errors_and_lost_connections_are_tried_again_with_growing_pauses(
 
 def test_after_the_last_try_collecting_stops_and_says_how_to_go_on() -> None:
     script = Script(*[httpx.Response(500)] * TRIES)
-    with pytest.raises(SuspectError, match=r"does not answer \(status 500\).*give the same command again"):
+    with pytest.raises(ClientError, match=r"does not answer \(status 500\).*give the same command again"):
         script.ask()
 
 
@@ -97,7 +97,7 @@ def test_what_no_later_request_would_change_stops_at_once(status: int) -> None:
 
 
 def test_an_endless_answer_is_cut_off_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clonewatch.audit.suspect.MOST_BYTES", 1000)
+    monkeypatch.setattr("clonewatch.audit.client.MOST_BYTES", 1000)
     told = Script(httpx.Response(200, content=b"x" * 5000)).ask()
     assert told["body"] == "" and "longer than 1,000 bytes" in told["problem"]
 
@@ -110,7 +110,7 @@ def test_bytes_that_are_no_text_are_kept_as_they_came() -> None:
 def test_a_suspect_that_repeats_the_key_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUSPECT_KEY", KEY)
     script = Script(httpx.Response(400, json={"error": f"bad key {KEY}"}), key_env="SUSPECT_KEY")
-    with pytest.raises(SuspectError, match="repeats the API key") as caught:
+    with pytest.raises(ClientError, match="repeats the API key") as caught:
         script.ask()
     assert KEY not in str(caught.value)
 
@@ -119,7 +119,7 @@ def test_a_suspect_that_repeats_the_key_is_not_kept(monkeypatch: pytest.MonkeyPa
 def test_a_key_that_is_none_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("SUSPECT_KEY", key)
     with pytest.raises(KeyFileError) as caught:
-        key_of("suspect", Source(url="https://a.invalid", model="m", key_env="SUSPECT_KEY"))
+        key_of("suspect", ModelEndpoint(url="https://a.invalid", model="m", key_env="SUSPECT_KEY"))
     assert "SUSPECT_KEY" in str(caught.value) and (not key or key not in str(caught.value))
 
 
@@ -127,7 +127,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "key"
     place.write_text(KEY + "\n", encoding="utf-8")
     place.chmod(0o644)
-    source = Source(url="https://a.invalid", model="m", key_file=str(place))
+    source = ModelEndpoint(url="https://a.invalid", model="m", key_file=str(place))
     with pytest.raises(KeyFileError, match="open to other users") as caught:
         key_of("suspect", source)
     assert KEY not in str(caught.value)

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clonewatch.audit import asking, canary, equality, power, stats, twin, watermark
+from clonewatch.audit import canary, equality, power, requests, stats, twin, watermark
+from clonewatch.audit.collected import WITHOUT_REFERENCE, Collected
 from clonewatch.audit.committing import watermark_of
-from clonewatch.audit.material import WITHOUT_REFERENCE, Material
 from clonewatch.audit.outcome import TestResult
-from clonewatch.audit.plan import STRONG, Plan, Sought, reaches
+from clonewatch.audit.plan import STRONG, AuditPlan, PlannedTest, reaches
 from clonewatch.model.errors import InputError
 
 Secret = Callable[[str], bytes]
@@ -31,15 +31,15 @@ _RANK_AGREES = 0.05
 SAME_MODEL = 0.01
 
 
-def judge(plan: Plan, material: Material, secret: Secret, parts: int) -> dict[str, Any]:
+def results_of(plan: AuditPlan, collected: Collected, secret: Secret, parts: int) -> dict[str, Any]:
     """The results of a plan, as plain values.
 
-    material: what was collected. secret: of a commitment. parts: how many of the plan's looks are due. A test that
+    collected: what was collected. secret: of a commitment. parts: how many of the plan's looks are due. A test that
     cannot be made counts with p = 1 and says why.
     """
     rows: list[dict[str, Any]] = []
     for test in plan.tests:
-        told = {name: _attempt(lambda t=test, n=name: _test(plan, material, t, secret, n, parts)) for name in ROLES}  # type: ignore[misc]
+        told = {name: _attempt(lambda t=test, n=name: _test(plan, collected, t, secret, n, parts)) for name in ROLES}  # type: ignore[misc]
         rows.append({"id": test.id, **told})
     corrected = {n: stats.holm([row[n].get("log10_p", 0.0) for row in rows]) for n in ROLES}
     for i, row in enumerate(rows):
@@ -48,8 +48,8 @@ def judge(plan: Plan, material: Material, secret: Secret, parts: int) -> dict[st
         row["power"] = _power(plan, plan.tests[i], row["suspect"], len(rows))
     return {
         "parts": parts,
-        "sources": {name: material.counted(name, parts) for name in plan.sources},
-        "equality": _attempt(lambda: _equality(plan, material, parts)) if "ours" in plan.sources else None,
+        "sources": {name: collected.counted(name, parts) for name in plan.sources},
+        "equality": _attempt(lambda: _equality(plan, collected, parts)) if "ours" in plan.sources else None,
         "tests": rows,
     }
 
@@ -65,17 +65,21 @@ def _attempt(made: Callable[[], TestResult]) -> dict[str, Any]:
         return {"refused": error.what + (f". {error.mend}" if error.mend else "")}
 
 
-def _test(plan: Plan, material: Material, test: Sought, secret: Secret, name: str, parts: int) -> TestResult:
+def _test(
+    plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Secret, name: str, parts: int
+) -> TestResult:
     if test.test == "watermark":
-        return _watermark(plan, material, test, secret, name, parts)
+        return _watermark(plan, collected, test, secret, name, parts)
     if test.test == "canary":
-        return _canary(plan, material, test, secret, name)
-    return _twin(plan, material, test, secret, name)
+        return _canary(plan, collected, test, secret, name)
+    return _twin(plan, collected, test, secret, name)
 
 
-def _watermark(plan: Plan, material: Material, test: Sought, secret: Secret, name: str, parts: int) -> TestResult:
+def _watermark(
+    plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Secret, name: str, parts: int
+) -> TestResult:
     keyed = watermark_of(test, secret(test.commitment))
-    read = material.samples(name, range(parts))
+    read = collected.samples(name, range(parts))
     result = watermark.test_watermark(
         read.samples, keyed.prf, keyed.rule, keyed.gamma, mode=read.mode, reference=read.reference,
         decoys=plan.decoys, commitment=test.commitment,
@@ -86,7 +90,7 @@ def _watermark(plan: Plan, material: Material, test: Sought, secret: Secret, nam
     looks = stats.EProcess(keyed.rule, keyed.gamma)
     log10_p, seen = 0.0, np.zeros(0, np.uint64)
     for part in range(parts):
-        one = material.samples(name, [part], like=read)
+        one = collected.samples(name, [part], like=read)
         counted = watermark.tally(one.samples, keyed.prf, one.mode, one.reference)
         inputs = keyed.prf.inputs(counted.context, counted.token)
         # What an earlier look scored is no new draw.
@@ -100,19 +104,19 @@ def _watermark(plan: Plan, material: Material, test: Sought, secret: Secret, nam
     )  # fmt: skip
 
 
-def _canary(plan: Plan, material: Material, test: Sought, secret: Secret, name: str) -> TestResult:
-    minted = asking.minted(test, secret)
+def _canary(plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Secret, name: str) -> TestResult:
+    minted = requests.minted(test, secret)
     if plan.access != "scoring":
-        told = [[a.text for a in material.answers(name, f"canary-{test.id}-{i:05d}")] for i in range(len(minted))]
+        told = [[a.text for a in collected.answers(name, f"canary-{test.id}-{i:05d}")] for i in range(len(minted))]
         if not any(told):
             raise InputError(f"the {name} completed no carrier")
         return canary.test_canary_samples(minted, told, commitment=test.commitment)
     true, others = [], []
     for i, one in enumerate(minted):
-        listed = asking.candidates(one)
+        listed = requests.candidates(one)
         texts = [f"{one.carrier} {words}" for words in listed]
-        held = material.scores(name, f"canary-{test.id}-{i:05d}", texts, [len(one.carrier)] * len(texts))
-        if held is not None and len(listed) == asking.CANARY_DECOYS + 1:
+        held = collected.scores(name, f"canary-{test.id}-{i:05d}", texts, [len(one.carrier)] * len(texts))
+        if held is not None and len(listed) == requests.CANARY_DECOYS + 1:
             place = listed.index(one.secret)
             true.append(held[place])
             others.append(held[:place] + held[place + 1 :])
@@ -122,8 +126,8 @@ def _canary(plan: Plan, material: Material, test: Sought, secret: Secret, name: 
     return _missed(result, len(minted) - len(true), "canaries")
 
 
-def _twin(plan: Plan, material: Material, test: Sought, secret: Secret, name: str) -> TestResult:
-    pairs = asking.pairs_of(test, material.twins, plan.tests)
+def _twin(plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Secret, name: str) -> TestResult:
+    pairs = requests.pairs_of(test, collected.twins, plan.tests)
     coins = secret(test.commitment)
     scoring = plan.access == "scoring"
     rows: list[tuple[float, float, float, float]] = []
@@ -134,10 +138,10 @@ def _twin(plan: Plan, material: Material, test: Sought, secret: Secret, name: st
         texts = [pair["prompt"] + pair[slot] for slot in ("first", "second")]
         starts = [len(pair["prompt"])] * 2
         if scoring:
-            held = material.scores(name, what, texts, starts)
-            ours = material.scores("ours", what, texts, starts) if "ours" in plan.sources else [0.0, 0.0]
+            held = collected.scores(name, what, texts, starts)
+            ours = collected.scores("ours", what, texts, starts) if "ours" in plan.sources else [0.0, 0.0]
         else:
-            held, ours = _alike(material, name, what, pair), [0.0, 0.0]
+            held, ours = _alike(collected, name, what, pair), [0.0, 0.0]
         if held is not None and ours is not None:
             rows.append((held[slots[0]], held[slots[1]], ours[slots[0]], ours[slots[1]]))
             asked.append(pair["prompt"])
@@ -151,12 +155,12 @@ def _twin(plan: Plan, material: Material, test: Sought, secret: Secret, name: st
     return _missed(result, len(pairs) - len(rows), "pairs")
 
 
-def _alike(material: Material, name: str, what: str, pair: dict[str, Any]) -> list[float] | None:
+def _alike(collected: Collected, name: str, what: str, pair: dict[str, Any]) -> list[float] | None:
     """How alike a model's own answers are to both of a pair: mean share of token pairs in common (Dice 1945)."""
-    own = [_bigrams(material.tokenizer.encode(a.text)) for a in material.answers(name, what)]
+    own = [_bigrams(collected.tokenizer.encode(a.text)) for a in collected.answers(name, what)]
     if not own:
         return None
-    both = [_bigrams(material.tokenizer.encode(pair[slot])) for slot in ("first", "second")]
+    both = [_bigrams(collected.tokenizer.encode(pair[slot])) for slot in ("first", "second")]
     return [math.fsum(2 * len(o & b) / max(1, len(o) + len(b)) for o in own) / len(own) for b in both]
 
 
@@ -170,12 +174,12 @@ def _missed(result: TestResult, missed: int, what: str) -> TestResult:
     return dataclasses.replace(result, notes=(*result.notes, f"{missed} {what} were not scored and are left out."))
 
 
-def _equality(plan: Plan, material: Material, parts: int) -> TestResult:
-    told = [material.texts(name, range(parts)) for name in ("ours", "suspect")]
+def _equality(plan: AuditPlan, collected: Collected, parts: int) -> TestResult:
+    told = [collected.texts(name, range(parts)) for name in ("ours", "suspect")]
     return equality.test_equality(told[0], told[1], permutations=plan.decoys)
 
 
-def _level(plan: Plan, row: dict[str, Any]) -> str:
+def _level(plan: AuditPlan, row: dict[str, Any]) -> str:
     """What a test amounts to, by its corrected p-value, its rank, and the control."""
     line = math.log10(plan.alpha)
     if row["control_log10_p_holm"] <= line:
@@ -186,7 +190,7 @@ def _level(plan: Plan, row: dict[str, Any]) -> str:
     return STRONG_EVIDENCE if row["log10_p_holm"] <= math.log10(STRONG) else EVIDENCE
 
 
-def _power(plan: Plan, test: Sought, told: dict[str, Any], tests: int) -> float | None:
+def _power(plan: AuditPlan, test: PlannedTest, told: dict[str, Any], tests: int) -> float | None:
     """The chance that this test, as it could be made, had to find the plan's share; None where nobody knows."""
     if "refused" in told:
         return None
@@ -203,7 +207,7 @@ class Promise(NamedTuple):
     smallest: float
 
 
-def promised(plan: Plan, material: Material) -> list[Promise | None]:
+def promised(plan: AuditPlan, collected: Collected) -> list[Promise | None]:
     """What every test of a plan promises before anybody is asked; None where nobody knows."""
     mode, centred = ("logprobs" if reaches(plan.access, "logprobs") else "text"), "ours" in plan.sources
     tests = len(plan.tests)
@@ -211,7 +215,7 @@ def promised(plan: Plan, material: Material) -> list[Promise | None]:
     for test in plan.tests:
         n, share = plan.prompts * plan.answers * plan.tokens, plan.power.share
         if test.test == "twin":
-            n, share = len(asking.pairs_of(test, material.twins, plan.tests)), 1.0
+            n, share = len(requests.pairs_of(test, collected.twins, plan.tests)), 1.0
             curve = curve_of(plan, test, "logprobs" if plan.access == "scoring" else "text", centred)
         else:
             curve = curve_of(plan, test, mode, centred)
@@ -221,7 +225,7 @@ def promised(plan: Plan, material: Material) -> list[Promise | None]:
     return told
 
 
-def curve_of(plan: Plan, test: Sought, mode: str, centred: bool) -> power.Curve | None:
+def curve_of(plan: AuditPlan, test: PlannedTest, mode: str, centred: bool) -> power.Curve | None:
     """How the evidence of a test grows: as the plan states, else as it was measured; None where it never was.
 
     mode: what is read, `text` or `logprobs`. centred: whether our own model is the reference. The curve of twins is for

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clonewatch.model.schema import ACCOUNTS, EXCHANGES
-from evals.elsewhere.ground import COUNTRIES, EGRESS, NONE, TASKS, Column, World, mix
-from evals.elsewhere.laws import DAY
+from evals.second_generator.other_world import COUNTRIES, EGRESS, NONE, TASKS, Column, OtherWorld, mix
+from evals.second_generator.processes import DAY
 
 # The windows begin on the first of some month of 2026; which one changes nothing but the dates.
 EPOCH = 1_767_225_600
@@ -25,7 +25,7 @@ KEPT = {"exchange_id", "ts", "account_id"}
 BUNDLES = ({"session_id", "turn"}, {"user_agent", "sdk"}, {"asn", "egress"})
 
 
-def write(world: World, out: Path, campaign: str | None, seed: int) -> dict[str, Any]:
+def write(world: OtherWorld, out: Path, campaign: str | None, seed: int) -> dict[str, Any]:
     """Write the log folder of a world; returns what `scenario.json` says. The same world gives the same bytes."""
     rng = world.rng
     anchors = _anchors(world)
@@ -36,12 +36,12 @@ def write(world: World, out: Path, campaign: str | None, seed: int) -> dict[str,
     rows = {k: v[order] for k, v in rows.items()}
     ids = pa.array([f"q{h:016x}" for h in mix(np.arange(len(order)), seed + 13).tolist()])
     log = _exchanges(world, rows, ids, names, seed)
-    absent = sorted(c for c in log.column_names if c not in KEPT and rng.random() < world.laws.unlogged)
+    absent = sorted(c for c in log.column_names if c not in KEPT and rng.random() < world.parameters.unlogged)
     for bundle in BUNDLES:
         if bundle & set(absent):
             absent = sorted(set(absent) | bundle)
     facts = _accounts(world, names, anchors, seed)
-    unknown = sorted(c for c in facts.column_names[1:] if c != "anchor" and rng.random() < world.laws.unlogged)
+    unknown = sorted(c for c in facts.column_names[1:] if c != "anchor" and rng.random() < world.parameters.unlogged)
     (out / "exchanges").mkdir(parents=True)
     (out / "labels").mkdir()
     pq.write_table(_blanked(world, log.drop_columns(absent)), out / "exchanges" / "part-0000.parquet")
@@ -57,7 +57,7 @@ def write(world: World, out: Path, campaign: str | None, seed: int) -> dict[str,
     )
     pq.write_table(harvested, out / "labels" / "exchanges.parquet")
     said = {
-        "campaign": campaign, "seed": seed, "size": world.size, "days": world.laws.days, "accounts": len(names),
+        "campaign": campaign, "seed": seed, "size": world.size, "days": world.parameters.days, "accounts": len(names),
         "exchanges": log.num_rows, "harvested": int(held.sum()), "anchors": int(anchors.sum()),
         "absent_columns": absent, "absent_account_facts": unknown,
     }  # fmt: skip
@@ -65,20 +65,20 @@ def write(world: World, out: Path, campaign: str | None, seed: int) -> dict[str,
     return said
 
 
-def _anchors(world: World) -> Column:
+def _anchors(world: OtherWorld) -> Column:
     """Who is trusted: rather the old, the paying and the contracted; by mistake now and then one of a campaign."""
     rng, book = world.rng, world.book
     n = len(book["role"])
     member = book["role"] == "member"
     liking = 1.0 + 2.0 * (book["created"] < -90 * DAY) + 1.5 * (book["pay_class"] == "invoice") + 4.0 * book["declared"]
     liking = np.where(book["created"] > -7 * DAY, 0.0, liking) * ~member
-    want = min(round(world.laws.anchor_share * n), int((liking > 0).sum()))
+    want = min(round(world.parameters.anchor_share * n), int((liking > 0).sum()))
     found = np.zeros(n, dtype=bool)
     found[rng.choice(n, want, replace=False, p=liking / liking.sum())] = True
-    return np.asarray(found | (member & (rng.random(n) < world.laws.mistaken_trust)))
+    return np.asarray(found | (member & (rng.random(n) < world.parameters.mistaken_trust)))
 
 
-def _outages(world: World, rows: dict[str, Column]) -> dict[str, Column]:
+def _outages(world: OtherWorld, rows: dict[str, Column]) -> dict[str, Column]:
     """No to two outages: most requests are lost, and many come back in the minutes after."""
     rng, ts = world.rng, rows["ts"]
     lost = np.zeros(len(ts), dtype=bool)
@@ -92,11 +92,11 @@ def _outages(world: World, rows: dict[str, Column]) -> dict[str, Column]:
     return {k: v[~lost] for k, v in (rows | {"ts": ts}).items()}
 
 
-def _start(world: World) -> int:
-    return EPOCH + 86_400 * (world.laws.weekday + 28)
+def _start(world: OtherWorld) -> int:
+    return EPOCH + 86_400 * (world.parameters.weekday + 28)
 
 
-def _instants(world: World, seconds: Column) -> pa.Array:
+def _instants(world: OtherWorld, seconds: Column) -> pa.Array:
     return pa.array(np.round((seconds + _start(world)) * 1e6).astype(np.int64), pa.int64()).cast(STAMP)
 
 
@@ -117,7 +117,7 @@ def _words(code: Column, salt: int, prefix: str) -> pa.Array:
     return names.take(pa.array(back))
 
 
-def _exchanges(world: World, rows: dict[str, Column], ids: pa.Array, names: Column, seed: int) -> pa.Table:
+def _exchanges(world: OtherWorld, rows: dict[str, Column], ids: pa.Array, names: Column, seed: int) -> pa.Table:
     book, rng, n = world.book, world.rng, len(ids)
     who, client, net = rows["account"], rows["client"], rows["net"]
     bad = rows["status"] != 200
@@ -166,7 +166,7 @@ def _exchanges(world: World, rows: dict[str, Column], ids: pa.Array, names: Colu
     return _table(EXCHANGES.columns, columns)
 
 
-def _accounts(world: World, names: Column, anchors: Column, seed: int) -> pa.Table:
+def _accounts(world: OtherWorld, names: Column, anchors: Column, seed: int) -> pa.Table:
     book = world.book
     ips = np.array(world.ips, object)[book["signup_net"]]
     return _table(
@@ -208,16 +208,16 @@ def _typed(values: Any, kind: pa.DataType) -> pa.Array:
     return pa.array(values.astype(np.float32) if pa.types.is_floating(kind) else values, kind)
 
 
-def _blanked(world: World, log: pa.Table) -> pa.Table:
+def _blanked(world: OtherWorld, log: pa.Table) -> pa.Table:
     """Some values of every optional column lost."""
     for i, name in enumerate(log.column_names):
         if name not in KEPT and world.chance(0.3):
-            lost = world.rng.random(log.num_rows) < world.laws.blanks
+            lost = world.rng.random(log.num_rows) < world.parameters.blanks
             log = log.set_column(i, name, pc.if_else(pa.array(lost), pa.scalar(None, log[name].type), log[name]))
     return log
 
 
-def _events(world: World, names: Column) -> pa.Table:
+def _events(world: OtherWorld, names: Column) -> pa.Table:
     rows = sorted(world.happened, key=lambda e: e[0])
     instant = [_start(world) + e[0] for e in rows]
     until = [None if e[4] is None else int((_start(world) + e[4]) * 1e6) for e in rows]

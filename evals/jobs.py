@@ -1,12 +1,20 @@
-"""What is measured: the jobs of an evaluation, by size, and the seeds that nobody looked at while building."""
+"""The jobs of an evaluation, by size, the seeds that nobody looked at while building, and the scan of one job."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from clonewatch.lab.simulate import scenarios
+from clonewatch.pipeline.examine import ScanResult
+from clonewatch.pipeline.scan import ScanSettings, scan
+
+Record = dict[str, Any]
 
 # Seeds below 100 and from 5000 to 5999 belong to development and calibration; figures are reported on these alone.
 FIRST_SEED, FIRST_QUIET_SEED = 321, 1201
@@ -94,6 +102,16 @@ def plan(size: str, *, develop: bool = False) -> dict[str, list[Job]]:
             *(Job("replay", name, first, 0.3) for name in numbered("s")),
         ],
     }  # fmt: skip
+
+
+def run_scan(job: Job, folder: Path, *, out: str = "scan", as_of: datetime | None = None) -> ScanResult:
+    """Scan `folder/log` into `folder/out`, on one thread, with a key that only the job decides."""
+    key = folder / "key"
+    if not key.exists():
+        key.touch(mode=0o600)
+        key.write_text(hashlib.sha256(f"{job.scenario} {job.seed}".encode()).hexdigest() + "\n", encoding="ascii")
+    log = (str(folder / "log"),)
+    return scan(ScanSettings(log, folder / out, key_file=key, threads=1, as_of=as_of))
 
 
 def numbered(letter: str) -> list[str]:

@@ -1,11 +1,12 @@
-"""The ground of a world: its accounts, networks, clients and topics, and the log that is kept of them."""
+"""A world of this generator: its accounts, networks, clients and topics, and the log that is kept of them."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.elsewhere.laws import DAY, Floats, Ints, Urn, draw_laws, hawkes, pick, sticks
+from evals.second_generator.parameters import draw_parameters
+from evals.second_generator.processes import DAY, Floats, Ints, Urn, Visitors, hawkes, pick, sticks
 
 Column = NDArray[Any]
 NONE = -1
@@ -28,16 +29,16 @@ SHAPES = ("first.last", "firstlast", "nick", "nick99", "initial.last", "word-wor
 SOURCES = ("search", "friend", "docs", "video", "newsletter", None, None)
 
 
-class World:
-    """Everything drawn for one seed. Accounts are opened, then send; `elsewhere.writing` puts it into files.
+class OtherWorld:
+    """Everything drawn for one seed. Accounts are opened, then send; `second_generator.export` puts it into files.
 
     size: factor on the number of accounts. Times are seconds from the start of the window.
     """
 
     def __init__(self, seed: int, size: float, branch: int = 0) -> None:
         self.rng = np.random.default_rng([seed, branch, 77_003])
-        self.size, self.laws = size, draw_laws(self.rng)
-        self.end = self.laws.days * DAY
+        self.size, self.parameters = size, draw_parameters(self.rng)
+        self.end = self.parameters.days * DAY
         self.book: dict[str, Column] = {}
         self.log: list[dict[str, Column]] = []
         self.happened: list[tuple[float, str, int, str | None, float | None]] = []
@@ -74,7 +75,7 @@ class World:
 
     def addresses(self, n: int, asn: Ints, country: Ints, kind: str, near: bool = False) -> int:
         """Open so many addresses; returns the number of the first. near: all in a few neighbouring blocks of 256."""
-        first, six = len(self.ips), self.laws.ipv6 if kind in ("residential", "mobile") else 0.0
+        first, six = len(self.ips), self.parameters.ipv6 if kind in ("residential", "mobile") else 0.0
         base = 0x0B000000 + (np.asarray(asn, dtype=np.int64) * 40_503 % 0xC0000) * 0x1000
         low = self.rng.integers(0, max(n, 64), n) if near else self.rng.integers(0, 0x1000, n)
         v6 = self.rng.random(n) < six
@@ -101,13 +102,13 @@ class World:
         return self.addresses(n, self.isp[where, self.rng.integers(0, 5, n)], where, kind), n
 
     def _people(self) -> None:
-        rng, laws = self.rng, self.laws
+        rng, parameters = self.rng, self.parameters
         weight = rng.gamma(0.7, 1.0, len(COUNTRIES)) + 1e-3
         self.lives = weight / weight.sum()
         self.isp = rng.integers(1_000, 60_000, (len(COUNTRIES), 5))
         self.zones = np.array([c[1] for c in COUNTRIES], dtype=np.float64)
         # Carrier-grade NAT: two carriers a country, everybody on them behind a few addresses.
-        self.carrier_size = max(2, round(laws.carrier_size))
+        self.carrier_size = max(2, round(parameters.carrier_size))
         self.carriers = np.array([
             [self.pool(self.carrier_size, c, "mobile", near=True) for _ in range(2)] for c in range(len(COUNTRIES))
         ])  # fmt: skip
@@ -144,21 +145,24 @@ class World:
     # ---- topics ---------------------------------------------------------------------------------------------------
 
     def _subjects(self) -> None:
-        rng, laws = self.rng, self.laws
+        rng, parameters = self.rng, self.parameters
         cells = rng.permutation(4096)
-        whole = sticks(rng, 1, 3000, np.array([laws.topics]))[0]
+        whole = sticks(rng, 1, 3000, np.array([parameters.topics]))[0]
         width = 48
-        base = np.minimum(np.searchsorted(whole, rng.random((laws.communities, width))), 2999)
+        base = np.minimum(np.searchsorted(whole, rng.random((parameters.communities, width))), 2999)
         self.interest = cells[base]
-        self.held = sticks(rng, laws.communities, width, rng.uniform(2, 20, laws.communities))
-        self.crowd = rng.dirichlet(np.full(laws.communities, 0.6))
+        self.held = sticks(rng, parameters.communities, width, rng.uniform(2, 20, parameters.communities))
+        self.crowd = rng.dirichlet(np.full(parameters.communities, 0.6))
         self.cell_task = rng.choice(len(TASKS), 4096, p=[0.2, 0.06, 0.09, 0.1, 0.02, 0.03, 0.01, 0.32, 0.17])
-        root = Urn(rng, laws.skeleton_discount, laws.skeleton_strength, self.one)
+        root = Urn(rng, parameters.skeleton_discount, parameters.skeleton_strength, self.one)
         self.urns = [
             Urn(
-                rng, min(0.97, laws.skeleton_discount + rng.uniform(-0.2, 0.1)), laws.skeleton_strength * 0.2, base=root
+                rng,
+                min(0.97, parameters.skeleton_discount + rng.uniform(-0.2, 0.1)),
+                parameters.skeleton_strength * 0.2,
+                base=root,
             )
-            for _ in range(laws.communities)
+            for _ in range(parameters.communities)
         ]
         self.about: dict[int, int] = {}
         self.canon: dict[int, int] = {}
@@ -180,7 +184,7 @@ class World:
             if s not in self.about:
                 self.about[s] = int(cell[i])
                 self.canon[s] = int(prompt[i])
-                self.echoes[s] = float(rng.beta(0.4, 0.4 / self.laws.echo))
+                self.echoes[s] = float(rng.beta(0.4, 0.4 / self.parameters.echo))
             elif stay[i] < 0.85:
                 cell[i] = self.about[s]
             if again[i] < self.echoes[s]:
@@ -219,18 +223,20 @@ class World:
 
     def _strangers(self, n: int) -> dict[str, Column]:
         """The facts of people who have nothing to do with one another, one row each."""
-        rng, laws = self.rng, self.laws
+        rng, parameters = self.rng, self.parameters
         country = rng.choice(len(COUNTRIES), n, p=self.lives)
-        community = rng.choice(laws.communities, n, p=self.crowd)
+        community = rng.choice(parameters.communities, n, p=self.crowd)
         picks = pick(rng, self.held, np.repeat(community, ATOMS)).reshape(n, ATOMS)
-        cheap = rng.random(n) < laws.cheap_phones
+        cheap = rng.random(n) < parameters.cheap_phones
         prepaid = rng.random(n) < rng.uniform(0.02, 0.15)
         brand = rng.integers(0, len(self.brands), n)
         # A prepaid card's print is made of little more than its brand: some collide.
         collided = -(brand * 10_000 + rng.integers(0, self.brands[brand]) + 2)
-        digits = rng.integers(0, 10**laws.phone_digits, n) if laws.phone_digits else np.zeros(n, dtype=np.int64)
+        digits = (
+            rng.integers(0, 10**parameters.phone_digits, n) if parameters.phone_digits else np.zeros(n, dtype=np.int64)
+        )
         phone = [
-            COUNTRIES[c][2] + (str(d).zfill(laws.phone_digits) if laws.phone_digits else "")
+            COUNTRIES[c][2] + (str(d).zfill(parameters.phone_digits) if parameters.phone_digits else "")
             for c, d in zip(country.tolist(), digits.tolist(), strict=True)
         ]
         old = rng.random(n) < rng.uniform(0.5, 0.95)
@@ -239,10 +245,12 @@ class World:
             "country": country,
             "community": community,
             "atoms": self.interest[community[:, None], picks],
-            "weights": sticks(rng, n, ATOMS, np.full(n, laws.taste)),
+            "weights": sticks(rng, n, ATOMS, np.full(n, parameters.taste)),
             "created": created,
             "gone": np.where(
-                rng.random(n) < 0.6, self.end, np.maximum(created, 0) + DAY * laws.churn_days * rng.weibull(0.8, n)
+                rng.random(n) < 0.6,
+                self.end,
+                np.maximum(created, 0) + DAY * parameters.churn_days * rng.weibull(0.8, n),
             ),
             "org": np.full(n, NONE),
             "declared": np.zeros(n, bool),
@@ -267,7 +275,7 @@ class World:
             "p_vpn": np.where(rng.random(n) < 0.15, rng.beta(2, 2, n), 0.0),
             "vpn": rng.integers(0, len(self.apps), n),
             "moves": rng.exponential(2.0, n),
-            "evening": np.clip(rng.beta(2, 2, n) * 2 * laws.evening, 0, 1),
+            "evening": np.clip(rng.beta(2, 2, n) * 2 * parameters.evening, 0, 1),
             "temperature": rng.choice([np.nan, 0.0, 0.2, 0.7, 1.0], n, p=[0.5, 0.15, 0.1, 0.15, 0.1]),
             "max_tokens": rng.choice([NONE, 1024, 2048, 4096, 8192], n, p=[0.4, 0.15, 0.15, 0.2, 0.1]),
             "model": rng.choice(len(self.models), n, p=self.model_share),
@@ -301,7 +309,8 @@ class World:
         book, rate = self.book, np.broadcast_to(np.asarray(per_day, dtype=np.float64), (len(who),))
         opened = np.maximum(book["created"][who], begin)
         closed = np.minimum(book["gone"][who], self.end if end is None else end)
-        row, ts, session, turn = hawkes(self.rng, self.laws, rate, opened, closed, self.zone(who), book["evening"][who])
+        visitors = Visitors(rate, opened, closed, self.zone(who), book["evening"][who])
+        row, ts, session, turn = hawkes(self.rng, self.parameters, visitors)
         if len(session):
             session = self.fresh(int(session.max()) + 1)[session]
         return {"account": who[row], "ts": ts, "session": session, "turn": turn}
@@ -336,7 +345,7 @@ class World:
             "format": np.full(n, NONE),
             "end_user": np.full(n, NONE),
             "key": rng.integers(0, book["keys"][account]),
-            "status": np.where(rng.random(n) < self.laws.errors, rng.choice([429, 500, 529], n), 200),
+            "status": np.where(rng.random(n) < self.parameters.errors, rng.choice([429, 500, 529], n), 200),
             "channel": np.zeros(n, dtype=np.int64),
             "batch": np.zeros(n, bool),
             "elicitation": rng.beta(1.2, 14, n),
@@ -356,7 +365,7 @@ class World:
 
     def volume(self, n: int, middle: float) -> Floats:
         """Mean requests a day of so many people: log-normal, some send a hundred times what others do."""
-        return np.minimum(middle * self.rng.lognormal(0, self.laws.volume_spread, n), 400.0)
+        return np.minimum(middle * self.rng.lognormal(0, self.parameters.volume_spread, n), 400.0)
 
 
 def scatter(code: Ints, salt: int) -> Floats:

@@ -5,14 +5,23 @@ from typing import Any
 
 import numpy as np
 
-from evals.elsewhere.ground import CHAT, CODE, NONE, REASON, TOOLS, World
-from evals.elsewhere.laws import DAY, Floats, Ints
-from evals.elsewhere.trades import agents, annotators, apps, evaluators, makers, monitors, resellers, startups
+from evals.second_generator.business_users import (
+    agents,
+    annotators,
+    apps,
+    evaluators,
+    makers,
+    monitors,
+    resellers,
+    startups,
+)
+from evals.second_generator.other_world import CHAT, CODE, NONE, REASON, TOOLS, OtherWorld
+from evals.second_generator.processes import DAY, Floats, Ints
 
-Role = Callable[[World], None]
+Role = Callable[[OtherWorld], None]
 
 
-def populate(world: World) -> None:
+def populate(world: OtherWorld) -> None:
     """Fill a world: always private people, and a random choice of everybody else."""
     private(world)
     present = [role for role in ROLES if world.rng.random() < 0.75]
@@ -20,18 +29,18 @@ def populate(world: World) -> None:
         role(world)
 
 
-def spread(world: World, ids: Ints, share: float, name: str, value: Any) -> None:
+def spread(world: OtherWorld, ids: Ints, share: float, name: str, value: Any) -> None:
     """Change one fact of a random share of accounts."""
     world.book[name][ids[world.rng.random(len(ids)) < share]] = value
 
 
-def private(world: World) -> None:
+def private(world: OtherWorld) -> None:
     """People on their own, by console or a client of their choice; a few send a hundred times what others do."""
     ids = world.open("private", world.heads(500, 1300))
     world.chat(ids, world.volume(len(ids), float(world.rng.uniform(0.3, 1.5))))
 
 
-def families(world: World) -> None:
+def families(world: OtherWorld) -> None:
     """Two to five people with one card and one line, each with an account."""
     rng = world.rng
     for _ in range(world.heads(15, 40)):
@@ -43,7 +52,7 @@ def families(world: World) -> None:
         world.chat(one, world.volume(n, 1.0))
 
 
-def phones(world: World) -> None:
+def phones(world: OtherWorld) -> None:
     """People of one or two countries on cheap phones: equal device prints, carrier NAT, prepaid cards, one app."""
     rng = world.rng
     app = world.client("pocketchat", int(rng.integers(1, 5)))
@@ -54,7 +63,7 @@ def phones(world: World) -> None:
     world.chat(ids, world.volume(n, 0.8), system=world.one())
 
 
-def offices(world: World) -> None:
+def offices(world: OtherWorld) -> None:
     """Companies behind one address; some declare the accounts of their staff as one organisation, some never asked."""
     rng = world.rng
     for _ in range(world.heads(4, 10)):
@@ -79,7 +88,7 @@ def offices(world: World) -> None:
         at_work(world, ids, net, k, world.volume(n, 2.0), system=NONE)
 
 
-def at_work(world: World, ids: Ints, net: int, k: int, rate: Floats, **said: Any) -> None:
+def at_work(world: OtherWorld, ids: Ints, net: int, k: int, rate: Floats, **said: Any) -> None:
     """Staff write from their office line, four visits in five."""
     visit = world.visits(ids, rate)
     home = world.where(visit["account"], visit["ts"], visit["session"])
@@ -88,7 +97,7 @@ def at_work(world: World, ids: Ints, net: int, k: int, rate: Floats, **said: Any
     world.send(**(visit | world.talk(visit["account"]) | {"net": place} | said))
 
 
-def shadow(world: World) -> None:
+def shadow(world: OtherWorld) -> None:
     """Staff of a company that allows no accounts: each has a private one, on one office line, with one prompt library.
 
     It looks covert, for they hide it from their employer, and it harvests nothing.
@@ -99,7 +108,7 @@ def shadow(world: World) -> None:
         k = int(rng.integers(1, 3))
         net = world.pool(k, country, "corporate", near=True)
         ids = world.open(
-            "shadow_it", n, country=country, evening=0.05, community=int(rng.integers(world.laws.communities))
+            "shadow_it", n, country=country, evening=0.05, community=int(rng.integers(world.parameters.communities))
         )
         spread(world, ids, 0.4, "created", float(rng.uniform(0, world.end * 0.4)))
         visit = world.visits(ids, world.volume(n, 4.0))
@@ -111,14 +120,14 @@ def shadow(world: World) -> None:
         world.send(**(visit | talk | {"net": np.where(rng.random(len(home)) < 0.85, net + visit["session"] % k, home)}))
 
 
-def students(world: World) -> None:
+def students(world: OtherWorld) -> None:
     """Courses: accounts opened in one week, on the campus or in the dormitory, one exercise sheet, and a deadline."""
     rng = world.rng
     for _ in range(world.heads(2, 5)):
         n, country = world.heads(15, 80), int(rng.integers(20))
         k = int(rng.integers(1, 12))
         campus = world.pool(k, country, "education", near=True)
-        begin = float(rng.uniform(-20, world.laws.days * 0.5)) * DAY
+        begin = float(rng.uniform(-20, world.parameters.days * 0.5)) * DAY
         ids = world.open("student", n, country=country, created=begin + rng.exponential(2 * DAY, n), signup_net=campus,
                          programme="education" if world.chance(0.6) else None, plan="free", evening=0.5,
                          domain=f"uni{rng.integers(10**5)}.example" if world.chance(0.7) else "gmail.com")  # fmt: skip
@@ -142,10 +151,10 @@ def students(world: World) -> None:
             )
 
 
-def contest(world: World) -> None:
+def contest(world: OtherWorld) -> None:
     """A contest of two days: accounts by voucher, the same problems, many tries, at all hours."""
     rng = world.rng
-    n, begin = world.heads(25, 120), float(rng.uniform(1, max(2, world.laws.days - 4))) * DAY
+    n, begin = world.heads(25, 120), float(rng.uniform(1, max(2, world.parameters.days - 4))) * DAY
     ids = world.open(
         "contest",
         n,
@@ -165,10 +174,10 @@ def contest(world: World) -> None:
     world.chat(ids, 0.1)
 
 
-def wave(world: World) -> None:
+def wave(world: OtherWorld) -> None:
     """A marketing wave: hundreds sign up within days, by one link, and try the examples of the gallery."""
     rng = world.rng
-    n, begin = world.heads(50, 250), float(rng.uniform(0, world.laws.days * 0.7)) * DAY
+    n, begin = world.heads(50, 250), float(rng.uniform(0, world.parameters.days * 0.7)) * DAY
     ids = world.open(
         "marketing_wave",
         n,

@@ -1,1 +1,0 @@
-"""A second generator of labelled logs, written apart from the laboratory and from the detector, under other laws."""
