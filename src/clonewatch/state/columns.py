@@ -41,7 +41,8 @@ def agree(known: Mapping[str, str], found: Mapping[str, str], where: Path) -> No
     for name, kind in found.items():
         if known.get(name, kind) != kind:
             raise StateError(
-                f"column {name!r} is of type {kind} here, and {known[name]} in this version or elsewhere in the state",
+                f"column {name!r} is of type {kind} here, and of type {known[name]} in this version or elsewhere in the"
+                " state",
                 where=str(where),
                 mend="Use the version of Clonewatch that wrote it, or ingest the logs into a new folder: nothing was"
                 " changed",
