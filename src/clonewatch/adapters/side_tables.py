@@ -101,9 +101,13 @@ def first_of_each(accounts: pa.Table, file: str) -> tuple[pa.Table, list[Rejecte
     return accounts.filter(pa.array(keep)), [Rejected(file, int(i) + 1, reason) for i in np.flatnonzero(~keep)]
 
 
-def last_of_each(accounts: pa.Table) -> pa.Table:
-    """The last row of every account: of several files, a later one is a later snapshot."""
-    ids = accounts.column("account_id").to_numpy(zero_copy_only=False).astype(str)
+def last_of_each(accounts: pa.Table, by: str = "account_id") -> pa.Table:
+    """The last row of every account, whole: of several files or days, a later one is a later snapshot.
+
+    Within one file the first row of an account counts, and the others are rejected. This is the whole rule for repeated
+    account rows. by: the column that names the account.
+    """
+    ids = accounts[by].combine_chunks().dictionary_encode().indices.to_numpy()
     _, last = np.unique(ids[::-1], return_index=True)
     return accounts.take(pa.array(np.sort(len(ids) - 1 - last)))
 

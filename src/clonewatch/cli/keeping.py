@@ -12,6 +12,7 @@ import typer
 from clonewatch.cli import output
 from clonewatch.cli.drawing import watching
 from clonewatch.cli.scanning import EXIT_FLAGGED, FailOn, tell
+from clonewatch.pipeline.engine import MEMORY
 
 EXIT_DAMAGED = 3
 
@@ -39,7 +40,7 @@ def ingest(
     events: Annotated[Path | None, typer.Option("--events", metavar="FILE", help="Releases, bans, outages.")] = None,
     format: Annotated[str, typer.Option("--format", help="Format of the log; told from its first bytes.")] = "auto",
     key: Key = None,
-    memory: Memory = "700MB",
+    memory: Memory = MEMORY,
     threads: Threads = None,
     max_rejected: Annotated[
         float, typer.Option("--max-rejected", min=0.0, max=1.0, help="Share of bad rows above which nothing is kept.")
@@ -95,7 +96,7 @@ def detect(
     ] = None,
     key: Key = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the clustering.")] = 0,
-    memory: Memory = "700MB",
+    memory: Memory = MEMORY,
     threads: Threads = None,
     calibration: Annotated[
         Path | None, typer.Option("--calibration", metavar="FILE", help="Your own honest groups.")
@@ -237,7 +238,7 @@ def compact(
         typer.Option("--field", metavar="NAME=DAYS", help="Let go of a column of older days, such as client_ip=14."),
     ] = None,
     key: Key = None,
-    memory: Memory = "700MB",
+    memory: Memory = MEMORY,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from clonewatch.cli import output
 from clonewatch.cli.drawing import watching
+from clonewatch.pipeline.engine import MEMORY
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,9 +60,7 @@ def scan(
     keep_text: Annotated[
         bool, typer.Option("--keep-text", help="Keep the text of exchanges attributed to flagged campaigns.")
     ] = False,
-    memory: Annotated[
-        str, typer.Option("--memory", help="Memory the engine may use before it goes to disk.")
-    ] = "700MB",
+    memory: Annotated[str, typer.Option("--memory", help="Memory the engine may use before it goes to disk.")] = MEMORY,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Threads of the engine; all when left out.")
     ] = None,

@@ -99,10 +99,19 @@ class DuckDB:
         found = [name for (name,) in self._connection.execute(names).fetchall()]
         return {n: self.fetch(f'SELECT COUNT(*) AS n FROM "{n}"')["n"][0].as_py() for n in found}
 
-    def attach(self, table: str, files: Sequence[Path]) -> None:
-        """Make Parquet files readable as one table, without copying them."""
+    def attach(self, table: str, files: Sequence[Path], schema: pa.Schema) -> None:
+        """Make Parquet files readable as one table, without copying them; columns of `schema` that they lack are null.
+
+        Files may have other columns, in any order. Types that differ are not noticed here.
+        """
         named = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-        self._connection.execute(f'CREATE VIEW "{table}" AS SELECT * FROM read_parquet([{named}])')
+        # A table without rows brings in the columns that no file has.
+        self.put(f"{table}_columns", schema.empty_table())
+        with self._guarded(f"opening the files of table {table!r}", named):
+            self._connection.execute(
+                f'CREATE VIEW "{table}" AS SELECT * FROM read_parquet([{named}], union_by_name = true)'
+                f' UNION ALL BY NAME SELECT * FROM "{table}_columns"'
+            )
 
     def rename(self, table: str, name: str) -> None:
         """Give a table another name."""

@@ -16,6 +16,7 @@ from clonewatch import __version__
 from clonewatch.campaigns import fusion
 from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.graph import fragments
+from clonewatch.pipeline import duplicates
 from clonewatch.pipeline.detection.detect import SIGNALS, TESTS, attribute, describe, detect
 from clonewatch.pipeline.detection.findings import Findings
 from clonewatch.pipeline.detection.first_flag import first_crossings
@@ -77,7 +78,7 @@ def examine(
 
     folder: where attribution is written as it comes.
     """
-    duplicates = settle(plan, intake.read)
+    repeated = settle(plan, intake.read)
     found = detect(plan, seed, calibration, clock)
     attribute(plan, found, clock)
     if replay:
@@ -89,7 +90,7 @@ def examine(
     else:
         tables["attribution"] = pa.Table.from_batches(attributed, results.ATTRIBUTED)
     counts = {
-        "read": intake.read, "rejected": intake.rejected, "duplicate": duplicates, "kept": plan.rows["exchanges"],
+        "read": intake.read, "rejected": intake.rejected, "duplicate": repeated, "kept": plan.rows["exchanges"],
         "accounts": intake.accounts, "entities": found.population, "anchors": found.anchors.number,
     }  # fmt: skip
     packages = plan.engine.packages
@@ -107,8 +108,8 @@ def settle(plan: Plan, read: int) -> int:
 
     read: how many arrived.
     """
-    plan.run(Query("repeated", ("arrivals",), "SELECT xid FROM arrivals GROUP BY xid HAVING COUNT(*) > 1"))
-    if not plan.rows["repeated"] and not plan.engine.fetch("SELECT COUNT(*) AS n FROM families")["n"][0].as_py():
+    repeated = duplicates.find(plan)
+    if not repeated and not plan.engine.fetch("SELECT COUNT(*) AS n FROM families")["n"][0].as_py():
         plan.rename("arrivals", "exchanges", read)
         return 0
     columns = ", ".join(
@@ -117,13 +118,11 @@ def settle(plan: Plan, read: int) -> int:
     plan.run(
         Query(
             "exchanges",
-            ("arrivals", "repeated", "families"),
-            f'WITH first AS (SELECT a.xid, MIN(a."row") AS keep FROM arrivals a JOIN repeated r ON r.xid = a.xid'
-            f" GROUP BY a.xid) SELECT {columns} FROM arrivals x LEFT JOIN first d ON d.xid = x.xid"
-            ' LEFT JOIN families f ON f.template = x.template WHERE d.keep IS NULL OR d.keep = x."row"',
+            ("arrivals", "again", "families"),
+            f"SELECT {columns} FROM arrivals x LEFT JOIN families f ON f.template = x.template {duplicates.WITHOUT}",
         )
     )
-    return read - plan.rows["exchanges"]
+    return repeated
 
 
 def channels() -> list[Signal]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,24 +17,21 @@ from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
-from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
-from clonewatch.model.read_results import Rejected
+from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
+from clonewatch.pipeline.arrivals import Arrivals
+from clonewatch.pipeline.engine import EMBEDDED, MEMORY, EngineSettings
 from clonewatch.pipeline.examine import STAGED, Intake, ScanResult, examine, filled, publish
 from clonewatch.pipeline.intake.kept_text import TextKeeper
-from clonewatch.pipeline.intake.prefetch import ahead
-from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_lake, open_lake, read_lake
-from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager, alike_together
+from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_lake, open_lake
+from clonewatch.pipeline.intake.staging import Stager, within
 from clonewatch.pipeline.progress.stage_timer import Clock
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Engine, KeepsTables, LakeReader
 from clonewatch.ports.progress import Progress, Silent
-from clonewatch.ports.shelf import Shelf
-
-ENGINES = Shelf("clonewatch.engines", "ENGINE")
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class ScanSettings:
     seed: int = 0
     key_file: Path | None = None
     keep_text: bool = False
-    memory: str = "700MB"
+    memory: str = MEMORY
     threads: int | None = None
     max_rejected: float = 0.01
     since: datetime | None = None
@@ -67,8 +63,13 @@ class ScanSettings:
     calibration: Path | None = None
     replay: bool = False
     embed: bool = False
-    engine: str = "duckdb"
+    engine: str = EMBEDDED
     master: str | None = None
+
+    @property
+    def computing(self) -> EngineSettings:
+        """Where it is computed."""
+        return EngineSettings(self.engine, self.memory, self.threads, self.master)
 
 
 def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult:
@@ -87,20 +88,38 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
     if settings.out is None:
-        return _run(settings, log, key, calibration, clock, None)
+        return _run(_Task(settings, log, key, clock), calibration)
     # Text is not kept for another day, and only the embedded engine has tables that stay.
-    again = settings.engine == "duckdb" and not settings.keep_text
+    again = settings.engine == EMBEDDED and not settings.keep_text
     asked = resume.question(asdict(settings), log, key, calibration) if again else ""
     with ResultFolder(settings.out, asked) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
-        return _run(settings, log, key, calibration, clock, folder, keeper)
+        return _run(_Task(settings, log, key, clock, folder, keeper), calibration)
+
+
+class _Task(NamedTuple):
+    """What one scan works with. folder: where results go. keeper: of text."""
+
+    settings: ScanSettings
+    log: Log
+    key: bytes
+    clock: Clock
+    folder: ResultFolder | None = None
+    keeper: TextKeeper | None = None
+
+    def wanted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The exchanges that are looked at."""
+        batch = within(batch, self.settings.since, self.settings.as_of)
+        if self.keeper:
+            self.keeper.note(batch)
+        return batch
 
 
 def _open(settings: ScanSettings) -> Log:
     """The log, of files here or of addresses that only an engine's workers can open."""
     if any(is_lake(path) for path in settings.paths):
         unfit = [name for name in ("mapping", "keep_text", "embed") if getattr(settings, name)]
-        if settings.engine == "duckdb" or unfit:
+        if settings.engine == EMBEDDED or unfit:
             raise InputError(
                 "an address is read by Spark only, as exchanges in Parquet, and its text never comes here",
                 where=next(path for path in settings.paths if is_lake(path)),
@@ -116,36 +135,13 @@ def _open(settings: ScanSettings) -> Log:
     )
 
 
-def _engine(settings: ScanSettings, folder: ResultFolder | None) -> Engine:
-    """The place to compute that the settings name. Raises SetupError where it cannot be had."""
-    if settings.engine not in ENGINES.names():
-        raise SetupError(f"no engine {settings.engine!r}", mend=f"There are: {', '.join(ENGINES.names())}")
-    if settings.master and settings.engine == "duckdb":
-        raise SetupError("--master is for Spark", mend="Pass --engine spark with it, or leave it out")
-    own: dict[str, Any] = {"master": settings.master} if settings.master else {}
-    if folder and folder.question:
-        own["kept"] = folder.work
-    made: Engine = ENGINES.load(settings.engine)(
-        memory=settings.memory, threads=settings.threads, folder=folder.work if folder else None, **own
-    )
-    return made
-
-
-def _run(
-    settings: ScanSettings,
-    log: Log,
-    key: bytes,
-    calibration: Calibration,
-    clock: Clock,
-    folder: ResultFolder | None,
-    keeper: TextKeeper | None = None,
-) -> ScanResult:
-    engine = _engine(settings, folder)
-    try:
-        plan, intake = _taken_in(settings, log, key, engine, clock, folder, keeper)
-        result = examine(plan, intake, calibration, clock, folder, seed=settings.seed, replay=settings.replay)
-    finally:
-        engine.close()
+def _run(task: _Task, calibration: Calibration) -> ScanResult:
+    settings, folder, keeper = task.settings, task.folder, task.keeper
+    work = folder.work if folder else None
+    kept = work if folder and folder.question else None
+    with engines.opened(settings.computing, work, kept) as engine:
+        plan, intake = _taken_in(task, engine)
+        result = examine(plan, intake, calibration, task.clock, folder, seed=settings.seed, replay=settings.replay)
     if keeper and folder:
         told, sure = folder.aside / "attribution.parquet", pc.field("posterior") >= 0.5
         keeper.keep(pq.read_table(told, columns=["exchange_id"], filters=sure)["exchange_id"])
@@ -161,57 +157,39 @@ def _run(
     return result
 
 
-def _taken_in(
-    settings: ScanSettings, log: Log, key: bytes, engine: Engine, clock: Clock, folder: ResultFolder | None,
-    keeper: TextKeeper | None,
-) -> tuple[Plan, Intake]:  # fmt: skip
+def _taken_in(task: _Task, engine: Engine) -> tuple[Plan, Intake]:
     """The staged tables of the log: read, or those of a run of the same question that was stopped."""
+    folder = task.folder
     note = folder.begun if folder else None
     if note is not None and isinstance(engine, KeepsTables):
         begun = resume.read(note)
         plan = Plan(engine, STAGED, engine.tables())
-        clock.resume(begun.stages, f"{begun.intake.read:,} exchanges, read before an earlier run was stopped")
+        task.clock.resume(begun.stages, f"{begun.intake.read:,} exchanges, read before an earlier run was stopped")
         return plan, begun.intake
-    plan, stager = Plan(engine), Stager(key)
-    examples = Examples() if settings.embed else None
-    rejected = _stage(plan, log, stager, folder, clock, keeper, settings, examples)
-    intake = _intake(plan, log, stager, settings, rejected)
+    plan, stager = Plan(engine), Stager(task.key)
+    examples = Examples() if task.settings.embed else None
+    rejected = _stage(plan, task, stager, examples)
+    intake = _intake(plan, task, stager, rejected)
     plan.put("families", stager.families(examples))
     if folder and folder.question:
-        folder.keep(resume.Begun(intake, clock.stages).encode())
+        folder.keep(resume.Begun(intake, task.clock.stages).encode())
     return plan, intake
 
 
-def _stage(
-    plan: Plan, log: Log, stager: Stager, folder: ResultFolder | None, clock: Clock, keeper: TextKeeper | None,
-    settings: ScanSettings, examples: Examples | None,
-) -> int:  # fmt: skip
-    """Read, fingerprint and stage every exchange as table `arrivals`; returns how many rows were rejected."""
-    rejected = 0
-
-    def reject(rows: Sequence[Rejected]) -> None:
-        nonlocal rejected
-        rejected += len(rows)
-        if folder:
-            folder.reject(rows)
-
-    clock.start("reading", log.total_bytes or None, "bytes")
+def _stage(plan: Plan, task: _Task, stager: Stager, examples: Examples | None) -> int:
+    """Tables `arrivals`, `accounts` and `events` of the log; returns how many rows were rejected."""
+    settings, log = task.settings, task.log
+    arrivals = Arrivals(log, stager, task.clock, task.wanted, task.folder.reject if task.folder else None)
     if lake := _lake(plan.engine, log, settings):
         reading = Reading(stager.key, settings.since, settings.as_of)
-        rows = read_lake(lake, plan, stager, log, settings.paths, reading, reject)
-        clock.advance(log.total_bytes, rows)
+        rows = arrivals.read_in_place(lake, plan, settings.paths, reading)
     else:
-        fingerprinter = Fingerprinter(stager.key, examples)
-        followed = _follow(log, reject, clock, keeper, settings)
-        staged = alike_together(stager.stage_all(followed, fingerprinter.apply))
-        rows = plan.engine.ingest("arrivals", EXCHANGE_SCHEMA, staged)
-        plan.wrote("arrivals", rows)
-    clock.end(f"{rows:,} exchanges, {rejected:,} rejected")
+        rows = arrivals.read(plan, examples)
     if not rows:
         raise InputError(
             "no exchange could be read",
             where=", ".join(i.path for i in log.inputs[:3]),
-            mend=f"{rejected:,} rows were rejected; `clonewatch doctor` shows why"
+            mend=f"{arrivals.rejected:,} rows were rejected; `clonewatch doctor` shows why"
             + (". Rows outside --since and --as-of were left out" if settings.since or settings.as_of else ""),
         )
     plan.put("accounts", stager.accounts(log.accounts()))
@@ -219,7 +197,7 @@ def _stage(
     if settings.as_of and events is not None:
         events = events.filter(pc.less(events["ts"], pa.scalar(settings.as_of, events["ts"].type)))
     plan.put("events", stager.events(events))
-    return rejected
+    return arrivals.rejected
 
 
 def _lake(engine: Engine, log: Log, settings: ScanSettings) -> LakeReader | None:
@@ -228,34 +206,24 @@ def _lake(engine: Engine, log: Log, settings: ScanSettings) -> LakeReader | None
     return engine if fit and isinstance(engine, LakeReader) else None
 
 
-def _follow(
-    log: Log, reject: Callable[[Sequence[Rejected]], None], clock: Clock, keeper: TextKeeper | None,
-    settings: ScanSettings,
-) -> Iterator[pa.RecordBatch]:  # fmt: skip
-    behind = 0
-    for batch in ahead(log.batches(reject, READ)):
-        if settings.since:
-            batch = batch.filter(pc.greater_equal(batch["ts"], pa.scalar(settings.since, batch["ts"].type)))
-        if settings.as_of:
-            batch = batch.filter(pc.less(batch["ts"], pa.scalar(settings.as_of, batch["ts"].type)))
-        if keeper:
-            keeper.note(batch)
-        clock.advance(log.bytes_done - behind, batch.num_rows)
-        behind = log.bytes_done
-        yield batch
-
-
-def _intake(plan: Plan, log: Log, stager: Stager, settings: ScanSettings, rejected: int) -> Intake:
+def _intake(plan: Plan, task: _Task, stager: Stager, rejected: int) -> Intake:
     chosen = {
         k: str(v) if isinstance(v, Path | datetime) else v
-        for k, v in asdict(settings).items()
+        for k, v in asdict(task.settings).items()
         if k not in ("out", "key_file")
     }
-    sides = {name: plan.engine.fetch(f"SELECT * FROM {name}") for name in ("accounts", "events")}
+    held = {f"exchanges.{name}": n for name, n in stager.filled.items()}
+    for name in ("accounts", "events"):
+        held |= filled(name, plan.engine.fetch(f"SELECT * FROM {name}"))
     return Intake(
-        ids=stager.book.ids, filled={
-            **{f"exchanges.{name}": n for name, n in stager.filled.items()},
-            **{column: n for name, table in sides.items() for column, n in filled(name, table).items()},
-        }, first_ts=stager.first_ts, last_ts=stager.last_ts, read=stager.rows, rejected=rejected,
-        accounts=len(stager.book.ids), inputs=[i._asdict() for i in log.inputs], warnings=log.warnings, chosen=chosen,
-    )  # fmt: skip
+        ids=stager.book.ids,
+        filled=held,
+        first_ts=stager.first_ts,
+        last_ts=stager.last_ts,
+        read=stager.rows,
+        rejected=rejected,
+        accounts=len(stager.book.ids),
+        inputs=[i._asdict() for i in task.log.inputs],
+        warnings=task.log.warnings,
+        chosen=chosen,
+    )

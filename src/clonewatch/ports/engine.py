@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
 Value = int | float | str | bool | None
@@ -83,6 +85,23 @@ class KeepsTables(Protocol):
     def tables(self) -> dict[str, int]:
         """The rows of every table that is there."""
         ...
+
+
+@runtime_checkable
+class AttachesFiles(Protocol):
+    """An engine that reads Parquet files where they lie."""
+
+    def attach(self, table: str, files: Sequence[Path], schema: pa.Schema) -> None:
+        """Make files of this machine readable as one table, without copying them.
+
+        schema: the columns that the table has at least. Those that a file lacks are null, types that differ are
+        undefined.
+        """
+        ...
+
+
+class FileEngine(Engine, AttachesFiles, Protocol):
+    """An engine with which a state can be read."""
 
 
 # What `LakeReader.read` adds to the columns of a file: its path, its size in bytes, and the place of a row in it.

@@ -10,9 +10,15 @@ import msgspec
 
 from clonewatch.model.errors import StateError
 
-VERSION = "clonewatch.state.v1"
+VERSION = "clonewatch.state.v2"
+# The first version did not list columns; the next change of such a state writes the second.
+_READABLE = ("clonewatch.state.v1", VERSION)
 NAME = "state.json"
-_DAY = 86_400_000_000
+DAY = 86_400_000_000  # microseconds
+
+
+class TornManifest(StateError):
+    """The document is not as it was written, and the one before it may take its place."""
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +62,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     generation: how many changes were made. key_check: tells whether a fingerprint key is the one these hashes were made
     with. rows: exchanges ever numbered. names: parts of the book of accounts, in order. accounts: ids in the book.
     sketches: the first sketch of every template. facts, events: account facts and events. sources: by SHA-256.
-    forgotten: keyed hashes of accounts whose exchanges are not to be taken in again.
+    forgotten: keyed hashes of accounts whose exchanges are not to be taken in again. columns: kind of file -> column ->
+    type, of all files of that kind together; a file that lacks one of them holds nulls.
     """
 
     schema: str
@@ -71,11 +78,21 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: File | None = None
     sources: dict[str, Source] = {}
     forgotten: tuple[str, ...] = ()
+    columns: dict[str, dict[str, str]] = {}
+
+    def kinds(self) -> dict[str, tuple[File, ...]]:
+        """The files of each kind."""
+        return {
+            "exchanges": tuple(part.exchanges for part in self.parts),
+            "names": self.names,
+            "sketches": self.sketches,
+            "facts": (self.facts,) if self.facts else (),
+            "events": (self.events,) if self.events else (),
+        }
 
     def files(self) -> list[File]:
         """Every file the state is made of."""
-        beside = [f for f in (self.facts, self.events) if f]
-        return [*(part.exchanges for part in self.parts), *self.names, *self.sketches, *beside]
+        return [file for files in self.kinds().values() for file in files]
 
     def days(self) -> dict[int, int]:
         """Exchanges of each day that holds any, oldest first."""
@@ -97,7 +114,7 @@ def day_of(ts: int) -> int:
     >>> day_name(day_of(1_700_000_000_000_000))
     '2023-11-14'
     """
-    return ts // _DAY
+    return ts // DAY
 
 
 def day_name(day: int) -> str:
@@ -116,19 +133,31 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(data: bytes, where: Path) -> Manifest:
-    """The document as it was written. Raises StateError where it is torn or of another version."""
+    """The document as it was written. Raises TornManifest where it is torn, StateError where it is not ours to read."""
     try:
         version = msgspec.json.decode(data, type=dict[str, object]).get("schema")
-        if version != VERSION:
-            raise StateError(
-                f"this state is of version {version!r}, and this program reads {VERSION!r}",
-                where=str(where),
-                mend="Use the program that made it, or ingest the log into a new folder",
-            )
-        return msgspec.json.decode(data, type=Manifest)
     except msgspec.DecodeError as error:
+        raise torn(str(error), where) from error
+    if version not in _READABLE:
         raise StateError(
-            f"the manifest of the state is damaged: {error}",
+            f"this state is of version {version!r}, and this program reads {VERSION!r}",
             where=str(where),
-            mend="Put it back from a backup, or run `clonewatch state verify --mend` to go back by one change",
+            mend="Use the program that made it, or ingest the log into a new folder",
+        )
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.ValidationError as error:
+        raise StateError(
+            f"the manifest of the state holds what this version does not know: {error}",
+            where=str(where),
+            mend="Use the version of Clonewatch that wrote it; if none did, put the file back from a backup",
         ) from error
+
+
+def torn(what: str, where: Path) -> TornManifest:
+    """The error for a document that is not as it was written."""
+    return TornManifest(
+        f"the manifest of the state is damaged: {what}",
+        where=str(where),
+        mend="Put it back from a backup, or run `clonewatch state verify --mend` to go back by one change",
+    )

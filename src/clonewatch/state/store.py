@@ -8,24 +8,28 @@ Nothing here looks at the clock: a clock that steps changes nothing.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from clonewatch.model.errors import OutputError, StateError
 from clonewatch.state import manifest as manifests
-from clonewatch.state.manifest import File, Manifest, key_check
+from clonewatch.state.columns import Layout, agree, damaged, described, schema_of, together, widened
+from clonewatch.state.manifest import File, Manifest, TornManifest, key_check
 
 BEFORE = manifests.NAME + ".before"
-_LOCK = "lock"
+# The lock goes with its process, however that ends. Beside it stands who took it last: a locked file cannot be read
+# everywhere.
+_LOCK, _HOLDER = "lock", "lock.holder"
 _PARTS = "parts"
 REJECTED = "rejected"
 _DRAFT, _SNAPSHOT, _ENGINE = ".draft-", ".reading-", ".clonewatch-"
@@ -62,6 +66,22 @@ class State:
         except (pa.ArrowInvalid, OSError) as error:
             raise damaged(path, str(error)) from error
 
+    def table(self, files: Iterable[File], layout: Layout) -> pa.Table:
+        """Whole (small) files of one kind as one table: the columns of this version, then those of others."""
+        tables = [(self.path(file), self.read(file)) for file in files]
+        schema = together(layout, [(path, table.schema) for path, table in tables])
+        return pa.concat_tables([schema.empty_table(), *(widened(table, schema) for _, table in tables)])
+
+    def schema(self, files: Iterable[File], layout: Layout) -> pa.Schema:
+        """The columns of this version, then those that only these files have. Raises StateError where they disagree."""
+        return together(layout, [(path, schema_of(path)) for path in self.paths(files)])
+
+    def check(self, layouts: Mapping[str, Layout]) -> None:
+        """Raises StateError where a column of the state has another type in this version. layouts: by kind of file."""
+        held = self.manifest.columns or self._columns(self.manifest, {})
+        for kind, layout in layouts.items():
+            agree(described(layout.schema), held.get(kind, {}), self.place)
+
     def write(self, kind: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch | pa.Table]) -> File:
         """Write a new file. It becomes part of the state with the next `commit`. Raises OutputError on a full disk."""
         self._new += 1
@@ -78,20 +98,25 @@ class State:
             draft.rename(path)
         return File(name, rows, size, digest)
 
-    def snapshot(self, files: Iterable[File]) -> Path:
-        """A folder of these files as they are now, for a reader that lets go of the state; the reader removes it."""
-        place = Path(tempfile.mkdtemp(prefix=f"{_SNAPSHOT}{os.getpid()}-", dir=self.place))
+    def snapshot(self, files: Iterable[File]) -> Snapshot:
+        """These files as they are now, for a reader that lets go of the state; the reader closes it."""
         with disk(self.place):
+            place = Path(tempfile.mkdtemp(prefix=_SNAPSHOT, dir=self.place))
+            taken = Snapshot(place, FileLock(place / _LOCK, thread_local=False))
+            taken.lock.acquire(timeout=0)
             for path in self.paths(files):
                 os.link(path, place / path.name)
-        return place
+        return taken
 
     def commit(self, manifest: Manifest, *, last: bool = False) -> None:
         """Make this manifest, one generation on, the state.
 
         last: nothing of what it was before may stay; otherwise the files of the manifest before are kept as well.
         """
-        manifest = msgspec.structs.replace(manifest, generation=self.manifest.generation + 1)
+        columns = self._columns(manifest, {} if last else self.manifest.columns)
+        manifest = msgspec.structs.replace(
+            manifest, schema=manifests.VERSION, generation=self.manifest.generation + 1, columns=columns
+        )
         before = manifest if last else self.manifest
         with disk(self.place):
             _sync_folder(self.place / _PARTS)
@@ -103,6 +128,17 @@ class State:
         self.manifest, self._new = manifest, 0
         self._sweep(before)
 
+    def _columns(self, manifest: Manifest, known: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+        """The columns of every kind of file. known: those of the files that the state has now, empty to look again."""
+        listed = {file.name for file in self.manifest.files()} if known else set()
+        columns = {kind: dict(found) for kind, found in known.items()}
+        for kind, files in manifest.kinds().items():
+            for path in self.paths(file for file in files if file.name not in listed):
+                found = described(schema_of(path))
+                agree(columns.setdefault(kind, {}), found, path)
+                columns[kind] |= found
+        return columns
+
     def _sweep(self, before: Manifest | None) -> None:
         """Remove files that neither this manifest nor the one before it names."""
         named = {f.name for m in (self.manifest, before) if m for f in m.files()}
@@ -113,12 +149,23 @@ class State:
     def _tidy(self) -> None:
         """Remove what killed processes left beside the state."""
         for path in self.place.iterdir():
-            reader = path.name.removeprefix(_SNAPSHOT).partition("-")[0]
-            left = path.name.startswith(_SNAPSHOT) and reader.isdigit() and not runs(int(reader))
+            left = path.name.startswith(_SNAPSHOT) and _is_free(path / _LOCK)
             if left or path.name.startswith(_ENGINE):
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name.startswith(_DRAFT):
                 path.unlink()
+
+
+class Snapshot(NamedTuple):
+    """Files of a state, linked aside. Once its lock is free, nobody reads them any more."""
+
+    place: Path
+    lock: FileLock
+
+    def close(self) -> None:
+        """Remove it."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.lock.release()
 
 
 @contextlib.contextmanager
@@ -147,26 +194,22 @@ def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
 
 
 def restore(place: Path) -> bool:
-    """Put the manifest of one change ago in place of a damaged one; whether there was need to."""
+    """Put the manifest of one change ago in place of a damaged one; whether there was need to.
+
+    What another version wrote is not damaged: Raises StateError for it.
+    """
+    if not place.is_dir():
+        return False
     with _locked(place):
         try:
             _load(place / manifests.NAME)
-        except StateError:
+        except TornManifest:
             data = (place / BEFORE).read_bytes() if (place / BEFORE).exists() else b""
             manifests.decode(data, place / BEFORE)
             with disk(place):
                 put_whole(place / manifests.NAME, data)
             return True
     return False
-
-
-def damaged(path: Path, what: str) -> StateError:
-    """The error for a file that is not as it was written."""
-    return StateError(
-        f"a file of the state is damaged: {what}",
-        where=str(path),
-        mend="Put it back from a backup, or run `clonewatch state verify --mend`, which says what to ingest again",
-    )
 
 
 def digest(path: Path, watch: Callable[[int], None] = lambda _: None) -> str:
@@ -194,12 +237,14 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
 
 def _only_begun(place: Path) -> bool:
     """Whether a folder holds nothing but what a state that was just begun holds, a killed process's draft included."""
-    return all(p.name in (_LOCK, _PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir())
+    return all(p.name in (_LOCK, _HOLDER, _PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir())
 
 
 def _load(path: Path) -> Manifest:
     try:
         return manifests.decode(path.read_bytes(), path)
+    except FileNotFoundError as error:
+        raise manifests.torn("it is missing", path) from error
     except OSError as error:
         what = f"the state cannot be read: {error.strerror}"
         raise StateError(what, where=str(path), mend="Check its rights") from error
@@ -207,35 +252,33 @@ def _load(path: Path) -> Manifest:
 
 @contextlib.contextmanager
 def _locked(place: Path) -> Iterator[None]:
-    """The lock of a state. It goes with the process, however that ends."""
-    with contextlib.ExitStack() as held:
-        with disk(place):
-            lock = held.enter_context((place / _LOCK).open("a+"))
+    """The lock of a state."""
+    lock, holder = FileLock(place / _LOCK, thread_local=False), place / _HOLDER
+    with disk(place):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            named = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
             raise StateError(
-                f"another process holds this state ({lock.read().strip() or 'unknown'})",
+                f"another process holds this state ({named})",
                 where=str(place),
                 mend="Wait for it, or stop it: nothing is lost",
             ) from error
-        with contextlib.suppress(OSError):  # who holds it is only told to others
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()}\n")
-            lock.flush()
-        yield
-
-
-def runs(number: int) -> bool:
-    """Whether a process of this number is there."""
     try:
-        os.kill(number, 0)
-    except ProcessLookupError:
+        with contextlib.suppress(OSError):  # only others are told of it
+            holder.write_text(f"process {os.getpid()}\n", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
+
+
+def _is_free(lock: Path) -> bool:
+    """Whether no process holds a lock."""
+    try:
+        with FileLock(lock, timeout=0):
+            return True
+    except Timeout:
         return False
-    except PermissionError:
-        return True  # under another user
-    return True
 
 
 def put_whole(path: Path, data: bytes) -> None:

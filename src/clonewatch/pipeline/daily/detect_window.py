@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,28 +19,23 @@ import pyarrow.parquet as pq
 from clonewatch import __version__
 from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns.calibration import Calibration
-from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
-from clonewatch.pipeline.daily.ingest import SKETCH_SCHEMA
+from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
 from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
-from clonewatch.pipeline.intake.staging import (
-    ACCOUNT_SCHEMA,
-    EVENT_SCHEMA,
-    EXCHANGE_SCHEMA,
-    SKETCHED_TEMPLATES,
-    families,
-)
+from clonewatch.pipeline.intake.staging import SKETCHED_TEMPLATES, families
 from clonewatch.pipeline.progress.stage_timer import Clock
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
+from clonewatch.pipeline.state_tables import EVENTS, EXCHANGES, FACTS, LAYOUTS, SKETCHES, sketch_matrix_of
 from clonewatch.pipeline.steps import Plan
+from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
-from clonewatch.state.manifest import File, Manifest, day_name, day_number
+from clonewatch.state.columns import Layout, widened
+from clonewatch.state.manifest import DAY, File, Manifest, day_name, day_number
 
 DAYS = (7, 14, 44)
-_DAY = 86_400_000_000
 # A day that holds less than this share of the busiest one does not end a window: a clock that ran ahead made it.
 _REAL_DAY = 0.01
 
@@ -60,7 +54,7 @@ class WindowSettings:
     until: datetime | None = None
     seed: int = 0
     key_file: Path | None = None
-    memory: str = "700MB"
+    memory: str = MEMORY
     threads: int | None = None
     calibration: Path | None = None
     replay: bool = False
@@ -117,10 +111,11 @@ class _Taken(NamedTuple):
         return [self.place / file.name for file in files]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Taken]:
     """The window as it is now. The state is free for others while it is looked at."""
     with store.opened(settings.state, key) as state:
+        state.check(LAYOUTS)
         manifest = state.manifest
         last = day_number(settings.until.date()) if settings.until else _newest(manifest)
         first = last - length + 1
@@ -132,11 +127,9 @@ def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Ta
                 mend="Ingest a log first, or name another day with --until",
             )
         chosen = msgspec.structs.replace(manifest, parts=parts)
-        place = state.snapshot(chosen.files())
-    try:
-        yield _Taken(chosen, place, first, last)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        taken = state.snapshot(chosen.files())
+    with contextlib.closing(taken):
+        yield _Taken(chosen, taken.place, first, last)
 
 
 def _newest(manifest: Manifest) -> int:
@@ -167,8 +160,9 @@ def _told_before(out: Path) -> dict[str, Any] | None:
 def _detect(
     settings: WindowSettings, taken: _Taken, calibration: Calibration, mark: dict[str, Any], out: Path, clock: Clock
 ) -> ScanResult:
+    chosen = EngineSettings(memory=settings.memory, threads=settings.threads)
     with ResultFolder(out) as folder:
-        with DuckDB(memory=settings.memory, threads=settings.threads, folder=folder.aside).using() as engine:
+        with opened_for_state(chosen, folder.aside) as engine:
             plan = Plan(engine)
             clock.start("window", None, "rows")
             ids = _stage(plan, engine, taken)
@@ -181,55 +175,54 @@ def _detect(
     return result
 
 
-def _stage(plan: Plan, engine: DuckDB, taken: _Taken) -> list[str]:
+def _stage(plan: Plan, engine: FileEngine, taken: _Taken) -> list[str]:
     """The tables `arrivals`, `accounts` and `events` of the window; returns the book of accounts."""
     manifest = taken.manifest
-    engine.attach("held", taken.paths([part.exchanges for part in manifest.parts]))
+    engine.attach("held", taken.paths([part.exchanges for part in manifest.parts]), EXCHANGES.schema)
     low = engine.fetch('SELECT MIN("row") AS low FROM held')["low"][0].as_py()
     # Numbered from 0, as a scan of these days would.
-    columns = ", ".join(f'"row" - {int(low)} AS "row"' if n == "row" else f'"{n}"' for n in EXCHANGE_SCHEMA.names)
+    columns = ", ".join(f'"row" - {int(low)} AS "row"' if n == "row" else f'"{n}"' for n in EXCHANGES.schema.names)
     # Copied once: every linking channel reads it, and would decompress the parts again.
     plan.wrote("arrivals", engine.store("arrivals", f"SELECT {columns} FROM held", {}))
     names = [pq.read_table(path)["account_id"] for path in taken.paths(list(manifest.names))]
     ids = [name or "" for column in names for name in column.to_pylist()]
     plan.put("accounts", _facts(taken, len(ids)))
-    end = (taken.last + 1) * _DAY
-    events = _read(taken, manifest.events, EVENT_SCHEMA)
+    end = (taken.last + 1) * DAY
+    events = _read(taken, manifest.events, EVENTS)
     plan.put("events", events.filter(pc.less(events["ts"], pa.scalar(end, pa.int64()))))
     return ids
 
 
 def _facts(taken: _Taken, count: int) -> pa.Table:
     """Account facts by code, a row for every account of the book."""
-    known = _read(taken, taken.manifest.facts, ACCOUNT_SCHEMA)
+    known = _read(taken, taken.manifest.facts, FACTS)
     place = np.full(count, -1, np.int64)
     place[known["account"].to_numpy()] = np.arange(known.num_rows)
     facts = known.take(pa.array(place, mask=place < 0))
-    return facts.set_column(0, ACCOUNT_SCHEMA.field("account"), pa.array(np.arange(count), pa.int32()))
+    return facts.set_column(0, FACTS.schema.field("account"), pa.array(np.arange(count), pa.int32()))
 
 
-def _read(taken: _Taken, file: File | None, schema: pa.Schema) -> pa.Table:
-    return pq.read_table(taken.place / file.name) if file else schema.empty_table()
+def _read(taken: _Taken, file: File | None, layout: Layout) -> pa.Table:
+    """A small table as this version knows it."""
+    return widened(pq.read_table(taken.place / file.name), layout.schema) if file else layout.schema.empty_table()
 
 
-def _families(engine: DuckDB, taken: _Taken) -> pa.Table:
+def _families(engine: FileEngine, taken: _Taken) -> pa.Table:
     """Templates of the window that are nearly the same, under one name."""
     if not taken.manifest.sketches:
         return families(np.zeros(0, np.int64), np.zeros((0, SKETCH_SIZE), np.uint32))
-    engine.attach("sketched", taken.paths(list(taken.manifest.sketches)))
+    engine.attach("sketched", taken.paths(list(taken.manifest.sketches)), SKETCHES.schema)
     found = engine.fetch(
         'SELECT s.template, s.sketch FROM sketched s JOIN (SELECT template, MIN("row") AS first FROM arrivals'
         " WHERE template IS NOT NULL GROUP BY template) a ON a.template = s.template ORDER BY a.first LIMIT $most",
         {"most": SKETCHED_TEMPLATES},
     )
-    packed = found["sketch"].cast(SKETCH_SCHEMA.field("sketch").type).combine_chunks()
-    matrix = np.frombuffer(b"".join(packed.to_pylist()), np.uint32).reshape(-1, SKETCH_SIZE)
-    return families(found["template"].to_numpy(), matrix)
+    return families(found["template"].to_numpy(), sketch_matrix_of(found["sketch"]))
 
 
 def _intake(plan: Plan, taken: _Taken, ids: list[str], settings: WindowSettings, mark: dict[str, Any]) -> Intake:
     parts = taken.manifest.parts
-    held = {f"exchanges.{n}": sum(part.filled.get(n, 0) for part in parts) for n in EXCHANGE_SCHEMA.names}
+    held = {f"exchanges.{n}": sum(part.filled.get(n, 0) for part in parts) for n in EXCHANGES.schema.names}
     for name in ("accounts", "events"):
         held |= filled(name, plan.engine.fetch(f"SELECT * FROM {name}"))
     active = plan.engine.fetch("SELECT COUNT(DISTINCT account) AS n FROM arrivals")["n"][0].as_py()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,24 +14,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log, open_log
-from clonewatch.engines.duckdb import DuckDB
-from clonewatch.fingerprints.fingerprinting import Fingerprinter
-from clonewatch.fingerprints.keys import derive, load_key
-from clonewatch.kernels.hashing import keyed_hash
+from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import TooManyRejected
 from clonewatch.model.read_results import Rejected
-from clonewatch.model.schema import SKETCH_SIZE
-from clonewatch.pipeline.intake.prefetch import ahead
-from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, READ, AccountBook, Stager
+from clonewatch.pipeline import duplicates
+from clonewatch.pipeline.arrivals import Arrivals
+from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
+from clonewatch.pipeline.intake.staging import AccountBook, Stager
 from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.state_tables import EXCHANGES, LAYOUTS, NAMES, SKETCHES, Tally, account_hashes, sketch_table
+from clonewatch.pipeline.steps import Plan
+from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
-from clonewatch.state.manifest import File, Manifest, Part, Source, day_name
+from clonewatch.state.columns import schema_of
+from clonewatch.state.manifest import DAY, File, Manifest, Part, Source, day_name
 from clonewatch.state.store import REJECTED, State, digest
-
-_DAY = 86_400_000_000
-NAME_SCHEMA = pa.schema([("account_id", pa.string())])
-SKETCH_SCHEMA = pa.schema([("template", pa.int64()), ("sketch", pa.binary(4 * SKETCH_SIZE))])
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class IngestSettings:
     events: Path | None = None
     format: str = "auto"
     key_file: Path | None = None
-    memory: str = "700MB"
+    memory: str = MEMORY
     threads: int | None = None
     max_rejected: float = 0.01
 
@@ -86,8 +84,10 @@ def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingest
     )
     key = load_key(settings.key_file)
     with store.opened(settings.state, key, create=True) as state:
+        state.check(LAYOUTS)
         skipped = _leave_out_known(log, state.manifest, clock)
-        with DuckDB(memory=settings.memory, threads=settings.threads, folder=settings.state).using() as engine:
+        chosen = EngineSettings(memory=settings.memory, threads=settings.threads)
+        with opened_for_state(chosen, settings.state) as engine:
             return _Ingestion(settings, state, log, key, engine, clock).run(skipped)
 
 
@@ -108,21 +108,22 @@ class _Ingestion:
     """One run: from an open log to a new generation of the state."""
 
     def __init__(
-        self, settings: IngestSettings, state: State, log: Log, key: bytes, engine: DuckDB, clock: Clock
+        self, settings: IngestSettings, state: State, log: Log, key: bytes, engine: FileEngine, clock: Clock
     ) -> None:
         self.settings, self.state, self.log, self.engine, self.clock = settings, state, log, engine, clock
+        self.plan = Plan(engine)
         names = [name for file in state.manifest.names for name in state.read(file)["account_id"].to_pylist()]
         self.stager = Stager(key, AccountBook(name or "" for name in names), first=state.manifest.rows)
         self.known = len(names)
         self.forgotten = pa.array([int(h, 16) for h in state.manifest.forgotten], pa.uint64())
-        self.rejected = 0
+        self.arrivals = Arrivals(log, self.stager, clock, self._welcome, self._set_aside)
         self.aside: TextIO | None = None
 
     def run(self, skipped: list[str]) -> Ingested:
         """Read, sort into days, commit."""
         before = self.state.manifest
         try:
-            self._read()
+            self.arrivals.read(self.plan)
         finally:
             if self.aside:
                 self.aside.close()
@@ -139,39 +140,34 @@ class _Ingestion:
             one.sha256: Source(one.path, one.format, one.bytes, one.read, one.rejected) for one in self.log.inputs
         }
         after = msgspec.structs.replace(
-            before, rows=before.rows + self.stager.rows, accounts=len(self.stager.book.ids),
-            parts=(*before.parts, *parts), names=(*before.names, *names), sketches=(*before.sketches, *sketches),
-            facts=facts, events=events, sources={**sources, **before.sources},
-        )  # fmt: skip
+            before,
+            rows=before.rows + self.stager.rows,
+            accounts=len(self.stager.book.ids),
+            parts=(*before.parts, *parts),
+            names=(*before.names, *names),
+            sketches=(*before.sketches, *sketches),
+            facts=facts,
+            events=events,
+            sources={**sources, **before.sources},
+        )
         if after != before:
             self.state.commit(after)
         return Ingested(
-            self.settings.state, self.state.manifest.generation, self.stager.rows, self.rejected, repeated,
-            {day_name(part.day): part.exchanges.rows for part in parts}, len(self.stager.book.ids),
-            len(self.stager.book.ids) - self.known, skipped, list(self.log.warnings), self.clock.stages,
-            self.clock.peak_memory_mb(),
-        )  # fmt: skip
-
-    def _read(self) -> None:
-        fingerprinter = Fingerprinter(self.stager.key)
-        self.clock.start("reading", self.log.total_bytes or None, "bytes")
-        rows = self.engine.ingest(
-            "arrivals", EXCHANGE_SCHEMA, self.stager.stage_all(self._follow(), fingerprinter.apply)
+            state=self.settings.state,
+            generation=self.state.manifest.generation,
+            read=self.stager.rows,
+            rejected=self.arrivals.rejected,
+            repeated=repeated,
+            days={day_name(part.day): part.exchanges.rows for part in parts},
+            accounts=len(self.stager.book.ids),
+            new_accounts=len(self.stager.book.ids) - self.known,
+            skipped=skipped,
+            warnings=list(self.log.warnings),
+            stages=self.clock.stages,
+            peak_memory_mb=self.clock.peak_memory_mb(),
         )
-        self.clock.end(f"{rows:,} exchanges, {self.rejected:,} rejected")
 
-    def _follow(self) -> Iterator[pa.RecordBatch]:
-        behind = 0
-        for batch in ahead(self.log.batches(self._reject, READ)):
-            if len(self.forgotten):
-                hashes = pa.array(account_hashes(batch["account_id"], self.stager.key))
-                batch = batch.filter(pc.invert(pc.is_in(hashes, self.forgotten)))
-            self.clock.advance(self.log.bytes_done - behind, batch.num_rows)
-            behind = self.log.bytes_done
-            yield batch
-
-    def _reject(self, rows: Sequence[Rejected]) -> None:
-        self.rejected += len(rows)
+    def _set_aside(self, rows: Sequence[Rejected]) -> None:
         with store.disk(self.state.place):
             if self.aside is None:
                 place = self.state.place / REJECTED
@@ -180,10 +176,11 @@ class _Ingestion:
             self.aside.writelines(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
 
     def _refuse_if_bad(self) -> None:
-        every = self.stager.rows + self.rejected
-        if self.rejected > self.settings.max_rejected * every:
+        rejected = self.arrivals.rejected
+        every = self.stager.rows + rejected
+        if rejected > self.settings.max_rejected * every:
             raise TooManyRejected(
-                f"{self.rejected:,} of {every:,} rows were rejected, and nothing was taken in",
+                f"{rejected:,} of {every:,} rows were rejected, and nothing was taken in",
                 where=str(self.state.place / REJECTED),
                 mend="Look at the reasons, mend the map or the log, and run again, or raise --max-rejected if they are"
                 " expected",
@@ -191,17 +188,10 @@ class _Ingestion:
 
     def _days(self) -> tuple[list[Part], int]:
         """The arrivals as new parts, one a day, without what is there already; and how many were."""
-        engine = self.engine
-        # The first of each exchange id stays, as in a scan.
-        engine.store(
-            "again",
-            'SELECT a."row" FROM arrivals a JOIN (SELECT xid, MIN("row") AS keep FROM arrivals GROUP BY xid'
-            ' HAVING COUNT(*) > 1) r ON r.xid = a.xid WHERE a."row" <> r.keep',
-            {},
-        )
-        days = engine.fetch(
-            f"SELECT CAST(FLOOR(ts / {_DAY}) AS BIGINT) AS day, COUNT(*) AS n FROM arrivals"
-            f" GROUP BY CAST(FLOOR(ts / {_DAY}) AS BIGINT) ORDER BY day"
+        duplicates.find(self.plan)
+        days = self.engine.fetch(
+            f"SELECT CAST(FLOOR(ts / {DAY}) AS BIGINT) AS day, COUNT(*) AS n FROM arrivals"
+            f" GROUP BY CAST(FLOOR(ts / {DAY}) AS BIGINT) ORDER BY day"
         )["day"].to_pylist()
         parts = [part for day in days if (part := self._day(day))]
         return parts, self.stager.rows - sum(part.exchanges.rows for part in parts)
@@ -210,15 +200,15 @@ class _Ingestion:
         held = [part.exchanges for part in self.state.manifest.parts if part.day == day]
         known = ""
         if held:
-            self.engine.attach(f"held_{day}", self.state.paths(held))
-            known = f' AND xid NOT IN (SELECT xid FROM "held_{day}")'
-        tally = Tally()
+            self.engine.attach(f"held_{day}", self.state.paths(held), EXCHANGES.schema)
+            known = f' AND x.xid NOT IN (SELECT xid FROM "held_{day}")'
+        tally = Tally(EXCHANGES.schema)
         rows = self.engine.stream(
-            f'SELECT * FROM arrivals WHERE ts >= $low AND ts < $high AND "row" NOT IN (SELECT "row" FROM again){known}'
-            ' ORDER BY account, ts, "row"',
-            {"low": day * _DAY, "high": (day + 1) * _DAY},
+            f"SELECT x.* FROM arrivals x {duplicates.WITHOUT} AND x.ts >= $low AND x.ts < $high{known}"
+            ' ORDER BY x.account, x.ts, x."row"',
+            {"low": day * DAY, "high": (day + 1) * DAY},
         )
-        file = self.state.write(f"exchanges-{day_name(day)}", EXCHANGE_SCHEMA, tally.watch(rows))
+        file = self.state.write(f"exchanges-{day_name(day)}", EXCHANGES.schema, tally.watch(rows))
         self.clock.advance(1, file.rows)
         if not file.rows:
             return None
@@ -232,13 +222,7 @@ class _Ingestion:
         table = self._welcome(table)
         codes = self.stager.book.codes(table["account_id"].combine_chunks())
         fresh = self.stager.accounts(table).take(pa.array(np.unique(codes)))
-        if before:
-            old = self.state.read(before)
-            kept = old.filter(pa.array(~np.isin(old["account"].to_numpy(), codes)))
-            fresh = pa.concat_tables([kept, fresh]).sort_by("account")
-            if fresh.equals(old):
-                return before
-        return self.state.write("facts", ACCOUNT_SCHEMA, [fresh])
+        return self._merged("facts", before, fresh)
 
     def _events(self, before: File | None) -> File | None:
         """Events, each once."""
@@ -248,17 +232,40 @@ class _Ingestion:
         if "account_id" in table.column_names:
             table = self._welcome(table)
             self.stager.book.codes(table["account_id"].combine_chunks())
-        fresh = self.stager.events(table)
-        old = self.state.read(before) if before else EVENT_SCHEMA.empty_table()
-        both = pa.concat_tables([old, fresh]).group_by(EVENT_SCHEMA.names).aggregate([]).cast(EVENT_SCHEMA)
-        both = both.sort_by([(name, "ascending") for name in EVENT_SCHEMA.names])
-        return before if before and both.equals(old) else self.state.write("events", EVENT_SCHEMA, [both])
+        return self._merged("events", before, self.stager.events(table))
 
-    def _welcome(self, table: pa.Table) -> pa.Table:
-        """Without those that were forgotten."""
+    def _merged(self, kind: str, before: File | None, fresh: pa.Table) -> File:
+        """A small table with what the log says: rows that are kept stay, but for those that the log names again.
+
+        Facts are named by their account (`last_of_each` says the rule), events by all that the kept ones say of them.
+        Columns that only another version knows stay as they are.
+        """
+        layout = LAYOUTS[kind]
+        old = self.state.table([before] if before else [], layout)
+        here = schema_of(self.state.path(before)).names if before else []
+        ours, theirs = layout.schema.names, [name for name in old.column_names if name not in layout.schema.names]
+        keys = ["account"] if kind == "facts" else [name for name in ours if name in here]
+        self.engine.put(f"old_{kind}", old)
+        self.engine.put(f"new_{kind}", fresh)
+        same = " AND ".join(f'o."{name}" IS NOT DISTINCT FROM n."{name}"' for name in keys) or "FALSE"
+        columns = ", ".join([f'n."{name}"' for name in ours] + [f'o."{name}"' for name in theirs])
+        both = self.engine.fetch(
+            f"SELECT {columns} FROM new_{kind} n LEFT JOIN old_{kind} o ON {same}"
+            f" UNION SELECT o.* FROM old_{kind} o WHERE NOT EXISTS (SELECT 1 FROM new_{kind} n WHERE {same})"
+        ).cast(old.schema)
+        both = both.sort_by([(name, "ascending") for name in old.column_names])
+        if before and both.equals(old):
+            return before
+        return self.state.write(kind, both.schema, [both])
+
+    def _welcome(self, table: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
+        """Without the rows of accounts that were forgotten."""
         if not len(self.forgotten):
             return table
-        hashes = pa.array(account_hashes(table["account_id"].combine_chunks(), self.stager.key))
+        ids = table["account_id"]
+        hashes = pa.array(
+            account_hashes(ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids, self.stager.key)
+        )
         return table.filter(pc.invert(pc.is_in(hashes, self.forgotten)))
 
     def _sketches(self) -> list[File]:
@@ -268,40 +275,8 @@ class _Ingestion:
         new = ~np.isin(templates, np.concatenate(known)) if known else np.ones(len(templates), bool)
         if not new.any():
             return []
-        return [self.state.write("sketches", SKETCH_SCHEMA, [sketch_table(templates[new], sketches[new])])]
+        return [self.state.write("sketches", SKETCHES.schema, [sketch_table(templates[new], sketches[new])])]
 
     def _names(self) -> list[File]:
         new = self.stager.book.ids[self.known :]
-        return [self.state.write("accounts", NAME_SCHEMA, [pa.table([new], schema=NAME_SCHEMA)])] if new else []
-
-
-class Tally:
-    """What a part holds, counted as it passes."""
-
-    def __init__(self) -> None:
-        self.filled = dict.fromkeys(EXCHANGE_SCHEMA.names, 0)
-        self.first_ts, self.last_ts = np.iinfo(np.int64).max, np.iinfo(np.int64).min
-
-    def watch(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The same batches."""
-        for batch in batches:
-            for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                self.filled[name] += len(column) - column.null_count
-            low, high = (f(batch["ts"]).as_py() for f in (pc.min, pc.max))
-            self.first_ts, self.last_ts = min(self.first_ts, low), max(self.last_ts, high)
-            yield batch.cast(EXCHANGE_SCHEMA)
-
-    def part(self, day: int, file: File, sources: tuple[str, ...], lacking: tuple[str, ...] = ()) -> Part:
-        """The part that these batches make."""
-        return Part(day, file, self.first_ts, self.last_ts, self.filled, sources, lacking)
-
-
-def account_hashes(ids: pa.Array, key: bytes) -> np.ndarray:
-    """Keyed hashes, uint64[N], by which accounts are remembered as forgotten."""
-    return keyed_hash(ids, derive(key, "forgotten account"))
-
-
-def sketch_table(templates: np.ndarray, sketches: np.ndarray) -> pa.Table:
-    """Rows of SKETCH_SCHEMA. templates: int64[N]; sketches: uint32[N, 64]."""
-    packed = pa.array([row.tobytes() for row in np.ascontiguousarray(sketches)], SKETCH_SCHEMA.field("sketch").type)
-    return pa.table([pa.array(templates), packed], schema=SKETCH_SCHEMA)
+        return [self.state.write("accounts", NAMES.schema, [pa.table([new], schema=NAMES.schema)])] if new else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,18 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
-from clonewatch.pipeline.daily.ingest import NAME_SCHEMA, SKETCH_SCHEMA, Tally, account_hashes
-from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, STAGED_FROM
+from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
+from clonewatch.pipeline.intake.staging import STAGED_FROM
+from clonewatch.pipeline.state_tables import EXCHANGES, LAYOUTS, NAMES, SKETCHES, Tally, account_hashes
+from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
+from clonewatch.state.columns import schema_of, together
 from clonewatch.state.manifest import File, Manifest, Part, day_name, day_of
 from clonewatch.state.store import State, digest
-
-# What no result can do without.
-_KEPT = ("row", "exchange_id", "xid", "account", "ts")
 
 
 class Verified(NamedTuple):
@@ -82,8 +81,10 @@ def verify(
 ) -> Verified:
     """Read every byte of a state and compare it with what was written.
 
-    mend: leave out damaged files, and say which logs to ingest again; what is left is as it was. Raises StateError
-    where there is nothing to verify, or no mending: without the names of accounts nothing can be told.
+    mend: leave out damaged files, and say which logs to ingest again; what is left is as it was. Columns that another
+    version wrote, or did not, are no damage. Raises StateError where there is nothing to verify, where this version
+    cannot read what another one wrote, or where nothing can be repaired: without the names of accounts nothing can be
+    said.
     """
     key, told = load_key(key_file), progress or Silent()
     restored = mend and store.restore(place)
@@ -92,6 +93,9 @@ def verify(
         problems = ["the manifest was damaged; the one before it is in place again"] if restored else []
         told.start("verify", sum(file.size for file in manifest.files()), "bytes")
         bad = {file.name: what for file in manifest.files() if (what := _damage(state, file, told))}
+        for kind, files in manifest.kinds().items():
+            whole = [state.path(file) for file in files if file.name not in bad]
+            together(LAYOUTS[kind], [(path, schema_of(path)) for path in whole])
         for part in manifest.parts:
             if part.exchanges.name not in bad and (what := _nonsense(state, part)):
                 bad[part.exchanges.name] = what
@@ -123,8 +127,8 @@ def _damage(state: State, file: File, progress: Progress) -> str:
 def _nonsense(state: State, part: Part) -> str:
     """What a part says that cannot be, although its bytes are as they were written."""
     file = pq.ParquetFile(state.path(part.exchanges))
-    if not file.schema_arrow.equals(EXCHANGE_SCHEMA) or file.metadata.num_rows != part.exchanges.rows:
-        return "not the columns or rows that the manifest says"
+    if file.metadata.num_rows != part.exchanges.rows:
+        return "not the rows that the manifest says"
     for batch in file.iter_batches(columns=["account", "ts"]):
         account, ts = batch["account"].to_numpy(), batch["ts"].to_numpy()
         if len(ts) and (day_of(int(ts.min())), day_of(int(ts.max()))) != (part.day, part.day):
@@ -162,7 +166,7 @@ def _leave_out(state: State, bad: set[str]) -> list[str]:
 
 def compact(
     place: Path, key_file: Path | None = None, *, keep: int | None = None, fields: Mapping[str, int] | None = None,
-    memory: str = "700MB", progress: Progress | None = None,
+    memory: str = MEMORY, progress: Progress | None = None,
 ) -> Compacted:  # fmt: skip
     """One part a day, and nothing kept for longer than it may be.
 
@@ -174,12 +178,13 @@ def compact(
         raise SetupError("days to keep must be positive", mend="Pass --keep 60 --field client_ip=14, for example")
     told = progress or Silent()
     with store.opened(place, load_key(key_file)) as state:
+        state.check(LAYOUTS)
         before = state.manifest
         newest = max((part.day for part in before.parts), default=0)
         days = [day for day in before.days() if keep is None or day > newest - keep]
         told.start("compact", len(days), "days")
         parts, emptied = [], dict.fromkeys(fields or {}, 0)
-        with DuckDB(memory=memory, folder=place).using() as engine:
+        with opened_for_state(EngineSettings(memory=memory), place) as engine:
             for day in days:
                 held = [part for part in before.parts if part.day == day]
                 over = {column for column, most in limits.items() if day <= newest - most}
@@ -211,14 +216,16 @@ def forget(
     """
     key, told = load_key(key_file), progress or Silent()
     with store.opened(place, key) as state:
+        state.check(LAYOUTS)
         before = state.manifest
-        names = [name or "" for file in before.names for name in state.read(file)["account_id"].to_pylist()]
+        book = state.table(before.names, NAMES)
+        names = book["account_id"].to_pylist()
         wanted = set(accounts)
         codes = [code for code, name in enumerate(names) if name in wanted]
         known = {names[code] for code in codes}
         told.start("forget", len(before.parts), "parts")
         parts, removed = [], 0
-        with DuckDB(memory=memory, folder=place).using() as engine:
+        with opened_for_state(EngineSettings(memory=memory), place) as engine:
             for part in before.parts:
                 rows = _rows_of(state.path(part.exchanges), codes)
                 removed += rows
@@ -226,14 +233,12 @@ def forget(
                     continue
                 parts.append(_rewritten(state, engine, [part], set(part.lacking), codes) if rows else part)
                 told.advance(1, rows)
-            for code in codes:
-                names[code] = ""
             hashes = {f"{h:016x}" for h in account_hashes(pa.array(sorted(wanted)), key).tolist()}
             after = msgspec.structs.replace(
                 before, parts=tuple(parts), forgotten=tuple(sorted({*before.forgotten, *hashes})),
-                names=(state.write("accounts", NAME_SCHEMA, [_book(names)]),) if codes else before.names,
-                facts=_without(state, before.facts, ACCOUNT_SCHEMA, "facts", codes),
-                events=_without(state, before.events, EVENT_SCHEMA, "events", codes),
+                names=(state.write("accounts", book.schema, [_nameless(book, codes)]),) if codes else before.names,
+                facts=_without(state, before.facts, "facts", codes),
+                events=_without(state, before.events, "events", codes),
             )  # fmt: skip
             after = _pruned(state, engine, after) if removed else after
         state.commit(after, last=True)
@@ -244,55 +249,59 @@ def forget(
 def _staged(name: str) -> str:
     """The staged column that a column of the log fills."""
     column = STAGED_FROM.get(f"exchanges.{name}", f"exchanges.{name}").removeprefix("exchanges.")
-    if column not in EXCHANGE_SCHEMA.names or column in _KEPT:
+    if column not in EXCHANGES.schema.names or column in EXCHANGES.needed:
         known = sorted(k.removeprefix("exchanges.") for k in STAGED_FROM if k.startswith("exchanges."))
         raise SetupError(f"no column {name!r} that can be let go of", mend=f"There are: {', '.join(known)}")
     return column
 
 
-def _rewritten(state: State, engine: DuckDB, parts: list[Part], empty: set[str], without: Sequence[int] = ()) -> Part:
+def _rewritten(
+    state: State, engine: FileEngine, parts: list[Part], empty: set[str], without: Sequence[int] = ()
+) -> Part:
     """Parts of one day as one, without some columns and some accounts."""
     lacking = sorted(empty.union(*(part.lacking for part in parts)))
-    table = f"rewritten_{parts[0].exchanges.name}"
-    engine.attach(table, state.paths([part.exchanges for part in parts]))
+    files = [part.exchanges for part in parts]
+    schema = state.schema(files, EXCHANGES)
+    table = f"rewritten_{files[0].name}"
+    engine.attach(table, state.paths(files), schema)
     engine.put(f"{table}_without", pa.table({"account": pa.array(without, pa.int32())}))
-    columns = ", ".join(f'NULL AS "{n}"' if n in lacking else f'"{n}"' for n in EXCHANGE_SCHEMA.names)
+    columns = ", ".join(f'NULL AS "{n}"' if n in lacking else f'"{n}"' for n in schema.names)
     rows = engine.stream(
         f'SELECT {columns} FROM "{table}" WHERE account NOT IN (SELECT account FROM "{table}_without")'
         ' ORDER BY account, ts, "row"'
     )
-    tally, day = Tally(), parts[0].day
-    file = state.write(f"exchanges-{day_name(day)}", EXCHANGE_SCHEMA, tally.watch(rows))
+    tally, day = Tally(schema), parts[0].day
+    file = state.write(f"exchanges-{day_name(day)}", schema, tally.watch(rows))
     sources = tuple(sorted({source for part in parts for source in part.sources}))
     return tally.part(day, file, sources, tuple(lacking))
 
 
-def _pruned(state: State, engine: DuckDB, manifest: Manifest) -> Manifest:
+def _pruned(state: State, engine: FileEngine, manifest: Manifest) -> Manifest:
     """The manifest with one book of accounts, and only the sketches of templates that exchanges still have."""
     kept: tuple[File, ...] = ()
     if manifest.sketches and manifest.parts:
-        engine.attach("every_part", state.paths([part.exchanges for part in manifest.parts]))
-        engine.attach("every_sketch", state.paths(manifest.sketches))
+        schema = state.schema(manifest.sketches, SKETCHES)
+        engine.attach("every_part", state.paths([part.exchanges for part in manifest.parts]), EXCHANGES.schema)
+        engine.attach("every_sketch", state.paths(manifest.sketches), schema)
+        columns = ", ".join(f's."{name}"' for name in schema.names)
         found = engine.stream(
-            "SELECT s.template, s.sketch FROM every_sketch s"
+            f"SELECT {columns} FROM every_sketch s"
             " WHERE s.template IN (SELECT template FROM every_part WHERE template IS NOT NULL)"
         )
-        file = state.write("sketches", SKETCH_SCHEMA, _cast(found))
+        file = state.write("sketches", schema, (batch.cast(schema) for batch in found))
         same = len(manifest.sketches) == 1 and file.rows == manifest.sketches[0].rows
         kept = manifest.sketches if same else (file,) if file.rows else ()
     names = manifest.names
     if len(names) > 1:
-        book = [name or "" for file in names for name in state.read(file)["account_id"].to_pylist()]
-        names = (state.write("accounts", NAME_SCHEMA, [_book(book)]),)
+        book = state.table(names, NAMES)
+        names = (state.write("accounts", book.schema, [book]),)
     return msgspec.structs.replace(manifest, sketches=kept, names=names)
 
 
-def _cast(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    return (batch.cast(SKETCH_SCHEMA) for batch in batches)
-
-
-def _book(names: list[str]) -> pa.Table:
-    return pa.table([pa.array([name or None for name in names], pa.string())], schema=NAME_SCHEMA)
+def _nameless(book: pa.Table, codes: Sequence[int]) -> pa.Table:
+    """The book of accounts with nothing of some of them but their places. codes: their places."""
+    place = np.arange(book.num_rows)
+    return book.take(pa.array(place, mask=np.isin(place, codes)))
 
 
 def _rows_of(path: Path, codes: list[int]) -> int:
@@ -303,13 +312,13 @@ def _rows_of(path: Path, codes: list[int]) -> int:
     return rows
 
 
-def _without(state: State, file: File | None, schema: pa.Schema, kind: str, codes: list[int]) -> File | None:
+def _without(state: State, file: File | None, kind: str, codes: list[int]) -> File | None:
     """A small table without the rows of these accounts."""
     if file is None:
         return None
     table = state.read(file)
     kept = table.filter(pa.array(~np.isin(table["account"].fill_null(-1).to_numpy(), codes)))
-    return file if kept.num_rows == table.num_rows else state.write(kind, schema, [kept])
+    return file if kept.num_rows == table.num_rows else state.write(kind, kept.schema, [kept])
 
 
 def _bytes(manifest: Manifest) -> int:

@@ -23,7 +23,7 @@ from clonewatch.kernels.sketching import sketch_matrix
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Measured, Rejected
 from clonewatch.model.schema import EXCHANGES, SKETCH_SIZE
-from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, SKETCHED_TEMPLATES, Stager, new_sketches
+from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, SKETCHED_TEMPLATES, Stager, new_sketches, within
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import FILE, PLACE, SIZE, LakeReader, Query
 
@@ -78,13 +78,7 @@ class Reading:
     def _conform(self, part: pa.RecordBatch, file: str) -> tuple[pa.RecordBatch, list[Rejected]]:
         found = {name: _plain(part[name]) for name in part.schema.names if name not in (FILE, SIZE, PLACE)}
         exchanges, rejected = conform(found, EXCHANGES, file, pc.add(part[PLACE], 1).to_pylist())
-        if self._since:
-            exchanges = exchanges.filter(
-                pc.greater_equal(exchanges["ts"], pa.scalar(self._since, exchanges["ts"].type))
-            )
-        if self._as_of:
-            exchanges = exchanges.filter(pc.less(exchanges["ts"], pa.scalar(self._as_of, exchanges["ts"].type)))
-        return exchanges, rejected
+        return within(exchanges, self._since, self._as_of), rejected
 
 
 def is_lake(path: str) -> bool:

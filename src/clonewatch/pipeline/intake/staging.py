@@ -7,6 +7,7 @@ here; only `exchange_id` and `account_id` stay readable, because an operator mus
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -198,14 +199,15 @@ class Stager:
         return families(templates, sketches, examples)
 
     def accounts(self, table: pa.Table | None) -> pa.Table:
-        """Account facts as rows of ACCOUNT_SCHEMA, one for every account of the log; strangers are left out."""
+        """Account facts as rows of ACCOUNT_SCHEMA, one for every account of the book; others are left out.
+
+        table: a row an account, as `Log.accounts` gives it.
+        """
         count = len(self.book.ids)
         if table is None:
             table = pa.table({"account_id": pa.array([], pa.string())})
         codes = self.book.find(table.column("account_id").combine_chunks())
-        present = np.flatnonzero(codes >= 0)
-        _, last = np.unique(codes[present][::-1], return_index=True)
-        rows = present[len(present) - 1 - last]  # the last row of an account wins
+        rows = np.flatnonzero(codes >= 0)
         place = np.full(count, -1, np.int64)
         place[codes[rows]] = rows
         take = pa.array(place, mask=place < 0)
@@ -254,6 +256,15 @@ class Stager:
         hashes = [keyed_hash(have[n], derive(self.key, n)) if n in have else np.zeros(count, np.uint64) for n in names]
         known = np.logical_or.reduce([h != 0 for h in hashes])
         return _as_ids(np.where(known, mix(*hashes), np.uint64(0)))
+
+
+def within(batch: pa.RecordBatch, since: datetime | None, until: datetime | None) -> pa.RecordBatch:
+    """The exchanges from one instant on and before another; None where there is no bound."""
+    if since:
+        batch = batch.filter(pc.greater_equal(batch["ts"], pa.scalar(since, batch["ts"].type)))
+    if until:
+        batch = batch.filter(pc.less(batch["ts"], pa.scalar(until, batch["ts"].type)))
+    return batch
 
 
 def alike_together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

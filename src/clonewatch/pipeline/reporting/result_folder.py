@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from clonewatch.model.errors import OutputError
 from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.intake.kept_text import NAME as TEXTS
-from clonewatch.state.store import put_whole, runs
+from clonewatch.state.store import put_whole
 
 _PREFIX = ".scan-"
 # In the hidden folder: what a run that is stopped leaves to the next one, by the question it was asked.
@@ -163,7 +163,7 @@ def _left(place: Path, question: str) -> Path | None:
     found = None
     for left in sorted(place.glob(f"{_PREFIX}*-*")):
         number = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if not number.isdigit() or (int(number) != os.getpid() and runs(int(number))):
+        if not number.isdigit() or (int(number) != os.getpid() and _runs(int(number))):
             continue
         asked = left / _WORK / _QUESTION
         if question and not found and asked.exists() and asked.read_text(encoding="utf-8") == question:
@@ -171,3 +171,14 @@ def _left(place: Path, question: str) -> Path | None:
         else:
             shutil.rmtree(left, ignore_errors=True)
     return found
+
+
+def _runs(number: int) -> bool:
+    """Whether a process of this number is there."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # under another user
+    return True

@@ -1,0 +1,61 @@
+"""Where it is computed: the one place that chooses an engine from the settings and opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from clonewatch.model.errors import SetupError
+from clonewatch.ports.engine import AttachesFiles, Engine, FileEngine
+from clonewatch.ports.shelf import Shelf
+
+ENGINES = Shelf("clonewatch.engines", "ENGINE")
+EMBEDDED = "duckdb"
+MEMORY = "700MB"  # what docs/performance.md was measured with
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Which engine, and what it may use.
+
+    name: on the shelf of engines. memory: what it may use before it goes to disk, such as "2GB". threads: None for all
+    cores. master: of a Spark cluster, if not the one that Spark is set up for.
+    """
+
+    name: str = EMBEDDED
+    memory: str = MEMORY
+    threads: int | None = None
+    master: str | None = None
+
+
+@contextmanager
+def opened(settings: EngineSettings, folder: Path | None, kept: Path | None = None) -> Iterator[Engine]:
+    """The engine that the settings name, closed at the end.
+
+    folder: where it puts temporary files. kept: a folder in which its tables stay, and are found again. Raises
+    SetupError where there is no such engine or it cannot do what is asked.
+    """
+    if settings.name not in ENGINES.names():
+        raise SetupError(f"no engine {settings.name!r}", mend=f"There are: {', '.join(ENGINES.names())}")
+    if settings.master and settings.name == EMBEDDED:
+        raise SetupError("--master is for Spark", mend="Pass --engine spark with it, or leave it out")
+    own: dict[str, Any] = {"master": settings.master} if settings.master else {}
+    if kept:
+        own["kept"] = kept
+    engine: Engine = ENGINES.load(settings.name)(memory=settings.memory, threads=settings.threads, folder=folder, **own)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+@contextmanager
+def opened_for_state(settings: EngineSettings, folder: Path) -> Iterator[FileEngine]:
+    """An engine that reads the files of a state. Raises SetupError where the one that is named does not."""
+    with opened(settings, folder) as engine:
+        if not isinstance(engine, AttachesFiles):
+            raise SetupError(f"the engine {settings.name!r} does not read a state", mend=f"Use {EMBEDDED}")
+        yield cast(FileEngine, engine)
