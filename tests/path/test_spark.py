@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.required import required
 
+from clonewatch import ScanResult
 from clonewatch.adapters.reading import open_log
 from clonewatch.engines._spark_session import Home
 from clonewatch.engines.duckdb import DuckDB
@@ -34,7 +35,6 @@ from clonewatch.model.errors import InputError, OutputError, SetupError
 from clonewatch.model.reading import Rejected
 from clonewatch.pipeline import slicing
 from clonewatch.pipeline.detect import LINKS
-from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.lake import Reading, read_lake
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.scan import ScanSettings, scan

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from clonewatch import __version__
 from clonewatch.campaigns import fusion
 from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.graph import fragments
+from clonewatch.model.version import __version__
 from clonewatch.pipeline import results
 from clonewatch.pipeline.clock import Clock
 from clonewatch.pipeline.detect import INTENTS, LINKS, attribute, describe, detect
 from clonewatch.pipeline.findings import Findings
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.replay import first_crossings
+from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, STAGED_FROM
 from clonewatch.pipeline.writing import ResultFolder
 from clonewatch.ports.channel import Channel
@@ -50,18 +49,6 @@ class Intake(NamedTuple):
     inputs: Sequence[Mapping[str, Any]]
     warnings: Sequence[str]
     chosen: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class ScanResult:
-    """The tables of a scan by name, what `scan.json` holds, and where it was written.
-
-    `attribution`, which may be as long as the log, is among the tables only where nothing was written.
-    """
-
-    directory: Path | None
-    tables: dict[str, pa.Table]
-    summary: dict[str, Any]
 
 
 def filled(table: str, held: pa.Table) -> dict[str, int]:

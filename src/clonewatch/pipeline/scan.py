@@ -25,9 +25,10 @@ from clonewatch.model.reading import Rejected
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.ahead import ahead
 from clonewatch.pipeline.clock import Clock
-from clonewatch.pipeline.examine import STAGED, Intake, ScanResult, examine, filled, publish
+from clonewatch.pipeline.examine import STAGED, Intake, examine, filled, publish
 from clonewatch.pipeline.lake import FORMAT, Reading, is_lake, open_lake, read_lake
 from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.staging import EXCHANGE_SCHEMA, READ, Stager, alike_together
 from clonewatch.pipeline.texts import TextKeeper
 from clonewatch.pipeline.writing import ResultFolder

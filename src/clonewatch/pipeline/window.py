@@ -17,17 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clonewatch import __version__
 from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
+from clonewatch.model.version import __version__
 from clonewatch.pipeline.clock import Clock
-from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
+from clonewatch.pipeline.examine import Intake, examine, filled, publish
 from clonewatch.pipeline.ingest import SKETCH_SCHEMA
 from clonewatch.pipeline.plan import Plan
+from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, SKETCHED_TEMPLATES, families
 from clonewatch.pipeline.writing import ResultFolder
 from clonewatch.ports.progress import Progress, Silent
