@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clonewatch.lab.simulate import scenarios
-from clonewatch.pipeline.examine import ScanResult
+from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 
 Record = dict[str, Any]

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from clonewatch import ScanResult
 from clonewatch.entities.ownership import FEW_TRUSTED
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 
 

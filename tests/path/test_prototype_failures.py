@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from clonewatch import ScanResult
 from clonewatch.campaigns.fusion import read_channels
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.graph import weights
@@ -27,7 +28,6 @@ from clonewatch.lab import scenarios
 from clonewatch.lab.lookalikes import organisations
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
-from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.steps import Plan
 

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from clonewatch import ScanResult
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.schema import EXCHANGES
-from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from clonewatch import ScanResult
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.schema import RESULTS
-from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 
 

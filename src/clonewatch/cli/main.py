@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from clonewatch import __version__
 from clonewatch.cli import auditing, calibrating, examining, keeping, laboratory, results, scanning, tracking
 from clonewatch.model.errors import ClonewatchError
+from clonewatch.model.version import __version__
 
 # Commands import the heavy parts (Arrow, the engine, the compiler) inside their functions, so that help and usage
 # errors answer at once.

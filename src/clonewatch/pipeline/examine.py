@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from clonewatch import __version__
 from clonewatch.campaigns import fusion
 from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.graph import fragments
+from clonewatch.model.version import __version__
 from clonewatch.pipeline import duplicates
 from clonewatch.pipeline.detection.detect import SIGNALS, TESTS, attribute, describe, detect
 from clonewatch.pipeline.detection.findings import Findings
@@ -24,6 +22,7 @@ from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, STAGED_FROM
 from clonewatch.pipeline.progress.stage_timer import Clock
 from clonewatch.pipeline.reporting import tables as results
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
+from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Query
 from clonewatch.ports.signal import Signal
@@ -51,18 +50,6 @@ class Intake(NamedTuple):
     inputs: Sequence[Mapping[str, Any]]
     warnings: Sequence[str]
     chosen: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class ScanResult:
-    """The tables of a scan by name, what `scan.json` holds, and where it was written.
-
-    `attribution`, which may be as long as the log, is among the tables only where nothing was written.
-    """
-
-    directory: Path | None
-    tables: dict[str, pa.Table]
-    summary: dict[str, Any]
 
 
 def filled(table: str, held: pa.Table) -> dict[str, int]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from clonewatch import __version__
 from clonewatch.adapters.reading import Log
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import derive
+from clonewatch.model.version import __version__
 from clonewatch.pipeline.examine import Intake
 
 # Settings that change what a scan costs and not what it answers.

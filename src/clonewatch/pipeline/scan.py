@@ -23,12 +23,13 @@ from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.arrivals import Arrivals
 from clonewatch.pipeline.engine import EMBEDDED, MEMORY, EngineSettings
-from clonewatch.pipeline.examine import STAGED, Intake, ScanResult, examine, filled, publish
+from clonewatch.pipeline.examine import STAGED, Intake, examine, filled, publish
 from clonewatch.pipeline.intake.kept_text import TextKeeper
 from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_lake, open_lake
 from clonewatch.pipeline.intake.staging import Stager, within
 from clonewatch.pipeline.progress.stage_timer import Clock
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
+from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Engine, KeepsTables, LakeReader
 from clonewatch.ports.progress import Progress, Silent

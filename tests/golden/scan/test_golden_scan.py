@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from clonewatch import ScanResult
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.schema import RESULTS
-from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 
 HERE = Path(__file__).parent

@@ -16,17 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clonewatch import __version__
 from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
+from clonewatch.model.version import __version__
 from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
-from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
+from clonewatch.pipeline.examine import Intake, examine, filled, publish
 from clonewatch.pipeline.intake.staging import SKETCHED_TEMPLATES, families
 from clonewatch.pipeline.progress.stage_timer import Clock
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
+from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.state_tables import EVENTS, EXCHANGES, FACTS, LAYOUTS, SKETCHES, sketch_matrix_of
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import FileEngine

@@ -1,0 +1,369 @@
+"""What a Python program calls: one typed function per command, importing the machinery only when it is called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clonewatch.model.errors import SetupError
+
+if TYPE_CHECKING:
+    from clonewatch.pipeline.daily.detect_window import Window
+    from clonewatch.pipeline.daily.ingest import Ingested
+    from clonewatch.pipeline.scan_result import ScanResult
+    from clonewatch.ports.progress import Progress
+
+
+def scan(
+    paths: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    map: str | Path | None = None,
+    accounts: str | Path | None = None,
+    events: str | Path | None = None,
+    format: str = "auto",
+    seed: int = 0,
+    key: str | Path | None = None,
+    keep_text: bool = False,
+    memory: str = "700MB",
+    threads: int | None = None,
+    max_rejected: float = 0.01,
+    since: datetime | str | None = None,
+    as_of: datetime | str | None = None,
+    calibration: str | Path | None = None,
+    first_flag: bool = False,
+    replay: bool = False,
+    embed: bool = False,
+    engine: str = "duckdb",
+    master: str | None = None,
+    progress: Progress | bool = False,
+) -> ScanResult:
+    """Read a log and find campaigns: what `clonewatch scan` does, with the same options and the same answer.
+
+    The first call on a machine compiles for about a minute; later ones do not.
+
+    >>> import clonewatch
+    >>> result = clonewatch.scan("logs/", out="result", accounts="accounts.csv")  # doctest: +SKIP
+    >>> result.flagged.to_pylist()  # doctest: +SKIP
+
+    Args:
+        paths: One or more log files, folders of them, or globs; addresses such as `s3a://` for Spark.
+        out: Folder for the tables and `report.html`. An earlier result there is replaced once the new one is whole.
+            None keeps the result in memory.
+        map: Field map (TOML) for a log of no known format, or the name of a preset: `nginx`, `envoy`, `kong`.
+        accounts: What you know of accounts: payment, device, sign-up, whom you trust. CSV, JSON lines or Parquet.
+        events: Bans, model releases and outages, with times.
+        format: Log format. With `auto`, the files themselves show it.
+        seed: Seed of everything that is drawn. Equal seeds give equal tables.
+        key: File with the secret for the hashes, made on first use. None: the key of this user.
+        keep_text: Also keep the text of exchanges that are attributed to flagged campaigns. Needs `out`.
+        memory: Memory that the engine may use before it goes to disk, such as `"2GB"`.
+        threads: Threads of the engine. None: all of them.
+        max_rejected: Share of rejected rows, 0 to 1, above which TooManyRejected is raised.
+        since: Leave out exchanges before this time, a datetime or an ISO 8601 string. Without a time zone it is UTC.
+        as_of: Leave out everything from this time on, as a scan at that time would have seen the log.
+        calibration: File with calibration groups of your own, from `clonewatch calibrate`. None: the ones that ship.
+        first_flag: Also find the hour at which each campaign would first have been flagged. Costs about ten more scans
+            of what was read.
+        replay: The same as `first_flag`, by the name of the command line's option.
+        embed: Merge prompt templates that mean the same. An extra, and slow.
+        engine: Where it is computed: `duckdb`, in this process, or `spark`, an extra.
+        master: Address of the Spark master, if it is not the one that Spark is set up for.
+        progress: True draws progress on standard error; or an object of your own that implements
+            `clonewatch.ports.progress.Progress`.
+
+    Returns:
+        The tables, the summary, and the folder that holds them.
+
+    Raises:
+        SetupError: A path, map, key or option is wrong. Nothing was read. (InputError, MappingError, KeyFileError.)
+        OutputError: The result could not be written. An earlier result is untouched.
+        TooManyRejected: So many rows were rejected that the result, which was written, should not be trusted.
+    """
+    from clonewatch.pipeline.scan import ScanSettings
+    from clonewatch.pipeline.scan import scan as run
+
+    settings = ScanSettings(
+        paths=_paths(paths),
+        out=_path(out),
+        mapping=_text(map),
+        accounts=_path(accounts),
+        events=_path(events),
+        format=format,
+        seed=seed,
+        key_file=_path(key),
+        keep_text=keep_text,
+        memory=memory,
+        threads=threads,
+        max_rejected=max_rejected,
+        since=_instant(since, "since"),
+        as_of=_instant(as_of, "as_of"),
+        calibration=_path(calibration),
+        replay=first_flag or replay,
+        embed=embed,
+        engine=engine,
+        master=master,
+    )
+    with _watched(progress) as watcher:
+        return run(settings, watcher)
+
+
+def load(folder: str | Path) -> ScanResult:
+    """Read back the result that a scan wrote into a folder.
+
+    Args:
+        folder: What was given as `out`.
+
+    Raises:
+        InputError: The folder holds no result, or a file of it cannot be read.
+    """
+    from clonewatch.pipeline.scan_result import load as run
+
+    return run(Path(folder))
+
+
+def doctor(
+    paths: str | Path | Sequence[str | Path], *, map: str | Path | None = None, format: str = "auto"
+) -> dict[str, Any]:
+    """Say what a log allows before you scan it: `clonewatch doctor --json`. Reads the first 50,000 rows.
+
+    Args:
+        paths: Log files, folders of them, or globs.
+        map: Field map (TOML), or the name of a preset.
+        format: Log format. With `auto`, the files themselves show it.
+
+    Returns:
+        `rows`, `rejected` with `reasons`, `columns` (share of rows filled), `channels` (which can work, and what the
+        others lack), `trusted_accounts`, `formats` and `warnings`.
+
+    Raises:
+        SetupError: A path or the map is wrong. (InputError, MappingError.)
+    """
+    from clonewatch.adapters.reading import open_log
+    from clonewatch.cli.examining import look
+
+    return look(open_log(_paths(paths), format=format, mapping=_path(map)))
+
+
+def ingest(
+    paths: str | Path | Sequence[str | Path],
+    state: str | Path,
+    *,
+    map: str | Path | None = None,
+    accounts: str | Path | None = None,
+    events: str | Path | None = None,
+    format: str = "auto",
+    key: str | Path | None = None,
+    memory: str = "700MB",
+    threads: int | None = None,
+    max_rejected: float = 0.01,
+    progress: Progress | bool = False,
+) -> Ingested:
+    """Take a log into a state, which keeps fingerprints and hashes, never text: what `clonewatch ingest` does.
+
+    Files and exchanges that the state holds already change nothing.
+
+    Args:
+        paths: Log files, folders of them, or globs.
+        state: Folder of the state, made on first use.
+        map: Field map (TOML), or the name of a preset.
+        accounts: What you know of accounts.
+        events: Bans, model releases and outages, with times.
+        format: Log format. With `auto`, the files themselves show it.
+        key: File with the secret for the hashes. A state is bound to one key.
+        memory: Memory that the engine may use before it goes to disk.
+        threads: Threads of the engine. None: all of them.
+        max_rejected: Share of rejected rows, 0 to 1, above which nothing is taken in.
+        progress: True draws progress on standard error; or an object of your own.
+
+    Returns:
+        How many exchanges were read, rejected, repeated and taken in, by day.
+
+    Raises:
+        SetupError: A path, map, key or option is wrong. Nothing was read.
+        StateError: The state is damaged, in use, or bound to another key.
+        OutputError: The state could not be written; it is as it was.
+        TooManyRejected: Too many rows were rejected; the state is as it was.
+    """
+    from clonewatch.pipeline.daily.ingest import IngestSettings
+    from clonewatch.pipeline.daily.ingest import ingest as run
+
+    settings = IngestSettings(
+        paths=_paths(paths),
+        state=Path(state),
+        mapping=_text(map),
+        accounts=_path(accounts),
+        events=_path(events),
+        format=format,
+        key_file=_path(key),
+        memory=memory,
+        threads=threads,
+        max_rejected=max_rejected,
+    )
+    with _watched(progress) as watcher:
+        return run(settings, watcher)
+
+
+def detect(
+    state: str | Path,
+    out: str | Path,
+    *,
+    days: Sequence[int] = (7, 14, 44),
+    until: datetime | str | None = None,
+    key: str | Path | None = None,
+    seed: int = 0,
+    memory: str = "700MB",
+    threads: int | None = None,
+    calibration: str | Path | None = None,
+    first_flag: bool = False,
+    replay: bool = False,
+    again: bool = False,
+    progress: Progress | bool = False,
+) -> list[Window]:
+    """Look for campaigns in the last days that a state holds: what `clonewatch detect` does.
+
+    Args:
+        state: Folder of the state.
+        out: Folder for the results: one folder per window in it, such as `7-days`.
+        days: Lengths of the windows, in days.
+        until: Last day of the windows, a datetime or an ISO 8601 string. None: the newest day of the state.
+        key: File with the secret for the hashes.
+        seed: Seed of the clustering.
+        memory: Memory that the engine may use before it goes to disk.
+        threads: Threads of the engine. None: all of them.
+        calibration: File with calibration groups of your own.
+        first_flag: Also find the hour at which each campaign would first have been flagged.
+        replay: The same as `first_flag`, by the name of the command line's option.
+        again: Also examine windows whose result would be the same.
+        progress: True draws progress on standard error; or an object of your own.
+
+    Returns:
+        One window each: `first`, `last`, `out`, and `result`, which is None if nothing changed since the result in
+        `out` was written; `clonewatch.load(window.out)` reads that.
+
+    Raises:
+        SetupError: An option is wrong.
+        StateError: The state is empty, damaged, in use, or bound to another key.
+        OutputError: A result could not be written. An earlier result is untouched.
+    """
+    from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
+
+    settings = WindowSettings(
+        state=Path(state),
+        out=Path(out),
+        days=tuple(days),
+        until=_instant(until, "until"),
+        seed=seed,
+        key_file=_path(key),
+        memory=memory,
+        threads=threads,
+        calibration=_path(calibration),
+        replay=first_flag or replay,
+        again=again,
+    )
+    with _watched(progress) as watcher:
+        return windows(settings, watcher)
+
+
+def simulate(
+    scenario: str,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    scale: float = 1.0,
+    text: bool = False,
+    progress: Progress | bool = False,
+) -> dict[str, Any]:
+    """Write a labelled synthetic log: honest people, their look-alikes, and a harvest among them.
+
+    Args:
+        scenario: Its name, such as `demo`; `clonewatch simulate --list` prints all.
+        out: New folder for the log. The labels are in its folder `labels`, which a scan never reads.
+        seed: Equal seeds give equal logs.
+        scale: Factor on the number of accounts; 0.1 is a tenth.
+        text: Write made-up messages in place of fingerprints.
+        progress: True draws progress on standard error; or an object of your own.
+
+    Returns:
+        What `scenario.json` holds: accounts, exchanges, roles, campaigns.
+
+    Raises:
+        SetupError: There is no such scenario, or the scale is not positive.
+        OutputError: The folder exists and is not empty.
+    """
+    from clonewatch.lab.simulate import simulate as run
+
+    with _watched(progress) as watcher:
+        return run(scenario, Path(out), seed=seed, scale=scale, text=text, progress=watcher)
+
+
+def evaluate(result: ScanResult | str | Path, labels: str | Path) -> dict[str, Any]:
+    """Score a result against labels: accounts, campaigns and exchanges found, and honest accounts flagged.
+
+    Args:
+        result: A result that was written, or its folder.
+        labels: The log folder of `simulate`, or its folder `labels`.
+
+    Returns:
+        Measures by name, nested. A share without a denominator is None.
+
+    Raises:
+        SetupError: The result was kept in memory and has no folder.
+        InputError: A table or column is missing, or result and labels have no account in common.
+    """
+    from clonewatch.lab.evaluate import evaluate as run
+
+    if isinstance(result, str | os.PathLike):
+        return run(Path(result), Path(labels))
+    if result.directory is None:
+        raise SetupError("the result was kept in memory", mend="Scan with out=, so that it is written")
+    return run(result.directory, Path(labels))
+
+
+def _paths(given: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
+    """One path or several as text, as the adapters take them: a glob or an address is no Path.
+
+    >>> _paths("logs/*.csv"), _paths([Path("a"), "b"])
+    (('logs/*.csv',), ('a', 'b'))
+    """
+    return (os.fspath(given),) if isinstance(given, str | os.PathLike) else tuple(os.fspath(one) for one in given)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _text(given: str | Path | None) -> str | None:
+    return None if given is None else os.fspath(given)
+
+
+def _instant(given: datetime | str | None, name: str) -> datetime | None:
+    """A moment with a time zone; UTC if it has none.
+
+    >>> _instant("2026-05-01", "since")
+    datetime.datetime(2026, 5, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    if isinstance(given, str):
+        try:
+            given = datetime.fromisoformat(given)
+        except ValueError as error:
+            raise SetupError(
+                f"{name} is no time: {given!r}", mend="Write it as 2026-05-01 or 2026-05-01T12:00:00"
+            ) from error
+    return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
+
+
+@contextmanager
+def _watched(progress: Progress | bool) -> Iterator[Progress | None]:
+    """Who is told of progress: nobody, the terminal, or the caller's own object."""
+    if progress is True:
+        from clonewatch.cli.drawing import watching
+
+        with watching(False) as drawn:
+            yield drawn
+    else:
+        yield progress or None

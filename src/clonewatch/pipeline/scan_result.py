@@ -1,0 +1,226 @@
+"""The result of a scan: its tables, its summary, the questions one asks it, and how it is read back from a folder."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from clonewatch.model import schema
+from clonewatch.model.errors import InputError
+
+_RERUN = "Name the folder that `clonewatch scan --out` wrote, or run the scan again"
+# As long as the log itself: read only when somebody asks for it.
+_LONG = "attribution"
+# Enough to see the pattern; the table holds the rest.
+_EXCHANGES_SHOWN = 10
+_CAMPAIGNS_SHOWN = 20
+_SHOWN = ("campaign_id", "flagged", "level", "accounts", "exchanges", "harvested_exchanges", "first_ts", "last_ts")
+_CAVEAT = "A flag is where a person starts to check. It is not a verdict, and it names no one."
+
+
+@dataclass(frozen=True, repr=False)
+class ScanResult:
+    """What a scan found.
+
+    Every table is an Arrow table: `.to_pylist()` and `.to_pandas()` convert it. The columns are those that
+    `clonewatch schema` prints.
+
+    Attributes:
+        directory: The folder that holds the result; None if it was kept in memory.
+        tables: All tables by name. `attribution`, which may be as long as the log, is among them only if nothing was
+            written; the property reads it from the folder.
+        summary: What `scan.json` holds: window, counts, settings, versions, stages, warnings.
+    """
+
+    directory: Path | None
+    tables: dict[str, pa.Table]
+    summary: dict[str, Any]
+
+    @property
+    def campaigns(self) -> pa.Table:
+        """One row per group: the flagged ones first, then groups that are linked and not flagged."""
+        return self._table("campaigns")
+
+    @property
+    def flagged(self) -> pa.Table:
+        """The rows of `campaigns` that are flagged."""
+        return self._table("campaigns", flagged=True)
+
+    @property
+    def members(self) -> pa.Table:
+        """One row per account of a group: `membership` (0 to 1), `role`, and its attributed exchanges."""
+        return self._table("members")
+
+    @property
+    def attribution(self) -> pa.Table:
+        """One row per exchange of a linked account: `posterior`, 0 to 1, that it was harvested for the campaign."""
+        return self._table(_LONG)
+
+    @property
+    def evidence(self) -> pa.Table:
+        """One row per reason for or against a group: its strength in bits, and its innocent explanation."""
+        return self._table("evidence")
+
+    @property
+    def report(self) -> Path | None:
+        """The report as one HTML file; None if the result was kept in memory."""
+        return self.directory / "report.html" if self.directory else None
+
+    def show(self, campaign_id: str) -> dict[str, Any]:
+        """One campaign, as `clonewatch show --json` writes it.
+
+        Returns:
+            `campaign` (its row), `evidence`, `tokens` (what its accounts share, strongest first) and `members` (firmest
+            first): lists of rows.
+
+        Raises:
+            InputError: There is no campaign of that id.
+        """
+        found = self._rows("campaigns", campaign_id=campaign_id)
+        if not found:
+            known = ", ".join(self.campaigns["campaign_id"].to_pylist()[:10]) or "none"
+            raise InputError(f"no campaign {campaign_id!r} in this scan", mend=f"There are: {known}")
+        members = self._rows("members", campaign_id=campaign_id)
+        return {
+            "campaign": _plain(found[0]),
+            "evidence": self._rows("evidence", campaign_id=campaign_id),
+            "tokens": _strongest(self._rows("tokens", campaign_id=campaign_id)),
+            "members": sorted(members, key=lambda m: (-(m["membership"] or 0.0), m["account_id"])),
+        }
+
+    def why(self, account_id: str) -> list[dict[str, Any]]:
+        """Why an account is in a campaign: one entry per campaign it is in, none if it is in no campaign.
+
+        Returns:
+            For each campaign: `campaign` and `member` (rows), `tokens` (what the account shares with others of the
+            group), `evidence` (for and against the group), and `exchanges` (the ten of this account that most likely
+            belong to the campaign). The same as `clonewatch why --json` writes under `campaigns`.
+        """
+        return [self._place(account_id, member) for member in self._rows("members", account_id=account_id)]
+
+    def _place(self, account: str, member: dict[str, Any]) -> dict[str, Any]:
+        """One campaign that an account is in, with what links it to the others."""
+        campaign = member["campaign_id"]
+        carried = self._rows("token_members", account_id=account, campaign_id=campaign)
+        own = {(t["channel"], t["token"]) for t in carried}
+        shared = self._rows("tokens", campaign_id=campaign)
+        found = self._rows("campaigns", campaign_id=campaign)
+        mine = self._table(_LONG, account_id=account, campaign_id=campaign)
+        surest = mine.sort_by([("posterior", "descending"), ("exchange_id", "ascending")])
+        return {
+            "campaign": _plain(found[0]) if found else None,
+            "member": member,
+            "tokens": _strongest([t for t in shared if (t["channel"], t["token"]) in own]),
+            "evidence": self._rows("evidence", campaign_id=campaign),
+            "exchanges": surest.slice(0, _EXCHANGES_SHOWN).to_pylist(),
+        }
+
+    def _table(self, name: str, **equal: str | bool) -> pa.Table:
+        """A table, from memory or from the folder. equal: the value that each named column has in the rows kept."""
+        tests = [pc.field(column) == value for column, value in equal.items()]
+        chosen = functools.reduce(lambda a, b: a & b, tests) if tests else None
+        if name in self.tables:
+            held = self.tables[name]
+            return held if chosen is None else held.filter(chosen)
+        if self.directory is None:
+            raise InputError(f"this result holds no table {name!r}", mend=f"It holds: {', '.join(self.tables)}")
+        return read_table(self.directory, name, chosen)
+
+    def _rows(self, name: str, **equal: str | bool) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._table(name, **equal).to_pylist()
+        return rows
+
+    def _headline(self) -> str:
+        number = self.flagged.num_rows
+        flagged = f"{number or 'no'} campaign{'' if number == 1 else 's'} flagged"
+        counts = self.summary.get("counts") or {}
+        return f"{flagged} among {counts.get('accounts', 0):,} accounts, {counts.get('kept', 0):,} exchanges"
+
+    def __repr__(self) -> str:
+        where = f"; in {self.directory}" if self.directory else ""
+        return f"<ScanResult: {self._headline()}{where}>"
+
+    def _repr_html_(self) -> str:
+        """The result as a notebook shows it: a sentence, the first campaigns, and where the report is."""
+        said = self._headline()
+        parts = [f"<p><strong>{escape(said[0].upper() + said[1:])}.</strong></p>"]
+        rows = self.campaigns.slice(0, _CAMPAIGNS_SHOWN).select(_SHOWN).to_pylist()
+        if rows:
+            parts.append(_html_table(_SHOWN, [[_said(value) for value in row.values()] for row in rows]))
+        if left := self.campaigns.num_rows - len(rows):
+            parts.append(f"<p>{left:,} more in <code>campaigns</code>.</p>")
+        if self.report:
+            parts.append(f"<p>Report: <code>{escape(str(self.report))}</code></p>")
+        return "\n".join([*parts, f"<p><em>{_CAVEAT}</em></p>"])
+
+
+def load(folder: Path) -> ScanResult:
+    """Read back the result that a scan wrote into a folder. Raises InputError if there is none, or it is damaged."""
+    summary = read_summary(folder)
+    written = [t.name for t in schema.RESULTS if t.name != _LONG and (folder / f"{t.name}.parquet").is_file()]
+    if "campaigns" not in written:
+        raise InputError("there is no campaigns.parquet", where=str(folder), mend=_RERUN)
+    return ScanResult(folder, {name: read_table(folder, name) for name in written}, summary)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What `scan.json` in the folder of a result holds. Raises InputError if it cannot be read."""
+    path = folder / "scan.json"
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError("scan.json cannot be read", where=str(path), mend=_RERUN) from error
+    if not isinstance(held, dict):
+        raise InputError("scan.json holds no object", where=str(path), mend=_RERUN)
+    return held
+
+
+def read_table(folder: Path, name: str, chosen: pc.Expression | None = None) -> pa.Table:
+    """One table of a result in a folder. chosen: the rows to keep. Raises InputError if it cannot be read."""
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        raise InputError(f"there is no {name}.parquet", where=str(folder), mend=_RERUN)
+    try:
+        return pq.read_table(path, filters=chosen)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError("the table cannot be read", where=str(path), mend=_RERUN) from error
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the campaigns table with its tasks as a dictionary."""
+    return {**row, "tasks": dict(row["tasks"] or ())}
+
+
+def _strongest(shared: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(shared, key=lambda t: -(t["weight"] or 0.0))
+
+
+def _said(value: object) -> str:
+    """A value as a cell of a table shows it.
+
+    >>> _said(True), _said(48250), _said(None)
+    ('yes', '48,250', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:%Y-%m-%d}" if hasattr(value, "strftime") else str(value)
+
+
+def _html_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as an HTML table, every cell escaped."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"

@@ -1,0 +1,329 @@
+"""The Python interface: every option is in the signature, paths may be text, and a result answers questions."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+
+import clonewatch
+from clonewatch import ScanResult
+from clonewatch.cli.main import app
+from clonewatch.model.errors import InputError, SetupError
+from clonewatch.pipeline.daily.detect_window import WindowSettings
+from clonewatch.pipeline.daily.ingest import IngestSettings
+from clonewatch.pipeline.scan import ScanSettings
+from clonewatch.ports.progress import Silent
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "clonewatch"
+# What only a terminal needs, and what a method of the result does instead.
+ONLY_AT_A_TERMINAL = {"json", "quiet", "fail_on", "list", "version"}
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+_SPEC = importlib.util.spec_from_file_location("report_tables", Path(__file__).with_name("report_tables.py"))
+assert _SPEC and _SPEC.loader
+made = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(made)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the pipeline was given, in place of a run."""
+    held: list[Any] = []
+
+    def keep(settings: Any, progress: Any) -> Any:
+        held.extend((settings, progress))
+        return "the answer"
+
+    for place in ("scan.scan", "ingest.ingest", "window.windows"):
+        monkeypatch.setattr(f"clonewatch.pipeline.{place}", keep)
+    return held
+
+
+@pytest.fixture
+def result() -> ScanResult:
+    return ScanResult(None, made.scan(flagged=2, linked=1, accounts=20), made.summary())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, table in made.scan(flagged=1, linked=1, accounts=20).items():
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    (tmp_path / "scan.json").write_text(json.dumps(made.summary()))
+    return tmp_path
+
+
+# ---- the signature ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["scan", "ingest", "detect", "doctor", "simulate", "evaluate"])
+def test_a_function_takes_what_its_command_takes_under_the_same_name(name: str) -> None:
+    parameters = set(inspect.signature(getattr(clonewatch, name)).parameters)
+    options = {
+        max(p.opts, key=len).lstrip("-").replace("-", "_")
+        for p in COMMANDS[name].params
+        if p.param_type_name == "option"
+    }
+    assert options - ONLY_AT_A_TERMINAL <= parameters
+
+
+@pytest.mark.parametrize("name", ["scan", "ingest", "detect", "doctor", "simulate", "evaluate", "load"])
+def test_every_parameter_is_typed_and_explained(name: str) -> None:
+    function: Callable[..., Any] = getattr(clonewatch, name)
+    said = inspect.getdoc(function) or ""
+    for parameter in inspect.signature(function).parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty
+        assert parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        assert f"    {parameter.name}: " in said, parameter.name
+
+
+def test_a_scan_without_options_is_a_scan_with_the_default_settings(given: list[Any]) -> None:
+    assert clonewatch.scan("log.csv") == "the answer"
+    assert given == [ScanSettings(paths=("log.csv",)), None]
+
+
+def test_every_path_may_be_text_or_a_path(given: list[Any]) -> None:
+    names = {"out": "o", "map": "m", "accounts": "a", "events": "e", "key": "k", "calibration": "c"}
+    clonewatch.scan(["x", Path("y")], **names)  # type: ignore[arg-type]
+    clonewatch.scan(["x", Path("y")], **{name: Path(value) for name, value in names.items()})  # type: ignore[arg-type]
+    wanted = ScanSettings(("x", "y"), Path("o"), "m", Path("a"), Path("e"), key_file=Path("k"), calibration=Path("c"))
+    assert given == [wanted, None, wanted, None]
+
+
+def test_every_other_option_of_a_scan_arrives(given: list[Any]) -> None:
+    plain = dict(format="otlp", seed=7, keep_text=True, memory="2GB", threads=3, max_rejected=0.2)
+    plain |= dict(embed=True, engine="spark", master="local[2]")
+    clonewatch.scan("x", **plain)
+    assert {name: getattr(given[0], name) for name in plain} == plain
+
+
+@pytest.mark.parametrize("name", ["first_flag", "replay"])
+def test_the_first_flag_is_asked_for_by_either_name(given: list[Any], name: str) -> None:
+    clonewatch.scan("x", **{name: True})  # type: ignore[arg-type]
+    clonewatch.detect("s", "o", **{name: True})  # type: ignore[arg-type]
+    assert given[0].replay and given[2].replay
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("2026-05-01", datetime(2026, 5, 1, tzinfo=UTC)),
+        ("2026-05-01T12:30:00Z", datetime(2026, 5, 1, 12, 30, tzinfo=UTC)),
+        (datetime(2026, 5, 1, 12), datetime(2026, 5, 1, 12, tzinfo=UTC)),
+        ("2026-05-01T14:00:00+02:00", datetime(2026, 5, 1, 14, tzinfo=timezone(timedelta(hours=2)))),
+    ],
+)
+def test_a_time_is_a_datetime_or_text_and_utc_unless_it_says_otherwise(
+    given: list[Any], said: datetime | str, meant: datetime
+) -> None:
+    clonewatch.scan("x", since=said, as_of=said)
+    assert (given[0].since, given[0].as_of) == (meant, meant)
+
+
+def test_text_that_is_no_time_is_refused_by_name() -> None:
+    with pytest.raises(clonewatch.errors.SetupError, match="as_of is no time: 'yesterday'"):
+        clonewatch.scan("x", as_of="yesterday")
+
+
+def test_a_state_is_fed_and_examined_with_the_options_of_the_commands(given: list[Any]) -> None:
+    clonewatch.ingest("log", "state", map="nginx", key="k", threads=2, max_rejected=0.5)
+    clonewatch.detect("state", "out", days=[7], until="2026-06-07", key="k", again=True)
+    taken = IngestSettings(("log",), Path("state"), "nginx", key_file=Path("k"), threads=2, max_rejected=0.5)
+    until = datetime(2026, 6, 7, tzinfo=UTC)
+    assert given == [
+        taken,
+        None,
+        WindowSettings(Path("state"), Path("out"), (7,), until, key_file=Path("k"), again=True),
+        None,
+    ]
+
+
+def test_progress_goes_to_an_object_of_the_caller_or_is_drawn(
+    given: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = Silent()
+    clonewatch.scan("x", progress=mine)
+    clonewatch.scan("x", progress=True)
+    assert given[1] is mine
+    given[3].start("reading", 1, "bytes")
+    given[3].end("all of it")
+    assert "reading: all of it" in capsys.readouterr().err
+
+
+# ---- the result ---------------------------------------------------------------------------------------------------
+
+
+def test_a_result_shows_itself_in_one_line(result: ScanResult) -> None:
+    assert repr(result) == "<ScanResult: 2 campaigns flagged among 50,870 accounts, 2,250,000 exchanges>"
+    one = ScanResult(Path("there"), made.scan(flagged=1, linked=0, accounts=5), made.summary())
+    assert repr(one) == "<ScanResult: 1 campaign flagged among 50,870 accounts, 2,250,000 exchanges; in there>"
+    none = ScanResult(None, made.scan(flagged=0, linked=1, accounts=5), made.summary())
+    assert repr(none).startswith("<ScanResult: no campaigns flagged among")
+
+
+def test_the_tables_of_a_result_are_properties(result: ScanResult) -> None:
+    for name in ("campaigns", "members", "attribution", "evidence"):
+        assert getattr(result, name) == result.tables[name]
+    assert result.flagged["campaign_id"].to_pylist() == ["C1", "C2"]
+    assert result.report is None and result.directory is None
+
+
+def test_a_notebook_shows_the_campaigns_and_runs_nothing_that_a_log_holds(folder: Path) -> None:
+    tables = made.scan(flagged=0, linked=0) | {
+        "campaigns": made.table(made.schema.CAMPAIGNS, [made.campaign(made.HOSTILE, level="<b>L3</b>")])
+    }
+    shown = ScanResult(Path("<i>there</i>"), tables, made.summary())._repr_html_()
+    assert "1 campaign flagged among 50,870 accounts" in shown and "48,250" in shown and "2026-04-22" in shown
+    assert "<script" not in shown and "<b>" not in shown and "<i>" not in shown
+
+
+def test_a_notebook_shows_a_few_campaigns_and_says_how_many_more_there_are() -> None:
+    many = made.table(made.schema.CAMPAIGNS, [made.campaign(f"C{i}") for i in range(1, 31)])
+    shown = ScanResult(None, made.scan() | {"campaigns": many}, made.summary())._repr_html_()
+    assert shown.count("<tr>") == 21 and "10 more in" in shown
+
+
+def test_an_empty_result_shows_no_table() -> None:
+    shown = ScanResult(None, made.scan(flagged=0, linked=0), made.summary())._repr_html_()
+    assert "No campaigns flagged" in shown and "<table>" not in shown
+
+
+def test_one_campaign_is_shown_with_its_evidence_and_its_accounts_firmest_first(result: ScanResult) -> None:
+    shown = result.show("C2")
+    assert shown["campaign"]["tasks"]["grading"] == 4000
+    assert {r["campaign_id"] for r in shown["evidence"]} == {"C2"} and len(shown["evidence"]) == 4
+    firmness = [m["membership"] for m in shown["members"]]
+    assert len(firmness) == 20 and firmness == sorted(firmness, reverse=True)
+    weights = [t["weight"] for t in shown["tokens"]]
+    assert weights and weights == sorted(weights, reverse=True)
+
+
+def test_a_campaign_that_is_not_there_is_refused_with_those_that_are(result: ScanResult) -> None:
+    with pytest.raises(InputError, match=r"no campaign 'C9' in this scan.*C1, C2, G1"):
+        result.show("C9")
+
+
+def test_a_result_says_why_an_account_is_in_a_campaign(result: ScanResult) -> None:
+    (place,) = result.why("C1-acct-00003")
+    assert place["campaign"]["campaign_id"] == "C1" and place["member"]["account_id"] == "C1-acct-00003"
+    assert {r["campaign_id"] for r in place["evidence"]} == {"C1"}
+    carried = [t for t in result.tables["token_members"].to_pylist() if t["account_id"] == "C1-acct-00003"]
+    assert len(place["tokens"]) == len(carried) > 0
+    assert result.why("a stranger") == []
+
+
+def test_why_gives_the_surest_exchanges_of_the_account_alone(result: ScanResult) -> None:
+    rows = [
+        {"exchange_id": f"x{i}", "campaign_id": "C1", "posterior": i / 32, "account_id": f"C1-acct-{i % 2:05d}"}
+        for i in range(30)
+    ]
+    tables = result.tables | {"attribution": made.table(made.schema.ATTRIBUTION, rows)}
+    (place,) = ScanResult(None, tables, result.summary).why("C1-acct-00000")
+    assert [x["exchange_id"] for x in place["exchanges"]] == [f"x{i}" for i in range(28, 8, -2)]
+
+
+def test_python_and_the_command_line_say_the_same_of_an_account(folder: Path) -> None:
+    line = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
+    words = ["why", "C1-acct-00003", "--scan", str(folder), "--json"]
+    said = json.loads(subprocess.run([*line, *words], capture_output=True, text=True, check=True).stdout)
+    ours = clonewatch.load(folder).why("C1-acct-00003")
+    assert json.loads(json.dumps(ours, default=str)) == _timeless(said["campaigns"], ours)
+
+
+def _timeless(told: list[dict[str, Any]], ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the command line said, with times as Python writes them."""
+    for theirs, mine in zip(told, ours, strict=True):
+        theirs["campaign"] |= {k: str(v) for k, v in mine["campaign"].items() if isinstance(v, datetime)}
+    return told
+
+
+# ---- a result in a folder -----------------------------------------------------------------------------------------
+
+
+def test_a_result_is_read_back_from_its_folder(folder: Path) -> None:
+    back = clonewatch.load(str(folder))
+    assert back.directory == folder and back.report == folder / "report.html"
+    assert back.summary == made.summary()
+    assert back.campaigns["campaign_id"].to_pylist() == ["C1", "G1"]
+    assert back.evidence.num_rows == 8
+
+
+def test_the_attribution_of_a_folder_is_read_only_when_asked_for(folder: Path) -> None:
+    back = clonewatch.load(folder)
+    assert "attribution" not in back.tables
+    assert back.attribution["exchange_id"].to_pylist() == ["ex-000017", "ex-000017"]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"), [("scan.json", "scan.json cannot be read"), ("campaigns.parquet", "no campaigns.parquet")]
+)
+def test_a_folder_without_a_result_is_refused(folder: Path, lacking: str, said: str) -> None:
+    (folder / lacking).unlink()
+    with pytest.raises(InputError, match=said):
+        clonewatch.load(folder)
+
+
+def test_a_damaged_table_is_refused(folder: Path) -> None:
+    (folder / "members.parquet").write_bytes(b"no table")
+    with pytest.raises(InputError, match="the table cannot be read"):
+        clonewatch.load(folder)
+
+
+def test_a_table_that_a_result_lacks_is_refused_by_name(result: ScanResult) -> None:
+    with pytest.raises(InputError, match="holds no table 'evidence'"):
+        _ = ScanResult(None, {"campaigns": result.campaigns}, {}).evidence
+
+
+def test_a_result_in_memory_cannot_be_scored(result: ScanResult) -> None:
+    with pytest.raises(SetupError, match="kept in memory"):
+        clonewatch.evaluate(result, "labels")
+
+
+# ---- from log to answer, without the command line -----------------------------------------------------------------
+
+
+def test_a_log_is_made_up_and_examined_from_python(tmp_path: Path) -> None:
+    said = clonewatch.simulate("quiet", str(tmp_path / "log"), scale=0.02)
+    seen = clonewatch.doctor(tmp_path / "log")
+    assert seen["rows"] == said["exchanges"] and seen["rejected"] == 0
+    assert seen["columns"]["exchanges.account_id"] == 1.0
+
+
+# ---- the package --------------------------------------------------------------------------------------------------
+
+
+def test_everything_that_the_package_offers_is_there() -> None:
+    assert [name for name in clonewatch.__all__ if not hasattr(clonewatch, name)] == []
+    assert issubclass(clonewatch.errors.TooManyRejected, clonewatch.errors.ClonewatchError)
+    with pytest.raises(AttributeError, match="no attribute 'scam'"):
+        clonewatch.scam  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_every_error_of_the_model_can_be_imported_where_callers_look() -> None:
+    from clonewatch.model import errors as held
+
+    every = {n for n, kind in vars(held).items() if isinstance(kind, type) and issubclass(kind, held.ClonewatchError)}
+    assert set(clonewatch.errors.__all__) == every
+
+
+def test_no_module_imports_from_the_package_that_stands_above_it() -> None:
+    upward = [
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.ImportFrom) and node.module in ("clonewatch", "clonewatch.api"))
+        or (isinstance(node, ast.Import) and any(n.name in ("clonewatch", "clonewatch.api") for n in node.names))
+    ]
+    assert set(upward) == {"__init__.py"}
