@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from clonewatch.lab.simulate import scenarios
-from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
+from clonewatch.pipeline.scan_result import ScanResult
 
 Record = dict[str, Any]
 

@@ -13,6 +13,7 @@ from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
 from clonewatch.graph import communities, fragments, weights
 from clonewatch.links import prompts
+from clonewatch.pipeline import duplicates
 from clonewatch.pipeline.detection import slicing
 from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
@@ -30,7 +31,8 @@ LOADED: list[LinkingSignal] = [SIGNALS.load(name) for name in SIGNALS.names()]
 
 def steps() -> list[Step]:
     """Every step of a scan after staging, in the order in which they run."""
-    found: list[Step] = [*ownership.STEPS, *ownership.RHYTHM, ownership.BEHAVIOUR, *prompts.STEPS]
+    found: list[Step] = [duplicates.REPEATED, duplicates.AGAIN]
+    found += [*ownership.STEPS, *ownership.RHYTHM, ownership.BEHAVIOUR, *prompts.STEPS]
     found.append(weights.presence(LOADED))
     for link in LOADED:
         found += [*link.steps, weights.carried(link), weights.rare(link, 0.2, 1000)]
@@ -54,8 +56,8 @@ STEPS = steps()
 QUERIES = [step for step in STEPS if isinstance(step, Query)]
 # Tables that Python stores between the steps.
 STORED = {
-    "exchanges", "accounts", "events", "linked", "groups", "tested", "bound", "modes", "reported", "mixture",
-    "piece_tested", "piece_bound", "piece_modes", "piece_compared", "piece_joined",
+    "arrivals", "exchanges", "accounts", "events", "linked", "groups", "tested", "bound", "modes", "reported",
+    "mixture", "piece_tested", "piece_bound", "piece_modes", "piece_compared", "piece_joined",
 }  # fmt: skip
 every_query = pytest.mark.parametrize("query", QUERIES, ids=[q.writes for q in QUERIES])
 
@@ -117,6 +119,7 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
     bound = pa.schema([("cluster", pa.int32()), ("channel", pa.string()), ("token", pa.int64())])
     modes = pa.schema([("cluster", pa.int32()), ("whole", pa.bool_())])
     empty = {
+        "arrivals": EXCHANGE_SCHEMA,
         "exchanges": EXCHANGE_SCHEMA,
         "accounts": ACCOUNT_SCHEMA,
         "events": EVENT_SCHEMA,

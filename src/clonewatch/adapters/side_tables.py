@@ -101,13 +101,13 @@ def first_of_each(accounts: pa.Table, file: str) -> tuple[pa.Table, list[Rejecte
     return accounts.filter(pa.array(keep)), [Rejected(file, int(i) + 1, reason) for i in np.flatnonzero(~keep)]
 
 
-def last_of_each(accounts: pa.Table, by: str = "account_id") -> pa.Table:
-    """The last row of every account, whole: of several files or days, a later one is a later snapshot.
+def last_of_each(accounts: pa.Table) -> pa.Table:
+    """The last row of every account, as a whole: of several files a later one is a later snapshot.
 
-    Within one file the first row of an account counts, and the others are rejected. This is the whole rule for repeated
-    account rows. by: the column that names the account.
+    The rule for repeated account rows: within one file the first row of an account counts and the others are rejected
+    (`first_of_each`), of several files the last one counts, and in a state the row of the latest log.
     """
-    ids = accounts[by].combine_chunks().dictionary_encode().indices.to_numpy()
+    ids = accounts["account_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     _, last = np.unique(ids[::-1], return_index=True)
     return accounts.take(pa.array(np.sort(len(ids) - 1 - last)))
 

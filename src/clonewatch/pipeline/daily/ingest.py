@@ -237,7 +237,7 @@ class _Ingestion:
     def _merged(self, kind: str, before: File | None, fresh: pa.Table) -> File:
         """A small table with what the log says: rows that are kept stay, but for those that the log names again.
 
-        Facts are named by their account (`last_of_each` says the rule), events by all that the kept ones say of them.
+        Facts are named by their account (the rule is in `adapters.side_tables`), events by all that the kept ones say.
         Columns that only another version knows stay as they are.
         """
         layout = LAYOUTS[kind]
