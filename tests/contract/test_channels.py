@@ -20,7 +20,7 @@ from clonewatch.graph.clusters import SMALLEST, cluster
 from clonewatch.intents import slices as slicing
 from clonewatch.links import prompts
 from clonewatch.model import schema
-from clonewatch.pipeline.detection.detect import INTENTS, LINKS
+from clonewatch.pipeline.detection.signals import INTENTS, LINKS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.channel import Channel

@@ -14,7 +14,7 @@ from clonewatch.graph import communities, fragments, weights
 from clonewatch.intents import slices
 from clonewatch.links import prompts
 from clonewatch.pipeline.detection import slicing
-from clonewatch.pipeline.detection.detect import INTENTS, LINKS
+from clonewatch.pipeline.detection.signals import INTENTS, LINKS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.engine import Fold, Query, Step

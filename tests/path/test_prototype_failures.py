@@ -26,7 +26,7 @@ from clonewatch.kernels.rarity import depletion
 from clonewatch.lab import scenarios
 from clonewatch.lab.lookalikes import organisations
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline.detection.detect import INTENTS, LINKS
+from clonewatch.pipeline.detection.signals import INTENTS, LINKS
 from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.steps import Plan

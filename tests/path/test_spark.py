@@ -33,7 +33,7 @@ from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import InputError, OutputError, SetupError
 from clonewatch.model.reading import Rejected
 from clonewatch.pipeline.detection import slicing
-from clonewatch.pipeline.detection.detect import LINKS
+from clonewatch.pipeline.detection.signals import LINKS
 from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.intake.spark_parquet import Reading, read_lake
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager

@@ -23,7 +23,7 @@ from clonewatch.campaigns.fusion import (
 )
 from clonewatch.graph.communities import FIRST
 from clonewatch.graph.tied import TIE_SCHEMA
-from clonewatch.pipeline.detection.detect import INTENTS, LINKS
+from clonewatch.pipeline.detection.signals import INTENTS, LINKS
 from clonewatch.ports.intent import Intent
 
 ALL_LINKS = {name: LINKS.load(name) for name in LINKS.names()}

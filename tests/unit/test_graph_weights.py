@@ -10,7 +10,7 @@ from tests.unit.incidences import rows_of
 
 from clonewatch.graph import weights
 from clonewatch.kernels.rarity import depletion, scarcity
-from clonewatch.pipeline.detection.detect import LINKS
+from clonewatch.pipeline.detection.signals import LINKS
 from clonewatch.ports.link import Link
 
 TEMPLATE: Link = LINKS.load("template")

@@ -23,10 +23,11 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.reading import Rejected
 from clonewatch.pipeline import resume
-from clonewatch.pipeline.examine import STAGED, Intake, ScanResult, examine, filled, publish
+from clonewatch.pipeline.examine import ScanResult, examine, publish
 from clonewatch.pipeline.intake.kept_text import TextKeeper
 from clonewatch.pipeline.intake.prefetch import ahead
 from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_lake, open_lake, read_lake
+from clonewatch.pipeline.intake.staged import STAGED, Intake, filled
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager, alike_together
 from clonewatch.pipeline.progress.stage_timer import Clock
 from clonewatch.pipeline.reporting.result_folder import ResultFolder

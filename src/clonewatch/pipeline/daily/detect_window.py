@@ -25,7 +25,8 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
 from clonewatch.pipeline.daily.ingest import SKETCH_SCHEMA
-from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
+from clonewatch.pipeline.examine import ScanResult, examine, publish
+from clonewatch.pipeline.intake.staged import Intake, filled
 from clonewatch.pipeline.intake.staging import (
     ACCOUNT_SCHEMA,
     EVENT_SCHEMA,

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.pipeline.detection.detect import detect
-from clonewatch.pipeline.detection.findings import Findings
+from clonewatch.pipeline.detection.stages import Calibrated
 from clonewatch.pipeline.steps import Plan
 from clonewatch.ports.progress import Progress, Silent
 
@@ -16,8 +16,8 @@ _HOUR = 3_600_000_000
 _SAME = 0.5
 
 
-def first_crossings(
-    plan: Plan, found: Findings, seed: int, calibration: Calibration, progress: Progress
+def first_flags(
+    plan: Plan, found: Calibrated, seed: int, calibration: Calibration, progress: Progress
 ) -> dict[int, int]:
     """Flagged cluster -> the earliest hour, in microseconds since 1970, at which a scan would have flagged it.
 
@@ -30,7 +30,7 @@ def first_crossings(
         "SELECT cluster, MIN(ts) AS first, MAX(ts) AS last FROM posteriors WHERE posterior >= 0.5 GROUP BY cluster"
     )
     seen: dict[int, list[set[int]]] = {}
-    crossings: dict[int, int] = {}
+    first: dict[int, int] = {}
     progress.start("replay", None, "hours")
     for row in sorted(spans.to_pylist(), key=lambda r: int(r["cluster"])):
         mine = members.get(row["cluster"])
@@ -46,15 +46,15 @@ def first_crossings(
                 high = hour
             else:
                 low = hour
-        crossings[row["cluster"]] = high * _HOUR
+        first[row["cluster"]] = high * _HOUR
     progress.end(f"{len(seen)} earlier hours looked at")
-    return crossings
+    return first
 
 
-def _members(plan: Plan, found: Findings) -> dict[int, set[int]]:
+def _members(plan: Plan, found: Calibrated) -> dict[int, set[int]]:
     """Accounts of every flagged cluster."""
     flagged = pa.array([v.cluster for v in found.verdicts if v.flagged], pa.int32())
-    groups = found.clusters.groups
+    groups = found.judged.merged.clustering.clusters.groups
     inside = groups.filter(pc.is_in(groups["cluster"], flagged)).select(["cluster", "entity"])
     table = inside.join(plan.engine.fetch("SELECT entity, account FROM owners"), "entity", join_type="inner")
     out: dict[int, set[int]] = {}
