@@ -22,7 +22,7 @@ from clonewatch.links import prompts
 from clonewatch.model import schema
 from clonewatch.pipeline.detection.signals import INTENTS, LINKS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.channel import Channel
 from clonewatch.ports.intent import Intent
 from clonewatch.ports.link import Link
@@ -265,15 +265,15 @@ ATTACK, TWIN, APART = 0, 1, 1000
 
 
 @contextmanager
-def planned() -> Iterator[Plan]:
+def planned() -> Iterator[StepRunner]:
     engine = DuckDB(threads=1)
     try:
-        yield Plan(engine)
+        yield StepRunner(engine)
     finally:
         engine.close()
 
 
-def put(plan: Plan, name: str, table: pa.Table) -> None:
+def put(plan: StepRunner, name: str, table: pa.Table) -> None:
     plan.engine.put(name, table)
     plan.wrote(name, table.num_rows)
 

@@ -16,7 +16,7 @@ from clonewatch.links import prompts
 from clonewatch.pipeline.detection import slicing
 from clonewatch.pipeline.detection.signals import INTENTS, LINKS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Fold, Query, Step
 from clonewatch.ports.link import Link
 
@@ -138,7 +138,7 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
     }
     assert set(empty) == STORED
     try:
-        plan = Plan(engine)
+        plan = StepRunner(engine)
         for name, schema in empty.items():
             engine.put(name, schema.empty_table())
             plan.wrote(name, 0)
@@ -156,7 +156,7 @@ def test_every_way_to_a_trusted_set_runs_on_a_log_without_a_single_row() -> None
         assert last.writes == "entities"
         engine = DuckDB(threads=1)
         try:
-            plan = Plan(engine)
+            plan = StepRunner(engine)
             for name, schema in schemas.items():
                 engine.put(name, schema.empty_table())
                 plan.wrote(name, 0)

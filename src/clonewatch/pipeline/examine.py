@@ -16,11 +16,11 @@ from clonewatch.pipeline.detection.signals import channels
 from clonewatch.pipeline.detection.visibility import date
 from clonewatch.pipeline.intake.deduplicate import settle
 from clonewatch.pipeline.intake.staged import Intake
-from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.pipeline.reporting import tables as results
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.pipeline.reporting.summary import summarise
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.report.render import render
 
 
@@ -37,24 +37,30 @@ class ScanResult:
 
 
 def examine(
-    plan: Plan, intake: Intake, calibration: Calibration, clock: Clock, folder: ResultFolder | None, *, seed: int,
+    runner: StepRunner,
+    intake: Intake,
+    calibration: Calibration,
+    timer: StageTimer,
+    folder: ResultFolder | None,
+    *,
+    seed: int,
     replay: bool,
-) -> ScanResult:  # fmt: skip
+) -> ScanResult:
     """Find campaigns in the staged tables and build what is reported; `publish` puts it in place.
 
     folder: where attribution is written as it comes.
     """
-    settle(plan, intake.read)
-    found = detect(plan, seed, calibration, clock)
-    attributed = attribute(plan, found, clock)
-    dated = date(plan, attributed, first_flags(plan, found, seed, calibration, clock) if replay else {})
-    tables = results.build(plan, dated, intake.ids)
-    attribution = results.attribution_of(plan, found, intake.ids)
+    settle(runner, intake.read)
+    found = detect(runner, seed, calibration, timer)
+    attributed = attribute(runner, found, timer)
+    dated = date(runner, attributed, first_flags(runner, found, seed, calibration, timer) if replay else {})
+    tables = results.build(runner, dated, intake.ids)
+    attribution = results.attribution_of(runner, found, intake.ids)
     if folder:
         folder.stream("attribution", results.ATTRIBUTED, attribution)
     else:
         tables["attribution"] = pa.Table.from_batches(attribution, results.ATTRIBUTED)
-    return ScanResult(folder.place if folder else None, tables, summarise(plan, intake, found, calibration, clock))
+    return ScanResult(folder.place if folder else None, tables, summarise(runner, intake, found, calibration, timer))
 
 
 def publish(result: ScanResult, folder: ResultFolder) -> None:

@@ -29,9 +29,9 @@ from clonewatch.pipeline.intake.prefetch import ahead
 from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_lake, open_lake, read_lake
 from clonewatch.pipeline.intake.staged import STAGED, Intake, filled
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager, alike_together
-from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Engine, KeepsTables, LakeReader
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.ports.shelf import Shelf
@@ -83,7 +83,7 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
     if settings.embed:
         embedding.require()
     # Nobody knows beforehand how many hours a replay looks at.
-    clock = Clock(progress or Silent(), foretells=not settings.replay)
+    clock = StageTimer(progress or Silent(), foretells=not settings.replay)
     log = _open(settings)
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
@@ -137,7 +137,7 @@ def _run(
     log: Log,
     key: bytes,
     calibration: Calibration,
-    clock: Clock,
+    clock: StageTimer,
     folder: ResultFolder | None,
     keeper: TextKeeper | None = None,
 ) -> ScanResult:
@@ -163,17 +163,17 @@ def _run(
 
 
 def _taken_in(
-    settings: ScanSettings, log: Log, key: bytes, engine: Engine, clock: Clock, folder: ResultFolder | None,
+    settings: ScanSettings, log: Log, key: bytes, engine: Engine, clock: StageTimer, folder: ResultFolder | None,
     keeper: TextKeeper | None,
-) -> tuple[Plan, Intake]:  # fmt: skip
+) -> tuple[StepRunner, Intake]:  # fmt: skip
     """The staged tables of the log: read, or those of a run of the same question that was stopped."""
     note = folder.begun if folder else None
     if note is not None and isinstance(engine, KeepsTables):
         begun = resume.read(note)
-        plan = Plan(engine, STAGED, engine.tables())
+        plan = StepRunner(engine, STAGED, engine.tables())
         clock.resume(begun.stages, f"{begun.intake.read:,} exchanges, read before an earlier run was stopped")
         return plan, begun.intake
-    plan, stager = Plan(engine), Stager(key)
+    plan, stager = StepRunner(engine), Stager(key)
     examples = Examples() if settings.embed else None
     rejected = _stage(plan, log, stager, folder, clock, keeper, settings, examples)
     intake = _intake(plan, log, stager, settings, rejected)
@@ -184,8 +184,8 @@ def _taken_in(
 
 
 def _stage(
-    plan: Plan, log: Log, stager: Stager, folder: ResultFolder | None, clock: Clock, keeper: TextKeeper | None,
-    settings: ScanSettings, examples: Examples | None,
+    plan: StepRunner, log: Log, stager: Stager, folder: ResultFolder | None, clock: StageTimer,
+    keeper: TextKeeper | None, settings: ScanSettings, examples: Examples | None,
 ) -> int:  # fmt: skip
     """Read, fingerprint and stage every exchange as table `arrivals`; returns how many rows were rejected."""
     rejected = 0
@@ -230,7 +230,7 @@ def _lake(engine: Engine, log: Log, settings: ScanSettings) -> LakeReader | None
 
 
 def _follow(
-    log: Log, reject: Callable[[Sequence[Rejected]], None], clock: Clock, keeper: TextKeeper | None,
+    log: Log, reject: Callable[[Sequence[Rejected]], None], clock: StageTimer, keeper: TextKeeper | None,
     settings: ScanSettings,
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     behind = 0
@@ -246,7 +246,7 @@ def _follow(
         yield batch
 
 
-def _intake(plan: Plan, log: Log, stager: Stager, settings: ScanSettings, rejected: int) -> Intake:
+def _intake(plan: StepRunner, log: Log, stager: Stager, settings: ScanSettings, rejected: int) -> Intake:
     chosen = {
         k: str(v) if isinstance(v, Path | datetime) else v
         for k, v in asdict(settings).items()

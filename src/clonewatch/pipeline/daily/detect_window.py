@@ -34,9 +34,9 @@ from clonewatch.pipeline.intake.staging import (
     SKETCHED_TEMPLATES,
     families,
 )
-from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.manifest import File, Manifest, day_name, day_number
@@ -100,7 +100,7 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
             held = len({part.day for part in taken.manifest.parts})
             mark = _mark(taken.manifest, settings, calibration)
             same = not settings.again and _told_before(out) == mark
-            clock = Clock(progress or Silent(), foretells=not settings.replay)
+            clock = StageTimer(progress or Silent(), foretells=not settings.replay)
             result = None if same else _detect(settings, taken, calibration, mark, out, clock)
             told.append(Window(length, day_name(taken.first), day_name(taken.last), held, out, result))
     return told
@@ -166,11 +166,16 @@ def _told_before(out: Path) -> dict[str, Any] | None:
 
 
 def _detect(
-    settings: WindowSettings, taken: _Taken, calibration: Calibration, mark: dict[str, Any], out: Path, clock: Clock
+    settings: WindowSettings,
+    taken: _Taken,
+    calibration: Calibration,
+    mark: dict[str, Any],
+    out: Path,
+    clock: StageTimer,
 ) -> ScanResult:
     with ResultFolder(out) as folder:
         with DuckDB(memory=settings.memory, threads=settings.threads, folder=folder.aside).using() as engine:
-            plan = Plan(engine)
+            plan = StepRunner(engine)
             clock.start("window", None, "rows")
             ids = _stage(plan, engine, taken)
             intake = _intake(plan, taken, ids, settings, mark)
@@ -182,7 +187,7 @@ def _detect(
     return result
 
 
-def _stage(plan: Plan, engine: DuckDB, taken: _Taken) -> list[str]:
+def _stage(plan: StepRunner, engine: DuckDB, taken: _Taken) -> list[str]:
     """The tables `arrivals`, `accounts` and `events` of the window; returns the book of accounts."""
     manifest = taken.manifest
     engine.attach("held", taken.paths([part.exchanges for part in manifest.parts]))
@@ -228,7 +233,7 @@ def _families(engine: DuckDB, taken: _Taken) -> pa.Table:
     return families(found["template"].to_numpy(), matrix)
 
 
-def _intake(plan: Plan, taken: _Taken, ids: list[str], settings: WindowSettings, mark: dict[str, Any]) -> Intake:
+def _intake(plan: StepRunner, taken: _Taken, ids: list[str], settings: WindowSettings, mark: dict[str, Any]) -> Intake:
     parts = taken.manifest.parts
     held = {f"exchanges.{n}": sum(part.filled.get(n, 0) for part in parts) for n in EXCHANGE_SCHEMA.names}
     for name in ("accounts", "events"):

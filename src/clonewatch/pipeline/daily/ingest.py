@@ -23,7 +23,7 @@ from clonewatch.model.reading import Rejected
 from clonewatch.model.schema import SKETCH_SIZE
 from clonewatch.pipeline.intake.prefetch import ahead
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, READ, AccountBook, Stager
-from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.manifest import File, Manifest, Part, Source, day_name
@@ -79,7 +79,7 @@ def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingest
     Raises InputError, MappingError or KeyFileError before a row is read; TooManyRejected, StateError and OutputError
     with the state as it was.
     """
-    clock = Clock(progress or Silent())
+    clock = StageTimer(progress or Silent())
     mapping = Path(settings.mapping) if settings.mapping else None
     log = open_log(
         settings.paths, format=settings.format, mapping=mapping, accounts=settings.accounts, events=settings.events
@@ -91,7 +91,7 @@ def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingest
             return _Ingestion(settings, state, log, key, engine, clock).run(skipped)
 
 
-def _leave_out_known(log: Log, manifest: Manifest, clock: Clock) -> list[str]:
+def _leave_out_known(log: Log, manifest: Manifest, clock: StageTimer) -> list[str]:
     """Leave out files of exchanges that were read before, byte for byte; only those of a known size are looked into."""
     sizes = {source.size for source in manifest.sources.values()}
     suspects = [path for path in log.files if Path(path).is_file() and Path(path).stat().st_size in sizes]
@@ -108,7 +108,7 @@ class _Ingestion:
     """One run: from an open log to a new generation of the state."""
 
     def __init__(
-        self, settings: IngestSettings, state: State, log: Log, key: bytes, engine: DuckDB, clock: Clock
+        self, settings: IngestSettings, state: State, log: Log, key: bytes, engine: DuckDB, clock: StageTimer
     ) -> None:
         self.settings, self.state, self.log, self.engine, self.clock = settings, state, log, engine, clock
         names = [name for file in state.manifest.names for name in state.read(file)["account_id"].to_pylist()]

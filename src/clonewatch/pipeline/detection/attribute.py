@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from clonewatch.campaigns import attribution
 from clonewatch.pipeline.detection.slicing import slicing
 from clonewatch.pipeline.detection.stages import Attributed, Calibrated, Judged, Merged
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Fold, Step
 from clonewatch.ports.progress import Progress
 
@@ -24,39 +24,39 @@ MEMBER_SCHEMA = pa.schema([
 ])  # fmt: skip
 
 
-def attribute(plan: Plan, found: Calibrated, progress: Progress) -> Attributed:
+def attribute(runner: StepRunner, found: Calibrated, progress: Progress) -> Attributed:
     """Posteriors of the exchanges of every reported cluster, as table `posteriors`, and who is a member.
 
     Member accounts, which are no customers of a proxy, are also in table `member_accounts`.
     """
     judged, scale = found.judged, {v.cluster: v.belief for v in found.reported}
     columns = {"cluster": pa.array(list(scale), pa.int32()), "belief": pa.array(list(scale.values()), pa.float64())}
-    plan.put("reported", pa.table(columns))
+    runner.put("reported", pa.table(columns))
     progress.start("attribution", 6, "steps")
-    progress.advance(1, plan.run(attribution.QUIET_PROFILE))
-    slices = _own_slices(plan, judged.merged)
-    progress.advance(1, plan.rows[slices])
+    progress.advance(1, runner.run(attribution.QUIET_PROFILE))
+    slices = _own_slices(runner, judged.merged)
+    progress.advance(1, runner.rows[slices])
     for step in (attribution.candidates(slices), attribution.PROFILES, _mixture(judged), attribution.POSTERIORS):
-        progress.advance(1, plan.run(step))
-    progress.end(f"{plan.rows['posteriors']:,} exchanges of linked parties")
-    members = _members(plan, judged)
+        progress.advance(1, runner.run(step))
+    progress.end(f"{runner.rows['posteriors']:,} exchanges of linked parties")
+    members = _members(runner, judged)
     inside = members.filter(pc.not_equal(members["role"], "proxy_customer"))
-    plan.put("member_accounts", inside.select(["cluster", "account"]))
+    runner.put("member_accounts", inside.select(["cluster", "account"]))
     return Attributed(found, members)
 
 
-def _own_slices(plan: Plan, merged: Merged) -> str:
+def _own_slices(runner: StepRunner, merged: Merged) -> str:
     """The table of slices without what only customers' attributes select; that of all slices where there are none."""
     clustering = merged.clustering
     content = [(name, link.column) for name, link in clustering.signals.items() if link.content]
-    plan.run(attribution.token_profiles(content, plan.rows["slices"]))
-    profiles, background = (plan.engine.fetch(f"SELECT * FROM {name}") for name in ("token_profiles", "quiet_profile"))
-    plain = attribution.customers_tokens(profiles, background)
+    runner.run(attribution.token_profiles(content, runner.rows["slices"]))
+    profiles = runner.engine.fetch("SELECT * FROM token_profiles")
+    plain = attribution.customers_tokens(profiles, runner.engine.fetch("SELECT * FROM quiet_profile"))
     if not plain.num_rows:
         return "slices"
     own = clustering.selection.attributes.join(plain, ["cluster", "channel", "token"], join_type="left anti")
-    tested = plan.engine.fetch("SELECT t.* FROM tested t JOIN reported r ON r.cluster = t.cluster")
-    plan.run(slicing(plan, "own_", tested, own, clustering))
+    tested = runner.engine.fetch("SELECT t.* FROM tested t JOIN reported r ON r.cluster = t.cluster")
+    runner.run(slicing(runner, "own_", tested, own, clustering))
     return "own_slices"
 
 
@@ -72,9 +72,9 @@ def _mixture(judged: Judged) -> Step:
     return Fold("mixture", ("profiles", "quiet_profile"), mixture, _MOST_PROFILES)
 
 
-def _members(plan: Plan, judged: Judged) -> pa.Table:
+def _members(runner: StepRunner, judged: Judged) -> pa.Table:
     """Accounts of reported clusters (MEMBER_SCHEMA)."""
-    table = plan.engine.fetch(
+    table = runner.engine.fetch(
         "SELECT p.cluster, p.entity, p.account, COUNT(*) AS exchanges, g.mass,"
         " CAST(SUM(CASE WHEN p.posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS harvested,"
         " CAST(SUM(CASE WHEN p.likeness >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS alike, r.belief"

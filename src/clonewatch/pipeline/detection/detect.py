@@ -36,7 +36,7 @@ from clonewatch.pipeline.detection.stages import (
     is_reported,
 )
 from clonewatch.pipeline.detection.trust import source_by_cluster
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Step
 from clonewatch.ports.intent import Intent
 from clonewatch.ports.link import Link
@@ -46,51 +46,51 @@ from clonewatch.ports.progress import Progress
 _SEEDS, _INCIDENCES = (2, 9), 1_000_000
 
 
-def detect(plan: Plan, seed: int, calibration: Calibration, progress: Progress) -> Calibrated:
+def detect(runner: StepRunner, seed: int, calibration: Calibration, progress: Progress) -> Calibrated:
     """Run detection over the staged tables `exchanges`, `accounts` and `events`."""
-    entities = resolve_entities(plan, progress)
-    linked = link_entities(plan, entities, seed, progress)
-    references = gather_references(plan, linked, progress)
-    topics = plan.engine.fetch("SELECT COUNT(cell) AS n FROM exchanges")["n"][0].as_py() > 0
+    entities = resolve_entities(runner, progress)
+    linked = link_entities(runner, entities, seed, progress)
+    references = gather_references(runner, linked, progress)
+    topics = runner.engine.fetch("SELECT COUNT(cell) AS n FROM exchanges")["n"][0].as_py() > 0
     tests = behavioural_tests(topics)
     background = [quiet(sum(entities.table["n"].to_pylist())), *slices.of_strangers(topics)]
     counts = [*slices.of_clusters(topics), *(step for test in tests.values() for step in test.steps)]
     progress.start("intents", len(background) + 1 + len(counts), "steps")
     for step in background:
-        progress.advance(1, plan.run(step))
+        progress.advance(1, runner.run(step))
     # What makes sub-clusters one is the topics that they ask about.
-    merged = merge_sub_clusters(plan, linked, references) if topics else unmerged(linked, references)
-    judged = judge_clusters(plan, merged, tests, counts, progress)
+    merged = merge_sub_clusters(runner, linked, references) if topics else unmerged(linked, references)
+    judged = judge_clusters(runner, merged, tests, counts, progress)
     progress.end(f"{sum(v.flagged for v in judged.verdicts)} beyond the line")
     return calibrate(judged, calibration)
 
 
-def resolve_entities(plan: Plan, progress: Progress) -> Entities:
+def resolve_entities(runner: StepRunner, progress: Progress) -> Entities:
     """Accounts of one declared owner are one entity; and which entities are trusted."""
     progress.start("entities", len(ownership.STEPS), "steps")
     for step in ownership.STEPS:
-        progress.advance(1, plan.run(step))
-    named = anchors(plan.engine.fetch("SELECT anchor, anchor_source FROM parties"))
+        progress.advance(1, runner.run(step))
+    named = anchors(runner.engine.fetch("SELECT anchor, anchor_source FROM parties"))
     if named.source == "declared" and named.share >= ownership.FEW_TRUSTED:
-        plan.run(ownership.DECLARED)
+        runner.run(ownership.DECLARED)
     else:
-        plan.run_all((*ownership.RHYTHM, ownership.BOTH if named.source == "declared" else ownership.BEHAVIOUR))
-    table = plan.engine.fetch("SELECT * FROM entities")
+        runner.run_all((*ownership.RHYTHM, ownership.BOTH if named.source == "declared" else ownership.BEHAVIOUR))
+    table = runner.engine.fetch("SELECT * FROM entities")
     trusted = anchors(table)
     progress.end(f"{table.num_rows:,} parties, {trusted.number:,} trusted ({trusted.source})")
     return Entities(table, trusted)
 
 
-def link_entities(plan: Plan, entities: Entities, seed: int, progress: Progress) -> Linked:
+def link_entities(runner: StepRunner, entities: Entities, seed: int, progress: Progress) -> Linked:
     """The shared attributes of every linking signal, weighed, and the clusters that the rare ones make."""
     signals = linking_signals()
     progress.start("links", len(signals), "steps")
-    weighed = _weigh(plan, signals, entities, progress)
+    weighed = _weigh(runner, signals, entities, progress)
     progress.end(f"{len(weighed.incidences):,} rare incidences")
     progress.start("clusters", 2, "steps")
     clustering = _cluster(weighed.incidences, signals, seed, progress)
     progress.end(f"{len(clustering.clusters.groups['cluster'].unique()):,} clusters")
-    null = plan.engine.fetch("SELECT * FROM synchrony_null ORDER BY scale_seconds").to_pylist()
+    null = runner.engine.fetch("SELECT * FROM synchrony_null ORDER BY scale_seconds").to_pylist()
     return Linked(Entities(entities.table, weighed.trusted), weighed.second, clustering, weighed.rare, null)
 
 
@@ -103,28 +103,28 @@ class _Weighed(NamedTuple):
     second: SecondSet | None
 
 
-def _weigh(plan: Plan, signals: Mapping[str, Link], entities: Entities, progress: Progress) -> _Weighed:
+def _weigh(runner: StepRunner, signals: Mapping[str, Link], entities: Entities, progress: Progress) -> _Weighed:
     links, population, trusted = list(signals.values()), entities.table.num_rows, entities.trusted
-    plan.run_all((*prompts.STEPS, weights.presence(links)))
+    runner.run_all((*prompts.STEPS, weights.presence(links)))
     if trusted.source != "none":
-        trusted = trusted._replace(share=weights.trusted_share(plan.engine))
+        trusted = trusted._replace(share=weights.trusted_share(runner.engine))
     for link in links:
-        rows = plan.run_all((*link.steps, weights.carried(link)))
-        rows += plan.run(weights.rare(link, trusted.share, population))
+        rows = runner.run_all((*link.steps, weights.carried(link)))
+        rows += runner.run(weights.rare(link, trusted.share, population))
         progress.advance(1, rows)
-    named = weights.weigh(partial(_rare, plan, ""), links, trusted.share, population)
-    if not plan.engine.fetch("SELECT MAX(second) AS second FROM entities")["second"][0].as_py():
-        return _Weighed(named, {name: plan.rows[f"rare_{name}"] for name in signals}, trusted, None)
-    share = weights.trusted_share(plan.engine, "second")
+    named = weights.weigh(partial(_rare, runner, ""), links, trusted.share, population)
+    if not runner.engine.fetch("SELECT MAX(second) AS second FROM entities")["second"][0].as_py():
+        return _Weighed(named, {name: runner.rows[f"rare_{name}"] for name in signals}, trusted, None)
+    share = weights.trusted_share(runner.engine, "second")
     for link in links:
-        plan.run(weights.rare(link, share, population, "second"))
-    other = weights.weigh(partial(_rare, plan, "_second"), links, share, population)
-    rare = {name: plan.rows[f"rare_{name}_second"] for name in signals}
+        runner.run(weights.rare(link, share, population, "second"))
+    other = weights.weigh(partial(_rare, runner, "_second"), links, share, population)
+    rare = {name: runner.rows[f"rare_{name}_second"] for name in signals}
     return _Weighed(weights.stronger(named, other), rare, trusted, SecondSet(share, named.tokens))
 
 
-def _rare(plan: Plan, kind: str, channel: str) -> pa.Table:
-    return plan.engine.fetch(f'SELECT * FROM "rare_{channel}{kind}" ORDER BY token, entity')
+def _rare(runner: StepRunner, kind: str, channel: str) -> pa.Table:
+    return runner.engine.fetch(f'SELECT * FROM "rare_{channel}{kind}" ORDER BY token, entity')
 
 
 def _cluster(incidences: Incidences, signals: Mapping[str, Link], seed: int, progress: Progress) -> Clustering:
@@ -138,17 +138,17 @@ def _cluster(incidences: Incidences, signals: Mapping[str, Link], seed: int, pro
     return Clustering(signals, clusters, select(clusters, signals), Stability(overlap, consensus, others + 1))
 
 
-def gather_references(plan: Plan, linked: Linked, progress: Progress) -> References:
+def gather_references(runner: StepRunner, linked: Linked, progress: Progress) -> References:
     """Communities of unlinked entities, which clusters are compared with."""
     links = list(linked.clustering.signals.values())
     inside = np.unique(linked.clustering.clusters.groups["entity"].to_numpy())
-    plan.put("linked", pa.table({"entity": pa.array(inside, pa.int32())}))
+    runner.put("linked", pa.table({"entity": pa.array(inside, pa.int32())}))
     progress.start("honest communities", len(links), "steps")
     popular = {}
     for link in links:
         name = f"popular_{link.channel.name}"
-        rows = plan.run(communities.popular(link, linked.entities.trusted.share))
-        popular[link.channel.name] = plan.engine.fetch(f'SELECT * FROM "{name}" ORDER BY token, entity')
+        rows = runner.run(communities.popular(link, linked.entities.trusted.share))
+        popular[link.channel.name] = runner.engine.fetch(f'SELECT * FROM "{name}" ORDER BY token, entity')
         progress.advance(1, rows)
     groups, attributes = communities.gather(popular, links, linked.entities.table, inside)
     progress.end(f"{len(groups['cluster'].unique()):,} communities")
@@ -156,7 +156,7 @@ def gather_references(plan: Plan, linked: Linked, progress: Progress) -> Referen
 
 
 def judge_clusters(
-    plan: Plan, merged: Merged, tests: Mapping[str, Intent], counts: Sequence[Step], progress: Progress
+    runner: StepRunner, merged: Merged, tests: Mapping[str, Intent], counts: Sequence[Step], progress: Progress
 ) -> Judged:
     """Every behavioural test on the exchanges of clusters and reference communities, and the verdicts.
 
@@ -164,14 +164,14 @@ def judge_clusters(
     """
     clustering, references = merged.clustering, merged.references
     clusters, signals = clustering.clusters, clustering.signals
-    plan.put("groups", pa.concat_tables([clusters.groups, references.groups]))
+    runner.put("groups", pa.concat_tables([clusters.groups, references.groups]))
     families = linking_families(clusters.ties, signals)
     inside = tested_entities(clusters.groups, families)
     tested = pa.concat_tables([inside, references.groups])
     attributes = pa.concat_tables([clustering.selection.attributes, references.attributes])
-    for step in (slicing(plan, "", tested, attributes, clustering), *counts):
-        progress.advance(1, plan.run(step))
-    tables = {name: plan.engine.fetch(f'SELECT * FROM "intent_{name}" ORDER BY cluster') for name in tests}
+    for step in (slicing(runner, "", tested, attributes, clustering), *counts):
+        progress.advance(1, runner.run(step))
+    tables = {name: runner.engine.fetch(f'SELECT * FROM "intent_{name}" ORDER BY cluster') for name in tests}
     readings = read_channels(tables, list(tests.values()), communities.FIRST)
     sizes = cluster_sizes(tested)
     ties = clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")

@@ -13,7 +13,7 @@ from clonewatch.campaigns.fusion import linkage, total_bans
 from clonewatch.graph import communities, fragments
 from clonewatch.pipeline.detection.slicing import select, slicing
 from clonewatch.pipeline.detection.stages import Clustering, Linked, Merged, References, Stability, cluster_sizes
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 
 
 def unmerged(linked: Linked, references: References) -> Merged:
@@ -21,7 +21,7 @@ def unmerged(linked: Linked, references: References) -> Merged:
     return Merged(linked, linked.clustering, references, fragments.JOIN_SCHEMA.empty_table())
 
 
-def merge_sub_clusters(plan: Plan, linked: Linked, references: References) -> Merged:
+def merge_sub_clusters(runner: StepRunner, linked: Linked, references: References) -> Merged:
     """Clusters that work one list together under one number, before any of them is tested."""
     clustering = linked.clustering
     eligible = _eligible(clustering)
@@ -31,15 +31,15 @@ def merge_sub_clusters(plan: Plan, linked: Linked, references: References) -> Me
     mine = pc.is_in(clusters["cluster"], pa.array(eligible))
     random = pc.greater_equal(references.groups["cluster"], communities.FIRST_RANDOM)
     groups = pa.concat_tables([clusters.filter(mine), references.groups.filter(random)])
-    sliced = slicing(plan, "piece_", groups, clustering.selection.attributes, clustering).sql
-    plan.run(fragments.counted(sliced))
-    background = plan.engine.fetch("SELECT * FROM quiet_cells")
-    merges = _merges(plan, sliced, np.unique(groups["cluster"].to_numpy()), background)
+    sliced = slicing(runner, "piece_", groups, clustering.selection.attributes, clustering).sql
+    runner.run(fragments.counted(sliced))
+    background = runner.engine.fetch("SELECT * FROM quiet_cells")
+    merges = _merges(runner, sliced, np.unique(groups["cluster"].to_numpy()), background)
     if not merges.num_rows:
         return unmerged(linked, references)
-    plan.put("piece_joined", merges)
-    plan.run_all(fragments.worked(sliced))
-    works = fragments.workers(_workload(plan), background)
+    runner.put("piece_joined", merges)
+    runner.run_all(fragments.worked(sliced))
+    works = fragments.workers(_workload(runner), background)
     return Merged(linked, _merged(linked, merges, works), references, merges)
 
 
@@ -53,30 +53,30 @@ def _eligible(clustering: Clustering) -> np.ndarray:
     return np.array(sorted(linked[: fragments.MOST_PIECES]), np.int32)
 
 
-def _merges(plan: Plan, sliced: str, everyone: np.ndarray, background: pa.Table) -> pa.Table:
+def _merges(runner: StepRunner, sliced: str, everyone: np.ndarray, background: pa.Table) -> pa.Table:
     """Which sub-clusters work one list (JOIN_SCHEMA).
 
     sliced: SELECT text of their exchanges. everyone: clusters and random reference communities, ascending. background:
     what entities that no cluster holds ask, by cell.
     """
-    engine, nothing = plan.engine, fragments.JOIN_SCHEMA.empty_table()
+    engine, nothing = runner.engine, fragments.JOIN_SCHEMA.empty_table()
     honest = everyone >= communities.FIRST
     same, usual = fragments.topics(everyone, engine.fetch("SELECT * FROM piece_cells"), background)
     alike = fragments.candidates(everyone, honest, same, usual)
     rates = engine.fetch("SELECT same_cell, same_prompt FROM quiet_pairs").to_pylist()[0]
     if not len(alike) or not rates["same_cell"] or not rates["same_prompt"]:
         return nothing
-    plan.put("piece_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
-    plan.run(fragments.asked(sliced))
+    runner.put("piece_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
+    runner.run(fragments.asked(sliced))
     repeats = fragments.repeats(everyone, engine.fetch("SELECT * FROM piece_prompts"))
     counts = fragments.Counts(same, repeats, usual)
     joins = fragments.joins(everyone, honest, counts, rates["same_prompt"] / rates["same_cell"])
     return fragments.joined(joins) if joins else nothing
 
 
-def _workload(plan: Plan) -> fragments.Workload:
+def _workload(runner: StepRunner) -> fragments.Workload:
     """What entities of merged sub-clusters asked; their cells, which may be many, come in parts, in one order."""
-    engine = plan.engine
+    engine = runner.engine
     return fragments.Workload(
         engine.fetch(
             "SELECT p.cluster, p.entity, p.n, COALESCE(k.known, 0) AS known FROM (SELECT cluster, entity,"

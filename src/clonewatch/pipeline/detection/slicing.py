@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from clonewatch.graph.clusters import Clusters
 from clonewatch.graph.tied import carriers
 from clonewatch.pipeline.detection.stages import Clustering, Selection, cluster_sizes
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Query
 from clonewatch.ports.link import Link
 
@@ -43,18 +43,18 @@ def _selecting(clusters: Clusters, signals: Mapping[str, Link]) -> pa.Table:
     return content.filter(pa.array(weight >= _SELECTS * top[cluster]))
 
 
-def slicing(plan: Plan, prefix: str, groups: pa.Table, attributes: pa.Table, clustering: Clustering) -> Query:
+def slicing(runner: StepRunner, prefix: str, groups: pa.Table, attributes: pa.Table, clustering: Clustering) -> Query:
     """The step that slices these groups, as table `<prefix>slices`; the small tables that it reads are put in place.
 
     groups: the entities. attributes: what selects their exchanges; a group without any is sliced whole.
     """
     sliced = set(attributes["cluster"].to_pylist())
     modes = {c: clustering.selection.uses_all.get(c, c not in sliced) for c in cluster_sizes(groups)}
-    plan.put(f"{prefix}tested", groups)
-    plan.put(f"{prefix}bound", attributes.select(["cluster", "channel", "token"]))
+    runner.put(f"{prefix}tested", groups)
+    runner.put(f"{prefix}bound", attributes.select(["cluster", "channel", "token"]))
     columns = {"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()), pa.bool_())}
-    plan.put(f"{prefix}modes", pa.table(columns))
-    plan.run(_carriers(prefix))
+    runner.put(f"{prefix}modes", pa.table(columns))
+    runner.run(_carriers(prefix))
     return _slices(prefix, [link for link in clustering.signals.values() if link.content])
 
 

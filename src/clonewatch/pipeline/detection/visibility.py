@@ -10,23 +10,23 @@ import pyarrow as pa
 from clonewatch.campaigns.fusion import LINK_BANS
 from clonewatch.graph.clusters import SMALLEST
 from clonewatch.pipeline.detection.stages import Attributed, Dated
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 
 # A slice of fewer exchanges than this has not shown enough to be tested.
 _VISIBLE_EXCHANGES = 200
 
 
-def date(plan: Plan, attributed: Attributed, first_flags: Mapping[int, int]) -> Dated:
+def date(runner: StepRunner, attributed: Attributed, first_flags: Mapping[int, int]) -> Dated:
     """When each campaign was first flagged, or might have been, and what its members had harvested before.
 
     first_flags: from looking back; where nobody did it is when its slice first held enough entities and exchanges to be
     linked and tested.
     """
-    when = _might_have_been(plan, attributed) | dict(first_flags)
+    when = _might_have_been(runner, attributed) | dict(first_flags)
     if not when:
         return Dated(attributed, first_flags, {})
-    plan.put("visible", pa.table({"cluster": pa.array(list(when), pa.int32()), "seen": list(when.values())}))
-    gone = plan.engine.fetch(
+    runner.put("visible", pa.table({"cluster": pa.array(list(when), pa.int32()), "seen": list(when.values())}))
+    gone = runner.engine.fetch(
         "SELECT v.cluster, CAST(SUM(CASE WHEN p.ts < v.seen AND p.posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS n"
         " FROM visible v JOIN posteriors p ON p.cluster = v.cluster"
         " JOIN member_accounts m ON m.cluster = p.cluster AND m.account = p.account GROUP BY v.cluster"
@@ -35,19 +35,19 @@ def date(plan: Plan, attributed: Attributed, first_flags: Mapping[int, int]) -> 
     return Dated(attributed, first_flags, visible)
 
 
-def _might_have_been(plan: Plan, attributed: Attributed) -> dict[int, int]:
+def _might_have_been(runner: StepRunner, attributed: Attributed) -> dict[int, int]:
     """Per cluster, when its slice first held enough entities to be linked and enough exchanges to be tested.
 
     Enough entities: as many as make the threshold of linkage with no trusted account among them.
     """
     share = attributed.calibrated.judged.merged.linked.entities.trusted.share
     need = max(SMALLEST, int(np.ceil(LINK_BANS / -np.log10(1 - share)))) if share > 0 else SMALLEST
-    firsts = plan.engine.fetch(
+    firsts = runner.engine.fetch(
         "SELECT s.cluster, s.ts, COUNT(*) AS n FROM (SELECT cluster, entity, MIN(ts) AS ts FROM slices"
         " GROUP BY cluster, entity) s JOIN reported r ON r.cluster = s.cluster GROUP BY s.cluster, s.ts"
         " ORDER BY s.cluster, s.ts"
     )
-    enough = plan.engine.fetch(
+    enough = runner.engine.fetch(
         "SELECT cluster, ts FROM (SELECT s.cluster, s.ts,"
         ' ROW_NUMBER() OVER (PARTITION BY s.cluster ORDER BY s.ts, s."row") AS place'
         " FROM slices s JOIN reported r ON r.cluster = s.cluster) t WHERE place = $place",

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Query
 
 
-def settle(plan: Plan, read: int) -> None:
+def settle(runner: StepRunner, read: int) -> None:
     """Table `exchanges`: the first of each exchange id, near-identical templates under one name.
 
     read: how many arrived.
     """
-    plan.run(Query("repeated", ("arrivals",), "SELECT xid FROM arrivals GROUP BY xid HAVING COUNT(*) > 1"))
-    if not plan.rows["repeated"] and not plan.engine.fetch("SELECT COUNT(*) AS n FROM families")["n"][0].as_py():
-        plan.rename("arrivals", "exchanges", read)
+    runner.run(Query("repeated", ("arrivals",), "SELECT xid FROM arrivals GROUP BY xid HAVING COUNT(*) > 1"))
+    if not runner.rows["repeated"] and not runner.engine.fetch("SELECT COUNT(*) AS n FROM families")["n"][0].as_py():
+        runner.rename("arrivals", "exchanges", read)
         return
     columns = ", ".join(
         "COALESCE(f.family, x.template) AS template" if n == "template" else f'x."{n}"' for n in EXCHANGE_SCHEMA.names
     )
-    plan.run(
+    runner.run(
         Query(
             "exchanges",
             ("arrivals", "repeated", "families"),

@@ -12,18 +12,18 @@ from clonewatch.campaigns import words
 from clonewatch.campaigns.fusion import BITS_PER_BAN, Reading, Verdict
 from clonewatch.graph.clusters import Clusters
 from clonewatch.pipeline.detection.stages import Judged
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.link import Link
 
 _SAMPLE = 5
 _Row = dict[str, Any]
 
 
-def evidence_of(plan: Plan, judged: Judged) -> Callable[[Verdict, str], list[_Row]]:
+def evidence_of(runner: StepRunner, judged: Judged) -> Callable[[Verdict, str], list[_Row]]:
     """A function that gives the rows of EVIDENCE for a verdict under its campaign's name."""
-    general = _samples(plan)
+    general = _samples(runner)
     clustering = judged.merged.clustering
-    special = {n: _carriers(plan, clustering.clusters, link) for n, link in clustering.signals.items() if link.column}
+    special = {n: _carriers(runner, clustering.clusters, link) for n, link in clustering.signals.items() if link.column}
 
     def rows(verdict: Verdict, name: str) -> list[_Row]:
         links = [_link_row(tie, verdict.cluster, judged, special) for tie in verdict.links]
@@ -76,9 +76,9 @@ def _intent_row(reading: Reading, judged: Judged, sample: list[str]) -> _Row:
     }  # fmt: skip
 
 
-def _samples(plan: Plan) -> dict[int, list[str]]:
+def _samples(runner: StepRunner) -> dict[int, list[str]]:
     """A few exchange ids attributed to each cluster, or merely linked to it where none is attributed."""
-    table = plan.engine.fetch(
+    table = runner.engine.fetch(
         'SELECT p.cluster, x.exchange_id FROM (SELECT p.cluster, MIN(p."row") AS first FROM posteriors p'
         " JOIN reported r ON r.cluster = p.cluster WHERE p.posterior >= 0.5 * r.belief"
         ' GROUP BY p.cluster, p."row" % $most) p JOIN exchanges x ON x."row" = p.first ORDER BY p.cluster, p.first',
@@ -87,7 +87,7 @@ def _samples(plan: Plan) -> dict[int, list[str]]:
     return _grouped(table)
 
 
-def _carriers(plan: Plan, clusters: Clusters, link: Link) -> dict[int, list[str]]:
+def _carriers(runner: StepRunner, clusters: Clusters, link: Link) -> dict[int, list[str]]:
     """Early exchanges of each cluster that carry its strongest token of a channel."""
     bound = clusters.bound.filter(pc.equal(clusters.bound["channel"], link.channel.name))
     top: dict[int, int] = {}
@@ -95,8 +95,8 @@ def _carriers(plan: Plan, clusters: Clusters, link: Link) -> dict[int, list[str]
         top.setdefault(cluster, token)  # bound is sorted, strongest first
     name = f"top_{link.channel.name}"
     schema = pa.schema([("cluster", pa.int32()), ("token", pa.int64())])
-    plan.put(name, pa.table([list(top), list(top.values())], schema=schema))
-    table = plan.engine.fetch(
+    runner.put(name, pa.table([list(top), list(top.values())], schema=schema))
+    table = runner.engine.fetch(
         f'SELECT s.cluster, x.exchange_id FROM (SELECT t.cluster, MIN(x."row") AS first FROM "{name}" t'
         f" JOIN exchanges x ON x.{link.column} = t.token JOIN owners o ON o.account = x.account"
         ' JOIN groups g ON g.cluster = t.cluster AND g.entity = o.entity GROUP BY t.cluster, x."row" % $most) s'

@@ -15,34 +15,37 @@ from clonewatch.pipeline.detection.signals import channels
 from clonewatch.pipeline.detection.stages import Calibrated, Linked
 from clonewatch.pipeline.intake.staged import Intake
 from clonewatch.pipeline.intake.staging import STAGED_FROM
-from clonewatch.pipeline.progress.stage_timer import Clock
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.progress.stage_timer import StageTimer
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.channel import Channel
 
 SUMMARY_VERSION = "clonewatch.scan.v1"
+# Packages whose versions may change a result, beside those of the engine.
+_PACKAGES = ("pyarrow", "numpy", "scipy", "numba", "graspologic-native")
 
 
-def summarise(plan: Plan, intake: Intake, found: Calibrated, calibration: Calibration, clock: Clock) -> dict[str, Any]:
+def summarise(
+    runner: StepRunner, intake: Intake, found: Calibrated, calibration: Calibration, timer: StageTimer
+) -> dict[str, Any]:
     """What was read, by what, at what cost, and what it was compared with."""
     merged = found.judged.merged
-    linked, exchanges = merged.linked, plan.rows["exchanges"]
-    trusted = linked.entities.trusted
+    linked, exchanges = merged.linked, runner.rows["exchanges"]
+    trusted, packages = linked.entities.trusted, (*runner.engine.packages, *_PACKAGES)
     return {
         "schema": SUMMARY_VERSION,
         "version": __version__,
         "window": {"first": _iso(intake.first_ts), "last": _iso(intake.last_ts)},
         "inputs": list(intake.inputs),
         "settings": dict(intake.chosen),
-        "versions": {"python": platform.python_version()}
-        | {p: version(p) for p in (*plan.engine.packages, "pyarrow", "numpy", "scipy", "numba", "graspologic-native")},
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
         "counts": {
             "read": intake.read, "rejected": intake.rejected, "duplicate": intake.read - exchanges,
             "kept": exchanges, "accounts": intake.accounts, "entities": linked.entities.table.num_rows,
             "anchors": trusted.number,
         },
         "anchors": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
-        "stages": clock.stages,
-        "peak_memory_mb": clock.peak_memory_mb(),
+        "stages": timer.stages,
+        "peak_memory_mb": timer.peak_memory_mb(),
         "channels": [_channel(c, intake.filled, linked) for c in channels()],
         "synchrony_null": list(linked.synchrony_null),
         "calibration": calibration.describe(),

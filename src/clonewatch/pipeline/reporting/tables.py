@@ -18,7 +18,7 @@ from clonewatch.model import schema
 from clonewatch.model.schema import TASKS, Table
 from clonewatch.pipeline.detection.stages import Calibrated, Clustering, Dated
 from clonewatch.pipeline.reporting.evidence_rows import evidence_of
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.link import Link
 
 _DAY = 86_400_000_000
@@ -27,7 +27,7 @@ ATTRIBUTED = arrow_schema(schema.ATTRIBUTION)
 _Rows = list[dict[str, Any]]
 
 
-def build(plan: Plan, found: Dated, account_ids: list[str]) -> dict[str, pa.Table]:
+def build(runner: StepRunner, found: Dated, account_ids: list[str]) -> dict[str, pa.Table]:
     """All result tables by name, but for `attribution`, which may be as long as the log.
 
     account_ids: by number, as accounts are reported.
@@ -35,16 +35,16 @@ def build(plan: Plan, found: Dated, account_ids: list[str]) -> dict[str, pa.Tabl
     calibrated, members = found.attributed.calibrated, found.attributed.members
     clustering = calibrated.judged.merged.clustering
     names, ids = _names(calibrated), pa.array(account_ids, pa.string())
-    rows_of = evidence_of(plan, calibrated.judged)
+    rows_of = evidence_of(runner, calibrated.judged)
     evidence = {verdict.cluster: rows_of(verdict, names[verdict.cluster]) for verdict in _in_order(calibrated)}
-    tokens, carriers = _tokens(plan, clustering, names, ids)
+    tokens, carriers = _tokens(runner, clustering, names, ids)
     return {
-        "campaigns": _table(schema.CAMPAIGNS, _campaigns(found, names, evidence, _totals(plan, members))),
+        "campaigns": _table(schema.CAMPAIGNS, _campaigns(found, names, evidence, _totals(runner, members))),
         "members": _members(members, names, ids),
         "evidence": _table(schema.EVIDENCE, [row for rows in evidence.values() for row in rows]),
         "tokens": tokens,
         "token_members": carriers,
-        "timeline": _timeline(plan, names),
+        "timeline": _timeline(runner, names),
     }
 
 
@@ -102,13 +102,13 @@ def _members(members: pa.Table, names: Mapping[int, str], ids: pa.Array) -> pa.T
     return pa.table(columns).sort_by(order).cast(arrow_schema(schema.MEMBERS))
 
 
-def _totals(plan: Plan, members: pa.Table) -> dict[int, dict[str, Any]]:
+def _totals(runner: StepRunner, members: pa.Table) -> dict[int, dict[str, Any]]:
     """Per cluster: member accounts, their exchanges, harvested exchanges with first and last, and tasks."""
     out: dict[int, dict[str, Any]] = {}
     inside = members.filter(pc.not_equal(members["role"], "proxy_customer"))
     for row in inside.group_by("cluster").aggregate([("account", "count"), ("exchanges", "sum")]).to_pylist():
         out[row["cluster"]] = {"accounts": row["account_count"], "exchanges": row["exchanges_sum"]}
-    harvest = plan.engine.fetch(
+    harvest = runner.engine.fetch(
         "SELECT p.cluster, p.task, COUNT(*) AS n, MIN(p.ts) AS first_ts, MAX(p.ts) AS last_ts FROM posteriors p"
         " JOIN member_accounts m ON m.cluster = p.cluster AND m.account = p.account WHERE p.posterior >= 0.5"
         " GROUP BY p.cluster, p.task ORDER BY p.cluster, n DESC, p.task"
@@ -128,7 +128,9 @@ def _task(code: int) -> str:
     return TASKS[code] if 0 <= code < len(TASKS) else "unknown"
 
 
-def _tokens(plan: Plan, clustering: Clustering, names: Mapping[int, str], ids: pa.Array) -> tuple[pa.Table, pa.Table]:
+def _tokens(
+    runner: StepRunner, clustering: Clustering, names: Mapping[int, str], ids: pa.Array
+) -> tuple[pa.Table, pa.Table]:
     """The strongest attributes of every reported cluster, and the accounts that carry them."""
     bound, signals = clustering.clusters.bound, clustering.signals  # bound: sorted by cluster, strongest first
     cluster = bound["cluster"].to_numpy()
@@ -142,7 +144,7 @@ def _tokens(plan: Plan, clustering: Clustering, names: Mapping[int, str], ids: p
         }
         for row in strongest.to_pylist()
     ]  # fmt: skip
-    owned = plan.engine.fetch("SELECT entity, account FROM owners")
+    owned = runner.engine.fetch("SELECT entity, account FROM owners")
     tied = _carriers(clustering.clusters, strongest).join(owned, "entity", join_type="inner")
     accounts = ids.take(tied["account"].combine_chunks()).to_pylist()
     keys = zip(*(tied[k].to_pylist() for k in ("cluster", "channel", "token")), strict=True)
@@ -172,7 +174,7 @@ def _hex(link: Link, token: int) -> str:
     return f"{token & (2**64 - 1):016x}"
 
 
-def attribution_of(plan: Plan, found: Calibrated, account_ids: list[str]) -> Iterator[pa.RecordBatch]:
+def attribution_of(runner: StepRunner, found: Calibrated, account_ids: list[str]) -> Iterator[pa.RecordBatch]:
     """Every exchange of every linked account, with its posterior: batches of ATTRIBUTION, sorted, never held whole."""
     # Sorted by numbers where it can be: names and account ids would be three quarters of what is sorted on disk.
     order = sorted((name, cluster) for cluster, name in _names(found).items())
@@ -180,9 +182,9 @@ def attribution_of(plan: Plan, found: Calibrated, account_ids: list[str]) -> Ite
         "cluster": pa.array([c for _, c in order], pa.int32()),
         "place": pa.array(range(len(order)), pa.int32()),
     }
-    plan.put("places", pa.table(numbered))
+    runner.put("places", pa.table(numbered))
     names, ids = pa.array([name for name, _ in order], pa.string()), pa.array(account_ids, pa.string())
-    told = plan.engine.stream(
+    told = runner.engine.stream(
         "SELECT n.place, x.exchange_id, CAST(p.posterior AS FLOAT) AS posterior, p.account FROM posteriors p"
         ' JOIN exchanges x ON x."row" = p."row" JOIN places n ON n.cluster = p.cluster ORDER BY n.place, x.exchange_id'
     )
@@ -204,9 +206,9 @@ def _names(found: Calibrated) -> dict[int, str]:
     return {v.cluster: f"C{i:04d}" for i, v in enumerate(_in_order(found), 1)}
 
 
-def _timeline(plan: Plan, names: Mapping[int, str]) -> pa.Table:
+def _timeline(runner: StepRunner, names: Mapping[int, str]) -> pa.Table:
     """Exchanges of member accounts by day and task."""
-    table = plan.engine.fetch(
+    table = runner.engine.fetch(
         "SELECT p.cluster, CAST(FLOOR(p.ts / 86400000000) AS BIGINT) AS day, p.task, COUNT(*) AS exchanges,"
         " CAST(SUM(CASE WHEN p.posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS harvested,"
         " COUNT(DISTINCT p.account) AS accounts FROM posteriors p"
