@@ -18,10 +18,16 @@ from clonewatch.ports.progress import Progress
 # Kinds of exchanges of entities that the posteriors are computed from.
 _MOST_PROFILES = 50_000_000
 # An account of a reported cluster: its membership, its role, and how many exchanges it has and how many were harvested.
-MEMBER_SCHEMA = pa.schema([
-    ("cluster", pa.int32()), ("account", pa.int32()), ("membership", pa.float64()), ("role", pa.string()),
-    ("harvested", pa.int64()), ("exchanges", pa.int64()),
-])  # fmt: skip
+MEMBER_SCHEMA = pa.schema(
+    [
+        ("cluster", pa.int32()),
+        ("account", pa.int32()),
+        ("membership", pa.float64()),
+        ("role", pa.string()),
+        ("harvested", pa.int64()),
+        ("exchanges", pa.int64()),
+    ]
+)
 
 
 def attribute(runner: StepRunner, found: Calibrated, progress: Progress) -> Attributed:
@@ -92,7 +98,11 @@ def _members(runner: StepRunner, judged: Judged) -> pa.Table:
         np.array([consensus.get(key, 1.0) for key in keys]),
     )
     columns = [
-        table["cluster"], table["account"], pa.array(score * table["belief"].to_numpy(), pa.float64()),
-        pa.array(role.tolist(), pa.string()), table["harvested"], table["exchanges"],
-    ]  # fmt: skip
+        table["cluster"],
+        table["account"],
+        pa.array(score * table["belief"].to_numpy(), pa.float64()),
+        pa.array(role.tolist(), pa.string()),
+        table["harvested"],
+        table["exchanges"],
+    ]
     return pa.table(columns, names=MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA)

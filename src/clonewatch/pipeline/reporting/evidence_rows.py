@@ -47,12 +47,17 @@ def _link_row(
     parties = int(pc.count_distinct(inside["entity"]).as_py())
     users, trusted = int(pc.sum(mine["users"]).as_py()), int(pc.sum(mine["anchors"]).as_py())
     return {
-        "signal": channel, "family": family, "kind": "link", "bits": bans * BITS_PER_BAN, "value": bans, "n": parties,
+        "signal": channel,
+        "family": family,
+        "kind": "link",
+        "bits": bans * BITS_PER_BAN,
+        "value": bans,
+        "n": parties,
         "reason": words.of_link(link, mine.num_rows, parties, size),
         "innocent": link.channel.card.innocent,
         "ruled_out": words.link_ruling(link, users, trusted, *_trust(judged, cluster)),
         "exchange_ids": special.get(channel, {}).get(cluster, []),
-    }  # fmt: skip
+    }
 
 
 def _trust(judged: Judged, cluster: int) -> tuple[float, str]:
@@ -67,13 +72,18 @@ def _intent_row(reading: Reading, judged: Judged, sample: list[str]) -> _Row:
     honest = [r for v in judged.reference_verdicts for r in v.readings if r.signal == reading.signal]
     alike = sum((r.value >= reading.value) if reading.bits > 0 else (r.value <= reading.value) for r in honest)
     return {
-        "signal": reading.signal, "family": reading.family, "kind": "intent" if reading.bits > 0 else "against",
-        "bits": reading.bits, "value": reading.value, "reference": reading.usual, "n": reading.n,
+        "signal": reading.signal,
+        "family": reading.family,
+        "kind": "intent" if reading.bits > 0 else "against",
+        "bits": reading.bits,
+        "value": reading.value,
+        "reference": reading.usual,
+        "n": reading.n,
         "reason": words.of_reading(reading, intent),
         "innocent": intent.channel.card.innocent,
         "ruled_out": words.intent_ruling(intent, reading.bits > 0, alike, len(honest)),
         "exchange_ids": sample,
-    }  # fmt: skip
+    }
 
 
 def _samples(runner: StepRunner) -> dict[int, list[str]]:

@@ -39,8 +39,12 @@ def summarise(
         "settings": dict(intake.chosen),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
         "counts": {
-            "read": intake.read, "rejected": intake.rejected, "duplicate": intake.read - exchanges,
-            "kept": exchanges, "accounts": intake.accounts, "entities": linked.entities.table.num_rows,
+            "read": intake.read,
+            "rejected": intake.rejected,
+            "duplicate": intake.read - exchanges,
+            "kept": exchanges,
+            "accounts": intake.accounts,
+            "entities": linked.entities.table.num_rows,
             "anchors": trusted.number,
         },
         "anchors": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
@@ -52,12 +56,15 @@ def summarise(
         "linked_groups": [[g.trust, g.parties, g.margin] for g in found.groups],
         "clustering_seeds": merged.clustering.stability.seeds,
         "thresholds": {
-            "line_bits": fusion.LINE_BITS, "family_bits": fusion.FAMILY_BITS, "link_bans": fusion.LINK_BANS,
-            "families": fusion.LEAST_FAMILIES[trusted.source], "max_rejected": intake.chosen.get("max_rejected"),
+            "line_bits": fusion.LINE_BITS,
+            "family_bits": fusion.FAMILY_BITS,
+            "link_bans": fusion.LINK_BANS,
+            "families": fusion.LEAST_FAMILIES[trusted.source],
+            "max_rejected": intake.chosen.get("max_rejected"),
             "false_discoveries": found.bound,
         },
         "warnings": [*intake.warnings, *_unresolved(found)],
-    }  # fmt: skip
+    }
 
 
 def _unresolved(found: Calibrated) -> list[str]:

@@ -60,16 +60,29 @@ def _campaigns(
         worth = calibrated.standings[verdict.cluster]
         total = totals.get(verdict.cluster, {})
         when, before = found.visible.get(verdict.cluster, (None, None))
-        rows.append({
-            "campaign_id": names[verdict.cluster], "score": verdict.bits / BITS_PER_BAN, "margin": verdict.margin,
-            "p_value": worth.p_value, "p_n": worth.n, "e_value": worth.e_value,
-            "stability": merged.clustering.stability.overlap.get(verdict.cluster),
-            "parts": parts.get(verdict.cluster, (1, None))[0], "parts_p": parts.get(verdict.cluster, (1, None))[1],
-            "flagged": verdict.flagged, "level": verdict.level, "visible_ts": when, "visible_exchanges": before,
-            "replayed": verdict.cluster in found.first_flags,
-            "tasks": list(total.get("tasks", {}).items()), **{k: v for k, v in total.items() if k != "tasks"},
-            "evidence": [{k: r[k] for k in ("signal", "family", "bits", "reason")} for r in evidence[verdict.cluster]],
-        })  # fmt: skip
+        rows.append(
+            {
+                "campaign_id": names[verdict.cluster],
+                "score": verdict.bits / BITS_PER_BAN,
+                "margin": verdict.margin,
+                "p_value": worth.p_value,
+                "p_n": worth.n,
+                "e_value": worth.e_value,
+                "stability": merged.clustering.stability.overlap.get(verdict.cluster),
+                "parts": parts.get(verdict.cluster, (1, None))[0],
+                "parts_p": parts.get(verdict.cluster, (1, None))[1],
+                "flagged": verdict.flagged,
+                "level": verdict.level,
+                "visible_ts": when,
+                "visible_exchanges": before,
+                "replayed": verdict.cluster in found.first_flags,
+                "tasks": list(total.get("tasks", {}).items()),
+                **{k: v for k, v in total.items() if k != "tasks"},
+                "evidence": [
+                    {k: r[k] for k in ("signal", "family", "bits", "reason")} for r in evidence[verdict.cluster]
+                ],
+            }
+        )
     return rows
 
 
@@ -138,12 +151,17 @@ def _tokens(
     strongest = bound.filter(pa.array((place < _TOKENS_TOLD) & np.isin(cluster, list(names))))
     rows: _Rows = [
         {
-            "campaign_id": names[row["cluster"]], "channel": row["channel"],
-            "token": _hex(signals[row["channel"]], row["token"]), "accounts": row["inside"], "users": row["users"],
-            "anchors": row["anchors"], "weight": row["weight"], "exchanges": row["n"],
+            "campaign_id": names[row["cluster"]],
+            "channel": row["channel"],
+            "token": _hex(signals[row["channel"]], row["token"]),
+            "accounts": row["inside"],
+            "users": row["users"],
+            "anchors": row["anchors"],
+            "weight": row["weight"],
+            "exchanges": row["n"],
         }
         for row in strongest.to_pylist()
-    ]  # fmt: skip
+    ]
     owned = runner.engine.fetch("SELECT entity, account FROM owners")
     tied = _carriers(clustering.clusters, strongest).join(owned, "entity", join_type="inner")
     accounts = ids.take(tied["account"].combine_chunks()).to_pylist()
@@ -220,7 +238,9 @@ def _timeline(runner: StepRunner, names: Mapping[int, str]) -> pa.Table:
             _named(names, table["cluster"]),
             pa.array(table["day"].to_numpy() * _DAY).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC")),
             pa.array([_task(t) for t in table["task"].to_pylist()], pa.string()),
-            table["exchanges"], table["harvested"], table["accounts"],
+            table["exchanges"],
+            table["harvested"],
+            table["accounts"],
         ],
         schema=arrow_schema(schema.TIMELINE),
-    ).sort_by([("campaign_id", "ascending"), ("day", "ascending"), ("task", "ascending")])  # fmt: skip
+    ).sort_by([("campaign_id", "ascending"), ("day", "ascending"), ("task", "ascending")])
