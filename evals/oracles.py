@@ -142,8 +142,10 @@ def _watched(untold: dict[str, set[str]]) -> Iterator[None]:
     build = results.build
 
     def watching(plan: Any, found: Any, account_ids: list[str], *rest: Any, **named: Any) -> Any:
-        told = {v.cluster for v in found.verdicts if detect.is_reported(v)}
-        for cluster, accounts in _accounts_of(found.clusters.groups, plan, account_ids).items():
+        calibrated = found.attributed.calibrated
+        told = {verdict.cluster for verdict in calibrated.reported}
+        groups = calibrated.judged.merged.clustering.clusters.groups
+        for cluster, accounts in _accounts_of(groups, plan, account_ids).items():
             if cluster not in told:
                 untold[f"cluster {cluster}"] = accounts
         return build(plan, found, account_ids, *rest, **named)

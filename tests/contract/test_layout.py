@@ -4,6 +4,8 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Mapping, Set
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,50 @@ def test_only_the_command_line_prints() -> None:
     ]
     # These two are programs of their own: `python -m`.
     assert set(printing) <= {"src/clonewatch/lab/calibration.py", "src/clonewatch/fingerprints/train.py"}
+
+
+def importable(*roots: Path) -> dict[str, Path]:
+    """Every module under these folders by the name that it is imported by."""
+    found = {file.relative_to(root).with_suffix("").parts: file for root in roots for file in root.rglob("*.py")}
+    return {".".join(parts).removesuffix(".__init__"): file for parts, file in found.items()}
+
+
+def imports(module: Path, known: Set[str]) -> set[str]:
+    """The known modules that a file imports, wherever it does: at the top, inside a function, for types alone."""
+    named: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            # A name that is no module of its own comes from the package or file that holds it.
+            named |= (parts & known) | ({node.module} if parts - known else set())
+    return named & known
+
+
+def circle(modules: Mapping[str, Path]) -> list[str]:
+    """One circle of imports, from a module back to itself; empty where there is none."""
+    graph = {name: imports(file, modules.keys()) for name, file in modules.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def test_imports_go_in_no_circle_even_for_types() -> None:
+    modules = importable(ROOT / "src") | {f"evals.{name}": file for name, file in importable(ROOT / "evals").items()}
+    assert len(modules) > 200
+    assert circle(modules) == []
+
+
+def test_a_circle_that_is_closed_by_a_type_or_inside_a_function_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("from two import number")
+    (tmp_path / "two.py").write_text("number = 2\ndef later():\n    import three")
+    (tmp_path / "three.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from one import number"
+    )
+    assert set(circle(importable(tmp_path))) == {"one", "two", "three"}
+    (tmp_path / "three.py").write_text("")
+    assert circle(importable(tmp_path)) == []

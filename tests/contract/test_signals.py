@@ -20,9 +20,9 @@ from clonewatch.graph import communities, weights
 from clonewatch.graph.clusters import SMALLEST, cluster
 from clonewatch.links import prompts
 from clonewatch.model import schema
-from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
+from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Signal
@@ -278,15 +278,15 @@ ATTACK, TWIN, APART = 0, 1, 1000
 
 
 @contextmanager
-def planned() -> Iterator[Plan]:
+def planned() -> Iterator[StepRunner]:
     engine = DuckDB(threads=1)
     try:
-        yield Plan(engine)
+        yield StepRunner(engine)
     finally:
         engine.close()
 
 
-def put(plan: Plan, name: str, table: pa.Table) -> None:
+def put(plan: StepRunner, name: str, table: pa.Table) -> None:
     plan.engine.put(name, table)
     plan.wrote(name, table.num_rows)
 

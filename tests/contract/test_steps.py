@@ -13,11 +13,11 @@ from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
 from clonewatch.graph import communities, fragments, weights
 from clonewatch.links import prompts
-from clonewatch.pipeline import duplicates
 from clonewatch.pipeline.detection import slicing
-from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
+from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
+from clonewatch.pipeline.intake import deduplicate
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Fold, Query, Step
 from clonewatch.ports.linking import LinkingSignal
 
@@ -31,7 +31,7 @@ LOADED: list[LinkingSignal] = [SIGNALS.load(name) for name in SIGNALS.names()]
 
 def steps() -> list[Step]:
     """Every step of a scan after staging, in the order in which they run."""
-    found: list[Step] = [duplicates.REPEATED, duplicates.AGAIN]
+    found: list[Step] = [deduplicate.REPEATED, duplicates.AGAIN]
     found += [*ownership.STEPS, *ownership.RHYTHM, ownership.BEHAVIOUR, *prompts.STEPS]
     found.append(weights.presence(LOADED))
     for link in LOADED:
@@ -141,7 +141,7 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
     }
     assert set(empty) == STORED
     try:
-        plan = Plan(engine)
+        plan = StepRunner(engine)
         for name, schema in empty.items():
             engine.put(name, schema.empty_table())
             plan.wrote(name, 0)
@@ -159,7 +159,7 @@ def test_every_way_to_a_trusted_set_runs_on_a_log_without_a_single_row() -> None
         assert last.writes == "entities"
         engine = DuckDB(threads=1)
         try:
-            plan = Plan(engine)
+            plan = StepRunner(engine)
             for name, schema in schemas.items():
                 engine.put(name, schema.empty_table())
                 plan.wrote(name, 0)

@@ -139,17 +139,17 @@ def test_a_killed_scan_leaves_the_earlier_result_and_the_next_run_works(tmp_path
 def test_an_interrupt_at_any_later_stage_leaves_the_earlier_result_and_what_was_done(
     monkeypatch: pytest.MonkeyPatch, log: Path, out: Path, stage: str
 ) -> None:
-    from clonewatch.pipeline.progress.stage_timer import Clock
+    from clonewatch.pipeline.progress.stage_timer import StageTimer
 
-    before, start = contents(out), Clock.start
+    before, start = contents(out), StageTimer.start
 
-    def interrupted(self: Clock, name: str, total: int | None, unit: str) -> None:
+    def interrupted(self: StageTimer, name: str, total: int | None, unit: str) -> None:
         if name == stage:
             raise KeyboardInterrupt
         start(self, name, total, unit)
 
     with monkeypatch.context() as stopping:
-        stopping.setattr(Clock, "start", interrupted)
+        stopping.setattr(StageTimer, "start", interrupted)
         found = ask(log, out)
     assert found.exit_code == 130 and "Interrupted" in found.stderr
     assert contents(out) == before and len(left_behind(out)) == 1

@@ -27,9 +27,10 @@ from clonewatch.kernels.rarity import depletion
 from clonewatch.lab import scenarios
 from clonewatch.lab.lookalikes import organisations
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
+from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
+from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 
 START = datetime.fromisoformat("2026-05-01T00:00:00+00:00")
 
@@ -127,13 +128,13 @@ def crowd(accounts: int, each: int = 6) -> pa.Table:
 def test_a_template_of_everybody_makes_no_pairs_of_accounts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Pair projection: 317,000 incidences became 683 million pairs, nearly all of a few popular templates."""
     rows: dict[str, int] = {}
-    wrote = Plan.wrote
+    wrote = StepRunner.wrote
 
-    def noted(plan: Plan, table: str, count: int) -> None:
+    def noted(plan: StepRunner, table: str, count: int) -> None:
         rows[table] = count
         wrote(plan, table, count)
 
-    monkeypatch.setattr(Plan, "wrote", noted)
+    monkeypatch.setattr(StepRunner, "wrote", noted)
     totals = []
     for accounts in (300, 1200):
         rows.clear()
@@ -147,9 +148,9 @@ def test_a_template_of_everybody_makes_no_pairs_of_accounts(monkeypatch: pytest.
     assert totals[1] <= 4.5 * totals[0], "four times the accounts make about four times the rows"
 
 
-def parties(size: int, trusted: np.ndarray, carriers: int) -> Plan:
+def parties(size: int, trusted: np.ndarray, carriers: int) -> StepRunner:
     """Parties of whom the first so many carry one template."""
-    plan = Plan(DuckDB(threads=1))
+    plan = StepRunner(DuckDB(threads=1))
     entity = pa.array(range(size), pa.int32())
     columns = {"anchor": trusted.astype(np.int8), "exempt": np.zeros(size, bool), "declared": np.zeros(size, bool)}
     carried = {"entity": entity.slice(0, carriers), "token": [1] * carriers, "n": [5] * carriers}

@@ -19,7 +19,7 @@ from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import OutputError
 from clonewatch.pipeline.scan import ScanSettings, scan
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Step
 
 COMMAND = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
@@ -49,10 +49,10 @@ def whole(log: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def stop_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], None]:
     """Makes the step of that number, counted from the start of the next scan, raise instead; -1: none does."""
-    run = Plan.run
+    run = StepRunner.run
     left = [-1]
 
-    def stop(self: Plan, step: Step) -> int:
+    def stop(self: StepRunner, step: Step) -> int:
         left[0] -= 1
         if left[0] == 0:
             raise errors[0]
@@ -63,7 +63,7 @@ def stop_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException
     def at(number: int, error: BaseException) -> None:
         left[0], errors[:] = number, [error]
 
-    monkeypatch.setattr(Plan, "run", stop)
+    monkeypatch.setattr(StepRunner, "run", stop)
     return at
 
 

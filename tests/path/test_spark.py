@@ -34,11 +34,12 @@ from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import InputError, OutputError, SetupError
 from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.detection import slicing
-from clonewatch.pipeline.detection.detect import SIGNALS
+from clonewatch.pipeline.detection.signals import SIGNALS
+from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.intake.spark_parquet import Reading, read_lake
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.scan import ScanSettings, scan
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FILE, PLACE
 
 if TYPE_CHECKING:
@@ -434,9 +435,9 @@ def working() -> dict[str, int]:
     return {str(one.id()): int(one.activeTasks()) for one in found}
 
 
-def staged(engine: DuckDB | Spark, log: Path, refused: list[Rejected]) -> Plan:
+def staged(engine: DuckDB | Spark, log: Path, refused: list[Rejected]) -> StepRunner:
     """Table `exchanges` and those of the accounts' side, by the lake where the engine can read one."""
-    plan, stager, opened = Plan(engine), Stager(KEY), open_log([str(log)])
+    plan, stager, opened = StepRunner(engine), Stager(KEY), open_log([str(log)])
     if isinstance(engine, Spark):
         read_lake(engine, plan, stager, opened, (), Reading(KEY), refused.extend)
     else:

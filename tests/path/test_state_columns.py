@@ -24,7 +24,7 @@ from clonewatch.model.errors import StateError
 from clonewatch.pipeline import upkeep
 from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
 from clonewatch.pipeline.daily.ingest import IngestSettings, ingest
-from clonewatch.pipeline.state_tables import LAYOUTS
+from clonewatch.pipeline.daily.state_tables import LAYOUTS
 from clonewatch.state import manifest as manifests
 from clonewatch.state import store
 from clonewatch.state.manifest import File, Manifest

@@ -23,7 +23,7 @@ from clonewatch.campaigns.fusion import (
 )
 from clonewatch.graph.communities import FIRST
 from clonewatch.graph.tied import TIE_SCHEMA
-from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
+from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
 from clonewatch.ports.behaviour import BehaviouralTest
 
 ALL_LINKS = {name: SIGNALS.load(name) for name in SIGNALS.names()}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clonewatch.pipeline.progress import forecast
-from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.progress.stage_timer import StageTimer
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -66,7 +66,7 @@ def test_a_clock_says_it_once_a_second_and_only_of_a_scan(monkeypatch: pytest.Mo
 
     for foretells, times in ((True, 3), (False, 0)):
         said.clear()
-        clock = Clock(Watcher(), foretells=foretells)
+        clock = StageTimer(Watcher(), foretells=foretells)
         clock.start("reading", 100, "bytes")
         for _ in range(5):
             now[0] += 0.6

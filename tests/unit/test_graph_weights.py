@@ -10,7 +10,7 @@ from tests.unit.incidences import rows_of
 
 from clonewatch.graph import weights
 from clonewatch.kernels.rarity import depletion, scarcity
-from clonewatch.pipeline.detection.detect import SIGNALS
+from clonewatch.pipeline.detection.signals import SIGNALS
 from clonewatch.ports.linking import LinkingSignal
 
 TEMPLATE: LinkingSignal = SIGNALS.load("template")

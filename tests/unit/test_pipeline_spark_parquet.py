@@ -20,7 +20,7 @@ from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.intake.spark_parquet import Reading, open_lake, read_lake
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.scan import ScanSettings, scan
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FILE, PLACE, SIZE
 
 KEY = bytes(range(32))
@@ -82,7 +82,7 @@ def test_workers_stage_what_one_process_stages(log: Path, tmp_path: Path, monkey
     try:
         batches = alone.batches(refused["alone"].extend, READ)
         own.ingest("arrivals", EXCHANGE_SCHEMA, one.stage_all(batches, Fingerprinter(KEY).apply))
-        rows = read_lake(engine, Plan(engine), several, shared, (), Reading(KEY), refused["workers"].extend)
+        rows = read_lake(engine, StepRunner(engine), several, shared, (), Reading(KEY), refused["workers"].extend)
         ours, theirs = (e.fetch('SELECT * FROM arrivals ORDER BY "row"') for e in (own, engine))
     finally:
         own.close()

@@ -26,7 +26,7 @@ _WIRE = (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS, tables.LABEL_ACCOUNTS
 
 def channels() -> list[Signal]:
     """Every channel of this version, linking ones first."""
-    from clonewatch.pipeline.examine import channels as every
+    from clonewatch.pipeline.detection.signals import channels as every
 
     return every()
 

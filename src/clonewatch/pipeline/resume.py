@@ -16,7 +16,7 @@ from clonewatch.adapters.reading import Log
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import derive
 from clonewatch.model.version import __version__
-from clonewatch.pipeline.examine import Intake
+from clonewatch.pipeline.intake.staged import Intake
 
 # Settings that change what a scan costs and not what it answers.
 _COST = ("out", "memory", "threads")

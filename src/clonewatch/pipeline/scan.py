@@ -21,16 +21,17 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
-from clonewatch.pipeline.arrivals import Arrivals
 from clonewatch.pipeline.engine import EMBEDDED, MEMORY, EngineSettings
-from clonewatch.pipeline.examine import STAGED, Intake, examine, filled, publish
+from clonewatch.pipeline.examine import examine, publish
+from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.kept_text import TextKeeper
 from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_lake, open_lake
+from clonewatch.pipeline.intake.staged import STAGED, Intake, filled
 from clonewatch.pipeline.intake.staging import Stager, within
-from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.pipeline.scan_result import ScanResult
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Engine, KeepsTables, LakeReader
 from clonewatch.ports.progress import Progress, Silent
 
@@ -84,7 +85,7 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
     if settings.embed:
         embedding.require()
     # Nobody knows beforehand how many hours a replay looks at.
-    clock = Clock(progress or Silent(), foretells=not settings.replay)
+    clock = StageTimer(progress or Silent(), foretells=not settings.replay)
     log = _open(settings)
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
@@ -104,7 +105,7 @@ class _Task(NamedTuple):
     settings: ScanSettings
     log: Log
     key: bytes
-    clock: Clock
+    clock: StageTimer
     folder: ResultFolder | None = None
     keeper: TextKeeper | None = None
 
@@ -158,16 +159,16 @@ def _run(task: _Task, calibration: Calibration) -> ScanResult:
     return result
 
 
-def _taken_in(task: _Task, engine: Engine) -> tuple[Plan, Intake]:
+def _taken_in(task: _Task, engine: Engine) -> tuple[StepRunner, Intake]:
     """The staged tables of the log: read, or those of a run of the same question that was stopped."""
     folder = task.folder
     note = folder.begun if folder else None
     if note is not None and isinstance(engine, KeepsTables):
         begun = resume.read(note)
-        plan = Plan(engine, STAGED, engine.tables())
+        plan = StepRunner(engine, STAGED, engine.tables())
         task.clock.resume(begun.stages, f"{begun.intake.read:,} exchanges, read before an earlier run was stopped")
         return plan, begun.intake
-    plan, stager = Plan(engine), Stager(task.key)
+    plan, stager = StepRunner(engine), Stager(task.key)
     examples = Examples() if task.settings.embed else None
     rejected = _stage(plan, task, stager, examples)
     intake = _intake(plan, task, stager, rejected)
@@ -177,7 +178,7 @@ def _taken_in(task: _Task, engine: Engine) -> tuple[Plan, Intake]:
     return plan, intake
 
 
-def _stage(plan: Plan, task: _Task, stager: Stager, examples: Examples | None) -> int:
+def _stage(plan: StepRunner, task: _Task, stager: Stager, examples: Examples | None) -> int:
     """Tables `arrivals`, `accounts` and `events` of the log; returns how many rows were rejected."""
     settings, log = task.settings, task.log
     arrivals = Arrivals(log, stager, task.clock, task.wanted, task.folder.reject if task.folder else None)
@@ -207,7 +208,7 @@ def _lake(engine: Engine, log: Log, settings: ScanSettings) -> LakeReader | None
     return engine if fit and isinstance(engine, LakeReader) else None
 
 
-def _intake(plan: Plan, task: _Task, stager: Stager, rejected: int) -> Intake:
+def _intake(plan: StepRunner, task: _Task, stager: Stager, rejected: int) -> Intake:
     chosen = {
         k: str(v) if isinstance(v, Path | datetime) else v
         for k, v in asdict(task.settings).items()

@@ -9,11 +9,11 @@ import pyarrow as pa
 from clonewatch.ports.engine import Engine, Fold, Query, Step
 
 
-class PlanError(AssertionError):
+class StepError(AssertionError):
     """A bug in the order of the steps."""
 
 
-class Plan:
+class StepRunner:
     """The tables written so far, and the engine that holds them.
 
     known: tables that are there already. done: rows of tables that a run which was stopped had written: a step that
@@ -28,7 +28,7 @@ class Plan:
     def wrote(self, table: str, rows: int) -> None:
         """Note a table that was stored directly."""
         if table in self.rows:
-            raise PlanError(f"table {table!r} is written twice")
+            raise StepError(f"table {table!r} is written twice")
         self.rows[table] = rows
 
     def put(self, table: str, data: pa.Table) -> None:
@@ -47,9 +47,9 @@ class Plan:
         """Run one step; returns the rows it wrote."""
         missing = [t for t in step.reads if t not in self.rows]
         if missing:
-            raise PlanError(f"{step.writes!r} reads {missing} before they are written")
+            raise StepError(f"{step.writes!r} reads {missing} before they are written")
         if step.writes in self.rows:
-            raise PlanError(f"table {step.writes!r} is written twice")
+            raise StepError(f"table {step.writes!r} is written twice")
         if step.writes in self._done:
             rows = self._done[step.writes]
         elif isinstance(step, Query):
@@ -66,7 +66,7 @@ class Plan:
     def _fold(self, step: Fold) -> int:
         for table in step.reads:
             if self.rows[table] > step.limit:
-                raise PlanError(
+                raise StepError(
                     f"{step.writes!r} folds {table!r} of {self.rows[table]:,} rows; bound is {step.limit:,}"
                 )
         result = step.function(*(self.engine.fetch(f'SELECT * FROM "{t}"') for t in step.reads))

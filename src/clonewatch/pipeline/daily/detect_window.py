@@ -22,14 +22,18 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
 from clonewatch.model.version import __version__
+from clonewatch.pipeline.daily.state_tables import EVENTS, EXCHANGES, FACTS, LAYOUTS, SKETCHES, sketch_matrix_of
 from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
-from clonewatch.pipeline.examine import Intake, examine, filled, publish
-from clonewatch.pipeline.intake.staging import SKETCHED_TEMPLATES, families
-from clonewatch.pipeline.progress.stage_timer import Clock
+from clonewatch.pipeline.examine import examine, publish
+from clonewatch.pipeline.intake.staged import Intake, filled
+from clonewatch.pipeline.intake.staging import (
+    SKETCHED_TEMPLATES,
+    families,
+)
+from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.pipeline.scan_result import ScanResult
-from clonewatch.pipeline.state_tables import EVENTS, EXCHANGES, FACTS, LAYOUTS, SKETCHES, sketch_matrix_of
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
@@ -94,7 +98,7 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
             held = len({part.day for part in taken.manifest.parts})
             mark = _mark(taken.manifest, settings, calibration)
             same = not settings.again and _told_before(out) == mark
-            clock = Clock(progress or Silent(), foretells=not settings.replay)
+            clock = StageTimer(progress or Silent(), foretells=not settings.replay)
             result = None if same else _detect(settings, taken, calibration, mark, out, clock)
             told.append(Window(length, day_name(taken.first), day_name(taken.last), held, out, result))
     return told
@@ -159,12 +163,17 @@ def _told_before(out: Path) -> dict[str, Any] | None:
 
 
 def _detect(
-    settings: WindowSettings, taken: _Taken, calibration: Calibration, mark: dict[str, Any], out: Path, clock: Clock
+    settings: WindowSettings,
+    taken: _Taken,
+    calibration: Calibration,
+    mark: dict[str, Any],
+    out: Path,
+    clock: StageTimer,
 ) -> ScanResult:
     chosen = EngineSettings(memory=settings.memory, threads=settings.threads)
     with ResultFolder(out) as folder:
         with opened_for_state(chosen, folder.aside) as engine:
-            plan = Plan(engine)
+            plan = StepRunner(engine)
             clock.start("window", None, "rows")
             ids = _stage(plan, engine, taken)
             intake = _intake(plan, taken, ids, settings, mark)
@@ -176,7 +185,7 @@ def _detect(
     return result
 
 
-def _stage(plan: Plan, engine: FileEngine, taken: _Taken) -> list[str]:
+def _stage(plan: StepRunner, engine: FileEngine, taken: _Taken) -> list[str]:
     """The tables `arrivals`, `accounts` and `events` of the window; returns the book of accounts."""
     manifest = taken.manifest
     engine.attach("held", taken.paths([part.exchanges for part in manifest.parts]), EXCHANGES.schema)
@@ -221,7 +230,7 @@ def _families(engine: FileEngine, taken: _Taken) -> pa.Table:
     return families(found["template"].to_numpy(), sketch_matrix_of(found["sketch"]))
 
 
-def _intake(plan: Plan, taken: _Taken, ids: list[str], settings: WindowSettings, mark: dict[str, Any]) -> Intake:
+def _intake(plan: StepRunner, taken: _Taken, ids: list[str], settings: WindowSettings, mark: dict[str, Any]) -> Intake:
     parts = taken.manifest.parts
     held = {f"exchanges.{n}": sum(part.filled.get(n, 0) for part in parts) for n in EXCHANGES.schema.names}
     for name in ("accounts", "events"):

@@ -17,13 +17,21 @@ from clonewatch.adapters.reading import Log, open_log
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import TooManyRejected
 from clonewatch.model.read_results import Rejected
-from clonewatch.pipeline import duplicates
-from clonewatch.pipeline.arrivals import Arrivals
+from clonewatch.pipeline.daily.state_tables import (
+    EXCHANGES,
+    LAYOUTS,
+    NAMES,
+    SKETCHES,
+    Tally,
+    account_hashes,
+    sketch_table,
+)
 from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
+from clonewatch.pipeline.intake import deduplicate
+from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.staging import AccountBook, Stager
-from clonewatch.pipeline.progress.stage_timer import Clock
-from clonewatch.pipeline.state_tables import EXCHANGES, LAYOUTS, NAMES, SKETCHES, Tally, account_hashes, sketch_table
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.progress.stage_timer import StageTimer
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
@@ -77,7 +85,7 @@ def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingest
     Raises InputError, MappingError or KeyFileError before a row is read; TooManyRejected, StateError and OutputError
     with the state as it was.
     """
-    clock = Clock(progress or Silent())
+    clock = StageTimer(progress or Silent())
     mapping = Path(settings.mapping) if settings.mapping else None
     log = open_log(
         settings.paths, format=settings.format, mapping=mapping, accounts=settings.accounts, events=settings.events
@@ -91,7 +99,7 @@ def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingest
             return _Ingestion(settings, state, log, key, engine, clock).run(skipped)
 
 
-def _leave_out_known(log: Log, manifest: Manifest, clock: Clock) -> list[str]:
+def _leave_out_known(log: Log, manifest: Manifest, clock: StageTimer) -> list[str]:
     """Leave out files of exchanges that were read before, byte for byte; only those of a known size are looked into."""
     sizes = {source.size for source in manifest.sources.values()}
     suspects = [path for path in log.files if Path(path).is_file() and Path(path).stat().st_size in sizes]
@@ -108,10 +116,10 @@ class _Ingestion:
     """One run: from an open log to a new generation of the state."""
 
     def __init__(
-        self, settings: IngestSettings, state: State, log: Log, key: bytes, engine: FileEngine, clock: Clock
+        self, settings: IngestSettings, state: State, log: Log, key: bytes, engine: FileEngine, clock: StageTimer
     ) -> None:
         self.settings, self.state, self.log, self.engine, self.clock = settings, state, log, engine, clock
-        self.plan = Plan(engine)
+        self.plan = StepRunner(engine)
         names = [name for file in state.manifest.names for name in state.read(file)["account_id"].to_pylist()]
         self.stager = Stager(key, AccountBook(name or "" for name in names), first=state.manifest.rows)
         self.known = len(names)
@@ -188,7 +196,7 @@ class _Ingestion:
 
     def _days(self) -> tuple[list[Part], int]:
         """The arrivals as new parts, one a day, without what is there already; and how many were."""
-        duplicates.find(self.plan)
+        deduplicate.find(self.plan)
         days = self.engine.fetch(
             f"SELECT CAST(FLOOR(ts / {DAY}) AS BIGINT) AS day, COUNT(*) AS n FROM arrivals"
             f" GROUP BY CAST(FLOOR(ts / {DAY}) AS BIGINT) ORDER BY day"
@@ -204,7 +212,7 @@ class _Ingestion:
             known = f' AND x.xid NOT IN (SELECT xid FROM "held_{day}")'
         tally = Tally(EXCHANGES.schema)
         rows = self.engine.stream(
-            f"SELECT x.* FROM arrivals x {duplicates.WITHOUT} AND x.ts >= $low AND x.ts < $high{known}"
+            f"SELECT x.* FROM arrivals x {deduplicate.WITHOUT} AND x.ts >= $low AND x.ts < $high{known}"
             ' ORDER BY x.account, x.ts, x."row"',
             {"low": day * DAY, "high": (day + 1) * DAY},
         )

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
+from clonewatch.pipeline.daily.state_tables import EXCHANGES, LAYOUTS, NAMES, SKETCHES, Tally, account_hashes
 from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
 from clonewatch.pipeline.intake.staging import STAGED_FROM
-from clonewatch.pipeline.state_tables import EXCHANGES, LAYOUTS, NAMES, SKETCHES, Tally, account_hashes
 from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store

@@ -1,289 +1,209 @@
-"""From staged exchanges to verdicts: entities, links, clusters, slices, intents, fusion. Stops 3 to 7 of the way."""
+"""From staged exchanges to verdicts, one function a stage, in order. Stops 3 to 7 of the way."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from clonewatch.behaviour import slices
-from clonewatch.campaigns import attribution
 from clonewatch.campaigns.calibration import Calibration, Group
-from clonewatch.campaigns.fusion import LINK_BANS, Verdict, judge, linkage, read_channels, total_bans
+from clonewatch.campaigns.fusion import judge, read_channels
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import Anchors, anchors
-from clonewatch.graph import communities, fragments, weights
-from clonewatch.graph.clusters import SMALLEST, cluster, stability
-from clonewatch.graph.tied import heaviest_ties
+from clonewatch.graph import communities, weights
+from clonewatch.graph.clusters import cluster, stability
+from clonewatch.graph.weights import Incidences
 from clonewatch.links import prompts
-from clonewatch.pipeline.detection.findings import Findings, heads
-from clonewatch.pipeline.detection.merging import join_fragments
-from clonewatch.pipeline.detection.slicing import quiet, selectors, slicing, whole
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.detection.merging import merge_sub_clusters, unmerged
+from clonewatch.pipeline.detection.neighbours import linking_families, tested_entities
+from clonewatch.pipeline.detection.signals import behavioural_tests, linking_signals
+from clonewatch.pipeline.detection.slicing import quiet, select, slicing
+from clonewatch.pipeline.detection.stages import (
+    Calibrated,
+    Clustering,
+    Entities,
+    Judged,
+    Linked,
+    Merged,
+    References,
+    SecondSet,
+    Stability,
+    cluster_sizes,
+    is_reported,
+)
+from clonewatch.pipeline.detection.trust import source_by_cluster
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.behaviour import BehaviouralTest
-from clonewatch.ports.engine import Fold, Step
+from clonewatch.ports.engine import Step
 from clonewatch.ports.linking import ChanceModel, LinkingSignal
 from clonewatch.ports.progress import Progress
-from clonewatch.ports.shelf import Shelf
 
-SIGNALS = Shelf("clonewatch.links.signals", "SIGNAL")
-TESTS = Shelf("clonewatch.behaviour.tests", "TEST")
-_MOST_TOKENS = 50_000_000
 # Clusterings with other seeds that a scan compares its own with: as many as fit this many incidences in all.
 _SEEDS, _INCIDENCES = (2, 9), 1_000_000
 
 
-def detect(plan: Plan, seed: int, calibration: Calibration, progress: Progress) -> Findings:
+def detect(runner: StepRunner, seed: int, calibration: Calibration, progress: Progress) -> Calibrated:
     """Run detection over the staged tables `exchanges`, `accounts` and `events`."""
+    entities = resolve_entities(runner, progress)
+    linked = link_entities(runner, entities, seed, progress)
+    references = gather_references(runner, linked, progress)
+    topics = runner.engine.fetch("SELECT COUNT(cell) AS n FROM exchanges")["n"][0].as_py() > 0
+    tests = behavioural_tests(topics)
+    background = [quiet(sum(entities.table["n"].to_pylist())), *slices.of_strangers(topics)]
+    counts = [*slices.of_clusters(topics), *(step for test in tests.values() for step in test.steps)]
+    progress.start("intents", len(background) + 1 + len(counts), "steps")
+    for step in background:
+        progress.advance(1, runner.run(step))
+    # What makes sub-clusters one is the topics that they ask about.
+    merged = merge_sub_clusters(runner, linked, references) if topics else unmerged(linked, references)
+    judged = judge_clusters(runner, merged, tests, counts, progress)
+    progress.end(f"{sum(v.flagged for v in judged.verdicts)} beyond the line")
+    return calibrate(judged, calibration)
+
+
+def resolve_entities(runner: StepRunner, progress: Progress) -> Entities:
+    """Accounts of one declared owner are one entity; and which entities are trusted."""
     progress.start("entities", len(ownership.STEPS), "steps")
     for step in ownership.STEPS:
-        progress.advance(1, plan.run(step))
-    named = anchors(plan.engine.fetch("SELECT anchor, anchor_source FROM parties"))
+        progress.advance(1, runner.run(step))
+    named = anchors(runner.engine.fetch("SELECT anchor, anchor_source FROM parties"))
     if named.source == "declared" and named.share >= ownership.FEW_TRUSTED:
-        plan.run(ownership.DECLARED)
+        runner.run(ownership.DECLARED)
     else:
-        plan.run_all((*ownership.RHYTHM, ownership.BOTH if named.source == "declared" else ownership.BEHAVIOUR))
-    parties = plan.engine.fetch("SELECT * FROM entities")
-    trusted = anchors(parties)
-    progress.end(f"{parties.num_rows:,} parties, {trusted.number:,} trusted ({trusted.source})")
-    links = {name: SIGNALS.load(name) for name in SIGNALS.names()}
-    intents = {name: TESTS.load(name) for name in TESTS.names()}
-    found = _clusters(plan, links, intents, trusted, parties.num_rows, seed, progress)
-    _compare(plan, found, parties, progress)
-    _calibrate(found, calibration)
-    return found
+        runner.run_all((*ownership.RHYTHM, ownership.BOTH if named.source == "declared" else ownership.BEHAVIOUR))
+    table = runner.engine.fetch("SELECT * FROM entities")
+    trusted = anchors(table)
+    progress.end(f"{table.num_rows:,} parties, {trusted.number:,} trusted ({trusted.source})")
+    return Entities(table, trusted)
 
 
-def _calibrate(found: Findings, calibration: Calibration) -> None:
-    """What each linked group's margin is worth; flags that would let in too many false ones are taken back."""
-    linked = [v for v in found.verdicts if is_reported(v)]
-    sizes = heads(found.clusters.groups)
-    groups = [Group(found.trust[v.cluster], sizes[v.cluster], v.margin) for v in linked]
-    worth = dict(zip((v.cluster for v in linked), calibration.standings(groups), strict=True))
-    found.linked, found.standings, found.bound = groups, worth, calibration.bound(groups)
-    found.verdicts = [
-        v._replace(flagged=v.flagged and worth[v.cluster].kept) if v.cluster in worth else v for v in found.verdicts
-    ]
-
-
-def _clusters(
-    plan: Plan,
-    links: dict[str, LinkingSignal],
-    intents: dict[str, BehaviouralTest],
-    trusted: Anchors,
-    population: int,
-    seed: int,
-    progress: Progress,
-) -> Findings:
-    """Tokens of every channel, weighed, and the clusters they bind."""
-    progress.start("links", len(links), "steps")
-    plan.run_all((*prompts.STEPS, weights.presence(list(links.values()))))
-    if trusted.source != "none":
-        trusted = trusted._replace(share=weights.trusted_share(plan.engine))
-    for link in links.values():
-        rows = plan.run_all((*link.steps, weights.carried(link)))
-        rows += plan.run(weights.rare(link, trusted.share, population))
-        progress.advance(1, rows)
-    tokens = named = weights.weigh(partial(_rare, plan, ""), list(links.values()), trusted.share, population)
-    second, latest = 0.0, ""
-    if plan.engine.fetch("SELECT MAX(second) AS second FROM entities")["second"][0].as_py():
-        second, latest = weights.trusted_share(plan.engine, "second"), "_second"
-        for link in links.values():
-            plan.run(weights.rare(link, second, population, "second"))
-        other = weights.weigh(partial(_rare, plan, latest), list(links.values()), second, population)
-        tokens = weights.stronger(named, other)
-    progress.end(f"{len(tokens):,} rare incidences")
+def link_entities(runner: StepRunner, entities: Entities, seed: int, progress: Progress) -> Linked:
+    """The shared attributes of every linking signal, weighed, and the clusters that the rare ones make."""
+    signals = linking_signals()
+    progress.start("links", len(signals), "steps")
+    weighed = _weigh(runner, signals, entities, progress)
+    progress.end(f"{len(weighed.incidences):,} rare incidences")
     progress.start("clusters", 2, "steps")
-    weak = [name for name, link in links.items() if link.weak]
-    clusters = cluster(tokens, weak, seed)
-    progress.advance(1, len(tokens))
-    others = int(np.clip(_INCIDENCES // max(1, len(tokens)), *_SEEDS))
-    stable, consensus = stability(tokens, weak, clusters, range(seed + 1, seed + 1 + others))
-    progress.advance(1, len(tokens) * others)
-    progress.end(f"{len(clusters.groups['cluster'].unique()):,} clusters")
-    counts = {name: plan.rows[f"rare_{name}{latest}"] for name in links}
-    content = selectors(clusters, links)
-    return Findings(
-        trusted, population, links, intents, clusters, content, whole(clusters, content),
-        token_counts=counts,
-        chance=[_chance(plan, link.signal.name, link.own_null) for link in links.values() if link.own_null],
-        stability=stable, consensus=consensus, seeds=others + 1, named=None if named is tokens else named,
-        second=second,
-    )  # fmt: skip
+    clustering = _cluster(weighed.incidences, signals, seed, progress)
+    progress.end(f"{len(clustering.clusters.groups['cluster'].unique()):,} clusters")
+    chance = [_chance(runner, s.signal.name, s.own_null) for s in signals.values() if s.own_null]
+    return Linked(Entities(entities.table, weighed.trusted), weighed.second, clustering, weighed.rare, chance)
 
 
-def _chance(plan: Plan, name: str, model: ChanceModel) -> dict[str, Any]:
+def _chance(runner: StepRunner, name: str, model: ChanceModel) -> dict[str, Any]:
     """What a signal with a chance model of its own found, beside what chance leaves."""
-    table = plan.engine.fetch(f'SELECT * FROM "{model.table}"')
+    table = runner.engine.fetch(f'SELECT * FROM "{model.table}"')
     rows = table.sort_by(table.column_names[0]).to_pylist()
     return {"signal": name, "caption": model.caption, "rows": rows}
 
 
-def _rare(plan: Plan, kind: str, channel: str) -> pa.Table:
-    return plan.engine.fetch(f'SELECT * FROM "rare_{channel}{kind}" ORDER BY token, entity')
+class _Weighed(NamedTuple):
+    """Who carries which rare attribute. rare: incidences of each signal. trusted: with the share that was used."""
+
+    incidences: Incidences
+    rare: Mapping[str, int]
+    trusted: Anchors
+    second: SecondSet | None
 
 
-def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress) -> None:
-    """Slices of clusters and honest communities, every intent channel over both, and the verdicts."""
-    engine, links = plan.engine, list(found.links.values())
-    celled = engine.fetch("SELECT COUNT(cell) AS n FROM exchanges")["n"][0].as_py() > 0
-    linked = np.unique(found.clusters.groups["entity"].to_numpy())
-    plan.put("linked", pa.table({"entity": pa.array(linked, pa.int32())}))
+def _weigh(
+    runner: StepRunner, signals: Mapping[str, LinkingSignal], entities: Entities, progress: Progress
+) -> _Weighed:
+    links, population, trusted = list(signals.values()), entities.table.num_rows, entities.trusted
+    runner.run_all((*prompts.STEPS, weights.presence(links)))
+    if trusted.source != "none":
+        trusted = trusted._replace(share=weights.trusted_share(runner.engine))
+    for link in links:
+        rows = runner.run_all((*link.steps, weights.carried(link)))
+        rows += runner.run(weights.rare(link, trusted.share, population))
+        progress.advance(1, rows)
+    named = weights.weigh(partial(_rare, runner, ""), links, trusted.share, population)
+    if not runner.engine.fetch("SELECT MAX(second) AS second FROM entities")["second"][0].as_py():
+        return _Weighed(named, {name: runner.rows[f"rare_{name}"] for name in signals}, trusted, None)
+    share = weights.trusted_share(runner.engine, "second")
+    for link in links:
+        runner.run(weights.rare(link, share, population, "second"))
+    other = weights.weigh(partial(_rare, runner, "_second"), links, share, population)
+    rare = {name: runner.rows[f"rare_{name}_second"] for name in signals}
+    return _Weighed(weights.stronger(named, other), rare, trusted, SecondSet(share, named.tokens))
+
+
+def _rare(runner: StepRunner, kind: str, channel: str) -> pa.Table:
+    return runner.engine.fetch(f'SELECT * FROM "rare_{channel}{kind}" ORDER BY token, entity')
+
+
+def _cluster(incidences: Incidences, signals: Mapping[str, LinkingSignal], seed: int, progress: Progress) -> Clustering:
+    """The clusters, and how far they depend on the seed."""
+    weak = [name for name, link in signals.items() if link.weak]
+    clusters = cluster(incidences, weak, seed)
+    progress.advance(1, len(incidences))
+    others = int(np.clip(_INCIDENCES // max(1, len(incidences)), *_SEEDS))
+    overlap, consensus = stability(incidences, weak, clusters, range(seed + 1, seed + 1 + others))
+    progress.advance(1, len(incidences) * others)
+    return Clustering(signals, clusters, select(clusters, signals), Stability(overlap, consensus, others + 1))
+
+
+def gather_references(runner: StepRunner, linked: Linked, progress: Progress) -> References:
+    """Communities of unlinked entities, which clusters are compared with."""
+    links = list(linked.clustering.signals.values())
+    inside = np.unique(linked.clustering.clusters.groups["entity"].to_numpy())
+    runner.put("linked", pa.table({"entity": pa.array(inside, pa.int32())}))
     progress.start("honest communities", len(links), "steps")
     popular = {}
     for link in links:
-        rows = plan.run(communities.popular(link, found.anchors.share))
-        popular[link.signal.name] = engine.fetch(f'SELECT * FROM "popular_{link.signal.name}" ORDER BY token, entity')
+        name = f"popular_{link.signal.name}"
+        rows = runner.run(communities.popular(link, linked.entities.trusted.share))
+        popular[link.signal.name] = runner.engine.fetch(f'SELECT * FROM "{name}" ORDER BY token, entity')
         progress.advance(1, rows)
-    honest_groups, honest_bound = communities.gather(popular, links, parties, linked)
-    progress.end(f"{len(honest_groups['cluster'].unique()):,} communities")
-    strangers = [quiet(sum(parties["n"].to_pylist())), *slices.of_strangers(celled)]
-    steps = [*slices.of_clusters(celled), *(step for intent in found.intents.values() for step in intent.steps)]
-    progress.start("intents", len(strangers) + 1 + len(steps), "steps")
-    for step in strangers:
-        progress.advance(1, plan.run(step))
-    if celled:
-        join_fragments(plan, found, honest_groups, parties)
-    else:
-        found.intents = {
-            name: test._replace(against=None) if test.against_needs_topics else test
-            for name, test in found.intents.items()
-        }
-    plan.put("groups", pa.concat_tables([found.clusters.groups, honest_groups]))
-    # Neighbours are not what is tested: a customer of the same proxy says nothing about who runs it.
-    insiders = found.clusters.groups.filter(pa.array(_insiders(found)))
-    tested = pa.concat_tables([insiders, honest_groups])
-    sliced = slicing(plan, "", tested, pa.concat_tables([found.selectors, honest_bound]), found)
-    for step in (sliced, *steps):
-        progress.advance(1, plan.run(step))
-    tables = {name: engine.fetch(f'SELECT * FROM "behaviour_{name}" ORDER BY cluster') for name in found.intents}
-    readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
-    sizes = heads(tested)
-    ties = found.clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
-    found.trust = _trust(found, insiders, ties, sizes)
-    verdicts = judge(readings, ties, sizes, found.links, found.intents, found.trust)
-    found.verdicts = [v for v in verdicts if v.cluster < communities.FIRST]
-    found.honest = [v for v in verdicts if v.cluster >= communities.FIRST]
-    progress.end(f"{sum(v.flagged for v in found.verdicts)} beyond the line")
+    groups, attributes = communities.gather(popular, links, linked.entities.table, inside)
+    progress.end(f"{len(groups['cluster'].unique()):,} communities")
+    return References(groups, attributes)
 
 
-def _weights(tokens: pa.Table, others: pa.Table) -> np.ndarray:
-    """What each of these tokens weighs among the others, 0 where it is not one of them."""
-    keys = ["channel", "token"]
-    numbered = tokens.select(keys).append_column("at", pa.array(range(tokens.num_rows)))
-    found = numbered.join(others.select([*keys, "weight"]), keys, join_type="inner")
-    weight = np.zeros(tokens.num_rows)
-    weight[found["at"].to_numpy()] = found["weight"].to_numpy()
-    return weight
+def judge_clusters(
+    runner: StepRunner, merged: Merged, tests: Mapping[str, BehaviouralTest], counts: Sequence[Step], progress: Progress
+) -> Judged:
+    """Every behavioural test on the exchanges of clusters and reference communities, and the verdicts.
 
-
-def _trust(found: Findings, groups: pa.Table, ties: pa.Table, sizes: dict[int, int]) -> dict[int, str]:
-    """Whose trust each cluster's links rest on: the operator's, unless they suffice only with the second set.
-
-    groups: the tested parties of clusters.
+    counts: the steps that count these exchanges and end with the table of each test.
     """
-    if found.named is None:
-        return dict.fromkeys(sizes, found.anchors.source)
-    listed = ties.filter(pc.equal(ties["channel"], fragments.SIGNAL.signal.name))
-    tied = found.clusters.tied
-    own = heaviest_ties(groups, tied, _weights(tied.tokens, found.named.tokens))
-    held = linkage(pa.concat_tables([own, listed]), sizes, found.links)
-    few = {c for c in sizes if c < communities.FIRST and total_bans(held.get(c, ())) < LINK_BANS}
-    return {c: "behaviour" if c in few else found.anchors.source for c in sizes}
-
-
-def _insiders(found: Findings) -> np.ndarray:
-    """Which rows of the groups are more than neighbours; all of a cluster where too few would be left."""
-    found.ways = ways = standing(found.clusters.ties, found.links)
-    groups = found.clusters.groups
-    cluster = groups["cluster"].to_numpy()
-    inside = np.array(
-        [ways.get(k, 0) > 0 for k in zip(cluster.tolist(), groups["entity"].to_pylist(), strict=True)], bool
+    clustering, references = merged.clustering, merged.references
+    clusters, signals = clustering.clusters, clustering.signals
+    runner.put("groups", pa.concat_tables([clusters.groups, references.groups]))
+    families = linking_families(clusters.ties, signals)
+    inside = tested_entities(clusters.groups, families)
+    tested = pa.concat_tables([inside, references.groups])
+    attributes = pa.concat_tables([clustering.selection.attributes, references.attributes])
+    for step in (slicing(runner, "", tested, attributes, clustering), *counts):
+        progress.advance(1, runner.run(step))
+    tables = {name: runner.engine.fetch(f'SELECT * FROM "behaviour_{name}" ORDER BY cluster') for name in tests}
+    readings = read_channels(tables, list(tests.values()), communities.FIRST)
+    sizes = cluster_sizes(tested)
+    ties = clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
+    trust = source_by_cluster(merged, inside, ties, sizes)
+    verdicts = judge(readings, ties, sizes, signals, tests, trust)
+    return Judged(
+        merged,
+        tests,
+        [v for v in verdicts if v.cluster < communities.FIRST],
+        [v for v in verdicts if v.cluster >= communities.FIRST],
+        trust,
+        families,
     )
-    left = np.bincount(cluster, inside, int(cluster.max()) + 1 if len(cluster) else 0)
-    tested: np.ndarray = inside | (left[cluster] < SMALLEST)
-    return tested
 
 
-def attribute(plan: Plan, found: Findings, progress: Progress) -> None:
-    """Posteriors of the exchanges of every reported cluster, as table `posteriors`."""
-    reported = {v.cluster: v.belief for v in found.verdicts if is_reported(v)}
-    columns = {
-        "cluster": pa.array(list(reported), pa.int32()),
-        "belief": pa.array(list(reported.values()), pa.float64()),
-    }
-    plan.put("reported", pa.table(columns))
-    outside = {key for key, ways in found.ways.items() if not ways}
-    progress.start("attribution", 6, "steps")
-    progress.advance(1, plan.run(attribution.QUIET_PROFILE))
-    slices = _own_slices(plan, found)
-    progress.advance(1, plan.rows[slices])
-    steps: list[Step] = [
-        attribution.candidates(slices),
-        attribution.PROFILES,
-        Fold(
-            "mixture",
-            ("profiles", "quiet_profile"),
-            lambda profiles, quiet: attribution.mixture(
-                profiles.sort_by([(c, "ascending") for c in profiles.column_names if c != "n"]),
-                quiet,
-                found.whole,
-                outside,
-            ),
-            _MOST_TOKENS,
-        ),
-        attribution.POSTERIORS,
+def calibrate(judged: Judged, calibration: Calibration) -> Calibrated:
+    """What each linked group's margin is worth; flags that would let in too many false ones are taken back."""
+    linked = [v for v in judged.verdicts if is_reported(v)]
+    sizes = cluster_sizes(judged.merged.clustering.clusters.groups)
+    groups = [Group(judged.trust[v.cluster], sizes[v.cluster], v.margin) for v in linked]
+    standings = dict(zip((v.cluster for v in linked), calibration.standings(groups), strict=True))
+    verdicts = [
+        v._replace(flagged=v.flagged and standings[v.cluster].kept) if v.cluster in standings else v
+        for v in judged.verdicts
     ]
-    for step in steps:
-        progress.advance(1, plan.run(step))
-    progress.end(f"{plan.rows['posteriors']:,} exchanges of linked parties")
-
-
-def _own_slices(plan: Plan, found: Findings) -> str:
-    """The table of slices without what only customers' tokens select; that of all slices where there are none."""
-    content = [(name, link.column) for name, link in found.links.items() if link.content]
-    plan.run(attribution.token_profiles(content, plan.rows["slices"]))
-    profiles, strangers = (plan.engine.fetch(f"SELECT * FROM {name}") for name in ("token_profiles", "quiet_profile"))
-    plain = attribution.customers_tokens(profiles, strangers)
-    if not plain.num_rows:
-        return "slices"
-    own = found.selectors.join(plain, ["cluster", "channel", "token"], join_type="left anti")
-    tested = plan.engine.fetch("SELECT t.* FROM tested t JOIN reported r ON r.cluster = t.cluster")
-    plan.run(slicing(plan, "own_", tested, own, found))
-    return "own_slices"
-
-
-def is_reported(verdict: Verdict) -> bool:
-    """Whether a cluster is told of: flagged, or linked well enough for a person to want to know."""
-    return verdict.bans >= LINK_BANS
-
-
-def standing(ties: pa.Table, links: dict[str, LinkingSignal]) -> dict[tuple[int, int], int]:
-    """How many linking families tie each (cluster, party), 0 where too few beside a typical party of the cluster.
-
-    A party tied by its network or one template alone, where the others are tied in three ways, is a neighbour: a
-    customer of the same proxy, or somebody who met the same prompt.
-    """
-    channel = ties["channel"].combine_chunks().dictionary_encode()
-    family = pa.array([links[c].signal.card.family for c in channel.dictionary.to_pylist()], pa.string())
-    families = family.take(channel.indices)
-    ways = ties.select(["cluster", "entity"]).append_column("family", families)
-    ways = ways.group_by(["cluster", "entity", "family"]).aggregate([])
-    count = ways.group_by(["cluster", "entity"]).aggregate([("family", "count"), ("family", "min")])
-    cluster, entity, kinds = (count[c].to_numpy() for c in ("cluster", "entity", "family_count"))
-    routes = pa.array(sorted({link.signal.card.family for link in links.values() if link.route}), pa.string())
-    network = pc.is_in(count["family_min"], routes).to_numpy(zero_copy_only=False)
-    typical = {int(c): float(np.median(kinds[cluster == c])) for c in np.unique(cluster)}
-    usual = np.array([typical[c] for c in cluster.tolist()])
-    alone = (kinds == 1) & ((usual >= 3) | (network & (usual >= 2)))
-    return dict(
-        zip(zip(cluster.tolist(), entity.tolist(), strict=True), np.where(alone, 0, kinds).tolist(), strict=True)
-    )
-
-
-def describe(found: Findings) -> dict[str, Any]:
-    """The trusted set, as `scan.json` tells it."""
-    return {"source": found.anchors.source, "share": round(found.anchors.share, 6), "count": found.anchors.number}
+    return Calibrated(judged, verdicts, groups, standings, calibration.bound(groups))

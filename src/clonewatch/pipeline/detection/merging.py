@@ -1,63 +1,82 @@
-"""Fragments of one operation: clusters that share no token, joined before any of them is tested."""
+"""Sub-clusters of one operation: clusters that share no attribute, merged before any of them is tested."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clonewatch.campaigns.fusion import linkage, total_bans
+from clonewatch.campaigns.fusion import linkage, total_bits
 from clonewatch.graph import communities, fragments
-from clonewatch.pipeline.detection.findings import Findings, heads
-from clonewatch.pipeline.detection.slicing import selectors, slicing, whole
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.detection.slicing import select, slicing
+from clonewatch.pipeline.detection.stages import Clustering, Linked, Merged, References, Stability, cluster_sizes
+from clonewatch.pipeline.steps import StepRunner
 
 
-def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties: pa.Table) -> None:
+def unmerged(linked: Linked, references: References) -> Merged:
+    """The clusters as they are."""
+    return Merged(linked, linked.clustering, references, fragments.JOIN_SCHEMA.empty_table())
+
+
+def merge_sub_clusters(runner: StepRunner, linked: Linked, references: References) -> Merged:
     """Clusters that work one list together under one number, before any of them is tested."""
-    sizes = heads(found.clusters.groups)
-    held = linkage(found.clusters.ties, sizes, found.links)
-    eligible = sorted(
-        (c for c, ties in held.items() if total_bans(ties) >= fragments.LEAST_BANS), key=lambda c: (-sizes[c], c)
+    clustering = linked.clustering
+    eligible = _eligible(clustering)
+    if len(eligible) < 2:
+        return unmerged(linked, references)
+    clusters = clustering.clusters.groups
+    mine = pc.is_in(clusters["cluster"], pa.array(eligible))
+    random = pc.greater_equal(references.groups["cluster"], communities.FIRST_RANDOM)
+    groups = pa.concat_tables([clusters.filter(mine), references.groups.filter(random)])
+    sliced = slicing(runner, "piece_", groups, clustering.selection.attributes, clustering).sql
+    runner.run(fragments.counted(sliced))
+    background = runner.engine.fetch("SELECT * FROM quiet_cells")
+    merges = _merges(runner, sliced, np.unique(groups["cluster"].to_numpy()), background)
+    if not merges.num_rows:
+        return unmerged(linked, references)
+    runner.put("piece_joined", merges)
+    runner.run_all(fragments.worked(sliced))
+    works = fragments.workers(_workload(runner), background)
+    return Merged(linked, _merged(linked, merges, works), references, merges)
+
+
+def _eligible(clustering: Clustering) -> np.ndarray:
+    """Clusters that are linked well enough to be a sub-cluster, the largest where they are too many."""
+    sizes = cluster_sizes(clustering.clusters.groups)
+    held = linkage(clustering.clusters.ties, sizes, clustering.signals)
+    linked = sorted(
+        (c for c, ties in held.items() if total_bits(ties) >= fragments.LEAST_BITS), key=lambda c: (-sizes[c], c)
     )
-    pieces = np.array(sorted(eligible[: fragments.MOST_PIECES]), np.int32)
-    if len(pieces) < 2:
-        return
-    mine = pc.is_in(found.clusters.groups["cluster"], pa.array(pieces))
-    random = pc.greater_equal(honest_groups["cluster"], communities.FIRST_RANDOM)
-    groups = pa.concat_tables([found.clusters.groups.filter(mine), honest_groups.filter(random)])
-    everyone = np.unique(groups["cluster"].to_numpy())
-    sql = slicing(plan, "piece_", groups, found.selectors, found).sql
-    plan.run(fragments.counted(sql))
-    cells, background = (plan.engine.fetch(f"SELECT * FROM {name}") for name in ("piece_cells", "quiet_cells"))
+    return np.array(sorted(linked[: fragments.MOST_PIECES]), np.int32)
+
+
+def _merges(runner: StepRunner, sliced: str, everyone: np.ndarray, background: pa.Table) -> pa.Table:
+    """Which sub-clusters work one list (JOIN_SCHEMA).
+
+    sliced: SELECT text of their exchanges. everyone: clusters and random reference communities, ascending. background:
+    what entities that no cluster holds ask, by cell.
+    """
+    engine, nothing = runner.engine, fragments.JOIN_SCHEMA.empty_table()
     honest = everyone >= communities.FIRST
-    same, usual = fragments.topics(everyone, cells, background)
+    same, usual = fragments.topics(everyone, engine.fetch("SELECT * FROM piece_cells"), background)
     alike = fragments.candidates(everyone, honest, same, usual)
-    rates = plan.engine.fetch("SELECT same_cell, same_prompt FROM quiet_pairs").to_pylist()[0]
+    rates = engine.fetch("SELECT same_cell, same_prompt FROM quiet_pairs").to_pylist()[0]
     if not len(alike) or not rates["same_cell"] or not rates["same_prompt"]:
-        return
-    plan.put("piece_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
-    plan.run(fragments.asked(sql))
-    prompts = fragments.repeats(everyone, plan.engine.fetch("SELECT * FROM piece_prompts"))
-    counts = fragments.Counts(same, prompts, usual)
+        return nothing
+    runner.put("piece_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
+    runner.run(fragments.asked(sliced))
+    repeats = fragments.repeats(everyone, engine.fetch("SELECT * FROM piece_prompts"))
+    counts = fragments.Counts(same, repeats, usual)
     joins = fragments.joins(everyone, honest, counts, rates["same_prompt"] / rates["same_cell"])
-    if not joins:
-        return
-    found.joined = fragments.joined(joins)
-    plan.put("piece_joined", found.joined)
-    plan.run_all(fragments.worked(sql))
-    works = fragments.workers(_workload(plan), background)
-    trusted = parties.sort_by("entity")["anchor"].to_numpy() > 0
-    found.links[fragments.SIGNAL.signal.name] = fragments.SIGNAL
-    _carry_stability(found)
-    found.clusters = fragments.join(found.clusters, found.joined, works, trusted, found.anchors.share)
-    found.selectors = selectors(found.clusters, found.links)
-    found.whole = whole(found.clusters, found.selectors)
+    return fragments.joined(joins) if joins else nothing
 
 
-def _workload(plan: Plan) -> fragments.Workload:
-    """What the parties of joined pieces asked; their cells, which may be many, come in parts, always in one order."""
-    engine = plan.engine
+def _workload(runner: StepRunner) -> fragments.Workload:
+    """What entities of merged sub-clusters asked; their cells, which may be many, come in parts, in one order."""
+    engine = runner.engine
     return fragments.Workload(
         engine.fetch(
             "SELECT p.cluster, p.entity, p.n, COALESCE(k.known, 0) AS known FROM (SELECT cluster, entity,"
@@ -69,12 +88,23 @@ def _workload(plan: Plan) -> fragments.Workload:
     )
 
 
-def _carry_stability(found: Findings) -> None:
-    """Stability and consensus of joined pieces under their new number: means by size, and each party's own."""
-    sizes = heads(found.clusters.groups)
-    for number in np.unique(found.joined["cluster"].to_numpy()).tolist():
-        mine = found.joined.filter(pc.equal(found.joined["cluster"], number))["piece"].to_pylist()
+def _merged(linked: Linked, merges: pa.Table, works: dict[tuple[int, int], bool]) -> Clustering:
+    """The clustering with merged sub-clusters under one number; the list is one more signal that links them."""
+    before, entities = linked.clustering, linked.entities
+    trusted = entities.table.sort_by("entity")["anchor"].to_numpy() > 0
+    signals = {**before.signals, fragments.SIGNAL.signal.name: fragments.SIGNAL}
+    clusters = fragments.join(before.clusters, merges, works, trusted, entities.trusted.share)
+    stability = _carried_over(before.stability, merges, cluster_sizes(before.clusters.groups))
+    return replace(before, signals=signals, clusters=clusters, selection=select(clusters, signals), stability=stability)
+
+
+def _carried_over(stability: Stability, merges: pa.Table, sizes: Mapping[int, int]) -> Stability:
+    """Stability of merged sub-clusters under their new number: means by size, and each entity's own consensus."""
+    overlap, consensus = dict(stability.overlap), dict(stability.consensus)
+    for number in np.unique(merges["cluster"].to_numpy()).tolist():
+        mine = merges.filter(pc.equal(merges["cluster"], number))["piece"].to_pylist()
         weight = [sizes[piece] for piece in mine]
-        found.stability[number] = float(np.average([found.stability[piece] for piece in mine], weights=weight))
-        for piece, entity in [k for k in found.consensus if k[0] in mine and k[0] != number]:
-            found.consensus[number, entity] = found.consensus[piece, entity]
+        overlap[number] = float(np.average([stability.overlap[piece] for piece in mine], weights=weight))
+        inside = {key: share for key, share in stability.consensus.items() if key[0] in mine}
+        consensus |= {(number, entity): share for (_, entity), share in inside.items()}
+    return Stability(overlap, consensus, stability.seeds)

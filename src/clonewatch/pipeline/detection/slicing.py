@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.graph.clusters import Clusters
 from clonewatch.graph.tied import carriers
-from clonewatch.pipeline.detection.findings import Findings, heads
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.detection.stages import Clustering, Selection, cluster_sizes
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 
@@ -21,37 +23,39 @@ _CONTENT_COVER = 0.25
 _SELECTS = 0.3
 
 
-def selectors(clusters: Clusters, links: dict[str, LinkingSignal]) -> pa.Table:
-    """The content tokens that single out a cluster's own exchanges: those not much weaker than its strongest."""
+def select(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> Selection:
+    """Which exchanges of each cluster are tested: those of its own content attributes, or all where few carry one."""
+    attributes = _selecting(clusters, signals)
+    carried = carriers(clusters.groups, clusters.tied, attributes).group_by("cluster")
+    distinct = carried.aggregate([("entity", "count_distinct")])
+    count = dict(zip(distinct["cluster"].to_pylist(), distinct["entity_count_distinct"].to_pylist(), strict=True))
+    sizes = cluster_sizes(clusters.groups)
+    return Selection(attributes, {c: count.get(c, 0) < _CONTENT_COVER * n for c, n in sizes.items()})
+
+
+def _selecting(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> pa.Table:
+    """The content attributes that single out a cluster's own exchanges: those not much weaker than its strongest."""
     bound = clusters.bound
-    content = bound.filter(pc.is_in(bound["channel"], pa.array([n for n, link in links.items() if link.content])))
+    content = bound.filter(pc.is_in(bound["channel"], pa.array([n for n, link in signals.items() if link.content])))
     cluster, weight = content["cluster"].to_numpy(), content["weight"].to_numpy()
     top = np.zeros(int(cluster.max()) + 1 if len(cluster) else 0)
     np.maximum.at(top, cluster, weight)
     return content.filter(pa.array(weight >= _SELECTS * top[cluster]))
 
 
-def whole(clusters: Clusters, selectors: pa.Table) -> dict[int, bool]:
-    """Per cluster: whether its slice is all its parties' exchanges, because few of them carry a content token."""
-    carried = carriers(clusters.groups, clusters.tied, selectors).group_by("cluster")
-    distinct = carried.aggregate([("entity", "count_distinct")])
-    count = dict(zip(distinct["cluster"].to_pylist(), distinct["entity_count_distinct"].to_pylist(), strict=True))
-    return {c: count.get(c, 0) < _CONTENT_COVER * n for c, n in heads(clusters.groups).items()}
-
-
-def slicing(plan: Plan, prefix: str, groups: pa.Table, bound: pa.Table, found: Findings) -> Query:
+def slicing(runner: StepRunner, prefix: str, groups: pa.Table, attributes: pa.Table, clustering: Clustering) -> Query:
     """The step that slices these groups, as table `<prefix>slices`; the small tables that it reads are put in place.
 
-    A group that no content token selects is sliced whole.
+    groups: the entities. attributes: what selects their exchanges; a group without any is sliced whole.
     """
-    sliced = set(bound["cluster"].to_pylist())
-    modes = {c: found.whole.get(c, c not in sliced) for c in heads(groups)}
-    plan.put(f"{prefix}tested", groups)
-    plan.put(f"{prefix}bound", bound.select(["cluster", "channel", "token"]))
+    sliced = set(attributes["cluster"].to_pylist())
+    modes = {c: clustering.selection.uses_all.get(c, c not in sliced) for c in cluster_sizes(groups)}
+    runner.put(f"{prefix}tested", groups)
+    runner.put(f"{prefix}bound", attributes.select(["cluster", "channel", "token"]))
     columns = {"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()), pa.bool_())}
-    plan.put(f"{prefix}modes", pa.table(columns))
-    plan.run(_carriers(prefix))
-    return _slices(prefix, [link for link in found.links.values() if link.content])
+    runner.put(f"{prefix}modes", pa.table(columns))
+    runner.run(_carriers(prefix))
+    return _slices(prefix, [link for link in clustering.signals.values() if link.content])
 
 
 def _carriers(prefix: str) -> Query:

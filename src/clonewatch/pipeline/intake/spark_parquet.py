@@ -24,7 +24,7 @@ from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Measured, Rejected
 from clonewatch.model.schema import EXCHANGES, SKETCH_SIZE
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, SKETCHED_TEMPLATES, Stager, new_sketches, within
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FILE, PLACE, SIZE, LakeReader, Query
 
 FORMAT = "exchange_parquet"
@@ -103,7 +103,7 @@ def open_lake(paths: Sequence[str], accounts: Path | None, events: Path | None) 
 
 
 def read_lake(
-    lake: LakeReader, plan: Plan, stager: Stager, log: Log, addresses: Sequence[str], reading: Reading,
+    lake: LakeReader, plan: StepRunner, stager: Stager, log: Log, addresses: Sequence[str], reading: Reading,
     reject: Callable[[Sequence[Rejected]], None],
 ) -> int:  # fmt: skip
     """Read Parquet on the executors into table `arrivals`; returns the rows. Accounts and sketches go to the stager.
@@ -136,14 +136,14 @@ def read_lake(
     return plan.rows["arrivals"]
 
 
-def _refuse(plan: Plan, given: dict[str, str], reject: Callable[[Sequence[Rejected]], None]) -> None:
+def _refuse(plan: StepRunner, given: dict[str, str], reject: Callable[[Sequence[Rejected]], None]) -> None:
     for batch in plan.engine.stream(
         "SELECT file, line, reason FROM read_rows WHERE reason IS NOT NULL ORDER BY file, line"
     ):
         reject([Rejected(_name(row["file"], given), row["line"], row["reason"]) for row in batch.to_pylist()])
 
 
-def _number_rows(plan: Plan, log: Log, given: dict[str, str]) -> None:
+def _number_rows(plan: StepRunner, log: Log, given: dict[str, str]) -> None:
     """Table `read_runs`: the number of the first row of every run, files in the order of the log."""
     runs = plan.engine.fetch(
         "SELECT file, start, MAX(size) AS size, COUNT(place) AS n, COUNT(line) AS rejected FROM read_rows"
@@ -166,7 +166,7 @@ def _number_rows(plan: Plan, log: Log, given: dict[str, str]) -> None:
     plan.put("read_runs", pa.table(table))
 
 
-def _number_accounts(plan: Plan, stager: Stager) -> None:
+def _number_accounts(plan: StepRunner, stager: Stager) -> None:
     """Table `read_accounts`: account ids and their codes, in order of first appearance."""
     found = plan.engine.fetch(
         "SELECT r.account_id, MIN(p.before + r.place) AS first FROM read_rows r JOIN read_runs p"
@@ -177,7 +177,7 @@ def _number_accounts(plan: Plan, stager: Stager) -> None:
     plan.put("read_accounts", pa.table({"account_id": ids, "account": pa.array(codes, pa.int32())}))
 
 
-def _keep_sketches(plan: Plan, stager: Stager) -> None:
+def _keep_sketches(plan: StepRunner, stager: Stager) -> None:
     """The sketch of each template's first exchange goes to the stager, for those that come first."""
     found = plan.engine.fetch(
         "SELECT template, sketch FROM (SELECT r.template, r.sketch, p.before + r.place AS first,"

@@ -10,7 +10,7 @@ from clonewatch.pipeline.progress import forecast
 from clonewatch.ports.progress import Progress
 
 
-class Clock:
+class StageTimer:
     """Measures stages as they start and end; itself a `Progress`.
 
     foretells: whether the stages are those of a scan, so that it can be told how long they take.
@@ -51,7 +51,7 @@ class Clock:
         self._foretell()
 
     def expect(self, least: float, most: float) -> None:
-        """The clock expects by itself."""
+        """The timer expects by itself."""
 
     def _foretell(self) -> None:
         """Say how long it still takes, once a second at most."""

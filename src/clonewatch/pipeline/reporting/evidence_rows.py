@@ -9,73 +9,86 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns import sentences
-from clonewatch.campaigns.fusion import BITS_PER_BAN, Reading, Verdict
-from clonewatch.pipeline.detection.findings import Findings
-from clonewatch.pipeline.steps import Plan
+from clonewatch.campaigns.fusion import Reading, Verdict
+from clonewatch.graph.clusters import Clusters
+from clonewatch.pipeline.detection.stages import Judged
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.linking import LinkingSignal
 
 _SAMPLE = 5
 _Row = dict[str, Any]
 
 
-def evidence_of(plan: Plan, found: Findings) -> Callable[[Verdict, str], list[_Row]]:
+def evidence_of(runner: StepRunner, judged: Judged) -> Callable[[Verdict, str], list[_Row]]:
     """A function that gives the rows of EVIDENCE for a verdict under its campaign's name."""
-    general = _samples(plan)
-    special = {name: _carriers(plan, found, link) for name, link in found.links.items() if link.column}
+    general = _samples(runner)
+    clustering = judged.merged.clustering
+    special = {n: _carriers(runner, clustering.clusters, link) for n, link in clustering.signals.items() if link.column}
 
     def rows(verdict: Verdict, name: str) -> list[_Row]:
-        links = [_link_row(tie, verdict.cluster, found, special) for tie in verdict.links]
+        links = [_link_row(tie, verdict.cluster, judged, special) for tie in verdict.links]
         by_strength = sorted(verdict.readings, key=lambda r: (-r.bits, r.signal))
-        intents = [_intent_row(r, found, general.get(r.cluster, [])) for r in by_strength if r.bits]
+        intents = [_intent_row(r, judged, general.get(r.cluster, [])) for r in by_strength if r.bits]
         return [{"campaign_id": name, **row} for row in links + intents]
 
     return rows
 
 
 def _link_row(
-    tie: tuple[str, str, float], cluster: int, found: Findings, special: dict[str, dict[int, list[str]]]
+    tie: tuple[str, str, float], cluster: int, judged: Judged, special: dict[str, dict[int, list[str]]]
 ) -> _Row:
-    channel, family, bans = tie
-    link = found.links[channel]
-    bound = found.clusters.bound
+    channel, family, bits = tie
+    clustering = judged.merged.clustering
+    link, clusters = clustering.signals[channel], clustering.clusters
+    bound, ties = clusters.bound, clusters.ties
     mine = bound.filter(pc.and_(pc.equal(bound["cluster"], cluster), pc.equal(bound["channel"], channel)))
-    ties = found.clusters.ties
     inside = ties.filter(pc.and_(pc.equal(ties["cluster"], cluster), pc.equal(ties["channel"], channel)))
-    size = int(pc.sum(pc.equal(found.clusters.groups["cluster"], cluster)).as_py())
+    size = int(pc.sum(pc.equal(clusters.groups["cluster"], cluster)).as_py())
     parties = int(pc.count_distinct(inside["entity"]).as_py())
     users, trusted = int(pc.sum(mine["users"]).as_py()), int(pc.sum(mine["anchors"]).as_py())
     return {
-        "signal": channel, "family": family, "kind": "link", "bits": bans * BITS_PER_BAN, "value": bans, "n": parties,
+        "signal": channel,
+        "family": family,
+        "kind": "link",
+        "bits": bits,
+        "value": bits,
+        "n": parties,
         "reason": sentences.of_link(link, mine.num_rows, parties, size),
         "innocent": link.signal.card.innocent,
-        "ruled_out": sentences.link_ruling(link, users, trusted, *_trust(found, cluster)),
+        "ruled_out": sentences.link_ruling(link, users, trusted, *_trust(judged, cluster)),
         "exchange_ids": special.get(channel, {}).get(cluster, []),
-    }  # fmt: skip
+    }
 
 
-def _trust(found: Findings, cluster: int) -> tuple[float, str]:
+def _trust(judged: Judged, cluster: int) -> tuple[float, str]:
     """Share and source of the trusted set that a cluster's links rest on."""
-    source = found.trust.get(cluster, found.anchors.source)
-    return (found.anchors.share if source == found.anchors.source else found.second), source
+    trusted, second = judged.merged.linked.entities.trusted, judged.merged.linked.second
+    source = judged.trust.get(cluster, trusted.source)
+    return (second.share if second and source != trusted.source else trusted.share), source
 
 
-def _intent_row(reading: Reading, found: Findings, sample: list[str]) -> _Row:
-    intent = found.intents[reading.signal]
-    honest = [r for v in found.honest for r in v.readings if r.signal == reading.signal]
+def _intent_row(reading: Reading, judged: Judged, sample: list[str]) -> _Row:
+    intent = judged.tests[reading.signal]
+    honest = [r for v in judged.reference_verdicts for r in v.readings if r.signal == reading.signal]
     alike = sum((r.value >= reading.value) if reading.bits > 0 else (r.value <= reading.value) for r in honest)
     return {
-        "signal": reading.signal, "family": reading.family, "kind": "behaviour" if reading.bits > 0 else "against",
-        "bits": reading.bits, "value": reading.value, "reference": reading.usual, "n": reading.n,
+        "signal": reading.signal,
+        "family": reading.family,
+        "kind": "behaviour" if reading.bits > 0 else "against",
+        "bits": reading.bits,
+        "value": reading.value,
+        "reference": reading.usual,
+        "n": reading.n,
         "reason": sentences.of_reading(reading, intent),
         "innocent": intent.signal.card.innocent,
         "ruled_out": sentences.behaviour_ruling(intent, reading.bits > 0, alike, len(honest)),
         "exchange_ids": sample,
-    }  # fmt: skip
+    }
 
 
-def _samples(plan: Plan) -> dict[int, list[str]]:
+def _samples(runner: StepRunner) -> dict[int, list[str]]:
     """A few exchange ids attributed to each cluster, or merely linked to it where none is attributed."""
-    table = plan.engine.fetch(
+    table = runner.engine.fetch(
         'SELECT p.cluster, x.exchange_id FROM (SELECT p.cluster, MIN(p."row") AS first FROM posteriors p'
         " JOIN reported r ON r.cluster = p.cluster WHERE p.posterior >= 0.5 * r.belief"
         ' GROUP BY p.cluster, p."row" % $most) p JOIN exchanges x ON x."row" = p.first ORDER BY p.cluster, p.first',
@@ -84,16 +97,16 @@ def _samples(plan: Plan) -> dict[int, list[str]]:
     return _grouped(table)
 
 
-def _carriers(plan: Plan, found: Findings, link: LinkingSignal) -> dict[int, list[str]]:
+def _carriers(runner: StepRunner, clusters: Clusters, link: LinkingSignal) -> dict[int, list[str]]:
     """Early exchanges of each cluster that carry its strongest token of a channel."""
-    bound = found.clusters.bound.filter(pc.equal(found.clusters.bound["channel"], link.signal.name))
+    bound = clusters.bound.filter(pc.equal(clusters.bound["channel"], link.signal.name))
     top: dict[int, int] = {}
     for cluster, token in zip(bound["cluster"].to_pylist(), bound["token"].to_pylist(), strict=True):
         top.setdefault(cluster, token)  # bound is sorted, strongest first
     name = f"top_{link.signal.name}"
     schema = pa.schema([("cluster", pa.int32()), ("token", pa.int64())])
-    plan.put(name, pa.table([list(top), list(top.values())], schema=schema))
-    table = plan.engine.fetch(
+    runner.put(name, pa.table([list(top), list(top.values())], schema=schema))
+    table = runner.engine.fetch(
         f'SELECT s.cluster, x.exchange_id FROM (SELECT t.cluster, MIN(x."row") AS first FROM "{name}" t'
         f" JOIN exchanges x ON x.{link.column} = t.token JOIN owners o ON o.account = x.account"
         ' JOIN groups g ON g.cluster = t.cluster AND g.entity = o.entity GROUP BY t.cluster, x."row" % $most) s'

@@ -13,8 +13,8 @@ from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.intake.prefetch import ahead
 from clonewatch.pipeline.intake.spark_parquet import Reading, read_lake
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager, alike_together
-from clonewatch.pipeline.progress.stage_timer import Clock
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.progress.stage_timer import StageTimer
+from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import LakeReader
 
 
@@ -29,7 +29,7 @@ class Arrivals:
         self,
         log: Log,
         stager: Stager,
-        clock: Clock,
+        clock: StageTimer,
         wanted: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
         set_aside: Callable[[Sequence[Rejected]], None] | None = None,
     ) -> None:
@@ -37,7 +37,7 @@ class Arrivals:
         self._wanted, self._set_aside = wanted, set_aside
         self.rejected = 0
 
-    def read(self, plan: Plan, examples: Examples | None = None) -> int:
+    def read(self, plan: StepRunner, examples: Examples | None = None) -> int:
         """Read in this process; returns the exchanges taken in. examples: receives a text of each template."""
         self._start()
         fingerprinter = Fingerprinter(self._stager.key, examples)
@@ -46,7 +46,7 @@ class Arrivals:
         plan.wrote("arrivals", rows)
         return self._end(rows)
 
-    def read_in_place(self, lake: LakeReader, plan: Plan, addresses: Sequence[str], reading: Reading) -> int:
+    def read_in_place(self, lake: LakeReader, plan: StepRunner, addresses: Sequence[str], reading: Reading) -> int:
         """Have the engine's workers read; returns the exchanges taken in. addresses: for a log without files here."""
         self._start()
         rows = read_lake(lake, plan, self._stager, self._log, addresses, reading, self._reject)

@@ -1,0 +1,108 @@
+"""Which exchanges of reported clusters were harvested, and which accounts are members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch.campaigns import attribution
+from clonewatch.pipeline.detection.slicing import slicing
+from clonewatch.pipeline.detection.stages import Attributed, Calibrated, Judged, Merged
+from clonewatch.pipeline.steps import StepRunner
+from clonewatch.ports.engine import Fold, Step
+from clonewatch.ports.progress import Progress
+
+# Kinds of exchanges of entities that the posteriors are computed from.
+_MOST_PROFILES = 50_000_000
+# An account of a reported cluster: its membership, its role, and how many exchanges it has and how many were harvested.
+MEMBER_SCHEMA = pa.schema(
+    [
+        ("cluster", pa.int32()),
+        ("account", pa.int32()),
+        ("membership", pa.float64()),
+        ("role", pa.string()),
+        ("harvested", pa.int64()),
+        ("exchanges", pa.int64()),
+    ]
+)
+
+
+def attribute(runner: StepRunner, found: Calibrated, progress: Progress) -> Attributed:
+    """Posteriors of the exchanges of every reported cluster, as table `posteriors`, and who is a member.
+
+    Member accounts, which are no customers of a proxy, are also in table `member_accounts`.
+    """
+    judged, scale = found.judged, {v.cluster: v.belief for v in found.reported}
+    columns = {"cluster": pa.array(list(scale), pa.int32()), "belief": pa.array(list(scale.values()), pa.float64())}
+    runner.put("reported", pa.table(columns))
+    progress.start("attribution", 6, "steps")
+    progress.advance(1, runner.run(attribution.QUIET_PROFILE))
+    slices = _own_slices(runner, judged.merged)
+    progress.advance(1, runner.rows[slices])
+    for step in (attribution.candidates(slices), attribution.PROFILES, _mixture(judged), attribution.POSTERIORS):
+        progress.advance(1, runner.run(step))
+    progress.end(f"{runner.rows['posteriors']:,} exchanges of linked parties")
+    members = _members(runner, judged)
+    inside = members.filter(pc.not_equal(members["role"], "proxy_customer"))
+    runner.put("member_accounts", inside.select(["cluster", "account"]))
+    return Attributed(found, members)
+
+
+def _own_slices(runner: StepRunner, merged: Merged) -> str:
+    """The table of slices without what only customers' attributes select; that of all slices where there are none."""
+    clustering = merged.clustering
+    content = [(name, link.column) for name, link in clustering.signals.items() if link.content]
+    runner.run(attribution.token_profiles(content, runner.rows["slices"]))
+    profiles = runner.engine.fetch("SELECT * FROM token_profiles")
+    plain = attribution.customers_tokens(profiles, runner.engine.fetch("SELECT * FROM quiet_profile"))
+    if not plain.num_rows:
+        return "slices"
+    own = clustering.selection.attributes.join(plain, ["cluster", "channel", "token"], join_type="left anti")
+    tested = runner.engine.fetch("SELECT t.* FROM tested t JOIN reported r ON r.cluster = t.cluster")
+    runner.run(slicing(runner, "own_", tested, own, clustering))
+    return "own_slices"
+
+
+def _mixture(judged: Judged) -> Step:
+    """The step that gives every kind of exchange its posterior, as table `mixture`."""
+    uses_all: Mapping[int, bool] = judged.merged.clustering.selection.uses_all
+    neighbours = {key for key, families in judged.families.items() if not families}
+
+    def mixture(profiles: pa.Table, background: pa.Table) -> pa.Table:
+        order = [(name, "ascending") for name in profiles.column_names if name != "n"]
+        return attribution.mixture(profiles.sort_by(order), background, dict(uses_all), neighbours)
+
+    return Fold("mixture", ("profiles", "quiet_profile"), mixture, _MOST_PROFILES)
+
+
+def _members(runner: StepRunner, judged: Judged) -> pa.Table:
+    """Accounts of reported clusters (MEMBER_SCHEMA)."""
+    table = runner.engine.fetch(
+        "SELECT p.cluster, p.entity, p.account, COUNT(*) AS exchanges, g.mass,"
+        " CAST(SUM(CASE WHEN p.posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS harvested,"
+        " CAST(SUM(CASE WHEN p.likeness >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS alike, r.belief"
+        " FROM posteriors p JOIN groups g ON g.cluster = p.cluster AND g.entity = p.entity"
+        " JOIN reported r ON r.cluster = p.cluster"
+        " GROUP BY p.cluster, p.entity, p.account, g.mass, r.belief ORDER BY p.cluster, p.account"
+    )
+    keys = list(zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True))
+    consensus = judged.merged.clustering.stability.consensus
+    score, role = attribution.membership(
+        table["alike"].to_numpy(),
+        table["exchanges"].to_numpy(),
+        table["mass"].to_numpy(),
+        np.array([judged.families.get(key, 0) for key in keys], np.int64),
+        np.array([consensus.get(key, 1.0) for key in keys]),
+    )
+    columns = [
+        table["cluster"],
+        table["account"],
+        pa.array(score * table["belief"].to_numpy(), pa.float64()),
+        pa.array(role.tolist(), pa.string()),
+        table["harvested"],
+        table["exchanges"],
+    ]
+    return pa.table(columns, names=MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA)

@@ -1,0 +1,31 @@
+"""The linking signals and behavioural tests of this version, from their shelves."""
+
+from __future__ import annotations
+
+from clonewatch.graph import fragments
+from clonewatch.ports.behaviour import BehaviouralTest
+from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.shelf import Shelf
+from clonewatch.ports.signal import Signal
+
+SIGNALS = Shelf("clonewatch.links.signals", "SIGNAL")
+TESTS = Shelf("clonewatch.behaviour.tests", "TEST")
+
+
+def linking_signals() -> dict[str, LinkingSignal]:
+    """Every linking signal by name."""
+    return {name: SIGNALS.load(name) for name in SIGNALS.names()}
+
+
+def behavioural_tests(topics: bool) -> dict[str, BehaviouralTest]:
+    """Every behavioural test by name, as a log allows it. topics: whether exchanges have topic cells."""
+    tests = {name: TESTS.load(name) for name in TESTS.names()}
+    if topics:
+        return tests
+    return {name: test._replace(against=None) if test.against_needs_topics else test for name, test in tests.items()}
+
+
+def channels() -> list[Signal]:
+    """Every channel of this version, linking ones first."""
+    links = [*linking_signals().values(), fragments.SIGNAL]
+    return [link.signal for link in links] + [test.signal for test in behavioural_tests(topics=True).values()]

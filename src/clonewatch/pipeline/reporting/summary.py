@@ -1,0 +1,94 @@
+"""What `scan.json` holds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from clonewatch.campaigns import fusion
+from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
+from clonewatch.model.version import __version__
+from clonewatch.pipeline.detection.signals import channels
+from clonewatch.pipeline.detection.stages import Calibrated, Linked
+from clonewatch.pipeline.intake.staged import Intake
+from clonewatch.pipeline.intake.staging import STAGED_FROM
+from clonewatch.pipeline.progress.stage_timer import StageTimer
+from clonewatch.pipeline.steps import StepRunner
+from clonewatch.ports.signal import Signal
+
+SUMMARY_VERSION = "clonewatch.scan.v1"
+# Packages whose versions may change a result, beside those of the engine.
+_PACKAGES = ("pyarrow", "numpy", "scipy", "numba", "graspologic-native")
+
+
+def summarise(
+    runner: StepRunner, intake: Intake, found: Calibrated, calibration: Calibration, timer: StageTimer
+) -> dict[str, Any]:
+    """What was read, by what, at what cost, and what it was compared with."""
+    merged = found.judged.merged
+    linked, exchanges = merged.linked, runner.rows["exchanges"]
+    trusted, packages = linked.entities.trusted, (*runner.engine.packages, *_PACKAGES)
+    return {
+        "schema": SUMMARY_VERSION,
+        "version": __version__,
+        "window": {"first": _iso(intake.first_ts), "last": _iso(intake.last_ts)},
+        "inputs": list(intake.inputs),
+        "settings": dict(intake.chosen),
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
+        "counts": {
+            "read": intake.read,
+            "rejected": intake.rejected,
+            "duplicate": intake.read - exchanges,
+            "kept": exchanges,
+            "accounts": intake.accounts,
+            "entities": linked.entities.table.num_rows,
+            "anchors": trusted.number,
+        },
+        "anchors": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
+        "stages": timer.stages,
+        "peak_memory_mb": timer.peak_memory_mb(),
+        "channels": [_described(c, intake.filled, linked) for c in channels()],
+        "chance": list(linked.chance),
+        "calibration": calibration.describe(),
+        "linked_groups": [[g.trust, g.parties, g.margin] for g in found.groups],
+        "clustering_seeds": merged.clustering.stability.seeds,
+        "thresholds": {
+            "line_bits": fusion.LINE_BITS,
+            "family_bits": fusion.FAMILY_BITS,
+            "link_bits": fusion.LINK_BITS,
+            "families": fusion.LEAST_FAMILIES[trusted.source],
+            "max_rejected": intake.chosen.get("max_rejected"),
+            "false_discoveries": found.bound,
+        },
+        "warnings": [*intake.warnings, *_unresolved(found)],
+    }
+
+
+def _unresolved(found: Calibrated) -> list[str]:
+    """What is said where the false discovery rate cannot be bounded as it should be."""
+    if found.bound <= FALSE_DISCOVERIES:
+        return []
+    return [
+        f"{len(found.groups):,} linked groups were compared with too few honest ones: false discoveries are bounded at"
+        f" {found.bound:.0%}, not at {FALSE_DISCOVERIES:.0%}. `clonewatch calibrate` on quiet logs of yours adds some."
+    ]
+
+
+def _described(signal: Signal, filled: Mapping[str, int], linked: Linked) -> dict[str, Any]:
+    """Whether a channel had what it needs, and what it found."""
+    lacking = [[n for n in needs if not filled.get(STAGED_FROM.get(n, n))] for needs in signal.needs]
+    return {
+        "name": signal.name,
+        "kind": signal.kind,
+        "family": signal.card.family,
+        "used": any(not missing for missing in lacking),
+        "missing": min(lacking, key=len) if lacking else [],
+        "tokens": linked.rare.get(signal.name),
+    }
+
+
+def _iso(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat()
