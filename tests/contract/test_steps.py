@@ -31,7 +31,7 @@ LOADED: list[LinkingSignal] = [SIGNALS.load(name) for name in SIGNALS.names()]
 
 def steps() -> list[Step]:
     """Every step of a scan after staging, in the order in which they run."""
-    found: list[Step] = [deduplicate.REPEATED, duplicates.AGAIN]
+    found: list[Step] = [deduplicate.REPEATED, deduplicate.AGAIN]
     found += [*ownership.STEPS, *ownership.RHYTHM, ownership.BEHAVIOUR, *prompts.STEPS]
     found.append(weights.presence(LOADED))
     for link in LOADED:

@@ -28,7 +28,6 @@ from clonewatch.lab import scenarios
 from clonewatch.lab.lookalikes import organisations
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
-from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.steps import StepRunner
 

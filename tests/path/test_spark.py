@@ -35,7 +35,6 @@ from clonewatch.model.errors import InputError, OutputError, SetupError
 from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.detection import slicing
 from clonewatch.pipeline.detection.signals import SIGNALS
-from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.intake.spark_parquet import Reading, read_lake
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.scan import ScanSettings, scan
