@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns import words
-from clonewatch.campaigns.fusion import BITS_PER_BAN, Reading, Verdict
+from clonewatch.campaigns.fusion import Reading, Verdict
 from clonewatch.pipeline.findings import Findings
 from clonewatch.pipeline.plan import Plan
 from clonewatch.ports.linking import LinkingSignal
@@ -35,7 +35,7 @@ def evidence_of(plan: Plan, found: Findings) -> Callable[[Verdict, str], list[_R
 def _link_row(
     tie: tuple[str, str, float], cluster: int, found: Findings, special: dict[str, dict[int, list[str]]]
 ) -> _Row:
-    channel, family, bans = tie
+    channel, family, bits = tie
     link = found.links[channel]
     bound = found.clusters.bound
     mine = bound.filter(pc.and_(pc.equal(bound["cluster"], cluster), pc.equal(bound["channel"], channel)))
@@ -45,7 +45,7 @@ def _link_row(
     parties = int(pc.count_distinct(inside["entity"]).as_py())
     users, trusted = int(pc.sum(mine["users"]).as_py()), int(pc.sum(mine["anchors"]).as_py())
     return {
-        "signal": channel, "family": family, "kind": "link", "bits": bans * BITS_PER_BAN, "value": bans, "n": parties,
+        "signal": channel, "family": family, "kind": "link", "bits": bits, "value": bits, "n": parties,
         "reason": words.of_link(link, mine.num_rows, parties, size),
         "innocent": link.signal.card.innocent,
         "ruled_out": words.link_ruling(link, users, trusted, *_trust(found, cluster)),

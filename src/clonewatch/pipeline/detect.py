@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from clonewatch.behaviour import slices
 from clonewatch.campaigns import attribution
 from clonewatch.campaigns.calibration import Calibration, Group
-from clonewatch.campaigns.fusion import LINK_BANS, Verdict, judge, linkage, read_channels, total_bans
+from clonewatch.campaigns.fusion import LINK_BITS, Verdict, judge, linkage, read_channels, total_bits
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import Anchors, anchors
 from clonewatch.graph import communities, fragments, weights
@@ -191,7 +191,7 @@ def _trust(found: Findings, groups: pa.Table, ties: pa.Table, sizes: dict[int, i
     tied = found.clusters.tied
     own = heaviest_ties(groups, tied, _weights(tied.tokens, found.named.tokens))
     held = linkage(pa.concat_tables([own, listed]), sizes, found.links)
-    few = {c for c in sizes if c < communities.FIRST and total_bans(held.get(c, ())) < LINK_BANS}
+    few = {c for c in sizes if c < communities.FIRST and total_bits(held.get(c, ())) < LINK_BITS}
     return {c: "behaviour" if c in few else found.anchors.source for c in sizes}
 
 
@@ -258,7 +258,7 @@ def _own_slices(plan: Plan, found: Findings) -> str:
 
 def is_reported(verdict: Verdict) -> bool:
     """Whether a cluster is told of: flagged, or linked well enough for a person to want to know."""
-    return verdict.bans >= LINK_BANS
+    return verdict.link_bits >= LINK_BITS
 
 
 def standing(ties: pa.Table, links: dict[str, LinkingSignal]) -> dict[tuple[int, int], int]:

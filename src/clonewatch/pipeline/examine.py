@@ -155,7 +155,7 @@ def _summary(
         "linked_groups": [[g.trust, g.parties, g.margin] for g in found.linked],
         "clustering_seeds": found.seeds,
         "thresholds": {
-            "line_bits": fusion.LINE_BITS, "family_bits": fusion.FAMILY_BITS, "link_bans": fusion.LINK_BANS,
+            "line_bits": fusion.LINE_BITS, "family_bits": fusion.FAMILY_BITS, "link_bits": fusion.LINK_BITS,
             "families": fusion.LEAST_FAMILIES[found.anchors.source], "max_rejected": intake.chosen.get("max_rejected"),
             "false_discoveries": found.bound,
         },

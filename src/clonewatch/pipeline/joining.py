@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clonewatch.campaigns.fusion import linkage, total_bans
+from clonewatch.campaigns.fusion import linkage, total_bits
 from clonewatch.graph import communities, fragments
 from clonewatch.pipeline.findings import Findings, heads
 from clonewatch.pipeline.plan import Plan
@@ -18,7 +18,7 @@ def join_fragments(plan: Plan, found: Findings, honest_groups: pa.Table, parties
     sizes = heads(found.clusters.groups)
     held = linkage(found.clusters.ties, sizes, found.links)
     eligible = sorted(
-        (c for c, ties in held.items() if total_bans(ties) >= fragments.LEAST_BANS), key=lambda c: (-sizes[c], c)
+        (c for c, ties in held.items() if total_bits(ties) >= fragments.LEAST_BITS), key=lambda c: (-sizes[c], c)
     )
     pieces = np.array(sorted(eligible[: fragments.MOST_PIECES]), np.int32)
     if len(pieces) < 2:

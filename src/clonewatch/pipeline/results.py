@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns import attribution
-from clonewatch.campaigns.fusion import BITS_PER_BAN, LINK_BANS, Verdict
+from clonewatch.campaigns.fusion import LINK_BITS, Verdict
 from clonewatch.graph import fragments
 from clonewatch.graph.clusters import SMALLEST
 from clonewatch.graph.tied import carriers
@@ -50,7 +50,7 @@ def build(plan: Plan, found: Findings, account_ids: list[str]) -> dict[str, pa.T
         total = totals.get(verdict.cluster, {})
         when, before = seen.get(verdict.cluster, (None, None))
         campaigns.append({
-            "campaign_id": name, "score": verdict.bits / BITS_PER_BAN, "margin": verdict.margin,
+            "campaign_id": name, "score": verdict.bits, "margin": verdict.margin,
             "p_value": worth.p_value, "p_n": worth.n, "e_value": worth.e_value,
             "stability": found.stability.get(verdict.cluster),
             "parts": parts.get(verdict.cluster, (1, None))[0], "parts_p": parts.get(verdict.cluster, (1, None))[1],
@@ -154,7 +154,7 @@ def _visible(plan: Plan, found: Findings) -> dict[int, tuple[int, int]]:
     Enough parties: as many as make the linking line with no trusted account among them.
     """
     share = found.anchors.share
-    need = max(SMALLEST, int(np.ceil(LINK_BANS / -np.log10(1 - share)))) if share > 0 else SMALLEST
+    need = max(SMALLEST, int(np.ceil(LINK_BITS / -np.log2(1 - share)))) if share > 0 else SMALLEST
     firsts = plan.engine.fetch(
         "SELECT s.cluster, s.ts, COUNT(*) AS n FROM (SELECT cluster, entity, MIN(ts) AS ts FROM slices"
         " GROUP BY cluster, entity) s JOIN reported r ON r.cluster = s.cluster GROUP BY s.cluster, s.ts"
