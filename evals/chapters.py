@@ -65,7 +65,7 @@ def missed(summary: Record) -> str:
         else:
             state = "flagged" if m["flagged"] else "told of, not flagged"
             how = f"its largest group, {state}, holds {m['told']} of its accounts; "
-            how += f"purity {m['purity']:.2f}, score {m['score']:.1f}"
+            how += f"purity {m['purity']:.2f}, score {m['score']:.1f} bits"
         key = (m["campaign"], r["seed"], r["scale"])
         seen[key] = [f"`{m['campaign']}`", str(r["seed"]), f"{r['scale']:g}", str(m["accounts"]), how]
     if not seen:

@@ -64,7 +64,7 @@ def frontier(summary: Record) -> str:
 An operator who acts on every group above a line, every other condition left out, stops the harvest at best from the
 time there was enough to test the group, and hits the honest accounts in it. The line may be on the evidence alone
 (`campaigns.score`, in
-bans) or on how far the weakest condition of the verdict is met (`campaigns.margin`). Over {found["campaigns"]}
+bits) or on how far the weakest condition of the verdict is met (`campaigns.margin`). Over {found["campaigns"]}
 campaigns and {found["account_months"]:,.0f} honest account-months. Groups too weakly linked to be told of are not
 in it.
 

@@ -108,8 +108,8 @@ def _own(claim: Claim, ids: list[str]) -> Ranking:
     best: dict[str, float] = {}
     for campaign, account, membership, role in claim.membership:
         if role in ("core", "fringe") and membership > 0:
-            # Bans are logarithms of odds; what is flagged has also passed what no score holds.
-            score = claim.score[campaign] + float(np.log10(membership)) + 1000.0 * (campaign in claim.flagged)
+            # Bits are logarithms of odds; what is flagged has also passed what no score holds.
+            score = claim.score[campaign] + float(np.log2(membership)) + 1000.0 * (campaign in claim.flagged)
             best[account] = max(best.get(account, -np.inf), score)
     groups = [
         np.array([i for i, a in enumerate(ids) if a in claim.accounts[name]], np.int64)

@@ -137,8 +137,8 @@ def test_the_table_of_how_small_a_cell_can_be_is_what_the_kernel_gives() -> None
     rows = re.findall(r"^\| (\d+) \|((?: [\d.]+ \|)+)$", page, re.M)
     assert len(rows) > 5
     for users, cells in rows:
-        bans = [f"{depletion(int(users), 0, share):.2f}" for share in shares]
-        assert cells.replace("|", " ").split() == bans
+        bits = [f"{depletion(int(users), 0, share):.2f}" for share in shares]
+        assert cells.replace("|", " ").split() == bits
 
 
 def test_every_command_named_anywhere_exists() -> None:

@@ -238,6 +238,6 @@ def summary() -> dict[str, Any]:
         },
         "linked_groups": [["declared", 180, 1.31], ["declared", 180, 1.31], ["declared", 180, 0.42]],
         "clustering_seeds": 10,
-        "thresholds": {"flag": {"score_bans": 3.0, "families": 2}, "false_discoveries": 0.05},
+        "thresholds": {"flag": {"score_bits": 12.0, "families": 2}, "false_discoveries": 0.05},
         "warnings": ["Unknown columns were left out: colour, flavour."],
     }  # fmt: skip

@@ -71,7 +71,7 @@ def test_no_strangers_to_compare_with_leaves_the_slice() -> None:
     assert all((r["posterior"] >= 0.5) == r["held"] for r in table)
 
 
-def role(harvested: int, exchanges: int, mass: float = 4.0, ways: int = 2, together: float = 1.0) -> tuple[float, str]:
+def role(harvested: int, exchanges: int, mass: float = 13.0, ways: int = 2, together: float = 1.0) -> tuple[float, str]:
     columns = (np.array([v]) for v in (harvested, exchanges, mass, ways, together))
     score, names = membership(*columns)
     return float(score[0]), str(names[0])

@@ -12,14 +12,14 @@ from scipy.stats import norm
 from clonewatch.campaigns.fusion import (
     FAMILY_BITS,
     LINE_BITS,
-    LINK_BANS,
+    LINK_BITS,
     Reading,
     Verdict,
     judge,
     linkage,
     read_channels,
     strength,
-    total_bans,
+    total_bits,
 )
 from clonewatch.graph.communities import FIRST
 from clonewatch.graph.tied import TIE_SCHEMA
@@ -32,15 +32,19 @@ ALL_TESTS: dict[str, BehaviouralTest] = {name: TESTS.load(name) for name in TEST
 FAMILY = {name: test.signal.card.family for name, test in ALL_TESTS.items()}
 
 
+# Bits in a factor of ten: one in a thousand is three of them.
+TEN = float(np.log2(10))
+
+
 def reading(signal: str, bits: float, cluster: int = 0) -> Reading:
     return Reading(cluster, signal, FAMILY[signal], 1.0, 0.1, 100, 0.0, 0.5, 20, bits)
 
 
 def ties(*held: tuple[str, int, float]) -> pa.Table:
-    """What ties the parties of cluster 0: (channel, parties that carry the token, bans)."""
+    """What ties the parties of cluster 0: (signal, parties that carry the token, factors of ten it weighs)."""
     rows: list[dict[str, Any]] = [
-        {"cluster": 0, "entity": entity, "channel": channel, "weight": bans}
-        for channel, parties, bans in held
+        {"cluster": 0, "entity": entity, "channel": signal, "weight": tens * TEN}
+        for signal, parties, tens in held
         for entity in range(parties)
     ]
     return pa.Table.from_pylist(rows, schema=TIE_SCHEMA)
@@ -99,7 +103,7 @@ OVERT = ties(("template", 20, 8.0), ("egress", 20, 6.0))
 
 def test_without_deception_nothing_is_flagged() -> None:
     found = verdict(*STRONG, tied=OVERT)
-    assert found.bans >= LINK_BANS and not found.deception and not found.flagged and found.level == "L1"
+    assert found.link_bits >= LINK_BITS and not found.deception and not found.flagged and found.level == "L1"
 
 
 EVEN_LOAD = reading("load_balance", 5.0)
@@ -152,17 +156,17 @@ def test_a_weak_identity_link_is_no_deception() -> None:
 def test_parties_that_are_hardly_linked_are_not_flagged() -> None:
     loose = ties(("payment", 4, 3.0))
     found = verdict(*STRONG, tied=loose)
-    assert found.bans == pytest.approx(0.6) and not found.flagged and found.level == "L0"
+    assert found.link_bits == pytest.approx(0.6 * TEN) and not found.flagged and found.level == "L0"
 
 
 def test_a_channel_counts_once_however_many_of_its_tokens_a_party_carries() -> None:
     many = ties(*(("client", 20, 1.0 + k / 10) for k in range(9)))
-    assert linkage(many, {0: 20}, ALL_LINKS)[0] == (("client", "software", pytest.approx(1.8)),)
+    assert linkage(many, {0: 20}, ALL_LINKS)[0] == (("client", "software", pytest.approx(1.8 * TEN)),)
 
 
 def test_only_the_best_link_of_a_family_counts() -> None:
     tied = ties(("payment", 20, 2.0), ("device", 20, 3.0))
-    assert verdict(tied=tied).bans == total_bans(linkage(tied, {0: 20}, ALL_LINKS)[0]) == 3.0
+    assert verdict(tied=tied).link_bits == total_bits(linkage(tied, {0: 20}, ALL_LINKS)[0]) == LINK_BITS
 
 
 def test_with_inferred_trust_pace_is_not_heard() -> None:
@@ -220,10 +224,10 @@ def test_a_group_is_flagged_exactly_where_its_margin_reaches_one() -> None:
 
 def test_the_margin_is_that_of_the_weakest_lock() -> None:
     best = verdict(*(r._replace(bits=8.0) for r in STRONG))
-    assert best.margin == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, bans, deception: 2, 1.8, 4, 12
+    assert best.margin == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, linkage, deception: 2, 1.8, 4, 12
     whisper = verdict(reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
     assert whisper.margin == pytest.approx(1.5 / FAMILY_BITS)
-    assert verdict(*STRONG, tied=ties(("payment", 20, 1.5))).margin == pytest.approx(1.5 / LINK_BANS)
+    assert verdict(*STRONG, tied=ties(("payment", 20, 1.5))).margin == pytest.approx(1.5 * TEN / LINK_BITS)
     assert verdict(*STRONG, reading("trusted_members", -6.0)).margin == pytest.approx(9 / LINE_BITS)
 
 
@@ -249,8 +253,8 @@ def test_more_evidence_never_lowers_the_margin() -> None:
     for signal in ("coverage_uniformity", "regularity", "elicitation", "work_partition"):
         found = [verdict(*STRONG, reading(signal, bits)).margin for bits in np.arange(0, 8.1, 0.5)]
         assert found == sorted(found), signal
-    bans = [verdict(*STRONG, tied=ties(("payment", 20, w))).margin for w in np.arange(0.1, 8, 0.3)]
-    assert bans == sorted(bans)
+    margins = [verdict(*STRONG, tied=ties(("payment", 20, w))).margin for w in np.arange(0.1, 8, 0.3)]
+    assert margins == sorted(margins)
 
 
 # ---- one reading ---------------------------------------------------------------------------------------------------

@@ -306,7 +306,7 @@ def test_who_works_a_list_is_told_by_that_list() -> None:
 
 def ring(first: int, size: int) -> list[dict[str, int | str | float]]:
     return [
-        {"channel": c, "entity": first + e, "token": first, "n": 3, "users": size, "anchors": 0, "weight": 2.0}
+        {"channel": c, "entity": first + e, "token": first, "n": 3, "users": size, "anchors": 0, "weight": 6.6}
         for c in ("payment", "template")
         for e in range(size)
     ]
@@ -362,7 +362,7 @@ def test_who_works_something_else_is_in_no_table_of_the_joined_cluster(rings: Cl
 
 
 def test_who_asked_nothing_yet_stays_if_well_tied_to_a_piece_and_leaves_if_merely_near(rings: Clusters) -> None:
-    faint = pc.if_else(pc.equal(rings.groups["entity"], 25), 0.4, rings.groups["mass"])
+    faint = pc.if_else(pc.equal(rings.groups["entity"], 25), 1.3, rings.groups["mass"])
     near = rings._replace(groups=rings.groups.set_column(2, "mass", faint))
     works = {k: v for k, v in ONE.items() if k not in {(0, 3), (0, 25)}}
     found = fragments.join(near, fragments.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)

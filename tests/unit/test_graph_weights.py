@@ -11,7 +11,7 @@ from tests.unit.incidences import rows_of
 from clonewatch.graph import weights
 from clonewatch.kernels.rarity import depletion, scarcity
 from clonewatch.pipeline.detection.signals import SIGNALS
-from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.linking import MOST_BITS, LinkingSignal
 
 TEMPLATE: LinkingSignal = SIGNALS.load("template")
 PAYMENT: LinkingSignal = SIGNALS.load("payment")
@@ -30,7 +30,7 @@ def weight(link: LinkingSignal, users: int, anchors: int, share: float, populati
 
 
 def test_the_weight_of_a_token_without_trusted_users_is_its_binomial_surprise() -> None:
-    expected = -math.log10(binom.pmf(0, 20, 0.2))
+    expected = -math.log2(binom.pmf(0, 20, 0.2))
     assert weight(TEMPLATE, 20, 0, 0.2) == pytest.approx(expected)
 
 
@@ -41,7 +41,7 @@ def test_depletion_agrees_with_a_sum_of_binomial_terms(users: int, share: float)
         tail = sum(binom.pmf(k, users, share) for k in range(anchors + 1))
         got = float(depletion(users, anchors, share))
         if tail > 1e-300:
-            assert got == pytest.approx(-math.log10(tail), rel=1e-6, abs=1e-9)
+            assert got == pytest.approx(-math.log2(tail), rel=1e-6, abs=1e-9)
         assert got >= 0
 
 
@@ -54,12 +54,12 @@ def test_depletion_grows_with_users_and_falls_with_trusted_ones() -> None:
 
 def test_scarcity_is_nothing_for_what_everybody_carries() -> None:
     assert float(scarcity(500, 500)) == 0
-    assert float(scarcity(5, 500)) == pytest.approx(1.0)
+    assert float(scarcity(5, 500)) == pytest.approx(math.log2(10))
 
 
 def test_a_popular_agent_weighs_nothing_however_significant_its_users_are() -> None:
     """7,000 users, 19 % of them trusted where 20 % are: significant, and no effect."""
-    assert depletion(7_000, 1_330, 0.2) > 1.5
+    assert depletion(7_000, 1_330, 0.2) > 5
     assert weight(TEMPLATE, 7_000, 1_330, 0.2) is None
 
 
@@ -75,7 +75,7 @@ def test_a_token_loses_its_weight_as_trusted_users_turn_up() -> None:
 
 def test_what_strangers_never_share_links_a_handful() -> None:
     assert weight(TEMPLATE, 5, 0, 0.1) is None
-    assert weight(PAYMENT, 5, 0, 0.1) == pytest.approx(math.log10(5) + 0.31)
+    assert weight(PAYMENT, 5, 0, 0.1) == pytest.approx(math.log2(5 * 10**0.31))
 
 
 def test_a_couple_who_share_a_card_are_tied_too_faintly_to_hold_a_community_together() -> None:
@@ -84,11 +84,11 @@ def test_a_couple_who_share_a_card_are_tied_too_faintly_to_hold_a_community_toge
 
 @pytest.mark.parametrize("users", range(2, 40))
 def test_a_faint_token_is_kept_from_six_users_on(users: int) -> None:
-    """At a trusted share of 0.1 six users without one are a quarter of a ban, seven are more than a third."""
+    """At a trusted share of 0.1 six users without one are 0.9 of a bit, seven are more than one."""
     found = weight(TEMPLATE, users, 0, 0.1)
-    bans = float(depletion(users, 0, 0.1))
-    kept = bans >= weights.FAINT_WEIGHT and (users >= weights.FAINT_USERS or bans >= weights.LEAST_WEIGHT)
-    assert found == (pytest.approx(bans) if kept else None)
+    bits = float(depletion(users, 0, 0.1))
+    kept = bits >= weights.FAINT_WEIGHT and (users >= weights.FAINT_USERS or bits >= weights.LEAST_WEIGHT)
+    assert found == (pytest.approx(bits) if kept else None)
 
 
 def test_the_heavier_of_two_weighings_counts_and_neither_loses_a_token() -> None:
@@ -122,8 +122,8 @@ def test_an_instrument_that_a_trusted_party_shares_needs_more_than_a_handful() -
 
 
 def test_a_channel_holds_no_party_by_more_than_its_share() -> None:
-    scaled = weights.capped(np.array([0, 0, 0, 1]), np.array([8.0, 8.0, 8.0, 5.0]))
-    assert scaled.tolist() == pytest.approx([8 / 3, 8 / 3, 8 / 3, 5.0])
+    scaled = weights.capped(np.array([0, 0, 0, 1]), np.array([MOST_BITS, MOST_BITS, MOST_BITS, 5.0]))
+    assert scaled.tolist() == pytest.approx([*[MOST_BITS / 3] * 3, 5.0])
 
 
 def test_tokens_come_sorted_whatever_order_the_channels_are_in() -> None:

@@ -8,6 +8,7 @@ maximisation, held near the share of its slice so that a likeness alone never co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import exp, log2
 
 import numpy as np
 import pyarrow as pa
@@ -24,16 +25,20 @@ FLOOR_EXCHANGES = 3
 CORE = 0.8
 _FEATURES = ("task", "demand", "opening", "sampled")
 _MOST_DEMAND = 5  # elicitation, 0..1, in fifths
-# A log ratio of one feature is bounded: a habit may be rare among strangers and still honest.
-_MOST_FEATURE = 2.0
-_MOST_LIKENESS = 3.0
-_IN_SLICE = 8.0  # carrying a private token of the campaign: about 3,000 to 1, as measured on development logs
+# These were measured on development logs in natural units; each is so many bits.
+_NATURAL = log2(exp(1))
+# The log-likelihood ratio of one feature is bounded: a habit may be rare in the background and still honest.
+_MOST_FEATURE = 2.0 * _NATURAL  # 7 to 1
+_MOST_LIKENESS = 3.0 * _NATURAL  # 20 to 1
+_IN_SLICE = 8.0 * _NATURAL  # carrying a private token of the campaign: about 3,000 to 1
 _SUSPICION = 0.45
+# Bits of links at which an account's membership is half of what its harvested share gives.
+_HALF_TIED = log2(10) / 4
 _PRIOR_WEIGHT = 4.0
 _ROUNDS = 25
-# A token is the customers' when its exchanges are more like strangers' by so many nats each, on average; the profile of
+# A token is the customers' when its exchanges are more like strangers' by so many bits each, on average; the profile of
 # the campaign starts from tokens of at least so many exchanges. Exchanges looked at for this, at most.
-_CLEARLY, _TOKEN_EXCHANGES, _PROFILED = 0.5, 10, 3_000_000
+_CLEARLY, _TOKEN_EXCHANGES, _PROFILED = 0.5 * _NATURAL, 10, 3_000_000
 
 _CODED = (
     "COALESCE(CAST({0}.task AS INTEGER), -1) AS task,"
@@ -147,7 +152,7 @@ def _plain(
     around = np.concatenate([kinds, *(_nudged(kinds, step) for step in (-1, 1))], axis=1)
     shares = np.repeat([0.5, 0.25, 0.25], len(count))
     for _ in range(_ROUNDS):
-        # By how much more an exchange of each token is like those inside than like strangers', in nats.
+        # By how much more an exchange of each token is like those inside than like strangers', in bits.
         like = _likeness(around, shares * np.tile(count * inside[token], 3), strangers, weight)[: len(count)]
         odds = np.bincount(token, count * like) / total
         after = odds > -_CLEARLY
@@ -194,7 +199,7 @@ def mixture(profiles: pa.Table, quiet: pa.Table, whole: dict[int, bool], outside
 
 
 def _likeness(kinds: np.ndarray, slice_count: np.ndarray, strangers: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Sum over features of the bounded log ratio: how much more usual in the slice than among strangers."""
+    """Sum over features of the bounded log-likelihood ratio of the slice against strangers, in bits."""
     total = np.zeros(kinds.shape[1])
     if not weight.sum() or not slice_count.sum():
         return total
@@ -202,7 +207,7 @@ def _likeness(kinds: np.ndarray, slice_count: np.ndarray, strangers: np.ndarray,
         values = np.unique(np.concatenate([ours, theirs]))
         mine = np.bincount(np.searchsorted(values, ours), slice_count, len(values)) + 1
         other = np.bincount(np.searchsorted(values, theirs), weight, len(values)) + 1
-        ratio = np.log(mine / mine.sum()) - np.log(other / other.sum())
+        ratio = np.log2(mine / mine.sum()) - np.log2(other / other.sum())
         total += np.clip(ratio, -_MOST_FEATURE, _MOST_FEATURE)[np.searchsorted(values, ours)]
     return total
 
@@ -220,8 +225,8 @@ def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, likeness: np.n
     share, caught = prior.copy(), 0.5
     posterior = np.zeros(len(count))
     for _ in range(_ROUNDS):
-        ratio = np.where(held, _IN_SLICE + np.log(caught), likeness + np.log1p(-caught))
-        odds = np.exp(ratio) * share[party]
+        ratio = np.where(held, _IN_SLICE + np.log2(caught), likeness + np.log1p(-caught) * _NATURAL)
+        odds = np.exp2(ratio) * share[party]
         posterior = odds / (odds + 1 - share[party])
         share = (np.bincount(party, count * posterior) + _PRIOR_WEIGHT * prior) / (total + _PRIOR_WEIGHT)
         caught = ((count * posterior * held).sum() + 1) / ((count * posterior).sum() + 2)
@@ -235,7 +240,7 @@ def membership(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Membership (0..1) and role of each account.
 
-    harvested, exchanges: counts. mass: weight of its links, in bans. ways: linking families that tie it, 0 for a
+    harvested, exchanges: counts. mass: weight of its links, in bits. ways: linking families that tie it, 0 for a
     neighbour. together: share of clusterings with other seeds that place it with the others, 0..1. An account mostly
     serving others is still the operator's where two families tie it; otherwise a small harvested share makes it a
     customer. Core are those that nearly every clustering keeps.
@@ -246,7 +251,7 @@ def membership(
     """
     share = harvested / np.maximum(exchanges, 1)
     floor = np.where(ways >= 2, LEAST_SHARE, FLOOR_SHARE)
-    score = share / (share + floor / 2) * mass / (mass + 0.25)
+    score = share / (share + floor / 2) * mass / (mass + _HALF_TIED)
     customer = (ways < 1) | (share < floor) | (harvested < FLOOR_EXCHANGES)
     score = np.where(customer, np.minimum(score, 0.25), score)
     role = np.where(customer, "proxy_customer", np.where((share >= FLOOR_SHARE) & (together >= CORE), "core", "fringe"))

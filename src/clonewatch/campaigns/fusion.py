@@ -8,6 +8,7 @@ evidence against, reaches the threshold. What a signal means beside the others i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import log2
 from typing import NamedTuple
 
 import numpy as np
@@ -23,16 +24,15 @@ FAMILY_BITS = 4.5
 LEAST_FAMILIES = {"declared": 3, "behaviour": 3, "none": 2}
 # Sum over intent families less the evidence against, in bits: two families of nearly full strength.
 LINE_BITS = 12.0
-# Bans by which the linking families must tie the average party to the rest: one in a thousand, for many are tried.
-LINK_BANS = 3.0
 # Honest communities of this log replace the shipped reference once there are this many.
 _FEWEST_REFERENCES = 8
 _DIGITS = 9
+# Bits by which the linking families must tie the average party to the rest: one in a thousand, for many are tried.
+LINK_BITS = round(log2(1_000), _DIGITS)
 # A fact of deception must be shown at one in ten; what makes it a fact is its channel's least effect.
 _FACT_BITS = 3.3
-_COVERT = 0.5  # bans by which a deceptive link must hold the average party
+_COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must tie the average party
 _HALF = 0.5  # a group that lacks a kind of link it must have is half-way to the line at most
-BITS_PER_BAN = float(np.log2(10))
 # The name of the deception that no single signal shows: work dealt out in equal shares (`ports.behaviour.Dealing`).
 DEALT_OUT = "dealt out"
 
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the evidence amounts to. bits: intent families less evidence against. bans: linkage.
+    """What the evidence amounts to. bits: families of tests less evidence against. link_bits: linkage.
 
     deception: the facts that show parties passing for strangers who are not; without one nothing is flagged. margin:
     how far the weakest of the locks is open, 1 at the line: the one number by which groups are compared with honest
@@ -62,7 +62,7 @@ class Verdict(NamedTuple):
 
     cluster: int
     bits: float
-    bans: float
+    link_bits: float
     families: tuple[str, ...]
     links: tuple[tuple[str, str, float], ...]
     readings: tuple[Reading, ...]
@@ -80,7 +80,7 @@ class Verdict(NamedTuple):
     def level(self) -> str:
         """Step of the evidence ladder: L0 one signal, L1 linked, L2 coordinated evasion, L3 extraction pattern."""
         if not self.flagged:
-            return "L1" if self.bans >= LINK_BANS else "L0"
+            return "L1" if self.link_bits >= LINK_BITS else "L0"
         return "L3" if self.extraction and len(self.families) >= 3 else "L2"
 
 
@@ -156,20 +156,21 @@ def judge(
     return [_verdict(c, by_cluster[c], ties.get(c, ()), links, tests, trust[c]) for c in sorted(sizes)]
 
 
-def total_bans(ties: Sequence[tuple[str, str, float]]) -> float:
-    """Bans of a cluster's ties (channel, family, bans): each family gives its best channel."""
+def total_bits(ties: Sequence[tuple[str, str, float]]) -> float:
+    """Bits of a cluster's ties (signal, family, bits): each family gives its best signal."""
     families: dict[str, float] = {}
     for _, family, weight in ties:
         families[family] = max(families.get(family, 0.0), weight)
-    return sum(families.values())
+    # Rounded as the thresholds are: equal sums differ in the last digits.
+    return round(sum(families.values()), _DIGITS)
 
 
 def linkage(
     held: pa.Table, sizes: Mapping[int, int], links: Mapping[str, LinkingSignal]
 ) -> dict[int, tuple[tuple[str, str, float], ...]]:
-    """Per cluster: (channel, family, bans), the mean over its parties of the best token each carries.
+    """Per cluster: (signal, family, bits), the mean over its parties of the best token each carries.
 
-    The best, not the sum: tokens of one channel carried by the same parties say the same thing again.
+    The best, not the sum: tokens of one signal carried by the same parties say the same thing again.
     """
     # One thread: several add up in whatever order they end.
     best = held.group_by(["cluster", "channel", "entity"], use_threads=False).aggregate([("weight", "max")])
@@ -198,8 +199,8 @@ def _verdict(
     extraction = any(tests[r.signal].extraction and r.bits >= FAMILY_BITS for r in readings)
     bits = sum(best.values()) + against
     families = {family for _, family, _ in ties}
-    bans = total_bans(ties)
-    covert = {name: weight for name, _, weight in ties if links[name].deceptive and weight >= _COVERT}
+    link_bits = total_bits(ties)
+    covert = {name: weight for name, _, weight in ties if links[name].deceptive and round(weight, _DIGITS) >= _COVERT}
     # Without trusted accounts a shared prompt or network may be an app's or an office's: something that strangers never
     # share is asked for, or meeting at the same times. With inferred trust, two kinds of link.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
@@ -209,7 +210,7 @@ def _verdict(
     locks = (
         bits / LINE_BITS,
         (needed[0] if needed else 0.0) / FAMILY_BITS,
-        bans / LINK_BANS if enough else min(_HALF, bans / LINK_BANS),
+        link_bits / LINK_BITS if enough else min(_HALF, link_bits / LINK_BITS),
         max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
     )
     margin = min(locks)
@@ -218,7 +219,7 @@ def _verdict(
         margin = -1 / (1 + bits) if bits >= 0 else -1 + bits / LINE_BITS
     margin = round(margin, _DIGITS)
     told = tuple(readings)
-    return Verdict(cluster, bits, bans, speaking, ties, told, tuple(deception), margin, margin >= 1.0, extraction)
+    return Verdict(cluster, bits, link_bits, speaking, ties, told, tuple(deception), margin, margin >= 1.0, extraction)
 
 
 def _deceptive(

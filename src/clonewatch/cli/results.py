@@ -232,7 +232,7 @@ def _head(row: dict[str, Any]) -> None:
         f"{row['campaign_id']}: {count(row['accounts'])} declared-unrelated accounts, {state}.",
         f"Level {rung.code}, {rung.name}. {rung.says} {rung.not_said}",
         f"{count(row['harvested_exchanges'])} of {count(row['exchanges'])} exchanges attributed{when}.",
-        f"Score {number(row['score'])} bans. {standing.verdict(row)}".rstrip(),
+        f"Score {number(row['score'])} bits. {standing.verdict(row)}".rstrip(),
         standing.honest(row),
         *(said for said in (standing.steady(row), standing.joined(row), standing.seen(row)) if said),
         f"What would lower the level: {rung.lowered_by}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from math import log2
 from typing import NamedTuple
 
 import graspologic_native
@@ -23,6 +24,8 @@ SMALLEST = 6
 _OWNED = 0.3
 # Two communities are one operation when this share of what ties each of them together also ties it to the other.
 _SAME = 0.4
+# Bits of edge weight within which the refinement of a clustering takes one merge as gladly as another.
+_RANDOMNESS = log2(10) / 1000
 # Modularity up to which a connected part counts as one community.
 _NO_STRUCTURE = 0.02
 # Tokens of one channel that place a party in the graph.
@@ -236,7 +239,7 @@ def _communities(
         edges = list(zip(*ends, weight[rows].tolist(), strict=True))
         modularity, found = graspologic_native.leiden(
             edges, starting_communities=None, seed=seed, trials=1, use_modularity=True, resolution=1.0,
-            randomness=0.001, iterations=2,
+            randomness=_RANDOMNESS, iterations=2,
         )  # fmt: skip
         names = sorted(n for n in found if n.startswith("e"))
         # Where everybody shares everything no cut is better than none, and the parts are arbitrary.

@@ -8,6 +8,7 @@ either, but they do not cover one list of topics evenly; a benchmark covers one 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import log2
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,8 @@ _LEAST_TOPICS, _LEAST_PAIRS = 40, 200
 _LEAST_SPREAD = 0.05
 # Where too few honest pairs can be compared, strangers' groups are taken to differ a great deal.
 _FEWEST_PAIRS, _UNKNOWN_SPREAD = 10, 1.0
-# Linked this well at least before a cluster can be a piece; and what a list is worth where nobody is trusted, in bans.
-LEAST_BANS, LINK_WEIGHT = 1.0, 2.0
+# Linked this well at least before a cluster can be a piece; and what a list is worth where nobody is trusted, in bits.
+LEAST_BITS, LINK_WEIGHT = round(log2(10), 9), log2(100)
 # Whose prompts others elsewhere also sent, word for word, in more than this share works no list of its own.
 _KNOWN = 0.5
 _LEAST_QUESTIONS = 3  # fewer than this tell nothing about whose list they are from
@@ -322,7 +323,7 @@ def join(
     groups = renamed(clusters.groups).group_by(["cluster", "entity"]).aggregate([("mass", "sum"), ("tokens", "sum")])
     groups = groups.rename_columns(clusters.groups.column_names).cast(clusters.groups.schema)
     rows = zip(*(groups[name].to_pylist() for name in ("cluster", "entity", "mass")), strict=True)
-    out = {(c, e) for c, e, mass in rows if c in numbers and not works.get((c, e), mass >= LEAST_BANS)}
+    out = {(c, e) for c, e, mass in rows if c in numbers and not works.get((c, e), round(mass, 9) >= LEAST_BITS)}
 
     def kept(table: pa.Table) -> pa.Table:
         if not out:

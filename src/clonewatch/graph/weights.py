@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import log2
 
 import numpy as np
 import pyarrow as pa
@@ -15,24 +16,26 @@ import pyarrow.compute as pc
 
 from clonewatch.kernels.rarity import depletion, scarcity
 from clonewatch.ports.engine import Engine, Query
-from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.linking import MOST_BITS, LinkingSignal
 
 # A token links only if trusted users are this much rarer on it than in the log: at 7,000 users a share of 19 % against
 # 20 % is "significant" and means nothing.
 EFFECT = 0.6
-# Tokens of one ban or more link: ten strangers at a trusted share of 0.2. Fainter ones, of enough users to
-# matter, link only what these leave alone.
-LEAST_WEIGHT, FAINT_WEIGHT, FAINT_USERS = 1.0, 0.3, 6
+# Tokens of one in ten or rarer link: ten strangers at a trusted share of 0.2. Fainter ones, of about one in two and of
+# enough users to matter, link only what these leave alone. In bits.
+LEAST_WEIGHT, FAINT_WEIGHT, FAINT_USERS = log2(10), 0.3 * log2(10), 6
 # What honest strangers never share links a handful; below five users it may be a family.
 _HANDFUL = 16
 # Without anchors, a token of more users than this is taken for an app, an office or a carrier.
 _COMMON_SHARE, _COMMON_USERS = 0.02, 50
-# What a channel's own null is worth: it leaves at most one pair in a hundred to chance.
-_NULL_BANS = 2.0
+# What a signal's own chance model is worth, in bits: it leaves at most one pair in a hundred to chance.
+_OWN_NULL = log2(100)
+# What nobody shares by chance weighs a little more than the logarithm of its users, in bits.
+_EXCLUSIVE = 0.31 * log2(10)
 # Where nearly everybody is trusted, one stranger more or less must not decide.
 _MOST_TRUST = 0.95
-# No channel may hold an entity with more than this many bans, however many of its tokens it carries.
-_MOST_PER_CHANNEL = 8.0
+# No signal may tie an entity by more bits than this, however many of its tokens it carries.
+_MOST_PER_SIGNAL = MOST_BITS
 
 TOKEN_SCHEMA = pa.schema([
     ("channel", pa.string()), ("token", pa.int64()), ("users", pa.int64()), ("anchors", pa.int64()),
@@ -158,10 +161,10 @@ def _weighed(table: pa.Table, link: LinkingSignal, share: float, population: int
     weight = (
         depletion(*np.divmod(pairs, most), share)
         if anchored
-        else _NULL_BANS * bool(link.own_null) + scarcity(pairs // most, population)
+        else _OWN_NULL * bool(link.own_null) + scarcity(pairs // most, population)
     )[back]
     if link.exclusive:
-        weight = np.maximum(weight, np.where(trusted == 0, np.log10(users) + 0.31, 0.0))
+        weight = np.maximum(weight, np.where(trusted == 0, np.log2(users) + _EXCLUSIVE, 0.0))
     if share > 0:
         # At the trusted users' usual share a token says nothing, however many carry it.
         weight = weight * np.clip(1 - trusted / users / share / EFFECT, 0.0, 1.0)
@@ -208,5 +211,5 @@ def capped(entity: np.ndarray, weight: np.ndarray) -> np.ndarray:
     if not len(entity):
         return weight
     mass = np.bincount(entity, weights=weight)
-    scaled: np.ndarray = weight * np.minimum(1.0, _MOST_PER_CHANNEL / np.maximum(mass, 1e-300))[entity]
+    scaled: np.ndarray = weight * np.minimum(1.0, _MOST_PER_SIGNAL / np.maximum(mass, 1e-300))[entity]
     return scaled

@@ -10,23 +10,23 @@ Floats = npt.NDArray[np.float64]
 
 
 def depletion(users: npt.ArrayLike, anchors: npt.ArrayLike, share: float) -> Floats:
-    """How surprising it is that so few of a token's users are trusted, in bans (-log10 p).
+    """How surprising it is that so few of a token's users are trusted, in bits (-log2 p).
 
     users: entities that carry the token. anchors: trusted ones among them. share: trusted share of all entities, 0..1.
     The p-value alone grows with size, so callers also demand an effect: see decision 0004.
 
     >>> depletion([75, 75], [0, 15], share=0.2).round(1).tolist()
-    [7.3, 0.2]
+    [24.1, 0.8]
     """
-    return np.asarray(-binom.logcdf(np.asarray(anchors), np.asarray(users), share) / np.log(10), np.float64)
+    return np.asarray(-binom.logcdf(np.asarray(anchors), np.asarray(users), share) / np.log(2), np.float64)
 
 
 def scarcity(users: npt.ArrayLike, population: int) -> Floats:
-    """Weight of a token where nobody is known to be trusted, in bans: half the log of how few carry it.
+    """Weight of a token where nobody is known to be trusted, in bits: half the log of how few carry it.
 
     It cannot tell a campaign from one app's users, which is why such a log asks for more evidence: see decision 0004.
 
     >>> scarcity([10, 10_000], 10_000).round(1).tolist()
-    [1.5, 0.0]
+    [5.0, 0.0]
     """
-    return np.asarray(0.5 * np.log10(population / np.maximum(np.asarray(users, np.float64), 1.0)), np.float64)
+    return np.asarray(0.5 * np.log2(population / np.maximum(np.asarray(users, np.float64), 1.0)), np.float64)

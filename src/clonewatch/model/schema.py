@@ -142,7 +142,7 @@ LABEL_EXCHANGES = Table("labels/exchanges", (
 
 CAMPAIGNS = Table("campaigns", (
     Column("campaign_id", "string", "stable id within the scan"),
-    Column("score", "float64", "evidence for one covert operator, in bans (log10 odds), capped per family"),
+    Column("score", "float64", "evidence for one covert operator, in bits (log2 odds), capped per family"),
     Column("margin", "float64", "how far the weakest lock of the verdict is open; 1 at the line"),
     Column("p_value", "float64", "conformal: how often linked groups of honest logs come this close to the line"),
     Column("p_n", "int64", "honest groups behind the p-value; it cannot fall below 1/(p_n + 1)"),
@@ -201,7 +201,7 @@ TOKENS = Table("tokens", (
     Column("accounts", "int64", "entities of the cluster that carry it"),
     Column("users", "int64", "entities of the whole log that carry it"),
     Column("anchors", "int64", "trusted entities that carry it"),
-    Column("weight", "float64", "bans; how surprising so few trusted users are"),
+    Column("weight", "float64", "bits; how surprising so few trusted users are"),
     Column("exchanges", "int64", "exchanges in the cluster that carry it; 0 for account facts"),
 ))  # fmt: skip
 

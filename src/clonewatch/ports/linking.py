@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from math import log2
 from typing import NamedTuple
 
 from clonewatch.ports.engine import Step
 from clonewatch.ports.signal import Signal
+
+# No token weighs more than one in a hundred million, and no signal ties an entity by more.
+MOST_BITS = log2(100_000_000)
 
 
 class ChanceModel(NamedTuple):
@@ -24,8 +28,8 @@ class LinkingSignal(NamedTuple):
     """A linking signal. One file on the shelf, ending with `SIGNAL = ...`.
 
     sql: SELECT entity, token (int64), n (exchanges that carry it; 0 for account facts). reads: tables it selects from.
-    cap: the most bans one token may weigh. weak: it can only corroborate; parties that share nothing else are not
-    linked at all. exclusive: honest strangers never share it at all, so that a handful of
+    cap: the most bits one token may weigh: one in 10,000 is log2(10_000). weak: it can only corroborate; parties that
+    share nothing else are not linked at all. exclusive: honest strangers never share it at all, so that a handful of
     users is already a link (an instrument, a device, a key). column: the staged exchange column that holds the token,
     so that the exchanges carrying it can be found again; empty for account facts.
     content: the token describes what was asked, so that it can single out harvested exchanges inside an account.
@@ -39,7 +43,7 @@ class LinkingSignal(NamedTuple):
     signal: Signal
     sql: str
     reads: tuple[str, ...]
-    cap: float = 8.0
+    cap: float = MOST_BITS
     weak: bool = False
     exclusive: bool = False
     column: str = ""

@@ -1,5 +1,7 @@
 """One client build: TLS fingerprint, user agent and SDK together."""
 
+from math import log2
+
 from clonewatch.links.columns import of_exchanges
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
@@ -20,6 +22,6 @@ SIGNAL = LinkingSignal(
     ),
     of_exchanges("x.client"),
     reads=("exchanges", "owners"),
-    cap=4.0,
+    cap=log2(10_000),
     column="client",
 )

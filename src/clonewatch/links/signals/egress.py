@@ -1,5 +1,7 @@
 """Requests leaving through one network prefix."""
 
+from math import log2
+
 from clonewatch.links.columns import of_exchanges
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
@@ -20,7 +22,7 @@ SIGNAL = LinkingSignal(
     ),
     of_exchanges("x.network"),
     reads=("exchanges", "owners"),
-    cap=6.0,
+    cap=log2(1_000_000),
     route=True,
     column="network",
 )

@@ -1,5 +1,7 @@
 """Sign-up addresses of one shape at one domain."""
 
+from math import log2
+
 from clonewatch.links.columns import of_accounts
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
@@ -21,5 +23,5 @@ SIGNAL = LinkingSignal(
     of_accounts("a.pattern"),
     reads=("accounts", "owners"),
     weak=True,
-    cap=3.0,
+    cap=log2(1_000),
 )

@@ -1,5 +1,7 @@
 """Numbers out of one range."""
 
+from math import log2
+
 from clonewatch.links.columns import of_accounts
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
@@ -21,5 +23,5 @@ SIGNAL = LinkingSignal(
     of_accounts("a.phone"),
     reads=("accounts", "owners"),
     weak=True,
-    cap=2.0,
+    cap=log2(100),
 )

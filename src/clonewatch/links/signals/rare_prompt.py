@@ -1,5 +1,7 @@
 """Several rare prompts that the same parties sent: rollouts of one question dealt over many accounts."""
 
+from math import log2
+
 from clonewatch.links.ego_networks import ego_networks
 from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
@@ -26,7 +28,7 @@ SIGNAL = LinkingSignal(
     ego_networks("rare_prompt_pairs"),
     hashed=False,
     reads=("rare_prompt_pairs",),
-    cap=4.0,
+    cap=log2(10_000),
     steps=(
         Query(
             "rare_prompt_pairs",

@@ -1,5 +1,7 @@
 """One unusual combination of request parameters."""
 
+from math import log2
+
 from clonewatch.links.columns import of_exchanges
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
@@ -21,6 +23,6 @@ SIGNAL = LinkingSignal(
     of_exchanges("x.shape"),
     reads=("exchanges", "owners"),
     weak=True,
-    cap=2.0,
+    cap=log2(100),
     column="shape",
 )

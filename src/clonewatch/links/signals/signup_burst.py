@@ -1,5 +1,7 @@
 """Accounts created in one burst, far above the usual rate of sign-ups."""
 
+from math import log2
+
 import numpy as np
 import pyarrow as pa
 from scipy.stats import poisson
@@ -46,7 +48,7 @@ SIGNAL = LinkingSignal(
     "SELECT entity, token, 0 AS n FROM signup_bursts",
     hashed=False,
     reads=("signup_bursts",),
-    cap=1.5,
+    cap=log2(1_000) / 2,
     weak=True,
     steps=(Fold("signup_bursts", ("entities",), bursts, 50_000_000),),
 )

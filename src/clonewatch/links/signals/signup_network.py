@@ -1,5 +1,7 @@
 """Accounts signed up from one network."""
 
+from math import log2
+
 from clonewatch.links.columns import of_accounts
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
@@ -20,6 +22,6 @@ SIGNAL = LinkingSignal(
     ),
     of_accounts("a.signup_network"),
     reads=("accounts", "owners"),
-    cap=4.0,
+    cap=log2(10_000),
     route=True,
 )

@@ -1,5 +1,7 @@
 """Accounts that begin with a banned account's own prompts within two days of its ban."""
 
+from math import log2
+
 from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
@@ -25,7 +27,7 @@ SIGNAL = LinkingSignal(
     " UNION SELECT banned AS entity, CAST(banned AS BIGINT) AS token, 0 AS n FROM successors",
     hashed=False,
     reads=("successors",),
-    cap=2.0,
+    cap=log2(100),
     weak=True,
     steps=(
         Query(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log2
+
 import numpy as np
 import pyarrow as pa
 from scipy.sparse import coo_array
@@ -108,7 +110,7 @@ SIGNAL = LinkingSignal(
     ego_networks("synchronous_pairs"),
     hashed=False,
     reads=("synchronous_pairs",),
-    cap=4.0,
+    cap=log2(10_000),
     deceptive=True,
     own_null=ChanceModel(
         ruling="Chance is ruled out: with every time moved by up to a day, hardly any such pair is left.",

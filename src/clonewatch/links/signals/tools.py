@@ -1,5 +1,7 @@
 """One set of tool schemas used by several declared-unrelated accounts."""
 
+from math import log2
+
 from clonewatch.links.columns import of_exchanges
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
@@ -20,7 +22,7 @@ SIGNAL = LinkingSignal(
     ),
     of_exchanges("x.tools"),
     reads=("exchanges", "owners"),
-    cap=4.0,
+    cap=log2(10_000),
     column="tools",
     content=True,
 )
