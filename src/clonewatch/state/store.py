@@ -273,11 +273,11 @@ def _locked(place: Path) -> Iterator[None]:
 
 
 def _is_free(lock: Path) -> bool:
-    """Whether no process holds a lock."""
+    """Whether no process holds a lock, and this one may take it."""
     try:
         with FileLock(lock, timeout=0):
             return True
-    except Timeout:
+    except OSError:  # a `Timeout` included
         return False
 
 

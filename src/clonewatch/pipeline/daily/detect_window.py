@@ -37,7 +37,7 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
-from clonewatch.state.columns import Layout, widened
+from clonewatch.state.columns import Layout, schema_of, together, widened
 from clonewatch.state.manifest import DAY, File, Manifest, day_name, day_number
 
 DAYS = (7, 14, 44)
@@ -188,7 +188,9 @@ def _detect(
 def _stage(plan: StepRunner, engine: FileEngine, taken: _Taken) -> list[str]:
     """The tables `arrivals`, `accounts` and `events` of the window; returns the book of accounts."""
     manifest = taken.manifest
-    engine.attach("held", taken.paths([part.exchanges for part in manifest.parts]), EXCHANGES.schema)
+    parts = taken.paths([part.exchanges for part in manifest.parts])
+    together(EXCHANGES, ((path, schema_of(path)) for path in parts))
+    engine.attach("held", parts, EXCHANGES.schema)
     low = engine.fetch('SELECT MIN("row") AS low FROM held')["low"][0].as_py()
     # Numbered from 0, as a scan of these days would.
     columns = ", ".join(f'"row" - {int(low)} AS "row"' if n == "row" else f'"{n}"' for n in EXCHANGES.schema.names)
