@@ -11,7 +11,7 @@ import numpy.typing as npt
 from clonewatch.audit import canary, twin, watermark
 from clonewatch.audit.canary import Canary
 from clonewatch.audit.outcome import TestResult
-from clonewatch.audit.prf import Prf, Rule
+from clonewatch.audit.prf import Prf, Rule, Watermark
 from clonewatch.audit.samples import Likely, Sample
 from evals.audit.corpus import UNKNOWN, Corpus
 
@@ -103,7 +103,12 @@ class Experiment:
         def test(mode: watermark.Mode, about: list[Likely] | None) -> TestResult:
             # The prompts are free of the key, so nothing in them has to be left out.
             return watermark.test_watermark(
-                told, prf or self.prf, self.rule, mode=mode, reference=about, exclude_context=False, decoys=decoys
+                told,
+                Watermark(prf or self.prf, self.rule),
+                mode=mode,
+                reference=about,
+                exclude_context=False,
+                decoys=decoys,
             )
 
         return {"plain": test("text", None), "text": test("text", reference), "logprobs": test("logprobs", reference)}
@@ -111,11 +116,9 @@ class Experiment:
     def twins(self, student: Model, pairs: int, centred: bool = True) -> TestResult:
         """The test of twins: the last pairs, which `served` gives to a student unless all it gives is marked."""
         mine, other = self.released[-pairs:], self.withheld[-pairs:]
-        ours = [self.teacher.log_likelihood(rows, GIVEN) if centred else None for rows in (mine, other)]
-        return twin.test_twins(
-            student.log_likelihood(mine, GIVEN), student.log_likelihood(other, GIVEN),
-            our_released=ours[0], our_withheld=ours[1],
-        )  # fmt: skip
+        ours = (self.teacher.log_likelihood(mine, GIVEN), self.teacher.log_likelihood(other, GIVEN))
+        theirs = (student.log_likelihood(mine, GIVEN), student.log_likelihood(other, GIVEN))
+        return twin.test_twins(*theirs, ours=ours if centred else None)
 
 
 class Records:

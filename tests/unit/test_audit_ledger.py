@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clonewatch.audit import ledger
-from clonewatch.audit.ledger import Ledger
+from clonewatch.audit.ledger import Ledger, Usage
 from clonewatch.model.errors import InputError, KeyFileError, OutputError
 
 SECRET = bytes(range(32))
@@ -25,10 +25,8 @@ def at(path: Path) -> Ledger:
 def book(tmp_path: Path) -> Ledger:
     """A ledger with a record of every kind."""
     kept = at(tmp_path / "ledger.jsonl")
-    commitment = kept.commit(
-        "watermark", SECRET, public={"prf": "philox4x32-10-v1", "width": 2}, since="2026-01-01", until="2026-02-01",
-        carriers=["case-7"],
-    )  # fmt: skip
+    usage = Usage("2026-01-01", "2026-02-01", ["case-7"])
+    commitment = kept.commit("watermark", SECRET, public={"prf": "philox4x32-10-v1", "width": 2}, usage=usage)
     plan = kept.plan(PLAN)
     kept.look(plan, "watermark", commitment, "f" * 64)
     kept.timestamp(b"\x30\x03\x02\x01\x00", kept.head())

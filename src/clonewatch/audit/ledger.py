@@ -32,6 +32,17 @@ _SALT_BYTES = 32
 _FIELDS = {"at", "body", "hash", "kind", "n", "previous"}
 
 
+class Usage(NamedTuple):
+    """When and for whom a secret is used. since, until: ISO dates. carriers: labels of the cases or accounts served."""
+
+    since: str = ""
+    until: str = ""
+    carriers: Sequence[str] = ()
+
+
+UNNAMED = Usage()
+
+
 class Record(NamedTuple):
     """One line of the ledger. n: its number from 0. at: UTC, by the clock of who wrote it. body: by kind."""
 
@@ -43,7 +54,7 @@ class Record(NamedTuple):
     hash: str
 
 
-class Problem(NamedTuple):
+class BrokenLine(NamedTuple):
     """A line that does not hold, counted from 1, and why."""
 
     line: int
@@ -70,21 +81,23 @@ class Ledger:
         secret: bytes,
         *,
         public: Mapping[str, Any] | None = None,
-        since: str = "",
-        until: str = "",
-        carriers: Sequence[str] = (),
+        usage: Usage = UNNAMED,
     ) -> str:
         """Commit to a secret before anything that carries it is released; returns the commitment, 64 hex digits.
 
-        kind: `watermark`, `canary` or `twin`. public: scheme and parameters that are no secret. since, until: the epoch
-        in which it is used, ISO dates. carriers: opaque labels of the cases or accounts that are served with it.
+        kind: `watermark`, `canary` or `twin`. public: scheme and parameters that are no secret. usage: when it is
+        used, and for whom.
         """
         salt = entropy.token_bytes(_SALT_BYTES)
         commitment = commitment_of(salt, secret)
         body = {
-            "secret": kind, "commitment": commitment, "public": dict(public or {}), "since": since, "until": until,
-            "carriers": list(carriers),
-        }  # fmt: skip
+            "secret": kind,
+            "commitment": commitment,
+            "public": dict(public or {}),
+            "since": usage.since,
+            "until": usage.until,
+            "carriers": list(usage.carriers),
+        }
         with self._locked():
             # The secret first: a commitment whose secret was lost would be worth nothing.
             self._keep_secret({"commitment": commitment, "salt": salt.hex(), "secret": secret.hex()})
@@ -149,12 +162,12 @@ class Ledger:
         held = self.records()
         return held[-1].hash if held else FIRST
 
-    def verify(self, head: str = "") -> list[Problem]:
+    def verify(self, head: str = "") -> list[BrokenLine]:
         """Everything that does not hold, by line; an empty list when the whole ledger does.
 
         head: a hash that was published; it must be that of some record, or the end was cut off.
         """
-        problems: list[Problem] = []
+        problems: list[BrokenLine] = []
         previous, n = FIRST, 0
         commitments: set[str] = set()
         plans: set[str] = set()
@@ -162,14 +175,14 @@ class Ledger:
         for line, text in self._lines():
             record = _parsed(text)
             if isinstance(record, str):
-                problems.append(Problem(line, record))
+                problems.append(BrokenLine(line, record))
                 break
             if record.previous != previous:
-                problems.append(Problem(line, "the chain breaks: this record does not follow the one before it"))
+                problems.append(BrokenLine(line, "the chain breaks: this record does not follow the one before it"))
                 break
             if record.n != n:
-                problems.append(Problem(line, f"record {record.n} stands where {n} should"))
-            problems += [Problem(line, what) for what in self._wrong(record, commitments, plans)]
+                problems.append(BrokenLine(line, f"record {record.n} stands where {n} should"))
+            problems += [BrokenLine(line, what) for what in self._wrong(record, commitments, plans)]
             if record.kind == "commit":
                 commitments.add(record.body["commitment"])
             if record.kind == "plan":
@@ -177,10 +190,10 @@ class Ledger:
             hashes.add(record.hash)
             previous, n = record.hash, n + 1
         if self._tail():
-            problems.append(Problem(n + 1, "the last line is torn: it was never acknowledged"))
+            problems.append(BrokenLine(n + 1, "the last line is torn: it was never acknowledged"))
         if head and head not in hashes:
             problems.append(
-                Problem(n + 1, "no record has the published hash: the end was cut off, or it is another ledger")
+                BrokenLine(n + 1, "no record has the published hash: the end was cut off, or it is another ledger")
             )
         return problems
 

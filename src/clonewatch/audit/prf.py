@@ -151,7 +151,7 @@ class Watermark(NamedTuple):
     """A watermark as it was served: its function, its rule, and for `kgw` the share of green tokens."""
 
     prf: Prf
-    rule: Rule
+    rule: Rule = "gumbel"
     gamma: float = 0.5
 
 
