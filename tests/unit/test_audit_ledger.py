@@ -121,7 +121,7 @@ def test_another_secret_cannot_be_revealed_in_its_place(book: Ledger) -> None:
     del told["hash"]
     told["hash"] = hashlib.sha256(ledger.canonical(told)).hexdigest()
     book.path.write_bytes(b"\n".join([*lines[:-1], ledger.canonical(told)]) + b"\n")
-    assert book.verify() == [ledger.Problem(5, "the revealed secret is not the committed one")]
+    assert book.verify() == [ledger.BrokenLine(5, "the revealed secret is not the committed one")]
 
 
 def test_secrets_that_others_may_read_are_refused(book: Ledger) -> None:
