@@ -247,26 +247,3 @@ def letters(text: str) -> list[int]:
 def test_texts_become_samples_with_what_was_given() -> None:
     (told,) = samples.from_texts(["cd"], letters, ["ab"])
     assert told.tokens.tolist() == letters("abcd") and told.given == 2 and told.written.tolist() == letters("cd")
-
-
-def test_served_tokens_that_survive_a_trip_through_text_are_counted() -> None:
-    def pairs(text: str) -> list[int]:
-        """Another tokenizer: two letters an id."""
-        return [sum(map(ord, text[i : i + 2])) for i in range(0, len(text), 2)]
-
-    def back(ids: list[int]) -> str:
-        return "".join(map(chr, ids))
-
-    served = [letters("abcdefghij")] * 3
-    assert samples.respelled(served, letters, back) == 0  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="tokenizer, and its version"):
-        samples.respelled(served, pairs, back)  # type: ignore[arg-type]
-
-
-def test_one_token_spelled_otherwise_is_a_small_loss() -> None:
-    def merging(text: str) -> list[int]:
-        return letters(text.replace("qu", "Q"))
-
-    served = [letters("a quick brown fox jumps over the lazy dog")]
-    lost = samples.respelled(served, merging, lambda ids: "".join(map(chr, ids)))
-    assert 0 < lost < 0.06

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
@@ -67,14 +66,6 @@ class TestResult:
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values, for JSON."""
         return {**asdict(self), "assumptions": list(self.assumptions), "notes": list(self.notes)}
-
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> TestResult:
-        """What `to_json` wrote. Raises ValueError for a row that lacks a field or has one too many."""
-        known = {f.name for f in fields(cls)}
-        if set(row) != known:
-            raise ValueError(f"not a test result: fields {sorted(set(row) ^ known)} are missing or unknown")
-        return cls(**{**row, "assumptions": tuple(row["assumptions"]), "notes": tuple(row["notes"])})
 
 
 class AmongDecoys(TypedDict):
