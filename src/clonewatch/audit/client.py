@@ -211,7 +211,7 @@ def key_of(name: str, source: ModelEndpoint) -> str:
             mode, key = place.stat().st_mode, place.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             raise KeyFileError(f"cannot read the API key of the {name}", where=where) from None
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyFileError(
                 f"the API key of the {name} is open to other users", where=where, mend=f"chmod 600 {where}"
             )

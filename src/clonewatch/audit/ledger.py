@@ -10,7 +10,6 @@ until it is revealed.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +20,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from filelock import FileLock
 
 from clonewatch.model.errors import InputError, KeyFileError, OutputError
 
@@ -266,17 +267,16 @@ class Ledger:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        lock = self.path.with_name(self.path.name + ".lock")
+        lock = FileLock(self.path.with_name(self.path.name + ".lock"), mode=0o600)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+            lock.acquire()
         except OSError as error:
             raise OutputError(f"cannot write the ledger: {error.strerror}", where=str(self.path)) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(handle)
+            lock.release()
 
     def _keep_secret(self, row: Mapping[str, str]) -> None:
         if self.secrets_path.exists():
@@ -286,7 +286,7 @@ class Ledger:
 
     def _guarded(self) -> None:
         mode = self.secrets_path.stat().st_mode
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyFileError(
                 f"the secrets are open to other users (mode {stat.S_IMODE(mode):04o})", where=str(self.secrets_path),
                 mend=f"Run: chmod 600 {self.secrets_path}, and commit new secrets if others may have read these",
@@ -369,7 +369,7 @@ def _write(place: Path, data: bytes, mode: int, how: int = os.O_APPEND) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-        if new:
+        if new and os.name == "posix":  # elsewhere a folder cannot be opened, and its entries need no flush
             folder = os.open(place.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
