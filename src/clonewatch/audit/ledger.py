@@ -81,7 +81,7 @@ class Ledger:
         kind: str,
         secret: bytes,
         *,
-        public: Mapping[str, Any] | None = None,
+        public: Mapping[str, object] | None = None,
         usage: Usage = UNNAMED,
     ) -> str:
         """Commit to a secret before anything that carries it is released; returns the commitment, 64 hex digits.
@@ -115,7 +115,7 @@ class Ledger:
         """The secret of a commitment. Raises KeyFileError where its file is open to others or does not hold it."""
         return bytes.fromhex(self._secret(commitment)["secret"])
 
-    def plan(self, plan: Mapping[str, Any] | bytes) -> str:
+    def plan(self, plan: Mapping[str, object] | bytes) -> str:
         """Register a plan before anything is asked of a suspect; returns its digest, SHA-256 of its canonical text."""
         digest = digest_of(plan)
         with self._locked():
@@ -228,7 +228,7 @@ class Ledger:
             return [f"the body of this {record.kind} is not as it should be: {error!r}"]
         return []
 
-    def _append(self, kind: Kind, body: Mapping[str, Any]) -> Record:
+    def _append(self, kind: Kind, body: Mapping[str, object]) -> Record:
         """One more record, on disk before this returns. The lock is held."""
         self._set_aside()
         held = self.records()
@@ -324,7 +324,7 @@ def commitment_of(salt: bytes, secret: bytes) -> str:
     return hashlib.sha256(_TAG + salt + secret).hexdigest()
 
 
-def canonical(told: Mapping[str, Any]) -> bytes:
+def canonical(told: Mapping[str, object]) -> bytes:
     """The one text of a JSON object: keys sorted, no spaces, ASCII.
 
     >>> canonical({"b": 1, "a": [True]})
@@ -333,7 +333,7 @@ def canonical(told: Mapping[str, Any]) -> bytes:
     return json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def digest_of(plan: Mapping[str, Any] | bytes) -> str:
+def digest_of(plan: Mapping[str, object] | bytes) -> str:
     """SHA-256 of bytes, or of the canonical text of an object, in hex."""
     return hashlib.sha256(plan if isinstance(plan, bytes) else canonical(plan)).hexdigest()
 
