@@ -71,7 +71,7 @@ def main() -> None:
         whole = best(options.rounds, lambda b=batch, p=printer: p.apply(b))
         find = best(options.rounds, lambda s=slices: [read_chats(x) for x in s])
         users = [c.user for c in chats]
-        look = best(options.rounds, lambda u=users, p=printer: [read_prompts(x, p._keys, p._lexicon) for x in u])
+        look = best(options.rounds, lambda u=users, p=printer: [read_prompts(x, p.keys, p.lexicon) for x in u])
         size = sum(len(r.encode()) for r in rows) / options.rows
         us = [1e6 * t / options.rows for t in (whole, find, look)]
         print(f"| {name} | {size:.0f} | {options.rows / whole:,.0f} | {us[0]:.1f} | {us[1]:.1f} | {us[2]:.1f} |")

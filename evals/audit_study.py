@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from clonewatch.audit import stats, watermark
 from clonewatch.audit.outcome import TestResult
-from clonewatch.audit.prf import Prf, Rule, VllmPhilox
+from clonewatch.audit.prf import Prf, Rule, VllmPhilox, Watermark
 from clonewatch.audit.samples import Sample
 from evals.audit import corpus, curves, page
 from evals.audit.experiment import GIVEN, Experiment, Records
@@ -83,7 +83,7 @@ def key(seed: int, width: int) -> VllmPhilox:
 def counted(texts: corpus.Corpus, rule: Rule, seed: int, width: int | None = None) -> Experiment:
     """The experiment of the trigram tier."""
     teacher = Trigram(SIZE).train(texts.teacher)
-    return Experiment.run(texts, teacher, key(seed, width or WIDTHS[rule]), rule, ANSWERS, seed)
+    return Experiment.run(texts, teacher, Watermark(key(seed, width or WIDTHS[rule]), rule), ANSWERS, seed)
 
 
 def student(texts: corpus.Corpus, rows: I64) -> Trigram:
@@ -110,10 +110,10 @@ def alarms(texts: corpus.Corpus) -> Rows:
             ("plain", "text", False), ("text", "text", True), ("logprobs", "logprobs", True),
         ]  # fmt: skip
         for name, mode, centred in modes:
-            tally = watermark.tally(told, run.prf, mode, reference if centred else None, exclude_context=False)
-            found = [watermark.judge(tally, run.prf.decoy(10_000 + i), rule)[1] for i in range(KEYS)]
+            tally = watermark.tally(told, run.keyed.prf, mode, reference if centred else None, exclude_context=False)
+            found = [watermark.judge(tally, run.keyed.prf.decoy(10_000 + i), rule)[1] for i in range(KEYS)]
             rows.append({"rule": rule, "test": name, "keys": KEYS} | _below(found))
-        found = [_every(told, run.prf.decoy(10_000 + i), rule) for i in range(KEYS // 4)]
+        found = [_every(told, run.keyed.prf.decoy(10_000 + i), rule) for i in range(KEYS // 4)]
         rows.append({"rule": rule, "test": "every occurrence counted", "keys": KEYS // 4} | _below(found))
     return rows
 
@@ -214,7 +214,7 @@ def transformers(texts: corpus.Corpus, seed: int) -> dict[str, Rows]:
     told: dict[str, Rows] = {"dilution": [], "queries": [], "twins": [], "canaries": []}
     rules: tuple[Rule, ...] = ("kgw", "gumbel") if seed == SEEDS[0] else ("kgw",)
     for rule in rules:
-        run = Experiment.run(texts, teacher, key(seed, WIDTHS[rule]), rule, 6144, seed)
+        run = Experiment.run(texts, teacher, Watermark(key(seed, WIDTHS[rule]), rule), 6144, seed)
         for share in (0.0, 0.05, 0.1, 0.25, 1.0) if rule == "kgw" else (0.0, 0.1, 1.0):
             learned = own.copy().train(drawn(run.served(share)), 480, 2e-3, seed)
             about = {"rule": rule, "seed": seed, "share": share}

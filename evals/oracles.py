@@ -51,11 +51,11 @@ def rivalled(job: Job, folder: Path) -> Record:
     member = np.array([account in truth.members for account in ids])
     methods = {name: _told(method(opened), member, ids, truth) for name, method in BASELINES.items()}
     untold: dict[str, set[str]] = {}
-    with _watched(untold):
+    with watched(untold):
         run_scan(job, folder)
     claim = read_claim(folder / "scan")
     methods[OURS] = _told(_own(claim, ids), member, ids, truth)
-    with _true_campaigns_for_clusters(truth):
+    with true_campaigns_for_clusters(truth):
         run_scan(job, folder, out="told")
     tested = evaluate(folder / "told", log)
     return {
@@ -137,7 +137,7 @@ def _plain(score: float) -> float | None:
 
 
 @contextmanager
-def _watched(untold: dict[str, set[str]]) -> Iterator[None]:
+def watched(untold: dict[str, set[str]]) -> Iterator[None]:
     """While a scan runs: the accounts of the clusters that its result tables leave out, into `untold`."""
     build = results.build
 
@@ -164,7 +164,7 @@ def _accounts_of(groups: pa.Table, plan: Any, account_ids: list[str]) -> dict[in
 
 
 @contextmanager
-def _true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
+def true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
     """While a scan runs: its clusters are the true campaigns. Members that carry no rare token at all are left out."""
     examine = ending.examine
     caught: dict[str, Any] = {}

@@ -153,16 +153,16 @@ def held_out() -> tuple[float, float]:
             for side in ("positive", "negative")
         }
         sides = train.elicitation_prompts({**kept, "slots": demands["slots"]}, material, draw)
-        x = train._matrix([t for t, _ in sides])
-        weights = train._fit_elicitation(x, np.array([y for _, y in sides]))
+        x = train.features_of([t for t, _ in sides])
+        weights = train.fit_elicitation(x, np.array([y for _, y in sides]))
         slots = material["slots"] | demands["slots"]
         any_task = [p for t in TASKS for p in material[t]["patterns"]]
         for side, name in enumerate(("positive", "negative")):
             left = [p for k, p in enumerate(demands[name]["patterns"]) if k % 5 == fold]
             texts = [
-                train._fill(p.replace("{task}", draw.choice(any_task)), slots, draw) for p in left for _ in range(5)
+                train.fill(p.replace("{task}", draw.choice(any_task)), slots, draw) for p in left for _ in range(5)
             ]
-            hits[side] += int(((train._matrix(texts) @ weights) >= 0).sum())
+            hits[side] += int(((train.features_of(texts) @ weights) >= 0).sum())
             seen[side] += len(texts)
     return hits[0] / seen[0], hits[1] / seen[1]
 

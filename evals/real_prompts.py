@@ -51,7 +51,7 @@ def measure(prompts: Prompts, campaign: str, scenario: str, scale: float, seed: 
     """
     log, out = folder / "log", folder / "scan"
     words = {"campaign": getattr(prompts, campaign), "honest": prompts.human}
-    made = simulate(scenario, log, seed=seed, scale=scale, text=True, prompts=words)
+    made = simulate(scenario, log, seed=seed, scale=scale, text=words)
     found = scan(ScanSettings(paths=(str(log),), out=out, threads=2))
     scores = evaluate(out, log)
     flagged = [r for r in found.tables["campaigns"].to_pylist() if r["flagged"]]

@@ -251,21 +251,28 @@ def _rounds(asked: argparse.Namespace, source: str) -> tuple[dict[tuple[str, int
             groups = worst(done.values())
         # One process a log: a case is a function and stays within its process.
         with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
-            waiting = {
-                pool.submit(_one, *log, asked.scale, asked.groups, groups, str(asked.out), source): log for log in logs
-            }
+            now = Round(asked.scale, asked.groups, groups, asked.out, source)
+            waiting = {pool.submit(_one, *log, now): log for log in logs}
             for number, future in enumerate(as_completed(waiting), 1):
                 done[waiting[future]] = future.result()
                 print(f"{number}/{len(logs)} {' '.join(map(str, waiting[future]))} done", file=sys.stderr, flush=True)
     return {log: done[log] for log in logs}, groups
 
 
-def _one(
-    scenario: str, seed: int, scale: float, groups: list[str], columns: list[str], out: str, source: str
-) -> dict[str, Result]:
-    place = Path(out) / "sensitivity" / f"{scenario}-{seed}-{scale:g}.json"
-    wanted = [*(case for case in cases() if case.group in (AS_IS, *groups)), *pairs(columns)]
-    done = measure(scenario, seed, scale, wanted, place, source)
+class Round(NamedTuple):
+    """What is measured on each log. groups: kinds of cases. columns: those that are also left out in pairs."""
+
+    scale: float
+    groups: list[str]
+    columns: list[str]
+    out: Path
+    source: str
+
+
+def _one(scenario: str, seed: int, asked: Round) -> dict[str, Result]:
+    place = asked.out / "sensitivity" / f"{scenario}-{seed}-{asked.scale:g}.json"
+    wanted = [*(case for case in cases() if case.group in (AS_IS, *asked.groups)), *pairs(asked.columns)]
+    done = measure(scenario, seed, asked.scale, wanted, place, asked.source)
     return {case.name: done[case.name] for case in wanted}
 
 

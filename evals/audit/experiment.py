@@ -11,7 +11,7 @@ import numpy.typing as npt
 from clonewatch.audit import canary, twin, watermark
 from clonewatch.audit.canary import Canary
 from clonewatch.audit.outcome import TestResult
-from clonewatch.audit.prf import Prf, Rule
+from clonewatch.audit.prf import Prf, Watermark
 from clonewatch.audit.samples import Likely, Sample
 from evals.audit.corpus import UNKNOWN, Corpus
 
@@ -19,6 +19,8 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 GIVEN, LENGTH = 8, 40
 TWIN_SECRET = b"the coins of the study, drawn once"
+# Prompts that are answered twice.
+TWINS = 1024
 _COPIES_A_ROW = 4
 # Tokens whose probability a suspect tells at each place, as an API would; our own model can tell of more.
 MOST_LIKELY, MOST_EXPECTED = 32, 64
@@ -27,8 +29,8 @@ MOST_LIKELY, MOST_EXPECTED = 32, 64
 class Model(Protocol):
     """What a teacher or a student can do."""
 
-    def write(self, prompts: I64, length: int, seed: int, prf: Prf | None = None, rule: Rule = "kgw") -> I64:
-        """Continue prompts. int64[n, prompt + length]."""
+    def write(self, prompts: I64, length: int, seed: int, marked: Watermark | None = None) -> I64:
+        """Continue prompts, with a watermark or without. int64[n, prompt + length]."""
         ...
 
     def likely(self, rows: I64, given: int, k: int = 64) -> list[Likely]:
@@ -46,8 +48,7 @@ class Experiment:
 
     corpus: Corpus
     teacher: Model
-    prf: Prf
-    rule: Rule
+    keyed: Watermark
     marked: I64
     released: I64
     withheld: I64
@@ -55,21 +56,20 @@ class Experiment:
 
     @classmethod
     def run(
-        cls, corpus: Corpus, teacher: Model, prf: Prf, rule: Rule, count: int, seed: int, twins: int = 1024,
-        most: float = 1.0,
-    ) -> Experiment:  # fmt: skip
-        """Let the teacher answer `count` prompts, and the last `twins` of them twice.
+        cls, corpus: Corpus, teacher: Model, keyed: Watermark, count: int, seed: int, most: float = 1.0
+    ) -> Experiment:
+        """Let the teacher answer `count` prompts, and the last of them twice.
 
         most: the share that it answers with the watermark as well; no student can be served more of it.
         """
         prompts = corpus.prompts(corpus.teacher, count, GIVEN, seed)
-        marked = teacher.write(prompts[: round(most * count)], LENGTH, seed + 1, prf, rule)
+        marked = teacher.write(prompts[: round(most * count)], LENGTH, seed + 1, keyed)
         released = teacher.write(prompts, LENGTH, seed + 2)
-        first, second = released[-twins:], teacher.write(prompts[-twins:], LENGTH, seed + 3)
-        coins = np.array([twin.flip(TWIN_SECRET, f"request {seed} {i}") for i in range(twins)], np.bool_)[:, None]
+        first, second = released[-TWINS:], teacher.write(prompts[-TWINS:], LENGTH, seed + 3)
+        coins = np.array([twin.flip(TWIN_SECRET, f"request {seed} {i}") for i in range(TWINS)], np.bool_)[:, None]
         withheld = np.where(coins, first, second)
-        released[-twins:] = np.where(coins, second, first)
-        return cls(corpus, teacher, prf, rule, marked, released, withheld, seed)
+        released[-TWINS:] = np.where(coins, second, first)
+        return cls(corpus, teacher, keyed, marked, released, withheld, seed)
 
     def served(self, share: float) -> I64:
         """Training data of a student: this share with the watermark, the rest without."""
@@ -103,7 +103,12 @@ class Experiment:
         def test(mode: watermark.Mode, about: list[Likely] | None) -> TestResult:
             # The prompts are free of the key, so nothing in them has to be left out.
             return watermark.test_watermark(
-                told, prf or self.prf, self.rule, mode=mode, reference=about, exclude_context=False, decoys=decoys
+                told,
+                self.keyed._replace(prf=prf or self.keyed.prf),
+                mode=mode,
+                reference=about,
+                exclude_context=False,
+                decoys=decoys,
             )
 
         return {"plain": test("text", None), "text": test("text", reference), "logprobs": test("logprobs", reference)}
@@ -111,11 +116,9 @@ class Experiment:
     def twins(self, student: Model, pairs: int, centred: bool = True) -> TestResult:
         """The test of twins: the last pairs, which `served` gives to a student unless all it gives is marked."""
         mine, other = self.released[-pairs:], self.withheld[-pairs:]
-        ours = [self.teacher.log_likelihood(rows, GIVEN) if centred else None for rows in (mine, other)]
-        return twin.test_twins(
-            student.log_likelihood(mine, GIVEN), student.log_likelihood(other, GIVEN),
-            our_released=ours[0], our_withheld=ours[1],
-        )  # fmt: skip
+        ours = (self.teacher.log_likelihood(mine, GIVEN), self.teacher.log_likelihood(other, GIVEN))
+        theirs = (student.log_likelihood(mine, GIVEN), student.log_likelihood(other, GIVEN))
+        return twin.test_twins(*theirs, ours=ours if centred else None)
 
 
 class Records:

@@ -24,7 +24,7 @@ import transformers
 
 from clonewatch.audit import watermark
 from clonewatch.audit.outcome import TestResult
-from clonewatch.audit.prf import VllmPhilox
+from clonewatch.audit.prf import VllmPhilox, Watermark
 from clonewatch.audit.samples import Likely, Sample
 from evals.audit.ngram import keyed
 
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     teacher = Speaker(chosen.teacher)
     plain, marked = teacher.answer(taught), teacher.answer(taught, prf)
     own = [Sample(np.array(teacher.tokens.encode(text, add_special_tokens=False), np.int64)) for text in marked]
-    watermark.confirm(own, prf, "kgw", _GAMMA)
+    watermark.confirm(own, Watermark(prf, "kgw", _GAMMA))
     count = round(chosen.share * cut)
     sets = {"control": plain, "marked": marked[:count] + plain[count:]}
     if chosen.paraphraser:
@@ -141,9 +141,10 @@ def examine(teacher: Speaker, answers: Sequence[str], asked: Sequence[str], prf:
         if after:
             samples.append(Sample(np.array(before + after, np.int64), len(before)))
     reference = [teacher.likely(sample) for sample in samples]
+    keyed = Watermark(prf, "kgw", _GAMMA)
     return {
-        "plain": watermark.test_watermark(samples, prf, "kgw", _GAMMA, exclude_context=False),
-        "text": watermark.test_watermark(samples, prf, "kgw", _GAMMA, reference=reference, exclude_context=False),
+        "plain": watermark.test_watermark(samples, keyed, exclude_context=False),
+        "text": watermark.test_watermark(samples, keyed, reference=reference, exclude_context=False),
     }
 
 

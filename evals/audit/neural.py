@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from clonewatch.audit.prf import Prf, Rule
+from clonewatch.audit.prf import Watermark
 from clonewatch.audit.samples import Likely
 from evals.audit.ngram import keyed
 
@@ -87,11 +87,8 @@ class Transformer:
         return self
 
     @torch.no_grad()
-    def write(
-        self, prompts: I64, length: int, seed: int, prf: Prf | None = None, rule: Rule = "kgw", delta: float = 2.0,
-        gamma: float = 0.5,
-    ) -> I64:  # fmt: skip
-        """Continue prompts by `length` ids, with the watermark of `prf` or without. int64[n, prompt + length]."""
+    def write(self, prompts: I64, length: int, seed: int, marked: Watermark | None = None, delta: float = 2.0) -> I64:
+        """Continue prompts by `length` ids, with a watermark or without. int64[n, prompt + length]."""
         draw = torch.Generator().manual_seed(seed)
         done = []
         for at in range(0, len(prompts), _ROWS):
@@ -101,11 +98,11 @@ class Transformer:
             for _ in range(length):
                 scores = self.logits(now, past, place)[:, -1]
                 place += now.shape[1]
-                if prf is not None:
-                    u = torch.from_numpy(keyed(prf, rows[:, -prf.width :].numpy(), self.size))
-                    if rule == "kgw":
-                        scores = scores + delta * (u < gamma)
-                if prf is not None and rule == "gumbel":
+                if marked is not None:
+                    u = torch.from_numpy(keyed(marked.prf, rows[:, -marked.prf.width :].numpy(), self.size))
+                    if marked.rule == "kgw":
+                        scores = scores + delta * (u < marked.gamma)
+                if marked is not None and marked.rule == "gumbel":
                     now = (torch.log(u) / scores.softmax(-1).clamp_min(1e-12)).argmax(-1, keepdim=True)
                 else:
                     now = torch.multinomial(scores.softmax(-1), 1, generator=draw)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from clonewatch.audit.prf import Prf, Rule
+from clonewatch.audit.prf import Prf, Watermark
 from clonewatch.audit.samples import Likely
 
 I64 = npt.NDArray[np.int64]
@@ -53,22 +53,19 @@ class Trigram:
         following: F32 = told / (self._seen[place] + _BIGRAM)[:, None].astype(np.float32)
         return following
 
-    def write(
-        self, prompts: I64, length: int, seed: int, prf: Prf | None = None, rule: Rule = "kgw", delta: float = 2.0,
-        gamma: float = 0.5,
-    ) -> I64:  # fmt: skip
-        """Continue prompts by `length` ids, with the watermark of `prf` or without. int64[n, prompt + length]."""
+    def write(self, prompts: I64, length: int, seed: int, marked: Watermark | None = None, delta: float = 2.0) -> I64:
+        """Continue prompts by `length` ids, with a watermark or without. int64[n, prompt + length]."""
         draw = np.random.default_rng(seed)
         rows = prompts
         for _ in range(length):
             chance = self.following(rows[:, -2], rows[:, -1])
-            if prf is not None:
-                u = keyed(prf, rows[:, -prf.width :], self.size)
-                if rule == "gumbel":
+            if marked is not None:
+                u = keyed(marked.prf, rows[:, -marked.prf.width :], self.size)
+                if marked.rule == "gumbel":
                     drawn = (np.log(u) / np.maximum(chance, 1e-12)).argmax(1)
                     rows = np.concatenate([rows, drawn[:, None]], 1)
                     continue
-                chance = chance * np.where(u < gamma, np.float32(math.exp(delta)), np.float32(1))
+                chance = chance * np.where(u < marked.gamma, np.float32(math.exp(delta)), np.float32(1))
             upto = chance.cumsum(1)
             drawn = (upto < (draw.random(len(rows)) * upto[:, -1])[:, None]).sum(1).clip(0, self.size - 1)
             rows = np.concatenate([rows, drawn[:, None]], 1)

@@ -11,7 +11,6 @@ from evals.second_generator.parameters import Parameters
 DAY = 86_400.0
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 class Urn:

@@ -14,7 +14,7 @@ from evals.audit.experiment import GIVEN, LENGTH, Experiment, Model, Records
 from evals.audit.ngram import Trigram
 
 from clonewatch.audit.outcome import TestResult
-from clonewatch.audit.prf import Blake2, VllmPhilox
+from clonewatch.audit.prf import Blake2, VllmPhilox, Watermark
 
 SIZE = 1024
 # About 60,000 answered tokens for students that count, 90,000 for those that are neural.
@@ -29,7 +29,7 @@ def texts() -> corpus.Corpus:
 
 @pytest.fixture(scope="module")
 def counted(texts: corpus.Corpus) -> Experiment:
-    return Experiment.run(texts, Trigram(SIZE).train(texts.teacher), KEY, "kgw", 2048, 31)
+    return Experiment.run(texts, Trigram(SIZE).train(texts.teacher), Watermark(KEY, "kgw"), 2048, 31)
 
 
 def trigram(experiment: Experiment, share: float) -> Trigram:
@@ -104,7 +104,7 @@ def neural(texts: corpus.Corpus) -> Iterator[Neural]:
     torch.set_num_threads(1)
     teacher = Transformer(SIZE, seed=0).train(crops(texts.teacher), 300, 3e-3, seed=0)
     own = Transformer(SIZE, seed=1).train(crops(texts.student), 120, 3e-3, seed=1)
-    experiment = Experiment.run(texts, teacher, KEY, "kgw", 6144, 31, most=0.5)
+    experiment = Experiment.run(texts, teacher, Watermark(KEY, "kgw"), 6144, 31, most=0.5)
     records = Records(texts, 16, b"the seed of the canaries in tests")
     canaries = records.training(16, GIVEN + LENGTH)
     served = [(experiment.served(0.0), 480), (experiment.served(0.1), 480),

@@ -14,7 +14,7 @@ import numpy as np
 
 from clonewatch.audit.committing import commit_watermark
 from clonewatch.audit.folder import Folder
-from clonewatch.audit.ledger import Ledger
+from clonewatch.audit.ledger import Ledger, Usage
 from clonewatch.audit.run import make_plan
 
 WORDS = [f"{a}{b}" for a in ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki") for b in ("l", "m", "n", "r", "s", "t")]
@@ -78,7 +78,7 @@ def planned(place: Path, url: str, *, more: str = "", sources: str = "", control
     """An audit of what the ledger holds, or of one watermark. more: settings; sources, control: lines of the two."""
     ledger = Ledger(place / "ledger.jsonl")
     if not ledger.path.exists():
-        commit_watermark(ledger, "kgw", 1, 0.5, "2026-03-01", "", ["case-7"])
+        commit_watermark(ledger, "kgw", 1, 0.5, Usage("2026-03-01", carriers=["case-7"]))
     rows = [{"prompt": f"{WORDS[i]} {WORDS[i + 1]}"} for i in range(12)]
     (place / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (place / "words.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.unit.audit_stand import Reply, honest, planned, standing
 
-from clonewatch.audit.client import LONGEST_WAIT, TRIES, Client, ClientError, key_of
+from clonewatch.audit.client import LONGEST_WAIT, TRIES, Client, ClientError, Environment, key_of
 from clonewatch.audit.plan import ModelEndpoint
 from clonewatch.audit.requests import Request
 from clonewatch.audit.run import collect, run_tests
@@ -41,12 +41,10 @@ class Script:
                 raise told
             return told
 
-        door = Client(
-            "suspect", self.source, transport=httpx.MockTransport(answer), sleep=self.waits.append,
-            now=lambda: datetime(2026, 3, 1, 12, tzinfo=UTC),
-        )  # fmt: skip
-        with door:
-            return door.ask(ASK, self.sent.append)
+        noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        environment = Environment(httpx.MockTransport(answer), self.waits.append, lambda: noon)
+        with Client("suspect", self.source, environment=environment) as client:
+            return client.ask(ASK, self.sent.append)
 
     @property
     def paused(self) -> list[float]:

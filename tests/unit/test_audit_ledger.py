@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clonewatch.audit import ledger
-from clonewatch.audit.ledger import Ledger
+from clonewatch.audit.ledger import Ledger, Usage
 from clonewatch.model.errors import InputError, KeyFileError, OutputError
 
 SECRET = bytes(range(32))
@@ -25,10 +25,8 @@ def at(path: Path) -> Ledger:
 def book(tmp_path: Path) -> Ledger:
     """A ledger with a record of every kind."""
     kept = at(tmp_path / "ledger.jsonl")
-    commitment = kept.commit(
-        "watermark", SECRET, public={"prf": "philox4x32-10-v1", "width": 2}, since="2026-01-01", until="2026-02-01",
-        carriers=["case-7"],
-    )  # fmt: skip
+    usage = Usage("2026-01-01", "2026-02-01", ["case-7"])
+    commitment = kept.commit("watermark", SECRET, public={"prf": "philox4x32-10-v1", "width": 2}, usage=usage)
     plan = kept.plan(PLAN)
     kept.look(plan, "watermark", commitment, "f" * 64)
     kept.timestamp(b"\x30\x03\x02\x01\x00", kept.head())
@@ -123,7 +121,7 @@ def test_another_secret_cannot_be_revealed_in_its_place(book: Ledger) -> None:
     del told["hash"]
     told["hash"] = hashlib.sha256(ledger.canonical(told)).hexdigest()
     book.path.write_bytes(b"\n".join([*lines[:-1], ledger.canonical(told)]) + b"\n")
-    assert book.verify() == [ledger.Problem(5, "the revealed secret is not the committed one")]
+    assert book.verify() == [ledger.BrokenLine(5, "the revealed secret is not the committed one")]
 
 
 def test_secrets_that_others_may_read_are_refused(book: Ledger) -> None:

@@ -12,7 +12,7 @@ from tests.unit.audit_stand import WORDS, Reply, honest, planned, standing, writ
 from clonewatch.audit import report
 from clonewatch.audit.committing import commit_canaries, commit_twins, commit_vllm, watermark_of
 from clonewatch.audit.folder import Folder
-from clonewatch.audit.ledger import Ledger
+from clonewatch.audit.ledger import Ledger, Usage
 from clonewatch.audit.run import collect, make_plan, read_plan, run_tests
 from clonewatch.audit.twin import release
 from clonewatch.audit.verification import verify, write_report
@@ -105,7 +105,7 @@ def test_a_key_that_served_our_text_is_confirmed_and_another_one_or_another_toke
     (tmp_path / "words.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     config = tmp_path / "watermark.json"
     config.write_text('{"algorithm": "red_green", "key": 42, "context_width": 1, "gamma": 0.5}', encoding="utf-8")
-    other = commit_vllm(Ledger(tmp_path / "ledger.jsonl"), config, "", "", ["case-9"])
+    other = commit_vllm(Ledger(tmp_path / "ledger.jsonl"), config, Usage(carriers=["case-9"]))
     (tmp_path / "settings.toml").write_text(f'secrets = ["{other}"]\n' + settings, encoding="utf-8")
     with pytest.raises(InputError, match="does not carry this watermark"):
         make_plan(tmp_path / "settings.toml", tmp_path / "key")
@@ -227,7 +227,7 @@ def test_a_plan_that_chose_it_may_look_again_with_new_answers_only(tmp_path: Pat
 
 def test_canaries_may_not_be_looked_at_twice(tmp_path: Path) -> None:
     planned(tmp_path, NOWHERE)
-    commit_canaries(Ledger(tmp_path / "ledger.jsonl"), 4, 3, "The label of {name} reads", "", "", ["case-7"])
+    commit_canaries(Ledger(tmp_path / "ledger.jsonl"), 4, 3, "The label of {name} reads", Usage(carriers=["case-7"]))
     settings = (tmp_path / "settings.toml").read_text(encoding="utf-8")
     (tmp_path / "settings.toml").write_text("looks = 2\n" + settings, encoding="utf-8")
     with pytest.raises(InputError, match="only tests of a watermark may look more than once"):
@@ -307,8 +307,8 @@ def test_every_finding_keeps_to_what_a_report_may_say(tmp_path: Path, level: str
 def test_from_text_alone_twins_and_canaries_are_tested_over_the_chat_interface(tmp_path: Path) -> None:
     """The suspect answers every twin prompt with the released answer, and completes every carrier."""
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    coins = commit_twins(ledger, "", "", [])
-    _, minted = commit_canaries(ledger, 8, 2, "The garden label for {name} reads", "", "", ["case-7"])
+    coins = commit_twins(ledger, Usage())
+    _, minted = commit_canaries(ledger, 8, 2, "The garden label for {name} reads", Usage(carriers=["case-7"]))
     draw = np.random.default_rng(5)
     said = [" ".join(draw.choice(WORDS, 12).tolist()) for _ in range(60)]
     pairs = [{"request_id": f"r{i}", "prompt": f"pair {i}", "first": said[2 * i], "second": said[2 * i + 1]}

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.audit_stand import planned, standing
 
 from clonewatch.audit import answers, samples, tokenizing, watermark
-from clonewatch.audit.prf import VllmPhilox
+from clonewatch.audit.prf import VllmPhilox, Watermark
 from clonewatch.model.errors import InputError
 
 tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed: no tokenizer.json can be read")
@@ -61,16 +61,15 @@ def test_text_comes_back_as_the_ids_it_was_served_with_and_no_special_token_is_a
     text = " garaden naïve 東京, lumex"
     ids = ours.encode(text)
     assert whole.decode(ids) == text and 0 not in ids and ours.unknown == -1
-    assert samples.respelled([ids], ours.encode, lambda row: str(whole.decode(list(row)))) == 0.0
 
 
 def test_a_watermark_is_confirmed_through_its_own_tokenizer_and_refused_through_another(tmp_path: Path) -> None:
     right, wrong = (trained(tmp_path / f"{size}.json", size, size) for size in (420, 290))
     texts = served(right)
     own = samples.from_texts(texts, tokenizing.read(right).encode)
-    assert watermark.confirm(own, KEY, "kgw").log10_p < -6
+    assert watermark.confirm(own, Watermark(KEY, "kgw")).log10_p < -6
     with pytest.raises(InputError, match="does not carry this watermark"):
-        watermark.confirm(samples.from_texts(texts, tokenizing.read(wrong).encode), KEY, "kgw")
+        watermark.confirm(samples.from_texts(texts, tokenizing.read(wrong).encode), Watermark(KEY, "kgw"))
 
 
 def test_probabilities_over_our_pieces_are_read_and_over_those_of_another_tokenizer_are_not(tmp_path: Path) -> None:

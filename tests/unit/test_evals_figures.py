@@ -110,7 +110,7 @@ def test_the_frontier_falls_in_leaks_and_rises_in_honest_accounts_as_the_line_fa
     assert found["rule"] == {"leaked": 0.5, "honest": 0.0}
 
 
-@pytest.mark.parametrize("name", ["comparisons", "groups", "intervals", "plan", "runner", "summary", "wording"])
+@pytest.mark.parametrize("name", ["comparisons", "groups", "intervals", "jobs", "runner", "summary", "wording"])
 def test_the_examples_in_the_modules_are_right(name: str) -> None:
     told = doctest.testmod(importlib.import_module(f"evals.{name}"))
     assert told.attempted and not told.failed

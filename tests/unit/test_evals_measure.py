@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))  # evals is no part of the installed package
 
 from evals.jobs import Job, run_scan  # noqa: E402
 from evals.measure import Harvest, candidates, effort, frontier, read_harvest  # noqa: E402
-from evals.oracles import _true_campaigns_for_clusters, _watched, labelled  # noqa: E402
+from evals.oracles import labelled, true_campaigns_for_clusters, watched  # noqa: E402
 
 TRUTH = Truth(
     {"m1": "ring", "m2": "ring", "h1": None, "h2": None, "p1": "ring"},
@@ -98,7 +98,7 @@ def test_oracles_step_into_one_scan_and_leave_nothing_behind(job: tuple[Job, Pat
     before = (detect.cluster, scan.examine, results.build)
     truth = read_truth(folder / "log")
     untold: dict[str, set[str]] = {}
-    with _true_campaigns_for_clusters(truth), _watched(untold):
+    with true_campaigns_for_clusters(truth), watched(untold):
         result: Any = run_scan(made, folder, out="told")
     assert (detect.cluster, scan.examine, results.build) == before
     inside = set(result.tables["members"]["account_id"].to_pylist()).union(*untold.values())

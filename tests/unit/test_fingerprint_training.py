@@ -64,7 +64,7 @@ def test_length_alone_is_no_demand_for_reasoning() -> None:
     draw = train.random.Random(3)
     tasks = train._toml(resources.files("clonewatch.fingerprints").joinpath("training"), "tasks.toml")
     patterns = [p for t in TASKS for p in tasks[t]["patterns"]]
-    texts = [" ".join(train._fill(draw.choice(patterns), tasks["slots"], draw) for _ in range(25)) for _ in range(200)]
+    texts = [" ".join(train.fill(draw.choice(patterns), tasks["slots"], draw) for _ in range(25)) for _ in range(200)]
     messages = [json.dumps([{"role": "user", "content": text}]) for text in texts]
     made = Fingerprinter(bytes(32)).apply(pa.record_batch({"messages": pa.array(messages)}))
     assert np.mean(made["elicitation"].to_numpy() >= 0.5) <= 0.03

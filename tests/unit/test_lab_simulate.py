@@ -399,7 +399,7 @@ def test_given_prompts_are_placed_with_their_owners(tmp_path: Path) -> None:
         "campaign": [f"harvest number {i}" for i in range(40)],
         "honest": [f"honest number {i}" for i in range(90)],
     }
-    simulate("s01_shared_cards", tmp_path / "log", scale=0.02, text=True, prompts=prompts)
+    simulate("s01_shared_cards", tmp_path / "log", scale=0.02, text=prompts)
     log = Log(tmp_path / "log")
     said = [json.loads(m)[-1]["content"] for m in log.harvest()["messages"].to_pylist()]
     assert set(said) == set(prompts["campaign"])
@@ -412,10 +412,8 @@ def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path: Path) 
         simulate("s99", tmp_path / "a")
     with pytest.raises(SetupError, match="scale must be positive"):
         simulate("quiet", tmp_path / "a", scale=0)
-    with pytest.raises(SetupError, match="text is off"):
-        simulate("quiet", tmp_path / "a", prompts={"honest": ["x"]})
     with pytest.raises(SetupError, match="lists under"):
-        simulate("quiet", tmp_path / "a", scale=SMALL, text=True, prompts={"honest": []})
+        simulate("quiet", tmp_path / "a", scale=SMALL, text={"honest": []})
     assert not (tmp_path / "a").exists()
 
 

@@ -18,7 +18,7 @@ from clonewatch.adapters.event_streams import assembled
 from clonewatch.adapters.rows import mend
 from clonewatch.model.schema import EXCHANGES, Column
 
-Row = dict[str, Any]
+Row = dict[str, object]
 _COLUMNS = {c.name: c for c in EXCHANGES.columns}
 _READ: dict[str, Callable[[Any, Column], Any]] = {
     "string": text, "int16": whole, "int32": whole, "float32": real, "bool": truth,
@@ -60,7 +60,7 @@ def put(row: Row, column: str, *values: object) -> None:
                 return
 
 
-def openai(request: Mapping[str, Any], response: object, row: Row) -> None:
+def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a chat completion, completion, response or embedding; what is filled already stays."""
     for column, keys in _OPENAI.items():
         put(row, column, *(request.get(key) for key in keys))
@@ -86,7 +86,7 @@ def openai(request: Mapping[str, Any], response: object, row: Row) -> None:
     put(row, "response_text", said or _output_text(answer.get("output")))
 
 
-def anthropic(request: Mapping[str, Any], response: object, row: Row) -> None:
+def anthropic(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a messages exchange; what is filled already stays."""
     for column, keys in _ANTHROPIC.items():
         put(row, column, *(request.get(key) for key in keys))
@@ -109,7 +109,7 @@ def anthropic(request: Mapping[str, Any], response: object, row: Row) -> None:
     put(row, "response_text", content_text(answer.get("content")))
 
 
-def converse(request: Mapping[str, Any], response: object, row: Row) -> None:
+def converse(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a Bedrock Converse exchange; what is filled already stays."""
     settings = inner(request, "inferenceConfig")
     put(row, "max_tokens", settings.get("maxTokens"))
@@ -133,7 +133,7 @@ def converse(request: Mapping[str, Any], response: object, row: Row) -> None:
     put(row, "response_text", "".join(texts))
 
 
-def parsed(value: object) -> Any:
+def parsed(value: object) -> object:
     """A body as logged: an object stays, JSON held as text is read, other text stays text."""
     if isinstance(value, msgspec.Raw):
         value = _unpacked(value)
@@ -145,7 +145,7 @@ def parsed(value: object) -> Any:
     return value
 
 
-def _unpacked(raw: msgspec.Raw) -> Any:
+def _unpacked(raw: msgspec.Raw) -> object:
     held = bytes(memoryview(raw))
     for attempt in (bytes, mend) if held else ():
         try:
@@ -169,13 +169,13 @@ def content_text(content: object) -> str:
     return "\n".join(part for part in parts if isinstance(part, str))
 
 
-def inner(value: object, key: str) -> dict[str, Any]:
+def inner(value: object, key: str) -> dict[str, object]:
     """The object under a key, empty when there is none."""
     found = value.get(key) if isinstance(value, Mapping) else None
     return found if isinstance(found, dict) else {}
 
 
-def first(value: object) -> dict[str, Any]:
+def first(value: object) -> dict[str, object]:
     """The first object of a list, empty when there is none."""
     return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
 
@@ -192,7 +192,7 @@ def _id_of(value: object) -> object:
     return value.get("id") if isinstance(value, dict) else value
 
 
-def _openai_operation(request: Mapping[str, Any], answer: Mapping[str, Any]) -> str | None:
+def _openai_operation(request: Mapping[str, object], answer: Mapping[str, object]) -> str | None:
     kind = answer.get("object")
     if ("prompt" in request and "input" not in request) or kind == "text_completion":
         return "completion"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -22,10 +22,13 @@ _LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
 _UINT64 = 2**64
 
 Cast = tuple[pa.Array, NDArray[np.bool_]]
+# Values of one column: from a file of columns, or row by row.
+Values: TypeAlias = pa.Array | list[object]
+Columns = dict[str, Values]
 
 
 def conform(
-    found: Mapping[str, pa.Array | list[Any]],
+    found: Mapping[str, Values],
     table: Table,
     file: str,
     numbers: Sequence[int],
@@ -94,7 +97,7 @@ def _fault(column: Column) -> str:
     )
 
 
-def _cast(values: pa.Array | list[Any], column: Column, at: TimeFormat) -> Cast:
+def _cast(values: Values, column: Column, at: TimeFormat) -> Cast:
     if isinstance(values, list):
         return _from_objects(values, column, at)
     if pa.types.is_dictionary(values.type):
@@ -113,7 +116,7 @@ def _none(rows: int) -> NDArray[np.bool_]:
 # ---- from plain values ----------------------------------------------------------------------------------------------
 
 
-def _from_objects(values: list[Any], column: Column, at: TimeFormat) -> Cast:
+def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
     if column.type == "timestamp":
         return from_objects(values, at)
     kinds = set(map(type, values)) - {type(None)}
@@ -277,7 +280,7 @@ def _utf8(values: pa.Array) -> Cast:
     return pa.array(made, pa.string()), bad
 
 
-def _plain(values: pa.Array) -> list[Any]:
+def _plain(values: pa.Array) -> list[object]:
     # NaN stands for "missing" in files written from data frames.
     return [None if isinstance(v, float) and v != v else v for v in values.to_pylist()]
 
@@ -368,7 +371,7 @@ def _empty(values: pa.Array) -> pa.Array:
 # ---- hashes of foreign values ---------------------------------------------------------------------------------------
 
 
-def hashed(values: pa.Array | list[Any]) -> pa.Array:
+def hashed(values: Values) -> pa.Array:
     """Any values as unsigned 64-bit hashes: the first 8 bytes of BLAKE2b over their JSON, nulls and empty ones null.
 
     The same value gives the same hash in every file and run, whether it came as a number or as text.

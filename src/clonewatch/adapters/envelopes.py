@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -99,9 +99,9 @@ def read_calls(source: Source, mapping: FieldMap | None, api: Wire) -> Iterator[
         yield assemble(part, source, mapping)
 
 
-def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, Any]:
+def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
     """One logged call as a row: column -> value; bodies may be objects, JSON as text, or wrapped with their headers."""
-    row: dict[str, Any] = {}
+    row: dict[str, object] = {}
     for column, keys in SPELLINGS.items():
         for key in keys:
             if key in line and (value := _value(line[key])) is not None:
@@ -115,7 +115,7 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, Any]:
     response = parsed(next((line[k] for k in RESPONSES if k in line), _UNREAD))
     headers = _logged_headers(line) or inner(request, "headers")
     wrapped = isinstance(request, dict) and "body" in request
-    body = parsed(request["body"]) if wrapped else request
+    body = parsed(request["body"]) if isinstance(request, dict) and wrapped else request
     if isinstance(response, dict):
         put(row, "status", response.get("status_code"), response.get("status"))
         if "body" in response:
@@ -128,21 +128,21 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, Any]:
     return row
 
 
-def _api_of(answer: dict[str, Any], otherwise: Wire) -> Wire:
+def _api_of(answer: dict[str, object], otherwise: Wire) -> Wire:
     """The API that an answer is of: a gateway may serve both and log them to one file."""
     if "stop_reason" in answer or answer.get("type") == "message":
         return "anthropic"
     return "openai" if "choices" in answer or "output" in answer else otherwise
 
 
-def _logged_headers(line: dict[str, msgspec.Raw]) -> dict[str, Any]:
+def _logged_headers(line: dict[str, msgspec.Raw]) -> dict[str, object]:
     """The request headers logged beside the bodies, under `headers` or `request_headers`."""
     raw = line.get("headers") or line.get("request_headers")
     value = None if raw is None else _value(raw)
     return value if isinstance(value, dict) else {}
 
 
-def _from_headers(headers: dict[str, Any], row: dict[str, Any]) -> None:
+def _from_headers(headers: dict[str, object], row: dict[str, object]) -> None:
     lower = {key.lower(): value for key, value in headers.items() if isinstance(value, str)}
     put(row, "user_agent", lower.get("user-agent"))
     if "x-stainless-lang" in lower:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 _decode = msgspec.json.Decoder().decode
 
 
-def events(logged: object) -> list[dict[str, Any]]:
+def events(logged: object) -> list[dict[str, object]]:
     r"""The data of each event, from raw event-stream text, or from a list of such texts or of decoded objects.
 
     What is no JSON object is passed over: a cut stream still tells what came before.
@@ -34,7 +32,7 @@ def events(logged: object) -> list[dict[str, Any]]:
     return found
 
 
-def assembled(logged: object) -> dict[str, Any]:
+def assembled(logged: object) -> dict[str, object]:
     """The answer as it would have come without streaming; empty when nothing can be made of it.
 
     Understands the chunks of chat completions, the events of responses and those of messages.
@@ -44,7 +42,7 @@ def assembled(logged: object) -> dict[str, Any]:
     {'message': {'content': 'Hey'}, 'finish_reason': 'stop'}
     """
     parts = events(logged)
-    kinds = {part["type"] for part in parts if isinstance(part.get("type"), str)}
+    kinds = {kind for part in parts if isinstance(kind := part.get("type"), str)}
     if any(kind.startswith("response.") for kind in kinds):
         return _responses(parts)
     if "message_start" in kinds or "content_block_delta" in kinds:
@@ -54,8 +52,8 @@ def assembled(logged: object) -> dict[str, Any]:
     return {}
 
 
-def _chat(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    whole: dict[str, Any] = {}
+def _chat(parts: list[dict[str, object]]) -> dict[str, object]:
+    whole: dict[str, object] = {}
     texts: list[str] = []
     finish = None
     for part in parts:
@@ -69,7 +67,7 @@ def _chat(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return whole | {"choices": [{"message": {"content": "".join(texts)}, "finish_reason": finish}]}
 
 
-def _responses(parts: list[dict[str, Any]]) -> dict[str, Any]:
+def _responses(parts: list[dict[str, object]]) -> dict[str, object]:
     for part in reversed(parts):
         if part.get("type") in ("response.completed", "response.incomplete", "response.failed"):
             final = part.get("response")
@@ -80,14 +78,14 @@ def _responses(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {**whole, "output": [{"type": "message", "content": [{"type": "output_text", "text": "".join(texts)}]}]}
 
 
-def _messages(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    whole: dict[str, Any] = {}
-    usage: dict[str, Any] = {}
+def _messages(parts: list[dict[str, object]]) -> dict[str, object]:
+    whole: dict[str, object] = {}
+    usage: dict[str, object] = {}
     texts: list[str] = []
     for part in parts:
         kind = part.get("type")
-        if kind == "message_start" and isinstance(part.get("message"), dict):
-            whole = dict(part["message"])
+        if kind == "message_start" and isinstance(message := part.get("message"), dict):
+            whole = dict(message)
             usage |= _object(whole.get("usage"))
         elif kind == "content_block_delta":
             texts.append(_text(part.get("delta"), "text"))
@@ -97,11 +95,11 @@ def _messages(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return whole | {"content": [{"type": "text", "text": "".join(texts)}], "usage": usage}
 
 
-def _object(value: object) -> dict[str, Any]:
+def _object(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _objects(value: object) -> list[dict[str, Any]]:
+def _objects(value: object) -> list[dict[str, object]]:
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 

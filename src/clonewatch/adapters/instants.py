@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -123,7 +123,7 @@ def instants(values: pa.Array, at: TimeFormat = TimeFormat()) -> tuple[pa.Array,
     return _one_by_one(values.to_pylist(), at)
 
 
-def from_objects(values: list[Any], at: TimeFormat = TimeFormat()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
+def from_objects(values: list[object], at: TimeFormat = TimeFormat()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
     """The same for plain Python values of any kind."""
     kinds = set(map(type, values)) - {type(None)}
     try:
@@ -138,7 +138,7 @@ def from_objects(values: list[Any], at: TimeFormat = TimeFormat()) -> tuple[pa.A
     return _one_by_one(values, at)
 
 
-def _one_by_one(values: list[Any], at: TimeFormat) -> tuple[pa.Array, NDArray[np.bool_]]:
+def _one_by_one(values: list[object], at: TimeFormat) -> tuple[pa.Array, NDArray[np.bool_]]:
     micros = [None if v is None else instant(v, at) for v in values]
     bad = np.fromiter(
         (m is None and v is not None and v != "" for m, v in zip(micros, values, strict=True)), np.bool_, len(values)

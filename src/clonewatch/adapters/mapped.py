@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clonewatch.adapters.columns import conform, hashed
+from clonewatch.adapters.columns import Columns, Values, conform, hashed
 from clonewatch.adapters.instants import TimeFormat, time_format
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.rows import Rows
@@ -38,7 +38,7 @@ def required(mapping: FieldMap | None, name: str) -> FieldMap:
     return mapping
 
 
-def finder(spec: str) -> Callable[[Mapping[str, Any]], Any]:
+def finder(spec: str) -> Callable[[Mapping[str, object]], Any]:
     """What looks up a field in a row: a key as written, or dots stepping into objects, lists and JSON held as text.
 
     " | " separates alternatives: the first that is there counts.
@@ -52,7 +52,7 @@ def finder(spec: str) -> Callable[[Mapping[str, Any]], Any]:
         key = choices[0][0]
         return lambda row: row.get(key)
 
-    def find(row: Mapping[str, Any]) -> Any:
+    def find(row: Mapping[str, object]) -> object:
         for literal, path in choices:
             value = row.get(literal)
             if value is None:
@@ -64,7 +64,7 @@ def finder(spec: str) -> Callable[[Mapping[str, Any]], Any]:
     return find
 
 
-def _step(row: Any, path: tuple[str, ...]) -> Any:
+def _step(row: object, path: tuple[str, ...]) -> object:
     for key in path:
         if isinstance(row, str) and row[:1] in ("{", "[") and len(row) <= _MOST_EMBEDDED:
             try:
@@ -91,7 +91,7 @@ def exchange_ids(source: Source, numbers: Sequence[int]) -> pa.Array:
     return pc.binary_join_element_wise(pa.scalar(mark.hexdigest()), rows, "-")
 
 
-def _complete_ids(ids: pa.Array | list[Any] | None, source: Source, numbers: Sequence[int]) -> pa.Array | list[Any]:
+def _complete_ids(ids: Values | None, source: Source, numbers: Sequence[int]) -> Values:
     """The ids as logged, derived ones where there are none."""
     if ids is None:
         return exchange_ids(source, numbers)
@@ -106,24 +106,24 @@ def _complete_ids(ids: pa.Array | list[Any] | None, source: Source, numbers: Seq
 
 
 def build(
-    found: dict[str, pa.Array | list[Any]], mapping: FieldMap, source: Source, numbers: Sequence[int]
+    found: Columns, mapping: FieldMap, source: Source, numbers: Sequence[int]
 ) -> tuple[pa.RecordBatch, list[Rejected]]:
     """Exchanges from the fields found for each column: constants added, unsigned columns hashed, absent ids derived.
 
     found: exchange column -> values, as Arrow or plain. numbers: 1-based row numbers.
     """
     at = time_format(mapping.time) or TimeFormat()
-    columns: dict[str, pa.Array | list[Any]] = {}
+    columns: Columns = {}
     for name, values in found.items():
         columns[name] = hashed(values) if name in _HASHED else _without_dashes(values)
     for name, value in mapping.constants.items():
-        constant: pa.Array | list[Any] = [value] * len(numbers)
+        constant: Values = [value] * len(numbers)
         columns[name] = hashed(constant) if name in _HASHED else constant
     columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
     return conform(columns, EXCHANGES, source.name, numbers, at=at)
 
 
-def _without_dashes(values: pa.Array | list[Any]) -> pa.Array | list[Any]:
+def _without_dashes(values: Values) -> Values:
     if isinstance(values, list):
         return [None if v == ABSENT else v for v in values] if ABSENT in values else values
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
@@ -132,24 +132,24 @@ def _without_dashes(values: pa.Array | list[Any]) -> pa.Array | list[Any]:
 
 
 def objects(
-    parts: Iterator[tuple[list[dict[str, Any]], list[int], list[Rejected]]], mapping: FieldMap, source: Source
+    parts: Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]], mapping: FieldMap, source: Source
 ) -> Iterator[Batch]:
     """Batches from rows held as dictionaries: their fields, their numbers, and lines rejected before."""
     finders = {name: finder(spec) for name, spec in mapping.fields.items()}
     for rows, numbers, rejected in parts:
-        found: dict[str, pa.Array | list[Any]] = {name: [find(row) for row in rows] for name, find in finders.items()}
+        found: Columns = {name: [find(row) for row in rows] for name, find in finders.items()}
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)
 
 
-def assemble(part: Rows[dict[str, Any]], source: Source, mapping: FieldMap | None) -> Batch:
+def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | None) -> Batch:
     """A batch from rows already read into columns: column -> value. A field map's fields and constants go before them.
 
     Fields of the map are looked up in the rows as logged. Rows without an id get one derived from their place.
     """
     made = part.rows
     names = {name for row in made for name in row}
-    found: dict[str, pa.Array | list[Any]] = {name: [row.get(name) for row in made] for name in sorted(names)}
+    found: Columns = {name: [row.get(name) for row in made] for name in sorted(names)}
     at = TimeFormat()
     if mapping is not None:
         at = time_format(mapping.time) or at
@@ -159,13 +159,13 @@ def assemble(part: Rows[dict[str, Any]], source: Source, mapping: FieldMap | Non
     return Batch(exchanges, part.rejected + more)
 
 
-def _overlay(found: dict[str, pa.Array | list[Any]], mapping: FieldMap, logged: list[Any]) -> None:
+def _overlay(found: Columns, mapping: FieldMap, logged: list[dict[str, object]]) -> None:
     for name, spec in mapping.fields.items():
         find = finder(spec)
-        mapped: list[Any] = [find(row) for row in logged]
+        mapped: list[object] = [find(row) for row in logged]
         if name in _HASHED:
             mapped = hashed(mapped).to_pylist()
-        before = found.get(name, [None] * len(logged))
+        before: Values = found.get(name, [None] * len(logged))
         found[name] = [b if m is None else m for m, b in zip(mapped, before, strict=True)]
     for name, value in mapping.constants.items():
         found[name] = hashed([value] * len(logged)).to_pylist() if name in _HASHED else [value] * len(logged)

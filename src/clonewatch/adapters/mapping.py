@@ -64,7 +64,7 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
     return check_map(raw, name, formats)
 
 
-def check_map(raw: Mapping[str, Any], name: str, formats: Iterable[str]) -> FieldMap:
+def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> FieldMap:
     """A field map from parsed TOML. Raises MappingError naming the key at fault and the nearest valid one.
 
     >>> check_map({"format": "csv_map", "fields": {"acount_id": "u", "ts": "t"}}, "my.toml", ["csv_map"])
@@ -105,7 +105,7 @@ def check_map(raw: Mapping[str, Any], name: str, formats: Iterable[str]) -> Fiel
     return FieldMap(form, fields, constants, time)
 
 
-def _section(raw: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
+def _section(raw: Mapping[str, object], key: str, name: str) -> dict[str, Any]:
     section = raw.get(key, {})
     if not isinstance(section, dict):
         raise MappingError(f"[{key}] is not a table", where=name, mend=f"It looks like\n{EXAMPLE}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from clonewatch.ports.adapter import Source
 
 _ARROW_FILE = b"ARROW1"
 
-Part = tuple[dict[str, Any], list[int] | range, list[Rejected]]
+Part = tuple[dict[str, object], list[int] | range, list[Rejected]]
 
 
 class Side(NamedTuple):
@@ -136,7 +136,7 @@ def _arrow(source: Source) -> Iterator[Part]:
 
 
 def _json(source: Source) -> Iterator[Part]:
-    for part in rows(source.stream, source.name, msgspec.json.Decoder(dict[str, Any]).decode):
+    for part in rows(source.stream, source.name, msgspec.json.Decoder(dict[str, object]).decode):
         keys = sorted({key for row in part.rows for key in row})
         yield {key: [row.get(key) for row in part.rows] for key in keys}, part.numbers, part.rejected
 

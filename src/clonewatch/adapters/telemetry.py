@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from clonewatch.adapters import otlp_names as names
 from clonewatch.adapters.bodies import content_text, parsed, put
 
-Attributes = dict[str, Any]
+Attributes = dict[str, object]
 _MOST_INDEXED = 1000  # messages written key by key that are put together; a conversation is shorter
 _DEEPEST = 32  # nested attribute values
 _TEXT = ("messages", "response_text", "system_text")
@@ -19,12 +19,12 @@ class Record(NamedTuple):
     resource: Attributes
     attributes: Attributes
     events: list[tuple[str, Attributes]]
-    start: Any
-    end: Any
+    start: object
+    end: object
     id: str
 
 
-def records(request: dict[str, Any]) -> list[Record]:
+def records(request: dict[str, object]) -> list[Record]:
     """All spans and log records of one export request; parts of a wrong shape are passed over."""
     found = []
     for group in _objects(request.get("resourceSpans")):
@@ -47,7 +47,7 @@ def attributes(pairs: object) -> Attributes:
     return _pairs(pairs, 0)
 
 
-def call(record: Record) -> dict[str, Any] | None:
+def call(record: Record) -> dict[str, object] | None:
     """A model call as a row: column -> value; None for a record that is none."""
     given = record.attributes
     for name, values in record.events:
@@ -55,7 +55,7 @@ def call(record: Record) -> dict[str, Any] | None:
             given = values | given
     if not any(key in given for key in names.CALLS) or given.get("gen_ai.operation.name") in names.NOT_CALLS:
         return None
-    row: dict[str, Any] = {}
+    row: dict[str, object] = {}
     for column, attribute, _ in names.ALIASES:
         value = given.get(attribute)
         if value is None and column == "account_id":
@@ -80,13 +80,13 @@ def call(record: Record) -> dict[str, Any] | None:
     return row
 
 
-def _span(span: dict[str, Any], resource: Attributes) -> Record:
+def _span(span: dict[str, object], resource: Attributes) -> Record:
     events = [(str(e.get("name")), attributes(e.get("attributes"))) for e in _objects(span.get("events"))]
     start, end = _nanoseconds(span.get("startTimeUnixNano")), _nanoseconds(span.get("endTimeUnixNano"))
     return Record(resource, attributes(span.get("attributes")), events, start, end, _id(span))
 
 
-def _log(log: dict[str, Any], resource: Attributes) -> Record:
+def _log(log: dict[str, object], resource: Attributes) -> Record:
     given = attributes(log.get("attributes"))
     body = _value(log.get("body"), 0)
     if isinstance(body, dict):
@@ -95,7 +95,7 @@ def _log(log: dict[str, Any], resource: Attributes) -> Record:
     return Record(resource, given, [], at, 0, _id(log))
 
 
-def _id(record: dict[str, Any]) -> str:
+def _id(record: dict[str, object]) -> str:
     trace, span = record.get("traceId"), record.get("spanId")
     return f"{trace}-{span}" if isinstance(trace, str) and isinstance(span, str) and trace and span else ""
 
@@ -110,7 +110,7 @@ def _pairs(pairs: object, depth: int) -> Attributes:
     return {str(p.get("key")): _value(p.get("value"), depth + 1) for p in _objects(pairs)}
 
 
-def _value(value: object, depth: int) -> Any:
+def _value(value: object, depth: int) -> object:
     if not isinstance(value, dict) or depth > _DEEPEST:
         return None
     if "intValue" in value:
@@ -124,7 +124,7 @@ def _value(value: object, depth: int) -> Any:
     return next((value[k] for k in ("stringValue", "boolValue", "doubleValue") if k in value), None)
 
 
-def _content(column: str, value: Any) -> Any:
+def _content(column: str, value: object) -> object:
     """Text of a content attribute, which may be JSON as text; messages get `content` where they came in `parts`."""
     value = parsed(value)
     if column == "messages":
@@ -147,7 +147,7 @@ def _said(message: object) -> str:
     return content_text(held.get("content")) or content_text(held.get("text"))
 
 
-def _message(message: object) -> Any:
+def _message(message: object) -> object:
     if not isinstance(message, dict) or not isinstance(message.get("parts"), list):
         return message
     # The newer conventions name the text of a part `content`; chat APIs name it `text`.
@@ -157,7 +157,7 @@ def _message(message: object) -> Any:
     return {"role": message.get("role"), "content": texts}
 
 
-def _gathered(given: Attributes, row: dict[str, Any]) -> None:
+def _gathered(given: Attributes, row: dict[str, object]) -> None:
     for alias in names.PARAMETERS:
         asked = _object(parsed(given.get(alias.attribute)))
         put(row, "max_tokens", asked.get("max_completion_tokens"), asked.get("max_tokens"))
@@ -170,7 +170,7 @@ def _gathered(given: Attributes, row: dict[str, Any]) -> None:
     put(row, "reasoning_tokens", usage.get("output_reasoning_tokens"), usage.get("output_reasoning"))
 
 
-def _indexed(given: Attributes, row: dict[str, Any]) -> None:
+def _indexed(given: Attributes, row: dict[str, object]) -> None:
     for column, pattern, _ in names.INDEXED:
         messages = []
         for i in range(_MOST_INDEXED):
@@ -185,7 +185,7 @@ def _indexed(given: Attributes, row: dict[str, Any]) -> None:
             row[column] = _content(column, messages)
 
 
-def _from_events(events: list[tuple[str, Attributes]], row: dict[str, Any]) -> None:
+def _from_events(events: list[tuple[str, Attributes]], row: dict[str, object]) -> None:
     messages = [
         {"role": names.MESSAGE_EVENTS[name], "content": parsed(values.get("content"))}
         for name, values in events
@@ -200,9 +200,9 @@ def _from_events(events: list[tuple[str, Attributes]], row: dict[str, Any]) -> N
                 row["response_text"] = _said(_object(parsed(values.get("message")))) or values.get("content")
 
 
-def _object(value: object) -> dict[str, Any]:
+def _object(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _objects(value: object) -> list[dict[str, Any]]:
+def _objects(value: object) -> list[dict[str, object]]:
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []

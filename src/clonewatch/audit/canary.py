@@ -86,7 +86,7 @@ def decoys(canary: Canary, count: int = 999) -> list[str]:
     return [_drawn(bytes(_LEAST_SEED), f"{canary.id} {canary.carrier} {j}", length) for j in range(count)]
 
 
-def test_canaries(true: npt.ArrayLike, others: npt.ArrayLike, *, commitment: str = "") -> TestResult:
+def test_canaries(true: npt.ArrayLike, others: npt.ArrayLike) -> TestResult:
     """Test whether a suspect's preference for our words is independent of the seed. Needs log-probabilities.
 
     true: float[N], log-probability of each canary's secret after its carrier; others: float[N, M], of its decoys. Each
@@ -120,13 +120,10 @@ def test_canaries(true: npt.ArrayLike, others: npt.ArrayLike, *, commitment: str
             "The canaries were shown to nobody but those named with the commitment.",
         ),
         notes=(f"Only {len(real)} canaries: a null result says little.",) if len(real) < _FEW else (),
-        commitment=commitment,
     )
 
 
-def test_canary_samples(
-    canaries: Sequence[Canary], completions: Sequence[Sequence[str]], *, commitment: str = ""
-) -> TestResult:
+def test_canary_samples(canaries: Sequence[Canary], completions: Sequence[Sequence[str]]) -> TestResult:
     """The same from text alone: whether the suspect ever says our words after our carrier.
 
     completions: what it wrote after each carrier, any number of answers. A hit has a chance of at most (distinct
@@ -159,7 +156,6 @@ def test_canary_samples(
             f"{hits} of {len(canaries)} canaries were completed.",
             "Weak by nature: only near-verbatim memory shows in text, so a null result says next to nothing.",
         ),
-        commitment=commitment,
     )
 
 

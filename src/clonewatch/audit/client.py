@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from clonewatch.audit.folder import RAW, Folder
@@ -43,10 +43,21 @@ class ClientError(ClonewatchError):
     """A model could not be asked; what it answered before is kept, and the same command goes on from there."""
 
 
-class Client:
-    """A model that can be asked. name: its role. rate: requests a second at most; 0 for no limit.
+class Environment(NamedTuple):
+    """What a client works in, which tests replace. transport: of httpx, None for its own."""
 
-    transport, sleep, now: for tests. Use as a context, which closes the connections.
+    transport: object = None
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+REAL = Environment()
+
+
+class Client:
+    """A model that can be asked. name: its role. rate: requests per second at most; 0 for no limit.
+
+    Use as a context, which closes the connections.
     """
 
     def __init__(
@@ -55,18 +66,16 @@ class Client:
         source: ModelEndpoint,
         rate: float = 0.0,
         *,
-        tries: int = TRIES,
-        transport: Any = None,
-        sleep: Callable[[float], None] = time.sleep,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        environment: Environment = REAL,
     ) -> None:
-        self.name, self.source, self.tries = name, source, tries
-        self._pause, self._sleep, self._now, self._last = (1 / rate if rate else 0.0), sleep, now, -1e9
+        self.name, self.source = name, source
+        self._pause, self._last = (1 / rate if rate else 0.0), -1e9
+        self._sleep, self._now = environment.sleep, environment.now
         self._http = _httpx()
         self._key = key_of(name, source)
         host = urlsplit(source.url).hostname or ""
         self._client = self._http.Client(
-            verify=True, follow_redirects=False, transport=transport,
+            verify=True, follow_redirects=False, transport=environment.transport,
             # A proxy of the environment is for what lies outside.
             trust_env=not loopback(host),
             timeout=self._http.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
@@ -78,26 +87,26 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def ask(self, ask: Request, sent: Callable[[int], None]) -> dict[str, Any]:
+    def ask(self, request: Request, sent: Callable[[int], None]) -> dict[str, Any]:
         """Send a request until there is an answer that is final, and return it as it is kept.
 
         sent: told the number of the try before each one. Raises ClientError where the model stays silent or busy, and
         SetupError where it does not take the key or the address.
         """
         reason = ""
-        for attempt in range(1, self.tries + 1):
+        for attempt in range(1, TRIES + 1):
             self._sleep(max(0.0, self._last + self._pause - time.monotonic()))
             self._last = time.monotonic()
             sent(attempt)
             wait = FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
             try:
-                status, headers, body, problem = self._post(ask)
+                status, headers, body, problem = self._post(request)
             except self._http.TransportError as error:
                 reason = type(error).__name__
             else:
                 if status not in _AGAIN:
                     self._refused(status)
-                    return self._kept(ask, status, body, problem, attempt)
+                    return self._kept(request, status, body, problem, attempt)
                 reason = f"status {status}"
                 asked = _retry_after(headers.get("retry-after", ""), self._now())
                 if asked is not None:
@@ -105,18 +114,18 @@ class Client:
                 if wait > LONGEST_WAIT:
                     reason += f", and asks to wait {wait:.0f} seconds"
                     break
-            if attempt < self.tries:
+            if attempt < TRIES:
                 self._sleep(wait)
         raise ClientError(
-            f"the {self.name} does not answer ({reason})", where=ask.name,
+            f"the {self.name} does not answer ({reason})", where=request.name,
             mend="Its answers so far are kept: give the same command again later, with a lower --rate if it is busy",
         )  # fmt: skip
 
-    def _post(self, ask: Request) -> tuple[int, Any, bytes, str]:
+    def _post(self, request: Request) -> tuple[int, Any, bytes, str]:
         """Status, headers, body and what is wrong with it, of one try."""
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        url = self.source.url.rstrip("/") + ask.path
-        with self._client.stream("POST", url, json=ask.body, headers=headers) as answer:
+        url = self.source.url.rstrip("/") + request.path
+        with self._client.stream("POST", url, json=request.body, headers=headers) as answer:
             body = b""
             for piece in answer.iter_bytes():
                 body += piece
@@ -124,7 +133,7 @@ class Client:
                     return answer.status_code, answer.headers, b"", f"longer than {MOST_BYTES:,} bytes, and not kept"
         if self._key and self._key.encode() in body:
             raise ClientError(
-                f"an answer of the {self.name} repeats the API key, and was not kept", where=ask.name,
+                f"an answer of the {self.name} repeats the API key, and was not kept", where=request.name,
                 mend="Ask for a new key, and find out who answers at this address",
             )  # fmt: skip
         return answer.status_code, answer.headers, body, ""
@@ -140,10 +149,10 @@ class Client:
                 mend="Check url, model and api in the settings, and plan again",
             )  # fmt: skip
 
-    def _kept(self, ask: Request, status: int, body: bytes, problem: str, attempt: int) -> dict[str, Any]:
+    def _kept(self, request: Request, status: int, body: bytes, problem: str, attempt: int) -> dict[str, Any]:
         at = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         told: dict[str, Any] = {
-            "at": at, "attempt": attempt, "problem": problem, "replayed": False, "request": ask.body,
+            "at": at, "attempt": attempt, "problem": problem, "replayed": False, "request": request.body,
             "sha256": hashlib.sha256(body).hexdigest(), "status": status,
         }  # fmt: skip
         try:
@@ -158,29 +167,29 @@ class Replay:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
 
-    def ask(self, ask: Request, sent: Callable[[int], None]) -> dict[str, Any]:
+    def ask(self, request: Request, sent: Callable[[int], None]) -> dict[str, Any]:
         """See `Client.ask`. Raises InputError where the other audit did not ask this."""
-        told = self._folder.object(f"{RAW}/{ask.name}.json")
-        if told.get("request") != ask.body:
+        told = self._folder.object(f"{RAW}/{request.name}.json")
+        if told.get("request") != request.body:
             raise InputError(
-                "the other audit asked something else here", where=str(self._folder.path / RAW / ask.name),
+                "the other audit asked something else here", where=str(self._folder.path / RAW / request.name),
                 mend="Only answers to the same requests can be used again",
             )  # fmt: skip
         return {**told, "replayed": True}
 
 
 def collect(
-    folder: Folder, asks: Iterable[Request], models: dict[str, Client] | dict[str, Replay], step: Callable[[], None]
+    folder: Folder, requests: Iterable[Request], models: dict[str, Client] | dict[str, Replay], step: Callable[[], None]
 ) -> int:
     """Ask what was not answered yet, and keep every answer before the next question; returns how many were new.
 
     step: called after each. Raises OutputError where the disk is full; nothing is lost then but the answer at hand.
     """
     new = 0
-    for ask in asks:
-        name = f"{RAW}/{ask.name}.json"
+    for request in requests:
+        name = f"{RAW}/{request.name}.json"
         if not folder.has(name):
-            told = models[ask.source].ask(ask, lambda attempt, n=ask.name: _note(folder, n, attempt))  # type: ignore[misc]
+            told = models[request.source].ask(request, lambda attempt, n=request.name: _note(folder, n, attempt))  # type: ignore[misc]
             folder.write(name, canonical(told))
             new += 1
         step()
@@ -202,7 +211,7 @@ def key_of(name: str, source: ModelEndpoint) -> str:
             mode, key = place.stat().st_mode, place.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             raise KeyFileError(f"cannot read the API key of the {name}", where=where) from None
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyFileError(
                 f"the API key of the {name} is open to other users", where=where, mend=f"chmod 600 {where}"
             )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets as entropy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from clonewatch.audit import canary, prf
 from clonewatch.audit.canary import Canary
-from clonewatch.audit.ledger import Ledger, canonical
+from clonewatch.audit.ledger import Ledger, Usage, canonical
 from clonewatch.audit.plan import PlannedTest
 from clonewatch.audit.prf import Blake2, Rule, Watermark
 from clonewatch.model.errors import InputError, KeyFileError
@@ -20,36 +20,32 @@ _BYTES = 32
 WIDTHS: dict[Rule, int] = {"kgw": 1, "gumbel": 2}
 
 
-def commit_watermark(
-    ledger: Ledger, rule: Rule, width: int, gamma: float, since: str, until: str, carriers: Sequence[str]
-) -> str:
+def commit_watermark(ledger: Ledger, rule: Rule, width: int, gamma: float, usage: Usage) -> str:
     """Draw and commit a watermark key for our own function; returns the commitment."""
     secret = entropy.token_bytes(_BYTES)
     public = {"prf": Blake2(secret, width).name, "rule": rule, "width": width, "gamma": gamma}
-    return ledger.commit("watermark", secret, public=public, since=since, until=until, carriers=carriers)
+    return ledger.commit("watermark", secret, public=public, usage=usage)
 
 
-def commit_vllm(ledger: Ledger, config: Path, since: str, until: str, carriers: Sequence[str]) -> str:
+def commit_vllm(ledger: Ledger, config: Path, usage: Usage) -> str:
     """Commit the key of a vLLM configuration; returns the commitment. Raises InputError that never shows the key."""
     served = prf.read_vllm(config)
     told = json.loads(config.read_text(encoding="utf-8"))
     public = {"prf": served.prf.name, "rule": served.rule, "width": served.prf.width, "gamma": served.gamma}
-    return ledger.commit("watermark", canonical(told), public=public, since=since, until=until, carriers=carriers)
+    return ledger.commit("watermark", canonical(told), public=public, usage=usage)
 
 
-def commit_twins(ledger: Ledger, since: str, until: str, carriers: Sequence[str]) -> str:
+def commit_twins(ledger: Ledger, usage: Usage) -> str:
     """Draw and commit the coins of twin answers; returns the commitment."""
-    return ledger.commit("twin", entropy.token_bytes(_BYTES), since=since, until=until, carriers=carriers)
+    return ledger.commit("twin", entropy.token_bytes(_BYTES), usage=usage)
 
 
-def commit_canaries(
-    ledger: Ledger, count: int, length: int, template: str, since: str, until: str, carriers: Sequence[str]
-) -> tuple[str, list[Canary]]:
+def commit_canaries(ledger: Ledger, count: int, length: int, template: str, usage: Usage) -> tuple[str, list[Canary]]:
     """Draw and commit a seed of canaries; returns the commitment and the records to release."""
     seed = entropy.token_bytes(_BYTES)
     minted = canary.mint(count, seed, length, template)
     public = {"count": count, "length": length, "template": template}
-    return ledger.commit("canary", seed, public=public, since=since, until=until, carriers=carriers), minted
+    return ledger.commit("canary", seed, public=public, usage=usage), minted
 
 
 def watermark_of(test: PlannedTest, secret: bytes) -> Watermark:

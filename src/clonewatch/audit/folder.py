@@ -51,7 +51,7 @@ class Folder:
                 mend="Free space and give the same command again; what is kept is not asked for twice",
             ) from error  # fmt: skip
 
-    def note(self, row: Mapping[str, Any]) -> None:
+    def note(self, row: Mapping[str, object]) -> None:
         """One more line in the list of requests."""
         try:
             with (self.path / SENT).open("ab") as file:

@@ -10,7 +10,6 @@ until it is revealed.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from filelock import FileLock
+
 from clonewatch.model.errors import InputError, KeyFileError, OutputError
 
 Kind = Literal["commit", "reveal", "plan", "look", "timestamp", "torn"]
@@ -30,6 +31,17 @@ FIRST = "0" * 64
 _TAG = b"clonewatch.commitment.v1\0"
 _SALT_BYTES = 32
 _FIELDS = {"at", "body", "hash", "kind", "n", "previous"}
+
+
+class Usage(NamedTuple):
+    """When and for whom a secret is used. since, until: ISO dates. carriers: labels of the cases or accounts served."""
+
+    since: str = ""
+    until: str = ""
+    carriers: Sequence[str] = ()
+
+
+UNNAMED = Usage()
 
 
 class Record(NamedTuple):
@@ -43,7 +55,7 @@ class Record(NamedTuple):
     hash: str
 
 
-class Problem(NamedTuple):
+class BrokenLine(NamedTuple):
     """A line that does not hold, counted from 1, and why."""
 
     line: int
@@ -69,22 +81,24 @@ class Ledger:
         kind: str,
         secret: bytes,
         *,
-        public: Mapping[str, Any] | None = None,
-        since: str = "",
-        until: str = "",
-        carriers: Sequence[str] = (),
+        public: Mapping[str, object] | None = None,
+        usage: Usage = UNNAMED,
     ) -> str:
         """Commit to a secret before anything that carries it is released; returns the commitment, 64 hex digits.
 
-        kind: `watermark`, `canary` or `twin`. public: scheme and parameters that are no secret. since, until: the epoch
-        in which it is used, ISO dates. carriers: opaque labels of the cases or accounts that are served with it.
+        kind: `watermark`, `canary` or `twin`. public: scheme and parameters that are no secret. usage: when it is
+        used, and for whom.
         """
         salt = entropy.token_bytes(_SALT_BYTES)
         commitment = commitment_of(salt, secret)
         body = {
-            "secret": kind, "commitment": commitment, "public": dict(public or {}), "since": since, "until": until,
-            "carriers": list(carriers),
-        }  # fmt: skip
+            "secret": kind,
+            "commitment": commitment,
+            "public": dict(public or {}),
+            "since": usage.since,
+            "until": usage.until,
+            "carriers": list(usage.carriers),
+        }
         with self._locked():
             # The secret first: a commitment whose secret was lost would be worth nothing.
             self._keep_secret({"commitment": commitment, "salt": salt.hex(), "secret": secret.hex()})
@@ -101,7 +115,7 @@ class Ledger:
         """The secret of a commitment. Raises KeyFileError where its file is open to others or does not hold it."""
         return bytes.fromhex(self._secret(commitment)["secret"])
 
-    def plan(self, plan: Mapping[str, Any] | bytes) -> str:
+    def plan(self, plan: Mapping[str, object] | bytes) -> str:
         """Register a plan before anything is asked of a suspect; returns its digest, SHA-256 of its canonical text."""
         digest = digest_of(plan)
         with self._locked():
@@ -149,12 +163,12 @@ class Ledger:
         held = self.records()
         return held[-1].hash if held else FIRST
 
-    def verify(self, head: str = "") -> list[Problem]:
+    def verify(self, head: str = "") -> list[BrokenLine]:
         """Everything that does not hold, by line; an empty list when the whole ledger does.
 
         head: a hash that was published; it must be that of some record, or the end was cut off.
         """
-        problems: list[Problem] = []
+        problems: list[BrokenLine] = []
         previous, n = FIRST, 0
         commitments: set[str] = set()
         plans: set[str] = set()
@@ -162,14 +176,14 @@ class Ledger:
         for line, text in self._lines():
             record = _parsed(text)
             if isinstance(record, str):
-                problems.append(Problem(line, record))
+                problems.append(BrokenLine(line, record))
                 break
             if record.previous != previous:
-                problems.append(Problem(line, "the chain breaks: this record does not follow the one before it"))
+                problems.append(BrokenLine(line, "the chain breaks: this record does not follow the one before it"))
                 break
             if record.n != n:
-                problems.append(Problem(line, f"record {record.n} stands where {n} should"))
-            problems += [Problem(line, what) for what in self._wrong(record, commitments, plans)]
+                problems.append(BrokenLine(line, f"record {record.n} stands where {n} should"))
+            problems += [BrokenLine(line, what) for what in self._wrong(record, commitments, plans)]
             if record.kind == "commit":
                 commitments.add(record.body["commitment"])
             if record.kind == "plan":
@@ -177,10 +191,10 @@ class Ledger:
             hashes.add(record.hash)
             previous, n = record.hash, n + 1
         if self._tail():
-            problems.append(Problem(n + 1, "the last line is torn: it was never acknowledged"))
+            problems.append(BrokenLine(n + 1, "the last line is torn: it was never acknowledged"))
         if head and head not in hashes:
             problems.append(
-                Problem(n + 1, "no record has the published hash: the end was cut off, or it is another ledger")
+                BrokenLine(n + 1, "no record has the published hash: the end was cut off, or it is another ledger")
             )
         return problems
 
@@ -214,7 +228,7 @@ class Ledger:
             return [f"the body of this {record.kind} is not as it should be: {error!r}"]
         return []
 
-    def _append(self, kind: Kind, body: Mapping[str, Any]) -> Record:
+    def _append(self, kind: Kind, body: Mapping[str, object]) -> Record:
         """One more record, on disk before this returns. The lock is held."""
         self._set_aside()
         held = self.records()
@@ -253,17 +267,16 @@ class Ledger:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        lock = self.path.with_name(self.path.name + ".lock")
+        lock = FileLock(self.path.with_name(self.path.name + ".lock"), mode=0o600)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+            lock.acquire()
         except OSError as error:
             raise OutputError(f"cannot write the ledger: {error.strerror}", where=str(self.path)) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(handle)
+            lock.release()
 
     def _keep_secret(self, row: Mapping[str, str]) -> None:
         if self.secrets_path.exists():
@@ -273,7 +286,7 @@ class Ledger:
 
     def _guarded(self) -> None:
         mode = self.secrets_path.stat().st_mode
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyFileError(
                 f"the secrets are open to other users (mode {stat.S_IMODE(mode):04o})", where=str(self.secrets_path),
                 mend=f"Run: chmod 600 {self.secrets_path}, and commit new secrets if others may have read these",
@@ -311,7 +324,7 @@ def commitment_of(salt: bytes, secret: bytes) -> str:
     return hashlib.sha256(_TAG + salt + secret).hexdigest()
 
 
-def canonical(told: Mapping[str, Any]) -> bytes:
+def canonical(told: Mapping[str, object]) -> bytes:
     """The one text of a JSON object: keys sorted, no spaces, ASCII.
 
     >>> canonical({"b": 1, "a": [True]})
@@ -320,7 +333,7 @@ def canonical(told: Mapping[str, Any]) -> bytes:
     return json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def digest_of(plan: Mapping[str, Any] | bytes) -> str:
+def digest_of(plan: Mapping[str, object] | bytes) -> str:
     """SHA-256 of bytes, or of the canonical text of an object, in hex."""
     return hashlib.sha256(plan if isinstance(plan, bytes) else canonical(plan)).hexdigest()
 
@@ -356,7 +369,7 @@ def _write(place: Path, data: bytes, mode: int, how: int = os.O_APPEND) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-        if new:
+        if new and os.name == "posix":  # elsewhere a folder cannot be opened, and its entries need no flush
             folder = os.open(place.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from clonewatch.audit import stats
 
 # The least p-value told as a plain number: below it, 10 ** log10_p is no normal double.
 _LEAST = -307.0
@@ -63,13 +67,30 @@ class TestResult:
         """A dictionary of plain values, for JSON."""
         return {**asdict(self), "assumptions": list(self.assumptions), "notes": list(self.notes)}
 
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> TestResult:
-        """What `to_json` wrote. Raises ValueError for a row that lacks a field or has one too many."""
-        known = {f.name for f in fields(cls)}
-        if set(row) != known:
-            raise ValueError(f"not a test result: fields {sorted(set(row) ^ known)} are missing or unknown")
-        return cls(**{**row, "assumptions": tuple(row["assumptions"]), "notes": tuple(row["notes"])})
+
+class AmongDecoys(TypedDict):
+    """The fields of a result that compare a statistic with those of decoy secrets; None where there are no decoys."""
+
+    p_rank: float | None
+    decoys: int
+    decoy_mean: float | None
+    decoy_sd: float | None
+
+
+def among_decoys(statistic: float, others: npt.NDArray[np.float64]) -> AmongDecoys:
+    """The rank of a statistic among those of decoys, and their mean and spread. others: float64[decoys], may be empty.
+
+    >>> among_decoys(3.0, np.array([1.0, -1.0, 0.0]))
+    {'p_rank': 0.25, 'decoys': 3, 'decoy_mean': 0.0, 'decoy_sd': 0.816496580927726}
+    """
+    if not len(others):
+        return AmongDecoys(p_rank=None, decoys=0, decoy_mean=None, decoy_sd=None)
+    return AmongDecoys(
+        p_rank=stats.rank(statistic, others),
+        decoys=len(others),
+        decoy_mean=float(others.mean()),
+        decoy_sd=float(others.std()),
+    )
 
 
 def told(log10_p: float) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -151,7 +151,7 @@ class Watermark(NamedTuple):
     """A watermark as it was served: its function, its rule, and for `kgw` the share of green tokens."""
 
     prf: Prf
-    rule: Rule
+    rule: Rule = "gumbel"
     gamma: float = 0.5
 
 
@@ -167,7 +167,7 @@ def read_vllm(path: Path) -> Watermark:
     return vllm_watermark(told, where=str(path))
 
 
-def vllm_watermark(config: Mapping[str, Any], where: str = "") -> Watermark:
+def vllm_watermark(config: Mapping[str, object], where: str = "") -> Watermark:
     """The watermark that a vLLM configuration describes: gumbel, dual_key_gumbel (its first key), red_green or sbw.
 
     >>> vllm_watermark({"key": 42}).prf.name

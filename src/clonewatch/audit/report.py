@@ -18,9 +18,6 @@ from clonewatch.audit.outcome import told
 from clonewatch.audit.plan import STRONG, AuditPlan, PlannedTest
 from clonewatch.audit.run_tests import NO_EVIDENCE, NOT_USABLE, SAME_MODEL
 
-# Digits of a hash that tell one from another in a table; the whole ones are in the files.
-_SHORT = 12
-
 _ACCESS = {
     "text": "text only, read again with our tokenizer",
     "logprobs": "text and the probabilities of likely tokens",

@@ -214,7 +214,7 @@ def _confirmed(
     keyed = watermark_of(test, ledger.secret(test.commitment))
     texts = [str(row.get("text", "")) for row in rows]
     asked = [str(row.get("prompt", "")) for row in rows]
-    watermark.confirm(samples.from_texts(texts, tokenizer.encode, asked), keyed.prf, keyed.rule, keyed.gamma)
+    watermark.confirm(samples.from_texts(texts, tokenizer.encode, asked), keyed)
     return PlannedTest(
         **{name: getattr(test, name) for name in test.__struct_fields__ if name != "confirmed"}, confirmed=True
     )

@@ -69,10 +69,12 @@ def _test(
     plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Secret, name: str, parts: int
 ) -> TestResult:
     if test.test == "watermark":
-        return _watermark(plan, collected, test, secret, name, parts)
-    if test.test == "canary":
-        return _canary(plan, collected, test, secret, name)
-    return _twin(plan, collected, test, secret, name)
+        result = _watermark(plan, collected, test, secret, name, parts)
+    elif test.test == "canary":
+        result = _canary(plan, collected, test, secret, name)
+    else:
+        result = _twin(plan, collected, test, secret, name)
+    return dataclasses.replace(result, commitment=test.commitment)
 
 
 def _watermark(
@@ -80,10 +82,7 @@ def _watermark(
 ) -> TestResult:
     keyed = watermark_of(test, secret(test.commitment))
     read = collected.samples(name, range(parts))
-    result = watermark.test_watermark(
-        read.samples, keyed.prf, keyed.rule, keyed.gamma, mode=read.mode, reference=read.reference,
-        decoys=plan.decoys, commitment=test.commitment,
-    )  # fmt: skip
+    result = watermark.test_watermark(read.samples, keyed, mode=read.mode, reference=read.reference, decoys=plan.decoys)
     result = dataclasses.replace(result, notes=(*result.notes, *read.notes))
     if plan.looks == 1:
         return result
@@ -110,7 +109,7 @@ def _canary(plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Se
         told = [[a.text for a in collected.answers(name, f"canary-{test.id}-{i:05d}")] for i in range(len(minted))]
         if not any(told):
             raise InputError(f"the {name} completed no carrier")
-        return canary.test_canary_samples(minted, told, commitment=test.commitment)
+        return canary.test_canary_samples(minted, told)
     true, others = [], []
     for i, one in enumerate(minted):
         listed = requests.candidates(one)
@@ -122,7 +121,7 @@ def _canary(plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Se
             others.append(held[:place] + held[place + 1 :])
     if not true:
         raise InputError(f"the {name} scored no canary")
-    result = canary.test_canaries(true, others, commitment=test.commitment)
+    result = canary.test_canaries(true, others)
     return _missed(result, len(minted) - len(true), "canaries")
 
 
@@ -149,9 +148,13 @@ def _twin(plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Secr
         raise InputError(f"the {name} scored no pair" if scoring else f"the {name} answered no prompt of a pair")
     columns = np.array(rows).T
     result = twin.test_twins(
-        columns[0], columns[1], prompts=asked, our_released=columns[2], our_withheld=columns[3],
-        mode="logprobs" if scoring else "text", decoys=plan.decoys, commitment=test.commitment,
-    )  # fmt: skip
+        columns[0],
+        columns[1],
+        prompts=asked,
+        ours=(columns[2], columns[3]),
+        mode="logprobs" if scoring else "text",
+        decoys=plan.decoys,
+    )
     return _missed(result, len(pairs) - len(rows), "pairs")
 
 

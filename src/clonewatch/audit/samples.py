@@ -13,10 +13,6 @@ from clonewatch.model.errors import InputError
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 Encode = Callable[[str], Sequence[int]]
-Decode = Callable[[Sequence[int]], str]
-
-# A token that is spelled otherwise spoils its own window and those it stands in: from one in five on, most are spoiled.
-_MOST_RESPELLED = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,35 +87,3 @@ def from_texts(texts: Sequence[str], encode: Encode, prompts: Sequence[str] | No
         before = list(encode(prompt)) if prompt else []
         samples.append(Sample(np.array([*before, *encode(text)], np.int64), len(before)))
     return samples
-
-
-def respelled(ids: Sequence[Sequence[int]], encode: Encode, decode: Decode) -> float:
-    """Share of our own served tokens that come back otherwise from their text: what reading text alone loses.
-
-    ids: token ids as they were served. Raises InputError from one token in five on: then it is not the tokenizer that
-    served them.
-
-    >>> respelled([[104, 105]], lambda text: [ord(c) for c in text], lambda ids: "".join(map(chr, ids)))
-    0.0
-    """
-    whole = lost = 0
-    for row in ids:
-        again = list(encode(decode(row)))
-        whole += len(row)
-        lost += len(row) - _same(list(row), again)
-    if not whole:
-        raise InputError("there are no served tokens to compare with")
-    if lost / whole >= _MOST_RESPELLED:
-        raise InputError(
-            f"{lost / whole:.0%} of the served tokens come back otherwise from their text",
-            mend="Give the tokenizer, and its version, that served these answers",
-        )
-    return lost / whole
-
-
-def _same(one: list[int], other: list[int]) -> int:
-    """How many tokens of the first survive, counted from both ends."""
-    shortest = min(len(one), len(other))
-    front = next((i for i in range(shortest) if one[i] != other[i]), shortest)
-    back = next((i for i in range(shortest - front) if one[-1 - i] != other[-1 - i]), shortest - front)
-    return front + back

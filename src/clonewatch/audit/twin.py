@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clonewatch.audit import stats
-from clonewatch.audit.outcome import TestResult
+from clonewatch.audit.outcome import TestResult, among_decoys
 from clonewatch.model.errors import InputError
 
 F64 = npt.NDArray[np.float64]
@@ -52,25 +52,20 @@ def test_twins(
     withheld: npt.ArrayLike,
     *,
     prompts: Sequence[str] | None = None,
-    our_released: npt.ArrayLike | None = None,
-    our_withheld: npt.ArrayLike | None = None,
+    ours: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     mode: Literal["text", "logprobs"] = "logprobs",
     decoys: int = 999,
-    commitment: str = "",
 ) -> TestResult:
     """Test whether a suspect's preference within pairs is independent of the coins.
 
     released, withheld: float[N], log-probability the suspect gives to each answer of a pair; in the mode `text` how
     alike its own answer is to each. prompts: ids of what was asked; of several pairs with one prompt the first counts.
-    our_released, our_withheld: the same from our own model; what it prefers by itself is subtracted, which sharpens the
-    test and cannot bias it. Pairs without a difference are ties and dropped.
+    ours: the same two columns from our own model; what it prefers by itself is subtracted, which sharpens the test and
+    cannot bias it. Pairs without a difference are ties and dropped.
 
     Raises InputError for columns of different length, values that are no numbers, or no pair at all.
     """
-    ours = (our_released is None, our_withheld is None)
-    if any(ours) and not all(ours):
-        raise InputError("our own log-probabilities are given for one of the two answers only")
-    told = [np.asarray(c, np.float64) for c in (released, withheld, our_released, our_withheld) if c is not None]
+    told = [np.asarray(c, np.float64) for c in (released, withheld, *(ours or ()))]
     n = len(told[0])
     if any(c.shape != (n,) for c in told) or (prompts is not None and len(prompts) != n):
         raise InputError("the columns of the pairs differ in length")
@@ -101,15 +96,11 @@ def test_twins(
         statistic=statistic,
         log10_p=log10_p,
         method=method,
-        p_rank=stats.rank(statistic, others) if decoys else None,
-        decoys=decoys,
-        decoy_mean=float(others.mean()) if decoys else None,
-        decoy_sd=float(others.std()) if decoys else None,
         assumptions=(
             "The coins come from a secret that was committed before any answer was released.",
             "Withheld answers were shown to nobody.",
             "Which pairs are tested was fixed before the suspect was asked.",
         ),
         notes=(f"Only {len(d)} pairs: a null result says little.",) if len(d) < _FEW_PAIRS else (),
-        commitment=commitment,
+        **among_decoys(statistic, others),
     )

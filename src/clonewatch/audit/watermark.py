@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clonewatch.audit import stats
-from clonewatch.audit.outcome import TestResult, told
-from clonewatch.audit.prf import Prf, Rule
+from clonewatch.audit.outcome import TestResult, among_decoys, told
+from clonewatch.audit.prf import Prf, Rule, Watermark
 from clonewatch.audit.samples import Likely, Sample
 from clonewatch.model.errors import InputError
 
@@ -71,27 +71,25 @@ class _Part(NamedTuple):
 
 def test_watermark(
     samples: Sequence[Sample],
-    prf: Prf,
-    rule: Rule = "gumbel",
-    gamma: float = 0.5,
+    keyed: Watermark,
     *,
     mode: Mode = "text",
     reference: Sequence[Likely] | None = None,
     exclude_context: bool = True,
     decoys: int = 999,
-    commitment: str = "",
 ) -> TestResult:
     """Test whether a suspect is independent of a watermark key.
 
-    samples: what it gave, in our tokenizer. prf: the keyed function, by `audit.prf`. rule: `gumbel`, or `kgw` with
-    gamma, the share of green tokens. mode: `text`, or `logprobs` where every sample says what the suspect held likely.
+    samples: what it gave, in our tokenizer. keyed: the watermark as it was served. mode: `text`, or `logprobs` where
+    every sample says what the suspect held likely.
     reference: for every sample what a model that never saw the key holds likely, at best our own with the watermark
     off; a poor one costs power, never validity. exclude_context: leave out windows that touch or repeat what the
     suspect was given, which it may have copied; only prompts that are free of the key may do without. decoys:
-    independent keys for the rank p-value. commitment: id of the key in the ledger.
+    independent keys for the rank p-value.
 
     Raises InputError where nothing can be tested, and says why.
     """
+    prf, rule, gamma = keyed
     counted = tally(samples, prf, mode, reference, exclude_context)
     statistic, log10_p, method = judge(counted, prf, rule, gamma)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -106,23 +104,19 @@ def test_watermark(
         statistic=statistic,
         log10_p=log10_p,
         method=method,
-        p_rank=stats.rank(statistic, others) if decoys else None,
-        decoys=decoys,
-        decoy_mean=float(others.mean()) if decoys else None,
-        decoy_sd=float(others.std()) if decoys else None,
         assumptions=_assumptions(prf, reference is not None, exclude_context),
         notes=_notes(samples, len(counted.token)),
-        commitment=commitment,
+        **among_decoys(statistic, others),
     )
 
 
-def confirm(served: Sequence[Sample], prf: Prf, rule: Rule = "gumbel", gamma: float = 0.5) -> TestResult:
+def confirm(served: Sequence[Sample], keyed: Watermark) -> TestResult:
     """Check key, rule and tokenizer on text that we served with the watermark on, before any suspect is asked.
 
     served: our own answers. Raises InputError where they do not carry the watermark: a null result on a suspect would
     then say nothing about the suspect.
     """
-    result = test_watermark(served, prf, rule, gamma, exclude_context=False, decoys=0)
+    result = test_watermark(served, keyed, exclude_context=False, decoys=0)
     if result.log10_p > _OWN_TEXT_LOG10_P:
         raise InputError(
             f"our own served text does not carry this watermark (p = {told(result.log10_p)}, "

@@ -30,14 +30,14 @@ def init(ledger: Book, since: Since = "", json: JsonOption = False) -> None:
       clonewatch audit init book/ledger.jsonl
     """
     from clonewatch.audit.committing import commit_twins
-    from clonewatch.audit.ledger import Ledger
+    from clonewatch.audit.ledger import Ledger, Usage
     from clonewatch.model.errors import InputError
 
     if ledger.exists():
         raise InputError("this ledger exists already", where=str(ledger), mend="Add to it: clonewatch audit commit")
     ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     book = Ledger(ledger)
-    _committed(book, commit_twins(book, since, "", ()), "coins of twin answers", json)
+    _committed(book, commit_twins(book, Usage(since)), "coins of twin answers", json)
 
 
 def commit(
@@ -60,13 +60,13 @@ def commit(
       clonewatch audit commit book/ledger.jsonl --rule kgw --carrier case-7 --since 2026-03-01
     """
     from clonewatch.audit.committing import WIDTHS, commit_twins, commit_watermark
-    from clonewatch.audit.ledger import Ledger
+    from clonewatch.audit.ledger import Ledger, Usage
 
     book = Ledger(existing(ledger))
     if kind == "twin":
-        told = commit_twins(book, since, until, carrier or ())
+        told = commit_twins(book, Usage(since, until, carrier or ()))
     else:
-        told = commit_watermark(book, rule, width or WIDTHS[rule], gamma, since, until, carrier or ())
+        told = commit_watermark(book, rule, width or WIDTHS[rule], gamma, Usage(since, until, carrier or ()))
     _committed(book, told, kind, json)
 
 
@@ -85,10 +85,10 @@ def import_key(
       clonewatch audit import-key book/ledger.jsonl --vllm-config watermark.json --carrier case-9
     """
     from clonewatch.audit.committing import commit_vllm
-    from clonewatch.audit.ledger import Ledger
+    from clonewatch.audit.ledger import Ledger, Usage
 
     book = Ledger(existing(ledger))
-    _committed(book, commit_vllm(book, vllm_config, since, until, carrier or ()), "watermark of vLLM", json)
+    _committed(book, commit_vllm(book, vllm_config, Usage(since, until, carrier or ())), "watermark of vLLM", json)
 
 
 def mint_canaries(
@@ -109,7 +109,7 @@ def mint_canaries(
     """
     from clonewatch.audit.canary import TEMPLATE
     from clonewatch.audit.committing import commit_canaries
-    from clonewatch.audit.ledger import Ledger
+    from clonewatch.audit.ledger import Ledger, Usage
     from clonewatch.model.errors import InputError, OutputError
 
     book = Ledger(existing(ledger))
@@ -117,7 +117,7 @@ def mint_canaries(
         raise InputError(
             "this file exists already", where=str(out), mend="Name another: canaries are never overwritten"
         )
-    told, minted = commit_canaries(book, count, length, TEMPLATE, since, until, carrier or ())
+    told, minted = commit_canaries(book, count, length, TEMPLATE, Usage(since, until, carrier or ()))
     rows = [{"id": c.id, "carrier": c.carrier, "secret": c.secret, "text": c.text} for c in minted]
     try:
         out.touch(mode=0o600)

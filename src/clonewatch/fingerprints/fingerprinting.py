@@ -43,7 +43,7 @@ class Fingerprinter:
         words = {
             p: np.array(key_words(derive(key, p)), np.uint64) for p in ("template_id", "prompt_id", "form", "cell")
         }
-        self._keys = Keys(
+        self.keys = Keys(
             words["template_id"],
             words["prompt_id"],
             words["form"],
@@ -51,11 +51,11 @@ class Fingerprinter:
             *sketch_coefficients(derive(key, "sketch")),
         )
         system = np.array(key_words(derive(key, "system_hash")), np.uint64)
-        self._system_keys = self._keys._replace(template=system, prompt=system)
+        self._system_keys = self.keys._replace(template=system, prompt=system)
         self._raw_key = derive(key, "raw")
         self._tools_key = derive(key, "tools_hash")
         self._form_key = derive(key, "format_hash")
-        self._lexicon = classifier.lexicon()
+        self.lexicon = classifier.lexicon()
         self._systems: dict[int, tuple[np.uint64, np.uint64, npt.NDArray[np.float32]]] = {}
         self._schemas: dict[tuple[bytes, int], np.uint64] = {}
 
@@ -86,7 +86,7 @@ class Fingerprinter:
         names = batch.schema.names
         messages = text_buffers(batch.column("messages") if "messages" in names else nothing)
         chats = read_chats(messages)
-        prompts = read_prompts(chats.user, self._keys, self._lexicon)
+        prompts = read_prompts(chats.user, self.keys, self.lexicon)
         if self._examples is not None:
             self._examples.note(prompts.template, chats.user)
         system, system_form, system_scores = self._system_prompts(batch, chats)
@@ -130,7 +130,7 @@ class Fingerprinter:
         if not new.any():
             return
         text = text_buffers(_array(system).take(pa.array(first[new])))
-        read = read_prompts(text, self._system_keys, self._lexicon, SYSTEM)
+        read = read_prompts(text, self._system_keys, self.lexicon, SYSTEM)
         # Too short for a skeleton: then the whole text is what it is known by.
         hashes = np.where(read.template != 0, read.template, read.prompt)
         for row, raw in enumerate(distinct[new].tolist()):

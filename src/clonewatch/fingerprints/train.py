@@ -54,9 +54,9 @@ def train() -> dict[str, npt.NDArray[Any]]:
     draw = random.Random(SEED)  # noqa: S311 - sampling of training material, no secret
     prompts, labels = task_prompts(tasks, _toml(place, "asides.toml"), draw)
     weights = np.zeros((BUCKETS + FACTS, len(TASKS) + 1))
-    weights[:, : len(TASKS)] = _fit_tasks(_matrix(prompts), labels)
+    weights[:, : len(TASKS)] = _fit_tasks(features_of(prompts), labels)
     sides = elicitation_prompts(demands, tasks, draw)
-    weights[:, len(TASKS)] = _fit_elicitation(_matrix([text for text, _ in sides]), np.array([y for _, y in sides]))
+    weights[:, len(TASKS)] = fit_elicitation(features_of([text for text, _ in sides]), np.array([y for _, y in sides]))
     scales = np.abs(weights).max(axis=0) / 127
     listed = place.joinpath("function_words.txt").read_text(encoding="utf-8")
     listed = "\n".join(line for line in listed.splitlines() if not line.startswith("#"))
@@ -83,7 +83,7 @@ def task_prompts(
     for label, task in enumerate(TASKS):
         patterns = tasks[task]["patterns"]
         for k in range(PROMPTS_A_TASK):
-            asked = _fill(patterns[k % len(patterns)], tasks["slots"], draw)
+            asked = fill(patterns[k % len(patterns)], tasks["slots"], draw)
             if draw.random() < SURROUNDED:
                 asked = _surrounded(asked, asides, draw)
             prompts.append(_careless(asked, draw))
@@ -101,7 +101,7 @@ def _surrounded(asked: str, asides: dict[str, Any], draw: random.Random) -> str:
             parts.insert(0, draw.choice(asides["before"]))
         if draw.random() < 0.5:
             parts.append(draw.choice(asides["after"]))
-    return draw.choice((" ", "\n", " ", ", ")).join(_fill(part, asides["slots"], draw) for part in parts)
+    return draw.choice((" ", "\n", " ", ", ")).join(fill(part, asides["slots"], draw) for part in parts)
 
 
 def elicitation_prompts(demands: dict[str, Any], tasks: dict[str, Any], draw: random.Random) -> list[tuple[str, float]]:
@@ -115,7 +115,7 @@ def elicitation_prompts(demands: dict[str, Any], tasks: dict[str, Any], draw: ra
         if draw.random() < LONG:
             parts += [draw.choice(draw.choice((negative, any_task))) for _ in range(draw.randint(2, longest))]
             draw.shuffle(parts)
-        return _careless(_fill(draw.choice(" \n").join(parts), slots, draw), draw)
+        return _careless(fill(draw.choice(" \n").join(parts), slots, draw), draw)
 
     sides = []
     for k in range(PROMPTS_A_SIDE):
@@ -128,7 +128,8 @@ def _toml(place: Traversable, name: str) -> dict[str, Any]:
     return tomllib.loads(place.joinpath(name).read_text(encoding="utf-8"))
 
 
-def _fill(pattern: str, slots: dict[str, list[str]], draw: random.Random) -> str:
+def fill(pattern: str, slots: dict[str, list[str]], draw: random.Random) -> str:
+    """A pattern with each slot filled by one of its words."""
     return _SLOT.sub(lambda m: draw.choice(slots[m.group(1)]), pattern)
 
 
@@ -136,7 +137,8 @@ def _careless(prompt: str, draw: random.Random) -> str:
     return prompt.lower().rstrip(".") if draw.random() < CARELESS else prompt
 
 
-def _matrix(prompts: list[str]) -> csr_matrix:
+def features_of(prompts: list[str]) -> csr_matrix:
+    """The features of prompts, one row each: float64 (prompts, BUCKETS + FACTS)."""
     places, values, starts = features(text_buffers(pa.array(prompts)), BUCKETS)
     return csr_matrix((values.astype(np.float64), places, starts), shape=(len(prompts), BUCKETS + FACTS))
 
@@ -157,7 +159,8 @@ def _fit_tasks(x: csr_matrix, labels: npt.NDArray[np.int64]) -> Floats:
     return fitted
 
 
-def _fit_elicitation(x: csr_matrix, labels: Floats) -> Floats:
+def fit_elicitation(x: csr_matrix, labels: Floats) -> Floats:
+    """Weights that tell demands for reasoning from other prompts. labels: above 0 for a demand. float64 (columns,)."""
     _, columns = x.shape
     counted = np.where(labels > 0, 1.0, ORDINARY)
     counted /= counted.sum()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clonewatch.lab.clocks import Beats
 from clonewatch.lab.ids import Hashes, mix
-from clonewatch.lab.rows import Codes, Ints, Reals, Rows
+from clonewatch.lab.rows import Codes, Ints, Rows
 from clonewatch.lab.topics import Topics
 
 # Genres: which grammar would write the text of a row.
@@ -259,19 +259,3 @@ class Agent:
             "toolset": mix(harness * 4096 + self.extras[beats.who], self.salt + 4),
             "genre": np.full(count, AGENT, dtype=np.int8), "elicitation": rng.beta(1.2, 25, size=count),
         }  # fmt: skip
-
-
-@dataclass
-class Mixed:
-    """Some of a cohort's requests follow one content, the rest another. share: of sessions that follow the first."""
-
-    first: Content
-    second: Content
-    share: Reals
-
-    def fill(self, beats: Beats, topics: Topics, rng: np.random.Generator) -> Rows:
-        """Both, then the choice by session."""
-        one, two = self.first.fill(beats, topics, rng), self.second.fill(beats, topics, rng)
-        pick = (mix(beats.session, 21) >> np.uint64(11)).astype(np.float64) * 2.0**-53 < self.share[beats.who]
-        zero = np.zeros(len(pick), dtype=np.int64)
-        return {k: np.where(pick, one.get(k, zero), two.get(k, zero)) for k in {**one, **two}}

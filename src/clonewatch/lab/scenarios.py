@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from clonewatch.lab.campaigns._pool import PoolPlan, launch
+from clonewatch.lab.campaigns._plan import PoolPlan
+from clonewatch.lab.campaigns._pool import launch
 from clonewatch.lab.campaigns.proxies import COVERS
 from clonewatch.lab.lookalikes import agents, events, organisations
 from clonewatch.lab.population import businesses, families, individuals

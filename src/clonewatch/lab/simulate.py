@@ -19,6 +19,8 @@ from clonewatch.model.errors import OutputError, SetupError
 from clonewatch.model.schema import VERSION
 from clonewatch.ports.progress import Progress, Silent
 
+Prompts = Mapping[str, Sequence[str]]
+
 
 def scenarios() -> dict[str, str]:
     """Every scenario and what it is, in a line.
@@ -35,14 +37,13 @@ def simulate(
     *,
     seed: int = 0,
     scale: float = 1.0,
-    text: bool = False,
+    text: bool | Prompts = False,
     progress: Progress | None = None,
-    prompts: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Write a labelled log folder and return what `scenario.json` says.
 
-    scale: factor on the number of accounts; rates stay. text: write messages instead of fingerprints. prompts: texts to
-    use in place of made-up ones, lists under "campaign" and "honest" (only with text). The same arguments give the same
+    scale: factor on the number of accounts; rates stay. text: write messages instead of fingerprints; where prompts are
+    given, lists under "campaign" and "honest", they stand in place of made-up ones. The same arguments give the same
     bytes. Raises SetupError for an unknown scenario or a scale that is not positive, OutputError when `out` exists.
     """
     known = catalogue()
@@ -50,8 +51,6 @@ def simulate(
         raise SetupError(f"unknown scenario {scenario!r}", mend=f"Choose one of: {', '.join(known)}.")
     if not scale > 0:
         raise SetupError(f"scale must be positive, not {scale}", mend="1 is the usual size, 0.1 a tenth of it.")
-    if prompts is not None and not text:
-        raise SetupError("prompts are given but text is off", mend="Ask for text, or leave the prompts out.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(
             "the output folder is not empty", where=str(out), mend="Name a folder that does not exist yet."
@@ -62,10 +61,10 @@ def simulate(
     world = World(scenario, seed, scale, days_of(plan, named("days", scenario, seed)), drawn)
     build(world, plan)
     author = None
-    if text:
+    if text is not False:
         from clonewatch.lab.text.author import Author
 
-        author = Author(world.salt, prompts)
+        author = Author(world.salt, {} if text is True else text)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".simulate-") as scratch:
         made = Path(scratch) / "log"
@@ -73,7 +72,7 @@ def simulate(
         with LogWriter(world, made, author) as log:
             _play(world, log, told)
         write_books(world, made)
-        said = _account(world, log, seed, text)
+        said = _account(world, log, seed, author is not None)
         write_knobs(made, said)
         if out.exists():
             out.rmdir()

@@ -94,9 +94,6 @@ FINGERPRINT_COLUMNS = (
     "system_hash", "tools_hash", "template_id", "prompt_id", "format_hash", "sketch", "cell", "task", "elicitation",
 )  # fmt: skip
 
-# What leaves fingerprinting: the same rows without text.
-FINGERPRINTED = Table("fingerprinted", tuple(c for c in EXCHANGES.columns if c.name not in TEXT_COLUMNS))
-
 ACCOUNTS = Table("accounts", (
     Column("account_id", "string", "key", True),
     Column("created_at", "timestamp", "sign-up"),

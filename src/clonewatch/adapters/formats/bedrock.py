@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -30,16 +29,16 @@ class Bedrock:
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 records."""
-        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        decode = msgspec.json.Decoder(dict[str, object]).decode
         for part in rows(source.stream, source.name, lambda line: record(decode(line))):
             yield assemble(part, source, mapping)
 
 
-def record(line: dict[str, Any]) -> dict[str, Any]:
+def record(line: dict[str, object]) -> dict[str, object]:
     """One record as a row: column -> value. The account is identity.arn, the one who called."""
     given, made = inner(line, "input"), inner(line, "output")
     request, response = parsed(given.get("inputBodyJson")), parsed(made.get("outputBodyJson"))
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "exchange_id": line.get("requestId"),
         "ts": line.get("timestamp"),
         "account_id": inner(line, "identity").get("arn"),
@@ -65,10 +64,10 @@ def record(line: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _converse_body(body: dict[str, Any]) -> dict[str, Any] | None:
+def _converse_body(body: dict[str, object]) -> dict[str, object] | None:
     if not isinstance(body.get("messages"), list):
         return None
-    whole: dict[str, Any] = {"messages": body["messages"]}
+    whole: dict[str, object] = {"messages": body["messages"]}
     if body.get("system"):
         whole["system"] = body["system"]
     if tools := inner(body, "toolConfig").get("tools"):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import pyarrow as pa
-
+from clonewatch.adapters.columns import Columns
 from clonewatch.adapters.csv_rows import csv_rows
 from clonewatch.adapters.mapped import build, required
 from clonewatch.model.errors import MappingError
@@ -29,7 +27,7 @@ class CsvMap:
         mapping = required(mapping, self.name)
         for names, rows, numbers, rejected in csv_rows(source):
             columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
-            found: dict[str, pa.Array | list[Any]] = {}
+            found: Columns = {}
             for column, field in mapping.fields.items():
                 if field not in columns:
                     raise MappingError(

@@ -61,7 +61,7 @@ class ExchangeNdjson:
         for i, part in enumerate(rows(source.stream, source.name, _decode)):
             if i == 0:
                 notes_of(source.stream).unknown(unknown_keys(part.lines, _KNOWN))
-            found: dict[str, Any] = {}
+            found: dict[str, object] = {}
             for column in EXCHANGES.columns:
                 values = list(map(attrgetter(column.name), part.rows))
                 if column.required or values.count(None) < len(values):
@@ -70,7 +70,7 @@ class ExchangeNdjson:
             yield Batch(batch, part.rejected + rejected)
 
 
-def _decode(line: bytes) -> Any:
+def _decode(line: bytes) -> object:
     row: Any = _row(line)
     raw = row.messages
     first = bytes(memoryview(raw)[:1]) if raw else b""

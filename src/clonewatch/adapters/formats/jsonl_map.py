@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -25,7 +24,7 @@ class JsonlMap:
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 objects."""
-        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        decode = msgspec.json.Decoder(dict[str, object]).decode
         parts = rows(source.stream, source.name, decode)
         return objects(((p.rows, p.numbers, p.rejected) for p in parts), required(mapping, self.name), source)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -37,16 +36,16 @@ class LiteLLM:
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 payloads."""
-        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        decode = msgspec.json.Decoder(dict[str, object]).decode
         for part in rows(source.stream, source.name, lambda line: payload(decode(line))):
             yield assemble(part, source, mapping)
 
 
-def payload(line: dict[str, Any]) -> dict[str, Any]:
+def payload(line: dict[str, object]) -> dict[str, object]:
     """One payload as a row: column -> value. The account is the key's user, else its team, else the key itself."""
     about = inner(line, "metadata")
     asked = inner(line, "model_parameters")
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "exchange_id": line.get("id") or line.get("litellm_call_id"),
         "ts": line.get("startTime"),
         "account_id": next(
@@ -66,8 +65,8 @@ def payload(line: dict[str, Any]) -> dict[str, Any]:
         put(row, column, asked.get(column))
     put(row, "stream", line.get("stream"))
     put(row, "max_tokens", asked.get("max_completion_tokens"), asked.get("max_tokens"))
-    if isinstance(asked.get("tools"), list):
-        put(row, "tools_count", len(asked["tools"]))
+    if isinstance(tools := asked.get("tools"), list):
+        put(row, "tools_count", len(tools))
     if "logprobs" in asked or "top_logprobs" in asked:
         row["logprobs"] = bool(asked.get("logprobs") or asked.get("top_logprobs"))
     _usage(line, about, row)
@@ -78,12 +77,12 @@ def payload(line: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _operation(call_type: str, row: dict[str, Any]) -> None:
+def _operation(call_type: str, row: dict[str, object]) -> None:
     kind = call_type.removeprefix("a")
     put(row, "operation", _OPERATIONS.get(kind))
 
 
-def _usage(line: dict[str, Any], about: dict[str, Any], row: dict[str, Any]) -> None:
+def _usage(line: dict[str, object], about: dict[str, object], row: dict[str, object]) -> None:
     usage = inner(about, "usage_object") or inner(inner(line, "response"), "usage")
     put(row, "input_tokens", line.get("prompt_tokens"), usage.get("prompt_tokens"))
     put(row, "output_tokens", line.get("completion_tokens"), usage.get("completion_tokens"))
@@ -91,7 +90,7 @@ def _usage(line: dict[str, Any], about: dict[str, Any], row: dict[str, Any]) -> 
     put(row, "cached_tokens", inner(usage, "prompt_tokens_details").get("cached_tokens"))
 
 
-def _texts(line: dict[str, Any], asked: dict[str, Any], row: dict[str, Any]) -> None:
+def _texts(line: dict[str, object], asked: dict[str, object], row: dict[str, object]) -> None:
     messages = line.get("messages")
     if isinstance(messages, list):
         body = {"messages": messages} | {k: asked[k] for k in ("tools", "response_format", "stop") if asked.get(k)}

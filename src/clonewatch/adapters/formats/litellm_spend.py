@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -36,7 +35,7 @@ class LiteLLMSpend:
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 rows."""
         if outline(head_of(source.stream)):
-            decode = msgspec.json.Decoder(dict[str, Any]).decode
+            decode = msgspec.json.Decoder(dict[str, object]).decode
             for part in rows(source.stream, source.name, lambda line: spend_row(decode(line))):
                 yield assemble(part, source, mapping)
             return
@@ -46,9 +45,9 @@ class LiteLLMSpend:
             yield assemble(Rows([spend_row(row) for row in logged], numbers, lines, rejected), source, mapping)
 
 
-def spend_row(line: dict[str, Any]) -> dict[str, Any]:
+def spend_row(line: Mapping[str, object]) -> dict[str, object]:
     """One row of the table as exchange columns. The account is the key's user, else its team, else the key's hash."""
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "exchange_id": line.get("request_id"),
         "ts": line.get("startTime"),
         "account_id": line.get("user") or line.get("team_id") or line.get("api_key"),
@@ -72,7 +71,7 @@ def spend_row(line: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _texts(line: dict[str, Any], row: dict[str, Any]) -> None:
+def _texts(line: Mapping[str, object], row: dict[str, object]) -> None:
     asked, said = line.get("proxy_server_request"), parsed(line.get("response"))
     for value in (line.get("messages"), asked):
         if value and (not isinstance(value, str) or value.strip() not in _EMPTY_TEXTS):

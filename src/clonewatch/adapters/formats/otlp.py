@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -33,10 +32,10 @@ class Otlp:
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of the calls in up to 32,768 export requests, numbered as these; other spans are passed over."""
-        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        decode = msgspec.json.Decoder(dict[str, object]).decode
         other = 0
         for part in rows(source.stream, source.name, lambda line: records(decode(line))):
-            calls = Rows[dict[str, Any]]([], [], [], part.rejected)
+            calls = Rows[dict[str, object]]([], [], [], part.rejected)
             for number, found in zip(part.numbers, part.rows, strict=True):
                 for record in found:
                     row = call(record)

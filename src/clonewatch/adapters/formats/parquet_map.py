@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.columnar_files import batches, opened
+from clonewatch.adapters.columns import Columns
 from clonewatch.adapters.mapped import build, required
 from clonewatch.model.errors import MappingError
 from clonewatch.ports.adapter import Batch, Source
@@ -37,7 +37,7 @@ class ParquetMap:
         with opened(source) as file:
             paths = _paths(file.schema_arrow, mapping, source.name)
             for batch, numbers, damage in batches(file, sorted({p[0] for p in paths.values()}), source):
-                found: dict[str, pa.Array | list[Any]] = {}
+                found: Columns = {}
                 if len(numbers):
                     found = {name: _pick(batch, path) for name, path in paths.items()}
                 exchanges, rejected = build(found, mapping, source, numbers)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from clonewatch.lab.campaigns._curriculum import Curriculum, Harvest, ramp_up
+from clonewatch.lab.campaigns._plan import Drawn, PoolPlan
 from clonewatch.lab.clocks import FLAT_HOURS, PEOPLE_HOURS, ArrivalClock, Beats, QueueClock, SessionClock, Think, Turns
 from clonewatch.lab.content import GRADE, HARVEST, REWRITE, Agent, Content
 from clonewatch.lab.ids import Hashes
-from clonewatch.lab.knobs import Knobs
 from clonewatch.lab.lookalikes.agents import agent_content, agent_harness, agent_manner, proxy_customers
 from clonewatch.lab.network import Pool, Routes, routes
 from clonewatch.lab.people import Crowd, adoption, enrol, home_routes, manner, pick_builds, strings
 from clonewatch.lab.population import chatting, curiosity
-from clonewatch.lab.rows import DAY, HOUR, Codes, Ints, Rows
+from clonewatch.lab.rows import DAY, HOUR, Ints, Rows
 from clonewatch.lab.topics import Topics
 from clonewatch.lab.traffic import Manner, Traffic
 from clonewatch.lab.vocabulary import (
@@ -34,7 +34,6 @@ from clonewatch.lab.vocabulary import (
 )
 from clonewatch.lab.world import World
 
-Range = tuple[float, float]
 _STUBBORN = HOUR // 3  # how long a banned account is still tried by the queue
 _PUBLIC_BUILDS = 0.5  # chance that a pool runs the very builds everyone runs; nothing public is known of this share
 
@@ -47,81 +46,13 @@ class Life(NamedTuple):
     banned: Ints
 
 
-@dataclass(frozen=True)
-class PoolPlan:
-    """Ranges the knobs of one harvest are drawn from. Shares are 0..1, times in days unless named otherwise.
+class Operation(NamedTuple):
+    """One harvest in the making: where, with which knobs, what it asks, and the number of its campaign."""
 
-    accounts: head count at scale 1 (least: at any scale). rate: requests of an account on a working day, cover
-    included. per_address, per_card, per_device: accounts that share one. egress: `pool` (rotating, shared), `own`
-    (residential, one's own) or `hosting`. cover: share of requests that are not harvest; cover_from: `chat` or
-    `customers` of a resale proxy. schedule: `closed`, `open` or `sessions`. created: sign-up days against the window.
-    split: parts that share nothing but the list of questions. ban: chance of a ban a day. replace_hours: until the next
-    account takes over. wave: all accounts banned at once at this share of the window. customers: honest people behind
-    the same addresses at scale 1. react: share that moves to the new model within a day of release.
-    """
-
-    accounts: Range
-    rate: Range
-    least: int = 12
-    templates: Range = (3, 30)
-    paraphrase: Range = (0.0, 0.2)
-    rollouts: Range = (1, 1)
-    varied: bool = False
-    popular: Range = (0.0, 0.0)
-    shards: Range = (0, 0)
-    cover: Range = (0.0, 0.1)
-    cover_from: str = "chat"
-    schedule: str = "closed"
-    turn_taking: bool = False
-    flat: bool = True
-    egress: str = "pool"
-    per_address: Range = (4, 15)
-    lease_days: int = -1
-    per_card: Range = (5, 40)
-    per_device: Range = (3, 20)
-    builds: Range = (1, 5)
-    created: Range = (-20, 1)
-    bursts: bool = True
-    throwaway: float = 0.5
-    anchors: float = 0.0
-    split: int = 1
-    ban: Range = (0.0, 0.004)
-    replace_hours: Range = (2, 48)
-    wave: float = 0.0
-    first_day: Range = (0, 3)
-    last: Range = (1.0, 1.0)
-    ramp: Range = (0, 3)
-    react: Range = (0.2, 0.6)
-    tasks: tuple[str, ...] = ("software_engineering", "agentic_tool_use", "reasoning", "data_analysis")
-    width: Range = (200, 900)
-    elicitation: Range = (0.45, 0.9)
-    formatted: Range = (0.5, 1.0)
-    outputs: Range = (700, 1400)
-    mimic: bool = False
-    countries: Range = (2, 5)
-    customers: Range = (0, 0)
-    task: str = ""
-    clean: float = 0.0
-    replay: float = 0.0
-    probing: float = 0.0
-    system: float = 0.6
-    programme: Range = (0.0, 0.25)
-
-
-class Drawn:
-    """The knobs of one harvest after drawing; attribute names are those of `PoolPlan`."""
-
-    def __init__(self, plan: PoolPlan, knobs: Knobs) -> None:
-        self.plan = plan
-        self.values: dict[str, float] = {}
-        for part in fields(plan):
-            value = getattr(plan, part.name)
-            if isinstance(value, tuple) and value and isinstance(value[0], int | float):
-                low, high = float(value[0]), float(value[1])
-                self.values[part.name] = low if low == high else knobs.real(part.name, low, high)
-
-    def __getitem__(self, name: str) -> float:
-        return self.values[name]
+    world: World
+    drawn: Drawn
+    curriculum: Curriculum
+    number: int
 
 
 def launch(world: World, name: str, plan: PoolPlan, *, egress: Pool | None = None) -> Pool | None:
@@ -138,32 +69,27 @@ def launch(world: World, name: str, plan: PoolPlan, *, egress: Pool | None = Non
         world.rng.permutation(cells)[:width], world.salt + 5000 + 97 * number, rollouts=round(drawn["rollouts"]),
         varied=plan.varied, popular=drawn["popular"], shards=round(drawn["shards"]),
     )  # fmt: skip
+    operation = Operation(world, drawn, curriculum, number)
     used = egress
     for part in range(plan.split):
         share = total // plan.split + (part < total % plan.split)
         if share:
-            used = _pool(world, plan, drawn, curriculum, number, part, share, used if plan.split == 1 else None)
+            used = _pool(operation, part, share, used if plan.split == 1 else None)
     if plan.probing:
-        _probing(world, plan, drawn, curriculum, number)
+        _probing(operation)
     if drawn["customers"] and used is not None:
         proxy_customers(world, max(4, round(drawn["customers"] * world.scale)), used)
     return used
 
 
-def _pool(
-    world: World,
-    plan: PoolPlan,
-    d: Drawn,
-    curriculum: Curriculum,
-    number: int,
-    part: int,
-    size: int,
-    egress: Pool | None,
-) -> Pool | None:
-    life = _lives(world, plan, d, size)
+def _pool(operation: Operation, part: int, size: int, egress: Pool | None) -> Pool | None:
+    """Open the accounts of one part of a harvest and set them to work; returns the addresses they share, if any."""
+    world, d, curriculum, number = operation
+    plan = d.plan
+    life = _lives(world, d, size)
     count = len(life.begin)
-    crowd = _accounts(world, plan, d, life, number)
-    home = egress or _addresses(world, plan, d, size)
+    crowd = _accounts(world, d, life, number)
+    home = egress or _addresses(world, d, size)
     ways = _ways(world, plan, crowd, home)
     salt = world.salt + 9000 + 131 * number + 17 * part
     system, toolset = _systems(world, count, plan.system)
@@ -174,36 +100,34 @@ def _pool(
         genre={"grading": GRADE, "sensitive_rewrite": REWRITE}.get(plan.task, HARVEST),
     )  # fmt: skip
     client, upgrade = pick_builds(world, count, [_builds(world, max(1, round(d["builds"])))], [1.0])
-    ways_of_asking = _manner(world, plan, d, count)
+    ways_of_asking = _manner(world, d, count)
     if plan.mimic:
         forge, forge_salt = agent_harness(world)
         client, upgrade = pick_builds(world, count, [Pool(forge.start + forge.size - 12, 12)], [1.0])
         agent = agent_content(world, count, forge_salt)
         content = _Mimic(content, agent)
-    clock = _clock(world, plan, d, crowd, life)
-    world.traffic.append(
-        Traffic(
-            crowd.ids,
-            life.begin,
-            life.end,
-            clock,
-            content,
-            ways_of_asking,
-            ways,
-            client,
-            upgrade,
-            campaign=number,
-            grace=np.where(life.banned, _STUBBORN, 0),
-        )
+    harvest = Traffic(
+        crowd.ids,
+        life.begin,
+        life.end,
+        _clock(world, d, crowd, life),
+        content,
+        ways_of_asking,
+        ways,
+        client,
+        upgrade,
+        campaign=number,
+        grace=np.where(life.banned, _STUBBORN, 0),
     )
+    world.traffic.append(harvest)
     if d["cover"] > 0.01:
-        _cover(world, plan, d, crowd, life, ways, client, upgrade)
+        _cover(world, d, crowd, harvest)
     for account in np.flatnonzero(life.banned):
         world.events.append((int(life.end[account]), "ban", int(crowd.ids[account]), None, None))
     return home if plan.egress != "own" else None
 
 
-def _lives(world: World, plan: PoolPlan, d: Drawn, size: int) -> Life:
+def _lives(world: World, d: Drawn, size: int) -> Life:
     """Accounts over the window: each banned at some time, perhaps, and then replaced by a new one."""
     rng, window = world.rng, world.days * DAY
     first, last = d["first_day"] * DAY, int(window * d["last"])
@@ -213,8 +137,8 @@ def _lives(world: World, plan: PoolPlan, d: Drawn, size: int) -> Life:
     while len(start):
         lasts = rng.exponential(1 / hazard, size=len(start)) if hazard > 0 else np.full(len(start), np.inf)
         end = np.minimum(start + np.minimum(lasts, 10_000) * DAY, last).astype(np.int64)
-        if plan.wave:
-            wave = np.int64(plan.wave * window)
+        if d.plan.wave:
+            wave = np.int64(d.plan.wave * window)
             end = np.where((start < wave) & (end > wave), wave + rng.integers(0, HOUR, size=len(start)), end)
         banned = end < last
         begins.append(start)
@@ -226,11 +150,11 @@ def _lives(world: World, plan: PoolPlan, d: Drawn, size: int) -> Life:
     return Life(np.concatenate(begins), np.concatenate(ends), np.concatenate(bans))
 
 
-def _accounts(world: World, plan: PoolPlan, d: Drawn, life: Life, number: int) -> Crowd:
+def _accounts(world: World, d: Drawn, life: Life, number: int) -> Crowd:
     rng, count = world.rng, len(life.begin)
-    low, high = plan.created
+    low, high = d.plan.created
     created = (rng.uniform(low, high, size=count) * DAY).astype(np.int64)
-    if plan.bursts:  # opened in batches within an hour or two
+    if d.plan.bursts:  # opened in batches within an hour or two
         batches = max(1, count // 25)
         batch = rng.integers(batches, size=count)
         moment = (rng.uniform(low, high, size=batches) * DAY).astype(np.int64)
@@ -238,19 +162,19 @@ def _accounts(world: World, plan: PoolPlan, d: Drawn, life: Life, number: int) -
     created = np.minimum(created, life.begin - rng.integers(HOUR // 6, 8 * HOUR, size=count))
     lives = rng.choice(len(COUNTRIES), size=max(1, round(d["countries"])), replace=False)
     home = lives[rng.integers(len(lives), size=count)].astype(np.int32)
-    throwaway = rng.random(count) < plan.throwaway
+    throwaway = rng.random(count) < d.plan.throwaway
     mail = np.array(THROWAWAY_MAIL, dtype=object)[rng.integers(len(THROWAWAY_MAIL), size=count)]
     told: dict[str, object] = {
         "payment_fingerprint": _shared_facts(world, count, d["per_card"], "pay-"),
         "device_fingerprint": _shared_facts(world, count, d["per_device"], "dev-"),
         "programme": _programmes(world, count, d["programme"]),
-        "trust": np.where(rng.random(count) < plan.anchors, 1e9, 0.0),
+        "trust": np.where(rng.random(count) < d.plan.anchors, 1e9, 0.0),
     }
-    if plan.per_card[1] > 1:
+    if d.plan.per_card[1] > 1:
         told["payment_class"] = np.where(rng.random(count) < 0.6, "virtual", "card")
         told["issuer_class"] = np.where(rng.random(count) < 0.6, "virtual-issuer", "neobank")
     crowd = enrol(world, count, "member", campaign=number, created=created, country=home, churn=0.0, **told)
-    if plan.throwaway:
+    if d.plan.throwaway:
         world.overwrite("email_domain", crowd.ids, throwaway, mail)
         world.overwrite("email_pattern", crowd.ids, throwaway, np.full(count, "nick99", dtype=object))
     return crowd
@@ -270,9 +194,9 @@ def _shared_facts(world: World, count: int, per: float, prefix: str) -> np.ndarr
     return stock[world.rng.integers(len(stock), size=count)]
 
 
-def _addresses(world: World, plan: PoolPlan, d: Drawn, size: int) -> Pool:
+def _addresses(world: World, d: Drawn, size: int) -> Pool:
     rented = (PROXY, PROXY, HOSTING, HOSTING, VPN)[int(world.rng.integers(5))]
-    kind = {"pool": rented, "hosting": HOSTING, "residential": RESIDENTIAL}.get(plan.egress, RESIDENTIAL)
+    kind = {"pool": rented, "hosting": HOSTING, "residential": RESIDENTIAL}.get(d.plan.egress, RESIDENTIAL)
     country = int(world.rng.integers(len(COUNTRIES)))
     addresses = max(2, round(size / d["per_address"]))
     return world.network.pool(addresses, kind, country, operators=max(1, addresses // 8), together=kind != RESIDENTIAL)
@@ -307,9 +231,9 @@ def _builds(world: World, count: int) -> Pool:
     return world.builds.family(name, count, platforms=max(1, count // 3))
 
 
-def _manner(world: World, plan: PoolPlan, d: Drawn, count: int) -> Manner:
+def _manner(world: World, d: Drawn, count: int) -> Manner:
     rng = world.rng
-    if plan.mimic:
+    if d.plan.mimic:
         return agent_manner(
             world, count, adopts=_reaction(world, d, count), inputs=(30_000.0, 0.6), outputs=(500.0, 0.7)
         )
@@ -332,49 +256,55 @@ def _reaction(world: World, d: Drawn, count: int) -> Ints:
     return np.where(quick, soon, adoption(world, count, curious=0.3))
 
 
-def _clock(world: World, plan: PoolPlan, d: Drawn, crowd: Crowd, life: Life) -> ArrivalClock:
+def _clock(world: World, d: Drawn, crowd: Crowd, life: Life) -> ArrivalClock:
     harvest = d["rate"] * (1 - d["cover"])
     ramp = ramp_up(world.days, d["first_day"], world.days * d["last"], d["ramp"])
-    if plan.schedule == "sessions":
+    if d.plan.schedule == "sessions":
         return SessionClock(
             np.full(len(crowd.ids), harvest / 2.2), crowd.zone, Turns(), Think(), calendar=ramp, restless=0.7
         )
     share = np.exp(world.rng.normal(0, 0.15, size=len(crowd.ids)))
     return QueueClock(
         harvest, life.begin, life.end + np.where(life.banned, _STUBBORN, 0), share, ramp,
-        closed=plan.schedule == "closed", turn_taking=plan.turn_taking,
-        per_account=True, zone=8.0, profile=FLAT_HOURS if plan.flat else 0.35 + 0.65 * PEOPLE_HOURS,
+        closed=d.plan.schedule == "closed", turn_taking=d.plan.turn_taking,
+        per_account=True, zone=8.0, profile=FLAT_HOURS if d.plan.flat else 0.35 + 0.65 * PEOPLE_HOURS,
     )  # fmt: skip
 
 
-def _cover(
-    world: World, plan: PoolPlan, d: Drawn, crowd: Crowd, life: Life, ways: Routes, client: Codes, upgrade: Ints
-) -> None:
+def _cover(world: World, d: Drawn, crowd: Crowd, harvest: Traffic) -> None:
     """What the accounts send besides: chat made up to look human, or the traffic of a proxy's real customers."""
     count = len(crowd.ids)
     sessions = np.full(count, d["rate"] * d["cover"] / 2.2)
-    if plan.cover_from == "customers":
+    if d.plan.cover_from == "customers":
         interests = world.topics.popular(world.rng, (count, 200))
         content = curiosity(world, count, interests=interests, own_template=0.0)
     else:
         content = curiosity(world, count)
     made = chatting(
-        world, crowd, sessions, content=content, routes=ways, client=client, upgrade=upgrade,
-        clock=SessionClock(sessions, crowd.zone, restless=0.6), manner=manner(world, count, api=1.0),
-    )  # fmt: skip
-    world.traffic.append(replace(made, begin=life.begin, end=life.end))
+        world,
+        crowd,
+        sessions,
+        content=content,
+        routes=harvest.routes,
+        client=harvest.client,
+        upgrade=harvest.upgrade,
+        clock=SessionClock(sessions, crowd.zone, restless=0.6),
+        manner=manner(world, count, api=1.0),
+    )
+    world.traffic.append(replace(made, begin=harvest.begin, end=harvest.end))
 
 
-def _probing(world: World, plan: PoolPlan, d: Drawn, curriculum: Curriculum, number: int) -> None:
+def _probing(operation: Operation) -> None:
     """Before scaling up: a few accounts try many wordings, are refused, and try again."""
+    world, plan = operation.world, operation.drawn.plan
     few = replace(
         plan, least=3, first_day=(0.2, 0.2), last=(0.25, 0.25), ramp=(0, 0), cover=(0, 0), ban=(0, 0), customers=(0, 0)
     )
     size = max(3, round(6 * world.scale))
-    drawn = Drawn(few, world.knobs.under(f"{world.campaigns[number]}.probing"))
+    drawn = Drawn(few, world.knobs.under(f"{world.campaigns[operation.number]}.probing"))
     drawn.values["rate"] = plan.probing
     before = len(world.traffic)
-    _pool(world, few, drawn, curriculum, number, 99, size, None)
+    _pool(operation._replace(drawn=drawn), 99, size, None)
     traffic = world.traffic[before]
     content = traffic.content
     if isinstance(content, Harvest):

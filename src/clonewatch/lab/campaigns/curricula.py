@@ -1,6 +1,6 @@
 """Harvests with another purpose than a plain question list: rollouts, grading, sharded topics."""
 
-from clonewatch.lab.campaigns._pool import PoolPlan
+from clonewatch.lab.campaigns._plan import PoolPlan
 
 CAMPAIGN = {
     "s06_rollouts": PoolPlan(

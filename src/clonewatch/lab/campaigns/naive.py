@@ -1,6 +1,6 @@
 """Harvests that hide little: shared cards, slow starts, release-day jumps."""
 
-from clonewatch.lab.campaigns._pool import PoolPlan
+from clonewatch.lab.campaigns._plan import PoolPlan
 
 CAMPAIGN = {
     "s01_shared_cards": PoolPlan(

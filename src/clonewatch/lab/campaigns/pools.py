@@ -1,6 +1,6 @@
 """Harvests known by the shape of their pool of accounts: thin, fat, rotated, probing first, replaying signatures."""
 
-from clonewatch.lab.campaigns._pool import PoolPlan
+from clonewatch.lab.campaigns._plan import PoolPlan
 
 CAMPAIGN = {
     "s09_hydra": PoolPlan(accounts=(150, 260), rate=(5, 10), ban=(0.05, 0.12), replace_hours=(6, 24), per_card=(3, 12)),

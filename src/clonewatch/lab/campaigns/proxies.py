@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from clonewatch.lab.campaigns._pool import PoolPlan
+from clonewatch.lab.campaigns._plan import PoolPlan
 
 COVERS = (0, 50, 80, 90, 95, 99)  # per cent of the traffic that is customers'
 

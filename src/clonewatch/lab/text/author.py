@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,21 @@ _KINDS = {content.CODE: "code", content.DATA: "data", content.HOMEWORK: "homewor
 _WHOSE = ("campaign", "honest")
 
 
+class _Asked(NamedTuple):
+    """A row of the log as far as its text depends on it; the names are those of its columns."""
+
+    genre: int
+    template: int
+    prompt: int
+    cell: int
+    turn: int
+    elicitation: float
+    format: int
+    system: int
+    campaign: int
+    task: int
+
+
 class Author:
     """Writes messages. The same ids give the same text, so repeats and shared templates stay repeats and templates.
 
@@ -29,8 +45,8 @@ class Author:
     the next of its list, which starts over at the end.
     """
 
-    def __init__(self, salt: int, prompts: Mapping[str, Sequence[str]] | None = None) -> None:
-        given = dict(prompts or {})
+    def __init__(self, salt: int, prompts: Mapping[str, Sequence[str]]) -> None:
+        given = dict(prompts)
         if set(given) - set(_WHOSE) or any(not texts for texts in given.values()):
             raise SetupError("prompts are lists under 'campaign' and 'honest'", mend="Leave out a list that is empty.")
         self._given: dict[str, list[str]] = {}
@@ -42,18 +58,15 @@ class Author:
 
     def columns(self, part: Rows) -> dict[str, pa.Array]:
         """system_text and messages of these rows."""
-        names = ("genre", "template", "prompt", "cell", "turn", "elicitation", "format", "system", "campaign", "task")
         systems: list[str | None] = []
         messages: list[str] = []
-        for genre, template, prompt, cell, turn, why, form, system, campaign, task in zip(
-            *(part[n].tolist() for n in names), strict=True
-        ):
-            above = self._system(genre, system)
-            whose = "campaign" if campaign >= 0 else "honest"
-            if whose in self._given and genre != content.CONTINUE:
-                said = self._real(whose, prompt)
+        for row in map(_Asked._make, zip(*(part[name].tolist() for name in _Asked._fields), strict=True)):
+            above = self._system(row.genre, row.system)
+            whose = "campaign" if row.campaign >= 0 else "honest"
+            if whose in self._given and row.genre != content.CONTINUE:
+                said = self._real(whose, row.prompt)
             else:
-                said = _said(genre, template, prompt, cell, turn, why >= _ELICITS, form, TASKS[task])
+                said = _said(row)
             talk = [{"role": "user", "content": said}]
             if above:
                 talk.insert(0, {"role": "system", "content": above})
@@ -74,20 +87,22 @@ class Author:
         return self._given[whose][self._placed[key]]
 
 
-def _said(genre: int, template: int, prompt: int, cell: int, turn: int, elicits: bool, form: int, task: str) -> str:
-    match genre:
+def _said(row: _Asked) -> str:
+    template, prompt, cell = row.template, row.prompt, row.cell
+    elicits, task = row.elicitation >= _ELICITS, TASKS[row.task]
+    match row.genre:
         case content.CONTINUE:
             return SHORT[prompt % len(SHORT)]
         case content.APP:
             return app_message(template, prompt, cell)
         case content.AGENT:
-            return agent_message(template, prompt, cell, turn == 0)
+            return agent_message(template, prompt, cell, row.turn == 0)
         case content.LABEL:
             return label_message(template, prompt, cell)
         case content.HARVEST | content.PROBE:
-            return harvest_message(template, prompt, cell, elicits, form, task)
+            return harvest_message(template, prompt, cell, elicits, row.format, task)
         case content.REWORDED:
-            return reworded_message(template, prompt, cell, elicits, form, task)
+            return reworded_message(template, prompt, cell, elicits, row.format, task)
         case content.GRADE:
             return grade_message(template, prompt, cell)
         case content.REWRITE:
@@ -95,4 +110,4 @@ def _said(genre: int, template: int, prompt: int, cell: int, turn: int, elicits:
         case content.TRACE:
             return tidy_message(template, prompt, cell)
         case _:
-            return casual(template, prompt, cell, _KINDS.get(genre, "chat"))
+            return casual(template, prompt, cell, _KINDS.get(row.genre, "chat"))
