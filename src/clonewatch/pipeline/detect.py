@@ -124,7 +124,7 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     popular = {}
     for link in links:
         rows = plan.run(communities.popular(link, found.anchors.share))
-        popular[link.channel.name] = engine.fetch(f'SELECT * FROM "popular_{link.channel.name}" ORDER BY token, entity')
+        popular[link.channel.name] = engine.fetch(f'SELECT * FROM "popular_{link.channel.name}" ORDER BY rank, entity')
         progress.advance(1, rows)
     honest_groups, honest_bound = communities.gather(popular, links, parties, linked)
     progress.end(f"{len(honest_groups['cluster'].unique()):,} communities")

@@ -202,20 +202,16 @@ def _tokens(plan: Plan, found: Findings, names: dict[int, str], ids: pa.Array) -
     key = ["cluster", "channel", "token"]
     owned = plan.engine.fetch("SELECT entity, account FROM owners")
     tied = _carriers(found, strongest).join(owned, "entity", join_type="inner")
-    carried: _Rows = [
-        {"campaign_id": names[c], "channel": channel, "token": _hex(found, channel, token), "account_id": account}
+    places = {row: i for i, row in enumerate(zip(*(strongest[k].to_pylist() for k in key), strict=True))}
+    carried = sorted(
+        (names[c], channel, places[c, channel, token], _hex(found, channel, token), account)
         for c, channel, token, account in zip(
             *(tied[k].to_pylist() for k in key), ids.take(tied["account"].combine_chunks()).to_pylist(), strict=True
         )
-    ]
-    told = _table(schema.TOKENS, rows)
-    order = [
-        ("campaign_id", "ascending"),
-        ("channel", "ascending"),
-        ("token", "ascending"),
-        ("account_id", "ascending"),
-    ]
-    return told, _table(schema.TOKEN_MEMBERS, carried).sort_by(order)
+    )
+    head = ("campaign_id", "channel", "place", "token", "account_id")
+    members: _Rows = [dict(zip(head, row, strict=True)) for row in carried]
+    return _table(schema.TOKENS, rows), _table(schema.TOKEN_MEMBERS, members)
 
 
 def _carriers(found: Findings, tokens: pa.Table) -> pa.Table:

@@ -176,7 +176,7 @@ def _taken_in(
     examples = Examples() if settings.embed else None
     rejected = _stage(plan, log, stager, folder, clock, keeper, settings, examples)
     intake = _intake(plan, log, stager, settings, rejected)
-    plan.put("families", stager.families(examples))
+    plan.put("families", stager.families(plan.engine, examples))
     if folder and folder.question:
         folder.keep(resume.Begun(intake, clock.stages).encode())
     return plan, intake

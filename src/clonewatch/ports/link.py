@@ -11,7 +11,9 @@ from clonewatch.ports.engine import Step
 class Link(NamedTuple):
     """A linking channel. One file on the shelf, ending with `LINK = ...`.
 
-    sql: SELECT entity, token (int64), n (exchanges that carry it; 0 for account facts). reads: tables it selects from.
+    sql: SELECT entity, token (int64), n (exchanges that carry it; 0 for account facts), and, where tokens are hashed,
+    first (the first row or account that carries it: a key changes hashes, so nothing may be ordered by them). reads:
+    tables it selects from.
     cap: the most bans one token may weigh. weak: it can only corroborate; parties that share nothing else are not
     linked at all. exclusive: honest strangers never share it at all, so that a handful of
     users is already a link (an instrument, a device, a key). column: the staged exchange column that holds the token,
