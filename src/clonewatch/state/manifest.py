@@ -10,7 +10,7 @@ import msgspec
 
 from clonewatch.model.errors import StateError
 
-VERSION = "clonewatch.state.v1"
+VERSION = "clonewatch.state.v2"
 NAME = "state.json"
 _DAY = 86_400_000_000
 
