@@ -34,7 +34,8 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)
 	@test -f demo/log/scenario.json || { rm -rf demo/log; $(BIN)/clonewatch simulate demo --out demo/log --text; }
-	$(BIN)/clonewatch scan demo/log --out demo/scan --key demo/fingerprint.key
+	@install -m 600 examples/demo-public.key demo/demo-public.key
+	$(BIN)/clonewatch scan demo/log --out demo/scan --key demo/demo-public.key
 	$(BIN)/clonewatch evaluate demo/scan demo/log/labels
 	@echo
 	@echo "The report is at $(CURDIR)/demo/scan/report.html"

@@ -548,14 +548,18 @@ def scene_of(link: LinkingSignal, innocent: bool) -> Log:
     return with_fact(ACCOUNT_FACTS[name], innocent) if name in ACCOUNT_FACTS else with_column(link.column, innocent)
 
 
+def put_log(plan: StepRunner, log: Log) -> None:
+    size = len(log.exchanges["account"])
+    rows = {"row": np.arange(size), "xid": np.arange(size), **log.exchanges}
+    put(plan, "exchanges", filled(rows, size, EXCHANGE_SCHEMA))
+    put(plan, "accounts", filled(log.accounts, POPULATION, ACCOUNT_SCHEMA))
+    put(plan, "events", pa.Table.from_pylist(list(log.events), schema=EVENT_SCHEMA))
+
+
 def linked(link: LinkingSignal, log: Log, weak: tuple[str, ...] = ()) -> set[int]:
     """Accounts in a cluster that this channel alone binds."""
     with planned() as plan:
-        size = len(log.exchanges["account"])
-        rows = {"row": np.arange(size), "xid": np.arange(size), **log.exchanges}
-        put(plan, "exchanges", filled(rows, size, EXCHANGE_SCHEMA))
-        put(plan, "accounts", filled(log.accounts, POPULATION, ACCOUNT_SCHEMA))
-        put(plan, "events", pa.Table.from_pylist(list(log.events), schema=EVENT_SCHEMA))
+        put_log(plan, log)
         plan.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *link.steps])
         trusted = anchors(plan.engine.fetch("SELECT * FROM entities"))
         assert trusted.source == "declared"
@@ -595,6 +599,18 @@ def test_a_log_without_the_columns_links_nobody(link: LinkingSignal) -> None:
     log = ordinary()
     facts = {k: v for k, v in log.accounts.items() if k != "created"}
     assert linked(link, log._replace(accounts=facts)) == set()
+
+
+@pytest.mark.parametrize("name", [n for n in SIGNALS.names() if SIGNALS.load(n).hashed])
+def test_a_channel_of_hashes_says_where_each_first_came(name: str) -> None:
+    """Another key changes hashes, so that nothing may be ordered by them."""
+    link = SIGNALS.load(name)
+    log = scene_of(link, innocent=False)
+    with planned() as plan:
+        put_log(plan, log)
+        plan.run_all([*ownership.STEPS, *prompts.STEPS, *link.steps, weights.carried(link)])
+        firsts = plan.engine.fetch(f'SELECT token, MIN(first) AS first FROM "carried_{name}" GROUP BY token')["first"]
+    assert firsts.null_count == 0 and len(firsts) == len(firsts.unique()) > 0
 
 
 def test_every_link_that_fits_no_pattern_has_its_own_log_here() -> None:

@@ -317,29 +317,8 @@ def test_two_types_of_one_column_are_refused_by_every_command_and_nothing_is_cha
     assert {path: path.read_bytes() for path in before} == before
 
 
-def first_version(state: Path) -> None:
-    """The manifest as it was written before it listed columns."""
-    for name in (manifests.NAME, store.BEFORE):
-        held = json.loads((state / name).read_text(encoding="utf-8"))
-        del held["columns"]
-        held["schema"] = "clonewatch.state.v1"
-        (state / name).write_text(json.dumps(held), encoding="utf-8")
-
-
-def test_a_state_whose_manifest_lists_no_columns_is_read_and_lists_them_from_then_on(
-    days: Days, plain: Path, mixed: Path, expected: dict[str, pa.Table], tmp_path: Path
-) -> None:
-    listed = manifest(days, mixed).columns
-    first_version(mixed)
-    assert manifest(days, mixed).columns == {} and upkeep.verify(mixed, days.key, mend=True).problems == []
-    [found] = detected(days, mixed, tmp_path / "out")
-    assert differing(found, expected) == []
-    upkeep.forget(mixed, ["never seen"], days.key)
-    assert manifest(days, mixed).columns == listed and rows(days, mixed) == rows(days, plain)
-
-
-@pytest.mark.parametrize("change", [{"schema": "clonewatch.state.v9"}, {"cases": 3}], ids=["version", "field"])
-def test_a_manifest_of_a_later_version_is_not_taken_for_a_damaged_one(
+@pytest.mark.parametrize("change", [{"schema": "clonewatch.state.v9"}, {"schema": "clonewatch.state.v1"}, {"cases": 3}], ids=["later", "earlier", "field"])
+def test_a_manifest_of_another_version_is_not_taken_for_a_damaged_one(
     days: Days, mixed: Path, change: dict[str, object]
 ) -> None:
     path = mixed / manifests.NAME

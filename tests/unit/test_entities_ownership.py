@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import anchors, owners, parties, trust_by_rhythm, with_second_set, withdraw_trust
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA
+from clonewatch.pipeline.steps import Plan
 
 DAY = 86_400_000_000
 
@@ -73,6 +75,31 @@ def test_rows_in_another_order_give_the_same_owners() -> None:
     table, active = accounts(6, org=[1, 1, None, 2, 2, None]), activity(6)
     mixed = np.random.default_rng(0).permutation(6)
     assert owners(table.take(mixed), active.take(mixed[::-1])) == owners(table, active)
+
+
+def test_the_values_of_hashes_number_no_party() -> None:
+    """Two organisations that began, ended and did the same: the one whose account comes first is first."""
+    starts = [100, 200, 100, 200]
+    one, other = (owners(accounts(4, org=org), activity(4, first=starts)) for org in ([5, 5, 9, 9], [9, 9, 5, 5]))
+    assert one == other
+    assert one["entity"].to_pylist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("hashed", [(5, 9), (9, 5)], ids=["one key", "another key"])
+def test_an_account_belongs_to_the_organisation_it_names_most_and_of_two_the_earlier(hashed: tuple[int, int]) -> None:
+    first, second = hashed
+    named = [(0, first), (0, second), (0, second), (1, second), (1, first), (1, None), (2, None)]
+    rows = {
+        "account": pa.array([account for account, _ in named], pa.int32()),
+        "org": pa.array([org for _, org in named], pa.int64()),
+        "ts": pa.array(range(len(named)), pa.int64()), "row": pa.array(range(len(named)), pa.int64()),
+    }  # fmt: skip
+    with DuckDB().using() as engine:
+        engine.put("exchanges", pa.table(rows))
+        plan = Plan(engine, ["exchanges"])
+        plan.run_all([step for step in ownership.STEPS if step.writes in ("account_orgs", "activity")])
+        found = engine.fetch("SELECT account, n, org FROM activity ORDER BY account").to_pylist()
+    assert [(row["n"], row["org"]) for row in found] == [(3, second), (3, second), (1, None)]
 
 
 def made(count: int, **columns: Any) -> pa.Table:

@@ -101,12 +101,33 @@ def test_the_heavier_of_two_weighings_counts_and_neither_loses_a_token() -> None
     both = weights.stronger(few, many)
     assert len(both) == 39
     by_token = {r["token"]: r["weight"] for r in both.tokens.to_pylist()}
-    light, heavy = few.tokens["weight"][0].as_py(), many.tokens["weight"][0].as_py()
+    light, heavy = ({r["token"]: r["weight"] for r in held.tokens.to_pylist()}[7] for held in (few, many))
     assert by_token[7] == heavy > light
     assert rows_of(weights.stronger(many, few)) == rows_of(both)
     assert sorted((r["token"], r["entity"]) for r in rows_of(both)) == [
         *((7, e) for e in range(30)), *((8, e) for e in range(9))
     ]  # fmt: skip
+
+
+def test_tokens_are_ordered_by_who_carries_them_and_not_by_their_values() -> None:
+    """Twenty tokens of different sizes, under the values of one key and of another."""
+    sizes = range(20, 40)
+
+    def weighed(values: list[int], share: float = 0.4) -> weights.Incidences:
+        parts = [carried(size, 0, value) for size, value in zip(sizes, values, strict=True)]
+        table = pa.concat_tables(parts).sort_by([("token", "ascending"), ("entity", "ascending")])
+        return weights.weigh({"template": table}.__getitem__, [TEMPLATE], share, 5000)
+
+    one, other = list(range(20)), np.random.default_rng(5).permutation(20).tolist()
+    renamed = dict(zip(other, one, strict=True))
+    for first, second in (
+        (weighed(one), weighed(other)),
+        (weights.stronger(weighed(one), weighed(one, 0.3)), weights.stronger(weighed(other), weighed(other, 0.3))),
+    ):
+        assert [renamed[t] for t in second.tokens["token"].to_pylist()] == first.tokens["token"].to_pylist()
+        assert second.tokens.drop_columns("token") == first.tokens.drop_columns("token")
+        for name in ("token", "entity", "n"):
+            assert (getattr(first, name) == getattr(second, name)).all()
 
 
 def test_a_second_trusted_set_never_makes_a_token_lighter() -> None:

@@ -3,14 +3,24 @@
 import numpy as np
 import pyarrow as pa
 
-from clonewatch.kernels.sketching import minhash, resemblance, sketch_coefficients, sketch_column, sketch_matrix
+from clonewatch.kernels.sketching import (
+    SketchKey,
+    encipher,
+    minhash,
+    resemblance,
+    round_keys,
+    sketch_column,
+    sketch_key,
+    sketch_matrix,
+)
 
-FACTORS, ADDENDS = sketch_coefficients(bytes(16))
+KEY = sketch_key(bytes(16))
 
 
-def sketch(words: np.ndarray) -> np.ndarray:
+def sketch(words: np.ndarray, key: SketchKey = KEY) -> np.ndarray:
     out = np.empty(64, np.uint32)
-    minhash(words, len(words), FACTORS, ADDENDS, out)
+    minhash(words, len(words), key.factors, key.addends, out)
+    encipher(out, key.rounds, key.before, key.after)
     return out
 
 
@@ -35,11 +45,26 @@ def test_order_of_words_matters_but_place_in_the_text_does_not() -> None:
     assert resemblance(sketch(words), sketch(np.concatenate([words[20:], words[:20]]))) > 0.8
 
 
-def test_another_key_gives_another_sketch() -> None:
+def test_another_key_gives_another_sketch_and_the_same_resemblance() -> None:
     words = np.arange(1, 40, dtype=np.uint64)
-    out = np.empty(64, np.uint32)
-    minhash(words, len(words), *sketch_coefficients(b"x" * 16), out)
-    assert (out != sketch(words)).mean() > 0.9
+    changed = np.concatenate([words[:30], words[:10]])
+    other = sketch_key(b"x" * 16)
+    assert (sketch(words) != sketch(words, other)).all()
+    assert 0 < resemblance(sketch(words), sketch(changed)) < 1
+    assert ((sketch(words) == sketch(changed)) == (sketch(words, other) == sketch(changed, other))).all()
+
+
+def test_the_cipher_is_speck_with_blocks_of_32_bits() -> None:
+    """The test vector of its authors: key 1918 1110 0908 0100, text 6574 694c, cipher a868 42f2."""
+    values, none = np.full(64, 0x6574694C, np.uint32), np.zeros(64, np.uint32)
+    encipher(values, round_keys(bytes.fromhex("0001080910111819")), none, none)
+    assert (values == 0xA86842F2).all()
+
+
+def test_every_place_of_a_sketch_has_a_cipher_of_its_own() -> None:
+    values = np.full(64, 7, np.uint32)
+    encipher(values, KEY.rounds, KEY.before, KEY.after)
+    assert len(set(values.tolist())) == 64
 
 
 def test_columns_keep_their_sketches_and_their_nulls() -> None:

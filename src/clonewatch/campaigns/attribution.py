@@ -124,7 +124,9 @@ def customers_tokens(profiles: pa.Table, quiet: pa.Table) -> pa.Table:
         mine = np.flatnonzero(keys["cluster"].to_numpy() == number)
         if not weight.sum() or len(mine) < 2:
             continue
+        # Sorted by what the key does not touch: sums of floats differ in the last digits with their order.
         rows = profiles.filter(pa.array(profiles["cluster"].to_numpy() == number))
+        rows = rows.sort_by([(name, "ascending") for name in (*_FEATURES, "n")])
         place = {
             pair: i for i, pair in enumerate(zip(*(keys.take(mine)[n].to_pylist() for n in names[1:]), strict=True))
         }

@@ -41,11 +41,20 @@ class Anchors(NamedTuple):
 
 
 STEPS: tuple[Step, ...] = (
+    # An account that names several organisations belongs to the one it names most, the earlier of two.
+    Query(
+        "account_orgs",
+        ("exchanges",),
+        "SELECT account, org FROM (SELECT account, org, ROW_NUMBER() OVER (PARTITION BY account"
+        ' ORDER BY COUNT(*) DESC, MIN(ts), MIN("row")) AS place FROM exchanges WHERE org IS NOT NULL'
+        " GROUP BY account, org) s WHERE place = 1",
+    ),
     Query(
         "activity",
-        ("exchanges",),
-        "SELECT account, MIN(ts) AS first_ts, MAX(ts) AS last_ts, COUNT(*) AS n, MAX(org) AS org"
-        " FROM exchanges GROUP BY account",
+        ("exchanges", "account_orgs"),
+        "SELECT a.account, a.first_ts, a.last_ts, a.n, o.org FROM (SELECT account, MIN(ts) AS first_ts,"
+        " MAX(ts) AS last_ts, COUNT(*) AS n FROM exchanges GROUP BY account) a"
+        " LEFT JOIN account_orgs o ON o.account = a.account",
     ),
     Fold("owners", ("accounts", "activity"), lambda accounts, activity: owners(accounts, activity), _MOST_ACCOUNTS),
     Fold(
@@ -105,8 +114,8 @@ def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
     party = np.arange(len(code))
     shared = ~pc.is_null(group).to_numpy(zero_copy_only=False)
     if shared.any():
-        _, inverse = np.unique(group.drop_null().to_numpy(), return_inverse=True)
-        party[shared] = len(code) + inverse
+        _, begin, inverse = np.unique(group.drop_null().to_numpy(), return_index=True, return_inverse=True)
+        party[shared] = len(code) + begin[inverse]  # by their first account: the value of a hash orders nothing
     _, party = np.unique(party, return_inverse=True)
     size = int(party.max()) + 1 if len(party) else 0
     starts, ends, volume = np.full(size, np.iinfo(np.int64).max), np.zeros(size, np.int64), np.zeros(size, np.int64)

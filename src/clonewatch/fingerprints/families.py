@@ -32,6 +32,8 @@ _ROWS_AT_A_TIME = 1 << 18
 def merge(template_ids: U64, sketches: Sketches, threshold: float = THRESHOLD) -> U64:
     """The family of every template: the smallest template id among its members.
 
+    Ids also decide which of two equals leads, so give numbers that say which came first, not hashes.
+
     template_ids: uint64[N], 0 for none. sketches: uint32[N, 64], a row of zeros for none. threshold: estimated Jaccard
     similarity from which two templates are the same text. Returns uint64[N]; a template without sketch or likeness is
     its own family, and 0 stays 0. The order of the rows does not matter. With 16 bands of 4 a pair of similarity 0.5

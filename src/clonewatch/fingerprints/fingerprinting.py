@@ -12,9 +12,9 @@ from clonewatch.fingerprints.keys import derive
 from clonewatch.kernels.buffers import Text, text_buffers
 from clonewatch.kernels.chat import SPANS, Chats, read_chats
 from clonewatch.kernels.hashing import key_words, keyed_hash, mix
-from clonewatch.kernels.prompts import SYSTEM, Keys, read_prompts
+from clonewatch.kernels.prompts import SYSTEM, Keys, cell_names, read_prompts
 from clonewatch.kernels.scoring import OUTPUTS
-from clonewatch.kernels.sketching import sketch_coefficients, sketch_column
+from clonewatch.kernels.sketching import sketch_column, sketch_key
 from clonewatch.model.schema import FINGERPRINT_COLUMNS, TEXT_COLUMNS
 
 U64 = npt.NDArray[np.uint64]
@@ -29,7 +29,8 @@ class Fingerprinter:
     """Fills the fingerprint columns of exchanges and takes the text away.
 
     key: the operator's 32-byte secret (`keys.load_key`). Every column is keyed separately, so equal texts in different
-    columns do not show. examples: where a text of each template is kept for a while, if anywhere. Not safe to share
+    columns do not show. Another key gives other values and changes nothing else: what is equal, what resembles what and
+    what shares a cell stays so. examples: where a text of each template is kept for a while, if anywhere. Not safe to share
     between threads; make one each, they agree.
 
     >>> batch = pa.record_batch({"messages": ['[{"role": "user", "content": "Name three rivers of Peru"}]']})
@@ -40,16 +41,8 @@ class Fingerprinter:
 
     def __init__(self, key: bytes, examples: Examples | None = None) -> None:
         self._examples = examples
-        words = {
-            p: np.array(key_words(derive(key, p)), np.uint64) for p in ("template_id", "prompt_id", "form", "cell")
-        }
-        self.keys = Keys(
-            words["template_id"],
-            words["prompt_id"],
-            words["form"],
-            words["cell"],
-            *sketch_coefficients(derive(key, "sketch")),
-        )
+        words = [np.array(key_words(derive(key, p)), np.uint64) for p in ("template_id", "prompt_id", "form")]
+        self.keys = Keys(*words, cell_names(derive(key, "cell")), sketch_key(derive(key, "sketch")))
         system = np.array(key_words(derive(key, "system_hash")), np.uint64)
         self._system_keys = self.keys._replace(template=system, prompt=system)
         self._raw_key = derive(key, "raw")

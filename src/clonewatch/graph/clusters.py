@@ -78,7 +78,8 @@ def cluster(tokens: Incidences, weak: Collection[str], seed: int) -> Clusters:
     weak: channels that only corroborate; a party that carries no other token is left out.
 
     Leiden (Traag, Waltman and van Eck 2019) on each connected part of the bipartite graph. Linear in incidences.
-    Clusters are numbered by their lowest entity, entities by what they did: names and order change nothing.
+    Clusters are numbered by their lowest entity, entities by what they did, tokens by who carries them: names, order
+    and the key of the hashes change nothing.
     """
     held = _held(tokens, weak)
     return _tables(held, *_labels(held, _strong(held), seed))
@@ -354,11 +355,13 @@ def _tables(held: _Held, kept: np.ndarray, label: np.ndarray) -> Clusters:
             found.parties[stays],
             *(held.tokens[c].take(token) for c in ("users", "anchors", "weight")),
             found.n[stays],
+            token,
         ],
-        schema=BOUND_SCHEMA,
+        schema=BOUND_SCHEMA.append(pa.field("place", pa.int64())),
     )
     rows = found.rows[(found.number[label] >= 0)[held.entity[found.rows]]]
     tied = Tied(held.tokens, held.token[rows], held.entities[held.entity[rows]])
-    strongest = [("weight", "descending"), ("inside", "descending"), ("channel", "ascending"), ("token", "ascending")]
-    bound = bound.sort_by([("cluster", "ascending"), *strongest])
+    # Between equals the place of a token decides, not its value: that may be a hash.
+    strongest = [("weight", "descending"), ("inside", "descending"), ("place", "ascending")]
+    bound = bound.sort_by([("cluster", "ascending"), *strongest]).drop_columns("place")
     return Clusters(found.groups, bound, heaviest_ties(found.groups, tied, held.weight), tied)

@@ -28,19 +28,23 @@ _MIXER = 2_654_435_761
 
 
 def popular(link: LinkingSignal, share: float) -> Query:
-    """The users, at most so many, of a channel's most used honest tokens, as table `popular_<channel>`."""
+    """The users, at most so many, of a channel's most used honest tokens, as table `popular_<channel>`.
+
+    rank: of the token, 1 for the most used; whoever uses it decides between equals, never the value of a hash.
+    """
     name = link.signal.name
     return Query(
         f"popular_{name}",
         (f"carried_{name}", "entities", "linked"),
-        "WITH fit AS (SELECT c.entity, c.token, e.anchor FROM"
+        f"WITH fit AS (SELECT c.entity, c.token, c.n, c.{'first' if link.hashed else 'token'} AS first, e.anchor FROM"
         f" carried_{name} c JOIN entities e ON e.entity = c.entity LEFT JOIN linked l ON l.entity = c.entity"
         " WHERE l.entity IS NULL AND e.n <= $heavy AND c.n >= 3),"
-        " top AS (SELECT token, COUNT(*) AS users, SUM(anchor) AS anchors FROM fit GROUP BY token"
-        " HAVING COUNT(*) >= $fewest AND SUM(anchor) >= $usual * COUNT(*) ORDER BY COUNT(*) DESC, token LIMIT $tokens)"
-        " SELECT token, entity FROM (SELECT f.token, f.entity, ROW_NUMBER() OVER (PARTITION BY f.token"
+        " used AS (SELECT token, COUNT(*) AS users, SUM(n) AS asked, SUM(entity) AS who, MIN(first) AS first FROM fit"
+        " GROUP BY token HAVING COUNT(*) >= $fewest AND SUM(anchor) >= $usual * COUNT(*)),"
+        " top AS (SELECT token, ROW_NUMBER() OVER (ORDER BY users DESC, asked DESC, who, first) AS rank FROM used)"
+        " SELECT rank, token, entity FROM (SELECT t.rank, f.token, f.entity, ROW_NUMBER() OVER (PARTITION BY f.token"
         " ORDER BY (CAST(f.entity AS BIGINT) * $mixer) % 1000003, f.entity) AS place FROM fit f JOIN top t"
-        " ON t.token = f.token) s WHERE place <= $parties",
+        " ON t.token = f.token WHERE t.rank <= $tokens) s WHERE place <= $parties",
         {
             "heavy": _MOST_EXCHANGES,
             "fewest": _FEWEST_USERS,
@@ -60,13 +64,13 @@ def gather(
     bound: list[tuple[int, str, int, int]] = []
     number = FIRST
     for link in links:
-        table = tables[link.signal.name].sort_by([("token", "ascending"), ("entity", "ascending")])
-        tokens, entity = table["token"].to_numpy(), table["entity"].to_numpy()
-        for token in np.unique(tokens):
-            inside = entity[tokens == token]
+        table = tables[link.signal.name].sort_by([("rank", "ascending"), ("entity", "ascending")])
+        ranks, tokens, entity = (table[name].to_numpy() for name in ("rank", "token", "entity"))
+        for rank in np.unique(ranks):
+            inside = entity[ranks == rank]
             groups += [(number, int(e)) for e in inside]
             if link.content:
-                bound.append((number, link.signal.name, int(token), len(inside)))
+                bound.append((number, link.signal.name, int(tokens[ranks == rank][0]), len(inside)))
             number += 1
     for number, members in enumerate(_random_groups(entities, linked), FIRST_RANDOM):
         groups += [(number, int(e)) for e in members]

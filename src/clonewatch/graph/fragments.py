@@ -38,6 +38,7 @@ LEAST_BITS, LINK_WEIGHT = round(log2(10), 9), log2(100)
 # Whose prompts others elsewhere also sent, word for word, in more than this share works no list of its own.
 _KNOWN = 0.5
 _LEAST_QUESTIONS = 3  # fewer than this tell nothing about whose list they are from
+_DIGITS = 9  # kept of sums over cells
 MOST_PIECES = 1000  # the largest; pairs of pieces are held in memory
 READS = ("exchanges", "piece_carriers", "piece_bound")
 JOIN_SCHEMA = pa.schema([("cluster", pa.int32()), ("piece", pa.int32()), ("p_value", pa.float64())])
@@ -113,7 +114,8 @@ def workers(asked: Workload, background: pa.Table) -> dict[tuple[int, int], bool
             cell = np.searchsorted(names, part["cell"].to_numpy()[mine])
             others = (listed[cell] - n + 0.5) / (listed.sum() - total[party] + 0.5 * len(names))
             np.add.at(odds, party, n * np.log(others / usual[cell]))
-    works = (odds[entity] > 0) & (known <= _KNOWN * own)
+    # Rounded, because the order of cells, and with it the last digits of a sum, differs with the key.
+    works = (np.round(odds[entity], _DIGITS) > 0) & (known <= _KNOWN * own)
     rows = zip(of.tolist(), entity.tolist(), own.tolist(), works.tolist(), strict=True)
     return {(number, party): does for number, party, n, does in rows if n >= _LEAST_QUESTIONS}
 
@@ -197,7 +199,7 @@ def topics(pieces: np.ndarray, cells: pa.Table, background: pa.Table) -> tuple[n
     alike = np.asarray(by_cell.multiply(expected).sum(axis=1)).ravel()
     own = np.asarray(expected.multiply(expected).sum(axis=1)).ravel()
     # Where strangers ask nothing on these tasks, nobody knows what is usual.
-    usual = np.where(own > 0, alike / np.sqrt(np.maximum(within * own, 1e-12)), 1.0)
+    usual = np.where(own > 0, np.round(alike / np.sqrt(np.maximum(within * own, 1e-12)), _DIGITS), 1.0)
     # A few people's few interests may coincide: what is narrow, or hardly seen, is not told from everybody's.
     listed = (within >= _LEAST_PAIRS) & (total * (total - 1) >= _LEAST_TOPICS * within)
     return same, np.where(listed, usual, np.maximum(usual, 1.0))
@@ -333,24 +335,26 @@ def join(
 
     groups, ties = kept(groups), kept(renamed(clusters.ties))
     sums = [("inside", "sum"), ("users", "max"), ("anchors", "max"), ("weight", "max"), ("n", "sum")]
-    bound = renamed(clusters.bound).group_by(["cluster", "channel", "token"]).aggregate(sums)
-    bound = bound.rename_columns(clusters.bound.column_names).cast(clusters.bound.schema)
+    # The place of a token says which of equals comes first: its value may be a hash.
+    placed = renamed(clusters.bound).append_column("place", pa.array(np.arange(clusters.bound.num_rows)))
+    bound = placed.group_by(["cluster", "channel", "token"]).aggregate([*sums, ("place", "min")])
+    bound = bound.rename_columns(placed.column_names).cast(placed.schema)
     bounds, tied = [bound], [ties]
     for number in sorted(numbers):
         inside = np.array([e for c, e in sorted(works) if c == number and works[c, e]], np.int32)
         fond = int(trusted[inside].sum())
         weight = min(SIGNAL.cap, depletion(len(inside), fond, share).item()) if share > 0 else LINK_WEIGHT
         name, size = SIGNAL.signal.name, len(inside)
-        row = [[number], [name], [number], [size], [size], [fond], [weight], [0]]
+        row = [[number], [name], [number], [size], [size], [fond], [weight], [0], [clusters.bound.num_rows]]
         bounds.append(pa.table(row, schema=bound.schema))
         columns = [[number] * size, inside, [name] * size, [weight] * size]
         tied.append(pa.table(columns, schema=clusters.ties.schema))
     by = [("cluster", "ascending")]
-    strongest = [("weight", "descending"), ("inside", "descending"), ("channel", "ascending"), ("token", "ascending")]
+    strongest = [("weight", "descending"), ("inside", "descending"), ("channel", "ascending"), ("place", "ascending")]
     named = [("channel", "ascending"), ("entity", "ascending")]
     return Clusters(
         groups.sort_by([*by, ("entity", "ascending")]),
-        pa.concat_tables(bounds).sort_by([*by, *strongest]),
+        pa.concat_tables(bounds).sort_by([*by, *strongest]).drop_columns("place"),
         pa.concat_tables(tied).sort_by([*by, *named]),
         clusters.tied,
     )

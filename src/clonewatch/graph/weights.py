@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clonewatch.kernels.hashing import stir_all
 from clonewatch.kernels.rarity import depletion, scarcity
 from clonewatch.ports.engine import Engine, Query
 from clonewatch.ports.linking import MOST_BITS, LinkingSignal
@@ -47,9 +48,10 @@ TOKEN_SCHEMA = pa.schema([
 class Incidences:
     """Who carries which rare token.
 
-    tokens: a row each (TOKEN_SCHEMA), sorted by channel and token. token: int32[N], rows of it, ascending. entity:
-    int32[N], ascending within a token. n: int32[N], exchanges. Twelve bytes an incidence, so that a log of hundreds of
-    millions of exchanges fits.
+    tokens: a row each (TOKEN_SCHEMA), sorted by channel and then by who carries them: where two change places, nothing
+    but their values tells them apart, so the values of hashes change no result. token: int32[N], rows of it, ascending.
+    entity: int32[N], ascending within a token. n: int32[N], exchanges. Twelve bytes an incidence, so that a log of
+    hundreds of millions of exchanges fits.
     """
 
     tokens: pa.Table
@@ -136,7 +138,7 @@ def rare(link: LinkingSignal, share: float, population: int, trust: str = "ancho
 def weigh(
     rare: Callable[[str], pa.Table], links: Sequence[LinkingSignal], share: float, population: int
 ) -> Incidences:  # fmt: skip
-    """All channels' rare tokens with their weights, light ones dropped, and who carries them. Sorted: runs agree.
+    """All channels' rare tokens with their weights, light ones dropped, and who carries them. Runs and keys agree.
 
     rare: gives the rare tokens of a channel, sorted by token and entity; one channel's are held at a time. share:
     trusted share of the parties of whom anything is known, 0 where nobody is trusted.
@@ -170,15 +172,35 @@ def _weighed(table: pa.Table, link: LinkingSignal, share: float, population: int
         weight = weight * np.clip(1 - trusted / users / share / EFFECT, 0.0, 1.0)
     weight = np.minimum(weight, link.cap)
     keep = (weight >= LEAST_WEIGHT) | ((weight >= FAINT_WEIGHT) & ((users >= FAINT_USERS) | link.exclusive))
-    names = pa.repeat(pa.scalar(link.signal.name), int(keep.sum()))
-    tokens = [names, value[begins[keep]], users[keep], trusted[keep], weight[keep]]
-    carried = np.repeat(keep, size)
+    entity, n = table["entity"].to_numpy(), table["n"].to_numpy().astype(np.int32)
+    kept = np.flatnonzero(keep)
+    kept = kept[np.argsort(_carriers(entity, n, begins)[kept], kind="stable")]
+    names = pa.repeat(pa.scalar(link.signal.name), len(kept))
+    tokens = [names, value[begins[kept]], users[kept], trusted[kept], weight[kept]]
+    rows = _runs(begins[kept], size[kept])
     return Incidences(
         pa.table(tokens, schema=TOKEN_SCHEMA),
-        np.repeat(np.arange(int(keep.sum()), dtype=np.int32), size[keep]),
-        table["entity"].to_numpy()[carried],
-        table["n"].to_numpy()[carried].astype(np.int32),
+        np.repeat(np.arange(len(kept), dtype=np.int32), size[kept]),
+        entity[rows],
+        n[rows],
     )
+
+
+def _carriers(entity: np.ndarray, n: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """One number for who carries each token and how often, uint64; entities are numbered by what they did.
+
+    entity, n: int32, of incidences. begins: where the run of each token begins.
+    """
+    if not len(begins):
+        return np.zeros(0, np.uint64)
+    each = stir_all(((entity.astype(np.uint64) + np.uint64(1)) << np.uint64(32)) + n.astype(np.uint64))
+    found: np.ndarray = np.add.reduceat(each, begins)
+    return found
+
+
+def _runs(begins: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """The rows of runs, one run after the other."""
+    return np.repeat(begins - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
 
 
 def stronger(one: Incidences, other: Incidences) -> Incidences:
@@ -192,17 +214,18 @@ def stronger(one: Incidences, other: Incidences) -> Incidences:
     channel = both["channel"].combine_chunks().dictionary_encode().indices.to_numpy()[order]
     value = both["token"].to_numpy()[order]
     first = np.concatenate([[True], (channel[1:] != channel[:-1]) | (value[1:] != value[:-1])])
+    size = np.concatenate([np.bincount(part.token, minlength=part.tokens.num_rows) for part in (one, other)])
+    begins = np.cumsum(size) - size
+    entity, n = np.concatenate([one.entity, other.entity]), np.concatenate([one.n, other.n])
+    place = np.cumsum(np.concatenate([[0], channel[1:] != channel[:-1]]))[first]
     chosen = order[first]
-    held = [np.bincount(part.token, minlength=part.tokens.num_rows) for part in (one, other)]
-    size = np.concatenate(held)
-    begins = np.concatenate([np.cumsum(held[0]) - held[0], np.cumsum(held[1]) - held[1] + len(one)])
-    count = size[chosen]
-    rows = np.repeat(begins[chosen] - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
+    chosen = chosen[np.lexsort((_carriers(entity, n, begins)[chosen], place))]
+    rows = _runs(begins[chosen], size[chosen])
     return Incidences(
         both.take(pa.array(chosen)),
-        np.repeat(np.arange(len(chosen), dtype=np.int32), count),
-        np.concatenate([one.entity, other.entity])[rows],
-        np.concatenate([one.n, other.n])[rows],
+        np.repeat(np.arange(len(chosen), dtype=np.int32), size[chosen]),
+        entity[rows],
+        n[rows],
     )
 
 

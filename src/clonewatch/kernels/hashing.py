@@ -108,6 +108,12 @@ def siphash_words(words: U64, count: int, k0: np.uint64, k1: np.uint64) -> np.ui
     return sip_finish(v0, v1, v2, v3)
 
 
+def hash_numbers(count: int, key: bytes) -> U64:
+    """SipHash-2-4 of the numbers from 0 to `count` - 1, as 8 bytes each, with a 16-byte key. Returns uint64[count]."""
+    k0, k1 = key_words(key)
+    return np.array([siphash_words(np.array([i], np.uint64), 1, k0, k1) for i in range(count)], np.uint64)
+
+
 @nb.njit(cache=True)
 def stir(x: np.uint64) -> np.uint64:
     """A bijection of 64 bits in which every input bit reaches every output bit (the finaliser of MurmurHash3)."""

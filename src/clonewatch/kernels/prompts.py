@@ -9,10 +9,10 @@ import numpy.typing as npt
 from clonewatch.kernels import tokens as tk
 from clonewatch.kernels.buffers import Text
 from clonewatch.kernels.folding import IGNORED, SIZE, fold_table
-from clonewatch.kernels.hashing import siphash, siphash_words, stir
+from clonewatch.kernels.hashing import hash_numbers, siphash, siphash_words, stir
 from clonewatch.kernels.json_text import write_point
 from clonewatch.kernels.scoring import OUTPUTS, add_scores, pair
-from clonewatch.kernels.sketching import minhash
+from clonewatch.kernels.sketching import SketchKey, encipher, minhash
 from clonewatch.kernels.slots import point_at
 from clonewatch.model.schema import SKETCH_SIZE
 
@@ -20,6 +20,9 @@ U64 = npt.NDArray[np.uint64]
 Bytes = npt.NDArray[np.uint8]
 
 CELLS = 4096
+# Which words share a topic cell is drawn by this public number and is the same under every key: cells decide what
+# counts as the same topic. Another number would draw another partition.
+_PARTITION = np.uint64(0x7075626C69633A63)  # "public:c"
 # A skeleton says something from four words on; two ideographs count as one word.
 MIN_SKELETON = 8  # in half words
 # Names are dropped as slots unless they are this share of all words: then it is a title, German, or shouting.
@@ -31,14 +34,13 @@ _BLOCK = 64  # bytes folded at a time: see `json_text`
 
 
 class Keys(NamedTuple):
-    """Two 64-bit words a purpose, and the secret coefficients of the sketch."""
+    """Two 64-bit words a purpose, the names of the topic cells, and the key of the sketch."""
 
     template: U64
     prompt: U64
     form: U64
-    cell: U64
-    factors: npt.NDArray[np.uint32]
-    addends: npt.NDArray[np.uint32]
+    cells: npt.NDArray[np.int32]
+    sketch: SketchKey
 
 
 class Lexicon(NamedTuple):
@@ -105,9 +107,17 @@ def read_prompts(text: Text, keys: Keys, lexicon: Lexicon, reading: Reading = US
         np.full(rows, -1, np.int32),
         np.full((rows, OUTPUTS), np.nan, np.float32),
     )
-    arguments: list[Any] = [*text, fold_table(), *reading, *keys, *lexicon, *out]
+    arguments: list[Any] = [*text, fold_table(), *reading, *keys[:-1], *keys.sketch, *lexicon, *out]
     _read_rows(*arguments)
     return out
+
+
+def cell_names(key: bytes) -> npt.NDArray[np.int32]:
+    """The name of each topic cell, int32[CELLS]: the cells in an order that a 16-byte key draws.
+
+    Who knows the words of a cell does not find it in a table without the key.
+    """
+    return np.argsort(hash_numbers(CELLS, key), kind="stable").astype(np.int32)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -123,9 +133,12 @@ def _read_rows(
     template_key: U64,
     prompt_key: U64,
     form_key: U64,
-    cell_key: U64,
+    cells: npt.NDArray[np.int32],
     factors: npt.NDArray[np.uint32],
     addends: npt.NDArray[np.uint32],
+    rounds: npt.NDArray[np.uint16],
+    before: npt.NDArray[np.uint32],
+    after: npt.NDArray[np.uint32],
     roles: npt.NDArray[np.uint8],
     phrases: U64,
     demands_json: U64,
@@ -158,12 +171,14 @@ def _read_rows(
         n = tk.tokenise(data, start, head, fold, tokens, stems, marks, forms, counts)
         form[row] = demanded_form(tokens, n, forms, roles, phrases, demands_json, kept, form_key[0], form_key[1])
         add_scores(tokens, stems, n, counts, weights, scales, scores[row])
-        cell[row] = topic_cell(tokens, stems, marks, n, roles, cell_key[0])
+        topic = topic_cell(tokens, stems, marks, n, roles)
+        cell[row] = cells[topic] if topic >= 0 else -1
         m = skeleton(tokens, marks, n, drop if n >= keep_below else 0, kept)
         m = min(m, head_words)
         if m > 0:
             template[row] = max(siphash_words(kept, m, template_key[0], template_key[1]), np.uint64(1))
             minhash(kept, m, factors, addends, sketch[row])
+            encipher(sketch[row], rounds, before, after)
 
 
 @nb.njit(cache=True)
@@ -268,10 +283,8 @@ def skeleton(tokens: U64, marks: npt.NDArray[np.uint8], n: int, drop: int, kept:
 
 
 @nb.njit(cache=True)
-def topic_cell(
-    tokens: U64, stems: U64, marks: npt.NDArray[np.uint8], n: int, roles: npt.NDArray[np.uint8], key: np.uint64
-) -> int:
-    """A topic cell: the keyed hash of one content word, drawn so that equal words draw equally.
+def topic_cell(tokens: U64, stems: U64, marks: npt.NDArray[np.uint8], n: int, roles: npt.NDArray[np.uint8]) -> int:
+    """A topic cell: the public hash of one content word, drawn so that equal words draw equally.
 
     Consistent weighted sampling: each word has a fixed random number, divided by a weight that grows with its length,
     and the smallest wins; texts that share their telling words mostly share the winner. -1 when there is no content
@@ -286,7 +299,7 @@ def topic_cell(
         else:
             length = stems[i] & np.uint64(15)
             word, weight, said = stems[i] & ~np.uint64(15), float(max(length, np.uint64(1))), length >= np.uint64(3)
-        h = stir(word ^ key)
+        h = stir(word ^ _PARTITION)
         score = float(h >> np.uint64(11)) / (weight * weight * weight)
         if not said or score >= best:  # seldom otherwise: what is dearer to look up comes last
             continue

@@ -2,29 +2,84 @@
 
 MinHash (Broder, "On the resemblance and containment of documents", 1997): the share of equal places in two sketches
 estimates the Jaccard similarity of the two sets of shingles, with a standard error of at most 1 / (2 sqrt 64) = 0.06.
+
+The 64 hash functions are public, so that two texts resemble each other equally under every key. Each minimum is then
+enciphered with the key, which keeps equality and nothing else: Speck32/64 (Beaulieu et al., "The SIMON and SPECK
+Families of Lightweight Block Ciphers", 2013) between two secret masks for each place.
 """
+
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from clonewatch.kernels.hashing import key_words, siphash_words, stir
+from clonewatch.kernels.hashing import hash_numbers, stir
 from clonewatch.model.schema import SKETCH_SIZE
 
 Sketches = npt.NDArray[np.uint32]
 SHINGLE = 3  # words
 EMPTY = np.uint32(0xFFFFFFFF)
+# The hash functions are SipHash of 0 to 63 under this public key. Another one would draw other estimates.
+_PUBLIC = b"public: sketches"
+_ROUNDS = 22
 
 
-def sketch_coefficients(key: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Secret odd factors and addends of the 64 hash functions, from a 16-byte key. Two uint32[64]."""
-    k0, k1 = key_words(key)
-    words = np.array(
-        [siphash_words(np.array([i], np.uint64), 1, k0, k1) for i in range(SKETCH_SIZE)],
-        dtype=np.uint64,
-    )
-    return (words >> np.uint64(32)).astype(np.uint32) | np.uint32(1), (words & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+class SketchKey(NamedTuple):
+    """How a sketch is made. factors, addends: uint32[64], the public hash functions, odd factors.
+
+    rounds: uint16[22], the round keys of the cipher. before, after: uint32[64], the masks of each place.
+    """
+
+    factors: npt.NDArray[np.uint32]
+    addends: npt.NDArray[np.uint32]
+    rounds: npt.NDArray[np.uint16]
+    before: npt.NDArray[np.uint32]
+    after: npt.NDArray[np.uint32]
+
+
+def sketch_key(key: bytes) -> SketchKey:
+    """The public hash functions, and the cipher of a 16-byte key."""
+    factors, addends = _halves(hash_numbers(SKETCH_SIZE, _PUBLIC))
+    before, after = _halves(hash_numbers(SKETCH_SIZE, key))
+    return SketchKey(factors | np.uint32(1), addends, round_keys(key[:8]), before, after)
+
+
+def round_keys(key: bytes) -> npt.NDArray[np.uint16]:
+    """The round keys of Speck32/64, uint16[22], from 8 bytes: four little-endian words, the last used first."""
+    first, *left = np.frombuffer(key, "<u2").tolist()
+    out = [first]
+    for i in range(_ROUNDS - 1):
+        rotated = left[i] >> 7 | (left[i] << 9) & 0xFFFF
+        left.append((out[i] + rotated & 0xFFFF) ^ i)
+        out.append((out[i] << 2 & 0xFFFF | out[i] >> 14) ^ left[-1])
+    return np.array(out, np.uint16)
+
+
+def _halves(words: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    return (words >> np.uint64(32)).astype(np.uint32), (words & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+
+
+@nb.njit(cache=True)
+def encipher(
+    values: Sketches,
+    rounds: npt.NDArray[np.uint16],
+    before: npt.NDArray[np.uint32],
+    after: npt.NDArray[np.uint32],
+) -> None:
+    """Replace the value of each place by its cipher, in place; a bijection of 32 bits. values: uint32[64]; compiled."""
+    high, low = np.empty(SKETCH_SIZE, np.uint16), np.empty(SKETCH_SIZE, np.uint16)
+    for k in range(SKETCH_SIZE):
+        value = np.uint32(values[k] ^ before[k])
+        high[k], low[k] = np.uint16(value >> np.uint32(16)), np.uint16(value)
+    for key in rounds:  # one round after the other, so that the loop within it runs in vector instructions
+        for k in range(SKETCH_SIZE):
+            x, y = high[k], low[k]
+            x = np.uint16(np.uint16(np.uint16(np.uint16(x >> 7) | np.uint16(x << 9)) + y) ^ key)
+            high[k], low[k] = x, np.uint16(np.uint16(np.uint16(y << 2) | np.uint16(y >> 14)) ^ x)
+    for k in range(SKETCH_SIZE):
+        values[k] = np.uint32(np.uint32(high[k]) << np.uint32(16) | np.uint32(low[k])) ^ after[k]
 
 
 @nb.njit(cache=True)
@@ -35,7 +90,7 @@ def minhash(
     addends: npt.NDArray[np.uint32],
     out: Sketches,
 ) -> None:
-    """Fill `out` (uint32[64]) with the sketch of the 3-word shingles of `tokens[:count]`; compiled.
+    """Fill `out` (uint32[64]) with the least hashes of the 3-word shingles of `tokens[:count]`; compiled.
 
     A sequence shorter than a shingle is one shingle.
     """

@@ -172,7 +172,7 @@ def _taken_in(task: _Task, engine: Engine) -> tuple[StepRunner, Intake]:
     examples = Examples() if task.settings.embed else None
     rejected = _stage(plan, task, stager, examples)
     intake = _intake(plan, task, stager, rejected)
-    plan.put("families", stager.families(examples))
+    plan.put("families", stager.families(plan.engine, examples))
     if folder and folder.question:
         folder.keep(resume.Begun(intake, task.clock.stages).encode())
     return plan, intake

@@ -11,8 +11,6 @@ import msgspec
 from clonewatch.model.errors import StateError
 
 VERSION = "clonewatch.state.v2"
-# The first version did not list columns; the next change of such a state writes the second.
-_READABLE = ("clonewatch.state.v1", VERSION)
 NAME = "state.json"
 DAY = 86_400_000_000  # microseconds
 
@@ -138,7 +136,7 @@ def decode(data: bytes, where: Path) -> Manifest:
         version = msgspec.json.decode(data, type=dict[str, object]).get("schema")
     except msgspec.DecodeError as error:
         raise torn(str(error), where) from error
-    if version not in _READABLE:
+    if version != VERSION:
         raise StateError(
             f"this state is of version {version!r}, and this program reads {VERSION!r}",
             where=str(where),

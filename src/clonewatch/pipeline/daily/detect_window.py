@@ -225,8 +225,9 @@ def _families(engine: FileEngine, taken: _Taken) -> pa.Table:
         return families(np.zeros(0, np.int64), np.zeros((0, SKETCH_SIZE), np.uint32))
     engine.attach("sketched", taken.paths(list(taken.manifest.sketches)), SKETCHES.schema)
     found = engine.fetch(
-        'SELECT s.template, s.sketch FROM sketched s JOIN (SELECT template, MIN("row") AS first FROM arrivals'
-        " WHERE template IS NOT NULL GROUP BY template) a ON a.template = s.template ORDER BY a.first LIMIT $most",
+        "SELECT s.template, s.sketch FROM sketched s JOIN (SELECT template, MIN(ts) AS first,"
+        ' MIN("row") AS place FROM arrivals WHERE template IS NOT NULL GROUP BY template) a'
+        " ON a.template = s.template ORDER BY a.first, a.place LIMIT $most",
         {"most": SKETCHED_TEMPLATES},
     )
     return families(found["template"].to_numpy(), sketch_matrix_of(found["sketch"]))

@@ -157,7 +157,7 @@ def gather_references(runner: StepRunner, linked: Linked, progress: Progress) ->
     for link in links:
         name = f"popular_{link.signal.name}"
         rows = runner.run(communities.popular(link, linked.entities.trusted.share))
-        popular[link.signal.name] = runner.engine.fetch(f'SELECT * FROM "{name}" ORDER BY token, entity')
+        popular[link.signal.name] = runner.engine.fetch(f'SELECT * FROM "{name}" ORDER BY rank, entity')
         progress.advance(1, rows)
     groups, attributes = communities.gather(popular, links, linked.entities.table, inside)
     progress.end(f"{len(groups['cluster'].unique()):,} communities")

@@ -21,6 +21,7 @@ from clonewatch.kernels.addresses import prefixes
 from clonewatch.kernels.hashing import keyed_hash, mix
 from clonewatch.kernels.sketching import sketch_matrix
 from clonewatch.model.schema import SKETCH_SIZE, TASKS, TEXT_COLUMNS
+from clonewatch.ports.engine import Engine
 
 _HASHED = {
     "org_id": "org", "api_key_id": "key", "end_user_id": "end_user", "session_id": "session", "model": "model",
@@ -76,6 +77,11 @@ ACCOUNT_SCHEMA = pa.schema(
 )
 EVENT_SCHEMA = pa.schema(
     [("ts", pa.int64()), ("kind", pa.string()), ("account", pa.int32()), ("model", pa.int64()), ("until", pa.int64())]
+)
+# The templates of table `sketched`, those seen first first: the values of their hashes decide nothing.
+FIRST_SEEN = (
+    'SELECT template FROM (SELECT s.template, MIN(a.ts) AS first, MIN(a."row") AS place FROM arrivals a'
+    " JOIN sketched s ON s.template = a.template GROUP BY s.template) t ORDER BY first, place"
 )
 SKETCHED_TEMPLATES = 2_000_000  # 256 B each: bounds the sketches at 0.5 GB of memory; later templates stay unmerged
 
@@ -189,14 +195,19 @@ class Stager:
             return np.zeros(0, np.int64), np.zeros((0, SKETCH_SIZE), np.uint32)
         return np.concatenate([t for t, _ in self._sketches]), np.concatenate([m for _, m in self._sketches])
 
-    def families(self, examples: Examples | None = None) -> pa.Table:
+    def families(self, engine: Engine, examples: Examples | None = None) -> pa.Table:
         """Templates that go under another's name, near-identical ones together: (template, family).
 
-        examples: a text of each template, where those that mean the same are to go together as well.
+        engine: holds the table `arrivals`. examples: a text of each template, where those that mean the same are to go
+        together as well.
         """
         templates, sketches = self.sketches()
         self._sketches.clear()
-        return families(templates, sketches, examples)
+        engine.put("sketched", pa.table({"template": pa.array(templates, pa.int64())}))
+        known = engine.fetch(FIRST_SEEN)["template"].to_numpy()
+        order = np.argsort(templates, kind="stable")
+        order = order[np.searchsorted(templates, known, sorter=order)]
+        return families(known, sketches[order], examples)
 
     def accounts(self, table: pa.Table | None) -> pa.Table:
         """Account facts as rows of ACCOUNT_SCHEMA, one for every account of the book; others are left out.
@@ -287,15 +298,21 @@ def new_sketches(templates: pa.Array, sketches: pa.Array, seen: set[int]) -> pa.
 
 
 def families(templates: np.ndarray, sketches: np.ndarray, examples: Examples | None = None) -> pa.Table:
-    """Templates that go under another's name: (template, family). templates: int64[N]; sketches: uint32[N, 64]."""
+    """Templates that go under another's name: (template, family).
+
+    templates: int64[N], distinct, those seen first first: these lead families and name them, whatever their hashes.
+    sketches: uint32[N, 64].
+    """
     schema = pa.schema([("template", pa.int64()), ("family", pa.int64())])
     if not len(templates):
         return schema.empty_table()
-    family = merge(templates.view(np.uint64), sketches).view(np.int64)
+    number = np.arange(len(templates), dtype=np.int64)
+    # 0 stands for no template in `merge`.
+    family = merge(number.view(np.uint64) + np.uint64(1), sketches).view(np.int64) - 1
     if examples is not None:
         family = _by_meaning(templates, family, examples)
-    moved = family != templates
-    return pa.table([templates[moved], family[moved]], schema=schema)
+    moved = family != number
+    return pa.table([templates[moved], templates[family[moved]]], schema=schema)
 
 
 def _shape(have: dict[str, pa.Array], count: int) -> pa.Array | None:
@@ -323,11 +340,11 @@ def _as_ids(hashes: np.ndarray) -> pa.Array:
 
 
 def _by_meaning(templates: np.ndarray, family: np.ndarray, examples: Examples) -> np.ndarray:
-    """Families joined by the meaning of one text each. templates, family: int64[N], staged ids."""
-    head = dict(zip(templates.view(np.uint64).tolist(), family.view(np.uint64).tolist(), strict=True))
+    """Families joined by the meaning of one text each. templates: int64[N], staged ids; family: int64[N], numbers."""
+    head = dict(zip(templates.view(np.uint64).tolist(), family.tolist(), strict=True))
     one: dict[int, str] = {}
     for template, text in zip(examples.templates, examples.texts, strict=True):
-        one.setdefault(head.get(template, template), text)
+        if template in head:
+            one.setdefault(head[template], text)
     moved = embedding.merge(list(one.values()), list(one))
-    joined = np.array([moved.get(h, h) for h in family.view(np.uint64).tolist()], np.uint64)
-    return joined.view(np.int64)
+    return np.array([moved.get(h, h) for h in family.tolist()], np.int64)

@@ -98,14 +98,18 @@ def _samples(runner: StepRunner) -> dict[int, list[str]]:
 
 
 def _carriers(runner: StepRunner, clusters: Clusters, link: LinkingSignal) -> dict[int, list[str]]:
-    """Early exchanges of each cluster that carry its strongest token of a channel."""
+    """Early exchanges of each cluster that carry its strongest token of a channel, or one of several as strong."""
     bound = clusters.bound.filter(pc.equal(clusters.bound["channel"], link.signal.name))
-    top: dict[int, int] = {}
-    for cluster, token in zip(bound["cluster"].to_pylist(), bound["token"].to_pylist(), strict=True):
-        top.setdefault(cluster, token)  # bound is sorted, strongest first
+    columns = (bound[name].to_pylist() for name in ("cluster", "token", "weight", "inside"))
+    strongest: dict[int, tuple[float, int]] = {}
+    top: list[tuple[int, int]] = []
+    for cluster, token, weight, inside in zip(*columns, strict=True):
+        # bound is sorted, strongest first
+        if strongest.setdefault(cluster, (weight, inside)) == (weight, inside):
+            top.append((cluster, token))
     name = f"top_{link.signal.name}"
     schema = pa.schema([("cluster", pa.int32()), ("token", pa.int64())])
-    runner.put(name, pa.table([list(top), list(top.values())], schema=schema))
+    runner.put(name, pa.table([[row[i] for row in top] for i in (0, 1)], schema=schema))
     table = runner.engine.fetch(
         f'SELECT s.cluster, x.exchange_id FROM (SELECT t.cluster, MIN(x."row") AS first FROM "{name}" t'
         f" JOIN exchanges x ON x.{link.column} = t.token JOIN owners o ON o.account = x.account"

@@ -165,13 +165,17 @@ def _tokens(
     owned = runner.engine.fetch("SELECT entity, account FROM owners")
     tied = _carriers(clustering.clusters, strongest).join(owned, "entity", join_type="inner")
     accounts = ids.take(tied["account"].combine_chunks()).to_pylist()
-    keys = zip(*(tied[k].to_pylist() for k in ("cluster", "channel", "token")), strict=True)
-    carried: _Rows = [
-        {"campaign_id": names[c], "channel": channel, "token": _hex(signals[channel], token), "account_id": account}
-        for (c, channel, token), account in zip(keys, accounts, strict=True)
-    ]
-    order = [(name, "ascending") for name in ("campaign_id", "channel", "token", "account_id")]
-    return _table(schema.TOKENS, rows), _table(schema.TOKEN_MEMBERS, carried).sort_by(order)
+    key = ("cluster", "channel", "token")
+    places = {row: i for i, row in enumerate(zip(*(strongest[k].to_pylist() for k in key), strict=True))}
+    carried = sorted(
+        (names[c], channel, places[c, channel, token], _hex(signals[channel], token), account)
+        for (c, channel, token), account in zip(
+            zip(*(tied[k].to_pylist() for k in key), strict=True), accounts, strict=True
+        )
+    )
+    head = ("campaign_id", "channel", "place", "token", "account_id")
+    members: _Rows = [dict(zip(head, row, strict=True)) for row in carried]
+    return _table(schema.TOKENS, rows), _table(schema.TOKEN_MEMBERS, members)
 
 
 def _carriers(clusters: Clusters, tokens: pa.Table) -> pa.Table:
