@@ -96,12 +96,13 @@ def _read_rows(
     spans: npt.NDArray[np.int64],
     found: npt.NDArray[np.bool_],
 ) -> None:
-    at_user, at_system = 0, 0
+    at_user, at_system = np.int64(0), np.int64(0)
     where = np.empty(_SPAN_SLOTS, np.int64)
     for row in range(len(valid)):
         if valid[row]:
             start, end = offsets[row], offsets[row + 1]
-            where[:] = -1
+            for k in range(_SPAN_SLOTS):
+                where[k] = -1
             _locate(data, start, end, where)
             if where[0] >= 0:
                 if data[where[0]] == QUOTE or data[where[0]] == SQUARE:

@@ -13,7 +13,7 @@ from clonewatch.kernels.hashing import siphash, siphash_words, stir
 from clonewatch.kernels.json_text import write_point
 from clonewatch.kernels.scoring import OUTPUTS, add_scores, pair
 from clonewatch.kernels.sketching import minhash
-from clonewatch.kernels.slots import point_at
+from clonewatch.kernels.slots import place_of, point_at
 from clonewatch.model.schema import SKETCH_SIZE
 
 U64 = npt.NDArray[np.uint64]
@@ -153,7 +153,8 @@ def _read_rows(
         if size == 0:
             continue
         prompt[row] = max(siphash(scratch, 0, size, prompt_key[0], prompt_key[1]), np.uint64(1))
-        forms[:] = 0
+        for k in range(len(forms)):  # not a slice: setting one compiles six times as long
+            forms[k] = 0
         head = min(end, start + head_bytes)
         n = tk.tokenise(data, start, head, fold, tokens, stems, marks, forms, counts)
         form[row] = demanded_form(tokens, n, forms, roles, phrases, demands_json, kept, form_key[0], form_key[1])
@@ -169,7 +170,7 @@ def _read_rows(
 @nb.njit(cache=True)
 def plain_text(data: Bytes, start: int, end: int, fold: npt.NDArray[np.uint32], out: Bytes) -> int:
     """Write the text folded and with single spaces to `out`; returns its length. Never longer than the source."""
-    at, i = 0, start
+    at, i = np.int64(0), start
     space = False
     while i < end:
         c: Any = np.int64(data[i])
@@ -299,10 +300,14 @@ def topic_cell(
 
 
 @nb.njit(cache=True)
-def _among(sorted_values: U64, value: np.uint64) -> int:
-    """Place of a value in a sorted array, -1 when it is not there."""
-    k: Any = np.searchsorted(sorted_values, value)
-    return k if k < len(sorted_values) and sorted_values[k] == value else -1
+def _sort(values: U64, first: int, last: int) -> None:
+    """Sort `values[first:last]` where they stand, by insertion: they are at most MAX_MARKS."""
+    for i in range(first + 1, last):
+        value, j = values[i], i
+        while j > first and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
 
 
 @nb.njit(cache=True)
@@ -323,14 +328,14 @@ def demanded_form(
     for i in range(n):
         if not roles[stir(tokens[i]) >> np.uint64(64 - ROLE_BITS)] & FORMAL:
             continue
-        known = _among(demands_json, tokens[i])
+        known = place_of(demands_json, tokens[i])
         if known >= 0:
             wants_json |= 1 << known
         if i + 1 < n:
-            phrase = _among(phrases, pair(tokens[i], tokens[i + 1]))
+            phrase = place_of(phrases, pair(tokens[i], tokens[i + 1]))
             if phrase >= 0:
                 bits |= np.uint64(1) << np.uint64(phrase)
-    m = 0
+    m = np.int64(0)
     for kind in range(2):
         if kind == 1 and wants_json == 0:
             break
@@ -340,7 +345,7 @@ def demanded_form(
                 break
             scratch[m] = forms[k]
             m += 1
-        scratch[first:m] = np.sort(scratch[first:m])
+        _sort(scratch, first, m)
         if m > first:
             scratch[m] = np.uint64(kind + 1)
             m += 1

@@ -61,7 +61,8 @@ def add_scores(
     prompt without words.
     """
     if n == 0:
-        out[:] = np.nan
+        for k in range(OUTPUTS):
+            out[k] = np.nan
         return
     mask = np.uint64(weights.shape[0] - FACTS - 1)
     a, b, c, d = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)

@@ -178,10 +178,22 @@ def is_code_angle(data: Bytes, start: int, i: int) -> bool:
 
 
 @nb.njit(cache=True)
+def place_of(ordered: npt.NDArray[np.uint64], value: np.uint64) -> int:
+    """Place of a value in a sorted array, -1 when it is not there."""
+    low, high = 0, len(ordered)
+    while low < high:
+        middle = (low + high) >> 1
+        if ordered[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(ordered) and ordered[low] == value else -1
+
+
+@nb.njit(cache=True)
 def is_markup(token: np.uint64) -> bool:
     """Whether a hashed tag name is an element of web pages."""
-    k = np.searchsorted(_MARKUP, token)
-    return bool(k < len(_MARKUP) and _MARKUP[k] == token)
+    return place_of(_MARKUP, token) >= 0
 
 
 @nb.njit(cache=True)

@@ -66,12 +66,13 @@ def tokenise(
     then JSON keys. tokens, stems, marks: MAX_TOKENS long. forms: 2 * MAX_MARKS. counts: COUNTS. Returns the number of
     tokens; compiled.
     """
-    counts[:] = 0
-    n, i = 0, start
-    budget = _SEARCH_BYTES
+    for k in range(COUNTS):
+        counts[k] = 0
+    n, i = np.int64(0), start
+    budget = np.int64(_SEARCH_BYTES)
     stem = OFFSET
-    word, length, shape = OFFSET, 0, 0  # shape: 1 begins upper, 2 has a digit or underscore, 4 has an inner capital
-    sentence_start, line_start, listed = True, True, False
+    word, length, shape = OFFSET, np.int64(0), np.int64(0)  # shape: 1 begins upper, 2 has a digit or underscore, 4 has an inner capital
+    sentence_start, line_start, listed = np.bool_(True), np.bool_(True), np.bool_(False)
     chunk_first, slashes = 0, 0  # tokens before this run of non-space ASCII, slashes in it
     while i < end and n < MAX_TOKENS - 1:
         c: Any = np.int64(data[i])
@@ -219,7 +220,7 @@ def tokenise(
                     content_end, after, looked = find_closing(data, tag_end, end, i, name_end, budget)
                     budget -= looked
                     if (after < 0 or is_blank(data, tag_end, content_end)) and not is_markup(token):
-                        _add_form(forms, 0, token)
+                        _add_form(forms, np.int64(0), token)
                     if after >= 0 and not holds_instructions(data, i, name_end):
                         tag_end = after
                 i = tag_end
@@ -296,17 +297,17 @@ def _key(
             if data[k] == 32:
                 return
         counts[KEYS] += 1
-        _add_form(forms, 1, hash_bytes(data, start, close - 1))
+        _add_form(forms, np.int64(1), hash_bytes(data, start, close - 1))
 
 
 @nb.njit(cache=True)
 def _collect_keys(data: Bytes, i: int, end: int, forms: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> None:
     while i < end:
         if data[i] == 34:
-            close = find_quote(data, i + 1, end, 34)
+            close = find_quote(data, i + 1, end, np.int64(34))
             if close == i + 1:
                 return
-            _key(data, i + 1, close, end, forms, counts, True)
+            _key(data, i + 1, close, end, forms, counts, np.bool_(True))
             i = close
         else:
             i += 1
