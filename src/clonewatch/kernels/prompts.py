@@ -2,12 +2,12 @@
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from clonewatch.kernels import tokens as tk
 from clonewatch.kernels.buffers import Text
+from clonewatch.kernels.compiling import compiled
 from clonewatch.kernels.folding import IGNORED, SIZE, fold_table
 from clonewatch.kernels.hashing import siphash, siphash_words, stir
 from clonewatch.kernels.json_text import write_point
@@ -110,7 +110,7 @@ def read_prompts(text: Text, keys: Keys, lexicon: Lexicon, reading: Reading = US
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _read_rows(
     data: Bytes,
     offsets: npt.NDArray[np.int64],
@@ -167,10 +167,11 @@ def _read_rows(
             minhash(kept, m, factors, addends, sketch[row])
 
 
-@nb.njit(cache=True)
+@compiled()
 def plain_text(data: Bytes, start: int, end: int, fold: npt.NDArray[np.uint32], out: Bytes) -> int:
     """Write the text folded and with single spaces to `out`; returns its length. Never longer than the source."""
-    at, i = np.int64(0), start
+    at: Any = np.int64(0)
+    i = start
     space = False
     while i < end:
         c: Any = np.int64(data[i])
@@ -206,10 +207,10 @@ def plain_text(data: Bytes, start: int, end: int, fold: npt.NDArray[np.uint32], 
                 code = entry & 0xFFFFFF
         space = False
         at = write_point(out, at, code)
-    return at - 1 if space and at > 0 else at
+    return int(at - 1 if space and at > 0 else at)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _fold_plain(data: Bytes, start: int, end: int, out: Bytes, at: int) -> int:
     """Fold block after block, as far as whole ones go, up to what is no ASCII or the first of two blanks; how far."""
     first = np.uint64(start)
@@ -226,7 +227,7 @@ def _fold_plain(data: Bytes, start: int, end: int, out: Bytes, at: int) -> int:
     return int(length)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _plain_in_block(data: Bytes, i: np.uint64) -> int:
     """How much of a block, and the byte after it, comes before what is no ASCII and before two blanks in a row."""
     rest = np.uint8(0)
@@ -237,7 +238,7 @@ def _plain_in_block(data: Bytes, i: np.uint64) -> int:
     return _BLOCK - int(rest)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _fold_block(data: Bytes, i: np.uint64, out: Bytes, o: np.uint64) -> None:
     """Write a block of plain ASCII in lower case, with a space for every blank."""
     for j in range(_BLOCK):
@@ -247,7 +248,7 @@ def _fold_block(data: Bytes, i: np.uint64, out: Bytes, o: np.uint64) -> None:
         out[o + np.uint64(j)] = np.uint8(max(lower, np.uint8(32)))
 
 
-@nb.njit(cache=True)
+@compiled()
 def skeleton(tokens: U64, marks: npt.NDArray[np.uint8], n: int, drop: int, kept: U64) -> int:
     """Write the words that are no slots to `kept`; returns how many, 0 when they say nothing."""
     names = 0
@@ -268,7 +269,7 @@ def skeleton(tokens: U64, marks: npt.NDArray[np.uint8], n: int, drop: int, kept:
     return 0
 
 
-@nb.njit(cache=True)
+@compiled()
 def topic_cell(
     tokens: U64, stems: U64, marks: npt.NDArray[np.uint8], n: int, roles: npt.NDArray[np.uint8], key: np.uint64
 ) -> int:
@@ -299,7 +300,7 @@ def topic_cell(
     return int(cell)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _sort(values: U64, first: int, last: int) -> None:
     """Sort `values[first:last]` where they stand, by insertion: they are at most MAX_MARKS."""
     for i in range(first + 1, last):
@@ -310,7 +311,7 @@ def _sort(values: U64, first: int, last: int) -> None:
         values[j] = value
 
 
-@nb.njit(cache=True)
+@compiled()
 def demanded_form(
     tokens: U64,
     n: int,
@@ -335,7 +336,7 @@ def demanded_form(
             phrase = place_of(phrases, pair(tokens[i], tokens[i + 1]))
             if phrase >= 0:
                 bits |= np.uint64(1) << np.uint64(phrase)
-    m = np.int64(0)
+    m: Any = np.int64(0)
     for kind in range(2):
         if kind == 1 and wants_json == 0:
             break

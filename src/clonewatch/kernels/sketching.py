@@ -4,11 +4,11 @@ MinHash (Broder, "On the resemblance and containment of documents", 1997): the s
 estimates the Jaccard similarity of the two sets of shingles, with a standard error of at most 1 / (2 sqrt 64) = 0.06.
 """
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from clonewatch.kernels.compiling import compiled
 from clonewatch.kernels.hashing import key_words, siphash_words, stir
 from clonewatch.model.schema import SKETCH_SIZE
 
@@ -27,7 +27,7 @@ def sketch_coefficients(key: bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray
     return (words >> np.uint64(32)).astype(np.uint32) | np.uint32(1), (words & np.uint64(0xFFFFFFFF)).astype(np.uint32)
 
 
-@nb.njit(cache=True)
+@compiled()
 def minhash(
     tokens: npt.NDArray[np.uint64],
     count: int,
