@@ -4,9 +4,10 @@ A thousand decoy keys over a hundred thousand tokens are 10^8 hashes: the standa
 Source: RFC 7693. Compiled on first use and cached on disk.
 """
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from clonewatch.kernels.compiling import compiled
 
 U64 = npt.NDArray[np.uint64]
 
@@ -37,12 +38,12 @@ MOST_IDS = 32  # one block of 128 bytes holds this many 4-byte ids
 _DIGEST, _BLOCK = 8, 128
 
 
-@nb.njit(cache=True)
+@compiled()
 def _turn(x: np.uint64, bits: int) -> np.uint64:
     return (x >> np.uint64(bits)) | (x << np.uint64(64 - bits))
 
 
-@nb.njit(cache=True)
+@compiled()
 def _compress(h: U64, m: U64, length: np.uint64, last: bool, v: U64) -> None:
     """One block into the state h, in place. v: scratch of 16 words."""
     for i in range(8):
@@ -67,7 +68,7 @@ def _compress(h: U64, m: U64, length: np.uint64, last: bool, v: U64) -> None:
         h[i] ^= v[i] ^ v[8 + i]
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _digests(ids: U64, start: U64, key_block: U64) -> U64:
     rows, width = ids.shape
     v, m, h = np.empty(16, np.uint64), np.empty(16, np.uint64), np.empty(8, np.uint64)

@@ -5,9 +5,10 @@ the one vLLM documents as `philox4x32-10-v1`; the second the additive one (`left
 Kernels are compiled on first use and cached on disk.
 """
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from clonewatch.kernels.compiling import compiled
 
 U64 = npt.NDArray[np.uint64]
 F64 = npt.NDArray[np.float64]
@@ -21,7 +22,7 @@ _ZERO, _TWO, _THREE, _EIGHT = np.uint64(0), np.uint64(2), np.uint64(3), np.uint6
 _31_BITS = np.uint64(0x7FFFFFFF)
 
 
-@nb.njit(cache=True)
+@compiled()
 def philox(
     c0: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, k0: np.uint64, k1: np.uint64
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
@@ -33,7 +34,7 @@ def philox(
     return c0, c1, c2, c3
 
 
-@nb.njit(cache=True)
+@compiled()
 def _word(token: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, k0: np.uint64, k1: np.uint64) -> np.uint64:
     """One of the four words of the block that a token falls into: four neighbouring tokens share a block."""
     words = philox(token >> _TWO, c1, c2, c3, k0, k1)
@@ -45,7 +46,7 @@ def _word(token: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, k0: np.
     return words[3] if place == _THREE else words[1]
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def vllm_uniform(context: U64, token: U64, key: np.uint64) -> F64:
     """The draws of `philox4x32-10-v1`: context uint64[N, C], token uint64[N], all below 2**32; float64[N]."""
     rows, width = context.shape
@@ -65,7 +66,7 @@ def vllm_uniform(context: U64, token: U64, key: np.uint64) -> F64:
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def additive_uniform(total: U64, token: U64, key: np.uint64) -> F64:
     """The draws of the additive mapping: total uint64[N], the sum of a window; token uint64[N]; float64[N]."""
     out = np.empty(len(token), np.float64)

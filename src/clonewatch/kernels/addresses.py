@@ -2,13 +2,13 @@
 
 import ipaddress
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.kernels.buffers import text_buffers
+from clonewatch.kernels.compiling import compiled
 from clonewatch.kernels.hashing import keyed_hash
 
 U64 = npt.NDArray[np.uint64]
@@ -70,7 +70,7 @@ def _block(number: int) -> str | None:
     return f"{first}.{second}.{third}.0/{IPV4_BLOCK}"
 
 
-@nb.njit(cache=True)
+@compiled()
 def _plain_ipv4(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The 32 bits of each value that is an IPv4 address in its canonical spelling, -1 for all others."""
     out = np.full(len(offsets) - 1, _NO_PLAIN, np.int64)

@@ -13,13 +13,13 @@ schemas, the answer format and the stop strings stand. Accepted shapes:
 JSON cut short by a logger yields what stands before the cut.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from clonewatch.kernels.buffers import Text
+from clonewatch.kernels.compiling import compiled
 from clonewatch.kernels.json_text import (
     CURLY,
     QUOTE,
@@ -84,7 +84,7 @@ def read_chats(messages: Text) -> Chats:
     return Chats(Text(user, user_offsets, found[:, 0].copy()), Text(system, system_offsets, found[:, 1].copy()), spans)
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _read_rows(
     data: Bytes,
     offsets: npt.NDArray[np.int64],
@@ -96,12 +96,14 @@ def _read_rows(
     spans: npt.NDArray[np.int64],
     found: npt.NDArray[np.bool_],
 ) -> None:
-    at_user, at_system = 0, 0
+    zero: Any = np.int64(0)  # a literal 0 is a type of its own: what it is given to would be compiled twice
+    at_user, at_system = zero, zero
     where = np.empty(_SPAN_SLOTS, np.int64)
     for row in range(len(valid)):
         if valid[row]:
             start, end = offsets[row], offsets[row + 1]
-            where[:] = -1
+            for k in range(_SPAN_SLOTS):
+                where[k] = -1
             _locate(data, start, end, where)
             if where[0] >= 0:
                 if data[where[0]] == QUOTE or data[where[0]] == SQUARE:
@@ -121,7 +123,7 @@ def _read_rows(
         system_offsets[row + 1] = at_system
 
 
-@nb.njit(cache=True)
+@compiled()
 def _locate(data: Bytes, start: int, end: int, where: npt.NDArray[np.int64]) -> None:
     """Fill `where` for one row."""
     i = skip_space(data, start, end)
@@ -141,19 +143,19 @@ def _locate(data: Bytes, start: int, end: int, where: npt.NDArray[np.int64]) -> 
                 where[0] += 1
 
 
-@nb.njit(cache=True)
+@compiled()
 def _opens_object(data: Bytes, i: int, end: int) -> bool:
     i = skip_space(data, i + 1, end)
     return i < end and data[i] == QUOTE
 
 
-@nb.njit(cache=True)
+@compiled()
 def _opens_list_of_messages(data: Bytes, i: int, end: int) -> bool:
     i = skip_space(data, i + 1, end)
     return i < end and (data[i] == CURLY or data[i] == UNSQUARE)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _body(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> None:
     """An object: a whole request body, or one message."""
     _forget(where)
@@ -190,7 +192,7 @@ def _body(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> None:
     _settle(data, where)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _messages(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> None:
     """A list of messages."""
     i += 1
@@ -216,14 +218,14 @@ def _messages(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> No
         i = after_comma(data, i + 1, end)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _forget(where: npt.NDArray[np.int64]) -> None:
     """No message is under way."""
     for k in range(10, _SPAN_SLOTS):
         where[k] = -1
 
 
-@nb.njit(cache=True)
+@compiled()
 def _note(data: Bytes, k: int, size: int, value: int, after: int, where: npt.NDArray[np.int64]) -> None:
     """Remember a message's role (1 user, 2 system) and content until the message is complete."""
     if is_name(data, k, size, _ROLE):
@@ -238,7 +240,7 @@ def _note(data: Bytes, k: int, size: int, value: int, after: int, where: npt.NDA
         where[11], where[12] = value, after
 
 
-@nb.njit(cache=True)
+@compiled()
 def _settle(data: Bytes, where: npt.NDArray[np.int64]) -> None:
     """A message is complete: keep it if it is the latest of the user with text, or the first of the system."""
     role, value, after = where[10], where[11], where[12]
@@ -251,13 +253,13 @@ def _settle(data: Bytes, where: npt.NDArray[np.int64]) -> None:
         where[2], where[3] = value, after
 
 
-@nb.njit(cache=True)
+@compiled()
 def _has_text(data: Bytes, i: int, end: int) -> bool:
     start, _, _ = _next_text(data, i + 1, end)
     return start >= 0
 
 
-@nb.njit(cache=True)
+@compiled()
 def _next_text(data: Bytes, i: int, end: int) -> tuple[int, int, int]:
     """The next part with text in a list of parts: start and end of its string, and where to go on; start -1 if none."""
     while i < end:
@@ -289,7 +291,7 @@ def _next_text(data: Bytes, i: int, end: int) -> tuple[int, int, int]:
     return -1, -1, end
 
 
-@nb.njit(cache=True)
+@compiled()
 def _decode(data: Bytes, start: int, end: int, out: Bytes, at: int, limit: int) -> int:
     """Write a string, or the texts of a list of parts, to `out[at:limit]`; returns where it ended."""
     if data[start] == QUOTE:

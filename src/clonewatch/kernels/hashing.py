@@ -6,12 +6,12 @@ checked. Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", INDO
 Kernels are compiled on first use and cached on disk, so importing this module costs nothing.
 """
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from clonewatch.kernels.buffers import text_buffers
+from clonewatch.kernels.compiling import compiled
 
 U64 = npt.NDArray[np.uint64]
 KEY_BYTES = 16
@@ -25,7 +25,7 @@ def key_words(key: bytes) -> tuple[np.uint64, np.uint64]:
     return np.uint64(low), np.uint64(high)
 
 
-@nb.njit(cache=True)
+@compiled()
 def siphash(data: npt.NDArray[np.uint8], start: int, end: int, k0: np.uint64, k1: np.uint64) -> np.uint64:
     """SipHash-2-4 of `data[start:end]`; compiled, callable from other kernels."""
     v0 = k0 ^ np.uint64(0x736F6D6570736575)
@@ -63,7 +63,7 @@ def siphash(data: npt.NDArray[np.uint8], start: int, end: int, k0: np.uint64, k1
     return sip_finish(v0, v1, v2, v3)
 
 
-@nb.njit(cache=True)
+@compiled()
 def sip_round(v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64) -> tuple[np.uint64, ...]:
     """One SipRound."""
     v0 += v1
@@ -83,7 +83,7 @@ def sip_round(v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64) -> tup
     return v0, v1, v2, v3
 
 
-@nb.njit(cache=True)
+@compiled()
 def sip_finish(v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64) -> np.uint64:
     """The four finishing rounds."""
     v2 ^= np.uint64(0xFF)
@@ -92,7 +92,7 @@ def sip_finish(v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64) -> np
     return v0 ^ v1 ^ v2 ^ v3
 
 
-@nb.njit(cache=True)
+@compiled()
 def siphash_words(words: U64, count: int, k0: np.uint64, k1: np.uint64) -> np.uint64:
     """SipHash-2-4 of the little-endian bytes of `words[:count]`; compiled, callable from other kernels."""
     v0 = k0 ^ np.uint64(0x736F6D6570736575)
@@ -114,7 +114,7 @@ def hash_numbers(count: int, key: bytes) -> U64:
     return np.array([siphash_words(np.array([i], np.uint64), 1, k0, k1) for i in range(count)], np.uint64)
 
 
-@nb.njit(cache=True)
+@compiled()
 def stir(x: np.uint64) -> np.uint64:
     """A bijection of 64 bits in which every input bit reaches every output bit (the finaliser of MurmurHash3)."""
     x ^= x >> np.uint64(33)
@@ -124,7 +124,7 @@ def stir(x: np.uint64) -> np.uint64:
     return x ^ (x >> np.uint64(33))
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _hash_rows(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],

@@ -5,9 +5,10 @@ Broken JSON never raises: what cannot be read ends at the end of the row. Places
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from clonewatch.kernels.compiling import compiled
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -18,7 +19,7 @@ SQUARE, UNSQUARE, CURLY, UNCURLY = 91, 93, 123, 125
 _BLOCK = 64
 
 
-@nb.njit(cache=True)
+@compiled()
 def unescape(data: Bytes, i: int, end: int, out: Bytes, at: int, limit: int) -> int:
     """Decode the inside of a JSON string up to its closing quote; never longer than its source."""
     limit = min(limit, len(out))
@@ -52,14 +53,14 @@ def unescape(data: Bytes, i: int, end: int, out: Bytes, at: int, limit: int) -> 
     return at
 
 
-@nb.njit(cache=True)
+@compiled()
 def _copy(data: Bytes, start: int, out: Bytes, at: int, size: int) -> None:
     i, o = np.uint64(start), np.uint64(at)
     for k in range(np.uint64(size)):
         out[o + k] = data[i + k]
 
 
-@nb.njit(cache=True)
+@compiled()
 def write_point(out: Bytes, at: int, code: int) -> int:
     """Write one code point as UTF-8; returns where it ended."""
     if code < 0x80:
@@ -76,7 +77,7 @@ def write_point(out: Bytes, at: int, code: int) -> int:
     return at + 4
 
 
-@nb.njit(cache=True)
+@compiled()
 def _hex4(data: Bytes, i: int, end: int) -> int:
     code: Any = 0
     for j in range(i, min(i + 4, end)):
@@ -86,7 +87,7 @@ def _hex4(data: Bytes, i: int, end: int) -> int:
     return int(code)
 
 
-@nb.njit(cache=True)
+@compiled()
 def skip_space(data: Bytes, i: int, end: int) -> int:
     """The place of the next byte that is no blank."""
     while i < end and (data[i] == 32 or 9 <= data[i] <= 13):
@@ -94,7 +95,7 @@ def skip_space(data: Bytes, i: int, end: int) -> int:
     return i
 
 
-@nb.njit(cache=True)
+@compiled()
 def after_string(data: Bytes, i: int, end: int) -> int:
     """The place after the closing quote of the string that opens at `i`."""
     i += 1
@@ -106,7 +107,7 @@ def after_string(data: Bytes, i: int, end: int) -> int:
     return end
 
 
-@nb.njit(cache=True)
+@compiled()
 def _after_plain(data: Bytes, i: int, end: int) -> int:
     """The place of the next quote or backslash; the end where there is none."""
     at, last = np.uint64(i), np.uint64(end)
@@ -122,7 +123,7 @@ def _after_plain(data: Bytes, i: int, end: int) -> int:
     return int(place)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _plain_in_block(data: Bytes, at: np.uint64) -> int:
     """How many bytes of a block come before its first quote or backslash."""
     rest = np.uint8(0)
@@ -133,7 +134,7 @@ def _plain_in_block(data: Bytes, at: np.uint64) -> int:
     return _BLOCK - int(rest)
 
 
-@nb.njit(cache=True)
+@compiled()
 def after_value(data: Bytes, i: int, end: int) -> int:
     """The place after the JSON value that starts at `i`."""
     if i >= end:
@@ -158,21 +159,21 @@ def after_value(data: Bytes, i: int, end: int) -> int:
     return end
 
 
-@nb.njit(cache=True)
+@compiled()
 def after_colon(data: Bytes, i: int, end: int) -> int:
     """The place of the value after the colon that comes next; the end where there is none."""
     i = skip_space(data, i, end)
     return skip_space(data, i + 1, end) if i < end and data[i] == COLON else end
 
 
-@nb.njit(cache=True)
+@compiled()
 def after_comma(data: Bytes, i: int, end: int) -> int:
     """The place after the comma that comes next, if one does."""
     i = skip_space(data, i, end)
     return i + 1 if i < end and data[i] == COMMA else i
 
 
-@nb.njit(cache=True)
+@compiled()
 def is_name(data: Bytes, start: int, size: int, name: Bytes) -> bool:
     """Whether these bytes are this name."""
     if size != len(name):

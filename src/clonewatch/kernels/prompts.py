@@ -2,18 +2,18 @@
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from clonewatch.kernels import tokens as tk
 from clonewatch.kernels.buffers import Text
+from clonewatch.kernels.compiling import compiled
 from clonewatch.kernels.folding import IGNORED, SIZE, fold_table
 from clonewatch.kernels.hashing import hash_numbers, siphash, siphash_words, stir
 from clonewatch.kernels.json_text import write_point
 from clonewatch.kernels.scoring import OUTPUTS, add_scores, pair
 from clonewatch.kernels.sketching import SketchKey, encipher, minhash
-from clonewatch.kernels.slots import point_at
+from clonewatch.kernels.slots import place_of, point_at
 from clonewatch.model.schema import SKETCH_SIZE
 
 U64 = npt.NDArray[np.uint64]
@@ -120,7 +120,7 @@ def cell_names(key: bytes) -> npt.NDArray[np.int32]:
     return np.argsort(hash_numbers(CELLS, key), kind="stable").astype(np.int32)
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _read_rows(
     data: Bytes,
     offsets: npt.NDArray[np.int64],
@@ -166,7 +166,8 @@ def _read_rows(
         if size == 0:
             continue
         prompt[row] = max(siphash(scratch, 0, size, prompt_key[0], prompt_key[1]), np.uint64(1))
-        forms[:] = 0
+        for k in range(len(forms)):  # not a slice: setting one compiles six times as long
+            forms[k] = 0
         head = min(end, start + head_bytes)
         n = tk.tokenise(data, start, head, fold, tokens, stems, marks, forms, counts)
         form[row] = demanded_form(tokens, n, forms, roles, phrases, demands_json, kept, form_key[0], form_key[1])
@@ -181,10 +182,11 @@ def _read_rows(
             encipher(sketch[row], rounds, before, after)
 
 
-@nb.njit(cache=True)
+@compiled()
 def plain_text(data: Bytes, start: int, end: int, fold: npt.NDArray[np.uint32], out: Bytes) -> int:
     """Write the text folded and with single spaces to `out`; returns its length. Never longer than the source."""
-    at, i = 0, start
+    at: Any = np.int64(0)
+    i = start
     space = False
     while i < end:
         c: Any = np.int64(data[i])
@@ -220,10 +222,10 @@ def plain_text(data: Bytes, start: int, end: int, fold: npt.NDArray[np.uint32], 
                 code = entry & 0xFFFFFF
         space = False
         at = write_point(out, at, code)
-    return at - 1 if space and at > 0 else at
+    return int(at - 1 if space and at > 0 else at)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _fold_plain(data: Bytes, start: int, end: int, out: Bytes, at: int) -> int:
     """Fold block after block, as far as whole ones go, up to what is no ASCII or the first of two blanks; how far."""
     first = np.uint64(start)
@@ -240,7 +242,7 @@ def _fold_plain(data: Bytes, start: int, end: int, out: Bytes, at: int) -> int:
     return int(length)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _plain_in_block(data: Bytes, i: np.uint64) -> int:
     """How much of a block, and the byte after it, comes before what is no ASCII and before two blanks in a row."""
     rest = np.uint8(0)
@@ -251,7 +253,7 @@ def _plain_in_block(data: Bytes, i: np.uint64) -> int:
     return _BLOCK - int(rest)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _fold_block(data: Bytes, i: np.uint64, out: Bytes, o: np.uint64) -> None:
     """Write a block of plain ASCII in lower case, with a space for every blank."""
     for j in range(_BLOCK):
@@ -261,7 +263,7 @@ def _fold_block(data: Bytes, i: np.uint64, out: Bytes, o: np.uint64) -> None:
         out[o + np.uint64(j)] = np.uint8(max(lower, np.uint8(32)))
 
 
-@nb.njit(cache=True)
+@compiled()
 def skeleton(tokens: U64, marks: npt.NDArray[np.uint8], n: int, drop: int, kept: U64) -> int:
     """Write the words that are no slots to `kept`; returns how many, 0 when they say nothing."""
     names = 0
@@ -282,7 +284,7 @@ def skeleton(tokens: U64, marks: npt.NDArray[np.uint8], n: int, drop: int, kept:
     return 0
 
 
-@nb.njit(cache=True)
+@compiled()
 def topic_cell(tokens: U64, stems: U64, marks: npt.NDArray[np.uint8], n: int, roles: npt.NDArray[np.uint8]) -> int:
     """A topic cell: the public hash of one content word, drawn so that equal words draw equally.
 
@@ -311,14 +313,18 @@ def topic_cell(tokens: U64, stems: U64, marks: npt.NDArray[np.uint8], n: int, ro
     return int(cell)
 
 
-@nb.njit(cache=True)
-def _among(sorted_values: U64, value: np.uint64) -> int:
-    """Place of a value in a sorted array, -1 when it is not there."""
-    k: Any = np.searchsorted(sorted_values, value)
-    return k if k < len(sorted_values) and sorted_values[k] == value else -1
+@compiled()
+def _sort(values: U64, first: int, last: int) -> None:
+    """Sort `values[first:last]` where they stand, by insertion: they are at most MAX_MARKS."""
+    for i in range(first + 1, last):
+        value, j = values[i], i
+        while j > first and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
 
 
-@nb.njit(cache=True)
+@compiled()
 def demanded_form(
     tokens: U64,
     n: int,
@@ -336,14 +342,14 @@ def demanded_form(
     for i in range(n):
         if not roles[stir(tokens[i]) >> np.uint64(64 - ROLE_BITS)] & FORMAL:
             continue
-        known = _among(demands_json, tokens[i])
+        known = place_of(demands_json, tokens[i])
         if known >= 0:
             wants_json |= 1 << known
         if i + 1 < n:
-            phrase = _among(phrases, pair(tokens[i], tokens[i + 1]))
+            phrase = place_of(phrases, pair(tokens[i], tokens[i + 1]))
             if phrase >= 0:
                 bits |= np.uint64(1) << np.uint64(phrase)
-    m = 0
+    m: Any = np.int64(0)
     for kind in range(2):
         if kind == 1 and wants_json == 0:
             break
@@ -353,7 +359,7 @@ def demanded_form(
                 break
             scratch[m] = forms[k]
             m += 1
-        scratch[first:m] = np.sort(scratch[first:m])
+        _sort(scratch, first, m)
         if m > first:
             scratch[m] = np.uint64(kind + 1)
             m += 1

@@ -6,12 +6,12 @@ sums share a 64-bit word, 21 bits each, which hold any sum of the at most 2 * MA
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from clonewatch.kernels import tokens as tk
 from clonewatch.kernels.buffers import Text
+from clonewatch.kernels.compiling import compiled
 from clonewatch.kernels.folding import fold_table
 from clonewatch.kernels.hashing import stir
 from clonewatch.model.schema import TASKS
@@ -29,7 +29,7 @@ _LANES, _LANE_BITS = 3, 21
 WORDS = -(-OUTPUTS // _LANES)
 
 
-@nb.njit(cache=True)
+@compiled()
 def pair(left: np.uint64, right: np.uint64) -> np.uint64:
     """Hash of two words in a row."""
     return stir(left * np.uint64(0x9E3779B97F4A7C15) + right)
@@ -45,7 +45,7 @@ def packed(weights: npt.NDArray[np.int8]) -> U64:
     return words
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def add_scores(
     tokens: U64,
     stems: U64,
@@ -61,7 +61,8 @@ def add_scores(
     prompt without words.
     """
     if n == 0:
-        out[:] = np.nan
+        for k in range(OUTPUTS):
+            out[k] = np.nan
         return
     mask = np.uint64(weights.shape[0] - FACTS - 1)
     a, b, c, d = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
@@ -91,7 +92,7 @@ def add_scores(
         out[k] = scales[k] * (scale * np.float32(heard) + FACT_SHARE * np.float32(noted))
 
 
-@nb.njit(cache=True)
+@compiled()
 def fact_bits(counts: npt.NDArray[np.int64], n: int) -> int:
     """Yes-or-no facts about a prompt, as bits; bit 0 is always set."""
     bits = 1
@@ -132,7 +133,7 @@ def words(text: Text) -> list[list[int]]:
     return [tokens[starts[row] : starts[row + 1]].tolist() for row in range(len(text.valid))]
 
 
-@nb.njit(cache=True)
+@compiled()
 def _token_rows(
     data: Bytes, offsets: npt.NDArray[np.int64], valid: npt.NDArray[np.bool_], fold: npt.NDArray[np.uint32]
 ) -> tuple[U64, npt.NDArray[np.int64]]:
@@ -147,7 +148,7 @@ def _token_rows(
     return out, starts
 
 
-@nb.njit(cache=True)
+@compiled()
 def _feature_rows(
     data: Bytes,
     offsets: npt.NDArray[np.int64],

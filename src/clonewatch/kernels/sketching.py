@@ -10,11 +10,11 @@ Families of Lightweight Block Ciphers", 2013) between two secret masks for each 
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from clonewatch.kernels.compiling import compiled
 from clonewatch.kernels.hashing import hash_numbers, stir
 from clonewatch.model.schema import SKETCH_SIZE
 
@@ -61,7 +61,7 @@ def _halves(words: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint32], npt.
     return (words >> np.uint64(32)).astype(np.uint32), (words & np.uint64(0xFFFFFFFF)).astype(np.uint32)
 
 
-@nb.njit(cache=True)
+@compiled()
 def encipher(
     values: Sketches,
     rounds: npt.NDArray[np.uint16],
@@ -82,7 +82,7 @@ def encipher(
         values[k] = np.uint32(np.uint32(high[k]) << np.uint32(16) | np.uint32(low[k])) ^ after[k]
 
 
-@nb.njit(cache=True)
+@compiled()
 def minhash(
     tokens: npt.NDArray[np.uint64],
     count: int,

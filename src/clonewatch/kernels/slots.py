@@ -5,10 +5,10 @@ Each search is bounded, so that the cost of a prompt stays linear however it is 
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from clonewatch.kernels.compiling import compiled
 from clonewatch.kernels.folding import SIZE, UPPER
 
 Bytes = npt.NDArray[np.uint8]
@@ -47,7 +47,7 @@ _MARKUP = np.array(
 )
 
 
-@nb.njit(cache=True)
+@compiled()
 def point_at(data: Bytes, i: int, end: int) -> tuple[int, int]:
     """Decode the UTF-8 code point at `i` and its length; a broken sequence is one separator of one byte."""
     c = np.int64(data[i])
@@ -64,7 +64,7 @@ def point_at(data: Bytes, i: int, end: int) -> tuple[int, int]:
     return code, size
 
 
-@nb.njit(cache=True)
+@compiled()
 def letter_follows(data: Bytes, i: int, end: int, fold: npt.NDArray[np.uint32]) -> bool:
     """Whether a letter stands at `i`."""
     if i >= end:
@@ -76,7 +76,7 @@ def letter_follows(data: Bytes, i: int, end: int, fold: npt.NDArray[np.uint32]) 
     return code < SIZE and 1 <= (fold[code] >> np.uint32(24)) <= UPPER
 
 
-@nb.njit(cache=True)
+@compiled()
 def after_chunk(data: Bytes, i: int, end: int) -> int:
     """The end of this run of ASCII that is not space."""
     while i < end and 32 < data[i] < 0x80:
@@ -84,7 +84,7 @@ def after_chunk(data: Bytes, i: int, end: int) -> int:
     return i
 
 
-@nb.njit(cache=True)
+@compiled()
 def find_ticks(data: Bytes, i: int, end: int, fence: bool) -> int:
     """The place after a closing code mark; for an unclosed block the end, for a lone tick where it stands."""
     limit = min(end, i + (_FENCE_BYTES if fence else 256))
@@ -99,7 +99,7 @@ def find_ticks(data: Bytes, i: int, end: int, fence: bool) -> int:
     return limit if fence else i
 
 
-@nb.njit(cache=True)
+@compiled()
 def find_quote(data: Bytes, i: int, end: int, opening: int) -> int:
     """The place after the mark that closes a quotation, or `i` when there is none near."""
     limit = min(end, i + QUOTE_BYTES)
@@ -126,7 +126,7 @@ def find_quote(data: Bytes, i: int, end: int, opening: int) -> int:
     return i
 
 
-@nb.njit(cache=True)
+@compiled()
 def find_apostrophe(data: Bytes, i: int, end: int) -> int:
     """The place after a single quote that closes on the same line, before a non-letter; else `i`."""
     limit = min(end, i + 200)
@@ -140,7 +140,7 @@ def find_apostrophe(data: Bytes, i: int, end: int) -> int:
     return i
 
 
-@nb.njit(cache=True)
+@compiled()
 def find_brace(data: Bytes, i: int, end: int) -> int:
     """The place after the brace that closes the one before `i`, or `i` when there is none near."""
     depth = 1
@@ -154,7 +154,7 @@ def find_brace(data: Bytes, i: int, end: int) -> int:
     return i
 
 
-@nb.njit(cache=True)
+@compiled()
 def find_bracket(data: Bytes, i: int, end: int) -> int:
     """The place after a bracket that closes on the same line, or `i` when there is none near."""
     for j in range(i, min(end, i + 80)):
@@ -165,7 +165,7 @@ def find_bracket(data: Bytes, i: int, end: int) -> int:
     return i
 
 
-@nb.njit(cache=True)
+@compiled()
 def is_code_angle(data: Bytes, start: int, i: int) -> bool:
     """Whether the `<` at `i - 1` belongs to code: `vector<int>`, `#include <vector>`."""
     before = i - 2
@@ -177,14 +177,26 @@ def is_code_angle(data: Bytes, start: int, i: int) -> bool:
     return bool(97 <= c <= 122 or 48 <= data[before] <= 57 or data[before] == 58)
 
 
-@nb.njit(cache=True)
+@compiled()
+def place_of(ordered: npt.NDArray[np.uint64], value: np.uint64) -> int:
+    """Place of a value in a sorted array, -1 when it is not there."""
+    low, high = 0, len(ordered)
+    while low < high:
+        middle = (low + high) >> 1
+        if ordered[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(ordered) and ordered[low] == value else -1
+
+
+@compiled()
 def is_markup(token: np.uint64) -> bool:
     """Whether a hashed tag name is an element of web pages."""
-    k = np.searchsorted(_MARKUP, token)
-    return bool(k < len(_MARKUP) and _MARKUP[k] == token)
+    return place_of(_MARKUP, token) >= 0
 
 
-@nb.njit(cache=True)
+@compiled()
 def tag_at(data: Bytes, i: int, end: int) -> tuple[int, int]:
     """End of the name and end of the tag that starts after a `<` at `i - 1`; the second is `i` when it is no tag."""
     j = i + 1 if i < end and data[i] == 47 else i
@@ -207,7 +219,7 @@ def tag_at(data: Bytes, i: int, end: int) -> tuple[int, int]:
     return i, i
 
 
-@nb.njit(cache=True)
+@compiled()
 def find_closing(data: Bytes, i: int, end: int, name: int, name_end: int, budget: int) -> tuple[int, int, int]:
     """End of the content, end of the closing tag (-1 when not found), and bytes looked at."""
     size = name_end - name
@@ -226,7 +238,7 @@ def find_closing(data: Bytes, i: int, end: int, name: int, name_end: int, budget
     return j, -1, j - i
 
 
-@nb.njit(cache=True)
+@compiled()
 def is_blank(data: Bytes, i: int, end: int) -> bool:
     """Whether the content of a tag is a blank to fill in (empty, "...", "{answer}", "your answer here"), not data."""
     if end - i <= _TINY_CONTENT:
@@ -242,7 +254,7 @@ def is_blank(data: Bytes, i: int, end: int) -> bool:
     return False
 
 
-@nb.njit(cache=True)
+@compiled()
 def _starts(data: Bytes, i: int, end: int, word: Bytes) -> bool:
     if i + len(word) > end:
         return False
@@ -252,7 +264,7 @@ def _starts(data: Bytes, i: int, end: int, word: Bytes) -> bool:
     return True
 
 
-@nb.njit(cache=True)
+@compiled()
 def holds_instructions(data: Bytes, name: int, name_end: int) -> bool:
     """Whether a tag of this name holds the template itself, such as `instructions`."""
     if name_end - name < 4:
@@ -266,7 +278,7 @@ def holds_instructions(data: Bytes, name: int, name_end: int) -> bool:
     return False
 
 
-@nb.njit(cache=True)
+@compiled()
 def hash_bytes(data: Bytes, start: int, end: int) -> np.uint64:
     """FNV-1a of some bytes, ASCII letters in lower case."""
     h = OFFSET

@@ -7,10 +7,10 @@ list items are kept but marked, for the caller to drop. A character of a script 
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from clonewatch.kernels.compiling import compiled
 from clonewatch.kernels.folding import DIGIT, IGNORED, SEPARATOR, SINGLE, SIZE, STOP, UPPER
 from clonewatch.kernels.slots import (
     BRACE_BYTES,
@@ -48,7 +48,7 @@ FENCES, QUESTIONS, QUOTES, ITEMS, NUMBERS, BRACES, TAGS, KEYS, SINGLES, WORDS, L
 _SEARCH_BYTES = 65536  # closing tags, quotes and braces are searched in so many bytes a prompt: cost stays linear
 
 
-@nb.njit(cache=True)
+@compiled()
 def tokenise(
     data: Bytes,
     start: int,
@@ -66,12 +66,17 @@ def tokenise(
     then JSON keys. tokens, stems, marks: MAX_TOKENS long. forms: 2 * MAX_MARKS. counts: COUNTS. Returns the number of
     tokens; compiled.
     """
-    counts[:] = 0
-    n, i = 0, start
-    budget = _SEARCH_BYTES
+    for k in range(COUNTS):
+        counts[k] = 0
+    # A literal is a type of its own: kernels that are given one and then a number would be compiled twice.
+    zero: Any = np.int64(0)
+    yes: Any = np.bool_(True)
+    n, i = zero, start
+    budget = zero + _SEARCH_BYTES
     stem = OFFSET
-    word, length, shape = OFFSET, 0, 0  # shape: 1 begins upper, 2 has a digit or underscore, 4 has an inner capital
-    sentence_start, line_start, listed = True, True, False
+    # shape: 1 begins upper, 2 has a digit or underscore, 4 has an inner capital
+    word, length, shape = OFFSET, zero, zero
+    sentence_start, line_start, listed = yes, yes, not yes
     chunk_first, slashes = 0, 0  # tokens before this run of non-space ASCII, slashes in it
     while i < end and n < MAX_TOKENS - 1:
         c: Any = np.int64(data[i])
@@ -219,7 +224,7 @@ def tokenise(
                     content_end, after, looked = find_closing(data, tag_end, end, i, name_end, budget)
                     budget -= looked
                     if (after < 0 or is_blank(data, tag_end, content_end)) and not is_markup(token):
-                        _add_form(forms, 0, token)
+                        _add_form(forms, zero, token)
                     if after >= 0 and not holds_instructions(data, i, name_end):
                         tag_end = after
                 i = tag_end
@@ -242,10 +247,10 @@ def tokenise(
         n, number = _emit(tokens, marks, n, word, length, shape, sentence_start, listed)
         counts[NUMBERS] += number
     counts[WORDS] = n - counts[SINGLES]
-    return n
+    return int(n)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _emit(
     tokens: npt.NDArray[np.uint64],
     marks: npt.NDArray[np.uint8],
@@ -265,7 +270,7 @@ def _emit(
     return n + 1, 0
 
 
-@nb.njit(cache=True)
+@compiled()
 def _add_form(forms: npt.NDArray[np.uint64], kind: int, token: np.uint64) -> bool:
     """Put a value into one of the two small sets; a full set stays as it is. An empty place is 0."""
     for k in range(kind * MAX_MARKS, (kind + 1) * MAX_MARKS):
@@ -277,7 +282,7 @@ def _add_form(forms: npt.NDArray[np.uint64], kind: int, token: np.uint64) -> boo
     return False
 
 
-@nb.njit(cache=True)
+@compiled()
 def _key(
     data: Bytes,
     start: int,
@@ -296,17 +301,20 @@ def _key(
             if data[k] == 32:
                 return
         counts[KEYS] += 1
-        _add_form(forms, 1, hash_bytes(data, start, close - 1))
+        kind: Any = np.int64(1)
+        _add_form(forms, kind, hash_bytes(data, start, close - 1))
 
 
-@nb.njit(cache=True)
+@compiled()
 def _collect_keys(data: Bytes, i: int, end: int, forms: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> None:
+    mark: Any = np.int64(34)
+    straight: Any = np.bool_(True)
     while i < end:
         if data[i] == 34:
-            close = find_quote(data, i + 1, end, 34)
+            close = find_quote(data, i + 1, end, mark)
             if close == i + 1:
                 return
-            _key(data, i + 1, close, end, forms, counts, True)
+            _key(data, i + 1, close, end, forms, counts, straight)
             i = close
         else:
             i += 1

@@ -1,0 +1,89 @@
+"""How kernels are compiled: once for a machine and kept on disk; where nothing can be kept, at every start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Whom to tell, once, when something is about to be compiled; see `when_compiling`.
+_watchers: list[Callable[[], None]] = []
+_listening = False
+_places: set[Path] = set()
+_kept = True
+
+
+def compiled(*, nogil: bool = False) -> Callable[[F], F]:
+    """Compile a function on its first call, and keep the machine code on disk if any place for it can be written.
+
+    Numba looks for one in this order: NUMBA_CACHE_DIR, `__pycache__` beside the source, the user's cache folder. nogil:
+    let other threads run meanwhile.
+    """
+
+    def decorate(function: F) -> F:
+        global _kept
+        import numba
+
+        _listen()
+        kernel: Any
+        try:
+            kernel = numba.njit(cache=True, nogil=nogil)(function)
+            _places.add(Path(kernel.stats.cache_path))
+        except RuntimeError:  # of all faults this call can have, the one that no place can be written
+            _kept = False
+            kernel = numba.njit(nogil=nogil)(function)
+        made: F = kernel
+        return made
+
+    return decorate
+
+
+def cache_folder() -> Path | None:
+    """Where compiled kernels are kept, None where no place can be written. Known once a kernel is imported."""
+    if not _kept or not _places:
+        return None
+    return Path(os.path.commonpath(_places))
+
+
+@contextmanager
+def when_compiling(call: Callable[[], None]) -> Iterator[None]:
+    """Call this once, from whatever thread, when the first kernel within the block has to be compiled.
+
+    Kernels that lie compiled on disk do not count.
+    """
+
+    def once() -> None:
+        _watchers.remove(once)
+        call()
+
+    _watchers.append(once)
+    try:
+        yield
+    finally:
+        if once in _watchers:
+            _watchers.remove(once)
+
+
+def _listen() -> None:
+    """Have the compiler report what it begins."""
+    global _listening
+    if _listening:
+        return
+    _listening = True
+    from numba.core import event
+
+    register: Any = event.register
+
+    class Report(event.Listener):
+        def on_start(self, event: Any) -> None:
+            for watcher in tuple(_watchers):
+                watcher()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    register("numba:compile", Report())
