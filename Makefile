@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DOCS_STAMP := .venv/.installed-docs
 EVAL ?=
 
 .PHONY: help setup demo test check format style types imports golden eval eval-full audit-study bench docs clean
@@ -17,7 +18,7 @@ help:
 	@echo "make eval-full   the same on more and larger logs; hours, and goes on where it was stopped"
 	@echo "make audit-study   the audit on students trained for it, into docs/audit.md; the transformers need torch"
 	@echo "make bench   speed and memory; takes long, and fills docs/performance.md"
-	@echo "make docs    links and names in the documentation"
+	@echo "make docs    the documentation site, into site/; checks links and names"
 	@echo "make clean   remove what the other targets wrote, but not .venv"
 
 setup: $(STAMP)
@@ -74,9 +75,21 @@ audit-study: $(STAMP)
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/page.py,$(wildcard benchmarks/*.py)) $(wildcard benchmarks/page.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-docs: $(STAMP)
-	$(BIN)/python -m pytest tests/contract/test_docs.py tests/contract/test_docs_name_commands.py
+docs: $(DOCS_STAMP)
+	rm -rf build/pages site
+	@mkdir -p build/pages/benchmarks
+	@cp -R docs examples *.md LICENSE build/pages
+	@cp -R benchmarks/*.py benchmarks/results build/pages/benchmarks
+	$(BIN)/zensical build --clean --strict
+	@rm -rf .cache
+	$(BIN)/python .ci/check_site.py site
+	$(BIN)/python -m pytest tests/contract/test_docs.py tests/contract/test_docs_name_commands.py tests/contract/test_site.py
+	@echo "The site is at $(CURDIR)/site/index.html"
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 clean:
-	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf demo dist build site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests evals benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from clonewatch import errors
@@ -16,10 +17,16 @@ from clonewatch.api import detect, doctor, evaluate, ingest, load, scan, simulat
 from clonewatch.model.version import __version__
 
 if TYPE_CHECKING:
+    from clonewatch.pipeline.ingest import Ingested
     from clonewatch.pipeline.scan_result import ScanResult
+    from clonewatch.pipeline.window import Window
+    from clonewatch.ports.progress import Progress
 
 __all__ = [
+    "Ingested",
+    "Progress",
     "ScanResult",
+    "Window",
     "__version__",
     "detect",
     "doctor",
@@ -31,11 +38,17 @@ __all__ = [
     "simulate",
 ]
 
+# Types of arguments and results, by module. They need Arrow, so they are imported when somebody asks for them.
+_TYPES = {
+    "Ingested": "clonewatch.pipeline.ingest",
+    "Progress": "clonewatch.ports.progress",
+    "ScanResult": "clonewatch.pipeline.scan_result",
+    "Window": "clonewatch.pipeline.window",
+}
+
 
 def __getattr__(name: str) -> object:
-    """The class of results, whose tables need Arrow: imported when somebody asks for it."""
-    if name == "ScanResult":
-        from clonewatch.pipeline.scan_result import ScanResult
-
-        return ScanResult
+    """A type of the interface, imported on first use."""
+    if name in _TYPES:
+        return getattr(import_module(_TYPES[name]), name)
     raise AttributeError(f"module 'clonewatch' has no attribute {name!r}")

@@ -74,7 +74,7 @@ def scan(
         engine: Where it is computed: `duckdb`, in this process, or `spark`, an extra.
         master: Address of the Spark master, if it is not the one that Spark is set up for.
         progress: True draws progress on standard error; or an object of your own that implements
-            `clonewatch.ports.progress.Progress`.
+            `clonewatch.Progress`.
 
     Returns:
         The tables, the summary, and the folder that holds them.
