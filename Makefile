@@ -60,7 +60,7 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 golden: $(STAMP)
-	CLONEWATCH_GOLDEN=write $(BIN)/python -m pytest tests/golden tests/contract/test_docs.py
+	CLONEWATCH_GOLDEN=write $(BIN)/python -m pytest tests/golden tests/contract/test_docs.py tests/path/test_tutorial.py
 	@echo "Written anew. Was every change meant? git diff tests/golden docs"
 
 eval: $(STAMP)
