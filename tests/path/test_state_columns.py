@@ -251,13 +251,14 @@ def test_a_column_of_any_kind_of_file_outlives_all_that_is_done_to_a_state(
 
 def test_a_column_beside_the_sketches_of_texts_outlives_what_is_done_to_a_state(days: Days, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    for piece in range(2):
+    asked = ("Please sum up this chapter of the book on bees.", "Translate the notice at the harbour into Welsh.")
+    for piece, text in enumerate(asked):
         lines = [
             {
                 "exchange_id": f"{piece}-{i}",
                 "ts": f"2026-05-0{1 + piece}T00:00:{i:02}Z",
                 "account_id": f"acct-{i % 7}",
-                "messages": [{"role": "user", "content": f"{piece}. Please sum up chapter {i} of the book on bees."}],
+                "messages": [{"role": "user", "content": text}],
             }
             for i in range(40)
         ]
