@@ -17,9 +17,9 @@ from clonewatch.api import detect, doctor, evaluate, ingest, load, scan, simulat
 from clonewatch.model.version import __version__
 
 if TYPE_CHECKING:
-    from clonewatch.pipeline.ingest import Ingested
+    from clonewatch.pipeline.daily.detect_window import Window
+    from clonewatch.pipeline.daily.ingest import Ingested
     from clonewatch.pipeline.scan_result import ScanResult
-    from clonewatch.pipeline.window import Window
     from clonewatch.ports.progress import Progress
 
 __all__ = [
@@ -40,10 +40,10 @@ __all__ = [
 
 # Types of arguments and results, by module. They need Arrow, so they are imported when somebody asks for them.
 _TYPES = {
-    "Ingested": "clonewatch.pipeline.ingest",
+    "Ingested": "clonewatch.pipeline.daily.ingest",
     "Progress": "clonewatch.ports.progress",
     "ScanResult": "clonewatch.pipeline.scan_result",
-    "Window": "clonewatch.pipeline.window",
+    "Window": "clonewatch.pipeline.daily.detect_window",
 }
 
 

@@ -18,6 +18,7 @@ from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.errors import ClonewatchError, InputError, MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
+from clonewatch.ports.adapter import Adapter
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "adapters"
@@ -273,3 +274,12 @@ def test_every_line_shown_in_the_guide_is_read_as_it_says(tmp_path: Path) -> Non
         batches = list(log.batches(no_rejections))
         assert log.formats == ["jsonl_map" if field_map else name]
         assert sum(b.num_rows for b in batches) == len(text.strip().splitlines())
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_a_format_keeps_the_whole_port(name: str) -> None:
+    """What it does not say itself it has from the port: nothing is looked up by chance."""
+    adapter = FORMATS.load(name)
+    assert isinstance(adapter, Adapter)
+    assert adapter.account_hint.strip() and not adapter.account_hint.endswith(".")
+    assert adapter.summary and callable(adapter.check)

@@ -318,7 +318,11 @@ def test_two_types_of_one_column_are_refused_by_every_command_and_nothing_is_cha
     assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.mark.parametrize("change", [{"schema": "clonewatch.state.v9"}, {"schema": "clonewatch.state.v1"}, {"cases": 3}], ids=["later", "earlier", "field"])
+@pytest.mark.parametrize(
+    "change",
+    [{"schema": "clonewatch.state.v9"}, {"schema": "clonewatch.state.v1"}, {"cases": 3}],
+    ids=["later", "earlier", "field"],
+)
 def test_a_manifest_of_another_version_is_not_taken_for_a_damaged_one(
     days: Days, mixed: Path, change: dict[str, object]
 ) -> None:

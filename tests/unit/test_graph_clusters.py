@@ -118,7 +118,16 @@ def test_a_cluster_keeps_only_tokens_it_holds_a_good_part_of() -> None:
 def test_bound_tokens_say_how_many_of_their_users_are_inside() -> None:
     found = cluster(tokens(*[("payment", 1, e) for e in range(8)]), [], 0)
     assert found.bound.to_pylist() == [
-        {"cluster": 0, "channel": "payment", "token": 1, "inside": 8, "users": 8, "anchors": 0, "weight": 3 * LEAST_WEIGHT, "n": 16}
+        {
+            "cluster": 0,
+            "channel": "payment",
+            "token": 1,
+            "inside": 8,
+            "users": 8,
+            "anchors": 0,
+            "weight": 3 * LEAST_WEIGHT,
+            "n": 16,
+        }
     ]
     assert found.ties["entity"].to_pylist() == list(range(8))
 

@@ -441,10 +441,7 @@ def test_hidden_characters_of_every_plane_are_spelled_out() -> None:
     assert not {unicodedata.category(character) for character in shown} & {"Cc", "Cf", "Co", "Cn", "Zl", "Zp"}
 
 
-def test_a_link_and_an_intent_channel_of_one_name_keep_their_own_cards() -> None:
-    link, intent = (made.CHANNELS[i]._replace(name="succession") for i in (0, 1))
-    cards = Cards([link, intent])
-    assert cards.find("link", "succession") == link
-    assert cards.find("behaviour", "succession") == intent
-    assert cards.find("against", "succession") == intent
-    assert cards.find("link", "gone") is None
+def test_a_card_is_found_by_its_name_and_an_unknown_one_is_not() -> None:
+    cards = Cards(made.CHANNELS)
+    assert cards.find(made.CHANNELS[1].name) == made.CHANNELS[1]
+    assert cards.find("gone") is None and cards.find(None) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -233,9 +233,7 @@ def _recognise(
             raise InputError(
                 stream.torn or what, where=str(path), mend=f"{mend}; known are {', '.join(FORMATS.names())}"
             )
-        check: Any = getattr(claimed[0], "check", None)
-        if check is not None:
-            check(_source(path, stream), mapping)
+        claimed[0].check(_source(path, stream), mapping)
         return _Input(path, claimed[0], stream if piped else None)
     finally:
         if not piped:
@@ -270,7 +268,7 @@ def _measured(name: str, tally: Tally, form: str, read: int, rejected: int) -> M
 
 def _refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: str) -> None:
     if rejected and all(r.reason == _NO_ACCOUNT for r in rejected):
-        hint = getattr(adapter, "account_hint", "map the field that holds it to `account_id`")
+        hint = adapter.account_hint
         raise MappingError(
             "no account can be told from these rows, and without one there is nothing to link",
             where=name,

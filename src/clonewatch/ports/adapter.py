@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from clonewatch.model.read_results import Rejected
 
@@ -33,15 +33,28 @@ class Batch(NamedTuple):
     rejected: list[Rejected]
 
 
+@runtime_checkable
 class Adapter(Protocol):
-    """A log format. One file on the shelf, ending with `ADAPTER = ...`."""
+    """A log format. One file on the shelf, ending with `ADAPTER = ...`; it inherits what it does not say itself.
+
+    summary: what it reads, in a few words. account_hint: what to do where no row names an account, as the fix of an
+    error: a phrase that goes on after "Fix:".
+    """
 
     name: str
     summary: str
+    account_hint: str = "map the field that holds it to `account_id`"
 
     def claims(self, head: bytes, name: str) -> bool:
         """Whether these first bytes (decompressed, up to 64 KiB) of a file of this name are in this format."""
         ...
+
+    def check(self, source: Source, mapping: FieldMap | None) -> None:
+        """Raise InputError or MappingError, before a row is read, for a file that cannot be read as a whole.
+
+        Only formats that know their columns beforehand can tell; the others need not say anything.
+        """
+        return
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Read a source batch by batch; memory stays bounded whatever its size."""

@@ -23,10 +23,12 @@ class Signal(NamedTuple):
     """What `doctor` and the report need to know of a linking signal or a behavioural test.
 
     name: module name on its shelf. kind: "link" or "behaviour". needs: alternatives, each a tuple of columns written
-    `table.column`; the signal works when all columns of any one alternative are there.
+    `table.column`; the signal works when all columns of any one alternative are there. uses: columns that it reads too
+    where they are there, and can do without.
     """
 
     name: str
     kind: str
     card: Card
     needs: tuple[tuple[str, ...], ...]
+    uses: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Channels by kind and name, so that a report can print their cards."""
+"""Signals by name, so that a report can print their cards."""
 
 from collections.abc import Iterable
 
@@ -6,15 +6,11 @@ from clonewatch.ports.signal import Signal
 
 
 class Cards:
-    """The channels a report knows; a linking and an intent channel may bear the same name."""
+    """The linking signals and behavioural tests that a report knows; no two bear one name."""
 
-    def __init__(self, channels: Iterable[Signal] = ()) -> None:
-        self._held = {(channel.kind, channel.name): channel for channel in channels}
+    def __init__(self, signals: Iterable[Signal] = ()) -> None:
+        self._held = {signal.name: signal for signal in signals}
 
-    def find(self, kind: str | None, name: str | None) -> Signal | None:
-        """The channel of this kind and name; evidence against names no kind, and gets its intent channel first."""
-        for asked in (kind or "", "behaviour", "link"):
-            found = self._held.get((asked, name or ""))
-            if found is not None:
-                return found
-        return None
+    def find(self, name: str | None) -> Signal | None:
+        """The signal of this name; None where this version has none."""
+        return self._held.get(name or "")

@@ -165,7 +165,7 @@ def _reasons(row: Mapping[str, Any], evidence: pa.Table, channels: Cards) -> lis
 
 def _reason(item: Mapping[str, Any], channels: Cards) -> Reason:
     signal, bits, kind = item.get("signal"), item.get("bits"), item.get("kind")
-    channel = channels.find(kind, signal)
+    channel = channels.find(signal)
     measured = bits if bits is not None and bits == bits else None
     against = (measured is not None and measured < 0) or (kind == "against" and bool(measured))
     # A card's general tell-tale, copied as the ruling, says what would show the honest twin, not that it was ruled out.

@@ -208,7 +208,7 @@ def _bounded(thresholds: Mapping[str, Any]) -> str:
 
 def _used(entry: Mapping[str, Any], channels: Cards) -> Used:
     name = str(entry.get("name"))
-    channel = channels.find(entry.get("kind"), name)
+    channel = channels.find(name)
     return Used(
         name=name,
         title=channel.card.title if channel else signal(name),
@@ -226,7 +226,7 @@ def _chance(entry: Mapping[str, Any], channels: Cards) -> Chance | None:
     rows = entry.get("rows") or []
     if not rows:
         return None
-    known = channels.find("link", entry.get("signal"))
+    known = channels.find(entry.get("signal"))
     return Chance(
         known.card.title if known else signal(entry.get("signal")),
         visible(entry.get("caption"), 400),

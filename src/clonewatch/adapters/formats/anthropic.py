@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clonewatch.adapters.envelopes import read_calls, wire
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 
-class Anthropic:
+class Anthropic(Adapter):
     """Reads one JSON object a call: the gateway's facts, `request` and `response`, streamed or not."""
 
     name = "anthropic"

@@ -10,13 +10,13 @@ from clonewatch.adapters.bodies import anthropic, converse, inner, openai, parse
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 _CHANNEL = "cloud"
 
 
-class Bedrock:
+class Bedrock(Adapter):
     """Reads `ModelInvocationLog` records; bodies kept in object storage apart are not followed."""
 
     name = "bedrock"

@@ -8,11 +8,11 @@ from clonewatch.adapters.columns import Columns
 from clonewatch.adapters.csv_rows import csv_rows
 from clonewatch.adapters.mapped import build, required
 from clonewatch.model.errors import MappingError
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 
-class CsvMap:
+class CsvMap(Adapter):
     """Reads CSV files by a field map; fields are names in the header."""
 
     name = "csv_map"

@@ -13,7 +13,7 @@ from clonewatch.adapters.streams import Stream, head_of, notes_of
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 _FILE = b"ARROW1"
@@ -21,7 +21,7 @@ _STREAM = b"\xff\xff\xff\xff"
 _MOST_ROWS = 65_536
 
 
-class ExchangeArrow:
+class ExchangeArrow(Adapter):
     """Reads Arrow IPC files and streams of exchanges."""
 
     name = "exchange_arrow"

@@ -13,7 +13,7 @@ from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows, unknown_keys
 from clonewatch.adapters.streams import notes_of
 from clonewatch.model.schema import EXCHANGES
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 # What JSON may hold for a column type. Numbers may be written as text (64-bit ones must be, for JavaScript), ids as
@@ -44,7 +44,7 @@ _text = msgspec.json.Decoder(str).decode
 _KNOWN = frozenset(EXCHANGES.names)
 
 
-class ExchangeNdjson:
+class ExchangeNdjson(Adapter):
     """Reads JSON lines of exchanges."""
 
     name = "exchange_ndjson"

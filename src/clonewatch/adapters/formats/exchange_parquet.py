@@ -8,11 +8,11 @@ from clonewatch.adapters.columnar_files import MAGIC, batches, opened, require_c
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.streams import notes_of
 from clonewatch.model.schema import EXCHANGES
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 
-class ExchangeParquet:
+class ExchangeParquet(Adapter):
     """Reads Parquet files of exchanges."""
 
     name = "exchange_parquet"

@@ -8,11 +8,11 @@ import msgspec
 
 from clonewatch.adapters.mapped import objects, required
 from clonewatch.adapters.rows import rows
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 
-class JsonlMap:
+class JsonlMap(Adapter):
     """Reads JSON lines, or one JSON array, by a field map."""
 
     name = "jsonl_map"

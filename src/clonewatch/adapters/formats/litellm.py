@@ -10,14 +10,14 @@ from clonewatch.adapters.bodies import content_text, first, fit, inner, put
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 _OPERATIONS = {"completion": "chat", "text_completion": "completion", "embedding": "embedding", "responses": "chat"}
 _PARAMETERS = ("temperature", "top_p", "n", "stream")
 
 
-class LiteLLM:
+class LiteLLM(Adapter):
     """Reads the payloads that LiteLLM's callbacks write."""
 
     name = "litellm"

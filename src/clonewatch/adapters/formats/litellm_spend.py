@@ -13,7 +13,7 @@ from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import Rows, rows
 from clonewatch.adapters.streams import head_of
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 _SIGNS = {"request_id", "startTime", "api_key", "call_type", "spend"}
@@ -21,7 +21,7 @@ _OPERATIONS = {"completion": "chat", "text_completion": "completion", "embedding
 _EMPTY_TEXTS = ("", "{}", "[]", "null")
 
 
-class LiteLLMSpend:
+class LiteLLMSpend(Adapter):
     """Reads rows of the spend table; prompts are there only where LiteLLM was told to store them."""
 
     name = "litellm_spend"

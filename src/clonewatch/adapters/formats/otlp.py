@@ -11,11 +11,11 @@ from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import Rows, rows
 from clonewatch.adapters.streams import notes_of
 from clonewatch.adapters.telemetry import Record, call, records
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 
-class Otlp:
+class Otlp(Adapter):
     """Reads model calls out of exported spans and log records, in five dialects of attribute names."""
 
     name = "otlp"

@@ -11,11 +11,11 @@ from clonewatch.adapters.columnar_files import batches, opened
 from clonewatch.adapters.columns import Columns
 from clonewatch.adapters.mapped import build, required
 from clonewatch.model.errors import MappingError
-from clonewatch.ports.adapter import Batch, Source
+from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 
-class ParquetMap:
+class ParquetMap(Adapter):
     """Reads Parquet files by a field map; dots step into structs."""
 
     name = "parquet_map"

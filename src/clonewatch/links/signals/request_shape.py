@@ -18,7 +18,7 @@ SIGNAL = LinkingSignal(
             innocent="the defaults of an SDK or tool",
             excluded_by="trusted accounts send the same parameters",
         ),
-        needs=(("exchanges.max_tokens", "exchanges.temperature"),),
+        needs=(("exchanges.max_tokens",),),
     ),
     of_exchanges("x.shape"),
     reads=("exchanges", "owners"),

@@ -21,7 +21,10 @@ SIGNAL = LinkingSignal(
             innocent="one customer opening a second account after a wrong ban",
             excluded_by="it only corroborates: parties that share nothing else are not linked",
         ),
-        needs=(("events.kind", "events.account_id", "exchanges.template_id"),),
+        needs=(
+            ("events.kind", "events.account_id", "exchanges.template_id"),
+            ("events.kind", "events.account_id", "exchanges.messages"),
+        ),
     ),
     "SELECT entity, CAST(banned AS BIGINT) AS token, 0 AS n FROM successors"
     " UNION SELECT banned AS entity, CAST(banned AS BIGINT) AS token, 0 AS n FROM successors",

@@ -106,6 +106,7 @@ SIGNAL = LinkingSignal(
             excluded_by="outages are left out, and the same count with times moved by a day shows what chance leaves",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
+        uses=("events.kind", "events.until"),
     ),
     ego_networks("synchronous_pairs"),
     hashed=False,

@@ -18,7 +18,7 @@ SIGNAL = LinkingSignal(
             innocent="an app or coding tool that ships its prompt to everyone",
             excluded_by="trusted accounts use the same prompt",
         ),
-        needs=(("exchanges.system_hash",),),
+        needs=(("exchanges.system_hash",), ("exchanges.system_text",), ("exchanges.messages",)),
     ),
     of_exchanges("x.system"),
     reads=("exchanges", "owners"),

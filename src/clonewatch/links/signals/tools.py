@@ -18,7 +18,7 @@ SIGNAL = LinkingSignal(
             innocent="a framework that ships its tools to everyone",
             excluded_by="trusted accounts use the same tools",
         ),
-        needs=(("exchanges.tools_hash",),),
+        needs=(("exchanges.tools_hash",), ("exchanges.messages",)),
     ),
     of_exchanges("x.tools"),
     reads=("exchanges", "owners"),
