@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clonewatch.model import schema
-from clonewatch.pipeline.detection.detect import SIGNALS, TESTS
+from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "clonewatch"

@@ -10,7 +10,7 @@ from sqlglot.optimizer.scope import traverse_scope
 
 from clonewatch.links import prompts
 from clonewatch.model.schema import FINGERPRINT_COLUMNS
-from clonewatch.pipeline.detection.detect import SIGNALS
+from clonewatch.pipeline.detection.signals import SIGNALS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA, STAGED_FROM
 from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal

@@ -10,7 +10,7 @@ from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import anchors, owners, parties, trust_by_rhythm, with_second_set, withdraw_trust
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA
-from clonewatch.pipeline.steps import Plan
+from clonewatch.pipeline.steps import StepRunner
 
 DAY = 86_400_000_000
 
@@ -96,7 +96,7 @@ def test_an_account_belongs_to_the_organisation_it_names_most_and_of_two_the_ear
     }  # fmt: skip
     with DuckDB().using() as engine:
         engine.put("exchanges", pa.table(rows))
-        plan = Plan(engine, ["exchanges"])
+        plan = StepRunner(engine, ["exchanges"])
         plan.run_all([step for step in ownership.STEPS if step.writes in ("account_orgs", "activity")])
         found = engine.fetch("SELECT account, n, org FROM activity ORDER BY account").to_pylist()
     assert [(row["n"], row["org"]) for row in found] == [(3, second), (3, second), (1, None)]
