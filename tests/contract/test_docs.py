@@ -197,3 +197,13 @@ def test_the_exit_codes_of_the_errors_are_on_the_page_of_commands() -> None:
     codes = {0, ClonewatchError.code, 3, TooManyRejected.code, 130}
     page = DOCS / "using" / "command-line.md"
     assert {int(n) for n in re.findall(r"^\| (\d+) \|", text(page), re.M)} == codes
+
+
+def test_the_headline_figures_of_the_readme_and_of_the_limits_are_those_of_the_evaluation() -> None:
+    rows = re.findall(r"^\| [^|]+ \| ([\d,]+ of [\d,]+) \| ([\d,]+ of [\d,]+) \|$", text(ROOT / "README.md"), re.M)
+    assert len(rows) == 3
+    evaluation, limits = text(DOCS / "evaluation.md"), re.sub(r"\s+", " ", text(DOCS / "limits.md"))
+    for found, accused in rows:
+        assert re.search(rf"\b{found}\b", evaluation) and re.search(rf"\b{accused}\b", evaluation)
+        campaigns, all_of_them = found.split(" of ")
+        assert f"{campaigns} of {all_of_them}" in limits
