@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from clonewatch.behaviour import slices
 from clonewatch.campaigns import attribution
 from clonewatch.campaigns.calibration import Calibration, Group
-from clonewatch.campaigns.fusion import LINK_BITS, Verdict, judge, linkage, read_channels, total_bits
+from clonewatch.campaigns.fusion import LINK_BITS, Verdict, judge, linkage, read_tests, total_bits
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import Anchors, anchors
 from clonewatch.graph import communities, fragments, weights
@@ -160,7 +160,7 @@ def _compare(plan: Plan, found: Findings, parties: pa.Table, progress: Progress)
     for step in (sliced, *steps):
         progress.advance(1, plan.run(step))
     tables = {name: engine.fetch(f'SELECT * FROM "behaviour_{name}" ORDER BY cluster') for name in found.intents}
-    readings = read_channels(tables, list(found.intents.values()), communities.FIRST)
+    readings = read_tests(tables, list(found.intents.values()), communities.FIRST)
     sizes = heads(tested)
     ties = found.clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
     found.trust = _trust(found, insiders, ties, sizes)

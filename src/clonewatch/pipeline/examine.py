@@ -99,7 +99,7 @@ def examine(
 
 def publish(result: ScanResult, folder: ResultFolder) -> None:
     """Write the tables, the summary and the report, and move them into place."""
-    folder.publish(result.tables, result.summary, render(result.tables, result.summary, channels()))
+    folder.publish(result.tables, result.summary, render(result.tables, result.summary, signals()))
 
 
 def settle(plan: Plan, read: int) -> int:
@@ -126,8 +126,8 @@ def settle(plan: Plan, read: int) -> int:
     return read - plan.rows["exchanges"]
 
 
-def channels() -> list[Signal]:
-    """Every channel of this version, linking ones first."""
+def signals() -> list[Signal]:
+    """Every signal of this version, linking ones first."""
     links = [*(SIGNALS.load(n) for n in SIGNALS.names()), fragments.SIGNAL]
     return [link.signal for link in links] + [TESTS.load(n).signal for n in TESTS.names()]
 
@@ -149,7 +149,7 @@ def _summary(
         "anchors": describe(found),
         "stages": clock.stages,
         "peak_memory_mb": clock.peak_memory_mb(),
-        "channels": [_described(c, intake, found) for c in channels()],
+        "signals": [_described(c, intake, found) for c in signals()],
         "chance": found.chance,
         "calibration": calibration.describe(),
         "linked_groups": [[g.trust, g.parties, g.margin] for g in found.linked],
