@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from clonewatch.adapters.mapping import presets
-from clonewatch.cli.examining import channels
+from clonewatch.cli.examining import signals
 from clonewatch.cli.main import app
 from clonewatch.kernels.rarity import depletion
 from clonewatch.lab.simulate import scenarios
@@ -21,7 +21,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").gl
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
 SIGNALS = Shelf("clonewatch.links.signals", "SIGNAL")
-CHANNELS = channels()
+CHANNELS = signals()
 
 
 def text(page: Path) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.behaviour import slices as slicing
-from clonewatch.campaigns.fusion import Reading, read_channels
+from clonewatch.campaigns.fusion import Reading, read_tests
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import anchors
@@ -353,7 +353,7 @@ def measure(
         put(plan, "events", happened)
         plan.run_all([*slicing.of_clusters(True), *slicing.of_strangers(True), *intent.steps])
         table = plan.engine.fetch(f'SELECT * FROM "behaviour_{intent.signal.name}" ORDER BY cluster')
-    readings = read_channels({intent.signal.name: table}, [intent], communities.FIRST)
+    readings = read_tests({intent.signal.name: table}, [intent], communities.FIRST)
     return {r.cluster: r for r in readings}
 
 

@@ -200,7 +200,7 @@ def test_missing_account_facts_are_survived(tmp_path: Path, simulated: Path, mis
     pq.write_table(table.drop_columns([c for c in missing if c in table.column_names]), tmp_path / "accounts.parquet")
     also = [f"--accounts={tmp_path / 'accounts.parquet'}", f"--events={simulated / 'events.parquet'}"]
     ended(simulated / "exchanges", out=tmp_path / "out", also=also)
-    channels = {c["name"]: c for c in summary(tmp_path / "out")["channels"]}
+    channels = {c["name"]: c for c in summary(tmp_path / "out")["signals"]}
     if "payment_fingerprint" in missing:
         assert not channels["payment"]["used"] and channels["payment"]["missing"] == ["accounts.payment_fingerprint"]
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clonewatch import ScanResult
-from clonewatch.campaigns.fusion import read_channels
+from clonewatch.campaigns.fusion import read_tests
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.graph import weights
 from clonewatch.graph.communities import FIRST
@@ -288,7 +288,7 @@ def test_a_statistic_that_is_missing_is_neutral_and_hides_no_other(name: str) ->
         "value": pa.array([float("nan"), None, loud, *honest], pa.float64(), from_pandas=False),
         "error": [0.01] * len(numbers), "n": [intent.least + 100] * len(numbers),
     })  # fmt: skip
-    readings = {r.cluster: r for r in read_channels({name: table}, [intent], FIRST)}
+    readings = {r.cluster: r for r in read_tests({name: table}, [intent], FIRST)}
     assert 0 not in readings and 1 not in readings
     assert abs(readings[2].bits) > 1 and np.isfinite(readings[2].bits)
 

@@ -74,7 +74,7 @@ def equal(one: Path, other: Path) -> None:
     for name in names:
         if name.endswith(".parquet"):
             assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    kept = ("window", "inputs", "counts", "warnings", "channels", "chance")
+    kept = ("window", "inputs", "counts", "warnings", "signals", "chance")
     told = [json.loads((place / "scan.json").read_text(encoding="utf-8")) for place in (one, other)]
     assert [told[0][k] for k in kept] == [told[1][k] for k in kept]
 

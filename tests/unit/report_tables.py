@@ -213,7 +213,7 @@ def summary() -> dict[str, Any]:
         "anchors": {"source": "declared", "share": 0.204},
         "stages": [{"name": "read", "seconds": 41.2, "cpu_seconds": 60.1, "rows": 2250000, "bytes": 912345678}],
         "peak_memory_mb": 611.0,
-        "channels": [
+        "signals": [
             {"name": "payment", "kind": "link", "family": "identity", "used": True, "missing": [], "tokens": 412},
             {"name": "work_partition", "kind": "behaviour", "family": "content", "used": True, "missing": [],
              "tokens": None},

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.behaviour.tests.anticorrelation import TEST, turns
-from clonewatch.campaigns.fusion import FAMILY_BITS, read_channels
+from clonewatch.campaigns.fusion import FAMILY_BITS, read_tests
 from clonewatch.graph.communities import FIRST
 
 DAY = 144  # ten-minute bins
@@ -26,7 +26,7 @@ def measured(bin_: np.ndarray, party: np.ndarray) -> pa.Table:
 
 
 def bits(table: pa.Table) -> float:
-    readings = read_channels({"anticorrelation": table}, [TEST], FIRST)
+    readings = read_tests({"anticorrelation": table}, [TEST], FIRST)
     return max((r.bits for r in readings), default=0.0)
 
 

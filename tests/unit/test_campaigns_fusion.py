@@ -17,7 +17,7 @@ from clonewatch.campaigns.fusion import (
     Verdict,
     judge,
     linkage,
-    read_channels,
+    read_tests,
     strength,
     total_bits,
 )
@@ -279,7 +279,7 @@ def test_evidence_in_bits_is_taken_as_it_is_and_not_compared_with_communities() 
     assert strength(-50.0, 1.0, trusted) == -trusted.most_against
     assert strength(-0.5, 1.0, trusted) == 0.0, "less than a bit is nothing"
     table = values((0, -5.0, 0.0, 30), *((FIRST + i, -4.9, 0.0, 30) for i in range(20)))
-    found = read_channels({"trusted_members": table["regularity"]}, [trusted], FIRST)[0]
+    found = read_tests({"trusted_members": table["regularity"]}, [trusted], FIRST)[0]
     assert found.bits == -5.0
 
 
@@ -292,21 +292,21 @@ def values(*rows: tuple[int, float | None, float, int]) -> dict[str, pa.Table]:
 
 
 def test_a_missing_value_is_no_reading() -> None:
-    assert read_channels(values((0, None, 0.1, 500)), [REGULARITY], FIRST) == []
+    assert read_tests(values((0, None, 0.1, 500)), [REGULARITY], FIRST) == []
 
 
 def test_too_few_observations_are_no_reading() -> None:
-    assert read_channels(values((0, 9.0, 0.1, REGULARITY.least - 1)), [REGULARITY], FIRST) == []
+    assert read_tests(values((0, 9.0, 0.1, REGULARITY.least - 1)), [REGULARITY], FIRST) == []
 
 
 def test_few_honest_communities_leave_the_shipped_reference() -> None:
-    (found, *_) = read_channels(values((0, 3.0, 0.1, 500), (FIRST, 2.0, 0.1, 500)), [REGULARITY], FIRST)
+    (found, *_) = read_tests(values((0, 3.0, 0.1, 500), (FIRST, 2.0, 0.1, 500)), [REGULARITY], FIRST)
     assert (found.usual, found.spread) == (REGULARITY.usual, REGULARITY.spread)
 
 
 def test_enough_honest_communities_replace_the_shipped_reference() -> None:
     honest = [(FIRST + i, 3.0 + 0.01 * i, 0.1, 500) for i in range(20)]
-    found = read_channels(values((0, 3.2, 0.1, 500), *honest), [REGULARITY], FIRST)[0]
+    found = read_tests(values((0, 3.2, 0.1, 500), *honest), [REGULARITY], FIRST)[0]
     assert found.usual == pytest.approx(3.095) and found.bits == 0.0 and found.references == 20
     # Their agreement does not make every deviation a sensation.
     assert found.spread == pytest.approx(0.5 * REGULARITY.spread)

@@ -312,7 +312,7 @@ def test_doctor_tells_filled_columns_and_what_more_would_buy(log: Path, tmp_path
     before = sorted(tmp_path.iterdir())
     held = json.loads(ask("doctor", log, "--json").stdout)
     assert held["rows"] == 50 and held["columns"]["exchanges.client_ip"] == 1.0
-    channels = {c["name"]: c for c in held["channels"]}
+    channels = {c["name"]: c for c in held["signals"]}
     assert channels["egress"]["works"] and not channels["payment"]["works"]
     assert channels["payment"]["missing"] == ["accounts.payment_fingerprint"]
     assert not held["trusted_accounts"]

@@ -282,7 +282,7 @@ def test_names_from_the_log_cannot_touch_the_page(name: str) -> None:
         "tokens": made.table(schema.TOKENS, tokens),
     }
     summary = made.summary() | {"warnings": [name], "settings": {name: name}, "versions": {"python": name}}
-    summary["channels"][0] |= {"name": name, "family": name, "missing": [name]}
+    summary["signals"][0] |= {"name": name, "family": name, "missing": [name]}
     summary["inputs"][0]["path"] = name
     page = render(tables, summary)
     outline = Outline(page)

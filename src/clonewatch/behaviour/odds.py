@@ -1,15 +1,15 @@
-"""The log odds of a property of exchanges, cluster by cluster: the statistic of several intent channels."""
+"""The log odds of a property of exchanges, cluster by cluster: the statistic of several behavioural tests."""
 
 from clonewatch.ports.engine import Query
 
 
-def log_odds(channel: str, hit: str, known: str, source: str = "slices") -> Query:
-    """The step that writes `behaviour_<channel>`: log odds that `hit` holds where `known` does, half a count added.
+def log_odds(test: str, hit: str, known: str, source: str = "slices") -> Query:
+    """The step that writes `behaviour_<test>`: log odds that `hit` holds where `known` does, half a count added.
 
     hit, known: SQL conditions over the rows of `source`, written by us.
     """
     return Query(
-        f"behaviour_{channel}",
+        f"behaviour_{test}",
         (source,),
         f"SELECT cluster, LN((yes + 0.5) / (n - yes + 0.5)) AS value,"
         f" SQRT(1 / (yes + 0.5) + 1 / (n - yes + 0.5)) AS error, n FROM ("

@@ -1,4 +1,4 @@
-"""Tables that several intent channels read: the slice by cell, by prompt and by time. Counted once."""
+"""Tables that several behavioural tests read: the slice by cell, by prompt and by time. Counted once."""
 
 from clonewatch.ports.engine import Query, Step
 

@@ -51,7 +51,7 @@ _CODED = (
 def token_profiles(content: Sequence[tuple[str, str]], exchanges: int) -> Query:
     """The step that profiles what each selecting token selects, as table `token_profiles`.
 
-    content: channels whose tokens select exchanges, and their columns. exchanges: how many are sliced; of more than
+    content: signals whose tokens select exchanges, and their columns. exchanges: how many are sliced; of more than
     enough, one in so many is looked at.
     """
     each = (

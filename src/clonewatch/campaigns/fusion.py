@@ -18,18 +18,18 @@ from scipy.stats import norm
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
 from clonewatch.ports.linking import LinkingSignal
 
-# A family speaks when its best channel is this surprising among honest communities (one in twenty).
+# A family speaks when its best test is this surprising among honest communities (one in twenty).
 FAMILY_BITS = 4.5
 # Families that must speak. With inferred trust, machines of any kind are linked: one more is asked for.
 LEAST_FAMILIES = {"declared": 3, "behaviour": 3, "none": 2}
-# Sum over intent families less the evidence against, in bits: two families of nearly full strength.
+# Sum over families of tests less the evidence against, in bits: two families of nearly full strength.
 LINE_BITS = 12.0
 # Honest communities of this log replace the shipped reference once there are this many.
 _FEWEST_REFERENCES = 8
 _DIGITS = 9
 # Bits by which the linking families must tie the average party to the rest: one in a thousand, for many are tried.
 LINK_BITS = round(log2(1_000), _DIGITS)
-# A fact of deception must be shown at one in ten; what makes it a fact is its channel's least effect.
+# A fact of deception must be shown at one in ten; what makes it a fact is its test's least effect.
 _FACT_BITS = 3.3
 _COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must tie the average party
 _HALF = 0.5  # a group that lacks a kind of link it must have is half-way to the line at most
@@ -38,7 +38,7 @@ DEALT_OUT = "dealt out"
 
 
 class Reading(NamedTuple):
-    """One channel's value for one cluster, beside what honest communities show."""
+    """One test's value for one cluster, beside what honest communities show."""
 
     cluster: int
     signal: str
@@ -84,50 +84,48 @@ class Verdict(NamedTuple):
         return "L3" if self.extraction and len(self.families) >= 3 else "L2"
 
 
-def read_channels(
-    tables: Mapping[str, pa.Table], intents: Sequence[BehaviouralTest], first_reference: int
-) -> list[Reading]:
-    """Every channel's value for every cluster and community, in bits against the honest communities of this log."""
+def read_tests(tables: Mapping[str, pa.Table], tests: Sequence[BehaviouralTest], first_reference: int) -> list[Reading]:
+    """Every test's value for every cluster and community, in bits against the honest communities of this log."""
     readings = []
-    for intent in intents:
-        table = tables[intent.signal.name]
+    for test in tests:
+        table = tables[test.signal.name]
         cluster, value, error, n = (
             table[c].to_numpy(zero_copy_only=False).astype(np.float64) for c in ("cluster", "value", "error", "n")
         )
         # Sums of floats differ in the last digits with the number of threads; equal runs must give equal bytes.
         value, error = np.round(value, _DIGITS), np.round(error, _DIGITS)
-        fit = np.isfinite(value) & np.isfinite(error) & (n >= intent.least)
+        fit = np.isfinite(value) & np.isfinite(error) & (n >= test.least)
         honest = value[fit & (cluster >= first_reference)]
-        usual, spread = intent.usual, intent.spread
-        if len(honest) >= _FEWEST_REFERENCES and not intent.in_bits:
+        usual, spread = test.usual, test.spread
+        if len(honest) >= _FEWEST_REFERENCES and not test.in_bits:
             usual = float(np.median(honest))
             # A log whose honest communities happen to agree must not make every deviation a sensation.
-            spread = max(0.5 * intent.spread, 1.4826 * float(np.median(np.abs(honest - usual))))
+            spread = max(0.5 * test.spread, 1.4826 * float(np.median(np.abs(honest - usual))))
         for i in np.flatnonzero(fit).tolist():
-            bits = strength(value[i] - usual, float(np.hypot(spread, error[i])), intent)
-            bound = intent.certifies_above
+            bits = strength(value[i] - usual, float(np.hypot(spread, error[i])), test)
+            bound = test.certifies_above
             if bits > 0 and bound is not None and value[i] < bound + 3 * error[i]:
                 bits = 0.0
             readings.append(
-                Reading(int(cluster[i]), intent.signal.name, intent.signal.card.family, float(value[i]),
+                Reading(int(cluster[i]), test.signal.name, test.signal.card.family, float(value[i]),
                         float(error[i]), int(n[i]), usual, spread, len(honest), bits)
             )  # fmt: skip
     return readings
 
 
-def strength(excess: float, spread: float, intent: BehaviouralTest) -> float:
+def strength(excess: float, spread: float, test: BehaviouralTest) -> float:
     """Bits of evidence in a value that lies `excess` above the usual; negative is evidence against.
 
-    Surprise alone is not enough: the excess must also reach the channel's least effect.
+    Surprise alone is not enough: the excess must also reach the test's least effect.
     """
-    if intent.in_bits:
-        bits = float(np.clip(excess, -intent.most_against, intent.most))
-        return bits if bits <= (intent.against or 0.0) or bits > intent.effect else 0.0
+    if test.in_bits:
+        bits = float(np.clip(excess, -test.most_against, test.most))
+        return bits if bits <= (test.against or 0.0) or bits > test.effect else 0.0
     z = excess / spread
-    if excess >= intent.effect:
-        return min(intent.most, -float(norm.logsf(z)) / float(np.log(2)))
-    if intent.against is not None and excess <= intent.against:
-        return -min(intent.most_against, -float(norm.logcdf(z)) / float(np.log(2)))
+    if excess >= test.effect:
+        return min(test.most, -float(norm.logsf(z)) / float(np.log(2)))
+    if test.against is not None and excess <= test.against:
+        return -min(test.most_against, -float(norm.logcdf(z)) / float(np.log(2)))
     return 0.0
 
 

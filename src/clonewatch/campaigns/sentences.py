@@ -9,15 +9,15 @@ from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.linking import LinkingSignal
 
 
-def of_reading(reading: Reading, intent: BehaviouralTest) -> str:
-    """One intent channel's measurement."""
+def of_reading(reading: Reading, test: BehaviouralTest) -> str:
+    """One behavioural test's measurement."""
     value, usual = reading.value, reading.usual
-    if reading.bits < 0 and not intent.in_bits:
+    if reading.bits < 0 and not test.in_bits:
         return (
-            f"Speaks for an honest community. {intent.signal.card.title}: the opposite was measured, {value:.2f} where"
+            f"Speaks for an honest community. {test.signal.card.title}: the opposite was measured, {value:.2f} where"
             f" honest communities of this log show {usual:.2f} ({reading.n:,} observations)."
         )
-    return intent.says.format(
+    return test.says.format(
         value=value,
         usual=usual,
         n=reading.n,
@@ -33,7 +33,7 @@ def of_reading(reading: Reading, intent: BehaviouralTest) -> str:
 
 
 def of_link(link: LinkingSignal, tokens: int, parties: int, size: int) -> str:
-    """One linking channel's hold on a cluster."""
+    """One linking signal's hold on a cluster."""
     title, noun, verb = link.signal.card.title, *(("token", "ties") if tokens == 1 else ("tokens", "tie"))
     return f"{title}: {tokens:,} {noun} {verb} {parties:,} of {size:,} parties together."
 
@@ -54,13 +54,13 @@ def link_ruling(link: LinkingSignal, users: int, trusted: int, share: float, sou
     )
 
 
-def behaviour_ruling(intent: BehaviouralTest, accuses: bool, alike: int, honest: int) -> str:
+def behaviour_ruling(test: BehaviouralTest, accuses: bool, alike: int, honest: int) -> str:
     """What the honest communities of this log say about a measurement. alike: how many of them go as far."""
     if not honest:
         return "Not ruled out from this log: it holds too few honest communities to compare with."
     if not accuses:
         return f"{alike:,} of {honest:,} honest communities of this log lie as far on this side."
-    told = intent.signal.card.excluded_by
+    told = test.signal.card.excluded_by
     if alike:
         return f"Not ruled out by itself: {alike:,} of {honest:,} honest communities of this log go as far; {told}."
     return f"None of the {honest:,} honest communities of this log goes as far; {told}."

@@ -24,9 +24,9 @@ REASONS_SHOWN = 5
 _WIRE = (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS, tables.LABEL_ACCOUNTS, tables.LABEL_EXCHANGES)
 
 
-def channels() -> list[Signal]:
-    """Every channel of this version, linking ones first."""
-    from clonewatch.pipeline.detection.signals import channels as every
+def signals() -> list[Signal]:
+    """Every signal of this version, linking ones first."""
+    from clonewatch.pipeline.detection.signals import signals as every
 
     return every()
 
@@ -43,7 +43,7 @@ def doctor(
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")] = False,
 ) -> None:
-    """Say what a log allows before you scan it: columns filled, channels that can work, and what more would buy.
+    """Say what a log allows before you scan it: columns filled, signals that can work, and what more would buy.
 
     Reads the first 50,000 rows and writes nothing.
 
@@ -64,7 +64,7 @@ def doctor(
 
 
 def look(log: Log) -> dict[str, Any]:
-    """What the first rows of a log fill, which channels can work on it, and why rows were rejected."""
+    """What the first rows of a log fill, which signals can work on it, and why rows were rejected."""
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
 
@@ -91,7 +91,7 @@ def look(log: Log) -> dict[str, Any]:
             for t in (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS)
             for c in t.columns
         },
-        "channels": [_can(channel, _with_fingerprints(set(shares))) for channel in channels()],
+        "signals": [_can(signal, _with_fingerprints(set(shares))) for signal in signals()],
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
         "warnings": list(log.warnings),
     }
@@ -118,7 +118,7 @@ def _with_fingerprints(there: set[str]) -> set[str]:
 
 
 def _can(signal: Signal, there: set[str]) -> dict[str, Any]:
-    """Whether a channel can work; if not, the smallest set of columns that would make it."""
+    """Whether a signal can work; if not, the smallest set of columns that would make it."""
     lacking = [[need for need in needs if need not in there] for needs in signal.needs]
     missing = min(lacking, key=len, default=[])
     card = signal.card._asdict()
@@ -135,10 +135,10 @@ def _tell(found: dict[str, Any]) -> None:
         output.say(f"  {n:,} times: {reason}")
     there = [(name, share(part, 1)) for name, part in found["columns"].items() if part]
     output.table("Columns with values", ("Column", "Rows filled"), there, right=(1,))
-    on, off = ([c for c in found["channels"] if c["works"] is works] for works in (True, False))
-    output.table("Channels that can work", ("Signal", "Kind", "Family", "Catches"),
+    on, off = ([c for c in found["signals"] if c["works"] is works] for works in (True, False))
+    output.table("Signals that can work", ("Signal", "Kind", "Family", "Catches"),
                  ((c["name"], c["kind"], c["family"], c["catches"]) for c in on))  # fmt: skip
-    output.table("Channels that cannot, and what adding the columns would buy",
+    output.table("Signals that cannot, and what adding the columns would buy",
                  ("Signal", "Kind", "Family", "Add", "Would catch"),
                  ((c["name"], c["kind"], c["family"], ", ".join(c["missing"]), c["catches"]) for c in off))  # fmt: skip
     families = sorted({c["family"] for c in on})

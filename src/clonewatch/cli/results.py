@@ -104,7 +104,7 @@ def why(
     if not places:
         output.say(
             f"{account} is in no campaign and in no linked group of this scan.",
-            "Either it shares nothing rare with unrelated accounts that the channels could see, or it had no exchange",
+            "Either it shares nothing rare with unrelated accounts that the signals could see, or it had no exchange",
             "in this log. That is no clean bill of health: `clonewatch doctor` says what could not be seen.",
         )
     for place in places:
@@ -118,7 +118,7 @@ def report(scan: Annotated[Path, typer.Argument(metavar="DIR", help="Folder a sc
 
       clonewatch report result
     """
-    from clonewatch.cli.examining import channels
+    from clonewatch.cli.examining import signals
     from clonewatch.report.render import render
 
     tables = {
@@ -128,7 +128,7 @@ def report(scan: Annotated[Path, typer.Argument(metavar="DIR", help="Folder a sc
         raise InputError("there is no campaigns.parquet", where=str(scan), mend=RERUN)
     page = scan / "report.html"
     aside = scan / ".report.html.part"
-    text = render(tables, _summary(scan), channels())
+    text = render(tables, _summary(scan), signals())
     try:
         aside.write_text(text, encoding="utf-8")
         aside.replace(page)

@@ -1,15 +1,15 @@
-"""Pairs of parties turned into tokens: the circle of a party is everybody it is paired with, itself included.
+"""Pairs of parties turned into tokens: the ego network of a party is everybody it is paired with, itself included.
 
-Channels that compare parties two by two (shared rare prompts, synchrony, replay) would otherwise write one edge a pair.
-As circles they are weighed like every other token: by how few trusted parties stand in them.
+Signals that compare parties two by two (shared rare prompts, synchrony, replay) would otherwise write one edge a pair.
+As ego networks they are weighed like every other token: by how few trusted parties stand in them.
 """
 
-# A circle of fewer parties is a couple or a household.
+# An ego network of fewer parties is a couple or a household.
 _SMALLEST = 5
 
 
 def ego_networks(pairs: str) -> str:
-    """SELECT entity, token, n over the circles of a table of pairs (a, b); token is the number of the centre."""
+    """SELECT entity, token, n over the ego networks of a table of pairs (a, b); token is the number of the centre."""
     both = f"SELECT a AS token, b AS entity FROM {pairs} UNION SELECT b, a FROM {pairs}"
     return (
         f"WITH around AS ({both}),"

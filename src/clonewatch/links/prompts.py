@@ -1,4 +1,4 @@
-"""Who sent which prompt: read by the channels that compare parties by the prompts they share."""
+"""Who sent which prompt: read by the signals that compare parties by the prompts they share."""
 
 from clonewatch.ports.engine import Query
 

@@ -178,9 +178,9 @@ ATTRIBUTION = Table("attribution", (
 
 EVIDENCE = Table("evidence", (
     Column("campaign_id", "string", "campaign"),
-    Column("signal", "string", "name of the link or intent channel: a module of that name"),
+    Column("signal", "string", "name of the linking signal or behavioural test: a module of that name"),
     Column("family", "string", "evidence family; only different families are independent"),
-    Column("kind", "string", "link, intent or against"),
+    Column("kind", "string", "link, behaviour or against"),
     Column("bits", "float64", "strength in bits; negative for evidence against"),
     Column("value", "float64", "the measured statistic"),
     Column("reference", "float64", "the same statistic among honest communities of this log; null if none"),

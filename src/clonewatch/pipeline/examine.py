@@ -8,7 +8,7 @@ from clonewatch.campaigns.calibration import Calibration
 from clonewatch.pipeline.detection.attribute import attribute
 from clonewatch.pipeline.detection.detect import detect
 from clonewatch.pipeline.detection.first_flag import first_flags
-from clonewatch.pipeline.detection.signals import channels
+from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.detection.visibility import date
 from clonewatch.pipeline.intake.deduplicate import settle
 from clonewatch.pipeline.intake.staged import Intake
@@ -50,4 +50,4 @@ def examine(
 
 def publish(result: ScanResult, folder: ResultFolder) -> None:
     """Write the tables, the summary and the report, and move them into place."""
-    folder.publish(result.tables, result.summary, render(result.tables, result.summary, channels()))
+    folder.publish(result.tables, result.summary, render(result.tables, result.summary, signals()))

@@ -77,7 +77,7 @@ def ranked(tables: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda r: (not r["flagged"], -(r["score"] or 0.0), str(r["campaign_id"])))
 
 
-def chapters(tables: Mapping[str, pa.Table], rows: list[dict[str, Any]], channels: Cards) -> list[Chapter]:
+def chapters(tables: Mapping[str, pa.Table], rows: list[dict[str, Any]], cards: Cards) -> list[Chapter]:
     """The chapters of these campaigns, in their order."""
     ids = [row["campaign_id"] for row in rows]
     parts = {
@@ -85,17 +85,17 @@ def chapters(tables: Mapping[str, pa.Table], rows: list[dict[str, Any]], channel
         for table in (schema.MEMBERS, schema.EVIDENCE, schema.TOKENS, schema.TOKEN_MEMBERS, schema.TIMELINE)
     }
     return [
-        _chapter(row, i, {name: part[row["campaign_id"]] for name, part in parts.items()}, channels)
+        _chapter(row, i, {name: part[row["campaign_id"]] for name, part in parts.items()}, cards)
         for i, row in enumerate(rows, 1)
     ]
 
 
-def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], channels: Cards) -> Chapter:
+def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], cards: Cards) -> Chapter:
     members = parts["members"]
     order = [("membership", "descending"), ("harvested_exchanges", "descending"), ("account_id", "ascending")]
     tokens = parts["tokens"].to_pylist()
     tokens.sort(key=lambda t: (-(t["weight"] or 0.0), -(t["accounts"] or 0), str(t["channel"]), str(t["token"])))
-    reasons = _reasons(row, parts["evidence"], channels)
+    reasons = _reasons(row, parts["evidence"], cards)
     for_it = [r for r in reasons if r.side == "for"]
     tasks = _tasks(row)
     seen = instant(row["visible_ts"])
@@ -154,27 +154,27 @@ def _chart_words(row: Mapping[str, Any], tasks: list[tuple[str, int, float]]) ->
     )
 
 
-def _reasons(row: Mapping[str, Any], evidence: pa.Table, channels: Cards) -> list[Reason]:
+def _reasons(row: Mapping[str, Any], evidence: pa.Table, cards: Cards) -> list[Reason]:
     """Evidence rows in words, strongest first. An old scan without an evidence table gives its campaign's own list."""
     rows: list[dict[str, Any]] = evidence.to_pylist()
     if not rows:
         rows = [dict(item) for item in row["evidence"] or () if item is not None]
-    reasons = [_reason(item, channels) for item in rows]
+    reasons = [_reason(item, cards) for item in rows]
     return sorted(reasons, key=lambda r: (-abs(r.bits or 0.0), r.title))
 
 
-def _reason(item: Mapping[str, Any], channels: Cards) -> Reason:
+def _reason(item: Mapping[str, Any], cards: Cards) -> Reason:
     signal, bits, kind = item.get("signal"), item.get("bits"), item.get("kind")
-    channel = channels.find(signal)
+    known = cards.find(signal)
     measured = bits if bits is not None and bits == bits else None
     against = (measured is not None and measured < 0) or (kind == "against" and bool(measured))
     # A card's general tell-tale, copied as the ruling, says what would show the honest twin, not that it was ruled out.
-    tell_tale = channel.card.excluded_by if channel and item.get("ruled_out") == channel.card.excluded_by else None
+    tell_tale = known.card.excluded_by if known and item.get("ruled_out") == known.card.excluded_by else None
     return Reason(
-        title=channel.card.title if channel else phrases.signal(signal),
+        title=known.card.title if known else phrases.signal(signal),
         family=phrases.plain(item.get("family")),
         kind=kind or "",
-        module=_SHELVES.get(channel.kind, "{}").format(channel.name) if channel else "",
+        module=_SHELVES.get(known.kind, "{}").format(known.name) if known else "",
         strength=phrases.strength(measured),
         bar=min(1.0, abs(measured or 0.0) / phrases.FULL_BAR),
         bits=measured,
@@ -182,7 +182,7 @@ def _reason(item: Mapping[str, Any], channels: Cards) -> Reason:
         reference=item.get("reference"),
         n=item.get("n"),
         reason=item.get("reason"),
-        innocent=item.get("innocent") or (channel.card.innocent if channel else None),
+        innocent=item.get("innocent") or (known.card.innocent if known else None),
         ruled_out=None if tell_tale else item.get("ruled_out"),
         tell_tale=tell_tale,
         exchange_ids=[i for i in item.get("exchange_ids") or [] if i is not None][:EXCHANGES_SHOWN],

@@ -21,7 +21,7 @@ class Answer(NamedTuple):
 
 
 class Used(NamedTuple):
-    """A channel in this scan: whether it could work, and what was missing for it."""
+    """A signal in this scan: whether it could work, and what was missing for it."""
 
     name: str
     title: str
@@ -97,7 +97,7 @@ def answer(flagged: list[dict[str, Any]], linked: list[dict[str, Any]], members:
             if linked
             else "No group of unrelated accounts was found to share rare things in a way that calls for a test."
         )
-        bound = also + " This is no proof of absence: it covers only what the channels that worked can see in this log."
+        bound = also + " This is no proof of absence: it covers only what the signals that worked can see in this log."
         return Answer("Nothing was flagged.", bound, [])
     accounts, bystanders = members if members is not None else (sum(row["accounts"] or 0 for row in flagged), None)
     harvested = sum(row["harvested_exchanges"] or 0 for row in flagged)
@@ -143,10 +143,10 @@ def _between(starts: list[datetime], ends: list[datetime]) -> str:
     return f", between {day(min(starts))} and {day(max(ends))}" if starts and ends else ""
 
 
-def gather(summary: Mapping[str, Any], channels: Cards) -> Method:
+def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
     """The method part of a report from the summary of a scan; whatever the summary lacks is said to be unknown."""
     window, counts, anchors = (summary.get(k) or {} for k in ("window", "counts", "anchors"))
-    used = [_used(entry, channels) for entry in summary.get("channels") or []]
+    used = [_used(entry, cards) for entry in summary.get("signals") or []]
     first, last = window.get("first"), window.get("last")
     share = anchors.get("share")
     source = str(anchors.get("source") or "unknown")
@@ -165,9 +165,9 @@ def gather(summary: Mapping[str, Any], channels: Cards) -> Method:
         rejected=counts.get("rejected") or 0,
         inputs=[{k: entry.get(k) for k in ("path", "bytes", "sha256", "format", "read", "rejected")}
                 for entry in summary.get("inputs") or []],
-        on=[channel for channel in used if channel.used],
-        off=[channel for channel in used if not channel.used],
-        chance=[c for entry in summary.get("chance") or [] if (c := _chance(entry, channels))],
+        on=[known for known in used if known.used],
+        off=[known for known in used if not known.used],
+        chance=[c for entry in summary.get("chance") or [] if (c := _chance(entry, cards))],
         stages=[{k: entry.get(k) for k in ("name", "seconds", "cpu_seconds", "rows", "bytes")}
                 for entry in summary.get("stages") or []],
         peak=number(summary.get("peak_memory_mb")),
@@ -206,27 +206,27 @@ def _bounded(thresholds: Mapping[str, Any]) -> str:
     return f" As far as they are alike, at most {100 * rate:.3g} % of the flags of a scan are false on average."
 
 
-def _used(entry: Mapping[str, Any], channels: Cards) -> Used:
+def _used(entry: Mapping[str, Any], cards: Cards) -> Used:
     name = str(entry.get("name"))
-    channel = channels.find(name)
+    known = cards.find(name)
     return Used(
         name=name,
-        title=channel.card.title if channel else signal(name),
-        kind=str(entry.get("kind") or (channel.kind if channel else "")),
-        family=plain(entry.get("family") or (channel.card.family if channel else None)),
+        title=known.card.title if known else signal(name),
+        kind=str(entry.get("kind") or (known.kind if known else "")),
+        family=plain(entry.get("family") or (known.card.family if known else None)),
         used=bool(entry.get("used")),
         missing=[visible(m) for m in entry.get("missing") or []],
         tokens=entry.get("tokens"),
-        card=channel.card if channel else None,
+        card=known.card if known else None,
     )
 
 
-def _chance(entry: Mapping[str, Any], channels: Cards) -> Chance | None:
+def _chance(entry: Mapping[str, Any], cards: Cards) -> Chance | None:
     """A chance model's rows in words; None where it found nothing."""
     rows = entry.get("rows") or []
     if not rows:
         return None
-    known = channels.find(entry.get("signal"))
+    known = cards.find(entry.get("signal"))
     return Chance(
         known.card.title if known else signal(entry.get("signal")),
         visible(entry.get("caption"), 400),

@@ -17,20 +17,18 @@ from clonewatch.report.cards import Cards
 from clonewatch.report.tables import whole
 
 
-def render(
-    directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any], channels: Iterable[Signal] = ()
-) -> str:
+def render(directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any], signals: Iterable[Signal] = ()) -> str:
     """The report of a scan as one self-contained HTML page.
 
     directory_tables: the tables of `model.schema.RESULTS` by name; absent ones count as empty. summary: what
-    `scan.json` holds; absent keys are said to be unknown. channels: the channels this version has, whose cards the
+    `scan.json` holds; absent keys are said to be unknown. signals: the signals this version has, whose cards the
     page prints. No clock, no randomness: the same arguments give the same page.
 
     >>> page = render({}, {})
     >>> "Nothing was flagged" in page, "<script" in page
     (True, False)
     """
-    known = Cards(channels)
+    known = Cards(signals)
     rows = chapters.ranked(directory_tables)
     flagged = [row for row in rows if row["flagged"]]
     linked = [row for row in rows if not row["flagged"]]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from clonewatch.behaviour import slices
 from clonewatch.campaigns.calibration import Calibration, Group
-from clonewatch.campaigns.fusion import judge, read_channels
+from clonewatch.campaigns.fusion import judge, read_tests
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import Anchors, anchors
 from clonewatch.graph import communities, weights
@@ -181,7 +181,7 @@ def judge_clusters(
     for step in (slicing(runner, "", tested, attributes, clustering), *counts):
         progress.advance(1, runner.run(step))
     tables = {name: runner.engine.fetch(f'SELECT * FROM "behaviour_{name}" ORDER BY cluster') for name in tests}
-    readings = read_channels(tables, list(tests.values()), communities.FIRST)
+    readings = read_tests(tables, list(tests.values()), communities.FIRST)
     sizes = cluster_sizes(tested)
     ties = clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
     trust = source_by_cluster(merged, inside, ties, sizes)

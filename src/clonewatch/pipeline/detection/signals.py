@@ -25,7 +25,7 @@ def behavioural_tests(topics: bool) -> dict[str, BehaviouralTest]:
     return {name: test._replace(against=None) if test.against_needs_topics else test for name, test in tests.items()}
 
 
-def channels() -> list[Signal]:
-    """Every channel of this version, linking ones first."""
+def signals() -> list[Signal]:
+    """Every signal of this version, linking ones first."""
     links = [*linking_signals().values(), fragments.SIGNAL]
     return [link.signal for link in links] + [test.signal for test in behavioural_tests(topics=True).values()]

@@ -11,7 +11,7 @@ from typing import Any
 from clonewatch.campaigns import fusion
 from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.model.version import __version__
-from clonewatch.pipeline.detection.signals import channels
+from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.detection.stages import Calibrated, Linked
 from clonewatch.pipeline.intake.staged import Intake
 from clonewatch.pipeline.intake.staging import STAGED_FROM
@@ -50,7 +50,7 @@ def summarise(
         "anchors": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
         "stages": timer.stages,
         "peak_memory_mb": timer.peak_memory_mb(),
-        "channels": [_described(c, intake.filled, linked) for c in channels()],
+        "signals": [_described(c, intake.filled, linked) for c in signals()],
         "chance": list(linked.chance),
         "calibration": calibration.describe(),
         "linked_groups": [[g.trust, g.parties, g.margin] for g in found.groups],
@@ -78,7 +78,7 @@ def _unresolved(found: Calibrated) -> list[str]:
 
 
 def _described(signal: Signal, filled: Mapping[str, int], linked: Linked) -> dict[str, Any]:
-    """Whether a channel had what it needs, and what it found."""
+    """Whether a signal had what it needs, and what it found."""
     lacking = [[n for n in needs if not filled.get(STAGED_FROM.get(n, n))] for needs in signal.needs]
     return {
         "name": signal.name,
