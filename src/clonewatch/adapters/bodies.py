@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from clonewatch.adapters.columns import real, text, truth, whole
 from clonewatch.adapters.event_streams import assembled
 from clonewatch.adapters.rows import mend
+from clonewatch.adapters.values import real, text, truth, whole
 from clonewatch.model.schema import EXCHANGES, Column
 
 Row = dict[str, object]

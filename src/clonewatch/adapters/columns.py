@@ -13,13 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from clonewatch.adapters.instants import TimeFormat, from_objects, instants
+from clonewatch.adapters.values import LIMITS, real, sketch, text, truth, unsigned, whole
 from clonewatch.kernels.arrow import arrow_type
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EVENT_KINDS, EVENTS, SKETCH_SIZE, Column, Table
-
-_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-_LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
-_UINT64 = 2**64
 
 Cast = tuple[pa.Array, NDArray[np.bool_]]
 # Values of one column: from a file of columns, or row by row.
@@ -88,8 +85,8 @@ def _note(reasons: dict[int, str], bad: NDArray[np.bool_], reason: str) -> None:
 def _fault(column: Column) -> str:
     if column.type == "timestamp":
         return "not a time between 2000 and 2100"
-    if column.type in _LIMITS:
-        return f"not a whole number from 0 to {_LIMITS[column.type] - 1}"
+    if column.type in LIMITS:
+        return f"not a whole number from 0 to {LIMITS[column.type] - 1}"
     if column.type == "list<uint32>":
         return f"not {SKETCH_SIZE} unsigned 32-bit numbers"
     return {"string": "not text", "bool": "not true or false", "uint64": "not an unsigned 64-bit number"}.get(
@@ -135,108 +132,9 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
     return pa.array(made, target), bad
 
 
-def text(value: object, column: Column | None = None) -> str | None:
-    """Text as it is, whole numbers and truth values written out, lists and objects as JSON for the messages column."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else None
-    if isinstance(value, list | dict):
-        return as_json(value) if column is not None and column.name == "messages" else None
-    if isinstance(value, str):
-        return value if _encodable(value) else None
-    return None
-
-
-def as_json(value: object) -> str | None:
-    """A value as compact JSON, or None when it cannot be written as such."""
-    try:
-        return msgspec.json.encode(value).decode()
-    except (UnicodeError, TypeError, RecursionError, msgspec.MsgspecError, OverflowError):
-        return None
-
-
-def _encodable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
-    return True
-
-
-def whole(value: object, column: Column) -> int | None:
-    """A whole number from 0 to the limit of its column; integral floats and numbers as text count."""
-    if isinstance(value, str):
-        if len(value) > 20:  # cannot fit, and is slow to read
-            return None
-        try:
-            value = int(value)
-        except ValueError:
-            value = real(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, float):
-        if not value.is_integer():  # also infinity and NaN
-            return None
-        value = int(value)
-    return value if 0 <= value < _LIMITS[column.type] else None
-
-
-def real(value: object, column: Column | None = None) -> float | None:
-    """A finite number; numbers as text count."""
-    if isinstance(value, str):
-        return _real(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return _finite(value)
-
-
-def _real(value: str) -> float | None:
-    try:
-        return _finite(float(value))
-    except ValueError:
-        return None
-
-
-def _finite(value: float) -> float | None:
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if abs(number) < 3.4e38 else None  # beyond float32, or infinite, or NaN
-
-
-def truth(value: object, column: Column | None = None) -> bool | None:
-    """True or false, also written as 0, 1, yes or no."""
-    if isinstance(value, bool):
-        return value
-    return _TRUTH.get(str(value).strip().lower()) if isinstance(value, int | str) else None
-
-
-def unsigned(value: object, column: Column | None = None) -> int | None:
-    """An unsigned 64-bit number; decimal or 0x text counts, negative numbers are taken as stored two's complement."""
-    if isinstance(value, str):
-        try:
-            value = int(value, 16 if value[:2].lower() == "0x" else 10) if len(value) <= 20 else None
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value % _UINT64 if -(_UINT64 // 2) <= value < _UINT64 else None
-
-
-def _sketch(value: object, column: Column | None = None) -> list[int] | None:
-    if not isinstance(value, list) or len(value) != SKETCH_SIZE:
-        return None
-    fits = all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 2**32 for v in value)
-    return value if fits else None
-
-
 _PLAIN: dict[str, Callable[[Any, Column], Any]] = {
     "string": text, "int16": whole, "int32": whole, "int64": whole, "float32": real, "float64": real,
-    "bool": truth, "uint64": unsigned, "list<uint32>": _sketch,
+    "bool": truth, "uint64": unsigned, "list<uint32>": sketch,
 }  # fmt: skip
 # Sets of Python types that Arrow reads as they are, and the wider Arrow type to check ranges on.
 _EXACT: dict[str, tuple[set[type], ...]] = {
@@ -296,7 +194,7 @@ def _wholes(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
                 return _from_objects(_plain(values), column, at)
         else:
             return _from_objects(_plain(values), column, at)
-    limit = pa.scalar(_LIMITS[column.type] - 1, pa.int64())
+    limit = pa.scalar(LIMITS[column.type] - 1, pa.int64())
     if pa.types.is_uint64(values.type):
         limit = limit.cast(pa.uint64())
     fits = pc.greater_equal(values, pa.scalar(0, values.type))
@@ -347,7 +245,7 @@ def _sketches(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
 
 
 def _slow_sketches(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
-    made = [None if v is None else _sketch(v) for v in values.to_pylist()]
+    made = [None if v is None else sketch(v) for v in values.to_pylist()]
     bad = np.fromiter((m is None for m in made), np.bool_, len(made)) & ~np.asarray(values.is_null())
     return pa.array(made, arrow_type(column)), bad
 

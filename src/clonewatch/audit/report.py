@@ -245,15 +245,17 @@ def _equality(results: Mapping[str, Any]) -> Chapter:
         return Chapter(title, (f"Not tested: {found['refused']}. This explanation stands.",))
     p = told(found["log10_p"])
     if found["log10_p"] > math.log10(SAME_MODEL):
-        return Chapter(title, (
+        said = (
             f"The suspect's answers are not told apart from those of our own model (p = {p}, {found['method']}). It may"
-            " be our model itself; whatever is found above then needs no training to explain it.",
-        ))  # fmt: skip
-    return Chapter(title, (
-        f"The suspect's answers are told apart from those of our own model without the watermark (p = {p},"
-        f" {found['method']}; the line is {SAME_MODEL:g}). This speaks against a plain resale, not against a changed"
-        " one.",
-    ))  # fmt: skip
+            " be our model itself; whatever is found above then needs no training to explain it."
+        )
+    else:
+        said = (
+            f"The suspect's answers are told apart from those of our own model without the watermark (p = {p},"
+            f" {found['method']}; the line is {SAME_MODEL:g}). This speaks against a plain resale, not against a"
+            " changed one."
+        )
+    return Chapter(title, (said,))
 
 
 def _control(results: Mapping[str, Any]) -> Chapter:

@@ -1,0 +1,112 @@
+"""One foreign value made into what its column holds, or None where it is none."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clonewatch.model.schema import SKETCH_SIZE, Column
+
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+# The first number that each type no longer holds.
+LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
+_UINT64 = 2**64
+
+
+def text(value: object, column: Column | None = None) -> str | None:
+    """Text as it is, whole numbers and truth values written out, lists and objects as JSON for the messages column."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else None
+    if isinstance(value, list | dict):
+        return as_json(value) if column is not None and column.name == "messages" else None
+    if isinstance(value, str):
+        return value if _encodable(value) else None
+    return None
+
+
+def as_json(value: object) -> str | None:
+    """A value as compact JSON, or None when it cannot be written as such."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except (UnicodeError, TypeError, RecursionError, msgspec.MsgspecError, OverflowError):
+        return None
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
+
+
+def whole(value: object, column: Column) -> int | None:
+    """A whole number from 0 to the limit of its column; integral floats and numbers as text count."""
+    if isinstance(value, str):
+        if len(value) > 20:  # cannot fit, and is slow to read
+            return None
+        try:
+            value = int(value)
+        except ValueError:
+            value = real(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float):
+        if not value.is_integer():  # also infinity and NaN
+            return None
+        value = int(value)
+    return value if 0 <= value < LIMITS[column.type] else None
+
+
+def real(value: object, column: Column | None = None) -> float | None:
+    """A finite number; numbers as text count."""
+    if isinstance(value, str):
+        return _real(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return _finite(value)
+
+
+def _real(value: str) -> float | None:
+    try:
+        return _finite(float(value))
+    except ValueError:
+        return None
+
+
+def _finite(value: float) -> float | None:
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if abs(number) < 3.4e38 else None  # beyond float32, or infinite, or NaN
+
+
+def truth(value: object, column: Column | None = None) -> bool | None:
+    """True or false, also written as 0, 1, yes or no."""
+    if isinstance(value, bool):
+        return value
+    return _TRUTH.get(str(value).strip().lower()) if isinstance(value, int | str) else None
+
+
+def unsigned(value: object, column: Column | None = None) -> int | None:
+    """An unsigned 64-bit number; decimal or 0x text counts, negative numbers are taken as stored two's complement."""
+    if isinstance(value, str):
+        try:
+            value = int(value, 16 if value[:2].lower() == "0x" else 10) if len(value) <= 20 else None
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value % _UINT64 if -(_UINT64 // 2) <= value < _UINT64 else None
+
+
+def sketch(value: object, column: Column | None = None) -> list[int] | None:
+    """SKETCH_SIZE unsigned 32-bit numbers."""
+    if not isinstance(value, list) or len(value) != SKETCH_SIZE:
+        return None
+    fits = all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 2**32 for v in value)
+    return value if fits else None
