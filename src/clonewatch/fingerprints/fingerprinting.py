@@ -29,9 +29,9 @@ class Fingerprinter:
     """Fills the fingerprint columns of exchanges and takes the text away.
 
     key: the operator's 32-byte secret (`keys.load_key`). Every column is keyed separately, so equal texts in different
-    columns do not show. Another key gives other values and changes nothing else: what is equal, what resembles what and
-    what shares a cell stays so. examples: where a text of each template is kept for a while, if anywhere. Not safe to share
-    between threads; make one each, they agree.
+    columns do not show. Another key gives other values, and leaves what is equal, alike or in one cell as it is.
+    examples: where a text of each template is kept for a while, if anywhere. Not safe to share between threads; make
+    one each, they agree.
 
     >>> batch = pa.record_batch({"messages": ['[{"role": "user", "content": "Name three rivers of Peru"}]']})
     >>> made = Fingerprinter(bytes(32)).apply(batch)
@@ -41,8 +41,10 @@ class Fingerprinter:
 
     def __init__(self, key: bytes, examples: Examples | None = None) -> None:
         self._examples = examples
-        words = [np.array(key_words(derive(key, p)), np.uint64) for p in ("template_id", "prompt_id", "form")]
-        self._keys = Keys(*words, cell_names(derive(key, "cell")), sketch_key(derive(key, "sketch")))
+        template, prompt, form = (
+            np.array(key_words(derive(key, p)), np.uint64) for p in ("template_id", "prompt_id", "form")
+        )
+        self._keys = Keys(template, prompt, form, cell_names(derive(key, "cell")), sketch_key(derive(key, "sketch")))
         system = np.array(key_words(derive(key, "system_hash")), np.uint64)
         self._system_keys = self._keys._replace(template=system, prompt=system)
         self._raw_key = derive(key, "raw")

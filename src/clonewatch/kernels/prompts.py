@@ -283,9 +283,7 @@ def skeleton(tokens: U64, marks: npt.NDArray[np.uint8], n: int, drop: int, kept:
 
 
 @nb.njit(cache=True)
-def topic_cell(
-    tokens: U64, stems: U64, marks: npt.NDArray[np.uint8], n: int, roles: npt.NDArray[np.uint8]
-) -> int:
+def topic_cell(tokens: U64, stems: U64, marks: npt.NDArray[np.uint8], n: int, roles: npt.NDArray[np.uint8]) -> int:
     """A topic cell: the public hash of one content word, drawn so that equal words draw equally.
 
     Consistent weighted sampling: each word has a fixed random number, divided by a weight that grows with its length,
