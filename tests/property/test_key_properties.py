@@ -38,7 +38,8 @@ def scanned(folder: Path, key: str) -> ScanResult:
 
 def nameless(table: pa.Table) -> list[dict[str, Any]]:
     """The rows of a table, in their order, without what shows a hash."""
-    return table.drop_columns([n for n in table.column_names if n == HASHED]).to_pylist()
+    rows: list[dict[str, Any]] = table.drop_columns([n for n in table.column_names if n == HASHED]).to_pylist()
+    return rows
 
 
 def carriers(result: ScanResult) -> dict[tuple[str, str, str], set[str]]:

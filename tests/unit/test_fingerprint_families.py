@@ -5,6 +5,7 @@ import pytest
 
 from clonewatch.fingerprints.families import SLACK, THRESHOLD, merge
 from clonewatch.kernels.sketching import resemblance
+from clonewatch.pipeline import staging
 
 DRAW = np.random.default_rng(11)
 
@@ -74,3 +75,20 @@ def test_nothing_gives_nothing_and_unequal_lengths_are_refused() -> None:
     assert len(merge(np.zeros(0, np.uint64), np.zeros((0, 64), np.uint32))) == 0
     with pytest.raises(ValueError, match="2 templates but 1"):
         merge(np.ones(2, np.uint64), np.ones((1, 64), np.uint32))
+
+
+def test_the_values_of_hashes_neither_lead_nor_name_a_family() -> None:
+    """A chain in which the leader decides who belongs, under the hashes of one key and of another."""
+    chain = [fresh(1)[0]]
+    for _ in range(60):
+        chain.append(near(chain[-1], 0.85))
+    sketches = np.array(chain)
+    ids = DRAW.integers(-(2**62), 2**62, (2, len(chain)))
+    moved = [staging.families(one, sketches) for one in ids]
+    number = [{value: i for i, value in enumerate(one.tolist())} for one in ids]
+    told = [
+        [(n[row["template"]], n[row["family"]]) for row in table.to_pylist()]
+        for n, table in zip(number, moved, strict=True)
+    ]
+    assert told[0] == told[1] and len(told[0]) > 30
+    assert all(family < template for template, family in told[0])

@@ -67,3 +67,10 @@ def test_each_purpose_has_its_own_key() -> None:
     assert len(keys) == 3 and {len(k) for k in keys} == {16}
     with pytest.raises(ValueError, match="32 bytes"):
         derive(bytes(16), "a")
+
+
+def test_the_key_of_the_demo_says_that_it_is_public_and_is_one(tmp_path: Path) -> None:
+    place = tmp_path / "demo.key"
+    place.write_bytes((Path(__file__).parents[2] / "examples" / "demo-public.key").read_bytes())
+    place.chmod(0o600)
+    assert load_key(place) == b"This key is public: demo only!!!"

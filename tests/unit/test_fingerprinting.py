@@ -114,6 +114,15 @@ def bodies(*bodies: dict[str, Any]) -> list[dict[str, Any]]:
     )
 
 
+def test_another_key_names_cells_anew_and_leaves_together_what_shares_one() -> None:
+    subjects = ("volcanoes", "chlorine", "submarines", "parliament", "sourdough", "locomotives")
+    texts = [f"{opening} {subject}" for subject in subjects for opening in ("Tell me about", "What do we know of")]
+    one, other = ([row["cell"] for row in prints(*texts, key=key)] for key in (KEY, bytes(32)))
+    assert all(a != b for a, b in zip(one, other, strict=True))
+    assert [one.index(cell) for cell in one] == [other.index(cell) for cell in other]
+    assert len(set(one)) == len(subjects)
+
+
 def test_the_system_prompt_is_known_by_its_beginning_without_dates_and_names() -> None:
     rules = (
         "You are a careful assistant of the library. "

@@ -29,9 +29,9 @@ class Fingerprinter:
     """Fills the fingerprint columns of exchanges and takes the text away.
 
     key: the operator's 32-byte secret (`keys.load_key`). Every column is keyed separately, so equal texts in different
-    columns do not show. Another key gives other values and changes nothing else: what is equal, what resembles what and
-    what shares a cell stays so. examples: where a text of each template is kept for a while, if anywhere. Not safe to
-    share between threads; make one each, they agree.
+    columns do not show. Another key gives other values, and leaves what is equal, alike or in one cell as it is.
+    examples: where a text of each template is kept for a while, if anywhere. Not safe to share between threads; make
+    one each, they agree.
 
     >>> batch = pa.record_batch({"messages": ['[{"role": "user", "content": "Name three rivers of Peru"}]']})
     >>> made = Fingerprinter(bytes(32)).apply(batch)

@@ -99,7 +99,7 @@ def _untangled(
     for _ in range(4):
         place = {key: i for i, key in enumerate(keys)}
         groups = sorted(groups, key=lambda g: (_mean(place[k] for k in g[0]), -len(g[1]), g[1][0]))
-        keys = sorted(keys, key=lambda k: (_mean(i for i, g in enumerate(groups) if k in g[0]), k))
+        keys = sorted(keys, key=lambda k: _mean(i for i, g in enumerate(groups) if k in g[0]))
     return groups, keys
 
 
@@ -122,7 +122,7 @@ def _placed(
         y = round(TOP + (i + 0.5) * tall / len(groups), 1)
         dots = tuple(LABEL_END + 10 + n * DOT_STEP for n in range(min(len(members), DOTS)))
         rows.append(Row(len(members), members[0], y, dots))
-        for key in sorted(shared & set(keys)):
+        for key in (k for k in keys if k in shared):
             knot, start = height_of[key], dots[-1] + 6
             bend = (start + TOKEN_X) / 2
             path = f"M{start:.1f} {y}C{bend:.1f} {y} {bend:.1f} {knot.y} {TOKEN_X - 7:.1f} {knot.y}"
