@@ -16,7 +16,7 @@ from clonewatch import __version__
 from clonewatch.campaigns import fusion
 from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.graph import fragments
-from clonewatch.pipeline import results
+from clonewatch.pipeline import provenance, results
 from clonewatch.pipeline.clock import Clock
 from clonewatch.pipeline.detect import INTENTS, LINKS, attribute, describe, detect
 from clonewatch.pipeline.findings import Findings
@@ -86,6 +86,7 @@ def examine(
     attributed = results.attribution_of(plan, found, intake.ids)
     if folder:
         folder.stream("attribution", results.ATTRIBUTED, attributed)
+        folder.list_inputs(intake.inputs)
     else:
         tables["attribution"] = pa.Table.from_batches(attributed, results.ATTRIBUTED)
     counts = {
@@ -141,7 +142,7 @@ def _summary(
         "schema": SUMMARY_VERSION,
         "version": __version__,
         "window": {"first": _iso(intake.first_ts), "last": _iso(intake.last_ts)},
-        "inputs": list(intake.inputs),
+        **provenance.folded(intake.inputs),
         "settings": dict(intake.chosen),
         "versions": {"python": platform.python_version()}
         | {p: version(p) for p in (*packages, "pyarrow", "numpy", "scipy", "numba", "graspologic-native")},

@@ -24,7 +24,7 @@ from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.reading import Rejected
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.ahead import ahead
-from clonewatch.pipeline.clock import Clock
+from clonewatch.pipeline.clock import SCAN_STAGES, Clock
 from clonewatch.pipeline.examine import STAGED, Intake, ScanResult, examine, filled, publish
 from clonewatch.pipeline.lake import FORMAT, Reading, is_lake, open_lake, read_lake
 from clonewatch.pipeline.plan import Plan
@@ -81,8 +81,7 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
         raise SetupError("text can only be kept in a folder", mend="Pass --out, or leave out --keep-text")
     if settings.embed:
         embedding.require()
-    # Nobody knows beforehand how many hours a replay looks at.
-    clock = Clock(progress or Silent(), foretells=not settings.replay)
+    clock = Clock(progress or Silent(), expected=SCAN_STAGES + settings.replay)
     log = _open(settings)
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()

@@ -24,7 +24,7 @@ from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
-from clonewatch.pipeline.clock import Clock
+from clonewatch.pipeline.clock import SCAN_STAGES, Clock
 from clonewatch.pipeline.examine import Intake, ScanResult, examine, filled, publish
 from clonewatch.pipeline.ingest import SKETCH_SCHEMA
 from clonewatch.pipeline.plan import Plan
@@ -93,7 +93,7 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
             held = len({part.day for part in taken.manifest.parts})
             mark = _mark(taken.manifest, settings, calibration)
             same = not settings.again and _told_before(out) == mark
-            clock = Clock(progress or Silent(), foretells=not settings.replay)
+            clock = Clock(progress or Silent(), expected=SCAN_STAGES + settings.replay)
             result = None if same else _detect(settings, taken, calibration, mark, out, clock)
             told.append(Window(length, day_name(taken.first), day_name(taken.last), held, out, result))
     return told

@@ -46,6 +46,7 @@ class Method(NamedTuple):
     counts: list[tuple[str, str, str]]
     rejected: int
     inputs: list[Mapping[str, Any]]
+    more_inputs: Mapping[str, Any]
     on: list[Used]
     off: list[Used]
     null: list[Mapping[str, Any]]
@@ -156,6 +157,7 @@ def gather(summary: Mapping[str, Any], channels: Cards) -> Method:
         rejected=counts.get("rejected") or 0,
         inputs=[{k: entry.get(k) for k in ("path", "bytes", "sha256", "format", "read", "rejected")}
                 for entry in summary.get("inputs") or []],
+        more_inputs=summary.get("more_inputs") or {},
         on=[channel for channel in used if channel.used],
         off=[channel for channel in used if not channel.used],
         null=[{k: entry.get(k) for k in ("scale_seconds", "groups", "accounts", "null_groups", "null_accounts")}
