@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from clonewatch.adapters.mapping import presets
-from clonewatch.cli.examining import signals
+from clonewatch.cli.doctor import signals
 from clonewatch.cli.main import app
 from clonewatch.kernels.rarity import depletion
 from clonewatch.lab.simulate import scenarios

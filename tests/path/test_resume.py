@@ -232,7 +232,7 @@ class Notes:
     def advance(self, done: int, rows: int = 0) -> None:
         pass
 
-    def expect(self, least: float, most: float) -> None:
+    def expect(self, stages: int) -> None:
         pass
 
     def end(self, note: str = "") -> None:

@@ -18,7 +18,8 @@ import pytest
 from typer.testing import CliRunner
 
 from clonewatch import __version__
-from clonewatch.cli import drawing, examining
+from clonewatch.cli import doctor as examining
+from clonewatch.cli import progress as drawing
 from clonewatch.cli.main import app, message
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError, TooManyRejected

@@ -9,13 +9,14 @@ from typing import BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
+from clonewatch.adapters.gathering import gathered
 from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs
 from clonewatch.adapters.mapping import EXAMPLE, load_map
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Measured, Rejected
-from clonewatch.model.schema import ACCOUNTS, EVENTS, Table
+from clonewatch.model.schema import ACCOUNTS, EVENTS, EXCHANGES, Table
 from clonewatch.ports.adapter import Adapter, Source
 from clonewatch.ports.mapping import FieldMap
 from clonewatch.ports.shelf import Shelf
@@ -23,7 +24,10 @@ from clonewatch.ports.shelf import Shelf
 FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
 AUTO = "auto"
 Reject = Callable[[Sequence[Rejected]], None]
+Noted = list[tuple[str, str]]  # file, and what there is to say of it
 _NO_ACCOUNT = "account_id: missing"
+# A sentence that holds for more files than this names the first of them only.
+_FILES_NAMED = 3
 
 
 class _Input(NamedTuple):
@@ -37,13 +41,13 @@ class _Input(NamedTuple):
 class Log:
     """One log of one or many files, ready to be read once.
 
-    total_bytes: bytes on disk of the exchanges, 0 for pipes. bytes_done: how many are behind us. warnings:
-    sentences for the operator. inputs: what each file gave, complete once `batches` has ended.
+    total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: what each file gave, complete once `batches` has
+    ended.
     """
 
-    def __init__(self, inputs: list[_Input], found: Found, mapping: FieldMap | None, warnings: list[str]) -> None:
+    def __init__(self, inputs: list[_Input], found: Found, mapping: FieldMap | None, noted: Noted) -> None:
         self._inputs, self._found, self.mapping = inputs, found, mapping
-        self.warnings = warnings
+        self._noted = noted
         self.inputs: list[Measured] = []
         self.total_bytes = sum(i.path.stat().st_size for i in inputs if i.stream is None)
         self._finished = 0
@@ -51,6 +55,18 @@ class Log:
         self._sides: dict[str, pa.Table | None] = {}
         self._waiting: list[Rejected] = []
         self._columns: frozenset[str] | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the operator; what holds for many files is said once."""
+        files: dict[str, list[str]] = {}
+        for name, sentence in self._noted:
+            files.setdefault(sentence, []).append(name)
+        return [
+            f"{name}: {sentence}"
+            for sentence, names in files.items()
+            for name in (names if len(names) <= _FILES_NAMED else [f"{names[0]} and {len(names) - 1:,} more files"])
+        ]
 
     @property
     def bytes_done(self) -> int:
@@ -106,8 +122,8 @@ class Log:
         """
         self._columns = columns
         self.read_sides(reject)
-        for entry in self._inputs:
-            yield from self._read(entry, reject)
+        found = (batch for entry in self._inputs for batch in self._read(entry, reject))
+        yield from gathered(found, list(EXCHANGES.names))
 
     def _read(self, entry: _Input, reject: Reject) -> Iterator[pa.RecordBatch]:
         stream = entry.stream or _open(entry.path)
@@ -134,7 +150,7 @@ class Log:
             rejected += 1
             reject([Rejected(name, read + rejected, stream.torn)])
             stream.notes.warn(f"{stream.torn}; what came before was read")
-        self.warnings += [f"{name}: {warning}" for warning in stream.notes.warnings]
+        self._noted += [(name, warning) for warning in stream.notes.warnings]
         tally = stream.tally
         self.inputs.append(_measured(name, tally, entry.adapter.name, read, rejected))
         self._finished += tally.done
@@ -156,7 +172,7 @@ class Log:
             if stream.torn:
                 side.rejected.append(Rejected(str(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
             stream.notes.unknown(side.unknown)
-            self.warnings += [f"{path}: {warning}" for warning in stream.notes.warnings]
+            self._noted += [(str(path), warning) for warning in stream.notes.warnings]
             self._waiting += side.rejected
             form = f"{table.name} ({side.format})"
             self.inputs.append(_measured(str(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
@@ -189,15 +205,15 @@ def open_log(
                 raise InputError("no such file", where=str(path), mend="Check the path")
             files[:] = [path]
     adapters = [cast(Adapter, FORMATS.load(name)) for name in ([wanted] if wanted else FORMATS.names())]
-    warnings: list[str] = []
-    inputs = [i for path in found.logs if (i := _recognise(path, adapters, wanted, field_map, found, warnings))]
+    noted: Noted = []
+    inputs = [i for path in found.logs if (i := _recognise(path, adapters, wanted, field_map, found, noted))]
     if not inputs:
         raise InputError(
             "no exchanges in any of the files",
             where=", ".join(map(str, found.logs[:3])),
             mend="They are empty or of no known format; name the format with --format, or map their fields with --map",
         )
-    return Log(inputs, found, field_map, warnings)
+    return Log(inputs, found, field_map, noted)
 
 
 def _wanted(name: str, mapping: FieldMap | None) -> str | None:
@@ -213,7 +229,7 @@ def _wanted(name: str, mapping: FieldMap | None) -> str | None:
 
 
 def _recognise(
-    path: Path, adapters: list[Adapter], wanted: str | None, mapping: FieldMap | None, found: Found, warnings: list[str]
+    path: Path, adapters: list[Adapter], wanted: str | None, mapping: FieldMap | None, found: Found, noted: Noted
 ) -> _Input | None:
     """What reads this file; None, with a warning, for an empty one and for a strange one that a folder held."""
     stream = _open(path)
@@ -221,12 +237,12 @@ def _recognise(
     try:
         head = stream.head()
         if not head and not stream.torn:
-            warnings.append(f"{path}: empty")
+            noted.append((str(path), "empty"))
             return None
         claimed = adapters if wanted else [a for a in adapters if a.claims(head, path.name)]
         if len(claimed) != 1:
             if path in found.listed:
-                warnings.append(f"{path}: of no known format, left out")
+                noted.append((str(path), "of no known format, left out"))
                 return None
             what = "no known format" if not claimed else "several formats: " + ", ".join(a.name for a in claimed)
             mend = "Name it with --format, or map its fields with --map"

@@ -76,10 +76,12 @@ def _digests(ids: U64, start: U64, key_block: U64) -> U64:
     _compress(keyed, key_block, np.uint64(_BLOCK), False, v)
     out = np.empty(rows, np.uint64)
     for row in range(rows):
-        m[:] = np.uint64(0)
+        for i in range(16):  # not a slice: setting one compiles many times as long
+            m[i] = np.uint64(0)
         for i in range(width):
             m[i >> 1] |= ids[row, i] << np.uint64(32 * (i & 1))
-        h[:] = keyed
+        for i in range(8):
+            h[i] = keyed[i]
         _compress(h, m, np.uint64(_BLOCK + 4 * width), True, v)
         out[row] = h[0]
     return out

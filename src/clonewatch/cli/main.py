@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from clonewatch.cli import auditing, calibrating, examining, keeping, laboratory, results, scanning, tracking
+from clonewatch.cli import audit, calibrate, doctor, lab, results, scan, schema, state, track, warm_up
 from clonewatch.model.errors import ClonewatchError
 from clonewatch.model.version import __version__
 
@@ -93,20 +93,21 @@ def start(
     """
 
 
-app.command("scan", short_help="Look for campaigns in a log.")(scanning.scan)
-app.command("ingest", short_help="Take a day's log into a state.")(keeping.ingest)
-app.command("detect", short_help="Look for campaigns in the days of a state.")(keeping.detect)
-app.add_typer(keeping.app, name="state", short_help="Look after a state: verify, compact, forget.")
-app.command("calibrate", short_help="Learn from a quiet period how close honest groups come.")(calibrating.calibrate)
-app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(laboratory.simulate)
-app.command("evaluate", short_help="Score a scan against labels.")(laboratory.evaluate)
-app.command("track", short_help="Follow groups over several scans.")(tracking.track)
-app.add_typer(auditing.app, name="audit", short_help="Test whether a model depends on secrets your answers carried.")
+app.command("scan", short_help="Look for campaigns in a log.")(scan.scan)
+app.command("ingest", short_help="Take a day's log into a state.")(state.ingest)
+app.command("detect", short_help="Look for campaigns in the days of a state.")(state.detect)
+app.add_typer(state.app, name="state", short_help="Look after a state: verify, compact, forget.")
+app.command("calibrate", short_help="Learn from a quiet period how close honest groups come.")(calibrate.calibrate)
+app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(lab.simulate)
+app.command("evaluate", short_help="Score a scan against labels.")(lab.evaluate)
+app.command("track", short_help="Follow groups over several scans.")(track.track)
+app.add_typer(audit.app, name="audit", short_help="Test whether a model depends on secrets your answers carried.")
 app.command("why", short_help="Say why an account is in a campaign, or in none.")(results.why)
 app.command("campaigns", short_help="List the campaigns of a scan.")(results.campaigns)
 app.command("show", short_help="Show one campaign with its evidence.")(results.show)
-app.command("doctor", short_help="Say what a log allows before you scan it.")(examining.doctor)
-app.command("schema", short_help="Print the tables a scan reads and writes.")(examining.schema)
+app.command("doctor", short_help="Say what a log allows before you scan it.")(doctor.doctor)
+app.command("warm-up", short_help="Compile the kernels ahead of the first scan.")(warm_up.warm_up)
+app.command("schema", short_help="Print the tables a scan reads and writes.")(schema.schema)
 app.command("report", short_help="Draw report.html of a scan again.")(results.report)
 
 

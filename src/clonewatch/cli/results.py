@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clonewatch.cli import output
-from clonewatch.cli.scanning import list_campaigns, row_of
+from clonewatch.cli.campaign_list import list_campaigns, row_of
+from clonewatch.cli.options import Json, Scan, ScanFolder
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError, OutputError
 
@@ -23,13 +24,8 @@ EXCHANGES_SHOWN = 5
 OWN_EXCHANGES_SHOWN = 10
 RERUN = "Name the folder given to `clonewatch scan --out`, or run the scan again"
 
-ScanOption = Annotated[Path, typer.Option("--scan", "-s", metavar="DIR", help="Folder a scan wrote.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
 
-
-def campaigns(
-    scan: Annotated[Path, typer.Argument(metavar="DIR", help="Folder a scan wrote.")], json: JsonOption = False
-) -> None:
+def campaigns(scan: ScanFolder, json: Json = False) -> None:
     """List the campaigns of a scan, flagged ones first, then groups that are linked and not flagged.
 
     For example:
@@ -51,8 +47,8 @@ def campaigns(
 
 def show(
     campaign: Annotated[str, typer.Argument(metavar="ID", help="A group's id, as `clonewatch campaigns` lists it.")],
-    scan: ScanOption,
-    json: JsonOption = False,
+    scan: Scan,
+    json: Json = False,
 ) -> None:
     """Show one campaign: what it did, the evidence for and against, what its accounts share, who is in it.
 
@@ -88,8 +84,8 @@ def show(
 
 def why(
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="An account id, as in the log.")],
-    scan: ScanOption,
-    json: JsonOption = False,
+    scan: Scan,
+    json: Json = False,
 ) -> None:
     """Say why an account is in a campaign, or that it is in none: campaign, role, evidence, shared things, exchanges.
 
@@ -111,14 +107,14 @@ def why(
         _tell_place(account, place)
 
 
-def report(scan: Annotated[Path, typer.Argument(metavar="DIR", help="Folder a scan wrote.")]) -> None:
+def report(scan: ScanFolder) -> None:
     """Draw report.html of a scan again, from its tables.
 
     For example:
 
       clonewatch report result
     """
-    from clonewatch.cli.examining import signals
+    from clonewatch.cli.doctor import signals
     from clonewatch.report.render import render
 
     tables = {

@@ -50,7 +50,7 @@ def cache_folder() -> Path | None:
 
 
 @contextmanager
-def when_compiling(call: Callable[[], None]) -> Iterator[None]:
+def when_compiling(call: Callable[[], object]) -> Iterator[None]:
     """Call this once, from whatever thread, when the first kernel within the block has to be compiled.
 
     Kernels that lie compiled on disk do not count.

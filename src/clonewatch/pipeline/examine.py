@@ -43,6 +43,7 @@ def examine(
     attribution = results.attribution_of(runner, found, intake.ids)
     if folder:
         folder.stream("attribution", results.ATTRIBUTED, attribution)
+        folder.list_inputs(intake.inputs)
     else:
         tables["attribution"] = pa.Table.from_batches(attribution, results.ATTRIBUTED)
     return ScanResult(folder.place if folder else None, tables, summarise(runner, intake, found, calibration, timer))

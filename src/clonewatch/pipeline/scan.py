@@ -28,7 +28,7 @@ from clonewatch.pipeline.intake.kept_text import TextKeeper
 from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_lake, open_lake
 from clonewatch.pipeline.intake.staged import STAGED, Intake, filled
 from clonewatch.pipeline.intake.staging import Stager, within
-from clonewatch.pipeline.progress.stage_timer import StageTimer
+from clonewatch.pipeline.progress.stage_timer import SCAN_STAGES, StageTimer
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.steps import StepRunner
@@ -84,8 +84,7 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
         raise SetupError("text can only be kept in a folder", mend="Pass --out, or leave out --keep-text")
     if settings.embed:
         embedding.require()
-    # Nobody knows beforehand how many hours a replay looks at.
-    clock = StageTimer(progress or Silent(), foretells=not settings.replay)
+    clock = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.replay)
     log = _open(settings)
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()

@@ -12,8 +12,8 @@ class Progress(Protocol):
     def advance(self, done: int, rows: int = 0) -> None:
         """The stage has done this much more, having passed this many more rows."""
 
-    def expect(self, least: float, most: float) -> None:
-        """The whole run takes so many seconds more, at least and at most."""
+    def expect(self, stages: int) -> None:
+        """So many stages come, from the next one on."""
 
     def end(self, note: str = "") -> None:
         """The stage is over. note: a few words on the outcome."""
@@ -28,7 +28,7 @@ class Silent:
     def advance(self, done: int, rows: int = 0) -> None:
         """Nothing."""
 
-    def expect(self, least: float, most: float) -> None:
+    def expect(self, stages: int) -> None:
         """Nothing."""
 
     def end(self, note: str = "") -> None:

@@ -55,6 +55,7 @@ class Method(NamedTuple):
     counts: list[tuple[str, str, str]]
     rejected: int
     inputs: list[Mapping[str, Any]]
+    more_inputs: Mapping[str, Any]
     on: list[Used]
     off: list[Used]
     chance: list[Chance]
@@ -165,6 +166,7 @@ def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
         rejected=counts.get("rejected") or 0,
         inputs=[{k: entry.get(k) for k in ("path", "bytes", "sha256", "format", "read", "rejected")}
                 for entry in summary.get("inputs") or []],
+        more_inputs=summary.get("more_inputs") or {},
         on=[known for known in used if known.used],
         off=[known for known in used if not known.used],
         chance=[c for entry in summary.get("chance") or [] if (c := _chance(entry, cards))],

@@ -30,7 +30,7 @@ from clonewatch.pipeline.intake.staging import (
     SKETCHED_TEMPLATES,
     families,
 )
-from clonewatch.pipeline.progress.stage_timer import StageTimer
+from clonewatch.pipeline.progress.stage_timer import SCAN_STAGES, StageTimer
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.steps import StepRunner
@@ -98,7 +98,7 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
             held = len({part.day for part in taken.manifest.parts})
             mark = _mark(taken.manifest, settings, calibration)
             same = not settings.again and _told_before(out) == mark
-            clock = StageTimer(progress or Silent(), foretells=not settings.replay)
+            clock = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.replay)
             result = None if same else _detect(settings, taken, calibration, mark, out, clock)
             told.append(Window(length, day_name(taken.first), day_name(taken.last), held, out, result))
     return told

@@ -6,22 +6,24 @@ import resource
 import time
 from typing import Any
 
-from clonewatch.pipeline.progress import forecast
 from clonewatch.ports.progress import Progress
+
+# Of a scan, and of a window of a state: reading, entities, links, clusters, communities, tests, attribution.
+SCAN_STAGES = 7
 
 
 class StageTimer:
     """Measures stages as they start and end; itself a `Progress`.
 
-    foretells: whether the stages are those of a scan, so that it can be told how long they take.
+    expected: how many stages there will be, 0 where nobody knows.
     """
 
-    def __init__(self, watcher: Progress, *, foretells: bool = False) -> None:
+    def __init__(self, watcher: Progress, *, expected: int = 0) -> None:
         self._watcher = watcher
-        self._foretells, self._told = foretells, 0.0
         self.stages: list[dict[str, Any]] = []
         self._open: dict[str, Any] = {}
-        self._total: int | None = None
+        if expected:
+            watcher.expect(expected)
 
     def resume(self, stages: list[dict[str, Any]], note: str) -> None:
         """Stages that an earlier run ended, at what they cost it. note: told of the last of them."""
@@ -40,29 +42,16 @@ class StageTimer:
             "rows": 0,
         }
         self._watcher.start(stage, total, unit)
-        self._total = total
-        self._foretell()
 
     def advance(self, done: int, rows: int = 0) -> None:
         """The stage has done this much more."""
         self._open["n"] += done
         self._open["rows"] += rows
         self._watcher.advance(done, rows)
-        self._foretell()
 
-    def expect(self, least: float, most: float) -> None:
-        """The timer expects by itself."""
-
-    def _foretell(self) -> None:
-        """Say how long it still takes, once a second at most."""
-        now, opened = time.monotonic(), self._open
-        if not self._foretells or now - self._told < 1.0:
-            return
-        share = opened["n"] / self._total if self._total else None
-        found = forecast.left(self.stages, opened["name"], now - opened["wall"], share, opened["rows"])
-        if found:
-            self._told = now
-            self._watcher.expect(*found)
+    def expect(self, stages: int) -> None:
+        """So many stages come."""
+        self._watcher.expect(stages)
 
     def end(self, note: str = "") -> None:
         """The stage is over."""

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from clonewatch.model.errors import OutputError
 from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.intake.kept_text import NAME as TEXTS
+from clonewatch.pipeline.reporting import provenance
 from clonewatch.state.store import put_whole
 
 _PREFIX = ".scan-"
@@ -108,6 +109,13 @@ class ResultFolder:
         except OSError as error:
             raise self._full(error) from error
 
+    def list_inputs(self, inputs: Sequence[Mapping[str, Any]]) -> None:
+        """Write the list of inputs, where it is too long for the summary."""
+        try:
+            provenance.write(self.aside, inputs)
+        except OSError as error:
+            raise self._full(error) from error
+
     def publish(self, tables: Mapping[str, pa.Table], summary: Mapping[str, Any], report: str) -> None:
         """Write all results and move them into place."""
         try:
@@ -124,7 +132,9 @@ class ResultFolder:
                 with file.open("rb") as written:
                     os.fsync(written.fileno())
             # Text that an earlier scan kept does not outlive its result; `scan.json` comes last and closes the new one.
-            (self.place / TEXTS).unlink(missing_ok=True)
+            # Nor does a long list of inputs.
+            for stale in (TEXTS, provenance.NAME):
+                (self.place / stale).unlink(missing_ok=True)
             for file in sorted(files, key=lambda f: (f.name == "scan.json", f.name)):
                 file.replace(self.place / file.name)
             self._published = True

@@ -16,6 +16,7 @@ from clonewatch.pipeline.detection.stages import Calibrated, Linked
 from clonewatch.pipeline.intake.staged import Intake
 from clonewatch.pipeline.intake.staging import STAGED_FROM
 from clonewatch.pipeline.progress.stage_timer import StageTimer
+from clonewatch.pipeline.reporting import provenance
 from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.signal import Signal
 
@@ -35,7 +36,7 @@ def summarise(
         "schema": SUMMARY_VERSION,
         "version": __version__,
         "window": {"first": _iso(intake.first_ts), "last": _iso(intake.last_ts)},
-        "inputs": list(intake.inputs),
+        **provenance.folded(intake.inputs),
         "settings": dict(intake.chosen),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
         "counts": {

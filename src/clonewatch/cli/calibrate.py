@@ -9,27 +9,21 @@ from typing import Annotated
 import typer
 
 from clonewatch.cli import output
-from clonewatch.cli.drawing import watching
+from clonewatch.cli.options import Json, Key, LogOptions, Quiet, grouped
+from clonewatch.cli.progress import watching
 from clonewatch.model.errors import OutputError
 
 
+@grouped
 def calibrate(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Log of a period that held no attack.")],
+    log: LogOptions,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where the calibration goes, JSON.")],
-    mapping: Annotated[
-        str | None, typer.Option("--map", metavar="FILE", help="TOML field map, or a preset's name.")
-    ] = None,
-    accounts: Annotated[
-        Path | None, typer.Option("--accounts", metavar="FILE", help="What you know of accounts.")
-    ] = None,
-    events: Annotated[Path | None, typer.Option("--events", metavar="FILE", help="Bans, releases and outages.")] = None,
-    format: Annotated[str, typer.Option("--format", metavar="NAME", help="Log format; told from the file.")] = "auto",
     days: Annotated[
         int | None, typer.Option("--days", min=1, help="Cut the log into windows of so many days: more groups.")
     ] = None,
-    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Secret for the hashes.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Say what was learnt as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+    key: Key = None,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Learn from your own quiet period how close honest groups come to the line.
 
@@ -50,12 +44,10 @@ def calibrate(
     # A calibration takes as long as a scan: that its file cannot be written is said before.
     if out.is_dir() or not os.access(out.parent, os.W_OK):
         raise OutputError("cannot write the calibration", where=str(out), mend="Name a file in a folder that is there.")
-    settings = ScanSettings(
-        paths=tuple(paths), mapping=mapping, accounts=accounts, events=events, format=format, key_file=key
-    )
+    settings = ScanSettings(**log.settings(), key_file=key)
     with watching(quiet) as progress:
         learnt = learn(settings, days, progress)
-    learnt.write(out, {"paths": list(paths), "days": days})
+    learnt.write(out, {"paths": list(log.paths), "days": days})
     beyond = [g for g in learnt.groups if g.margin >= LINE]
     if json:
         output.as_json(learnt.describe() | {"file": str(out)})

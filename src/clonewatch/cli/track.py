@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from clonewatch.cli import output
-from clonewatch.cli.results import JsonOption
+from clonewatch.cli.options import Json
 
 EXIT_KEPT = 3
 
 
 def track(
     scans: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders that scans of several windows wrote.")],
-    json: JsonOption = False,
+    json: Json = False,
     fail_on: Annotated[
         bool, typer.Option("--fail-on-kept", help="Leave with exit code 3 when the evidence of all scans keeps one.")
     ] = False,

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from clonewatch.cli import output
-from clonewatch.cli.drawing import watching
-from clonewatch.cli.scanning import EXIT_FLAGGED, FailOn, tell
-from clonewatch.pipeline.engine import MEMORY
+from clonewatch.cli.campaign_list import tell
+from clonewatch.cli.options import (
+    EXIT_FLAGGED,
+    AnswerOptions,
+    FailOn,
+    Json,
+    Key,
+    LogOptions,
+    MachineOptions,
+    MaxRejected,
+    Memory,
+    Quiet,
+    TestOptions,
+    grouped,
+    utc,
+)
+from clonewatch.cli.progress import watching
 
 EXIT_DAMAGED = 3
 
 State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder that keeps what is known.")]
-Key = Annotated[
-    Path | None, typer.Option("--key", metavar="FILE", help="Secret for the hashes; a state is bound to one key.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
-Memory = Annotated[str, typer.Option("--memory", help="Memory the engine may use before it goes to disk.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine; all when left out.")]
-
 app = typer.Typer(
     no_args_is_help=True,
     help="Look after a state: is it whole, how long is what kept, who is forgotten."
@@ -32,19 +38,13 @@ app = typer.Typer(
 )
 
 
+@grouped
 def ingest(
-    paths: Annotated[list[str], typer.Argument(metavar="LOG...", help="Files, folders or patterns; - for stdin.")],
+    log: LogOptions,
     state: State,
-    mapping: Annotated[str | None, typer.Option("--map", metavar="FILE", help="TOML field map, or a preset.")] = None,
-    accounts: Annotated[Path | None, typer.Option("--accounts", metavar="FILE", help="Account facts.")] = None,
-    events: Annotated[Path | None, typer.Option("--events", metavar="FILE", help="Releases, bans, outages.")] = None,
-    format: Annotated[str, typer.Option("--format", help="Format of the log; told from its first bytes.")] = "auto",
+    machine: MachineOptions,
     key: Key = None,
-    memory: Memory = MEMORY,
-    threads: Threads = None,
-    max_rejected: Annotated[
-        float, typer.Option("--max-rejected", min=0.0, max=1.0, help="Share of bad rows above which nothing is kept.")
-    ] = 0.01,
+    max_rejected: MaxRejected = 0.01,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -62,10 +62,7 @@ def ingest(
     from clonewatch.pipeline.daily.ingest import IngestSettings
     from clonewatch.pipeline.daily.ingest import ingest as run
 
-    settings = IngestSettings(
-        paths=tuple(paths), state=state, mapping=mapping, accounts=accounts, events=events, format=format, key_file=key,
-        memory=memory, threads=threads, max_rejected=max_rejected,
-    )  # fmt: skip
+    settings = IngestSettings(**log.settings(), **vars(machine), state=state, key_file=key, max_rejected=max_rejected)
     with watching(quiet) as progress:
         done = run(settings, progress)
     if json:
@@ -84,30 +81,29 @@ def ingest(
         output.say(f"Warning: {warning}")
 
 
-def detect(
-    state: State,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Results go here, a folder for each window.")],
+@dataclass(frozen=True)
+class WindowOptions:
+    """Which days are looked at."""
+
     days: Annotated[
         list[int] | None,
         typer.Option("--days", metavar="N", min=1, help="Days to look at; may be given again. 7, 14 and 44."),
-    ] = None,
+    ] = None
     until: Annotated[
         datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day, UTC; the newest when left out.")
-    ] = None,
+    ] = None
+    again: Annotated[bool, typer.Option("--again", help="Also windows whose result would be the same.")] = False
+
+
+@grouped
+def detect(
+    state: State,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Results go here, a folder for each window.")],
+    window: WindowOptions,
+    tests: TestOptions,
+    machine: MachineOptions,
+    answer: AnswerOptions,
     key: Key = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the clustering.")] = 0,
-    memory: Memory = MEMORY,
-    threads: Threads = None,
-    calibration: Annotated[
-        Path | None, typer.Option("--calibration", metavar="FILE", help="Your own honest groups.")
-    ] = None,
-    replay: Annotated[
-        bool, typer.Option("--replay", help="Look back for the hour at which each campaign first crossed the line.")
-    ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Also windows whose result would be the same.")] = False,
-    fail_on: Annotated[FailOn | None, typer.Option("--fail-on", help="Exit with 3 when something is flagged.")] = None,
-    json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Look for campaigns in the days that a state holds, without reading a log again.
 
@@ -123,15 +119,21 @@ def detect(
     from clonewatch.pipeline.daily.detect_window import DAYS, WindowSettings, windows
 
     settings = WindowSettings(
-        state=state, out=out, days=tuple(days) if days else DAYS, until=until.replace(tzinfo=UTC) if until else None,
-        seed=seed, key_file=key, memory=memory, threads=threads, calibration=calibration, replay=replay, again=again,
-    )  # fmt: skip
-    with watching(quiet) as progress:
+        **vars(tests),
+        **vars(machine),
+        state=state,
+        out=out,
+        days=tuple(window.days) if window.days else DAYS,
+        until=utc(window.until),
+        key_file=key,
+        again=window.again,
+    )
+    with watching(answer.quiet) as progress:
         found = windows(settings, progress)
-    flagged = sum(_tell_window(window, json) for window in found)
-    if json:
-        output.as_json({"windows": [_window_row(window) for window in found]})
-    if fail_on is FailOn.flagged and flagged:
+    flagged = sum(_tell_window(one, answer.json) for one in found)
+    if answer.json:
+        output.as_json({"windows": [_window_row(one) for one in found]})
+    if answer.fail_on is FailOn.flagged and flagged:
         raise typer.Exit(EXIT_FLAGGED)
 
 

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from clonewatch.cli import output
-from clonewatch.cli.drawing import watching
+from clonewatch.cli.options import Json, Seed
+from clonewatch.cli.progress import watching
 from clonewatch.model.errors import SetupError
 
 
 def simulate(
     scenario: Annotated[str | None, typer.Argument(metavar="SCENARIO", help="Its name; --list names them.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="New folder for the log.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed; equal seeds give equal logs.")] = 0,
+    seed: Seed = 0,
     scale: Annotated[float, typer.Option("--scale", help="Factor on the number of accounts; 0.1 is a tenth.")] = 1.0,
     text: Annotated[bool, typer.Option("--text", help="Write made-up messages in place of fingerprints.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="Name the scenarios and leave.")] = False,
@@ -48,7 +49,7 @@ def evaluate(
     labels_dir: Annotated[
         Path, typer.Argument(metavar="LABELS_DIR", help="The labels folder, or the log that holds it.")
     ],
-    json: Annotated[bool, typer.Option("--json", help="Write the scores as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Score a scan against labels: accounts, campaigns and exchanges found, and honest ones wronged.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clonewatch.cli import commitments, output
-from clonewatch.cli.results import JsonOption
+from clonewatch.cli import audit_ledger, output
+from clonewatch.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
     from clonewatch.audit.ledger import Ledger
@@ -51,19 +51,19 @@ def audit() -> None:
     """
 
 
-app.command("init", short_help="Start a ledger, with the coins of twin answers.")(commitments.init)
-app.command("commit", short_help="Draw a secret and commit to it.")(commitments.commit)
-app.command("import-key", short_help="Commit the watermark key that vLLM serves with.")(commitments.import_key)
-app.command("mint-canaries", short_help="Draw records that exist nowhere else.")(commitments.mint_canaries)
-app.command("flip", short_help="Throw the coin of a request.")(commitments.flip)
-app.command("reveal", short_help="Publish a secret, so that others can verify.")(commitments.reveal)
+app.command("init", short_help="Start a ledger, with the coins of twin answers.")(audit_ledger.init)
+app.command("commit", short_help="Draw a secret and commit to it.")(audit_ledger.commit)
+app.command("import-key", short_help="Commit the watermark key that vLLM serves with.")(audit_ledger.import_key)
+app.command("mint-canaries", short_help="Draw records that exist nowhere else.")(audit_ledger.mint_canaries)
+app.command("flip", short_help="Throw the coin of a request.")(audit_ledger.flip)
+app.command("reveal", short_help="Publish a secret, so that others can verify.")(audit_ledger.reveal)
 
 
 @app.command("plan", short_help="Fix what will be asked and tested, before asking.")
 def plan(
     settings: Annotated[Path, typer.Argument(metavar="SETTINGS", help="What to ask and test, TOML.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder for this audit.")],
-    json: JsonOption = False,
+    json: Json = False,
 ) -> None:
     """Check the settings, copy what they name into a folder, and register the plan in the ledger.
 
@@ -119,8 +119,8 @@ def collect(
     replay: Annotated[
         Path | None, typer.Option("--replay", metavar="DIR", help="Take the answers of another audit; ask nobody.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
-    json: JsonOption = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Ask what the plan says, keep every raw answer with its hash, and seal them in the ledger.
 
@@ -143,7 +143,7 @@ def collect(
 
 
 @app.command("test", short_help="Run the tests of the plan, once.")
-def test(folder: Audit, ledger: LedgerOption = None, json: JsonOption = False) -> None:
+def test(folder: Audit, ledger: LedgerOption = None, json: Json = False) -> None:
     """Run every test of the plan on the suspect and on the control, and record the look in the ledger.
 
     For example:
@@ -190,7 +190,7 @@ def verify(
     folder: Audit,
     ledger: LedgerOption = None,
     head: Annotated[str, typer.Option("--head", metavar="HASH", help="A hash of the ledger that was published.")] = "",
-    json: JsonOption = False,
+    json: Json = False,
 ) -> None:
     """Check hashes, ledger, plan, every figure and the report, from the raw answers and without asking anybody.
 
@@ -217,7 +217,7 @@ def verify(
 def _book(folder: Path, ledger: Path | None) -> Ledger:
     from clonewatch.audit.ledger import Ledger
 
-    return Ledger(commitments.existing(ledger or folder.resolve().parent / "ledger.jsonl"))
+    return Ledger(audit_ledger.existing(ledger or folder.resolve().parent / "ledger.jsonl"))
 
 
 def _confirmed(test: PlannedTest) -> str:

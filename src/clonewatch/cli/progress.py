@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from clonewatch.kernels.compiling import cache_folder, when_compiling
 from clonewatch.ports.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -19,28 +19,42 @@ if TYPE_CHECKING:
 
 # A stage that runs longer than this says so again, so that nobody takes a pipe's silence for a hang.
 _REMINDER_SECONDS = 15.0
-# Who waits less than this does not ask how long.
-_WORTH_SAYING = 10.0
+COMPILING = "Compiling kernels for this machine once, about a minute. `clonewatch warm-up` does it ahead."
+UNKEPT = (
+    "Warning: compiled kernels cannot be kept, so every start compiles again, about a minute. Set NUMBA_CACHE_DIR to a"
+    " folder that you may write to."
+)
 
 
 @contextmanager
-def watching(quiet: bool) -> Iterator[Progress]:
-    """The progress that suits standard error, closed whatever happens."""
+def watching(quiet: bool, announce: bool = True) -> Iterator[Progress]:
+    """The progress that suits standard error, closed whatever happens. announce: say when kernels are compiled."""
     if quiet:
         yield Silent()
     elif sys.stderr.isatty():
         from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
         columns = (
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
-        )  # fmt: skip
-        with Bars(*columns, console=Console(stderr=True)) as bars:
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        console = Console(stderr=True)
+        with Bars(*columns, console=console) as bars, when_compiling(lambda: announce and console.print(compiling())):
             yield Drawn(bars)
     else:
-        yield Lines()
+        with when_compiling(lambda: announce and typer.echo(compiling(), err=True)):
+            yield Lines()
+
+
+def compiling() -> str:
+    """What is said when kernels are about to be compiled."""
+    return COMPILING if cache_folder() else UNKEPT
 
 
 def rate(rows: int, seconds: float) -> str:
@@ -52,31 +66,32 @@ def rate(rows: int, seconds: float) -> str:
     return f"{rows:,} rows, {rows / seconds:,.0f} rows/s" if rows and seconds > 0 else ""
 
 
-def remaining(least: float, most: float) -> str:
-    """How long it still takes, in words; nothing when that is not worth saying.
+class _Numbered:
+    """Names stages by their place among all of them, where their number is known."""
 
-    >>> remaining(1, 5), remaining(12.2, 47), remaining(130, 640), remaining(650, 660)
-    ('', '12 to 47 s left', '2 to 11 min left', 'about 11 min left')
-    """
-    if most < _WORTH_SAYING:
-        return ""
-    unit, size = ("s", 1) if most < 2 * 60 else ("min", 60)
-    low, high = round(least / size), math.ceil(most / size)
-    return f"{low} to {high} {unit} left" if low < high else f"about {high} {unit} left"
+    _stages, _place = 0, 0
+
+    def expect(self, stages: int) -> None:
+        """The next stage is the first of so many."""
+        self._stages, self._place = stages, 0
+
+    def _named(self, stage: str) -> str:
+        self._place += 1
+        return f"{self._place}/{self._stages} {stage}" if self._place <= self._stages else stage
 
 
-class Drawn:
-    """Progress as bars at a terminal."""
+class Drawn(_Numbered):
+    """Progress as bars at a terminal; rich estimates how long a stage of known size still takes."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._task: TaskID | None = None
-        self._stage, self._rows, self._begun = "", 0, 0.0
+        self._rows, self._begun = 0, 0.0
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """A stage begins: a new bar."""
-        self._stage, self._rows, self._begun = stage, 0, time.monotonic()
-        self._task = self._bars.add_task(stage, total=total, rate="", left="")
+        self._rows, self._begun = 0, time.monotonic()
+        self._task = self._bars.add_task(self._named(stage), total=total, rate="")
 
     def advance(self, done: int, rows: int = 0) -> None:
         """The bar grows."""
@@ -84,29 +99,23 @@ class Drawn:
         if self._task is not None:
             self._bars.update(self._task, advance=done, rate=rate(self._rows, time.monotonic() - self._begun))
 
-    def expect(self, least: float, most: float) -> None:
-        """The bar says how long the whole run still takes."""
-        if self._task is not None:
-            self._bars.update(self._task, left=remaining(least, most))
-
     def end(self, note: str = "") -> None:
         """The bar is full, and says how it went."""
         if self._task is not None:
             said = note or rate(self._rows, time.monotonic() - self._begun)
-            self._bars.update(self._task, total=1, completed=1, rate=said, left="")
+            self._bars.update(self._task, total=1, completed=1, rate=said)
             self._task = None
 
 
-class Lines:
+class Lines(_Numbered):
     """Progress as plain lines, for logs and pipes."""
 
     def __init__(self) -> None:
         self._stage, self._rows, self._begun, self._said = "", 0, 0.0, 0.0
-        self._left = ""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
-        """A stage begins; it is told when it ends."""
-        self._stage, self._rows = stage, 0
+        """A stage begins; it is reported when it ends."""
+        self._stage, self._rows = self._named(stage), 0
         self._begun = self._said = time.monotonic()
 
     def advance(self, done: int, rows: int = 0) -> None:
@@ -115,12 +124,7 @@ class Lines:
         now = time.monotonic()
         if now - self._said >= _REMINDER_SECONDS:
             self._said = now
-            parts = [rate(self._rows, now - self._begun) or "still at it", self._left]
-            typer.echo(f"{self._stage}: {', '.join(p for p in parts if p)}", err=True)
-
-    def expect(self, least: float, most: float) -> None:
-        """Said with the next reminder."""
-        self._left = remaining(least, most)
+            typer.echo(f"{self._stage}: {rate(self._rows, now - self._begun) or 'still running'}", err=True)
 
     def end(self, note: str = "") -> None:
         """One line for the stage."""

@@ -1,16 +1,14 @@
-"""The commands that look before a scan: what a log allows, and what the tables mean."""
+"""The command that says before a scan what a log allows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from clonewatch.cli import output
+from clonewatch.cli.options import Format, Json, Map, Paths
 from clonewatch.model import schema as tables
-from clonewatch.model.errors import SetupError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 # Enough rows to see which columns a log fills, few enough to answer in seconds.
 ROWS_LOOKED_AT = 50_000
 REASONS_SHOWN = 5
-_WIRE = (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS, tables.LABEL_ACCOUNTS, tables.LABEL_EXCHANGES)
 
 
 def signals() -> list[Signal]:
@@ -31,18 +28,7 @@ def signals() -> list[Signal]:
     return every()
 
 
-def doctor(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Log files, folders of them, globs, or - for standard input.")
-    ],
-    mapping: Annotated[
-        str | None, typer.Option("--map", metavar="FILE", help="TOML field map, or a preset's name.")
-    ] = None,
-    format: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="Log format; told from the file when auto.")
-    ] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")] = False,
-) -> None:
+def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Json = False) -> None:
     """Say what a log allows before you scan it: columns filled, signals that can work, and what more would buy.
 
     Reads the first 50,000 rows and writes nothing.
@@ -150,32 +136,3 @@ def _tell(found: dict[str, Any]) -> None:
         output.say("them nothing tells what a ring shares from what is merely popular.")
     for warning in found["warnings"]:
         output.say(f"Warning: {warning}")
-
-
-def schema(
-    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="One table; all when left out.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")] = False,
-) -> None:
-    """Print the tables: what a scan reads (exchanges, accounts, events, labels) and what it writes.
-
-    Only three columns are required. A missing value lowers confidence; it never raises suspicion.
-
-    For example:
-
-      clonewatch schema exchanges
-
-      clonewatch schema --json
-    """
-    every = {t.name: t for t in (*_WIRE, *tables.RESULTS)}
-    if table is not None and table not in every:
-        raise SetupError(f"no table {table!r}", mend=f"There are: {', '.join(every)}")
-    chosen = [every[table]] if table is not None else list(every.values())
-    if json:
-        output.as_json({
-            "schema": tables.VERSION,
-            "tables": {t.name: [c._asdict() for c in t.columns] for t in chosen},
-        })  # fmt: skip
-        return
-    for t in chosen:
-        output.table(t.name, ("Column", "Type", "", "Meaning"),
-                     ((c.name, c.type, "required" if c.required else "", c.meaning) for c in t.columns))  # fmt: skip

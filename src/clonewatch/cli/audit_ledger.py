@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clonewatch.cli import output
-from clonewatch.cli.results import JsonOption
+from clonewatch.cli.options import Json
 
 if TYPE_CHECKING:
     from clonewatch.audit.ledger import Ledger
@@ -22,7 +22,7 @@ Since = Annotated[str, typer.Option("--since", metavar="DATE", help="From when i
 Until = Annotated[str, typer.Option("--until", metavar="DATE", help="Until when it is used.")]
 
 
-def init(ledger: Book, since: Since = "", json: JsonOption = False) -> None:
+def init(ledger: Book, since: Since = "", json: Json = False) -> None:
     """Start a ledger and commit the coins of twin answers, which can be switched on the same day.
 
     For example:
@@ -51,7 +51,7 @@ def commit(
     carrier: Carrier = None,
     since: Since = "",
     until: Until = "",
-    json: JsonOption = False,
+    json: Json = False,
 ) -> None:
     """Draw a secret and commit to it, before anything that carries it is served. One for each case names the case.
 
@@ -76,7 +76,7 @@ def import_key(
     carrier: Carrier = None,
     since: Since = "",
     until: Until = "",
-    json: JsonOption = False,
+    json: Json = False,
 ) -> None:
     """Commit the watermark key of a vLLM server, before it serves with it. The file is read and never shown.
 
@@ -99,7 +99,7 @@ def mint_canaries(
     carrier: Carrier = None,
     since: Since = "",
     until: Until = "",
-    json: JsonOption = False,
+    json: Json = False,
 ) -> None:
     """Draw and commit a seed, and write the records it gives. Serve them only to accounts that are in a case.
 

@@ -1,0 +1,144 @@
+"""Options that several commands share, each defined once, and how groups of them become parameters of a command."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+EXIT_FLAGGED = 3
+INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+
+
+class FailOn(StrEnum):
+    """What makes a command that worked exit with code 3."""
+
+    flagged = "flagged"
+
+
+Paths = Annotated[
+    list[str], typer.Argument(metavar="PATH...", help="Log files, folders of them, globs, or - for standard input.")
+]
+Map = Annotated[
+    str | None,
+    typer.Option("--map", metavar="FILE", help="TOML field map for a log of no known format, or a preset's name."),
+]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help="Log format; told from the file when auto.")]
+Accounts = Annotated[
+    Path | None,
+    typer.Option("--accounts", metavar="FILE", help="What you know of accounts: payment, device, sign-up, trusted."),
+]
+Events = Annotated[
+    Path | None, typer.Option("--events", metavar="FILE", help="Bans, model releases and outages, with times.")
+]
+MaxRejected = Annotated[
+    float, typer.Option("--max-rejected", min=0.0, max=1.0, help="Share of rejected rows above which exit code is 4.")
+]
+Key = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", help="Secret for the hashes; the same key makes hashes comparable."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything drawn; equal seeds give equal tables.")]
+Memory = Annotated[str, typer.Option("--memory", help="Memory the engine may use before it goes to disk.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine; all when left out.")]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option("--calibration", metavar="FILE", help="Your own honest groups, from `clonewatch calibrate`."),
+]
+Replay = Annotated[
+    bool, typer.Option("--replay", help="Look back for the hour at which each campaign first crossed the line.")
+]
+FailOnFlagged = Annotated[
+    FailOn | None, typer.Option("--fail-on", help="Exit with code 3 when a campaign was flagged.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Write the answer to standard output as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+Scan = Annotated[Path, typer.Option("--scan", "-s", metavar="DIR", help="Folder a scan wrote.")]
+ScanFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder a scan wrote.")]
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """Which log is read, and how."""
+
+    paths: Paths
+    mapping: Map = None
+    accounts: Accounts = None
+    events: Events = None
+    format: Format = "auto"
+
+    def settings(self) -> dict[str, Any]:
+        """As the settings of a scan name them."""
+        return {**vars(self), "paths": tuple(self.paths)}
+
+
+@dataclass(frozen=True)
+class MachineOptions:
+    """What of the machine a command may use."""
+
+    memory: Memory = "700MB"
+    threads: Threads = None
+
+
+@dataclass(frozen=True)
+class TestOptions:
+    """How groups are tested and what their result is compared with."""
+
+    seed: Seed = 0
+    calibration: CalibrationFile = None
+    replay: Replay = False
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """How a command answers."""
+
+    json: Json = False
+    fail_on: FailOnFlagged = None
+    quiet: Quiet = False
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters may be dataclasses of options: every field becomes an option of the command line.
+
+    Options are listed in the order of the parameters, those of a group in the order of its fields. Fields and plain
+    parameters are annotated as Typer wants them and have different names.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters: list[inspect.Parameter] = []
+    for name, plain in inspect.signature(command).parameters.items():
+        found = _fields(groups[name]) if name in groups else [(name, hints[name], plain.default)]
+        parameters += [
+            inspect.Parameter(one, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for one, kind, default in found
+        ]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        values = {
+            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)}) for name, kind in groups.items()
+        }
+        command(**values, **given)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def _fields(group: Any) -> list[tuple[str, Any, Any]]:
+    hints = get_type_hints(group, include_extras=True)
+    empty = inspect.Parameter.empty
+    return [(one.name, hints[one.name], empty if one.default is MISSING else one.default) for one in fields(group)]
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """A time of the command line, which is UTC."""
+    return moment.replace(tzinfo=UTC) if moment else None

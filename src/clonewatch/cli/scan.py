@@ -1,0 +1,117 @@
+"""The command that looks for campaigns in a log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clonewatch.cli.campaign_list import tell
+from clonewatch.cli.options import (
+    EXIT_FLAGGED,
+    INSTANTS,
+    AnswerOptions,
+    FailOn,
+    Key,
+    LogOptions,
+    MachineOptions,
+    MaxRejected,
+    TestOptions,
+    grouped,
+    utc,
+)
+from clonewatch.cli.progress import watching
+
+
+@dataclass(frozen=True)
+class TimeOptions:
+    """Which part of the log is seen."""
+
+    since: Annotated[
+        datetime | None, typer.Option("--since", formats=INSTANTS, help="Leave out what came before, UTC.")
+    ] = None
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", formats=INSTANTS, help="Leave out what came from then on, as a scan on that day, UTC."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What becomes of the text, and when a log is too bad."""
+
+    key: Key = None
+    keep_text: Annotated[
+        bool, typer.Option("--keep-text", help="Keep the text of exchanges attributed to flagged campaigns.")
+    ] = False
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Join prompt templates that mean the same; an extra, and slow.")
+    ] = False
+    max_rejected: MaxRejected = 0.01
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where it is computed."""
+
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="NAME", help="Where it is computed: duckdb, here, or spark, an extra.")
+    ] = "duckdb"
+    master: Annotated[
+        str | None,
+        typer.Option("--master", metavar="URL", help="Spark master, if not the one that Spark is set up for."),
+    ] = None
+
+
+@grouped
+def scan(
+    log: LogOptions,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the tables and report.html.")],
+    answer: AnswerOptions,
+    time: TimeOptions,
+    reading: ReadingOptions,
+    tests: TestOptions,
+    machine: MachineOptions,
+    where: EngineOptions,
+) -> None:
+    """Look for campaigns in a log: read it, link accounts, test the groups, write tables and report.html.
+
+    A flag says that declared-unrelated accounts act as one operator. It never says who that is. Raw text is read for
+    fingerprints and is not kept.
+
+    For example:
+
+      clonewatch scan exchanges.parquet --out result
+
+      clonewatch scan 'logs/*.ndjson.gz' --accounts accounts.csv --events events.csv --out result
+
+      clonewatch scan gateway.jsonl --map map.toml --out result --json --quiet --fail-on flagged
+
+      clonewatch scan exchanges.parquet --out then --as-of 2026-05-01
+
+      clonewatch scan s3a://lake/exchanges --engine spark --accounts accounts.csv --out result
+    """
+    from clonewatch.pipeline.scan import ScanSettings
+    from clonewatch.pipeline.scan import scan as run
+
+    settings = ScanSettings(
+        **log.settings(),
+        **vars(tests),
+        **vars(machine),
+        **vars(where),
+        out=out,
+        since=utc(time.since),
+        as_of=utc(time.as_of),
+        key_file=reading.key,
+        keep_text=reading.keep_text,
+        embed=reading.embed,
+        max_rejected=reading.max_rejected,
+    )
+    with watching(answer.quiet) as progress:
+        result = run(settings, progress)
+    flagged = tell(result.tables["campaigns"], result.tables["members"], result.summary, out, answer.json)
+    if answer.fail_on is FailOn.flagged and flagged:
+        raise typer.Exit(EXIT_FLAGGED)
