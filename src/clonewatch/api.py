@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def scan(
     seed: int = 0,
     key: str | Path | None = None,
     keep_text: bool = False,
-    memory: str = "700MB",
+    memory: str = MEMORY,
     threads: int | None = None,
     max_rejected: float = 0.01,
     since: datetime | str | None = None,
@@ -144,7 +145,7 @@ def doctor(
         SetupError: A path or the map is wrong. (InputError, MappingError.)
     """
     from clonewatch.adapters.reading import open_log
-    from clonewatch.cli.examining import look
+    from clonewatch.cli.doctor import look
 
     return look(open_log(_paths(paths), format=format, mapping=_path(map)))
 
@@ -158,7 +159,7 @@ def ingest(
     events: str | Path | None = None,
     format: str = "auto",
     key: str | Path | None = None,
-    memory: str = "700MB",
+    memory: str = MEMORY,
     threads: int | None = None,
     max_rejected: float = 0.01,
     progress: Progress | bool = False,
@@ -216,7 +217,7 @@ def detect(
     until: datetime | str | None = None,
     key: str | Path | None = None,
     seed: int = 0,
-    memory: str = "700MB",
+    memory: str = MEMORY,
     threads: int | None = None,
     calibration: str | Path | None = None,
     first_flag: bool = False,
@@ -361,7 +362,7 @@ def _instant(given: datetime | str | None, name: str) -> datetime | None:
 def _watched(progress: Progress | bool) -> Iterator[Progress | None]:
     """Who is told of progress: nobody, the terminal, or the caller's own object."""
     if progress is True:
-        from clonewatch.cli.drawing import watching
+        from clonewatch.cli.progress import watching
 
         with watching(False) as drawn:
             yield drawn

@@ -13,6 +13,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from clonewatch.model.defaults import MEMORY
+
 EXIT_FLAGGED = 3
 INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
@@ -83,7 +85,7 @@ class LogOptions:
 class MachineOptions:
     """What of the machine a command may use."""
 
-    memory: Memory = "700MB"
+    memory: Memory = MEMORY
     threads: Threads = None
 
 
@@ -112,7 +114,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     parameters are annotated as Typer wants them and have different names.
     """
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     parameters: list[inspect.Parameter] = []
     for name, plain in inspect.signature(command).parameters.items():
         found = _fields(groups[name]) if name in groups else [(name, hints[name], plain.default)]

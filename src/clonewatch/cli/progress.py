@@ -45,10 +45,20 @@ def watching(quiet: bool, announce: bool = True) -> Iterator[Progress]:
             TimeRemainingColumn(),
         )
         console = Console(stderr=True)
-        with Bars(*columns, console=console) as bars, when_compiling(lambda: announce and console.print(compiling())):
+
+        def say() -> None:
+            if announce:
+                console.print(compiling())
+
+        with Bars(*columns, console=console) as bars, when_compiling(say):
             yield Drawn(bars)
     else:
-        with when_compiling(lambda: announce and typer.echo(compiling(), err=True)):
+
+        def echo() -> None:
+            if announce:
+                typer.echo(compiling(), err=True)
+
+        with when_compiling(echo):
             yield Lines()
 
 

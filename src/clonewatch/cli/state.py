@@ -27,6 +27,7 @@ from clonewatch.cli.options import (
     utc,
 )
 from clonewatch.cli.progress import watching
+from clonewatch.model.defaults import MEMORY
 
 EXIT_DAMAGED = 3
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError
 from clonewatch.ports.engine import AttachesFiles, Engine, FileEngine
 from clonewatch.ports.shelf import Shelf
 
 ENGINES = Shelf("clonewatch.engines", "ENGINE")
 EMBEDDED = "duckdb"
-MEMORY = "700MB"  # what docs/performance.md was measured with
 
 
 @dataclass(frozen=True)

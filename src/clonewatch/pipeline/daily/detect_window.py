@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import load_key
+from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.daily.state_tables import EVENTS, EXCHANGES, FACTS, LAYOUTS, SKETCHES, sketch_matrix_of
-from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
+from clonewatch.pipeline.engine import EngineSettings, opened_for_state
 from clonewatch.pipeline.examine import examine, publish
 from clonewatch.pipeline.intake.staged import Intake, filled
 from clonewatch.pipeline.intake.staging import (

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log, open_log
 from clonewatch.fingerprints.keys import load_key
+from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import TooManyRejected
 from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.daily.state_tables import (
@@ -26,7 +27,7 @@ from clonewatch.pipeline.daily.state_tables import (
     account_hashes,
     sketch_table,
 )
-from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
+from clonewatch.pipeline.engine import EngineSettings, opened_for_state
 from clonewatch.pipeline.intake import deduplicate
 from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.staging import AccountBook, Stager

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clonewatch.fingerprints.keys import load_key
+from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.pipeline.daily.state_tables import EXCHANGES, LAYOUTS, NAMES, SKETCHES, Tally, account_hashes
-from clonewatch.pipeline.engine import MEMORY, EngineSettings, opened_for_state
+from clonewatch.pipeline.engine import EngineSettings, opened_for_state
 from clonewatch.pipeline.intake.staging import STAGED_FROM
 from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
