@@ -18,10 +18,11 @@ from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.keys import load_key
+from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
-from clonewatch.pipeline.engine import EMBEDDED, MEMORY, EngineSettings
+from clonewatch.pipeline.engine import EMBEDDED, EngineSettings
 from clonewatch.pipeline.examine import examine, publish
 from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.kept_text import TextKeeper
