@@ -45,8 +45,10 @@ def cut(log: Path, last: int, folder: Path) -> list[tuple[Path, int]]:
         day = pc.floor(pc.divide(pc.cast(batch["ts"], pa.int64()), _DAY)).to_numpy()
         for number in sorted(set(day.tolist())):
             part = batch.filter(pa.array(day == number))
-            for piece, label in ((part.slice(0, max(0, early - seen)), str(number)),
-                                 (part.slice(max(0, early - seen)), "update")):  # fmt: skip
+            for piece, label in (
+                (part.slice(0, max(0, early - seen)), str(number)),
+                (part.slice(max(0, early - seen)), "update"),
+            ):
                 if piece.num_rows:
                     if label != name:
                         turn(label)

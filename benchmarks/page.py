@@ -256,9 +256,15 @@ def main() -> None:
     large = json.loads((HERE / "results" / "headline.json").read_text(encoding="utf-8"))
     kept = json.loads((HERE / "results" / "daily.json").read_text(encoding="utf-8"))
     parts = {
-        "machine": machine(scan), "sizes": sizes(scan), "stages": stages(scan), "text": text(scan),
-        "reading": reading(read), "engines": engines(compared), "daily": daily(kept), "headline": headline(large),
-    }  # fmt: skip
+        "machine": machine(scan),
+        "sizes": sizes(scan),
+        "stages": stages(scan),
+        "text": text(scan),
+        "reading": reading(read),
+        "engines": engines(compared),
+        "daily": daily(kept),
+        "headline": headline(large),
+    }
     page = PAGE.read_text(encoding="utf-8")
     for name, filled in parts.items():
         page = re.sub(
@@ -266,8 +272,10 @@ def main() -> None:
         )
     PAGE.write_text(page, encoding="utf-8")
     pictures = {
-        "scan-growth": growth_picture(scan, large), "daily": daily_picture(kept), "engines": engines_picture(compared),
-    }  # fmt: skip
+        "scan-growth": growth_picture(scan, large),
+        "daily": daily_picture(kept),
+        "engines": engines_picture(compared),
+    }
     for name, drawn in pictures.items():
         (PICTURES / f"{name}.svg").write_text(drawn, encoding="utf-8")
 

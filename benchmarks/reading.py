@@ -38,21 +38,37 @@ def exchange(i: int, prompt: str) -> dict[str, object]:
     return {
         "exchange_id": f"req-{i:012d}",
         "ts": f"2026-03-01T{i // 3600 % 24:02d}:{i // 60 % 60:02d}:{i % 60:02d}.{i % 1000:03d}Z",
-        "account_id": f"acct-{i % 5000}", "org_id": f"org-{i % 900}", "api_key_id": f"key-{i % 7000}", "model": "m-1",
-        "session_id": f"s-{i // 4}", "turn": i % 4, "status": 200, "stop_reason": "stop", "input_tokens": 812 + i % 99,
-        "output_tokens": 210, "latency_ms": 950, "stream": True, "max_tokens": 1024, "temperature": 0.7,
-        "client_ip": f"198.51.{i % 256}.{i % 250}", "asn": 64500, "country": "NL", "user_agent": "demo/1.0 (bench)",
+        "account_id": f"acct-{i % 5000}",
+        "org_id": f"org-{i % 900}",
+        "api_key_id": f"key-{i % 7000}",
+        "model": "m-1",
+        "session_id": f"s-{i // 4}",
+        "turn": i % 4,
+        "status": 200,
+        "stop_reason": "stop",
+        "input_tokens": 812 + i % 99,
+        "output_tokens": 210,
+        "latency_ms": 950,
+        "stream": True,
+        "max_tokens": 1024,
+        "temperature": 0.7,
+        "client_ip": f"198.51.{i % 256}.{i % 250}",
+        "asn": 64500,
+        "country": "NL",
+        "user_agent": "demo/1.0 (bench)",
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt}],
-    }  # fmt: skip
+    }
 
 
 def call(row: dict[str, object]) -> dict[str, object]:
     request = {"model": "m-1", "messages": row["messages"], "temperature": 0.7, "max_tokens": 1024, "stream": False}
     answer = {
-        "id": row["exchange_id"], "object": "chat.completion", "model": "m-1",
+        "id": row["exchange_id"],
+        "object": "chat.completion",
+        "model": "m-1",
         "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Yes."}}],
         "usage": {"prompt_tokens": 812, "completion_tokens": 210},
-    }  # fmt: skip
+    }
     facts = {k: row[k] for k in ("ts", "account_id", "api_key_id", "client_ip", "status", "latency_ms")}
     return facts | {"headers": {"user-agent": "demo/1.0"}, "request": request, "response": answer}
 
@@ -133,9 +149,11 @@ def figures(rows: int, path: Path, spent: float) -> dict[str, float]:
     """What a time says of a file of so many rows."""
     size = path.stat().st_size / 1e6
     return {
-        "mb": round(size, 1), "us": round(1e6 * spent / rows, 1), "rows_per_cpu_second": round(rows / spent),
+        "mb": round(size, 1),
+        "us": round(1e6 * spent / rows, 1),
+        "rows_per_cpu_second": round(rows / spent),
         "mb_per_cpu_second": round(size / spent),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

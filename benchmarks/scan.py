@@ -139,11 +139,13 @@ def scan(log: Path, runs: int) -> dict[str, Any]:
     shutil.rmtree(result)
     found = middle(figures)
     return {
-        "rows": told["counts"]["read"], "accounts": told["counts"]["accounts"], **found,
+        "rows": told["counts"]["read"],
+        "accounts": told["counts"]["accounts"],
+        **found,
         "rows_per_second": round(told["counts"]["read"] / found["seconds"]),
         "rows_per_cpu_second": round(told["counts"]["read"] / found["cpu_seconds"]),
         "stages": told["stages"],
-    }  # fmt: skip
+    }
 
 
 def without_text(log: Path, runs: int) -> dict[str, Any]:
@@ -153,9 +155,10 @@ def without_text(log: Path, runs: int) -> dict[str, Any]:
     bare = measured([sys.executable, "-c", _BARE, str(file), ",".join(columns)], environment())
     found = scan(log, runs)
     return found | {
-        "bytes": file.stat().st_size, "bare": bare,
+        "bytes": file.stat().st_size,
+        "bare": bare,
         "times_bare_cpu": round(found["cpu_seconds"] / bare["cpu_seconds"], 1),
-    }  # fmt: skip
+    }
 
 
 def with_text(rows: int, runs: int) -> dict[str, Any]:
@@ -174,10 +177,12 @@ def with_text(rows: int, runs: int) -> dict[str, Any]:
     found = scan(folder, runs)
     size = file.stat().st_size
     return found | {
-        "bytes": size, "bytes_per_row": round(size / found["rows"]), "bare": bare,
+        "bytes": size,
+        "bytes_per_row": round(size / found["rows"]),
+        "bare": bare,
         "mb_per_cpu_second": round(size / 1e6 / found["cpu_seconds"], 1),
         "times_bare_cpu": round(found["cpu_seconds"] / bare["cpu_seconds"], 1),
-    }  # fmt: skip
+    }
 
 
 def write_lines(log: Path, out: Path) -> None:
@@ -251,13 +256,15 @@ def machine() -> dict[str, Any]:
     commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
     return {
-        "cpu": names[0] if names else platform.processor(), "cores": os.cpu_count(),
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "load_before": [round(x, 2) for x in os.getloadavg()], "python": platform.python_version(),
+        "load_before": [round(x, 2) for x in os.getloadavg()],
+        "python": platform.python_version(),
         "packages": {p: version(p) for p in _PACKAGES},
         "commit": commit.stdout.strip() + (" with changes" if changed.stdout.strip() else ""),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -107,8 +107,10 @@ def alarms(texts: corpus.Corpus) -> Rows:
         innocent = student(texts, run.served(0.0))
         told, reference = run.ask(innocent, QUERIES // 2)
         modes: list[tuple[str, watermark.Mode, bool]] = [
-            ("plain", "text", False), ("text", "text", True), ("logprobs", "logprobs", True),
-        ]  # fmt: skip
+            ("plain", "text", False),
+            ("text", "text", True),
+            ("logprobs", "logprobs", True),
+        ]
         for name, mode, centred in modes:
             tally = watermark.tally(told, run.keyed.prf, mode, reference if centred else None, exclude_context=False)
             found = [watermark.judge(tally, run.keyed.prf.decoy(10_000 + i), rule)[1] for i in range(KEYS)]
@@ -225,11 +227,15 @@ def transformers(texts: corpus.Corpus, seed: int) -> dict[str, Rows]:
                     told["queries"].append(about | figures(run.examine(said[:asked], reference[:asked])))
             if rule == "kgw" and share in (0.0, 1.0):
                 for pairs in (32, 64, 128, 256, 1024):
-                    told["twins"].append({
-                        "seed": seed, "trained_on_them": share == 0.0, "pairs": pairs,
-                        "centred": round(run.twins(learned, pairs).log10_p, 3),
-                        "raw": round(run.twins(learned, pairs, centred=False).log10_p, 3),
-                    })  # fmt: skip
+                    told["twins"].append(
+                        {
+                            "seed": seed,
+                            "trained_on_them": share == 0.0,
+                            "pairs": pairs,
+                            "centred": round(run.twins(learned, pairs).log10_p, 3),
+                            "raw": round(run.twins(learned, pairs, centred=False).log10_p, 3),
+                        }
+                    )
     for copies in (0, 1, 4, 16) if seed == SEEDS[0] else ():
         records = Records(texts, 16, b"the seed of the study's canaries")
         rows = run.served(0.0)
@@ -242,9 +248,13 @@ def transformers(texts: corpus.Corpus, seed: int) -> dict[str, Rows]:
 
 
 PARTS: dict[str, Callable[[corpus.Corpus], Any]] = {
-    "alarms": alarms, "dilution": dilution, "queries": queries, "windows": windows, "rewriting": rewriting,
+    "alarms": alarms,
+    "dilution": dilution,
+    "queries": queries,
+    "windows": windows,
+    "rewriting": rewriting,
     "neural": neural,
-}  # fmt: skip
+}
 
 if __name__ == "__main__":
     sys.exit(main())

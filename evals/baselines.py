@@ -86,9 +86,15 @@ def infrastructure(log: Logged) -> Ranking:
         return Ranking(np.full(len(log.ids), -np.inf), [])
     edges = [(f"a{a}", f"t{t}", 1.0) for a, t in zip(account.tolist(), token.tolist(), strict=True)]
     modularity, label = graspologic_native.leiden(
-        edges, starting_communities=None, seed=1, trials=1, use_modularity=True, resolution=1.0, randomness=0.001,
+        edges,
+        starting_communities=None,
+        seed=1,
+        trials=1,
+        use_modularity=True,
+        resolution=1.0,
+        randomness=0.001,
         iterations=2,
-    )  # fmt: skip
+    )
     home = np.full(len(log.ids), -1)
     for name, community in label.items():
         if name.startswith("a"):
@@ -210,9 +216,13 @@ def discrepancy(log: Logged) -> Ranking:
 
 
 BASELINES: dict[str, Callable[[Logged], Ranking]] = {
-    "volume": volume, "infrastructure": infrastructure, "projection": projection, "synchrony": synchrony,
-    "densest": densest, "discrepancy": discrepancy,
-}  # fmt: skip
+    "volume": volume,
+    "infrastructure": infrastructure,
+    "projection": projection,
+    "synchrony": synchrony,
+    "densest": densest,
+    "discrepancy": discrepancy,
+}
 
 
 def _tokens(log: Logged, sent: dict[str, str], facts: dict[str, str]) -> tuple[Ints, Ints, Ints]:

@@ -27,15 +27,34 @@ def by_scenario(summary: Record) -> str:
     for (name, scale), rows in sorted(groups.items()):
         attributed, hit, caught = (total(rows, k) for k in ("attributed", "honest_hit", "caught"))
         early = [v for r in rows for v in r["leaked"]]
-        table.append([
-            f"`{name}`", f"{scale:g}", str(len(rows)), of_whole(rows, "found", "campaigns"),
-            str(total(rows, "false_alarms")), part_of(caught, caught + total(rows, "wronged")),
-            part_of(caught, total(rows, "members")), of_whole(rows, "wronged", "honest"),
-            part_of(attributed - hit, attributed), part_of(attributed - hit, total(rows, "harvested")),
-            f"{np.mean(early):.3f}" if early else "-",
-        ])  # fmt: skip
-    head = ["Scenario", "Scale", "Logs", "Campaigns found", "False alarms", "Account precision", "Account recall",
-            "Honest flagged", "Exchange precision", "Exchange recall", "Got away, at best"]  # fmt: skip
+        table.append(
+            [
+                f"`{name}`",
+                f"{scale:g}",
+                str(len(rows)),
+                of_whole(rows, "found", "campaigns"),
+                str(total(rows, "false_alarms")),
+                part_of(caught, caught + total(rows, "wronged")),
+                part_of(caught, total(rows, "members")),
+                of_whole(rows, "wronged", "honest"),
+                part_of(attributed - hit, attributed),
+                part_of(attributed - hit, total(rows, "harvested")),
+                f"{np.mean(early):.3f}" if early else "-",
+            ]
+        )
+    head = [
+        "Scenario",
+        "Scale",
+        "Logs",
+        "Campaigns found",
+        "False alarms",
+        "Account precision",
+        "Account recall",
+        "Honest flagged",
+        "Exchange precision",
+        "Exchange recall",
+        "Got away, at best",
+    ]
     merged, pieces = total(summary["campaigns"], "merged"), [n for r in summary["campaigns"] for n in r["fragments"]]
     blind = sum(r["blind"] for r in summary["campaigns"])
     stable = [v for r in summary["campaigns"] for v in r["stability"]]
@@ -86,17 +105,28 @@ def mixing(summary: Record) -> str:
             continue
         attributed, hit = total(rows, "attributed"), total(rows, "honest_hit")
         customers, accused = (sum(r["proxy_customers"][i] for r in rows) for i in (0, 1))
-        table.append([
-            f"`{name}`", f"{np.mean([c for r in rows for c in r['cover']] or [np.nan]):.0%}",
-            of_whole(rows, "found", "campaigns"),
-            plain(attributed - hit, attributed),
-            plain(attributed - hit, total(rows, "harvested")),
-            plain(hit, sum(r["honest_exchanges"] or 0 for r in rows)), f"{accused} of {customers:,}",
-        ])  # fmt: skip
+        table.append(
+            [
+                f"`{name}`",
+                f"{np.mean([c for r in rows for c in r['cover']] or [np.nan]):.0%}",
+                of_whole(rows, "found", "campaigns"),
+                plain(attributed - hit, attributed),
+                plain(attributed - hit, total(rows, "harvested")),
+                plain(hit, sum(r["honest_exchanges"] or 0 for r in rows)),
+                f"{accused} of {customers:,}",
+            ]
+        )
     if not table:
         return ""
-    head = ["Scenario", "Cover", "Found", "Exchange precision", "Exchange recall", "Honest exchanges hit",
-            "Proxy customers accused"]  # fmt: skip
+    head = [
+        "Scenario",
+        "Cover",
+        "Found",
+        "Exchange precision",
+        "Exchange recall",
+        "Honest exchanges hit",
+        "Proxy customers accused",
+    ]
     return f"""## Mixing proxies
 
 The accounts of these campaigns also carry the traffic of paying customers, so that the verdict on an account says
@@ -128,15 +158,26 @@ def pools(summary: Record) -> str:
         if rows:
             accounts, days = total(rows, "members"), np.mean([r["days"] for r in rows])
             sent = sum(e["exchanges"] for r in rows for e in r["effort"])
-            table.append([
-                f"`{name}`", f"{accounts / max(1, total(rows, 'campaigns')):,.0f}", f"{sent / accounts / days:.1f}",
-                of_whole(rows, "found", "campaigns"), str(wilson(total(rows, "caught"), accounts)),
-                f"{np.mean([v for r in rows for v in r['leaked']]):.1%}",
-            ])  # fmt: skip
+            table.append(
+                [
+                    f"`{name}`",
+                    f"{accounts / max(1, total(rows, 'campaigns')):,.0f}",
+                    f"{sent / accounts / days:.1f}",
+                    of_whole(rows, "found", "campaigns"),
+                    str(wilson(total(rows, "caught"), accounts)),
+                    f"{np.mean([v for r in rows for v in r['leaked']]):.1%}",
+                ]
+            )
     if not table:
         return ""
-    head = ["Scenario", "Accounts of a campaign", "Requests an account and day", "Found", "Accounts flagged",
-            "Got away, at best"]  # fmt: skip
+    head = [
+        "Scenario",
+        "Accounts of a campaign",
+        "Requests an account and day",
+        "Found",
+        "Accounts flagged",
+        "Got away, at best",
+    ]
     return f"## Thin and fat pools\n\n{table_of(head, table)}"
 
 
@@ -144,15 +185,31 @@ def large(summary: Record) -> str:
     """Logs of some ten thousand accounts, one by one."""
     table = [
         [
-            f"`{r['scenario']}`", str(r["seed"]), f"{r['accounts']:,}", f"{r['exchanges']:,}",
-            f"{r['found']} of {r['campaigns']}", str(r["false_alarms"]), part_of(r["caught"], r["members"]),
-            f"{r['wronged']} of {r['honest']:,}", part_of(r["attributed"] - r["honest_hit"], r["attributed"]),
+            f"`{r['scenario']}`",
+            str(r["seed"]),
+            f"{r['accounts']:,}",
+            f"{r['exchanges']:,}",
+            f"{r['found']} of {r['campaigns']}",
+            str(r["false_alarms"]),
+            part_of(r["caught"], r["members"]),
+            f"{r['wronged']} of {r['honest']:,}",
+            part_of(r["attributed"] - r["honest_hit"], r["attributed"]),
             part_of(r["attributed"] - r["honest_hit"], r["harvested"]),
         ]
         for r in summary.get("large", ())
-    ]  # fmt: skip
-    head = ["Scenario", "Seed", "Accounts", "Exchanges", "Campaigns found", "False alarms", "Account recall",
-            "Honest flagged", "Exchange precision", "Exchange recall"]  # fmt: skip
+    ]
+    head = [
+        "Scenario",
+        "Seed",
+        "Accounts",
+        "Exchanges",
+        "Campaigns found",
+        "False alarms",
+        "Account recall",
+        "Honest flagged",
+        "Exchange precision",
+        "Exchange recall",
+    ]
     return f"## Larger logs\n\n{table_of(head, table)}" if table else ""
 
 
@@ -176,17 +233,32 @@ def timing(summary: Record) -> str:
         if last is None:
             continue
         false = max(s["false_alarms"] for s in r["steps"])
-        table.append([
-            f"`{r['scenario']}`", str(r["seed"]), f"{r['scale']:g}", f"{r['log']['accounts']:,}",
-            f"{r['log']['exchanges']:,}", f"day {last['day']} of {r['log']['days']}" if last["found"] else "not found",
-            f"{last['leaked']:.1%}" if last["found"] else "-",
-            str(false),
-        ])  # fmt: skip
+        table.append(
+            [
+                f"`{r['scenario']}`",
+                str(r["seed"]),
+                f"{r['scale']:g}",
+                f"{r['log']['accounts']:,}",
+                f"{r['log']['exchanges']:,}",
+                f"day {last['day']} of {r['log']['days']}" if last["found"] else "not found",
+                f"{last['leaked']:.1%}" if last["found"] else "-",
+                str(false),
+            ]
+        )
     if not said and not table:
         return ""
-    head = ["Scenario", "Seed", "Scale", "Accounts", "Exchanges", "First alarm", "Harvest gone by then",
-            "False alarms on the way"]  # fmt: skip
-    replays = f"""
+    head = [
+        "Scenario",
+        "Seed",
+        "Scale",
+        "Accounts",
+        "Exchanges",
+        "First alarm",
+        "Harvest gone by then",
+        "False alarms on the way",
+    ]
+    replays = (
+        f"""
 
 Logs scanned again and again as they stood at the end of a day (`--as-of`), until an alarm of purity
 {summary["lines"]["purity"]:g} holds half of the accounts that had harvested by then. The share is of the
@@ -196,7 +268,10 @@ size: the same rates and days with fewer accounts. Found in
 replays; before a tenth had gone in {early} of them. Median share gone: {middle:.1%}, all of it where there was no
 alarm.
 
-{table_of(head, table)}""" if table else ""  # fmt: skip
+{table_of(head, table)}"""
+        if table
+        else ""
+    )
     return f"## Time to detect\n\n{said}{replays}"
 
 
@@ -214,10 +289,15 @@ def cost(summary: Record) -> str:
     for name, efforts in sorted(groups.items()):
         sent, harvested, accounts = (sum(e[k] for e in efforts) for k in ("exchanges", "harvested", "accounts"))
         cover, share = sent / harvested, float(np.mean(gone[name])) if gone[name] else None
-        table.append([
-            f"`{name}`", f"{accounts / (harvested / 1000):,.1f}", f"{cover:.2f}",
-            f"{1 / share:,.1f}" if share else "-", f"{cover / share:,.1f}" if share else "-",
-        ])  # fmt: skip
+        table.append(
+            [
+                f"`{name}`",
+                f"{accounts / (harvested / 1000):,.1f}",
+                f"{cover:.2f}",
+                f"{1 / share:,.1f}" if share else "-",
+                f"{cover / share:,.1f}" if share else "-",
+            ]
+        )
     head = ["Scenario", "Accounts for 1,000 harvested exchanges", "By cover", "By detection", "Together"]
     return f"""## What it costs the attacker
 

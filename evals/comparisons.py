@@ -14,12 +14,27 @@ def quiet(summary: Record) -> str:
         return ""
     alarmed = exact(sum(r["false_alarms"] > 0 for r in rows), len(rows))
     table = [
-        [p["class"], str(p["groups"]), str(p["with_p"]), brief(p["ks"]), brief(p["ks_p"]), brief(p["mean_e"]),
-         *(str(exact(n, p["with_p"])) for n in (p["at_most"][k] for k in ("0.01", "0.05")))]
+        [
+            p["class"],
+            str(p["groups"]),
+            str(p["with_p"]),
+            brief(p["ks"]),
+            brief(p["ks_p"]),
+            brief(p["mean_e"]),
+            *(str(exact(n, p["with_p"])) for n in (p["at_most"][k] for k in ("0.01", "0.05"))),
+        ]
         for p in parts
-    ]  # fmt: skip
-    head = ["Accounts of a group", "Groups told of", "With a p-value", "KS", "p of KS", "Mean e-value",
-            "p at most 0.01", "p at most 0.05"]  # fmt: skip
+    ]
+    head = [
+        "Accounts of a group",
+        "Groups told of",
+        "With a p-value",
+        "KS",
+        "p of KS",
+        "Mean e-value",
+        "p at most 0.01",
+        "p at most 0.05",
+    ]
     return f"""## Logs without a campaign
 
 {len(rows)} logs of honest people and look-alikes whose numbers are drawn anew for each (seeds
@@ -92,19 +107,26 @@ def baselines(summary: Record) -> str:
         return ""
     rates = sorted(next(iter(found.values()))["at"], key=float, reverse=True)
     bases = sorted(next(iter(found.values()))["at"][rates[0]]["precision"], key=float, reverse=True)
-    head = ["Method", *(f"Recall, {_one_in(r)} honest accused" for r in rates),
-            *(f"Precision, {_one_in(b)} a member" for b in bases),
-            "Campaigns in one group", "Groups, of which honest"]  # fmt: skip
+    head = [
+        "Method",
+        *(f"Recall, {_one_in(r)} honest accused" for r in rates),
+        *(f"Precision, {_one_in(b)} a member" for b in bases),
+        "Campaigns in one group",
+        "Groups, of which honest",
+    ]
     table = []
     for name, told in found.items():
         at = [told["at"][r] for r in rates]
         groups = told["groups"]
-        table.append([
-            f"**{name}**: {_SAID.get(name, '')}", *(f"{a['recall']:.3f}" for a in at),
-            *(brief(at[-1]["precision"][b]) for b in bases),
-            f"{groups['found']} of {groups['campaigns']}" if groups else "-",
-            f"{groups['all']}, {groups['honest']}" if groups else "-",
-        ])  # fmt: skip
+        table.append(
+            [
+                f"**{name}**: {_SAID.get(name, '')}",
+                *(f"{a['recall']:.3f}" for a in at),
+                *(brief(at[-1]["precision"][b]) for b in bases),
+                f"{groups['found']} of {groups['campaigns']}" if groups else "-",
+                f"{groups['all']}, {groups['honest']}" if groups else "-",
+            ]
+        )
     some = next(iter(found.values()))
     allowed = ", ".join(f"{some['at'][r]['allowed']} at {_one_in(r)}" for r in rates)
     ours = summary["oracles"].get("as it is")

@@ -25,8 +25,13 @@ HEADLINE, MIXED = "headline", "mixed"
 MIMIC = "s05_agent_mimic"
 # A naive harvest, a mixing proxy, a stealthy one, a mimic, and the two that scans miss most.
 RIVALLED = (
-    "s01_shared_cards", "s02_mixing_proxy", "s04_stealth", "s05_agent_mimic", "s12_disjoint_cells", "p2_fat_pool",
-)  # fmt: skip
+    "s01_shared_cards",
+    "s02_mixing_proxy",
+    "s04_stealth",
+    "s05_agent_mimic",
+    "s12_disjoint_cells",
+    "p2_fat_pool",
+)
 MIXING = ("s02_mixing_proxy", "s03_mixing_proxy_95", "p5_reseller_stratum")
 # What this scan is called beside other methods.
 OURS = "this scan"
@@ -101,7 +106,7 @@ def plan(size: str, *, develop: bool = False) -> dict[str, list[Job]]:
             *(Job("replay", HEADLINE, first + i, 0.01) for i in range(2)),
             *(Job("replay", name, first, 0.3) for name in numbered("s")),
         ],
-    }  # fmt: skip
+    }
 
 
 def run_scan(job: Job, folder: Path, *, out: str = "scan", as_of: datetime | None = None) -> ScanResult:

@@ -151,12 +151,18 @@ def scored(log: Path, scan_folder: Path, key: Path, clustering: int = 0) -> tupl
     scores, claim = evaluate(scan_folder, log), read_claim(scan_folder)
     accounts, campaigns, exchanges, counts = (scores[k] for k in ("accounts", "campaigns", "exchanges", "counts"))
     return {
-        "campaigns": counts["true_campaigns"], "found": len(campaigns["found"]),
-        "alarms": counts["flagged_campaigns"], "false_alarms": len(campaigns["false_alarms"]),
-        "members": counts["member_accounts"], "caught": accounts["true_positive"], "honest": accounts["honest"],
-        "honest_flagged": accounts["false_positive"], "harvested": counts["harvested_exchanges"],
-        "attributed": exchanges["attributed"], "honest_hit": exchanges["honest_hit"],
-    }, sorted({a for c in claim.flagged for a in claim.accounts[c]})  # fmt: skip
+        "campaigns": counts["true_campaigns"],
+        "found": len(campaigns["found"]),
+        "alarms": counts["flagged_campaigns"],
+        "false_alarms": len(campaigns["false_alarms"]),
+        "members": counts["member_accounts"],
+        "caught": accounts["true_positive"],
+        "honest": accounts["honest"],
+        "honest_flagged": accounts["false_positive"],
+        "harvested": counts["harvested_exchanges"],
+        "attributed": exchanges["attributed"],
+        "honest_hit": exchanges["honest_hit"],
+    }, sorted({a for c in claim.flagged for a in claim.accounts[c]})
 
 
 def part(count: int, whole: int) -> str:

@@ -69,10 +69,13 @@ def scanned(job: Job, folder: Path, made: Record) -> Record:
     truth, harvest = read_truth(folder / "log"), read_harvest(folder / "log")
     groups = candidates(result.tables, truth)
     return {
-        "scores": evaluate(folder / "scan", folder / "log"), "candidates": groups, "cost": cost,
-        "curve": frontier(groups, result.tables, truth, harvest), "effort": effort(folder / "log", truth, harvest),
+        "scores": evaluate(folder / "scan", folder / "log"),
+        "candidates": groups,
+        "cost": cost,
+        "curve": frontier(groups, result.tables, truth, harvest),
+        "effort": effort(folder / "log", truth, harvest),
         "knobs": {k: v for k, v in made["knobs"].items() if k.rpartition(".")[2] in ("cover", "rate", "rollouts")},
-    }  # fmt: skip
+    }
 
 
 def replayed(job: Job, folder: Path, made: Record) -> Record:
@@ -93,10 +96,16 @@ def replayed(job: Job, folder: Path, made: Record) -> Record:
         found = any(g["purity"] >= FOUND_PURITY and g["members"] >= FOUND_SHARE * max(1, acting) for g in alarms)
         false = sum(g["purity"] < FOUND_SHARE for g in alarms)
         leaked = float((harvest.ts < moment).mean())
-        steps.append({
-            "day": day, "leaked": leaked, "alarms": len(alarms), "false_alarms": false, "found": found,
-            "honest_accused": sum(sum(g["honest"].values()) for g in alarms),
-        })  # fmt: skip
+        steps.append(
+            {
+                "day": day,
+                "leaked": leaked,
+                "alarms": len(alarms),
+                "false_alarms": false,
+                "found": found,
+                "honest_accused": sum(sum(g["honest"].values()) for g in alarms),
+            }
+        )
         if found:
             break
     return {"steps": steps}
@@ -110,9 +119,10 @@ def read_harvest(log: Path) -> Harvest:
     taken = table.filter(pc.is_valid(place))
     campaign = labels["campaign_id"].combine_chunks().take(pc.drop_null(place.combine_chunks()))
     return Harvest(
-        np.array(campaign.to_pylist(), object), np.array(taken["account_id"].to_pylist(), object),
+        np.array(campaign.to_pylist(), object),
+        np.array(taken["account_id"].to_pylist(), object),
         taken["ts"].cast(pa.int64()).to_numpy(),
-    )  # fmt: skip
+    )
 
 
 def candidates(tables: dict[str, pa.Table], truth: Truth) -> list[Record]:
@@ -133,12 +143,15 @@ def candidates(tables: dict[str, pa.Table], truth: Truth) -> list[Record]:
         leading = max(sorted(own), key=lambda name: own[name], default=None)
         plain = {k: v for k, v in row.items() if v is None or isinstance(v, bool | int | float | str)}
         found.append(
-            plain | {
+            plain
+            | {
                 "visible_ts": None if row["visible_ts"] is None else round(row["visible_ts"].timestamp() * 1e6),
-                "campaign": leading, "members": own.get(leading, 0) if leading else 0, "honest": honest,
+                "campaign": leading,
+                "members": own.get(leading, 0) if leading else 0,
+                "honest": honest,
                 "purity": own.get(leading, 0) / len(accounts) if leading else 0.0,
             }
-        )  # fmt: skip
+        )
     return found
 
 
@@ -172,9 +185,11 @@ def frontier(groups: list[Record], tables: dict[str, pa.Table], truth: Truth, ha
         if group["flagged"]:
             act(group, stopped, hit)
     return {
-        "campaigns": names, "honest_accounts": len(truth.campaign) - len(truth.members), "by": by,
+        "campaigns": names,
+        "honest_accounts": len(truth.campaign) - len(truth.members),
+        "by": by,
         "flagged": {"leaked": leaked(stopped), "honest": len(hit)},
-    }  # fmt: skip
+    }
 
 
 def effort(log: Path, truth: Truth, harvest: Harvest) -> dict[str, Record]:
@@ -186,9 +201,11 @@ def effort(log: Path, truth: Truth, harvest: Harvest) -> dict[str, Record]:
         accounts = [a for a, c in truth.members.items() if c == name]
         own = harvest.campaign == name
         found[name] = {
-            "accounts": len(accounts), "exchanges": sum(count.get(a, 0) for a in accounts), "harvested": int(own.sum()),
+            "accounts": len(accounts),
+            "exchanges": sum(count.get(a, 0) for a in accounts),
+            "harvested": int(own.sum()),
             "days": float((harvest.ts[own].max() - harvest.ts[own].min()) / _DAY) if own.any() else 0.0,
-        }  # fmt: skip
+        }
     return found
 
 

@@ -125,10 +125,14 @@ def _verdict(truth: Truth, claim: Claim) -> Record:
 
 def _counts(accounts: Record, campaigns: Record, counts: Record) -> Record:
     return {
-        "campaigns": counts["true_campaigns"], "found": len(campaigns["found"]), "members": counts["member_accounts"],
-        "caught": accounts["true_positive"], "honest": accounts["honest"], "wronged": accounts["false_positive"],
+        "campaigns": counts["true_campaigns"],
+        "found": len(campaigns["found"]),
+        "members": counts["member_accounts"],
+        "caught": accounts["true_positive"],
+        "honest": accounts["honest"],
+        "wronged": accounts["false_positive"],
         "false_alarms": len(campaigns["false_alarms"]),
-    }  # fmt: skip
+    }
 
 
 def _plain(score: float) -> float | None:

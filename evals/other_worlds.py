@@ -167,11 +167,15 @@ def told(run: Run) -> list[str]:
     scores, world = run["scores"], run["world"]
     accounts, exchanges = scores["accounts"], scores["exchanges"]
     return [
-        str(run["seed"]), f"{len(scores['campaigns']['found'])}/{scores['counts']['true_campaigns']}",
-        str(scores["counts"]["member_accounts"]), part(accounts["recall"]),
-        f"{accounts['false_positive']}/{accounts['honest']:,}", part(exchanges["precision"]),
-        part(exchanges["recall"]), f"{world['anchors'] / world['accounts']:.0%}",
-    ]  # fmt: skip
+        str(run["seed"]),
+        f"{len(scores['campaigns']['found'])}/{scores['counts']['true_campaigns']}",
+        str(scores["counts"]["member_accounts"]),
+        part(accounts["recall"]),
+        f"{accounts['false_positive']}/{accounts['honest']:,}",
+        part(exchanges["precision"]),
+        part(exchanges["recall"]),
+        f"{world['anchors'] / world['accounts']:.0%}",
+    ]
 
 
 def row(run: Run) -> list[str]:
@@ -213,19 +217,22 @@ def sums(runs: list[Run]) -> dict[str, Any]:
         held[0] += len(run["scores"]["campaigns"]["found"])
         held[1] += 1
     return {
-        "worlds": len(loud), "found_by_trusted_share": by_trust(loud),
-        "found": sum(h[0] for h in by_family.values()), "found_by_family": by_family,
+        "worlds": len(loud),
+        "found_by_trusted_share": by_trust(loud),
+        "found": sum(h[0] for h in by_family.values()),
+        "found_by_family": by_family,
         "members": sum(r["scores"]["counts"]["member_accounts"] for r in loud),
         "caught": sum(r["scores"]["accounts"]["true_positive"] for r in loud),
         "false_alarms": sum(len(r["scores"]["campaigns"]["false_alarms"]) for r in loud),
-        "honest": sum(heads.values()), "honest_flagged": sum(wronged.values()),
+        "honest": sum(heads.values()),
+        "honest_flagged": sum(wronged.values()),
         "honest_flagged_by_role": {r: [n, heads[r]] for r, n in sorted(wronged.items())},
         "quiet_worlds": len(quiet),
         "quiet_worlds_with_alarm": sum(bool(r["scores"]["counts"]["flagged_campaigns"]) for r in quiet),
         "quiet_candidates": sum(len(r["candidates"]) for r in quiet),
         "quiet_honest_flagged": sum(r["scores"]["accounts"]["false_positive"] for r in quiet),
         "quiet_honest": sum(r["scores"]["accounts"]["honest"] for r in quiet),
-    }  # fmt: skip
+    }
 
 
 def report(runs: list[Run]) -> str:

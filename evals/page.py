@@ -40,9 +40,11 @@ def write(results: Path, page: Path = PAGE, pictures_at: Path | None = None) -> 
     at = pictures_at or page.parent / "pictures"
     at.mkdir(parents=True, exist_ok=True)
     drawn = {
-        "recall": pictures.recall(summary["campaigns"]), "calibration": pictures.agreement(summary["calibration"]),
-        "frontier": pictures.trade(summary["frontier"]), "baselines": pictures.methods(summary["rivals"]),
-    }  # fmt: skip
+        "recall": pictures.recall(summary["campaigns"]),
+        "calibration": pictures.agreement(summary["calibration"]),
+        "frontier": pictures.trade(summary["frontier"]),
+        "baselines": pictures.methods(summary["rivals"]),
+    }
     shown = {}
     for name, svg in drawn.items():
         file = at / f"evaluation-{name}.svg"
@@ -60,16 +62,29 @@ def write(results: Path, page: Path = PAGE, pictures_at: Path | None = None) -> 
 def text(summary: Record, shown: dict[str, str], studies: Sequence[str] = ()) -> str:
     """The page. shown: links of the pictures there are. studies: sections of other studies, as Markdown."""
     parts: list[Callable[[Record], str]] = [
-        opening, totals, chapters.by_scenario, chapters.missed, chapters.mixing, chapters.mimic, chapters.pools,
+        opening,
+        totals,
+        chapters.by_scenario,
+        chapters.missed,
+        chapters.mixing,
+        chapters.mimic,
+        chapters.pools,
         chapters.large,
-        comparisons.quiet, comparisons.look_alikes, chapters.timing, comparisons.frontier, comparisons.baselines,
-        comparisons.oracles, chapters.cost,
-    ]  # fmt: skip
+        comparisons.quiet,
+        comparisons.look_alikes,
+        chapters.timing,
+        comparisons.frontier,
+        comparisons.baselines,
+        comparisons.oracles,
+        chapters.cost,
+    ]
     sections = [part(summary) for part in parts]
-    told = {"recall": "Share of accounts flagged and exchanges attributed, by scenario",
-            "calibration": "p-values of honest groups against their expected shares",
-            "frontier": "Harvest that gets away against honest accounts acted on",
-            "baselines": "Accounts of campaigns found by each method"}  # fmt: skip
+    told = {
+        "recall": "Share of accounts flagged and exchanges attributed, by scenario",
+        "calibration": "p-values of honest groups against their expected shares",
+        "frontier": "Harvest that gets away against honest accounts acted on",
+        "baselines": "Accounts of campaigns found by each method",
+    }
     whole = filled("\n\n".join(s.strip() for s in sections if s.strip()))
     whole = "\n\n".join([whole, *(s.strip() for s in studies)]) + "\n"
     for name, said in told.items():

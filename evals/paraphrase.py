@@ -44,7 +44,7 @@ STRENGTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 WORDS = {
     "exchanges": ("exchange_id", "ts", "account_id", "session_id", "turn", "model", "status", "messages"),
     "accounts": ("account_id", "created_at", "org_id", "org_declared", "anchor", "training_permitted"),
-}  # fmt: skip
+}
 WHOLE, BARE, FREE = "whole log", "words alone", "words alone, no format"
 KEY = bytes(32)
 # Joining by meaning: cosine lines tried, prompts of each kind, and how strongly they are reworded.
@@ -116,12 +116,15 @@ def survival(before: pa.Table, after: pa.Table) -> Result:
     merged = families.merge(np.concatenate([old, new]), np.concatenate([left, right]))
     likeness = resemblance(left, right)
     return {
-        "exchanges": len(old), "template_survives": float((old == new).mean()),
+        "exchanges": len(old),
+        "template_survives": float((old == new).mean()),
         "family_survives": float((merged[: len(old)] == merged[len(old) :]).mean()),
-        "templates_before": len(np.unique(old)), "templates_after": len(np.unique(new)),
-        "families_after": len(np.unique(merged[len(old) :])), "jaccard_mean": float(likeness.mean()),
+        "templates_before": len(np.unique(old)),
+        "templates_after": len(np.unique(new)),
+        "families_after": len(np.unique(merged[len(old) :])),
+        "jaccard_mean": float(likeness.mean()),
         "jaccard_quantiles": [float(q) for q in np.quantile(likeness, QUANTILES)],
-    }  # fmt: skip
+    }
 
 
 def measure(scenario: str, seed: int, scale: float, strengths: Sequence[float], place: Path, source: str) -> Result:
@@ -154,8 +157,9 @@ def measure(scenario: str, seed: int, scale: float, strengths: Sequence[float], 
             )
             print(
                 f"{scenario} {seed}: strength {strength:g}, {told}, {result['family_survives']:.0%} same family",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+                file=sys.stderr,
+                flush=True,
+            )
     return done
 
 
@@ -169,18 +173,36 @@ def table(runs: Sequence[Result]) -> list[Result]:
 
 
 HEAD = (
-    "Scenario", "Seed", "Strength", "Changed", "Template survives", "Family survives", "Templates",
-    "Likeness 10 %, 50 %, 90 %", "Found", "Account recall", "Exchange recall", "Honest flagged",
-    "Words alone: account recall", "without forced formats", "honest flagged",
-)  # fmt: skip
+    "Scenario",
+    "Seed",
+    "Strength",
+    "Changed",
+    "Template survives",
+    "Family survives",
+    "Templates",
+    "Likeness 10 %, 50 %, 90 %",
+    "Found",
+    "Account recall",
+    "Exchange recall",
+    "Honest flagged",
+    "Words alone: account recall",
+    "without forced formats",
+    "honest flagged",
+)
 
 
 def report(rows: Sequence[Result], said: str) -> str:
     """The section in Markdown."""
     lines = [
-        "## Paraphrase", "", said, "", "![Detection and survival by strength](pictures/evaluation-paraphrase.svg)", "",
-        f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|",
-    ]  # fmt: skip
+        "## Paraphrase",
+        "",
+        said,
+        "",
+        "![Detection and survival by strength](pictures/evaluation-paraphrase.svg)",
+        "",
+        f"| {' | '.join(HEAD)} |",
+        "|---" * len(HEAD) + "|",
+    ]
     for r in rows:
         whole, lean, least = r[WHOLE], r[BARE], r[FREE]
         right = whole["attributed"] - whole["honest_hit"]
@@ -218,21 +240,31 @@ def draw(rows: Sequence[Result]) -> str:
             "encoding": {
                 "x": {"field": "strength", "type": "quantitative", "title": "share of places reworded"},
                 "y": {
-                    "field": "share", "aggregate": "mean", "type": "quantitative", "title": "share",
+                    "field": "share",
+                    "aggregate": "mean",
+                    "type": "quantitative",
+                    "title": "share",
                     "scale": {"domain": [0, 1]},
                 },
                 "color": {
-                    "field": "of", "type": "nominal",
+                    "field": "of",
+                    "type": "nominal",
                     "scale": {"domain": list(names), "range": COLOURS},
                     "legend": {"title": None, "orient": "bottom", "columns": 3, "labelFontSize": 12, "labelLimit": 260},
                 },
-                "strokeDash": {"field": "of", "type": "nominal", "legend": None, "scale": {
-                    "domain": list(names), "range": DASHES,
-                }},
+                "strokeDash": {
+                    "field": "of",
+                    "type": "nominal",
+                    "legend": None,
+                    "scale": {
+                        "domain": list(names),
+                        "range": DASHES,
+                    },
+                },
             },
         },
         "config": {"view": {"stroke": None}, "axis": {"gridColor": "#e4e4e4"}, "background": "white"},
-    }  # fmt: skip
+    }
     return str(vl_convert.vegalite_to_svg(spec))
 
 

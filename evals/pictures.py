@@ -15,10 +15,13 @@ _FEWEST = 5  # p-values from which a class has a line of its own
 # Told apart without colour vision, and in print by their shapes.
 _COLOURS = ["#1b6ca8", "#d1660f", "#5b8c2a", "#7a4fa3"]
 _CONFIG = {
-    "font": "sans-serif", "background": "white", "view": {"stroke": None}, "aria": False,
+    "font": "sans-serif",
+    "background": "white",
+    "view": {"stroke": None},
+    "aria": False,
     "axis": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "gridColor": "#e4e4e4"},
     "legend": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"},
-}  # fmt: skip
+}
 
 
 def recall(rows: Sequence[Record]) -> str:
@@ -32,20 +35,37 @@ def recall(rows: Sequence[Record]) -> str:
         {"scenario": name, "share": part / whole, "of": label}
         for name, (caught, members, right, harvested) in sums.items()
         for part, whole, label in (
-            (caught, members, "accounts flagged"), (right, harvested, "exchanges attributed"),
-        ) if whole
-    ]  # fmt: skip
-    return _draw({
-        "data": {"values": values}, "width": _WIDTH, "height": {"step": 20},
-        "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.85},
-        "encoding": {
-            "y": {"field": "scenario", "type": "nominal", "title": None, "sort": sorted(sums),
-                  "axis": {"grid": True, "labelLimit": 220}},
-            "x": {"field": "share", "type": "quantitative", "title": "share over the logs of the scenario",
-                  "scale": {"domain": [0, 1]}, "axis": {"format": ".0%"}},
-            "color": _told_apart("of"), "shape": {"field": "of", "type": "nominal", "title": None, "legend": None},
-        },
-    })  # fmt: skip
+            (caught, members, "accounts flagged"),
+            (right, harvested, "exchanges attributed"),
+        )
+        if whole
+    ]
+    return _draw(
+        {
+            "data": {"values": values},
+            "width": _WIDTH,
+            "height": {"step": 20},
+            "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.85},
+            "encoding": {
+                "y": {
+                    "field": "scenario",
+                    "type": "nominal",
+                    "title": None,
+                    "sort": sorted(sums),
+                    "axis": {"grid": True, "labelLimit": 220},
+                },
+                "x": {
+                    "field": "share",
+                    "type": "quantitative",
+                    "title": "share over the logs of the scenario",
+                    "scale": {"domain": [0, 1]},
+                    "axis": {"format": ".0%"},
+                },
+                "color": _told_apart("of"),
+                "shape": {"field": "of", "type": "nominal", "title": None, "legend": None},
+            },
+        }
+    )
 
 
 def agreement(parts: Sequence[Record]) -> str | None:
@@ -60,18 +80,28 @@ def agreement(parts: Sequence[Record]) -> str | None:
         return None
     square = {"x": {"field": "expected", "type": "quantitative"}, "y": {"field": "p", "type": "quantitative"}}
     unit = {"scale": {"domain": [0, 1]}}
-    return _draw({
-        "width": 340, "height": 340,
-        "layer": [
-            {"data": {"values": [{"expected": 0, "p": 0}, {"expected": 1, "p": 1}]},
-             "mark": {"type": "line", "color": "#888", "strokeDash": [5, 3], "strokeWidth": 1}, "encoding": square},
-            {"data": {"values": values}, "mark": {"type": "line", "point": {"size": 18}, "strokeWidth": 1.4},
-             "encoding": {
-                "x": square["x"] | unit | {"title": "share of honest groups at or below"},
-                "y": square["y"] | unit | {"title": "p-value"}, "color": _told_apart("class", "accounts of a group"),
-             }},
-        ],
-    })  # fmt: skip
+    return _draw(
+        {
+            "width": 340,
+            "height": 340,
+            "layer": [
+                {
+                    "data": {"values": [{"expected": 0, "p": 0}, {"expected": 1, "p": 1}]},
+                    "mark": {"type": "line", "color": "#888", "strokeDash": [5, 3], "strokeWidth": 1},
+                    "encoding": square,
+                },
+                {
+                    "data": {"values": values},
+                    "mark": {"type": "line", "point": {"size": 18}, "strokeWidth": 1.4},
+                    "encoding": {
+                        "x": square["x"] | unit | {"title": "share of honest groups at or below"},
+                        "y": square["y"] | unit | {"title": "p-value"},
+                        "color": _told_apart("class", "accounts of a group"),
+                    },
+                },
+            ],
+        }
+    )
 
 
 def trade(found: Record) -> str | None:
@@ -97,21 +127,34 @@ def trade(found: Record) -> str | None:
         "title": "harvest that gets away, at best",
     }
     y["axis"] = {"format": ".0%"}
-    return _draw({
-        "width": _WIDTH, "height": 280,
-        "layer": [
-            {"data": {"values": drawn}, "mark": {"type": "line", "point": {"size": 20}},
-             "encoding": {
-                "x": x, "y": y, "order": {"field": "line", "type": "quantitative"}, "color": _told_apart("on"),
-             }},
-            {"data": {"values": points},
-             "mark": {"type": "point", "shape": "diamond", "filled": True, "size": 160, "color": _COLOURS[3]},
-             "encoding": {"x": x, "y": y}},
-            {"data": {"values": points}, 
-             "mark": {"type": "text", "align": "left", "dx": 8, "dy": -14, "color": _COLOURS[3]},
-             "encoding": {"x": x, "y": y, "text": {"field": "what"}}},
-        ],
-    })  # fmt: skip
+    return _draw(
+        {
+            "width": _WIDTH,
+            "height": 280,
+            "layer": [
+                {
+                    "data": {"values": drawn},
+                    "mark": {"type": "line", "point": {"size": 20}},
+                    "encoding": {
+                        "x": x,
+                        "y": y,
+                        "order": {"field": "line", "type": "quantitative"},
+                        "color": _told_apart("on"),
+                    },
+                },
+                {
+                    "data": {"values": points},
+                    "mark": {"type": "point", "shape": "diamond", "filled": True, "size": 160, "color": _COLOURS[3]},
+                    "encoding": {"x": x, "y": y},
+                },
+                {
+                    "data": {"values": points},
+                    "mark": {"type": "text", "align": "left", "dx": 8, "dy": -14, "color": _COLOURS[3]},
+                    "encoding": {"x": x, "y": y, "text": {"field": "what"}},
+                },
+            ],
+        }
+    )
 
 
 def methods(found: dict[str, Record]) -> str | None:
@@ -123,24 +166,37 @@ def methods(found: dict[str, Record]) -> str | None:
     ]
     if not values:
         return None
-    return _draw({
-        "data": {"values": values}, "width": _WIDTH, "height": {"step": 14},
-        "mark": {"type": "bar"},
-        "encoding": {
-            "y": {"field": "method", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 220}},
-            "yOffset": {"field": "rate", "type": "nominal", "sort": None},
-            "x": {"field": "recall", "type": "quantitative", "title": "accounts of campaigns found",
-                  "scale": {"domain": [0, 1]}, "axis": {"format": ".0%"}},
-            "color": _told_apart("rate"),
-        },
-    })  # fmt: skip
+    return _draw(
+        {
+            "data": {"values": values},
+            "width": _WIDTH,
+            "height": {"step": 14},
+            "mark": {"type": "bar"},
+            "encoding": {
+                "y": {"field": "method", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 220}},
+                "yOffset": {"field": "rate", "type": "nominal", "sort": None},
+                "x": {
+                    "field": "recall",
+                    "type": "quantitative",
+                    "title": "accounts of campaigns found",
+                    "scale": {"domain": [0, 1]},
+                    "axis": {"format": ".0%"},
+                },
+                "color": _told_apart("rate"),
+            },
+        }
+    )
 
 
 def _told_apart(field: str, title: str | None = None) -> Record:
     return {
-        "field": field, "type": "nominal", "title": title, "sort": None, "scale": {"range": _COLOURS},
+        "field": field,
+        "type": "nominal",
+        "title": title,
+        "sort": None,
+        "scale": {"range": _COLOURS},
         "legend": {"orient": "top", "labelLimit": 400},
-    }  # fmt: skip
+    }
 
 
 def _draw(spec: Record) -> str:

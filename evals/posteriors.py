@@ -60,11 +60,18 @@ def looked(log: Path, scan_folder: Path, key: Path, day: int) -> Result:
     bins = np.clip(np.searchsorted(BINS, posterior, "right") - 1, 0, len(BINS) - 2)
     shares = _shares(attribution, posterior, true)
     return {
-        "day": day, "found": len(scores["campaigns"]["found"]), "members": said["members"],
-        "caught": scores["accounts"]["true_positive"], "wronged": scores["accounts"]["false_positive"],
-        "wronged_roles": scores["accounts"]["honest_flagged_by_role"], "honest": scores["accounts"]["honest"],
-        "harvest": len(said["harvest"]), "right": int((sure & true).sum()), "wrong": int((sure & ~true).sum()),
-        "honest_exchanges": said["exchanges"] - len(said["harvest"]), "accounts_scored": len(accused),
+        "day": day,
+        "found": len(scores["campaigns"]["found"]),
+        "members": said["members"],
+        "caught": scores["accounts"]["true_positive"],
+        "wronged": scores["accounts"]["false_positive"],
+        "wronged_roles": scores["accounts"]["honest_flagged_by_role"],
+        "honest": scores["accounts"]["honest"],
+        "harvest": len(said["harvest"]),
+        "right": int((sure & true).sum()),
+        "wrong": int((sure & ~true).sum()),
+        "honest_exchanges": said["exchanges"] - len(said["harvest"]),
+        "accounts_scored": len(accused),
         "bins": [
             [int((bins == b).sum()), float(posterior[bins == b].sum()), int(true[bins == b].sum())]
             for b in range(len(BINS) - 1)
@@ -72,7 +79,7 @@ def looked(log: Path, scan_folder: Path, key: Path, day: int) -> Result:
         "share_said": float(np.mean(shares[0])) if len(shares[0]) else None,
         "share_true": float(np.mean(shares[1])) if len(shares[0]) else None,
         "share_error": float(np.mean(np.abs(shares[0] - shares[1]))) if len(shares[0]) else None,
-    }  # fmt: skip
+    }
 
 
 def _until(log: Path, until: Any) -> Result:
@@ -82,9 +89,10 @@ def _until(log: Path, until: Any) -> Result:
     labels = pq.read_table(log / "labels" / "exchanges.parquet", columns=["exchange_id"])["exchange_id"]
     ours = rows.filter(pc.is_in(rows["exchange_id"], value_set=labels.combine_chunks()))
     return {
-        "harvest": ours["exchange_id"].combine_chunks(), "members": len(ours["account_id"].unique()),
+        "harvest": ours["exchange_id"].combine_chunks(),
+        "members": len(ours["account_id"].unique()),
         "exchanges": rows.num_rows,
-    }  # fmt: skip
+    }
 
 
 def _shares(attribution: pa.Table, posterior: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,11 +127,14 @@ def pooled(rows: Sequence[Result]) -> list[Result]:
     total = np.sum([row["bins"] for row in rows], axis=0) if rows else np.zeros((len(BINS) - 1, 3))
     return [
         {
-            "from": float(low), "to": float(min(high, 1.0)), "n": int(n), "said": said / n if n else None,
+            "from": float(low),
+            "to": float(min(high, 1.0)),
+            "n": int(n),
+            "said": said / n if n else None,
             "true": true / n if n else None,
         }
         for low, high, (n, said, true) in zip(BINS[:-1], BINS[1:], total, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def calibration_error(bins: Sequence[Result]) -> float:
@@ -139,29 +150,37 @@ def calibration_error(bins: Sequence[Result]) -> float:
 def report(rows: Sequence[Result], said: str) -> str:
     """The section in Markdown."""
     lines = [
-        "## Posteriors under cover and over time", "", said, "",
-        "![Reliability, precision and recall](pictures/evaluation-posteriors.svg)", "",
+        "## Posteriors under cover and over time",
+        "",
+        said,
+        "",
+        "![Reliability, precision and recall](pictures/evaluation-posteriors.svg)",
+        "",
         "| Cover | Days | Found | Account recall | Honest accounts flagged | Exchange precision | Exchange recall "
         "| Honest exchanges hit | Share of harvest said | true | mean error of an account |",
         "|---" * 11 + "|",
-    ]  # fmt: skip
+    ]
     keys = sorted({(r["cover"], r["day"]) for r in rows})
     for cover, day in keys:
         mine = [r for r in rows if (r["cover"], r["day"]) == (cover, day)]
         total = {k: sum(r[k] for r in mine) for k in ("found", "members", "caught", "wronged", "honest", "harvest")}
         right, wrong, strangers = (sum(r[k] for r in mine) for k in ("right", "wrong", "honest_exchanges"))
         told = [r for r in mine if r["share_said"] is not None]
-        shares = [f"{np.mean([r[k] for r in told]):.3f}" if told else "-" for k in
-                  ("share_said", "share_true", "share_error")]  # fmt: skip
+        shares = [
+            f"{np.mean([r[k] for r in told]):.3f}" if told else "-" for k in ("share_said", "share_true", "share_error")
+        ]
         lines.append(
             f"| {cover} % | {day} | {total['found']} of {len(mine)} | {part(total['caught'], total['members'])} "
             f"| {total['wronged']} of {total['honest']:,} | {part(right, right + wrong)} "
             f"| {part(right, total['harvest'])} | {wrong} of {strangers:,} | {' | '.join(shares)} |"
         )
     lines += [
-        "", "Exchanges of flagged campaigns by posterior, all logs and days together:", "",
-        "| Posterior | Exchanges | Mean posterior | Truly harvested |", "|---" * 4 + "|",
-    ]  # fmt: skip
+        "",
+        "Exchanges of flagged campaigns by posterior, all logs and days together:",
+        "",
+        "| Posterior | Exchanges | Mean posterior | Truly harvested |",
+        "|---" * 4 + "|",
+    ]
     bins = pooled(rows)
     for b in bins:
         if b["n"]:
@@ -185,30 +204,44 @@ def draw(rows: Sequence[Result]) -> str:
     axis = {"type": "quantitative", "scale": {"domain": [0, 1]}}
     curves = [
         {
-            "data": {"values": [v for v in values if v["of"] == of and v["share"] is not None]}, "width": 230,
-            "height": 220, "mark": {"type": "line", "point": {"size": 26}},
+            "data": {"values": [v for v in values if v["of"] == of and v["share"] is not None]},
+            "width": 230,
+            "height": 220,
+            "mark": {"type": "line", "point": {"size": 26}},
             "encoding": {
                 "x": {"field": "day", "type": "quantitative", "title": "days seen", "scale": {"type": "log"}},
                 "y": axis | {"field": "share", "title": f"exchange {of}"},
-                "color": {"field": "cover", "type": "ordinal", "title": "customers' traffic",
-                          "sort": [f"{c} %" for c in COVERS], "scale": {"scheme": "viridis"}},
+                "color": {
+                    "field": "cover",
+                    "type": "ordinal",
+                    "title": "customers' traffic",
+                    "sort": [f"{c} %" for c in COVERS],
+                    "scale": {"scheme": "viridis"},
+                },
             },
         }
         for of in ("precision", "recall")
-    ]  # fmt: skip
+    ]
     ideal = {
-        "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}, "mark": {"type": "line", "color": "#bbb"},
+        "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
+        "mark": {"type": "line", "color": "#bbb"},
         "encoding": {"x": axis | {"field": "x"}, "y": axis | {"field": "y"}},
-    }  # fmt: skip
+    }
     points = {
-        "data": {"values": bins}, "mark": {"type": "circle", "color": "#1d4e89", "opacity": 0.85},
+        "data": {"values": bins},
+        "mark": {"type": "circle", "color": "#1d4e89", "opacity": 0.85},
         "encoding": {
             "x": axis | {"field": "said", "title": "posterior"},
             "y": axis | {"field": "true", "title": "truly harvested"},
-            "size": {"field": "n", "type": "quantitative", "scale": {"type": "log", "range": [20, 300]}, "title": None,
-                     "legend": None},
+            "size": {
+                "field": "n",
+                "type": "quantitative",
+                "scale": {"type": "log", "range": [20, 300]},
+                "title": None,
+                "legend": None,
+            },
         },
-    }  # fmt: skip
+    }
     spec = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "hconcat": [{"width": 220, "height": 220, "layer": [ideal, points]}, *curves],
@@ -232,10 +265,18 @@ def main() -> int:
     source = fingerprint(*scripts)
     with ProcessPoolExecutor(asked.jobs, get_context("spawn")) as pool:
         waiting = [
-            pool.submit(measure, cover, seed, asked.scale, asked.days,
-                        asked.out / "posteriors" / f"{cover}-{seed}-{asked.scale:g}.json", source)
-            for cover in reversed(asked.covers) for seed in asked.seeds
-        ]  # fmt: skip
+            pool.submit(
+                measure,
+                cover,
+                seed,
+                asked.scale,
+                asked.days,
+                asked.out / "posteriors" / f"{cover}-{seed}-{asked.scale:g}.json",
+                source,
+            )
+            for cover in reversed(asked.covers)
+            for seed in asked.seeds
+        ]
         rows = [row for one in waiting for row in one.result()]
     if fingerprint(*scripts) != source:
         sys.exit("the source changed while it was measured: run again")

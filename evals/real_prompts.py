@@ -56,12 +56,18 @@ def measure(prompts: Prompts, campaign: str, scenario: str, scale: float, seed: 
     scores = evaluate(out, log)
     flagged = [r for r in found.tables["campaigns"].to_pylist() if r["flagged"]]
     return {
-        "scenario": scenario, "seed": seed, "words": campaign, "accounts": made["accounts"],
-        "exchanges": made["exchanges"], "seconds": round(sum(s["seconds"] for s in found.summary["stages"]), 1),
-        "flagged": len(flagged), "score": [round(r["score"], 1) for r in flagged],
-        "members": scores["counts"]["member_accounts"], **accused(log, found.tables["members"], flagged),
+        "scenario": scenario,
+        "seed": seed,
+        "words": campaign,
+        "accounts": made["accounts"],
+        "exchanges": made["exchanges"],
+        "seconds": round(sum(s["seconds"] for s in found.summary["stages"]), 1),
+        "flagged": len(flagged),
+        "score": [round(r["score"], 1) for r in flagged],
+        "members": scores["counts"]["member_accounts"],
+        **accused(log, found.tables["members"], flagged),
         **looks(log),
-    }  # fmt: skip
+    }
 
 
 def accused(log: Path, members: pa.Table, flagged: list[dict[str, Any]]) -> dict[str, int]:
@@ -92,12 +98,13 @@ def looks(log: Path) -> dict[str, Any]:
     sizes = np.unique(family, return_counts=True)[1]
     tasks = Counter(table["task"].to_pylist())
     return {
-        "prompts": table.num_rows, "families": len(sizes),
+        "prompts": table.num_rows,
+        "families": len(sizes),
         "in_shared_family": round(float(sizes[sizes > 1].sum() / max(table.num_rows, 1)), 3),
         "largest_family": round(float(sizes.max(initial=0) / max(table.num_rows, 1)), 3),
         "demanding_reasoning": round(float((table["elicitation"].fill_null(0).to_numpy() >= 0.5).mean()), 3),
         "tasks": {str(t): round(n / table.num_rows, 3) for t, n in tasks.most_common(4)},
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

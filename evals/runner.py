@@ -21,9 +21,10 @@ HERE = Path(__file__).resolve().parent
 ENGINES = ("duckdb", "pyarrow", "numpy", "scipy", "numba", "graspologic-native")
 # What a result rests on besides the package; a change of the baselines does not make scans stale.
 _MEASURED_BY = {
-    "scan": ("measure.py",), "replay": ("measure.py",),
+    "scan": ("measure.py",),
+    "replay": ("measure.py",),
     "rivals": ("measure.py", "baselines.py", "groups.py", "oracles.py"),
-}  # fmt: skip
+}
 _LONGEST = 3 * 3600  # seconds after which a job is taken for hung
 _CHANGED = "the source changed while it was measured: run again"
 Run = dict[str, Any]
@@ -63,9 +64,14 @@ def kept(job: Job, folder: Path, source: str | None) -> Run | None:
 
 
 def run(
-    jobs: Sequence[Job], folder: Path, *, workers: int, how: Command = command,
-    mark: Callable[[str], str] = fingerprint, say: Callable[[str], None] = lambda line: None,
-) -> list[Broken]:  # fmt: skip
+    jobs: Sequence[Job],
+    folder: Path,
+    *,
+    workers: int,
+    how: Command = command,
+    mark: Callable[[str], str] = fingerprint,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Broken]:
     """Do what is not done yet, `workers` at a time; returns the jobs that broke. Results lie in `folder`, one a job.
 
     how: the words of a job's command, which writes JSON. mark: the source that a kind of job rests on; a result of

@@ -28,9 +28,14 @@ from clonewatch.model.schema import ACCOUNTS, EXCHANGES
 from evals.other_worlds import RUNS, TOLD, Run, measure, sums, told
 
 SCENARIOS = (
-    "s01_shared_cards", "s02_mixing_proxy", "s03_mixing_proxy_95", "s04_stealth", "s06_rollouts", "s09_hydra",
+    "s01_shared_cards",
+    "s02_mixing_proxy",
+    "s03_mixing_proxy_95",
+    "s04_stealth",
+    "s06_rollouts",
+    "s09_hydra",
     "s16_human_sessions",
-)  # fmt: skip
+)
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TRACES = ("trace_ragpulse", "trace_servegen_client_rates", "trace_claude_code_sessions")
 MICRO, DAY, WEEK = 1_000_000, 86_400, 7 * 86_400
@@ -106,10 +111,19 @@ def make(scenario: str, seed: int, scale: float, out: Path, *, data: Path, looka
     pq.write_table(harvested, out / "labels" / "exchanges.parquet")
     anchors = int(pc.sum(pc.fill_null(accounts["anchor"], False)).as_py() or 0)
     return {
-        "scenario": scenario, "seed": seed, "scale": scale, "lookalikes": lookalikes, "accounts": labels.num_rows,
-        "real_accounts": len(names), "exchanges": log.num_rows, "real_exchanges": real.num_rows,
-        "harvested": harvested.num_rows, "anchors": anchors, "absent_columns": [], "absent_account_facts": [],
-    }  # fmt: skip
+        "scenario": scenario,
+        "seed": seed,
+        "scale": scale,
+        "lookalikes": lookalikes,
+        "accounts": labels.num_rows,
+        "real_accounts": len(names),
+        "exchanges": log.num_rows,
+        "real_exchanges": real.num_rows,
+        "harvested": harvested.num_rows,
+        "anchors": anchors,
+        "absent_columns": [],
+        "absent_account_facts": [],
+    }
 
 
 def _of(table: pa.Table, accounts: pa.ChunkedArray) -> pa.Table:
@@ -130,12 +144,18 @@ def retrieval(data: Path, rng: np.random.Generator, begin: int, weeks: int) -> p
     table = pq.read_table(data / "trace_ragpulse.parquet", columns=columns)
     names, session = np.unique(np.array(table["session_id"].to_pylist(), dtype=str), return_inverse=True)
     seconds = table["ts_s"].to_numpy() + begin + WEEK * rng.integers(0, weeks, len(names))[session]
-    return pa.table({
-        "exchange_id": [f"rag-{i}" for i in range(table.num_rows)], "ts": _stamps(seconds),
-        "account_id": pa.array(names).take(pa.array(session)), "session_id": pa.array(names).take(pa.array(session)),
-        "input_tokens": table["in_tokens"].cast(pa.int32()), "output_tokens": table["out_tokens"].cast(pa.int32()),
-        "system_hash": _named(table["sys_prompt"]), "prompt_id": _named(table["user_input"]),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "exchange_id": [f"rag-{i}" for i in range(table.num_rows)],
+            "ts": _stamps(seconds),
+            "account_id": pa.array(names).take(pa.array(session)),
+            "session_id": pa.array(names).take(pa.array(session)),
+            "input_tokens": table["in_tokens"].cast(pa.int32()),
+            "output_tokens": table["out_tokens"].cast(pa.int32()),
+            "system_hash": _named(table["sys_prompt"]),
+            "prompt_id": _named(table["user_input"]),
+        }
+    )
 
 
 def tenants(data: Path, rng: np.random.Generator, begin: int, weeks: int) -> pa.Table:

@@ -44,13 +44,18 @@ from evals.logs import (
     trusted,
     without,
     write,
-)  # fmt: skip
+)
 
 SCRIPTS = (Path(__file__), Path(__file__).with_name("logs.py"))
 SCENARIOS = (
-    "s01_shared_cards", "s02_mixing_proxy", "s04_stealth", "s05_agent_mimic", "s06_rollouts", "s12_disjoint_cells",
+    "s01_shared_cards",
+    "s02_mixing_proxy",
+    "s04_stealth",
+    "s05_agent_mimic",
+    "s06_rollouts",
+    "s12_disjoint_cells",
     "quiet",
-)  # fmt: skip
+)
 SEEDS = (1, 2)
 SCALE = 0.3
 SHARES = (0.05, 0.1, 0.2, 0.4)
@@ -127,8 +132,9 @@ def measure(
             print(
                 f"{scenario} {seed}: {number}/{len(missing)} {case.name}: {counts['found']} of {counts['campaigns']} "
                 f"found, {counts['caught']} of {counts['members']} accounts, {counts['honest_flagged']} honest",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+                file=sys.stderr,
+                flush=True,
+            )
     return done
 
 
@@ -175,18 +181,30 @@ def stability(done: dict[tuple[str, int], dict[str, Result]]) -> list[Result]:
             drawn = [r for r in run.values() if r["group"] in among]
             if len(drawn) < 2:
                 continue
-            found.append({
-                "scenario": scenario, "seed": seed, "over": group, "draws": len(drawn),
-                "flagged": sum(bool(r["accounts"]) for r in drawn), "found": sum(r["found"] for r in drawn),
-                "jaccard": jaccard([r["accounts"] for r in drawn]),
-            })  # fmt: skip
+            found.append(
+                {
+                    "scenario": scenario,
+                    "seed": seed,
+                    "over": group,
+                    "draws": len(drawn),
+                    "flagged": sum(bool(r["accounts"]) for r in drawn),
+                    "found": sum(r["found"] for r in drawn),
+                    "jaccard": jaccard([r["accounts"] for r in drawn]),
+                }
+            )
     return found
 
 
 HEAD = (
-    "Case", "Trusted", "Campaigns found", "Account recall", "Honest flagged", "False alarms", "Exchange precision",
+    "Case",
+    "Trusted",
+    "Campaigns found",
+    "Account recall",
+    "Honest flagged",
+    "False alarms",
+    "Exchange precision",
     "Exchange recall",
-)  # fmt: skip
+)
 
 
 def report(rows: Sequence[Result], stable: Sequence[Result], said: str) -> str:
@@ -200,15 +218,19 @@ def report(rows: Sequence[Result], stable: Sequence[Result], said: str) -> str:
             f"| {row['false_alarms']} | {part(right, row['attributed'])} | {part(right, row['harvested'])} |"
         )
     lines += [
-        "", "Stability: how many of the draws flag anything, and how alike the flagged accounts of two draws are "
-        "(mean Jaccard over pairs in which anything is flagged).", "",
-        "| Scenario | Seed | Over | Draws that flag | Likeness |", "|---|---|---|---|---|",
+        "",
+        "Stability: how many of the draws flag anything, and how alike the flagged accounts of two draws are "
+        "(mean Jaccard over pairs in which anything is flagged).",
+        "",
+        "| Scenario | Seed | Over | Draws that flag | Likeness |",
+        "|---|---|---|---|---|",
         *(
             f"| {s['scenario']} | {s['seed']} | {s['over']} | {s['flagged']} of {s['draws']} "
             f"| {'-' if s['jaccard'] is None else format(s['jaccard'], '.3f')} |"
             for s in stable
-        ), "",
-    ]  # fmt: skip
+        ),
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -304,10 +326,18 @@ def main() -> int:
         said += f" The absence of {', '.join(groups)} loses most accounts; they are tried two at a time."
     text = report(rows, stable, said)
     (asked.out / "sensitivity.md").write_text(text, encoding="utf-8")
-    save(asked.out / "sensitivity.json", {
-        "source": source, "scale": asked.scale, "seeds": asked.seeds, "scenarios": asked.scenarios, "worst": groups,
-        "cases": rows, "stability": stable,
-    })  # fmt: skip
+    save(
+        asked.out / "sensitivity.json",
+        {
+            "source": source,
+            "scale": asked.scale,
+            "seeds": asked.seeds,
+            "scenarios": asked.scenarios,
+            "worst": groups,
+            "cases": rows,
+            "stability": stable,
+        },
+    )
     print(text)
     return 0
 

@@ -33,7 +33,8 @@ def summarise(size: str, sets: Mapping[str, Sequence[Record]], *, wanted: Mappin
     return {
         "size": size,
         "made": {
-            "clonewatch": version("clonewatch"), "python": platform.python_version(),
+            "clonewatch": version("clonewatch"),
+            "python": platform.python_version(),
             "engines": {name: version(name) for name in ENGINES},
             "source": {
                 kind: sorted({r["source"] for runs in sets.values() for r in runs if r["kind"] == kind})
@@ -54,7 +55,7 @@ def summarise(size: str, sets: Mapping[str, Sequence[Record]], *, wanted: Mappin
         "oracles": oracles(sets["rivals"]),
         "rivalled": {k + "s": sorted({r[k] for r in sets["rivals"]}) for k in ("seed", "scale")},
         "replay": [{k: r[k] for k in ("scenario", "seed", "scale", "log", "steps")} for r in sets["replay"]],
-    }  # fmt: skip
+    }
 
 
 def unique(runs: Iterable[Record]) -> list[Record]:
@@ -68,14 +69,25 @@ def row(run: Record) -> Record:
     accounts, campaigns, exchanges, counts = (scores[k] for k in ("accounts", "campaigns", "exchanges", "counts"))
     leaked = run["curve"]["flagged"]["leaked"]
     return {
-        "scenario": run["scenario"], "seed": run["seed"], "scale": run["scale"], "accounts": run["log"]["accounts"],
-        "exchanges": run["log"]["exchanges"], "days": run["log"]["days"],
-        "campaigns": counts["true_campaigns"], "found": len(campaigns["found"]), "alarms": counts["flagged_campaigns"],
-        "false_alarms": len(campaigns["false_alarms"]), "merged": len(campaigns["merged_alarms"]),
+        "scenario": run["scenario"],
+        "seed": run["seed"],
+        "scale": run["scale"],
+        "accounts": run["log"]["accounts"],
+        "exchanges": run["log"]["exchanges"],
+        "days": run["log"]["days"],
+        "campaigns": counts["true_campaigns"],
+        "found": len(campaigns["found"]),
+        "alarms": counts["flagged_campaigns"],
+        "false_alarms": len(campaigns["false_alarms"]),
+        "merged": len(campaigns["merged_alarms"]),
         "fragments": [n for n in campaigns["fragments"].values() if n],
-        "members": counts["member_accounts"], "caught": accounts["true_positive"], "honest": accounts["honest"],
-        "wronged": accounts["false_positive"], "harvested": counts["harvested_exchanges"],
-        "attributed": exchanges["attributed"], "honest_hit": exchanges["honest_hit"],
+        "members": counts["member_accounts"],
+        "caught": accounts["true_positive"],
+        "honest": accounts["honest"],
+        "wronged": accounts["false_positive"],
+        "harvested": counts["harvested_exchanges"],
+        "attributed": exchanges["attributed"],
+        "honest_hit": exchanges["honest_hit"],
         "honest_exchanges": exchanges["honest"],
         "blind": sum(g["flagged"] and g["visible_ts"] is None for g in run["candidates"]),
         "before": [v for v in campaigns["share_before_visible"].values() if v is not None],
@@ -92,7 +104,7 @@ def row(run: Record) -> Record:
             for g in run["candidates"]
         ],
         "stability": [_brief(g["stability"]) for g in run["candidates"] if g.get("stability") is not None],
-    }  # fmt: skip
+    }
 
 
 def _missed(name: str, run: Record) -> Record:
@@ -103,9 +115,11 @@ def _missed(name: str, run: Record) -> Record:
     if own is None:
         return base | {"told": 0}
     return base | {
-        "told": own["members"], "flagged": own["flagged"], "purity": _brief(own["purity"]),
+        "told": own["members"],
+        "flagged": own["flagged"],
+        "purity": _brief(own["purity"]),
         "score": _brief(own["score"]),
-    }  # fmt: skip
+    }
 
 
 def roles(runs: Sequence[Record]) -> dict[str, list[int]]:
@@ -127,20 +141,24 @@ def calibration(quiet: Sequence[Record]) -> list[Record]:
     against a uniform distribution (Kolmogorov and Smirnov, one-sided); groups of one log are not independent.
     """
     every = [(g["p_value"], g["e_value"], g["accounts"]) for r in quiet for g in r["candidates"]]
-    parts = [("all", every)] + [
-        (_class(low, high), [x for x in every if low <= x[2] < high]) for low, high in CLASSES
-    ]  # fmt: skip
+    parts = [("all", every)] + [(_class(low, high), [x for x in every if low <= x[2] < high]) for low, high in CLASSES]
     found = []
     for name, rows in parts:
         p = np.array([x[0] for x in rows if x[0] is not None], float)
         e = np.array([x[1] for x in rows if x[1] is not None], float)
         test = kstest(p, "uniform", alternative="greater") if len(p) else None
-        found.append({
-            "class": name, "groups": len(rows), "with_p": len(p), "p": sorted(float(f"{v:.5g}") for v in p),
-            "ks": _brief(float(test.statistic)) if test else None, "ks_p": _brief(float(test.pvalue)) if test else None,
-            "mean_e": _brief(float(e.mean())) if len(e) else None,
-            "at_most": {str(line): int((p <= line).sum()) for line in (0.01, 0.05, 0.1)},
-        })  # fmt: skip
+        found.append(
+            {
+                "class": name,
+                "groups": len(rows),
+                "with_p": len(p),
+                "p": sorted(float(f"{v:.5g}") for v in p),
+                "ks": _brief(float(test.statistic)) if test else None,
+                "ks_p": _brief(float(test.pvalue)) if test else None,
+                "mean_e": _brief(float(e.mean())) if len(e) else None,
+                "at_most": {str(line): int((p <= line).sum()) for line in (0.01, 0.05, 0.1)},
+            }
+        )
     return found
 
 
@@ -199,20 +217,29 @@ def rivals(runs: Sequence[Record]) -> dict[str, Record]:
         for rate in RATES:
             recall = above(members, top, int(rate * honest))
             at[f"{rate:g}"] = {
-                "allowed": int(rate * honest), "recall": _brief(recall),
+                "allowed": int(rate * honest),
+                "recall": _brief(recall),
                 "precision": {f"{base:g}": _brief(precision_at(base, recall, rate)) for base in BASES},
                 "each": [
-                    _brief(above(
-                        [_score(s) for s in m["members"]], [_score(s) for s in m["honest_top"]], int(rate * m["honest"])
-                    )) for m in told
+                    _brief(
+                        above(
+                            [_score(s) for s in m["members"]],
+                            [_score(s) for s in m["honest_top"]],
+                            int(rate * m["honest"]),
+                        )
+                    )
+                    for m in told
                 ],
-            }  # fmt: skip
+            }
         groups = [m["groups"] for m in told if "groups" in m]
         sums = {k: sum(g[k] for g in groups) for k in ("all", "honest", "campaigns", "found")}
         found[name] = {
-            "honest": honest, "members": len(members), "logs": len(told), "at": at,
+            "honest": honest,
+            "members": len(members),
+            "logs": len(told),
+            "at": at,
             "groups": sums if groups else None,
-        }  # fmt: skip
+        }
     return found
 
 

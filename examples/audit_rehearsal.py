@@ -102,10 +102,14 @@ class Desk:
     def score(self, texts: list[str], logprobs: int) -> list[dict[str, Any]]:
         """What the model holds likely in given texts."""
         return [
-            {"index": i, "text": text, "finish_reason": "length",
-             "logprobs": self._told([corpus.START, corpus.START, *self.ids(text)], 2, text, 1, logprobs)}
+            {
+                "index": i,
+                "text": text,
+                "finish_reason": "length",
+                "logprobs": self._told([corpus.START, corpus.START, *self.ids(text)], 2, text, 1, logprobs),
+            }
             for i, text in enumerate(texts)
-        ]  # fmt: skip
+        ]
 
     def _told(self, ids: list[int], given: int, text: str, nothing: int, most: int) -> dict[str, Any]:
         """Log-probabilities as the completions interface tells them. nothing: first tokens that have none."""
@@ -121,10 +125,11 @@ class Desk:
             for i, row in enumerate(best.tolist())
         ]
         return {
-            "tokens": [text[a:b] for a, b in zip(starts, ends, strict=True)], "text_offset": starts,
+            "tokens": [text[a:b] for a, b in zip(starts, ends, strict=True)],
+            "text_offset": starts,
             "token_logprobs": [None] * nothing + own.tolist()[nothing:],
             "top_logprobs": [None] * nothing + top[nothing:],
-        }  # fmt: skip
+        }
 
 
 def teach(folder: Path, prompts: int) -> dict[str, Desk]:
@@ -147,8 +152,9 @@ def teach(folder: Path, prompts: int) -> dict[str, Desk]:
     pairs = [desk.write(_said(row, words), LENGTH, 2, 0) for row in asked[:PAIRS]]
     twins = [
         {"request_id": f"request-{i}", "prompt": _said(row, words), "first": p[0]["text"], "second": p[1]["text"]}
-        for i, (row, p) in enumerate(zip(asked, pairs, strict=False)) if p[0]["text"] and p[1]["text"]
-    ]  # fmt: skip
+        for i, (row, p) in enumerate(zip(asked, pairs, strict=False))
+        if p[0]["text"] and p[1]["text"]
+    ]
     released = [t["prompt"] + twin.release(t["first"], t["second"], coins, t["request_id"])[0] for t in twins]
     suspect = Trigram(len(words)).train(texts.student, OWN).train(marked)
     records = []
@@ -159,10 +165,17 @@ def teach(folder: Path, prompts: int) -> dict[str, Desk]:
     served = [id for text in (*released, *records) for id in (corpus.START, corpus.START, *desk.ids(text))]
     suspect.train(np.array(served, np.int64))
     _write(folder / "twins.jsonl", twins)
-    _write(folder / "served.jsonl", [
-        {"commitment": secret["watermark", CASE][0]["commitment"], "prompt": _said(row[:GIVEN], words),
-         "text": _said(row[GIVEN:], words)} for row in marked[:SERVED]
-    ])  # fmt: skip
+    _write(
+        folder / "served.jsonl",
+        [
+            {
+                "commitment": secret["watermark", CASE][0]["commitment"],
+                "prompt": _said(row[:GIVEN], words),
+                "text": _said(row[GIVEN:], words),
+            }
+            for row in marked[:SERVED]
+        ],
+    )
     questions = {_said(row, words): None for row in texts.prompts(texts.held_out, 2 * prompts, GIVEN, 3)}
     _write(folder / "prompts.jsonl", [{"prompt": question} for question in list(questions)[:prompts] if question])
     (folder / "vocabulary.txt").write_text("\n".join(words) + "\n", encoding="utf-8")

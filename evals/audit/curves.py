@@ -44,10 +44,21 @@ def points(sums: dict[str, Any]) -> list[Point]:
     for students, part in (("trigram", sums), ("transformer", neural)):
         for row in [*part.get("dilution", ()), *part.get("queries", ())]:
             if row["rule"] in RULES and 0 < row["share"] <= LARGEST:
-                told += [Point(f"{students}/{row['rule']}/{reading}", row["seed"], row["share"], row["tokens"],
-                               evidence(row[reading])) for reading in READINGS]  # fmt: skip
-    told += [Point("transformer/twin/logprobs", row["seed"], 1.0, row["pairs"], evidence(row["centred"]))
-             for row in neural.get("twins", ()) if row["trained_on_them"]]  # fmt: skip
+                told += [
+                    Point(
+                        f"{students}/{row['rule']}/{reading}",
+                        row["seed"],
+                        row["share"],
+                        row["tokens"],
+                        evidence(row[reading]),
+                    )
+                    for reading in READINGS
+                ]
+    told += [
+        Point("transformer/twin/logprobs", row["seed"], 1.0, row["pairs"], evidence(row["centred"]))
+        for row in neural.get("twins", ())
+        if row["trained_on_them"]
+    ]
     return told
 
 
@@ -76,8 +87,10 @@ def fit(rows: Sequence[Point]) -> Curve:
         return float((((y - mean) / deviation) ** 2 / 2 + np.log(deviation)).sum())
 
     starts = [np.array([math.log(0.2), reach, 0.1, 1.0]) for reach in (math.log(1e3), math.log(1e5))]
-    found = min((minimize(unlikely, x, method="Nelder-Mead", options={"maxiter": 4000}) for x in starts),
-                key=lambda result: float(result.fun))  # fmt: skip
+    found = min(
+        (minimize(unlikely, x, method="Nelder-Mead", options={"maxiter": 4000}) for x in starts),
+        key=lambda result: float(result.fun),
+    )
     effect, bend, reach, spread = curve(found.x)
     return Curve(round(effect, 4), round(bend, 3), round(reach), round(spread, 3))
 

@@ -136,8 +136,10 @@ class Records:
     def training(self, copies: int, length: int) -> I64:
         """Rows that hold each record `copies` times, several to a row. int64[n, length]."""
         order = [c for _ in range(copies) for c in self.canaries]
-        rows = [[i for c in order[at : at + _COPIES_A_ROW] for i in self._row(c.text)]
-                for at in range(0, len(order), _COPIES_A_ROW)]  # fmt: skip
+        rows = [
+            [i for c in order[at : at + _COPIES_A_ROW] for i in self._row(c.text)]
+            for at in range(0, len(order), _COPIES_A_ROW)
+        ]
         return np.array([(row * length)[:length] for row in rows], np.int64)
 
     def test(self, student: Model, decoys: int = 99) -> TestResult:

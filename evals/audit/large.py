@@ -51,9 +51,15 @@ class Speaker:
             asked = self.tokens(list(prompts[at : at + _BATCH]), return_tensors="pt", padding=True).to(self.device)
             processors = transformers.LogitsProcessorList([] if prf is None else [_Green(prf)])
             rows = self.model.generate(
-                **asked, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=_ANSWER,
-                logits_processor=processors, pad_token_id=self.tokens.pad_token_id,
-            )  # fmt: skip
+                **asked,
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                top_p=1.0,
+                max_new_tokens=_ANSWER,
+                logits_processor=processors,
+                pad_token_id=self.tokens.pad_token_id,
+            )
             new = rows[:, asked["input_ids"].shape[1] :]
             told += self.tokens.batch_decode(new, skip_special_tokens=True)
         return told

@@ -41,10 +41,13 @@ class Transformer:
         self.weights = {"words": matrix(size, width), "places": matrix(context, width), "scale": flat(width, 1.0)}
         for i in range(layers):
             self.weights |= {
-                f"{i}.scale1": flat(width, 1.0), f"{i}.read": matrix(3 * width, width),
-                f"{i}.mix": matrix(width, width), f"{i}.scale2": flat(width, 1.0), f"{i}.up": matrix(4 * width, width),
+                f"{i}.scale1": flat(width, 1.0),
+                f"{i}.read": matrix(3 * width, width),
+                f"{i}.mix": matrix(width, width),
+                f"{i}.scale2": flat(width, 1.0),
+                f"{i}.up": matrix(4 * width, width),
                 f"{i}.down": matrix(width, 4 * width),
-            }  # fmt: skip
+            }
 
     def copy(self) -> Transformer:
         """Another model with the same weights, to be trained further."""

@@ -32,9 +32,13 @@ probabilities at each place with the same reference (a bound).
 def write(sums: Record, page: Path = PAGE) -> Path:
     """Write the page, and beside it the pictures of the parts there are."""
     parts: list[tuple[str, Callable[[Any], str]]] = [
-        ("alarms", _alarms), ("dilution", _dilution), ("queries", _queries), ("windows", _windows),
-        ("rewriting", _rewriting), ("neural", _neural),
-    ]  # fmt: skip
+        ("alarms", _alarms),
+        ("dilution", _dilution),
+        ("queries", _queries),
+        ("windows", _windows),
+        ("rewriting", _rewriting),
+        ("neural", _neural),
+    ]
     text = [HEAD, *(make(sums[name]) for name, make in parts if name in sums), _power(sums), _LIMITS, _STAMP]
     folder = page.parent / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,9 +157,12 @@ def _neural(sums: Record) -> str:
     rows = sums["dilution"]
     by_tokens = _table(
         ["share with it", "tokens", "text", "logprobs"],
-        [[f"{r['share']:.0%}", f"{r['tokens']:,}", told(r["text"]), told(r["logprobs"])]
-         for r in sums["queries"] if (r["rule"], r["seed"]) == ("kgw", rows[0]["seed"])],
-    )  # fmt: skip
+        [
+            [f"{r['share']:.0%}", f"{r['tokens']:,}", told(r["text"]), told(r["logprobs"])]
+            for r in sums["queries"]
+            if (r["rule"], r["seed"]) == ("kgw", rows[0]["seed"])
+        ],
+    )
     kinds = dict.fromkeys((r["trained_on_them"], r["pairs"]) for r in sums["twins"])
 
     def pairs(kind: tuple[bool, int], name: str) -> str:
@@ -164,9 +171,16 @@ def _neural(sums: Record) -> str:
 
     twins = _table(
         ["student", "pairs", "centred on our model", "raw"],
-        [["trained on the released ones" if kind[0] else "trained on other answers", f"{kind[1]:,}",
-          pairs(kind, "centred"), pairs(kind, "raw")] for kind in kinds],
-    )  # fmt: skip
+        [
+            [
+                "trained on the released ones" if kind[0] else "trained on other answers",
+                f"{kind[1]:,}",
+                pairs(kind, "centred"),
+                pairs(kind, "raw"),
+            ]
+            for kind in kinds
+        ],
+    )
     canaries = _table(
         ["copies of each in the training data", "p"], [[str(r["copies"]), told(r["log10_p"])] for r in sums["canaries"]]
     )
@@ -195,9 +209,11 @@ def _power(sums: Record) -> str:
         return ""
     whole = _table(
         ["students, secret and what is read", "effect", "bend", "reach", "spread"],
-        [[name.replace("/", ", "), f"{c.effect:.3f}", f"{c.bend:.2f}", f"{c.reach:,.0f}", f"{c.spread:.3f}"]
-         for name, c in curves.fitted(rows).items()],
-    )  # fmt: skip
+        [
+            [name.replace("/", ", "), f"{c.effect:.3f}", f"{c.bend:.2f}", f"{c.reach:,.0f}", f"{c.spread:.3f}"]
+            for name, c in curves.fitted(rows).items()
+        ],
+    )
     out = curves.foretold(rows)
     if not out:
         return ""

@@ -13,11 +13,19 @@ _TESTS = ("plain", "text", "logprobs")
 _COLOURS = ["#888888", "#1b6ca8", "#d1660f"]
 _LEAST = 1e-60
 _CONFIG = {
-    "font": "sans-serif", "background": "white", "view": {"stroke": None}, "aria": False,
-    "axis": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 14,
-             "gridColor": "#e4e4e4"},
+    "font": "sans-serif",
+    "background": "white",
+    "view": {"stroke": None},
+    "aria": False,
+    "axis": {
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 14,
+        "gridColor": "#e4e4e4",
+    },
     "legend": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"},
-}  # fmt: skip
+}
 
 
 def dilution(rows: Sequence[Record]) -> str:
@@ -50,19 +58,24 @@ def _draw(values: Sequence[Record], title: str, median: bool) -> str:
     encoding: Record = {
         "x": {"field": "x", "type": "quantitative", "title": title, "scale": {"type": "log", "nice": False}},
         "y": {
-            "field": "p", "type": "quantitative", "title": "p-value (1e-60 and less at the bottom)",
-            "scale": {"type": "log", "domain": [_LEAST, 1]}, "axis": {"format": "~e", "tickCount": 7},
+            "field": "p",
+            "type": "quantitative",
+            "title": "p-value (1e-60 and less at the bottom)",
+            "scale": {"type": "log", "domain": [_LEAST, 1]},
+            "axis": {"format": "~e", "tickCount": 7},
         },
         "color": {"field": "test", "type": "nominal", "title": None, "scale": {"domain": _TESTS, "range": _COLOURS}},
         "shape": {"field": "test", "type": "nominal", "title": None, "scale": {"domain": _TESTS}},
-    }  # fmt: skip
+    }
     line = {name: told for name, told in encoding.items() if name != "shape"}
     line["y"] = line["y"] | ({"aggregate": "median"} if median else {})
     points = {"mark": {"type": "point", "filled": True, "size": 45, "opacity": 0.8}, "encoding": encoding}
     spec = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json", "config": _CONFIG, "data": {"values": values},
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "config": _CONFIG,
+        "data": {"values": values},
         "facet": {"column": {"field": "rule", "type": "nominal", "title": None}},
         "spec": {"width": 300, "height": 260, "layer": [{"mark": {"type": "line"}, "encoding": line}, points]},
-    }  # fmt: skip
+    }
     svg: str = vl_convert.vegalite_to_svg(spec)
     return svg

@@ -56,8 +56,16 @@ def monitors(world: OtherWorld) -> None:
         ts = ts + rng.exponential(1.5, len(ts))
         probe = rng.choice(common, int(rng.integers(1, 6)))
         which = np.arange(len(ts)) % len(probe)
-        world.send(np.repeat(one, len(ts)), ts, template=probe[which], prompt=probe[which], cell=probe[which] % 4096,
-                   task=OTHER, net=net, temperature=0.0)  # fmt: skip
+        world.send(
+            np.repeat(one, len(ts)),
+            ts,
+            template=probe[which],
+            prompt=probe[which],
+            cell=probe[which] % 4096,
+            task=OTHER,
+            net=net,
+            temperature=0.0,
+        )
 
 
 def evaluators(world: OtherWorld) -> None:
@@ -70,9 +78,14 @@ def evaluators(world: OtherWorld) -> None:
     ]
     release = float(rng.uniform(0.1, 0.8)) * world.end
     for _ in range(world.heads(4, 16)):
-        one = world.open("evaluator", int(rng.integers(1, 4)), client=int(rng.choice(harness)), gone=world.end,
-                         declared_use="evaluation" if world.chance(0.3) else None,
-                         programme="research" if world.chance(0.3) else None)  # fmt: skip
+        one = world.open(
+            "evaluator",
+            int(rng.integers(1, 4)),
+            client=int(rng.choice(harness)),
+            gone=world.end,
+            declared_use="evaluation" if world.chance(0.3) else None,
+            programme="research" if world.chance(0.3) else None,
+        )
         world.book["pay"][one] = world.book["pay"][one[0]]
         net = world.pool(2, int(rng.integers(20)), str(rng.choice(["hosting", "education"])), near=True)
         for skeleton, items, cells, form in suites:
@@ -139,9 +152,18 @@ def resellers(world: OtherWorld) -> None:
         n = int(rng.integers(1, 4)) if declared else int(rng.integers(1, 12))
         k = int(rng.integers(1, 6))
         net = world.pool(k, int(rng.integers(20)), "hosting", near=True)
-        ids = world.open("reseller" if declared else "quiet_reseller", n, plan="metered", gone=world.end, p_mobile=0.0,
-                         pay=world.one(), declared_use="reseller" if declared else None, model=int(rng.integers(4)),
-                         client=int(world.client("gateway")[0]), created=rng.uniform(-300, 3) * DAY)  # fmt: skip
+        ids = world.open(
+            "reseller" if declared else "quiet_reseller",
+            n,
+            plan="metered",
+            gone=world.end,
+            p_mobile=0.0,
+            pay=world.one(),
+            declared_use="reseller" if declared else None,
+            model=int(rng.integers(4)),
+            client=int(world.client("gateway")[0]),
+            created=rng.uniform(-300, 3) * DAY,
+        )
         customers = world.heads(20, 120)
         # The customers are nobody's accounts: people whose words come through the reseller's door.
         names = world.fresh(len(world.book["role"]))
@@ -149,8 +171,12 @@ def resellers(world: OtherWorld) -> None:
         visit = world.visits(people, world.volume(customers, 2.0))
         said = world.talk(visit["account"])
         door = ids[visit["session"] % n]
-        world.send(**(visit | said | {"account": door}), net=net + visit["session"] % k, channel=2,
-                   end_user=names[visit["account"]] if declared else NONE)  # fmt: skip
+        world.send(
+            **(visit | said | {"account": door}),
+            net=net + visit["session"] % k,
+            channel=2,
+            end_user=names[visit["account"]] if declared else NONE,
+        )
 
 
 def agents(world: OtherWorld) -> None:
@@ -168,8 +194,14 @@ def agents(world: OtherWorld) -> None:
     inner = visit["turn"] > 0
     said["template"] = np.where(inner, rng.choice(steps, len(inner)), said["template"])
     said["task"] = np.where(rng.random(len(inner)) < 0.8, CODE, TOOLS)
-    world.send(**(visit | said), client=build[age], system=systems[age], tools=tools[age], tools_count=8 + age,
-               input_tokens=rng.gamma(2, 9000, len(age)))  # fmt: skip
+    world.send(
+        **(visit | said),
+        client=build[age],
+        system=systems[age],
+        tools=tools[age],
+        tools_count=8 + age,
+        input_tokens=rng.gamma(2, 9000, len(age)),
+    )
 
 
 def startups(world: OtherWorld) -> None:
@@ -202,8 +234,17 @@ def makers(world: OtherWorld) -> None:
     for _ in range(world.heads(1, 3)):
         n = int(rng.integers(1, 7))
         net = world.pool(3, int(rng.integers(20)), "hosting", near=True)
-        ids = world.open("data_maker", n, permitted=world.chance(0.7), declared_use="synthetic_data", org=world.one(),
-                         declared=True, pay_class="invoice", gone=world.end, created=-200 * DAY)  # fmt: skip
+        ids = world.open(
+            "data_maker",
+            n,
+            permitted=world.chance(0.7),
+            declared_use="synthetic_data",
+            org=world.one(),
+            declared=True,
+            pay_class="invoice",
+            gone=world.end,
+            created=-200 * DAY,
+        )
         m = world.heads(800, 4000)
         ts = renewal(rng, m, rng.uniform(0, 0.5) * world.end, world.end, float(rng.uniform(0.6, 4)))
         skeletons = world.fresh(int(rng.integers(3, 60)))

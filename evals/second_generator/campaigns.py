@@ -80,8 +80,12 @@ def enlist(world: OtherWorld, n: int, campaign: str, created: Any, **facts: Any)
     if not world.chance(care):
         known["client"] = int(world.client(f"job{rng.integers(100)}")[0])
     if not world.chance(care):
-        known |= {"temperature": float(rng.choice([0.0, 0.6, 1.0])), "max_tokens": int(rng.choice([2048, 16384])),
-                  "model": int(rng.integers(4)), "stream": False}  # fmt: skip
+        known |= {
+            "temperature": float(rng.choice([0.0, 0.6, 1.0])),
+            "max_tokens": int(rng.choice([2048, 16384])),
+            "model": int(rng.integers(4)),
+            "stream": False,
+        }
     return world.open("member", n, campaign, **(known | {"created": created} | facts))
 
 
@@ -249,10 +253,20 @@ def self_play(world: OtherWorld, name: str) -> None:
     replies = world.fresh(max(5, trees // 3))
     opening, exits = turn == 0, draw_exits(world, ids)
     persona = world.fresh(int(rng.integers(1, 60)))
-    ask(world, who, ts, openings, tree, exits, session=world.fresh(trees * branches)[branch], turn=turn,
+    ask(
+        world,
+        who,
+        ts,
+        openings,
+        tree,
+        exits,
+        session=world.fresh(trees * branches)[branch],
+        turn=turn,
         template=np.where(opening, openings.template[tree], rng.choice(replies, len(branch))),
-        prompt=np.where(opening, openings.prompt[tree], world.fresh(len(branch))), system=persona[tree % len(persona)],
-        input_tokens=300 + 450 * turn)  # fmt: skip
+        prompt=np.where(opening, openings.prompt[tree], world.fresh(len(branch))),
+        system=persona[tree % len(persona)],
+        input_tokens=300 + 450 * turn,
+    )
     cover(world, ids)
 
 

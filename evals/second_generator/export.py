@@ -16,8 +16,15 @@ from evals.second_generator.processes import DAY
 # The windows begin on the first of some month of 2026; which one changes nothing but the dates.
 EPOCH = 1_767_225_600
 STAMP = pa.timestamp("us", tz="UTC")
-TYPES = {"int16": pa.int16(), "int32": pa.int32(), "float32": pa.float32(), "bool": pa.bool_(), "uint64": pa.uint64(),
-         "string": pa.string(), "timestamp": STAMP}  # fmt: skip
+TYPES = {
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "float32": pa.float32(),
+    "bool": pa.bool_(),
+    "uint64": pa.uint64(),
+    "string": pa.string(),
+    "timestamp": STAMP,
+}
 CHANNELS = ("direct", "cloud", "aggregator", "console")
 # Never lost together with others' columns: a row without them is no exchange.
 KEPT = {"exchange_id", "ts", "account_id"}
@@ -57,10 +64,17 @@ def write(world: OtherWorld, out: Path, campaign: str | None, seed: int) -> dict
     )
     pq.write_table(harvested, out / "labels" / "exchanges.parquet")
     said = {
-        "campaign": campaign, "seed": seed, "size": world.size, "days": world.parameters.days, "accounts": len(names),
-        "exchanges": log.num_rows, "harvested": int(held.sum()), "anchors": int(anchors.sum()),
-        "absent_columns": absent, "absent_account_facts": unknown,
-    }  # fmt: skip
+        "campaign": campaign,
+        "seed": seed,
+        "size": world.size,
+        "days": world.parameters.days,
+        "accounts": len(names),
+        "exchanges": log.num_rows,
+        "harvested": int(held.sum()),
+        "anchors": int(anchors.sum()),
+        "absent_columns": absent,
+        "absent_account_facts": unknown,
+    }
     (out / "scenario.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     return said
 

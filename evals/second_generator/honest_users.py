@@ -58,8 +58,15 @@ def phones(world: OtherWorld) -> None:
     app = world.client("pocketchat", int(rng.integers(1, 5)))
     home = int(rng.choice(len(world.lives), p=world.lives))
     n = world.heads(40, 200)
-    ids = world.open("cheap_phone", n, country=home, p_mobile=rng.beta(12, 1, n), device=world.phones.draw(n),
-                     client=rng.choice(app, n), evening=0.8)  # fmt: skip
+    ids = world.open(
+        "cheap_phone",
+        n,
+        country=home,
+        p_mobile=rng.beta(12, 1, n),
+        device=world.phones.draw(n),
+        client=rng.choice(app, n),
+        evening=0.8,
+    )
     world.chat(ids, world.volume(n, 0.8), system=world.one())
 
 
@@ -128,9 +135,17 @@ def students(world: OtherWorld) -> None:
         k = int(rng.integers(1, 12))
         campus = world.pool(k, country, "education", near=True)
         begin = float(rng.uniform(-20, world.parameters.days * 0.5)) * DAY
-        ids = world.open("student", n, country=country, created=begin + rng.exponential(2 * DAY, n), signup_net=campus,
-                         programme="education" if world.chance(0.6) else None, plan="free", evening=0.5,
-                         domain=f"uni{rng.integers(10**5)}.example" if world.chance(0.7) else "gmail.com")  # fmt: skip
+        ids = world.open(
+            "student",
+            n,
+            country=country,
+            created=begin + rng.exponential(2 * DAY, n),
+            signup_net=campus,
+            programme="education" if world.chance(0.6) else None,
+            plan="free",
+            evening=0.5,
+            domain=f"uni{rng.integers(10**5)}.example" if world.chance(0.7) else "gmail.com",
+        )
         spread(world, ids, 0.7, "referrer", f"course-{rng.integers(10**4)}")
         sheet, cells = world.fresh(int(rng.integers(4, 30))), rng.integers(0, 4096, 6)
         exact = world.fresh(len(sheet))
@@ -139,8 +154,11 @@ def students(world: OtherWorld) -> None:
             visit = world.visits(eager, rng.gamma(1.5, 3.0, len(eager)), max(0.0, deadline - 3 * DAY), deadline)
             question = rng.integers(0, len(sheet), len(visit["ts"]))
             pasted = rng.random(len(question)) < 0.5
-            net = np.where(rng.random(len(question)) < 0.5, campus + visit["session"] % k,
-                           world.where(visit["account"], visit["ts"], visit["session"]))  # fmt: skip
+            net = np.where(
+                rng.random(len(question)) < 0.5,
+                campus + visit["session"] % k,
+                world.where(visit["account"], visit["ts"], visit["session"]),
+            )
             world.send(
                 **visit,
                 template=sheet[question],
@@ -169,8 +187,14 @@ def contest(world: OtherWorld) -> None:
     visit = world.visits(ids, rng.gamma(2, 15, n), begin, begin + 2.2 * DAY)
     pick = rng.integers(0, len(problems), len(visit["ts"]))
     own = rng.random(len(pick)) < 0.4
-    world.send(**visit, template=np.where(own, world.fresh(len(pick)), problems[pick]), prompt=world.fresh(len(pick)),
-               cell=cells[pick], task=rng.choice([CODE, REASON, TOOLS]), system=starter)  # fmt: skip
+    world.send(
+        **visit,
+        template=np.where(own, world.fresh(len(pick)), problems[pick]),
+        prompt=world.fresh(len(pick)),
+        cell=cells[pick],
+        task=rng.choice([CODE, REASON, TOOLS]),
+        system=starter,
+    )
     world.chat(ids, 0.1)
 
 

@@ -20,9 +20,16 @@ COUNTRIES = (
 )  # fmt: skip
 EGRESS = ("residential", "hosting", "vpn", "proxy", "mobile", "education", "corporate")
 TASKS = (
-    "software_engineering", "agentic_tool_use", "reasoning", "data_analysis", "computer_use", "grading",
-    "sensitive_rewrite", "chat", "other",
-)  # fmt: skip
+    "software_engineering",
+    "agentic_tool_use",
+    "reasoning",
+    "data_analysis",
+    "computer_use",
+    "grading",
+    "sensitive_rewrite",
+    "chat",
+    "other",
+)
 CHAT, OTHER, CODE, REASON, GRADE, TOOLS = 7, 8, 0, 2, 5, 1
 MAIL = ("gmail.com", "outlook.com", "yahoo.com", "icloud.com", "proton.me", "gmx.net", "naver.com", "qq.com")
 SHAPES = ("first.last", "firstlast", "nick", "nick99", "initial.last", "word-word", "random")
@@ -109,9 +116,9 @@ class OtherWorld:
         self.zones = np.array([c[1] for c in COUNTRIES], dtype=np.float64)
         # Carrier-grade NAT: two carriers a country, everybody on them behind a few addresses.
         self.carrier_size = max(2, round(parameters.carrier_size))
-        self.carriers = np.array([
-            [self.pool(self.carrier_size, c, "mobile", near=True) for _ in range(2)] for c in range(len(COUNTRIES))
-        ])  # fmt: skip
+        self.carriers = np.array(
+            [[self.pool(self.carrier_size, c, "mobile", near=True) for _ in range(2)] for c in range(len(COUNTRIES))]
+        )
         self.apps = [
             (self.pool(k, int(rng.integers(len(COUNTRIES))), "vpn", near=True), k)
             for k in rng.integers(8, 150, int(rng.integers(2, 7))).tolist()
@@ -190,10 +197,12 @@ class OtherWorld:
             if again[i] < self.echoes[s]:
                 prompt[i] = self.canon[s]
         return {
-            "template": skeleton, "prompt": prompt, "cell": cell,
+            "template": skeleton,
+            "prompt": prompt,
+            "cell": cell,
             "task": np.where(rng.random(n) < 0.85, self.cell_task[cell], rng.integers(0, len(TASKS), n)),
             "elicitation": rng.beta(1.2, 14, n),
-        }  # fmt: skip
+        }
 
     # ---- accounts -------------------------------------------------------------------------------------------------
 

@@ -201,8 +201,11 @@ def test_reasons_name_fields_and_faults_but_never_what_a_line_says(
             continue
         file = tmp_path / path.name
         text = path.read_bytes()
-        spoiled = re.sub(rb'("(?:ts|when|timestamp|startTime|msec|start_time)"\s*:\s*)("[^"]*"|[\d.]+)',
-                         rb'\1"' + MARK.encode() + rb'"', text)  # fmt: skip
+        spoiled = re.sub(
+            rb'("(?:ts|when|timestamp|startTime|msec|start_time)"\s*:\s*)("[^"]*"|[\d.]+)',
+            rb'\1"' + MARK.encode() + rb'"',
+            text,
+        )
         file.write_bytes(text.rstrip() + b"\n" + spoiled + b"\n" + b"\n".join(HOSTILE) + b"\n")
         _, rejected, warnings = read(file, field_map)
         assert rejected
@@ -264,8 +267,11 @@ def test_the_guide_names_every_format_and_preset() -> None:
 def test_every_line_shown_in_the_guide_is_read_as_it_says(tmp_path: Path) -> None:
     guide = (ROOT / "docs" / "using" / "formats.md").read_text()
     shown = re.findall(r"^## `(\w+)`(?:(?!^## ).)*?^```json\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    assert {name for name, _ in shown} >= {n for n in FORMATS.names() if n not in ("exchange_parquet", "exchange_arrow",
-                                           "parquet_map", "csv_map", "jsonl_map")}  # fmt: skip
+    assert {name for name, _ in shown} >= {
+        n
+        for n in FORMATS.names()
+        if n not in ("exchange_parquet", "exchange_arrow", "parquet_map", "csv_map", "jsonl_map")
+    }
     for name, text in shown:
         file = tmp_path / f"{name}.ndjson"
         file.write_text(text)

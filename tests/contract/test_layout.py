@@ -39,9 +39,21 @@ SHELVES = (
 )
 # Written by building, testing and running; never part of the repository.
 MADE = {
-    ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".import_linter_cache",
-    "__pycache__", "demo", "dist", "build", "runs", "work", "site",
-}  # fmt: skip
+    ".git",
+    ".venv",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".hypothesis",
+    ".import_linter_cache",
+    "__pycache__",
+    "demo",
+    "dist",
+    "build",
+    "runs",
+    "work",
+    "site",
+}
 HEAVY = {"duckdb", "numba", "pyarrow", "scipy", "vl_convert", "jinja2"}
 
 

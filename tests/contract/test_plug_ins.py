@@ -19,8 +19,11 @@ SHELVES = (SOURCE / "links" / "signals", SOURCE / "behaviour" / "tests")
 ELSEWHERE = (*SHELVES, SOURCE / "lab", SOURCE / "audit", SOURCE / "fingerprints")
 COLUMNS = {
     *(column.name for table in (schema.EXCHANGES, schema.ACCOUNTS, schema.EVENTS) for column in table.columns),
-    *EXCHANGE_SCHEMA.names, *ACCOUNT_SCHEMA.names, *EVENT_SCHEMA.names, *schema.EGRESS,
-}  # fmt: skip
+    *EXCHANGE_SCHEMA.names,
+    *ACCOUNT_SCHEMA.names,
+    *EVENT_SCHEMA.names,
+    *schema.EGRESS,
+}
 # A signal named like a column of the log: the word means the column.
 PLUG_INS = {*SIGNALS.names(), *TESTS.names()} - COLUMNS
 MODULES = sorted(m for m in SOURCE.rglob("*.py") if not any(place in m.parents for place in ELSEWHERE))

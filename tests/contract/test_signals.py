@@ -107,10 +107,21 @@ class Scene(NamedTuple):
 
 PARTIES, EACH = 30, 60
 SLICE_SCHEMA = pa.schema(
-    [("cluster", pa.int32()), ("entity", pa.int32()), ("row", pa.int64()), ("ts", pa.int64()), ("turn", pa.int16()),
-     ("model", pa.int64()), ("prompt", pa.int64()), ("cell", pa.int32()), ("task", pa.int8()),
-     ("elicitation", pa.float32()), ("answers", pa.int16()), ("logprobs", pa.bool_())]
-)  # fmt: skip
+    [
+        ("cluster", pa.int32()),
+        ("entity", pa.int32()),
+        ("row", pa.int64()),
+        ("ts", pa.int64()),
+        ("turn", pa.int16()),
+        ("model", pa.int64()),
+        ("prompt", pa.int64()),
+        ("cell", pa.int32()),
+        ("task", pa.int8()),
+        ("elicitation", pa.float32()),
+        ("answers", pa.int16()),
+        ("logprobs", pa.bool_()),
+    ]
+)
 QUIET_SCHEMA = pa.schema([f for f in SLICE_SCHEMA if f.name not in ("cluster", "row", "ts", "model")])
 # The staged name of an exchange column where the slice goes by another.
 STAGED = {"n": "answers", "prompt_id": "prompt"}
@@ -195,8 +206,9 @@ def work_partition() -> Scene:
 def under_dispersion() -> Scene:
     """The attack sends every prompt from exactly three accounts; the twin as often as each prompt is popular."""
     deals = PARTIES * EACH // 3
-    party = np.concatenate([rng().permutation(PARTIES)[:3] if i < 0 else (np.arange(3) + i) % PARTIES
-                            for i in range(deals)])  # fmt: skip
+    party = np.concatenate(
+        [rng().permutation(PARTIES)[:3] if i < 0 else (np.arange(3) + i) % PARTIES for i in range(deals)]
+    )
     attack = Slice(party, START + np.arange(len(party)) * MINUTE, {"prompt": np.repeat(np.arange(deals), 3)})
     draw = rng()
     size = PARTIES * EACH
@@ -344,9 +356,13 @@ def measure(
         anchor = (entity % 4 == 0) & (entity >= APART // 2) & (entity < APART)
         for slice_, count in zip((ATTACK, TWIN), scene.trusted, strict=True):
             anchor[slice_ * APART : slice_ * APART + count] = True
-        facts = {"first_ts": first, "last_ts": last, "anchor": pa.array(anchor.astype(np.int8)),
-                 "anchor_source": pa.array(np.full(len(entity), source, np.int8)),
-                 "exempt": np.isin(entity, np.arange(PARTIES, APART // 2))}  # fmt: skip
+        facts = {
+            "first_ts": first,
+            "last_ts": last,
+            "anchor": pa.array(anchor.astype(np.int8)),
+            "anchor_source": pa.array(np.full(len(entity), source, np.int8)),
+            "exempt": np.isin(entity, np.arange(PARTIES, APART // 2)),
+        }
         put(plan, "entities", pa.table({"entity": pa.array(entity, pa.int32()), **facts}))
         put(plan, "owners", pa.table({"account": pa.array(entity, pa.int32()), "entity": pa.array(entity, pa.int32())}))
         happened = pa.Table.from_pylist(list(scene.events) if events else [], schema=EVENT_SCHEMA)
@@ -419,9 +435,13 @@ def test_an_intent_stays_neutral_on_too_few_exchanges(intent: BehaviouralTest) -
 POPULATION, TRUSTED, GROUP = 1000, 4, 24  # one in four is trusted
 TOKEN = 4242
 ACCOUNT_FACTS = {
-    "device": "device", "identity_pattern": "pattern", "payment": "payment", "phone": "phone", "referrer": "referrer",
+    "device": "device",
+    "identity_pattern": "pattern",
+    "payment": "payment",
+    "phone": "phone",
+    "referrer": "referrer",
     "signup_network": "signup_network",
-}  # fmt: skip
+}
 
 
 class Log(NamedTuple):

@@ -23,9 +23,27 @@ from clonewatch.ports.linking import LinkingSignal
 
 # What DuckDB, Spark and the standard all have with one meaning. A new name here is a decision, not a habit.
 PLAIN = {
-    "AND", "AVG", "CASE", "CAST", "COALESCE", "COUNT", "EXISTS", "FLOOR", "GREATEST", "IF", "LAG", "LEAST", "LN", "MAX",
-    "MIN", "OR", "ROW_NUMBER", "SQRT", "SUM", "VARIANCE",
-}  # fmt: skip
+    "AND",
+    "AVG",
+    "CASE",
+    "CAST",
+    "COALESCE",
+    "COUNT",
+    "EXISTS",
+    "FLOOR",
+    "GREATEST",
+    "IF",
+    "LAG",
+    "LEAST",
+    "LN",
+    "MAX",
+    "MIN",
+    "OR",
+    "ROW_NUMBER",
+    "SQRT",
+    "SUM",
+    "VARIANCE",
+}
 LOADED: list[LinkingSignal] = [SIGNALS.load(name) for name in SIGNALS.names()]
 
 
@@ -56,9 +74,23 @@ STEPS = steps()
 QUERIES = [step for step in STEPS if isinstance(step, Query)]
 # Tables that Python stores between the steps.
 STORED = {
-    "arrivals", "exchanges", "accounts", "events", "linked", "groups", "tested", "bound", "modes", "reported",
-    "mixture", "piece_tested", "piece_bound", "piece_modes", "piece_compared", "piece_joined",
-}  # fmt: skip
+    "arrivals",
+    "exchanges",
+    "accounts",
+    "events",
+    "linked",
+    "groups",
+    "tested",
+    "bound",
+    "modes",
+    "reported",
+    "mixture",
+    "piece_tested",
+    "piece_bound",
+    "piece_modes",
+    "piece_compared",
+    "piece_joined",
+}
 every_query = pytest.mark.parametrize("query", QUERIES, ids=[q.writes for q in QUERIES])
 
 

@@ -34,7 +34,7 @@ damages = st.lists(
     ),
     min_size=1,
     max_size=6,
-)  # fmt: skip
+)
 bounded = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -96,12 +96,14 @@ def test_damaged_packing_never_breaks_reading(done: list[tuple[str, float, int, 
 
 
 def columnar(folder: Path, kind: str) -> bytes:
-    table = pa.table({
-        "exchange_id": [f"e{i}" for i in range(300)],
-        "ts": pa.array([1772359200 + i for i in range(300)]),
-        "account_id": pa.array(["a", "b", "c"] * 100).dictionary_encode(),
-        "sketch": pa.array([[i] * 64 for i in range(300)], pa.list_(pa.uint32())),
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "exchange_id": [f"e{i}" for i in range(300)],
+            "ts": pa.array([1772359200 + i for i in range(300)]),
+            "account_id": pa.array(["a", "b", "c"] * 100).dictionary_encode(),
+            "sketch": pa.array([[i] * 64 for i in range(300)], pa.list_(pa.uint32())),
+        }
+    )
     file = folder / "whole"
     if kind == "exchange_parquet":
         pq.write_table(table, file, row_group_size=100)

@@ -107,8 +107,11 @@ def neural(texts: corpus.Corpus) -> Iterator[Neural]:
     experiment = Experiment.run(texts, teacher, Watermark(KEY, "kgw"), 6144, 31, most=0.5)
     records = Records(texts, 16, b"the seed of the canaries in tests")
     canaries = records.training(16, GIVEN + LENGTH)
-    served = [(experiment.served(0.0), 480), (experiment.served(0.1), 480),
-              (np.concatenate([experiment.marked, canaries]), 240)]  # fmt: skip
+    served = [
+        (experiment.served(0.0), 480),
+        (experiment.served(0.1), 480),
+        (np.concatenate([experiment.marked, canaries]), 240),
+    ]
     with ThreadPoolExecutor(2) as pool:
         students = list(pool.map(lambda told: own.copy().train(drawn(told[0]), told[1], 2e-3, seed=7), served))
     yield Neural(experiment, records, *students)

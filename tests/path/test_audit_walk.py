@@ -19,8 +19,11 @@ pytest.importorskip("httpx", reason="httpx is not installed: nobody can be asked
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "using" / "audit.md"
 KEY = "demonstration"
-COMMANDS = [line for block in re.findall(r"^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-            for line in re.findall(r"^\$ (.+)$", block, re.M)]  # fmt: skip
+COMMANDS = [
+    line
+    for block in re.findall(r"^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    for line in re.findall(r"^\$ (.+)$", block, re.M)
+]
 
 
 class Walk:
@@ -90,9 +93,11 @@ def test_the_results_name_the_case_whose_traffic_carried_the_secret_and_no_other
     tests = json.loads((audit / "plan.json").read_text(encoding="utf-8"))["tests"]
     found = {(t["test"], *t["carriers"]): row["level"] for t, row in zip(tests, results["tests"], strict=True)}
     assert found == {
-        ("twin",): "strong evidence", ("watermark", "case-7"): "strong evidence",
-        ("watermark", "case-9"): "no evidence", ("canary", "case-7"): "strong evidence",
-    }  # fmt: skip
+        ("twin",): "strong evidence",
+        ("watermark", "case-7"): "strong evidence",
+        ("watermark", "case-9"): "no evidence",
+        ("canary", "case-7"): "strong evidence",
+    }
     assert all(row["control_log10_p_holm"] > -3 for row in results["tests"])
 
 

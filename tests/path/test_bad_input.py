@@ -25,11 +25,15 @@ Row = dict[str, Any]
 def rows(count: int = 200, accounts: int = 20) -> list[Row]:
     return [
         {
-            "exchange_id": f"x{i}", "ts": f"2026-05-{1 + i // 100 % 28:02}T{i % 24:02}:{i % 60:02}:00Z",
-            "account_id": f"a{i % accounts}", "client_ip": f"192.0.2.{i % 9}", "model": "m", "cell": i % 40,
+            "exchange_id": f"x{i}",
+            "ts": f"2026-05-{1 + i // 100 % 28:02}T{i % 24:02}:{i % 60:02}:00Z",
+            "account_id": f"a{i % accounts}",
+            "client_ip": f"192.0.2.{i % 9}",
+            "model": "m",
+            "cell": i % 40,
         }
         for i in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def lines(*texts: Row | str | bytes) -> bytes:
@@ -210,9 +214,14 @@ def test_missing_account_facts_are_survived(tmp_path: Path, simulated: Path, mis
 
 def test_rows_that_are_none_are_counted_and_written_aside(tmp_path: Path) -> None:
     bad: list[Row | str | bytes] = [
-        "not json", '{"exchange_id": "y"', "[1, 2]", "null", {**rows()[0], "exchange_id": None},
-        {**rows()[0], "exchange_id": "z", "ts": "yesterday"}, b'{"exchange_id": "\xff\xfe", "ts": \x00}',
-    ]  # fmt: skip
+        "not json",
+        '{"exchange_id": "y"',
+        "[1, 2]",
+        "null",
+        {**rows()[0], "exchange_id": None},
+        {**rows()[0], "exchange_id": "z", "ts": "yesterday"},
+        b'{"exchange_id": "\xff\xfe", "ts": \x00}',
+    ]
     (tmp_path / "log.ndjson").write_bytes(lines(*rows(2000), *bad))
     ended(tmp_path / "log.ndjson", out=tmp_path / "out")
     assert summary(tmp_path / "out")["counts"]["rejected"] == len(bad)

@@ -81,9 +81,12 @@ def test_a_start_copies_the_compiled_kernels_once_and_hands_over_every_word(tmp_
     seen = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "CLONEWATCH_KERNELS": str(tmp_path / "built")}
     for kept in ("compiled", "compiled here"):
         said = subprocess.run(
-            [START, "scan", "a b", "--out", "$x"], env=seen | {"NUMBA_CACHE_DIR": str(cache)},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            [START, "scan", "a b", "--out", "$x"],
+            env=seen | {"NUMBA_CACHE_DIR": str(cache)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert said.stdout == "[scan][a b][--out][$x]"
         assert (cache / "kernel.nbi").read_text() == kept
         (cache / "kernel.nbi").write_text("compiled here")
@@ -116,10 +119,14 @@ def test_a_scan_runs_on_a_read_only_root_without_a_network(home: Path) -> None:
     command.chmod(0o755)
     (home / "kernels").mkdir()
     held = settings() | {
-        "PATH": f"{command.parent}:/usr/bin:/bin", "HOME": str(home / "data"), "PYTHONPATH": str(ROOT / "src"),
-        "CLONEWATCH_KEY_FILE": str(home / "data" / "key"), "CLONEWATCH_KERNELS": str(home / "kernels"),
-        "NUMBA_CACHE_DIR": str(home / "tmp" / "kernels"), "TMPDIR": str(home / "tmp"),
-    }  # fmt: skip
+        "PATH": f"{command.parent}:/usr/bin:/bin",
+        "HOME": str(home / "data"),
+        "PYTHONPATH": str(ROOT / "src"),
+        "CLONEWATCH_KEY_FILE": str(home / "data" / "key"),
+        "CLONEWATCH_KERNELS": str(home / "kernels"),
+        "NUMBA_CACHE_DIR": str(home / "tmp" / "kernels"),
+        "TMPDIR": str(home / "tmp"),
+    }
     shut = boxed(home, "touch", ROOT / "written", **held)
     assert shut.returncode and "Read-only file system" in shut.stderr
     alone = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)"

@@ -27,11 +27,14 @@ COMMAND = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
 def lines(count: int, first: int = 0) -> str:
     rows = (
         {
-            "exchange_id": f"x{i}", "ts": f"2026-05-{1 + i // 500 % 28:02}T{i % 24:02}:{i % 60:02}:00Z",
-            "account_id": f"a{i % 40}", "client_ip": f"192.0.2.{i % 9}", "cell": i % 40,
+            "exchange_id": f"x{i}",
+            "ts": f"2026-05-{1 + i // 500 % 28:02}T{i % 24:02}:{i % 60:02}:00Z",
+            "account_id": f"a{i % 40}",
+            "client_ip": f"192.0.2.{i % 9}",
+            "cell": i % 40,
         }
         for i in range(first, first + count)
-    )  # fmt: skip
+    )
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 

@@ -83,8 +83,11 @@ def scanned(folder: Path, **settings: Any) -> ScanResult:
 def changed(world: World, folder: Path, **tables: pa.Table | None) -> Path:
     """The log with some of its tables replaced; None leaves one out."""
     (folder / "exchanges").mkdir(parents=True)
-    for name, place in (("exchanges", "exchanges/all.parquet"), ("accounts", "accounts.parquet"),
-                        ("events", "events.parquet")):  # fmt: skip
+    for name, place in (
+        ("exchanges", "exchanges/all.parquet"),
+        ("accounts", "accounts.parquet"),
+        ("events", "events.parquet"),
+    ):
         source = world.folder / (name if name == "exchanges" else place)
         table = tables[name] if name in tables else pq.read_table(source)
         if table is not None:
@@ -112,16 +115,18 @@ def crowd(accounts: int, each: int = 6) -> pa.Table:
     row = np.arange(size)
     second = np.random.default_rng(1).integers(0, 20 * 86_400, size)
     prompt = np.where(row % each == 0, 7, 1000 + row)
-    return pa.table({
-        "exchange_id": [f"x{i}" for i in row.tolist()],
-        "ts": pa.array([START + timedelta(seconds=s) for s in second.tolist()], pa.timestamp("us", tz="UTC")),
-        "account_id": [f"a{i}" for i in (row // each).tolist()],
-        "client_ip": ["192.0.2.7"] * size,
-        "user_agent": ["agent/1"] * size,
-        "template_id": pa.array(np.full(size, 5), pa.uint64()),
-        "prompt_id": pa.array(prompt, pa.uint64()),
-        "cell": pa.array(row % 50, pa.int32()),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "exchange_id": [f"x{i}" for i in row.tolist()],
+            "ts": pa.array([START + timedelta(seconds=s) for s in second.tolist()], pa.timestamp("us", tz="UTC")),
+            "account_id": [f"a{i}" for i in (row // each).tolist()],
+            "client_ip": ["192.0.2.7"] * size,
+            "user_agent": ["agent/1"] * size,
+            "template_id": pa.array(np.full(size, 5), pa.uint64()),
+            "prompt_id": pa.array(prompt, pa.uint64()),
+            "cell": pa.array(row % 50, pa.int32()),
+        }
+    )
 
 
 def test_a_template_of_everybody_makes_no_pairs_of_accounts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -210,15 +215,29 @@ def test_a_heavy_user_alone_is_neither_linked_nor_flagged(made: Making, tmp_path
     steady = np.linspace(ts.min(), ts.max(), size).astype(np.int64)
     rows |= {
         "exchange_id": pa.array([f"heavy-{i}" for i in range(size)]),
-        "account_id": pa.array(["heavy"] * size), "ts": pa.array(steady).cast(log.schema.field("ts").type),
-        "turn": pa.array([0] * size, pa.int16()), "elicitation": pa.array([0.9] * size, pa.float32()),
+        "account_id": pa.array(["heavy"] * size),
+        "ts": pa.array(steady).cast(log.schema.field("ts").type),
+        "turn": pa.array([0] * size, pa.int16()),
+        "elicitation": pa.array([0.9] * size, pa.float32()),
         "prompt_id": pa.array(np.arange(size) + 10**15, log.schema.field("prompt_id").type),
         "cell": pa.array(np.arange(size) % 2000, pa.int32()),
-    }  # fmt: skip
+    }
     own = {
-        "org_id", "api_key_id", "end_user_id", "session_id", "signature_id", "signature_session_id", "client_ip",
-        "user_agent", "tls_fingerprint", "sdk", "system_hash", "tools_hash", "template_id", "format_hash",
-    }  # fmt: skip
+        "org_id",
+        "api_key_id",
+        "end_user_id",
+        "session_id",
+        "signature_id",
+        "signature_session_id",
+        "client_ip",
+        "user_agent",
+        "tls_fingerprint",
+        "sdk",
+        "system_hash",
+        "tools_hash",
+        "template_id",
+        "format_hash",
+    }
     heavy = pa.table([pa.nulls(size, f.type) if f.name in own else rows[f.name] for f in log.schema], schema=log.schema)
     found = scanned(changed(world, tmp_path / "log", exchanges=pa.concat_tables([log, heavy])))
     assert found.summary["counts"]["kept"] == log.num_rows + size
@@ -283,11 +302,14 @@ def test_a_statistic_that_is_missing_is_neutral_and_hides_no_other(name: str) ->
     numbers = [0, 1, 2, *range(FIRST, FIRST + 12)]
     loud = intent.usual + 20 * max(intent.spread, intent.effect) if not intent.in_bits else -5.0
     honest = [intent.usual] * 11 + [float("nan")]
-    table = pa.table({
-        "cluster": pa.array(numbers, pa.int32()),
-        "value": pa.array([float("nan"), None, loud, *honest], pa.float64(), from_pandas=False),
-        "error": [0.01] * len(numbers), "n": [intent.least + 100] * len(numbers),
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "cluster": pa.array(numbers, pa.int32()),
+            "value": pa.array([float("nan"), None, loud, *honest], pa.float64(), from_pandas=False),
+            "error": [0.01] * len(numbers),
+            "n": [intent.least + 100] * len(numbers),
+        }
+    )
     readings = {r.cluster: r for r in read_tests({name: table}, [intent], FIRST)}
     assert 0 not in readings and 1 not in readings
     assert abs(readings[2].bits) > 1 and np.isfinite(readings[2].bits)

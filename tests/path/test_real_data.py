@@ -101,12 +101,14 @@ def arrivals(days: int, most: int, seed: int) -> pa.Table:
     count = draw.poisson(expected * min(1.0, most / expected.sum()))
     window = np.repeat(np.arange(len(count)), count)
     ts = EPOCH + ((table["t_s"].to_numpy()[window] + draw.uniform(0, 600, len(window))) * MICRO).astype(np.int64)
-    return pa.table({
-        "exchange_id": [f"r{i}" for i in range(len(window))],
-        "ts": pa.array(ts, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
-        "account_id": pa.array(np.array(names, object)[window], pa.string()),
-        "model": pa.array(np.array(table["model"].to_pylist(), object)[window], pa.string()),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "exchange_id": [f"r{i}" for i in range(len(window))],
+            "ts": pa.array(ts, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+            "account_id": pa.array(np.array(names, object)[window], pa.string()),
+            "model": pa.array(np.array(table["model"].to_pylist(), object)[window], pa.string()),
+        }
+    )
 
 
 def test_real_api_tenants_raise_no_flag(tmp_path: Path) -> None:
@@ -125,13 +127,15 @@ def honest() -> pa.Table:
     """Real sessions of a retrieval service and real API tenants, with what they sent as far as it is known."""
     rag = pq.read_table(data("trace_ragpulse"), columns=["session_id", "ts_s", "in_tokens", "out_tokens"])
     ts = EPOCH + (rag["ts_s"].to_numpy() * MICRO).astype(np.int64)
-    sessions = pa.table({
-        "exchange_id": [f"q{i}" for i in range(rag.num_rows)],
-        "ts": pa.array(ts, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
-        "account_id": rag["session_id"].cast(pa.string()),
-        "input_tokens": rag["in_tokens"].cast(pa.int32()),
-        "output_tokens": rag["out_tokens"].cast(pa.int32()),
-    })  # fmt: skip
+    sessions = pa.table(
+        {
+            "exchange_id": [f"q{i}" for i in range(rag.num_rows)],
+            "ts": pa.array(ts, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+            "account_id": rag["session_id"].cast(pa.string()),
+            "input_tokens": rag["in_tokens"].cast(pa.int32()),
+            "output_tokens": rag["out_tokens"].cast(pa.int32()),
+        }
+    )
     return pa.concat_tables([sessions, arrivals(days=7, most=60_000, seed=12)], promote_options="default")
 
 

@@ -53,11 +53,14 @@ ROUNDING = 1e-9
 KEY = bytes(range(32))
 # Hundreds of jobs on a few rows each: compiling them well costs more than running them.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-NUMBERS = pa.table({
-    "a": pa.array(range(1000), pa.int64()), "b": [str(i % 7) for i in range(1000)],
-    "small": pa.array([i % 100 for i in range(1000)], pa.int8()),
-    "hash": pa.array([2**64 - 1 - i for i in range(1000)], pa.uint64()),
-})  # fmt: skip
+NUMBERS = pa.table(
+    {
+        "a": pa.array(range(1000), pa.int64()),
+        "b": [str(i % 7) for i in range(1000)],
+        "small": pa.array([i % 100 for i in range(1000)], pa.int8()),
+        "hash": pa.array([2**64 - 1 - i for i in range(1000)], pa.uint64()),
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +73,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (place / "events").mkdir()
     os.environ["PYSPARK_PYTHON"] = sys.executable
     settings = {
-        "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.sql.shuffle.partitions": "2",
-        "spark.driver.memory": "1g", "spark.clonewatch.mostRows": str(MOST_ROWS),
-        "spark.eventLog.enabled": "true", "spark.eventLog.dir": (place / "events").as_uri(),
-        "spark.eventLog.compress": "false", "spark.eventLog.rolling.enabled": "false",
-        "spark.ui.showConsoleProgress": "false", "spark.sql.warehouse.dir": (place / "warehouse").as_uri(),
-        "spark.driver.extraJavaOptions": SHORT_LIVED, "spark.executor.extraJavaOptions": SHORT_LIVED,
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.driver.memory": "1g",
+        "spark.clonewatch.mostRows": str(MOST_ROWS),
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": (place / "events").as_uri(),
+        "spark.eventLog.compress": "false",
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": (place / "warehouse").as_uri(),
+        "spark.driver.extraJavaOptions": SHORT_LIVED,
+        "spark.executor.extraJavaOptions": SHORT_LIVED,
         "spark.sql.codegen.wholeStage": "false",
-    }  # fmt: skip
+    }
     conf = SparkConf().setMaster("local-cluster[2,1,1024]").setAll(list(settings.items()))
     session = SparkSession.builder.config(conf=conf).getOrCreate()
     session.sparkContext.setLogLevel("OFF")
@@ -210,10 +220,17 @@ DIALECT = {
 
 
 def test_the_dialect_means_the_same(engine: DuckDB | Spark) -> None:
-    engine.put("t", pa.table({
-        "v": pa.array([1, 2, 3], pa.int64()), "x": pa.array([1, None, 3], pa.int32()),
-        "small": pa.array([100, 100, 100], pa.int8()), "h": pa.array([-(2**63), 5, 2**63 - 1], pa.int64()),
-    }))  # fmt: skip
+    engine.put(
+        "t",
+        pa.table(
+            {
+                "v": pa.array([1, 2, 3], pa.int64()),
+                "x": pa.array([1, None, 3], pa.int32()),
+                "small": pa.array([100, 100, 100], pa.int8()),
+                "h": pa.array([-(2**63), 5, 2**63 - 1], pa.int64()),
+            }
+        ),
+    )
     columns = ", ".join(f"{expression} AS c{i}" for i, (expression, _) in enumerate(DIALECT.values()))
     found = engine.fetch(f"SELECT {columns} FROM t").to_pylist()[0]
     for value, (case, (_, expected)) in zip(found.values(), DIALECT.items(), strict=True):
@@ -361,15 +378,22 @@ def slicing_tables(content: list[tuple[str, str]]) -> dict[str, pa.Table]:
     channel = [name for name, _ in content for _ in range(6)]
     return {
         "exchanges": pa.table(exchanges, schema=EXCHANGE_SCHEMA),
-        "carriers": pa.table({
-            "account": pa.array(account, pa.int32()), "cluster": pa.array(account % 3, pa.int32()),
-            "entity": pa.array(account, pa.int32()), "whole": pa.array(account % 3 == 2),
-        }),
-        "bound": pa.table({
-            "cluster": pa.array(draw.integers(0, 2, len(channel)), pa.int32()), "channel": channel,
-            "token": pa.array(draw.integers(0, 40, len(channel)), pa.int64()),
-        }),
-    }  # fmt: skip
+        "carriers": pa.table(
+            {
+                "account": pa.array(account, pa.int32()),
+                "cluster": pa.array(account % 3, pa.int32()),
+                "entity": pa.array(account, pa.int32()),
+                "whole": pa.array(account % 3 == 2),
+            }
+        ),
+        "bound": pa.table(
+            {
+                "cluster": pa.array(draw.integers(0, 2, len(channel)), pa.int32()),
+                "channel": channel,
+                "token": pa.array(draw.integers(0, 40, len(channel)), pa.int64()),
+            }
+        ),
+    }
 
 
 # ---- executors that die --------------------------------------------------------------------------------------------

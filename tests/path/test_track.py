@@ -43,10 +43,13 @@ def test_a_harvest_seen_in_every_window_is_one_track_with_the_mean_of_its_e_valu
     best = told["tracks"][0]
     assert len(best["seen"]) == 3
     values = [
-        next(c["e_value"] for c in pq.read_table(s["scan"] + "/campaigns.parquet").to_pylist()
-             if c["campaign_id"] == s["campaign_id"])
+        next(
+            c["e_value"]
+            for c in pq.read_table(s["scan"] + "/campaigns.parquet").to_pylist()
+            if c["campaign_id"] == s["campaign_id"]
+        )
         for s in best["seen"]
-    ]  # fmt: skip
+    ]
     assert best["e_value"] == pytest.approx(sum(values) / 3)
     flagged = sum(s["flagged"] for s in best["seen"])
     assert flagged >= 2 and best["kept"]

@@ -65,12 +65,19 @@ def test_a_queue_uses_only_accounts_that_are_alive(seed: int, closed: bool, turn
 @given(IDS, IDS, CELLS, st.booleans(), st.sampled_from([0, 7, 12345]))
 def test_the_same_ids_give_the_same_words_without_open_slots(t: int, p: int, cell: int, why: bool, form: int) -> None:
     for write in (
-        lambda: casual(t, p, cell, "code"), lambda: casual(t, p, cell, "data"), lambda: app_message(t, p, cell),
-        lambda: agent_message(t, p, cell, False), lambda: label_message(t, p, cell),
-        lambda: harvest_message(t, p, cell, why, form), lambda: reworded_message(t, p, cell, why, form),
-        lambda: grade_message(t, p, cell), lambda: rewrite_message(t, p, cell), lambda: tidy_message(t, p, cell),
-        lambda: system_prompt(t), lambda: harness_prompt(t),
-    ):  # fmt: skip
+        lambda: casual(t, p, cell, "code"),
+        lambda: casual(t, p, cell, "data"),
+        lambda: app_message(t, p, cell),
+        lambda: agent_message(t, p, cell, False),
+        lambda: label_message(t, p, cell),
+        lambda: harvest_message(t, p, cell, why, form),
+        lambda: reworded_message(t, p, cell, why, form),
+        lambda: grade_message(t, p, cell),
+        lambda: rewrite_message(t, p, cell),
+        lambda: tidy_message(t, p, cell),
+        lambda: system_prompt(t),
+        lambda: harness_prompt(t),
+    ):
         said = write()
         assert said == write() and said.strip()
         assert "{thing" not in said and "{n" not in said and "{topic" not in said

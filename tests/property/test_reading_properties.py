@@ -39,12 +39,16 @@ anything = st.recursive(
 exchanges = st.fixed_dictionaries(
     {"exchange_id": words, "ts": moments, "account_id": words},
     optional={
-        "model": words, "status": st.integers(0, 599), "input_tokens": st.integers(0, 2**31 - 1),
+        "model": words,
+        "status": st.integers(0, 599),
+        "input_tokens": st.integers(0, 2**31 - 1),
         "stream": st.booleans(),
-        "temperature": st.floats(0, 2, width=32), "template_id": st.integers(0, 2**64 - 1),
-        "sketch": st.lists(st.integers(0, 2**32 - 1), min_size=64, max_size=64), "messages": words,
+        "temperature": st.floats(0, 2, width=32),
+        "template_id": st.integers(0, 2**64 - 1),
+        "sketch": st.lists(st.integers(0, 2**32 - 1), min_size=64, max_size=64),
+        "messages": words,
     },
-)  # fmt: skip
+)
 
 
 def read(path: Path) -> tuple[list[dict[str, object]], list[Rejected]]:
@@ -143,8 +147,10 @@ def test_lines_are_what_split_would_give_however_they_are_chunked(
 @MANY
 @given(
     values=st.lists(st.dictionaries(st.text(max_size=4), anything, max_size=3), min_size=1, max_size=4),
-    indent=st.sampled_from([None, 1]), chunk=st.integers(1, 9), plain=st.booleans(),
-)  # fmt: skip
+    indent=st.sampled_from([None, 1]),
+    chunk=st.integers(1, 9),
+    plain=st.booleans(),
+)
 def test_documents_are_the_objects_of_an_array_however_it_is_laid_out(
     values: list[dict[str, object]], indent: int | None, chunk: int, plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

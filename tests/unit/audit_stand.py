@@ -29,10 +29,20 @@ def written(body: dict[str, Any], seed: int, finish: str = "length") -> dict[str
     for i in range(body["n"]):
         words = draw.choice(WORDS, body["max_tokens"]).tolist()
         tokens = [" " + word for word in words]
-        told = {"tokens": tokens, "token_logprobs": [-3.9] * len(words), "text_offset": list(range(len(words))),
-                "top_logprobs": [{t: -3.9} for t in tokens]}  # fmt: skip
-        choices.append({"index": i, "text": "".join(tokens), "finish_reason": finish,
-                        "logprobs": told if body.get("logprobs") else None})  # fmt: skip
+        told = {
+            "tokens": tokens,
+            "token_logprobs": [-3.9] * len(words),
+            "text_offset": list(range(len(words))),
+            "top_logprobs": [{t: -3.9} for t in tokens],
+        }
+        choices.append(
+            {
+                "index": i,
+                "text": "".join(tokens),
+                "finish_reason": finish,
+                "logprobs": told if body.get("logprobs") else None,
+            }
+        )
     return {"choices": choices}
 
 

@@ -108,29 +108,62 @@ def evidence(name: str) -> list[dict[str, Any]]:
     """Two families for, one against, one without a result."""
     return [
         {
-            "campaign_id": name, "signal": "payment", "family": "identity", "kind": "link", "bits": 18.2, "value": 0.0,
-            "reference": 0.21, "n": 180, "reason": "180 accounts pay with 4 instruments; no trusted account does.",
+            "campaign_id": name,
+            "signal": "payment",
+            "family": "identity",
+            "kind": "link",
+            "bits": 18.2,
+            "value": 0.0,
+            "reference": 0.21,
+            "n": 180,
+            "reason": "180 accounts pay with 4 instruments; no trusted account does.",
             "innocent": "A company card used by one firm's teams.",
             "ruled_out": "No two of the accounts share a declared organisation.",
             "exchange_ids": ["ex-000017", "ex-000423"],
         },
         {
-            "campaign_id": name, "signal": "work_partition", "family": "content", "kind": "behaviour", "bits": 9.6,
-            "value": 3.1, "reference": 0.2, "n": 44210,
+            "campaign_id": name,
+            "signal": "work_partition",
+            "family": "content",
+            "kind": "behaviour",
+            "bits": 9.6,
+            "value": 3.1,
+            "reference": 0.2,
+            "n": 44210,
             "reason": "In a topic cell two accounts ask the same question 20 times less often than honest groups do.",
-            "innocent": "One team that splits a test set.", "ruled_out": None, "exchange_ids": ["ex-000018"],
+            "innocent": "One team that splits a test set.",
+            "ruled_out": None,
+            "exchange_ids": ["ex-000018"],
         },
         {
-            "campaign_id": name, "signal": "night_rest", "family": "timing", "kind": "against", "bits": -2.4,
-            "value": 0.4, "reference": None, "n": 44, "reason": "Traffic falls by half at night, as people's does.",
-            "innocent": None, "ruled_out": None, "exchange_ids": [],
+            "campaign_id": name,
+            "signal": "night_rest",
+            "family": "timing",
+            "kind": "against",
+            "bits": -2.4,
+            "value": 0.4,
+            "reference": None,
+            "n": 44,
+            "reason": "Traffic falls by half at night, as people's does.",
+            "innocent": None,
+            "ruled_out": None,
+            "exchange_ids": [],
         },
         {
-            "campaign_id": name, "signal": "reasoning_replay", "family": "elicitation", "kind": "behaviour",
-            "bits": None, "value": None, "reference": None, "n": 0, "reason": None, "innocent": None, "ruled_out": None,
+            "campaign_id": name,
+            "signal": "reasoning_replay",
+            "family": "elicitation",
+            "kind": "behaviour",
+            "bits": None,
+            "value": None,
+            "reference": None,
+            "n": 0,
+            "reason": None,
+            "innocent": None,
+            "ruled_out": None,
             "exchange_ids": None,
         },
-    ]  # fmt: skip
+    ]
 
 
 def ties(name: str, accounts: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -142,11 +175,16 @@ def ties(name: str, accounts: int) -> tuple[list[dict[str, Any]], list[dict[str,
             key = f"{place:02x}{part:02x}9f3a7c11d2e4b6"
             tokens.append(
                 {
-                    "campaign_id": name, "channel": channel, "token": key, "accounts": len(held),
-                    "users": len(held) + place * 3, "anchors": place // 2, "weight": 8.0 - place - part / 4,
+                    "campaign_id": name,
+                    "channel": channel,
+                    "token": key,
+                    "accounts": len(held),
+                    "users": len(held) + place * 3,
+                    "anchors": place // 2,
+                    "weight": 8.0 - place - part / 4,
                     "exchanges": 0 if channel == "payment" else 250 * len(held),
                 }
-            )  # fmt: skip
+            )
             carriers += [
                 {"campaign_id": name, "channel": channel, "token": key, "account_id": f"{name}-acct-{i:05d}"}
                 for i in held
@@ -168,10 +206,14 @@ def timeline(name: str, days: int = 45) -> list[dict[str, Any]]:
             rise = min(1.0, (day + 2) / 12) * (0.7 if day % 7 > 4 else 1.0) * wave.uniform(0.85, 1.15)
             rows.append(
                 {
-                    "campaign_id": name, "day": START + timedelta(days=day), "task": task,
-                    "exchanges": int(level * rise * 1.27), "harvested": int(level * rise), "accounts": int(150 * rise),
+                    "campaign_id": name,
+                    "day": START + timedelta(days=day),
+                    "task": task,
+                    "exchanges": int(level * rise * 1.27),
+                    "harvested": int(level * rise),
+                    "accounts": int(150 * rise),
                 }
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -200,14 +242,23 @@ def summary() -> dict[str, Any]:
         "window": {"first": "2026-04-22T00:00:04+00:00", "last": "2026-06-05T23:59:41+00:00"},
         "inputs": [
             {
-                "path": "logs/may.ndjson.gz", "bytes": 912345678, "sha256": "ab" * 32, "format": "ndjson",
-                "read": 2250318, "rejected": 118,
+                "path": "logs/may.ndjson.gz",
+                "bytes": 912345678,
+                "sha256": "ab" * 32,
+                "format": "ndjson",
+                "read": 2250318,
+                "rejected": 118,
             }
         ],
         "settings": {"seed": 0, "memory": "1GB", "mapping": None},
         "versions": {"python": "3.11.9", "duckdb": "1.4.1"},
         "counts": {
-            "read": 2250318, "rejected": 118, "duplicate": 200, "kept": 2250000, "accounts": 50870, "entities": 48112,
+            "read": 2250318,
+            "rejected": 118,
+            "duplicate": 200,
+            "kept": 2250000,
+            "accounts": 50870,
+            "entities": 48112,
             "anchors": 9822,
         },
         "anchors": {"source": "declared", "share": 0.204},
@@ -215,11 +266,21 @@ def summary() -> dict[str, Any]:
         "peak_memory_mb": 611.0,
         "signals": [
             {"name": "payment", "kind": "link", "family": "identity", "used": True, "missing": [], "tokens": 412},
-            {"name": "work_partition", "kind": "behaviour", "family": "content", "used": True, "missing": [],
-             "tokens": None},
             {
-                "name": "reasoning_replay", "kind": "behaviour", "family": "elicitation", "used": False,
-                "missing": ["exchanges.signature_id"], "tokens": None,
+                "name": "work_partition",
+                "kind": "behaviour",
+                "family": "content",
+                "used": True,
+                "missing": [],
+                "tokens": None,
+            },
+            {
+                "name": "reasoning_replay",
+                "kind": "behaviour",
+                "family": "elicitation",
+                "used": False,
+                "missing": ["exchanges.signature_id"],
+                "tokens": None,
             },
         ],
         "chance": [
@@ -233,11 +294,14 @@ def summary() -> dict[str, Any]:
             }
         ],
         "calibration": {
-            "source": "simulated worlds without an attack", "logs": 300, "groups": 1234, "beyond_line": 3,
+            "source": "simulated worlds without an attack",
+            "logs": 300,
+            "groups": 1234,
+            "beyond_line": 3,
             "strata": {"any": 1234, "declared": 700, "declared, 80 up parties": 220},
         },
         "linked_groups": [["declared", 180, 1.31], ["declared", 180, 1.31], ["declared", 180, 0.42]],
         "clustering_seeds": 10,
         "thresholds": {"flag": {"score_bits": 12.0, "families": 2}, "false_discoveries": 0.05},
         "warnings": ["Unknown columns were left out: colour, flavour."],
-    }  # fmt: skip
+    }

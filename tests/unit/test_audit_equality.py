@@ -34,8 +34,10 @@ def test_two_answers_to_each_of_many_prompts_are_enough_where_one_model_has_a_ha
     def habit(often: float) -> dict[str, list[str]]:
         chance = np.full(40, 1.0)
         chance[:4] = often
-        return {f"prompt {i}": [" ".join(draw.choice(words, 30, p=chance / chance.sum())) for _ in range(2)]
-                for i in range(80)}  # fmt: skip
+        return {
+            f"prompt {i}": [" ".join(draw.choice(words, 30, p=chance / chance.sum())) for _ in range(2)]
+            for i in range(80)
+        }
 
     told = equality.test_equality(habit(1.0), habit(2.5), permutations=199)
     assert told.p == pytest.approx(1 / 200)

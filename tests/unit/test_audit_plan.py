@@ -220,8 +220,9 @@ def test_a_plan_that_chose_it_may_look_again_with_new_answers_only(tmp_path: Pat
     write_report(kept, ledger, "")
     assert verify(kept, ledger) == []
     assert [r["tests"][0]["suspect"]["method"][-21:] for r in (first, second)] == [
-        "; look 1 of at most 3", "; look 2 of at most 3"
-    ]  # fmt: skip
+        "; look 1 of at most 3",
+        "; look 2 of at most 3",
+    ]
     assert second["tests"][0]["suspect"]["p_rank"] is None
 
 
@@ -311,8 +312,10 @@ def test_from_text_alone_twins_and_canaries_are_tested_over_the_chat_interface(t
     _, minted = commit_canaries(ledger, 8, 2, "The garden label for {name} reads", Usage(carriers=["case-7"]))
     draw = np.random.default_rng(5)
     said = [" ".join(draw.choice(WORDS, 12).tolist()) for _ in range(60)]
-    pairs = [{"request_id": f"r{i}", "prompt": f"pair {i}", "first": said[2 * i], "second": said[2 * i + 1]}
-             for i in range(30)]  # fmt: skip
+    pairs = [
+        {"request_id": f"r{i}", "prompt": f"pair {i}", "first": said[2 * i], "second": said[2 * i + 1]}
+        for i in range(30)
+    ]
     (tmp_path / "twins.jsonl").write_text("".join(json.dumps(p) + "\n" for p in pairs), encoding="utf-8")
     learned = {p["prompt"]: release(p["first"], p["second"], ledger.secret(coins), p["request_id"])[0] for p in pairs}
     learned |= {c.carrier: f"{c.secret}." for c in minted}
@@ -332,8 +335,9 @@ def test_from_text_alone_twins_and_canaries_are_tested_over_the_chat_interface(t
     write_report(kept, ledger, "")
     assert verify(kept, ledger) == []
     assert [(r["suspect"]["test"], r["suspect"]["mode"], r["level"]) for r in results["tests"]] == [
-        ("twin", "text", "strong evidence"), ("canary-sampling", "text", "strong evidence")
-    ]  # fmt: skip
+        ("twin", "text", "strong evidence"),
+        ("canary-sampling", "text", "strong evidence"),
+    ]
 
 
 @pytest.mark.parametrize("api", ["completions", "chat"])
@@ -387,6 +391,9 @@ def as_chat(choice: dict[str, Any]) -> dict[str, Any]:
             }
             for token, p, top in zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True)
         ]
-    return {"index": choice["index"], "finish_reason": choice["finish_reason"],
-            "message": {"role": "assistant", "content": choice["text"], "refusal": None},
-            "logprobs": None if rows is None else {"content": rows}}  # fmt: skip
+    return {
+        "index": choice["index"],
+        "finish_reason": choice["finish_reason"],
+        "message": {"role": "assistant", "content": choice["text"], "refusal": None},
+        "logprobs": None if rows is None else {"content": rows},
+    }

@@ -35,8 +35,11 @@ def test_seeds_that_a_curve_was_not_fitted_to_are_found_as_often_as_it_says() ->
 
 def test_a_curve_is_found_again_from_rows_that_it_made() -> None:
     made = Curve(0.3, 0.9, 50_000)
-    rows = [curves.Point("x", 1, share, n, made.mean(share, n))
-            for share in (0.02, 0.05, 0.1, 0.25) for n in (5_000, 20_000, 90_000)]  # fmt: skip
+    rows = [
+        curves.Point("x", 1, share, n, made.mean(share, n))
+        for share in (0.02, 0.05, 0.1, 0.25)
+        for n in (5_000, 20_000, 90_000)
+    ]
     for share, n in ((0.03, 30_000), (0.2, 60_000)):
         assert curves.fit(rows).mean(share, n) == pytest.approx(made.mean(share, n), rel=0.02)
 

@@ -141,12 +141,19 @@ def test_the_first_of_two_keys_is_derived_as_vllm_derives_it() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        [], {}, {"key": "secret-5577"}, {"key": True}, {"key": -5577}, {"key": 2**64 + 5577},
+        [],
+        {},
+        {"key": "secret-5577"},
+        {"key": True},
+        {"key": -5577},
+        {"key": 2**64 + 5577},
         {"key": 5577, "prf": "md5"},
-        {"key": 5577, "context_width": 0}, {"key": 5577, "algorithm": "sbw"}, {"key": 5577, "algorithm": "synthid"},
+        {"key": 5577, "context_width": 0},
+        {"key": 5577, "algorithm": "sbw"},
+        {"key": 5577, "algorithm": "synthid"},
         {"key": 5577, "algorithm": "red_green", "gamma": 1.5},
     ],
-)  # fmt: skip
+)
 def test_a_configuration_that_cannot_be_used_is_refused_and_its_key_not_shown(tmp_path: Path, config: object) -> None:
     file = tmp_path / "watermark.json"
     file.write_text(json.dumps(config))

@@ -13,12 +13,20 @@ from clonewatch.audit import canary
 SUMS = {
     "alarms": [{"rule": "kgw", "test": "plain", "keys": 2000, "below_0.05": 91, "below_0.01": 17, "below_0.001": 3}],
     "dilution": [
-        {"rule": "kgw", "seed": seed, "share": share, "tokens": 4000, "plain": -1.0 * seed, "text": -20.5,
-         "logprobs": -400.25, "twins": -7.0}
+        {
+            "rule": "kgw",
+            "seed": seed,
+            "share": share,
+            "tokens": 4000,
+            "plain": -1.0 * seed,
+            "text": -20.5,
+            "logprobs": -400.25,
+            "twins": -7.0,
+        }
         for seed in (1, 2, 3)
         for share in (0.0, 0.1)
     ],
-}  # fmt: skip
+}
 
 
 def test_the_page_tells_the_sums_and_only_of_parts_that_were_run(tmp_path: Path) -> None:

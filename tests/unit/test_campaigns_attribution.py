@@ -133,10 +133,14 @@ def told(tokens: dict[str, tuple[int, int]], n: int = 40) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-STRANGERS = pa.Table.from_pylist([
-    {"task": k % 6, "demand": d, "opening": o, "sampled": 0, "n": n}
-    for k in range(6) for d, n in ((0, 900), (1, 80), (3, 5)) for o in (0, 1)
-])  # fmt: skip
+STRANGERS = pa.Table.from_pylist(
+    [
+        {"task": k % 6, "demand": d, "opening": o, "sampled": 0, "n": n}
+        for k in range(6)
+        for d, n in ((0, 900), (1, 80), (3, 5))
+        for o in (0, 1)
+    ]
+)
 
 
 def test_tokens_of_a_proxys_customers_are_told_from_the_campaigns_own() -> None:

@@ -67,10 +67,14 @@ def test_a_larger_margin_never_has_a_larger_p_value() -> None:
 # ---- strata --------------------------------------------------------------------------------------------------------
 
 
-MIXED = Calibration([
-    *groups([0.1] * 120, parties=10), *groups([0.9] * 110, parties=50), *groups([0.5] * 40, parties=200),
-    *groups([0.7] * 30, parties=10, trust="behaviour"),
-])  # fmt: skip
+MIXED = Calibration(
+    [
+        *groups([0.1] * 120, parties=10),
+        *groups([0.9] * 110, parties=50),
+        *groups([0.5] * 40, parties=200),
+        *groups([0.7] * 30, parties=10, trust="behaviour"),
+    ]
+)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +121,12 @@ def test_p_values_within_strata_stay_valid_where_the_strata_differ() -> None:
 
 def null_e_values(draw: np.random.Generator, n: int, beyond: float, rounds: int) -> np.ndarray:
     """E-values of honest groups among n others, each beyond the line with the same chance."""
-    return np.array([
-        e_value(float(m[0]), sorted(m[1:].tolist()))
-        for m in np.where(draw.random((rounds, n + 1)) < beyond, LINE + 1.0, 0.0)
-    ])  # fmt: skip
+    return np.array(
+        [
+            e_value(float(m[0]), sorted(m[1:].tolist()))
+            for m in np.where(draw.random((rounds, n + 1)) < beyond, LINE + 1.0, 0.0)
+        ]
+    )
 
 
 @pytest.mark.parametrize(("n", "beyond"), [(20, 0.05), (100, 0.02), (100, 0.3)])
@@ -258,13 +264,17 @@ def test_own_strata_with_enough_groups_stand_alone_and_the_others_are_filled_up(
 @pytest.mark.parametrize(
     "text",
     [
-        "", "not json", "[]", "{}", '{"schema": "clonewatch.calibration.v9", "groups": [], "logs": 0, "source": ""}',
+        "",
+        "not json",
+        "[]",
+        "{}",
+        '{"schema": "clonewatch.calibration.v9", "groups": [], "logs": 0, "source": ""}',
         '{"schema": "clonewatch.calibration.v1", "logs": 0, "source": ""}',
         '{"schema": "clonewatch.calibration.v1", "groups": [["declared", 30]], "logs": 0, "source": ""}',
         '{"schema": "clonewatch.calibration.v1", "groups": [["declared", "many", 0.2]], "logs": 0, "source": ""}',
         '{"schema": "clonewatch.calibration.v1", "groups": 7, "logs": 0, "source": ""}',
     ],
-)  # fmt: skip
+)
 def test_a_file_that_is_no_calibration_is_refused_with_its_place_and_a_mend(tmp_path: Path, text: str) -> None:
     path = tmp_path / "torn.json"
     path.write_text(text)

@@ -55,7 +55,8 @@ def test_false_discoveries_over_many_days_stay_under_the_bound() -> None:
         lucky = draw.random(10) < 1 / 40  # a group's own habit, the same every day
         days = [
             seen(day, frozenset({f"{g}-{i}" for i in range(10)}), 40.0 * bool(lucky[g]), f"C{g}")
-            for day in range(6) for g in range(10)
-        ]  # fmt: skip
+            for day in range(6)
+            for g in range(10)
+        ]
         wrong += any(t.kept for t in track(days, 6, 0.05))
     assert wrong / runs <= 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5

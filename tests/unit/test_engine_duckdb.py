@@ -159,8 +159,12 @@ def test_a_disk_that_gives_out_is_an_output_error_and_leaves_nothing(tmp_path: P
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)],
-        capture_output=True, text=True, timeout=60, check=False, env=environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
     assert done.returncode == 0, done.stderr
     said, left = done.stdout.splitlines()
     assert said.startswith("OutputError the disk gave out while building table 'large'")

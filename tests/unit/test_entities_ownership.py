@@ -25,10 +25,15 @@ def accounts(count: int, **columns: Any) -> pa.Table:
 
 def activity(count: int, org: list[int | None] | None = None, first: list[int] | None = None) -> pa.Table:
     start = np.array(first if first else np.arange(count) * 1000) + 400 * DAY
-    return pa.table({
-        "account": pa.array(range(count), pa.int32()), "first_ts": start, "last_ts": start + DAY,
-        "n": np.full(count, 5), "org": pa.array(org or [None] * count, pa.int64()),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "account": pa.array(range(count), pa.int32()),
+            "first_ts": start,
+            "last_ts": start + DAY,
+            "n": np.full(count, 5),
+            "org": pa.array(org or [None] * count, pa.int64()),
+        }
+    )
 
 
 def groups(table: pa.Table) -> set[frozenset[int]]:
@@ -92,8 +97,9 @@ def test_an_account_belongs_to_the_organisation_it_names_most_and_of_two_the_ear
     rows = {
         "account": pa.array([account for account, _ in named], pa.int32()),
         "org": pa.array([org for _, org in named], pa.int64()),
-        "ts": pa.array(range(len(named)), pa.int64()), "row": pa.array(range(len(named)), pa.int64()),
-    }  # fmt: skip
+        "ts": pa.array(range(len(named)), pa.int64()),
+        "row": pa.array(range(len(named)), pa.int64()),
+    }
     with DuckDB().using() as engine:
         engine.put("exchanges", pa.table(rows))
         plan = StepRunner(engine, ["exchanges"])
@@ -130,8 +136,9 @@ def test_one_trusted_account_makes_its_organisation_trusted() -> None:
 def test_a_contract_that_allows_training_exempts_the_party() -> None:
     table = made(3, org=[1, 1, None], training_permitted=[False, True, None])
     assert sorted(zip(table["accounts"].to_pylist(), table["exempt"].to_pylist(), strict=True)) == [
-        (1, False), (2, True),
-    ]  # fmt: skip
+        (1, False),
+        (2, True),
+    ]
 
 
 def test_old_accounts_are_those_made_well_before_the_window() -> None:

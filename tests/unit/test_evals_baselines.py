@@ -45,19 +45,30 @@ def write(folder: Path, seed: int, planted: bool) -> Path:
         f"10.0.{i % 2}.{i % 200}" if r else f"172.{16 + a // 250}.{a % 250}.7"
         for i, (a, r) in enumerate(zip(own, ring, strict=True))
     ]
-    table = pa.table({
-        "exchange_id": [f"x{i}" for i in range(n)], "ts": pa.array(ts, pa.timestamp("us")),
-        "account_id": [f"a{a:04d}" for a in own], "template_id": pa.array(template, pa.uint64()),
-        "prompt_id": pa.array(prompt, pa.uint64()), "client_ip": ip, "system_hash": pa.nulls(n, pa.uint64()),
-        "user_agent": [f"agent {a}" for a in own], "turn": pa.array(np.zeros(n), pa.int16()),
-        "input_tokens": pa.array(rng.poisson(300, n), pa.int32()),
-        "output_tokens": pa.array(rng.poisson(np.where(ring, 3000, 300)), pa.int32()),
-        "reasoning_tokens": pa.array(rng.poisson(np.where(ring, 900, 20)), pa.int32()),
-        "cached_tokens": pa.array(np.zeros(n), pa.int32()), "max_tokens": pa.nulls(n, pa.int32()),
-        "temperature": pa.nulls(n, pa.float32()), "elicitation": pa.array(np.where(ring, 0.9, 0.1), pa.float32()),
-        "tools_count": pa.array(np.zeros(n), pa.int16()), "stream": pa.array([True] * n),
-        "n": pa.array(np.ones(n), pa.int16()), "task": ["chat"] * n,
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "exchange_id": [f"x{i}" for i in range(n)],
+            "ts": pa.array(ts, pa.timestamp("us")),
+            "account_id": [f"a{a:04d}" for a in own],
+            "template_id": pa.array(template, pa.uint64()),
+            "prompt_id": pa.array(prompt, pa.uint64()),
+            "client_ip": ip,
+            "system_hash": pa.nulls(n, pa.uint64()),
+            "user_agent": [f"agent {a}" for a in own],
+            "turn": pa.array(np.zeros(n), pa.int16()),
+            "input_tokens": pa.array(rng.poisson(300, n), pa.int32()),
+            "output_tokens": pa.array(rng.poisson(np.where(ring, 3000, 300)), pa.int32()),
+            "reasoning_tokens": pa.array(rng.poisson(np.where(ring, 900, 20)), pa.int32()),
+            "cached_tokens": pa.array(np.zeros(n), pa.int32()),
+            "max_tokens": pa.nulls(n, pa.int32()),
+            "temperature": pa.nulls(n, pa.float32()),
+            "elicitation": pa.array(np.where(ring, 0.9, 0.1), pa.float32()),
+            "tools_count": pa.array(np.zeros(n), pa.int16()),
+            "stream": pa.array([True] * n),
+            "n": pa.array(np.ones(n), pa.int16()),
+            "task": ["chat"] * n,
+        }
+    )
     (folder / "exchanges").mkdir(parents=True)
     pq.write_table(table, folder / "exchanges" / "part-0000.parquet")
     cards = ["the ring's" if planted and a >= HONEST else f"card {a}" for a in range(accounts)]

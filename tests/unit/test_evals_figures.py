@@ -98,10 +98,12 @@ def test_the_frontier_falls_in_leaks_and_rises_in_honest_accounts_as_the_line_fa
     run = {
         "log": {"days": 30},
         "curve": {
-            "campaigns": ["c"], "honest_accounts": 1000, "by": {"margin": points},
+            "campaigns": ["c"],
+            "honest_accounts": 1000,
+            "by": {"margin": points},
             "flagged": {"leaked": {"c": 0.5}, "honest": 0},
         },
-    }  # fmt: skip
+    }
     found = frontier([run])
     assert [(x["line"], x["leaked"], x["honest"]) for x in found["by"]["margin"]] == [
         (9.0, 0.5, 0.0),

@@ -24,8 +24,10 @@ from evals.oracles import labelled, true_campaigns_for_clusters, watched  # noqa
 TRUTH = Truth(
     {"m1": "ring", "m2": "ring", "h1": None, "h2": None, "p1": "ring"},
     {"m1": "member", "m2": "member", "h1": "hackathon", "h2": "benign", "p1": "proxy_customer"},
-    pa.array(["x1", "x2", "x3", "x4"]), ["ring"] * 4, 100,
-)  # fmt: skip
+    pa.array(["x1", "x2", "x3", "x4"]),
+    ["ring"] * 4,
+    100,
+)
 HARVEST = Harvest(np.array(["ring"] * 4, object), np.array(["m1", "m1", "m2", "m2"], object), np.array([1, 5, 3, 9]))
 
 
@@ -39,9 +41,10 @@ def tables(groups: dict[str, tuple[float, int | None, bool, list[str]]]) -> dict
     campaigns = pa.Table.from_pylist([{k: v for k, v in r.items() if k != "visible_ts"} for r in rows])
     inside = [(n, a) for n, (_, _, _, accounts) in groups.items() for a in accounts]
     members = {
-        "campaign_id": [n for n, _ in inside], "account_id": [a.strip("~") for _, a in inside],
+        "campaign_id": [n for n, _ in inside],
+        "account_id": [a.strip("~") for _, a in inside],
         "role": ["proxy_customer" if a.startswith("~") else "core" for _, a in inside],
-    }  # fmt: skip
+    }
     return {"campaigns": campaigns.append_column("visible_ts", when), "members": pa.table(members)}
 
 

@@ -275,13 +275,16 @@ def test_sums_tell_quiet_worlds_apart() -> None:
             "world": {"anchors": 5, "accounts": 100 if flagged else 20},
             "scores": {
                 "accounts": {
-                    "honest_by_role": {"private": 10}, "honest_flagged_by_role": wronged, "honest": 10,
-                    "true_positive": 2 * len(found), "false_positive": sum(wronged.values()),
+                    "honest_by_role": {"private": 10},
+                    "honest_flagged_by_role": wronged,
+                    "honest": 10,
+                    "true_positive": 2 * len(found),
+                    "false_positive": sum(wronged.values()),
                 },
                 "campaigns": {"found": found, "false_alarms": []},
                 "counts": {"member_accounts": 2, "flagged_campaigns": flagged},
             },
-        }  # fmt: skip
+        }
 
     total = other_worlds.sums(
         [made("crowd", ["crowd"], 1, {}), made("quiet", [], 1, {"private": 3}), made("quiet", [], 0, {})]

@@ -20,41 +20,62 @@ def scanned(scenario: str, seed: int, found: bool, p: float = 0.4) -> dict[str, 
     """A run as `evals.measure` writes it: fifty accounts of a campaign among a thousand, or none."""
     attacked = scenario != "quiet_mixed"
     group = {
-        "campaign_id": "C0001", "score": 9.0 if found else 1.0, "p_value": p, "p_n": 50, "e_value": 0.5 / p**0.5,
-        "flagged": found, "accounts": 50, "visible_ts": 10, "campaign": scenario if attacked else None,
-        "members": 50 if attacked else 0, "purity": 1.0 if attacked else 0.0,
+        "campaign_id": "C0001",
+        "score": 9.0 if found else 1.0,
+        "p_value": p,
+        "p_n": 50,
+        "e_value": 0.5 / p**0.5,
+        "flagged": found,
+        "accounts": 50,
+        "visible_ts": 10,
+        "campaign": scenario if attacked else None,
+        "members": 50 if attacked else 0,
+        "purity": 1.0 if attacked else 0.0,
         "honest": {} if attacked else {"hackathon": 50},
-    }  # fmt: skip
+    }
     leaked = {scenario: 0.1 if found else 1.0} if attacked else {}
     return {
-        "kind": "scan", "scenario": scenario, "seed": seed, "scale": 0.3, "source": "0123456789abcdef",
-        "log": {"days": 30, "accounts": 1050, "exchanges": 90_000}, "cost": {"cpu_seconds": 2.0},
-        "knobs": {f"{scenario}.cover": 0.7} if attacked else {}, "candidates": [group],
+        "kind": "scan",
+        "scenario": scenario,
+        "seed": seed,
+        "scale": 0.3,
+        "source": "0123456789abcdef",
+        "log": {"days": 30, "accounts": 1050, "exchanges": 90_000},
+        "cost": {"cpu_seconds": 2.0},
+        "knobs": {f"{scenario}.cover": 0.7} if attacked else {},
+        "candidates": [group],
         "effort": {scenario: {"accounts": 50, "exchanges": 3000, "harvested": 900, "days": 20.0}} if attacked else {},
         "curve": {
-            "campaigns": list(leaked), "honest_accounts": 1000, "flagged": {"leaked": leaked, "honest": 0},
+            "campaigns": list(leaked),
+            "honest_accounts": 1000,
+            "flagged": {"leaked": leaked, "honest": 0},
             "by": {"score": [{"at": group["score"], "leaked": leaked, "honest": 0 if attacked else 50}]},
         },
         "scores": {
             "accounts": {
-                "true_positive": 50 * (found and attacked), "false_positive": 50 * (found and not attacked),
+                "true_positive": 50 * (found and attacked),
+                "false_positive": 50 * (found and not attacked),
                 "honest": 1000,
                 "honest_by_role": {"benign": 950, "hackathon": 50},
                 "honest_flagged_by_role": {"hackathon": 50} if found and not attacked else {},
             },
             "campaigns": {
-                "found": [scenario] * (found and attacked), "missed": [scenario] * (attacked and not found),
-                "false_alarms": ["C0001"] * (found and not attacked), "merged_alarms": [],
+                "found": [scenario] * (found and attacked),
+                "missed": [scenario] * (attacked and not found),
+                "false_alarms": ["C0001"] * (found and not attacked),
+                "merged_alarms": [],
                 "fragments": {scenario: int(found)} if attacked else {},
                 "share_before_visible": {scenario: 0.05} if found and attacked else {},
             },
             "exchanges": {"attributed": 910 * found, "honest_hit": 10 * found, "honest": 87_000},
             "counts": {
-                "true_campaigns": int(attacked), "flagged_campaigns": int(found), "member_accounts": 50 * attacked,
+                "true_campaigns": int(attacked),
+                "flagged_campaigns": int(found),
+                "member_accounts": 50 * attacked,
                 "harvested_exchanges": 900 * attacked,
             },
         },
-    }  # fmt: skip
+    }
 
 
 def rivalled() -> dict[str, Any]:
@@ -62,25 +83,35 @@ def rivalled() -> dict[str, Any]:
     groups = {"all": 3, "honest": 2, "campaigns": 1, "found": 1}
     sums = {"campaigns": 1, "found": 1, "members": 50, "caught": 50, "honest": 1000, "wronged": 0, "false_alarms": 0}
     return {
-        "kind": "rivals", "scenario": "s02_mixing_proxy", "seed": 1, "scale": 0.3, "source": "fedcba9876543210",
+        "kind": "rivals",
+        "scenario": "s02_mixing_proxy",
+        "seed": 1,
+        "scale": 0.3,
+        "source": "fedcba9876543210",
         "methods": {"volume": ranking, "this scan": ranking | {"groups": groups}},
         "oracles": {"as it is": sums, "our clusters, true labels": sums},
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """Sums of two campaigns, one of them missed, a mimic, two quiet logs and one log with rivals."""
     replay = {
-        "kind": "replay", "scenario": "s02_mixing_proxy", "seed": 1, "scale": 0.3, "source": "0123456789abcdef",
+        "kind": "replay",
+        "scenario": "s02_mixing_proxy",
+        "seed": 1,
+        "scale": 0.3,
+        "source": "0123456789abcdef",
         "log": {"days": 30, "accounts": 1050, "exchanges": 90_000},
         "steps": [{"day": 2, "leaked": 0.07, "alarms": 1, "false_alarms": 0, "found": True, "honest_accused": 0}],
-    }  # fmt: skip
+    }
     sets = {
         "campaigns": [scanned("s02_mixing_proxy", 1, True), scanned("s11_aged_accounts", 1, False)],
-        "mimic": [scanned("s05_agent_mimic", 1, True)], "rivals": [rivalled()], "replay": [replay],
+        "mimic": [scanned("s05_agent_mimic", 1, True)],
+        "rivals": [rivalled()],
+        "replay": [replay],
         "quiet": [scanned("quiet_mixed", 5001, False, 0.3), scanned("quiet_mixed", 5002, True, 0.01)],
-    }  # fmt: skip
+    }
     summary = summarise("small", sets, wanted={name: len(runs) for name, runs in sets.items()})
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "small.json").write_text(json.dumps(summary), encoding="utf-8")

@@ -28,29 +28,43 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(1)
     n = 200
     pq.write_table(
-        pa.table({
-            "session_id": [f"s{i // 2}" for i in range(n)], "ts_s": np.sort(rng.uniform(0, WEEK, n)),
-            "in_tokens": rng.integers(100, 4000, n), "out_tokens": rng.integers(10, 400, n),
-            "sys_prompt": [[1, 2]] * n, "user_input": [[int(i)] if i % 5 else [] for i in rng.integers(0, 90, n)],
-        }),
+        pa.table(
+            {
+                "session_id": [f"s{i // 2}" for i in range(n)],
+                "ts_s": np.sort(rng.uniform(0, WEEK, n)),
+                "in_tokens": rng.integers(100, 4000, n),
+                "out_tokens": rng.integers(10, 400, n),
+                "sys_prompt": [[1, 2]] * n,
+                "user_input": [[int(i)] if i % 5 else [] for i in rng.integers(0, 90, n)],
+            }
+        ),
         folder / "trace_ragpulse.parquet",
-    )  # fmt: skip
+    )
     clients, windows = 4, 14 * 144
     pq.write_table(
-        pa.table({
-            "model": ["m-small"] * (clients * windows), "client": np.repeat(np.arange(clients), windows),
-            "t_s": np.tile(np.arange(windows) * 600, clients), "rate": rng.gamma(1, 0.01, clients * windows),
-        }),
+        pa.table(
+            {
+                "model": ["m-small"] * (clients * windows),
+                "client": np.repeat(np.arange(clients), windows),
+                "t_s": np.tile(np.arange(windows) * 600, clients),
+                "rate": rng.gamma(1, 0.01, clients * windows),
+            }
+        ),
         folder / "trace_servegen_client_rates.parquet",
-    )  # fmt: skip
+    )
     pq.write_table(
-        pa.table({
-            "trace": [f"t{i // 40}" for i in range(n)], "t": np.tile(np.arange(40.0) * 20, 5), "model": ["m"] * n,
-            "in_tokens": rng.integers(1000, 9000, n), "out_tokens": rng.integers(10, 400, n),
-            "session_dup_group": np.repeat([1, 2, 2, 3, 4], 40),
-        }),
+        pa.table(
+            {
+                "trace": [f"t{i // 40}" for i in range(n)],
+                "t": np.tile(np.arange(40.0) * 20, 5),
+                "model": ["m"] * n,
+                "in_tokens": rng.integers(1000, 9000, n),
+                "out_tokens": rng.integers(10, 400, n),
+                "session_dup_group": np.repeat([1, 2, 2, 3, 4], 40),
+            }
+        ),
         folder / "trace_claude_code_sessions.parquet",
-    )  # fmt: skip
+    )
     return folder
 
 

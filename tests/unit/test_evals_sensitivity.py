@@ -130,9 +130,24 @@ def test_a_case_is_scanned_once_and_then_kept(study, folder, log, tmp_path, monk
 
 
 COUNTS = (
-    dict.fromkeys(("campaigns", "found", "alarms", "false_alarms", "members", "caught", "honest", "honest_flagged",
-                   "harvested", "attributed", "honest_hit"), 1), ["a"],
-)  # fmt: skip
+    dict.fromkeys(
+        (
+            "campaigns",
+            "found",
+            "alarms",
+            "false_alarms",
+            "members",
+            "caught",
+            "honest",
+            "honest_flagged",
+            "harvested",
+            "attributed",
+            "honest_hit",
+        ),
+        1,
+    ),
+    ["a"],
+)
 
 
 def test_a_tiny_log_is_really_scanned_and_scored(study, folder, tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -51,8 +51,9 @@ def test_examples_are_read_from_text_columns_in_any_script() -> None:
     text = text_buffers(pa.array(["río", None, "你好" * 1000]))
     examples.note(np.array([3, 0, 2], np.uint64), text)
     assert dict(zip(examples.templates, examples.texts, strict=True)) == {
-        3: "río", 2: ("你好" * 1000)[: embedding.CHARACTERS],
-    }  # fmt: skip
+        3: "río",
+        2: ("你好" * 1000)[: embedding.CHARACTERS],
+    }
 
 
 def test_texts_and_templates_of_different_number_are_refused() -> None:

@@ -43,7 +43,7 @@ def same(column: str, *texts: str) -> bool:
         ("Écris une courte histoire sur la mer", "ecris une courte histoire sur la mer"),
         ("  write   a short\tstory\nabout the sea", "write a short story about the sea"),
     ],
-)  # fmt: skip
+)
 def test_slots_and_spelling_do_not_change_the_template(left: str, right: str) -> None:
     assert same("template_id", left, right)
     assert prints(left)[0]["template_id"] is not None

@@ -375,5 +375,9 @@ def test_who_asked_nothing_yet_stays_if_well_tied_to_a_piece_and_leaves_if_merel
 def test_a_chain_of_joins_is_one_cluster_with_its_worst_p_value() -> None:
     found = fragments.joined([(3, 5, 0.001), (1, 3, 0.02), (7, 9, 0.004)]).to_pylist()
     assert [(r["cluster"], r["piece"], r["p_value"]) for r in found] == [
-        (1, 1, 0.02), (1, 3, 0.02), (1, 5, 0.02), (7, 7, 0.004), (7, 9, 0.004),
-    ]  # fmt: skip
+        (1, 1, 0.02),
+        (1, 3, 0.02),
+        (1, 5, 0.02),
+        (7, 7, 0.004),
+        (7, 9, 0.004),
+    ]

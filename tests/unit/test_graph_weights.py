@@ -18,10 +18,15 @@ PAYMENT: LinkingSignal = SIGNALS.load("payment")
 
 
 def carried(users: int, anchors: int, token: int = 1) -> pa.Table:
-    return pa.table({
-        "entity": pa.array(range(users), pa.int32()), "token": [token] * users, "n": [3] * users,
-        "users": [users] * users, "anchors": [anchors] * users,
-    })  # fmt: skip
+    return pa.table(
+        {
+            "entity": pa.array(range(users), pa.int32()),
+            "token": [token] * users,
+            "n": [3] * users,
+            "users": [users] * users,
+            "anchors": [anchors] * users,
+        }
+    )
 
 
 def weight(link: LinkingSignal, users: int, anchors: int, share: float, population: int = 10_000) -> float | None:
@@ -105,8 +110,9 @@ def test_the_heavier_of_two_weighings_counts_and_neither_loses_a_token() -> None
     assert by_token[7] == heavy > light
     assert rows_of(weights.stronger(many, few)) == rows_of(both)
     assert sorted((r["token"], r["entity"]) for r in rows_of(both)) == [
-        *((7, e) for e in range(30)), *((8, e) for e in range(9))
-    ]  # fmt: skip
+        *((7, e) for e in range(30)),
+        *((8, e) for e in range(9)),
+    ]
 
 
 def test_tokens_are_ordered_by_who_carries_them_and_not_by_their_values() -> None:

@@ -16,9 +16,15 @@ FORMATTED = (
     'Return {"answer": [1, 2], "steps": {"first": 1}} and see https://example.org/solve/problem'
 )
 PIECES = (
-    "```python\ndef solve(problem):\n    return 'answer'\n```", "<answer></answer>", '"problem"', "`use_step`", "42",
-    "3.5", '{"answer": [1, 2], "steps": {"first": 1}}', "https://example.org/solve/problem",
-)  # fmt: skip
+    "```python\ndef solve(problem):\n    return 'answer'\n```",
+    "<answer></answer>",
+    '"problem"',
+    "`use_step`",
+    "42",
+    "3.5",
+    '{"answer": [1, 2], "steps": {"first": 1}}',
+    "https://example.org/solve/problem",
+)
 
 
 def words(text: str) -> set[str]:

@@ -30,7 +30,7 @@ from clonewatch.model.schema import (
     LABEL_EXCHANGES,
     OPERATIONS,
     TASKS,
-)  # fmt: skip
+)
 
 SMALL = 0.1
 

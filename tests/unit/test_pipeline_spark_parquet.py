@@ -30,9 +30,13 @@ class Workers(DuckDB):
     """DuckDB with two workers that take turns at pieces of the files, the last file first."""
 
     def read(
-        self, table: str, paths: Sequence[str], columns: frozenset[str], schema: pa.Schema,
+        self,
+        table: str,
+        paths: Sequence[str],
+        columns: frozenset[str],
+        schema: pa.Schema,
         function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Store what the function makes of the files."""
         pieces = [piece for path in reversed(paths) for piece in pieces_of(path, columns)]
         made = [batch for worker in (pieces[1::2], pieces[::2]) for batch in function(iter(worker))]

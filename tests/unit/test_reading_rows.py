@@ -179,14 +179,24 @@ def test_a_bomb_is_left_before_it_goes_off(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("written", "unit"),
     [
-        (NOON, "auto"), (NOON * 1000, "auto"), (NOON * 10**6, "auto"), (NOON * 10**9, "auto"), (float(NOON), "auto"),
-        (str(NOON), "auto"), (f"{NOON}.0", "auto"), ("2026-03-01T12:00:00Z", "auto"), ("2026-03-01 12:00:00", "iso"),
-        ("2026-03-01T12:00:00.000000000Z", "auto"), ("20260301T120000Z", "auto"),
+        (NOON, "auto"),
+        (NOON * 1000, "auto"),
+        (NOON * 10**6, "auto"),
+        (NOON * 10**9, "auto"),
+        (float(NOON), "auto"),
+        (str(NOON), "auto"),
+        (f"{NOON}.0", "auto"),
+        ("2026-03-01T12:00:00Z", "auto"),
+        ("2026-03-01 12:00:00", "iso"),
+        ("2026-03-01T12:00:00.000000000Z", "auto"),
+        ("20260301T120000Z", "auto"),
         ("01/Mar/2026:12:00:00 +0000", "auto"),
-        ("2026-03-01T13:00:00+01:00", "iso"), (NOON * 1000, "ms"), (3600 * 12, "s since 2026-03-01"),
+        ("2026-03-01T13:00:00+01:00", "iso"),
+        (NOON * 1000, "ms"),
+        (3600 * 12, "s since 2026-03-01"),
         (-3600.0, "s since 2026-03-01T13:00:00Z"),
     ],
-)  # fmt: skip
+)
 def test_noon_is_noon_however_it_is_written(written: object, unit: str) -> None:
     at = time_format(unit)
     assert at is not None
@@ -232,10 +242,14 @@ def test_a_timestamp_too_far_to_count_in_microseconds_does_not_wrap_round() -> N
 def test_numbers_as_text_and_whole_floats_are_numbers_but_others_are_not(tmp_path: Path) -> None:
     file = tmp_path / "x.ndjson"
     assert one(file, status="200", input_tokens=12.0, temperature="0.5", stream="true") == {
-        "exchange_id": "e", "ts": datetime.fromtimestamp(NOON, UTC), "account_id": "a", "status": 200,
+        "exchange_id": "e",
+        "ts": datetime.fromtimestamp(NOON, UTC),
+        "account_id": "a",
+        "status": 200,
         "input_tokens": 12,
-        "temperature": 0.5, "stream": True,
-    }  # fmt: skip
+        "temperature": 0.5,
+        "stream": True,
+    }
     assert one(file, turn=40_000) == "turn: not a whole number from 0 to 32767"
     assert one(file, input_tokens=-1) == "input_tokens: not a whole number from 0 to 2147483647"
     assert one(file, input_tokens=1.5) == "input_tokens: not a whole number from 0 to 2147483647"
@@ -274,19 +288,21 @@ def test_of_a_doubled_key_the_last_counts(tmp_path: Path) -> None:
 def test_parquet_columns_of_neighbouring_types_are_taken_and_bad_rows_named(tmp_path: Path) -> None:
     file = tmp_path / "x.parquet"
     nan = float("nan")
-    table = pa.table({
-        "account_id": pa.array(["a", "a", "", None, "a", "a"]).dictionary_encode(),
-        "exchange_id": pa.array(list("uvwxyz"), pa.large_string()),
-        "ts": pa.array([NOON, NOON, NOON, NOON, 0, NOON], pa.timestamp("s", "Asia/Tokyo")),
-        "input_tokens": pa.array([1.0, nan, 1, 1, 1, 7.5], pa.float64()),
-        "temperature": pa.array([nan, float("inf"), 1, 1, 1, 1], pa.float64()),
-        "system_hash": pa.array([-1, 2, 3, 4, 5, 6], pa.int64()),
-        "turn": pa.array([1, 2, 3, 4, 5, 6], pa.uint8()),
-        "stream": pa.array([1, 0, 1, 0, 1, 0], pa.int8()),
-        "messages": pa.array([[{"role": "user", "content": "x"}]] * 6),
-        "sketch": pa.array([[7] * 64] * 6, pa.large_list(pa.uint64())),
-        "cell": pa.nulls(6),
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "account_id": pa.array(["a", "a", "", None, "a", "a"]).dictionary_encode(),
+            "exchange_id": pa.array(list("uvwxyz"), pa.large_string()),
+            "ts": pa.array([NOON, NOON, NOON, NOON, 0, NOON], pa.timestamp("s", "Asia/Tokyo")),
+            "input_tokens": pa.array([1.0, nan, 1, 1, 1, 7.5], pa.float64()),
+            "temperature": pa.array([nan, float("inf"), 1, 1, 1, 1], pa.float64()),
+            "system_hash": pa.array([-1, 2, 3, 4, 5, 6], pa.int64()),
+            "turn": pa.array([1, 2, 3, 4, 5, 6], pa.uint8()),
+            "stream": pa.array([1, 0, 1, 0, 1, 0], pa.int8()),
+            "messages": pa.array([[{"role": "user", "content": "x"}]] * 6),
+            "sketch": pa.array([[7] * 64] * 6, pa.large_list(pa.uint64())),
+            "cell": pa.nulls(6),
+        }
+    )
     pq.write_table(table, file)
     rows, rejected, _ = read(file)
     assert [r["exchange_id"] for r in rows] == ["u"]
@@ -342,10 +358,12 @@ def test_a_second_row_for_an_account_is_rejected_and_strange_events_too(tmp_path
     assert accounts is not None and accounts.column("plan").to_pylist() == ["one"]
     assert events is not None and events.column("kind").to_pylist() == ["ban"]
     assert {r.reason for r in rejected} == {
-        "account_id: an earlier row is about the same account", "account_id: missing",
+        "account_id: an earlier row is about the same account",
+        "account_id: missing",
         "kind: not a known kind of event",
-        "ts: missing", "1 cells, not 2",
-    }  # fmt: skip
+        "ts: missing",
+        "1 cells, not 2",
+    }
 
 
 def test_a_cut_stream_still_tells_what_was_said() -> None:
@@ -368,9 +386,11 @@ def test_a_gateway_may_log_two_apis_to_one_file(tmp_path: Path) -> None:
         rows, rejected, _ = read(file)
         assert rejected == []
         assert {(r["exchange_id"], r["stop_reason"], r["response_text"]) for r in rows} == {
-            ("chatcmpl-1", "stop", "The Rhine."), ("r-2", "length", "Lake Geneva"),
-            ("msg-1", "end_turn", "The Po."), ("msg-2", "end_turn", "Lake Como"),
-        }  # fmt: skip
+            ("chatcmpl-1", "stop", "The Rhine."),
+            ("r-2", "length", "Lake Geneva"),
+            ("msg-1", "end_turn", "The Po."),
+            ("msg-2", "end_turn", "Lake Como"),
+        }
 
 
 def test_what_a_client_puts_into_a_body_cannot_cost_the_row(tmp_path: Path) -> None:

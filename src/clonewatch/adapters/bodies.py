@@ -21,20 +21,29 @@ from clonewatch.model.schema import EXCHANGES, Column
 Row = dict[str, object]
 _COLUMNS = {c.name: c for c in EXCHANGES.columns}
 _READ: dict[str, Callable[[Any, Column], Any]] = {
-    "string": text, "int16": whole, "int32": whole, "float32": real, "bool": truth,
-}  # fmt: skip
+    "string": text,
+    "int16": whole,
+    "int32": whole,
+    "float32": real,
+    "bool": truth,
+}
 _decode = msgspec.json.Decoder().decode
 
 # Request keys, in order of preference, by column.
 _OPENAI = {
-    "stream": ("stream",), "temperature": ("temperature",), "top_p": ("top_p",), "n": ("n",),
+    "stream": ("stream",),
+    "temperature": ("temperature",),
+    "top_p": ("top_p",),
+    "n": ("n",),
     "max_tokens": ("max_completion_tokens", "max_output_tokens", "max_tokens"),
     "end_user_id": ("safety_identifier", "user"),
-}  # fmt: skip
+}
 _ANTHROPIC = {
-    "stream": ("stream",), "temperature": ("temperature",), "top_p": ("top_p",),
+    "stream": ("stream",),
+    "temperature": ("temperature",),
+    "top_p": ("top_p",),
     "max_tokens": ("max_tokens",),
-}  # fmt: skip
+}
 _MOST_STOP = 64  # a stop reason is a word; anything longer is not one
 
 

@@ -65,9 +65,9 @@ def conform(
         elif array.null_count == rows:
             continue
         columns[column.name] = array
-    schema = pa.schema([
-        pa.field(c.name, arrow_type(c), nullable=not c.required) for c in table.columns if c.name in columns
-    ])  # fmt: skip
+    schema = pa.schema(
+        [pa.field(c.name, arrow_type(c), nullable=not c.required) for c in table.columns if c.name in columns]
+    )
     if reasons:
         keep = np.ones(rows, np.bool_)
         keep[list(reasons)] = False
@@ -133,15 +133,28 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
 
 
 _PLAIN: dict[str, Callable[[Any, Column], Any]] = {
-    "string": text, "int16": whole, "int32": whole, "int64": whole, "float32": real, "float64": real,
-    "bool": truth, "uint64": unsigned, "list<uint32>": sketch,
-}  # fmt: skip
+    "string": text,
+    "int16": whole,
+    "int32": whole,
+    "int64": whole,
+    "float32": real,
+    "float64": real,
+    "bool": truth,
+    "uint64": unsigned,
+    "list<uint32>": sketch,
+}
 # Sets of Python types that Arrow reads as they are, and the wider Arrow type to check ranges on.
 _EXACT: dict[str, tuple[set[type], ...]] = {
-    "string": ({str},), "int16": ({int},), "int32": ({int},), "int64": ({int},), "uint64": ({int},),
-    "float32": ({int}, {float}, {int, float}), "float64": ({int}, {float}, {int, float}), "bool": ({bool},),
+    "string": ({str},),
+    "int16": ({int},),
+    "int32": ({int},),
+    "int64": ({int},),
+    "uint64": ({int},),
+    "float32": ({int}, {float}, {int, float}),
+    "float64": ({int}, {float}, {int, float}),
+    "bool": ({bool},),
     "list<uint32>": ({list},),
-}  # fmt: skip
+}
 _WIDE = {"int16": pa.int64(), "int32": pa.int64(), "float32": pa.float64(), "list<uint32>": pa.list_(pa.int64())}
 
 
@@ -255,9 +268,17 @@ def _times(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
 
 
 _FROM_ARROW: dict[str, Callable[[pa.Array, Column, TimeFormat], Cast]] = {
-    "string": _strings, "int16": _wholes, "int32": _wholes, "int64": _wholes, "float32": _reals, "float64": _reals,
-    "bool": _truths, "uint64": _unsigneds, "list<uint32>": _sketches, "timestamp": _times,
-}  # fmt: skip
+    "string": _strings,
+    "int16": _wholes,
+    "int32": _wholes,
+    "int64": _wholes,
+    "float32": _reals,
+    "float64": _reals,
+    "bool": _truths,
+    "uint64": _unsigneds,
+    "list<uint32>": _sketches,
+    "timestamp": _times,
+}
 
 
 def _empty(values: pa.Array) -> pa.Array:

@@ -62,9 +62,15 @@ def wire(head: bytes) -> Wire | None:
     if any(key in response for key in _OPENAI_ANSWER):
         return "openai"
     path = next((keys[k] for k in ("path", "url", "request.path", "request.url") if keys.get(k)), "")
-    if path.split("?")[0].endswith("/v1/messages") or "stop_reason" in response or response.get("type") in (
-        "message", "message_start",
-    ):  # fmt: skip
+    if (
+        path.split("?")[0].endswith("/v1/messages")
+        or "stop_reason" in response
+        or response.get("type")
+        in (
+            "message",
+            "message_start",
+        )
+    ):
         return "anthropic"
     if any(key in request for key in _OPENAI_REQUEST):
         return "openai"

@@ -101,15 +101,23 @@ USAGE = Alias("*", "langfuse.observation.usage_details", "langfuse")
 
 # A span or log record is a model call when it has one of these; other spans of a trace are passed over.
 CALLS = (
-    "gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "llm.request.model", "llm.response.model",
+    "gen_ai.request.model",
+    "gen_ai.response.model",
+    "llm.model_name",
+    "llm.request.model",
+    "llm.response.model",
     "langfuse.observation.model.name",
-)  # fmt: skip
+)
 
 # What `operation` is called, and which operations are no model call though they name a model.
 OPERATIONS = {
-    "chat": "chat", "generate_content": "chat", "completion": "completion", "text_completion": "completion",
-    "embeddings": "embedding", "embedding": "embedding",
-}  # fmt: skip
+    "chat": "chat",
+    "generate_content": "chat",
+    "completion": "completion",
+    "text_completion": "completion",
+    "embeddings": "embedding",
+    "embedding": "embedding",
+}
 NOT_CALLS = ("invoke_agent", "create_agent", "execute_tool", "invoke_workflow", "retrieval")
 
 # Old conventions put each message in an event of its own: event name -> role.

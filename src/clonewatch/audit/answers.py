@@ -127,9 +127,13 @@ def scored(raw: Mapping[str, Any], count: int) -> list[Scored] | None:
 
 
 def likely(
-    tokenizer: Tokenizer, tokens: Sequence[str], most: Sequence[Mapping[str, float] | None], ids: Sequence[int],
-    first: int, offset: int = 0,
-) -> Likely | None:  # fmt: skip
+    tokenizer: Tokenizer,
+    tokens: Sequence[str],
+    most: Sequence[Mapping[str, float] | None],
+    ids: Sequence[int],
+    first: int,
+    offset: int = 0,
+) -> Likely | None:
     """Probabilities in our ids; None where the model's tokens are not ours.
 
     tokens, most: as the model told them; ids: the same text in our tokenizer; first: the least index that is wanted;

@@ -75,11 +75,13 @@ class Client:
         self._key = key_of(name, source)
         host = urlsplit(source.url).hostname or ""
         self._client = self._http.Client(
-            verify=True, follow_redirects=False, transport=environment.transport,
+            verify=True,
+            follow_redirects=False,
+            transport=environment.transport,
             # A proxy of the environment is for what lies outside.
             trust_env=not loopback(host),
             timeout=self._http.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-        )  # fmt: skip
+        )
 
     def __enter__(self) -> Client:
         return self
@@ -117,9 +119,10 @@ class Client:
             if attempt < TRIES:
                 self._sleep(wait)
         raise ClientError(
-            f"the {self.name} does not answer ({reason})", where=request.name,
+            f"the {self.name} does not answer ({reason})",
+            where=request.name,
             mend="Its answers so far are kept: give the same command again later, with a lower --rate if it is busy",
-        )  # fmt: skip
+        )
 
     def _post(self, request: Request) -> tuple[int, Any, bytes, str]:
         """Status, headers, body and what is wrong with it, of one try."""
@@ -133,9 +136,10 @@ class Client:
                     return answer.status_code, answer.headers, b"", f"longer than {MOST_BYTES:,} bytes, and not kept"
         if self._key and self._key.encode() in body:
             raise ClientError(
-                f"an answer of the {self.name} repeats the API key, and was not kept", where=request.name,
+                f"an answer of the {self.name} repeats the API key, and was not kept",
+                where=request.name,
                 mend="Ask for a new key, and find out who answers at this address",
-            )  # fmt: skip
+            )
         return answer.status_code, answer.headers, body, ""
 
     def _refused(self, status: int) -> None:
@@ -145,16 +149,22 @@ class Client:
             raise SetupError(f"the {self.name} does not take the key (status {status})", where=place)
         if status in {404, 405} or 300 <= status < 400:
             raise SetupError(
-                f"nothing answers for the {self.name} there (status {status})", where=self.source.url,
+                f"nothing answers for the {self.name} there (status {status})",
+                where=self.source.url,
                 mend="Check url, model and api in the settings, and plan again",
-            )  # fmt: skip
+            )
 
     def _kept(self, request: Request, status: int, body: bytes, problem: str, attempt: int) -> dict[str, Any]:
         at = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         told: dict[str, Any] = {
-            "at": at, "attempt": attempt, "problem": problem, "replayed": False, "request": request.body,
-            "sha256": hashlib.sha256(body).hexdigest(), "status": status,
-        }  # fmt: skip
+            "at": at,
+            "attempt": attempt,
+            "problem": problem,
+            "replayed": False,
+            "request": request.body,
+            "sha256": hashlib.sha256(body).hexdigest(),
+            "status": status,
+        }
         try:
             return {**told, "body": body.decode("utf-8")}
         except UnicodeDecodeError:
@@ -172,9 +182,10 @@ class Replay:
         told = self._folder.object(f"{RAW}/{request.name}.json")
         if told.get("request") != request.body:
             raise InputError(
-                "the other audit asked something else here", where=str(self._folder.path / RAW / request.name),
+                "the other audit asked something else here",
+                where=str(self._folder.path / RAW / request.name),
                 mend="Only answers to the same requests can be used again",
-            )  # fmt: skip
+            )
         return {**told, "replayed": True}
 
 

@@ -101,9 +101,13 @@ class Collected:
             replayed += bool(raw["replayed"])
             at.append(str(raw["at"]))
         return {
-            "usable": usable, "at_the_limit": cut, "unusable": dict(sorted(unusable.items())), "replayed": replayed,
-            "first": min(at, default=""), "last": max(at, default=""),
-        }  # fmt: skip
+            "usable": usable,
+            "at_the_limit": cut,
+            "unusable": dict(sorted(unusable.items())),
+            "replayed": replayed,
+            "first": min(at, default=""),
+            "last": max(at, default=""),
+        }
 
     def samples(self, name: str, parts: Iterable[int], like: Samples | None = None) -> Samples:
         """The answers of a model to the prompts of some parts. like: take its mode, and a reference where it has one.

@@ -65,9 +65,10 @@ def reader(ledger: Ledger) -> Callable[[str], bytes]:
             return bytes.fromhex(revealed[commitment]["secret"])
         if not ledger.secrets_path.exists():
             raise KeyFileError(
-                "this secret is not here, and the ledger does not reveal it", where=commitment[:12],
+                "this secret is not here, and the ledger does not reveal it",
+                where=commitment[:12],
                 mend="Ask who owns the ledger to reveal it: clonewatch audit reveal",
-            )  # fmt: skip
+            )
         return ledger.secret(commitment)
 
     return secret

@@ -47,9 +47,10 @@ class Folder:
         except OSError as error:
             aside.unlink(missing_ok=True)
             raise OutputError(
-                f"cannot write: {error.strerror}", where=str(place),
+                f"cannot write: {error.strerror}",
+                where=str(place),
                 mend="Free space and give the same command again; what is kept is not asked for twice",
-            ) from error  # fmt: skip
+            ) from error
 
     def note(self, row: Mapping[str, object]) -> None:
         """One more line in the list of requests."""
@@ -67,9 +68,10 @@ class Folder:
             return (self.path / name).read_bytes()
         except OSError as error:
             raise InputError(
-                f"cannot read: {error.strerror}", where=str(self.path / name),
+                f"cannot read: {error.strerror}",
+                where=str(self.path / name),
                 mend="Is this the folder of an audit, and was the step before done?",
-            ) from error  # fmt: skip
+            ) from error
 
     def object(self, name: str) -> dict[str, Any]:
         """A JSON object."""

@@ -288,9 +288,10 @@ class Ledger:
         mode = self.secrets_path.stat().st_mode
         if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyFileError(
-                f"the secrets are open to other users (mode {stat.S_IMODE(mode):04o})", where=str(self.secrets_path),
+                f"the secrets are open to other users (mode {stat.S_IMODE(mode):04o})",
+                where=str(self.secrets_path),
                 mend=f"Run: chmod 600 {self.secrets_path}, and commit new secrets if others may have read these",
-            )  # fmt: skip
+            )
 
     def _secret(self, commitment: str) -> dict[str, str]:
         try:
@@ -298,9 +299,10 @@ class Ledger:
             rows = self.secrets_path.read_bytes().split(b"\n")
         except OSError as error:
             raise KeyFileError(
-                f"cannot read the secrets: {error.strerror}", where=str(self.secrets_path),
+                f"cannot read the secrets: {error.strerror}",
+                where=str(self.secrets_path),
                 mend="Restore the file from its backup",
-            ) from error  # fmt: skip
+            ) from error
         for row in rows:
             try:
                 kept = json.loads(row) if row else {}

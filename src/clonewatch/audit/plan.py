@@ -196,19 +196,26 @@ def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bo
     chosen = [r for r in chosen if twins or wanted or r.body["secret"] not in _NEED_PAIRS]
     if not chosen:
         raise InputError(
-            "the ledger has no secret to test", where=str(ledger.path),
+            "the ledger has no secret to test",
+            where=str(ledger.path),
             mend="Commit one before it is used: clonewatch audit commit, mint-canaries or import-key",
-        )  # fmt: skip
+        )
     return [_one(i, record, confirmed) for i, record in enumerate(chosen, 1)]
 
 
 def _one(i: int, record: Record, confirmed: set[str]) -> PlannedTest:
     body = record.body
     return PlannedTest(
-        id=f"T{i}", test=body["secret"], commitment=body["commitment"], committed=record.at, since=body["since"],
-        until=body["until"], carriers=body["carriers"], public=body["public"],
+        id=f"T{i}",
+        test=body["secret"],
+        commitment=body["commitment"],
+        committed=record.at,
+        since=body["since"],
+        until=body["until"],
+        carriers=body["carriers"],
+        public=body["public"],
         confirmed=body["commitment"] in confirmed,
-    )  # fmt: skip
+    )
 
 
 def reaches(access: Access, wanted: Access) -> bool:

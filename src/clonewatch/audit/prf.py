@@ -194,9 +194,10 @@ def vllm_watermark(config: Mapping[str, object], where: str = "") -> Watermark:
     if algorithm == "sbw" and config.get("sbw_scheme", "selfhash") == "lefthash":
         return Watermark(VllmAdditive(key, width or 1), "kgw", _share(config.get("sbw_gamma", 0.5), "sbw_gamma", where))
     raise InputError(
-        f"the watermark {algorithm!r} (or its seeding) cannot be recomputed here", where=where,
+        f"the watermark {algorithm!r} (or its seeding) cannot be recomputed here",
+        where=where,
         mend="gumbel, dual_key_gumbel, red_green, and sbw with the scheme lefthash can",
-    )  # fmt: skip
+    )
 
 
 def _share(told: object, name: str, where: str) -> float:

@@ -24,8 +24,11 @@ _ACCESS = {
     "scoring": "text, probabilities of likely tokens, and probabilities of texts that we gave",
 }
 _NAMES = {
-    "watermark": "watermark", "canary": "canaries", "canary-sampling": "canaries, from text", "twin": "twin answers",
-}  # fmt: skip
+    "watermark": "watermark",
+    "canary": "canaries",
+    "canary-sampling": "canaries, from text",
+    "twin": "twin answers",
+}
 _HYPOTHESES = {
     "watermark": "What the suspect writes and holds likely does not depend on this watermark key.",
     "canary": "Which words the suspect prefers after our carriers does not depend on the seed of these canaries.",
@@ -71,11 +74,14 @@ def chapters(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: 
         _equality(results),
         _control(results),
         Chapter("What it rests on", (), _assumptions(plan, results)),
-        Chapter("Other explanations", ("A suspect that depends on a secret can have come to it by other ways:",),
-                OTHER_EXPLANATIONS),
+        Chapter(
+            "Other explanations",
+            ("A suspect that depends on a secret can have come to it by other ways:",),
+            OTHER_EXPLANATIONS,
+        ),
         Chapter("What this report does not say", (), LIMITS),
         _papers(plan, digest, results, records),
-    ]  # fmt: skip
+    ]
 
 
 def markdown(parts: Sequence[Chapter]) -> str:
@@ -100,9 +106,12 @@ def page(parts: Sequence[Chapter], style: str) -> str:
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("clonewatch.audit"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("clonewatch.audit"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
 
 
 def _standing(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
@@ -200,9 +209,22 @@ def _asked(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
 
 def _figures(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
     rows = [
-        ("Test", "Read from", "Units", "Scored", "Distinct", "Statistic", "p", "Method", "p corrected",
-         "p by rank", "Decoys: number, mean, deviation", "Control: p corrected", "Finding"),
-    ]  # fmt: skip
+        (
+            "Test",
+            "Read from",
+            "Units",
+            "Scored",
+            "Distinct",
+            "Statistic",
+            "p",
+            "Method",
+            "p corrected",
+            "p by rank",
+            "Decoys: number, mean, deviation",
+            "Control: p corrected",
+            "Finding",
+        ),
+    ]
     for test, row in zip(plan.tests, results["tests"], strict=True):
         control, result = told(row["control_log10_p_holm"]), row["suspect"]
         if "control" in row and "refused" in row["control"]:
@@ -210,11 +232,23 @@ def _figures(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
         if "refused" in result:
             rows.append((test.id, *["-"] * 7, told(row["log10_p_holm"]), "-", "-", control, row["level"]))
             continue
-        rows.append((
-            test.id, result["mode"], f"{result['n_raw']:,}", f"{result['n_scored']:,}", f"{result['n_distinct']:,}",
-            f"{result['statistic']:.2f}", told(result["log10_p"]), result["method"], told(row["log10_p_holm"]),
-            _rank(result), _decoys(result), control, row["level"],
-        ))  # fmt: skip
+        rows.append(
+            (
+                test.id,
+                result["mode"],
+                f"{result['n_raw']:,}",
+                f"{result['n_scored']:,}",
+                f"{result['n_distinct']:,}",
+                f"{result['statistic']:.2f}",
+                told(result["log10_p"]),
+                result["method"],
+                told(row["log10_p_holm"]),
+                _rank(result),
+                _decoys(result),
+                control,
+                row["level"],
+            )
+        )
     notes = [
         f"{test.id}: {note}"
         for test, row in zip(plan.tests, results["tests"], strict=True)
@@ -261,8 +295,11 @@ def _equality(results: Mapping[str, Any]) -> Chapter:
 def _control(results: Mapping[str, Any]) -> Chapter:
     shown = [row["id"] for row in results["tests"] if row["level"] == NOT_USABLE]
     seen = f"It shows the secrets of {', '.join(shown)}." if shown else "It shows none of the secrets."
-    refused = [f"{r['id']}: the control could not be tested. {r['control']['refused']}." for r in results["tests"]
-               if "refused" in r["control"]]  # fmt: skip
+    refused = [
+        f"{r['id']}: the control could not be tested. {r['control']['refused']}."
+        for r in results["tests"]
+        if "refused" in r["control"]
+    ]
     return Chapter(
         "The control",
         (f"A model that is known not to have seen our answers was asked the same and tested the same way. {seen}",),
@@ -295,8 +332,11 @@ def _papers(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: S
     mine = [r for r in records if r.body.get("plan") == digest or r.body.get("digest") == digest]
     rows = [("Ledger", "At", "What", "SHA-256")]
     commitments = {t.commitment: t.id for t in plan.tests}
-    rows += [(str(r.n), r.at, f"commitment of {commitments[r.body['commitment']]}", r.body["commitment"])
-             for r in records if r.kind == "commit" and r.body["commitment"] in commitments]  # fmt: skip
+    rows += [
+        (str(r.n), r.at, f"commitment of {commitments[r.body['commitment']]}", r.body["commitment"])
+        for r in records
+        if r.kind == "commit" and r.body["commitment"] in commitments
+    ]
     for r in mine:
         if r.kind == "plan":
             rows.append((str(r.n), r.at, "plan", digest))

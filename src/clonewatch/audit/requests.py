@@ -51,9 +51,13 @@ def written(plan: AuditPlan, name: str, what: str, prompt: str) -> Request:
 def scored(source: ModelEndpoint, name: str, what: str, texts: Sequence[str], logprobs: int = 1) -> Request:
     """Ask a model what it holds likely in given texts. One more token is written, and ignored."""
     body = {
-        "model": source.model, "prompt": list(texts), "max_tokens": 1, "temperature": 0, "echo": True,
+        "model": source.model,
+        "prompt": list(texts),
+        "max_tokens": 1,
+        "temperature": 0,
+        "echo": True,
         "logprobs": logprobs,
-    }  # fmt: skip
+    }
     return Request(f"{name}/{what}", name, "/completions", body)
 
 

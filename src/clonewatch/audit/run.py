@@ -89,9 +89,14 @@ def read_plan(kept: Folder) -> tuple[AuditPlan, str]:
 
 
 def collect(
-    kept: Folder, ledger: Ledger, *, parts: int = 0, rate: float = 0.0, replay: Path | None = None,
+    kept: Folder,
+    ledger: Ledger,
+    *,
+    parts: int = 0,
+    rate: float = 0.0,
+    replay: Path | None = None,
     begin: Callable[[int], Step] = lambda total: lambda: None,
-) -> tuple[int, str]:  # fmt: skip
+) -> tuple[int, str]:
     """Ask what the plan says and was not answered yet, then seal the raw answers; returns how many were new, the seal.
 
     parts: of the plan's looks; all when 0. rate: requests a second to each model at most. replay: another audit's
@@ -138,9 +143,10 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
     before = looked(ledger, digest)
     if before and parts <= max(before):
         raise InputError(
-            "there was a look at these answers already", where=f"plan {digest[:12]}, look {max(before)}",
+            "there was a look at these answers already",
+            where=f"plan {digest[:12]}, look {max(before)}",
             mend="A second look needs a plan that chose looks > 1 beforehand, and new answers; the results are kept",
-        )  # fmt: skip
+        )
     results: dict[str, Any] = {
         "program": version("clonewatch"),
         "plan": digest,
@@ -175,9 +181,10 @@ def _sealed(ledger: Ledger, digest: str) -> str:
 def _registered(ledger: Ledger, digest: str) -> None:
     if all(r.kind != "plan" or r.body["digest"] != digest for r in ledger.records()):
         raise InputError(
-            "the ledger does not know this plan", where=f"{ledger.path}, {digest[:12]}",
+            "the ledger does not know this plan",
+            where=f"{ledger.path}, {digest[:12]}",
             mend="Name the ledger it was made with: --ledger FILE. A plan that was changed is another plan",
-        )  # fmt: skip
+        )
 
 
 def _prompts(place: Path) -> list[str]:

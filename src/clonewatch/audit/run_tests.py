@@ -98,9 +98,11 @@ def _watermark(
         log10_p = looks.look(counted.weight[fresh], scores[fresh])
         seen = np.union1d(seen, inputs)
     return dataclasses.replace(
-        result, log10_p=min(0.0, log10_p), p_rank=None,
+        result,
+        log10_p=min(0.0, log10_p),
+        p_rank=None,
         method=f"e-process, valid however often one looks; look {parts} of at most {plan.looks}",
-    )  # fmt: skip
+    )
 
 
 def _canary(plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Secret, name: str) -> TestResult:
@@ -222,9 +224,10 @@ def promised(plan: AuditPlan, collected: Collected) -> list[Promise | None]:
             curve = curve_of(plan, test, "logprobs" if plan.access == "scoring" else "text", centred)
         else:
             curve = curve_of(plan, test, mode, centred)
-        told.append(curve and Promise(
-            power.power(curve, share, n, plan.alpha, tests), power.smallest(curve, n, plan.alpha, tests)
-        ))  # fmt: skip
+        told.append(
+            curve
+            and Promise(power.power(curve, share, n, plan.alpha, tests), power.smallest(curve, n, plan.alpha, tests))
+        )
     return told
 
 

@@ -252,9 +252,11 @@ def _entries(sample: Sample, kept: I64, width: int, mode: Mode, about: Likely | 
     place, token = np.concatenate([place[ours], where[theirs]]), np.concatenate([token[ours], other[theirs]])
     nothing, none = np.zeros(int(theirs.sum())), np.zeros(int(ours.sum()))
     return _Part(
-        _windows(sample, place, width), token, np.concatenate([seen[ours], nothing]),
+        _windows(sample, place, width),
+        token,
+        np.concatenate([seen[ours], nothing]),
         np.concatenate([none, expected[theirs]]),
-    )  # fmt: skip
+    )
 
 
 def _listed(likely: Likely, kept: I64) -> tuple[I64, I64, F64]:

@@ -142,10 +142,12 @@ def _plain(
 ) -> np.ndarray:
     """Which tokens are rather strangers': a mask over tokens. token: (rows,) of which token each row is."""
     total = np.maximum(np.bincount(token, count), 1.0)
-    alone = np.array([
-        (count[token == t] * _likeness(kinds[:, token == t], count[token == t], strangers, weight)).sum() / total[t]
-        for t in range(len(total))
-    ])  # fmt: skip
+    alone = np.array(
+        [
+            (count[token == t] * _likeness(kinds[:, token == t], count[token == t], strangers, weight)).sum() / total[t]
+            for t in range(len(total))
+        ]
+    )
     told = np.where(total >= _TOKEN_EXCHANGES, alone, -np.inf)
     if not np.isfinite(told).any():
         return np.zeros(len(total), bool)

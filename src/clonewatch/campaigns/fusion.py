@@ -107,9 +107,19 @@ def read_tests(tables: Mapping[str, pa.Table], tests: Sequence[BehaviouralTest],
             if bits > 0 and bound is not None and value[i] < bound + 3 * error[i]:
                 bits = 0.0
             readings.append(
-                Reading(int(cluster[i]), test.signal.name, test.signal.card.family, float(value[i]),
-                        float(error[i]), int(n[i]), usual, spread, len(honest), bits)
-            )  # fmt: skip
+                Reading(
+                    int(cluster[i]),
+                    test.signal.name,
+                    test.signal.card.family,
+                    float(value[i]),
+                    float(error[i]),
+                    int(n[i]),
+                    usual,
+                    spread,
+                    len(honest),
+                    bits,
+                )
+            )
     return readings
 
 

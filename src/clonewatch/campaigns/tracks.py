@@ -52,9 +52,7 @@ def track(sightings: Sequence[Sighting], scans: int, q: float) -> list[Track]:
     paths: list[list[Sighting]] = []
     for scan in sorted({s.scan for s in sightings}):
         here = [s for s in sightings if s.scan == scan]
-        pairs = sorted(
-            (-_alike(path[-1], s), place, s.group, s) for s in here for place, path in enumerate(paths)
-        )  # fmt: skip
+        pairs = sorted((-_alike(path[-1], s), place, s.group, s) for s in here for place, path in enumerate(paths))
         taken: set[int] = set()
         placed: set[str] = set()
         for minus, place, group, s in pairs:

@@ -80,8 +80,10 @@ def plan(
     tokens = made.prompts * made.answers * made.tokens
     chances = promised(made, Collected(Folder(out), made))
     if json:
-        told = [test | {"power": c and c.power, "smallest_share": c.smallest if c and c.smallest <= 1 else None}
-                for test, c in zip(made.to_json()["tests"], chances, strict=True)]  # fmt: skip
+        told = [
+            test | {"power": c and c.power, "smallest_share": c.smallest if c and c.smallest <= 1 else None}
+            for test, c in zip(made.to_json()["tests"], chances, strict=True)
+        ]
         output.as_json({"plan": digest, "tests": told, "tokens": tokens})
         return
     output.say(
@@ -159,10 +161,16 @@ def test(folder: Audit, ledger: LedgerOption = None, json: Json = False) -> None
         output.as_json(results)
         return
     rows = [
-        (row["id"], row["suspect"].get("test", "-"), row["suspect"].get("mode", "-"), told(row["log10_p_holm"]),
-         told(row["control_log10_p_holm"]), row["level"])
+        (
+            row["id"],
+            row["suspect"].get("test", "-"),
+            row["suspect"].get("mode", "-"),
+            told(row["log10_p_holm"]),
+            told(row["control_log10_p_holm"]),
+            row["level"],
+        )
         for row in results["tests"]
-    ]  # fmt: skip
+    ]
     output.table("", ("Test", "Kind", "Read from", "p corrected", "Control", "Finding"), rows)
     output.say(f"Wrote {folder / 'results.json'}. Now: clonewatch audit report {folder}")
 

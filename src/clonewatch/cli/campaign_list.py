@@ -46,14 +46,20 @@ def list_campaigns(rows: list[dict[str, Any]]) -> None:
         ("Group", "Flagged", "Level", "Score", "Margin", "p", "n", "Accounts", "Attributed"),
         (
             (
-                row["campaign_id"], "yes" if row["flagged"] else "no", row["level"], short(row["score"]),
-                short(row["margin"]), short(row["p_value"]), short(row["p_n"]),
-                count(row["accounts"]), count(row["harvested_exchanges"]),
+                row["campaign_id"],
+                "yes" if row["flagged"] else "no",
+                row["level"],
+                short(row["score"]),
+                short(row["margin"]),
+                short(row["p_value"]),
+                short(row["p_n"]),
+                count(row["accounts"]),
+                count(row["harvested_exchanges"]),
             )
             for row in rows
         ),
         right=(3, 4, 5, 6, 7, 8),
-    )  # fmt: skip
+    )
 
 
 def row_of(row: dict[str, Any]) -> dict[str, Any]:

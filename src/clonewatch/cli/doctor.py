@@ -122,11 +122,16 @@ def _tell(found: dict[str, Any]) -> None:
     there = [(name, share(part, 1)) for name, part in found["columns"].items() if part]
     output.table("Columns with values", ("Column", "Rows filled"), there, right=(1,))
     on, off = ([c for c in found["signals"] if c["works"] is works] for works in (True, False))
-    output.table("Signals that can work", ("Signal", "Kind", "Family", "Catches"),
-                 ((c["name"], c["kind"], c["family"], c["catches"]) for c in on))  # fmt: skip
-    output.table("Signals that cannot, and what adding the columns would buy",
-                 ("Signal", "Kind", "Family", "Add", "Would catch"),
-                 ((c["name"], c["kind"], c["family"], ", ".join(c["missing"]), c["catches"]) for c in off))  # fmt: skip
+    output.table(
+        "Signals that can work",
+        ("Signal", "Kind", "Family", "Catches"),
+        ((c["name"], c["kind"], c["family"], c["catches"]) for c in on),
+    )
+    output.table(
+        "Signals that cannot, and what adding the columns would buy",
+        ("Signal", "Kind", "Family", "Add", "Would catch"),
+        ((c["name"], c["kind"], c["family"], ", ".join(c["missing"]), c["catches"]) for c in off),
+    )
     families = sorted({c["family"] for c in on})
     output.say(f"Independent families of evidence within reach: {len(families)} ({', '.join(families) or 'none'}).")
     if not found["trusted_accounts"]:

@@ -33,11 +33,16 @@ def schema(
         raise SetupError(f"no table {table!r}", mend=f"There are: {', '.join(every)}")
     chosen = [every[table]] if table is not None else list(every.values())
     if json:
-        output.as_json({
-            "schema": tables.VERSION,
-            "tables": {t.name: [c._asdict() for c in t.columns] for t in chosen},
-        })  # fmt: skip
+        output.as_json(
+            {
+                "schema": tables.VERSION,
+                "tables": {t.name: [c._asdict() for c in t.columns] for t in chosen},
+            }
+        )
         return
     for t in chosen:
-        output.table(t.name, ("Column", "Type", "", "Meaning"),
-                     ((c.name, c.type, "required" if c.required else "", c.meaning) for c in t.columns))  # fmt: skip
+        output.table(
+            t.name,
+            ("Column", "Type", "", "Meaning"),
+            ((c.name, c.type, "required" if c.required else "", c.meaning) for c in t.columns),
+        )

@@ -156,10 +156,15 @@ def _window_row(window: Any) -> dict[str, Any]:
 
     campaigns, _, summary = _result(window, pq)
     return {
-        "days": window.length, "first": window.first, "last": window.last, "days_with_exchanges": window.days,
-        "out": str(window.out), "changed": window.result is not None,
-        "flagged": [row for row in campaigns.to_pylist() if row["flagged"]], "counts": summary["counts"],
-    }  # fmt: skip
+        "days": window.length,
+        "first": window.first,
+        "last": window.last,
+        "days_with_exchanges": window.days,
+        "out": str(window.out),
+        "changed": window.result is not None,
+        "flagged": [row for row in campaigns.to_pylist() if row["flagged"]],
+        "counts": summary["counts"],
+    }
 
 
 def _result(window: Any, pq: Any) -> tuple[Any, Any, dict[str, Any]]:

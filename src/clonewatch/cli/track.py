@@ -37,15 +37,23 @@ def track(
     tracks, names, bound = track_scans(scans)
     told = [
         {
-            "track": f"T{i:04d}", "kept": t.kept, "e_value": t.e_value, "accounts": len(t.accounts),
+            "track": f"T{i:04d}",
+            "kept": t.kept,
+            "e_value": t.e_value,
+            "accounts": len(t.accounts),
             "seen": [
-                {"scan": names[s.scan], "campaign_id": s.group, "e_value": s.e_value, "flagged": s.flagged,
-                 "accounts": len(s.accounts)}
+                {
+                    "scan": names[s.scan],
+                    "campaign_id": s.group,
+                    "e_value": s.e_value,
+                    "flagged": s.flagged,
+                    "accounts": len(s.accounts),
+                }
                 for s in t.sightings
             ],
         }
         for i, t in enumerate(tracks, 1)
-    ]  # fmt: skip
+    ]
     kept = sum(t.kept for t in tracks)
     if json:
         output.as_json({"scans": names, "false_discoveries": bound, "tracks": told})
@@ -65,6 +73,11 @@ def _row(told: dict[str, object], scans: int) -> tuple[str, ...]:
     flagged = sum(bool(one["flagged"]) for one in seen)
     last = seen[-1]
     return (
-        str(told["track"]), "yes" if told["kept"] else "no", f"{told['e_value']:.1f}", f"{len(seen)} of {scans}",
-        f"{flagged} of {scans}", f"{told['accounts']:,}", f"{last['campaign_id']} of {Path(str(last['scan'])).name}",
-    )  # fmt: skip
+        str(told["track"]),
+        "yes" if told["kept"] else "no",
+        f"{told['e_value']:.1f}",
+        f"{len(seen)} of {scans}",
+        f"{flagged} of {scans}",
+        f"{told['accounts']:,}",
+        f"{last['campaign_id']} of {Path(str(last['scan'])).name}",
+    )

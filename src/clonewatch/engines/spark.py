@@ -89,9 +89,13 @@ class Spark:
             return self._keep(table, self._select(sql, params))
 
     def read(
-        self, table: str, paths: Sequence[str], columns: frozenset[str], schema: pa.Schema,
+        self,
+        table: str,
+        paths: Sequence[str],
+        columns: frozenset[str],
+        schema: pa.Schema,
         function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Store what a function makes of Parquet files, on the executors; returns the number of rows.
 
         Paths are any that Spark knows, such as s3a:// or hdfs://. The function and what it holds travel to the
@@ -191,12 +195,14 @@ class Spark:
         from pyspark.sql.pandas.types import from_arrow_type
         from pyspark.sql.types import LongType, StructField, StructType
 
-        return StructType([
-            StructField(f.name, LongType(), metadata={_UNSIGNED: True})
-            if f.type == pa.uint64()
-            else StructField(f.name, from_arrow_type(f.type))
-            for f in schema
-        ])  # fmt: skip
+        return StructType(
+            [
+                StructField(f.name, LongType(), metadata={_UNSIGNED: True})
+                if f.type == pa.uint64()
+                else StructField(f.name, from_arrow_type(f.type))
+                for f in schema
+            ]
+        )
 
     def _batches(self, sql: str, frame: DataFrame) -> Iterator[pa.RecordBatch]:
         """The rows of a frame in their order, one part of it at a time."""
@@ -212,9 +218,9 @@ class Spark:
 def _arrow_schema(frame: DataFrame) -> pa.Schema:
     from pyspark.sql.pandas.types import to_arrow_type
 
-    return pa.schema([
-        (f.name, pa.uint64() if f.metadata.get(_UNSIGNED) else to_arrow_type(f.dataType)) for f in frame.schema
-    ])  # fmt: skip
+    return pa.schema(
+        [(f.name, pa.uint64() if f.metadata.get(_UNSIGNED) else to_arrow_type(f.dataType)) for f in frame.schema]
+    )
 
 
 def _signed(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -36,10 +36,18 @@ _SPREAD = 40
 GROUP_SCHEMA = pa.schema(
     [("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("tokens", pa.int32())]
 )
-BOUND_SCHEMA = pa.schema([
-    ("cluster", pa.int32()), ("channel", pa.string()), ("token", pa.int64()), ("inside", pa.int64()),
-    ("users", pa.int64()), ("anchors", pa.int64()), ("weight", pa.float64()), ("n", pa.int64()),
-])  # fmt: skip
+BOUND_SCHEMA = pa.schema(
+    [
+        ("cluster", pa.int32()),
+        ("channel", pa.string()),
+        ("token", pa.int64()),
+        ("inside", pa.int64()),
+        ("users", pa.int64()),
+        ("anchors", pa.int64()),
+        ("weight", pa.float64()),
+        ("n", pa.int64()),
+    ]
+)
 
 
 class Clusters(NamedTuple):
@@ -239,9 +247,15 @@ def _communities(
         ends = [_named(kind, numbers[rows]) for kind, numbers in (("e", entity), ("t", token))]
         edges = list(zip(*ends, weight[rows].tolist(), strict=True))
         modularity, found = graspologic_native.leiden(
-            edges, starting_communities=None, seed=seed, trials=1, use_modularity=True, resolution=1.0,
-            randomness=_RANDOMNESS, iterations=2,
-        )  # fmt: skip
+            edges,
+            starting_communities=None,
+            seed=seed,
+            trials=1,
+            use_modularity=True,
+            resolution=1.0,
+            randomness=_RANDOMNESS,
+            iterations=2,
+        )
         names = sorted(n for n in found if n.startswith("e"))
         # Where everybody shares everything no cut is better than none, and the parts are arbitrary.
         whole = modularity <= _NO_STRUCTURE
@@ -333,7 +347,7 @@ def _bound(held: _Held, kept: np.ndarray, label: np.ndarray) -> _Bound:
     groups = pa.table(
         [number[label[members]].astype(np.int32), held.entities[members], mass[members], carried[members]],
         names=GROUP_SCHEMA.names,
-    ).cast(GROUP_SCHEMA)  # fmt: skip
+    ).cast(GROUP_SCHEMA)
     groups = groups.sort_by([("cluster", "ascending"), ("entity", "ascending")])
     community, token, parties, n = (np.concatenate(column) for column in zip(*found, strict=True))
     return _Bound(groups, number, community, token, parties, n, np.concatenate(rows))

@@ -257,9 +257,14 @@ def joins(pieces: np.ndarray, honest: np.ndarray, counts: Counts, rate: float) -
 
 
 def _pairs(
-    cells: np.ndarray, prompts: np.ndarray, usual: np.ndarray, open_: np.ndarray, null: np.ndarray, rate: float,
+    cells: np.ndarray,
+    prompts: np.ndarray,
+    usual: np.ndarray,
+    open_: np.ndarray,
+    null: np.ndarray,
+    rate: float,
     spread: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs that have one list of topics of their own, and their p-values."""
     overlap = _overlap(cells, usual)
     fit = open_[:, None] & open_[None, :] & (_alike(cells) >= _ALIKE) & (overlap >= _OWN)

@@ -38,10 +38,15 @@ _MOST_TRUST = 0.95
 # No signal may tie an entity by more bits than this, however many of its tokens it carries.
 _MOST_PER_SIGNAL = MOST_BITS
 
-TOKEN_SCHEMA = pa.schema([
-    ("channel", pa.string()), ("token", pa.int64()), ("users", pa.int64()), ("anchors", pa.int64()),
-    ("weight", pa.float64()),
-])  # fmt: skip
+TOKEN_SCHEMA = pa.schema(
+    [
+        ("channel", pa.string()),
+        ("token", pa.int64()),
+        ("users", pa.int64()),
+        ("anchors", pa.int64()),
+        ("weight", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -135,9 +140,7 @@ def rare(link: LinkingSignal, share: float, population: int, trust: str = "ancho
     )
 
 
-def weigh(
-    rare: Callable[[str], pa.Table], links: Sequence[LinkingSignal], share: float, population: int
-) -> Incidences:  # fmt: skip
+def weigh(rare: Callable[[str], pa.Table], links: Sequence[LinkingSignal], share: float, population: int) -> Incidences:
     """All channels' rare tokens with their weights, light ones dropped, and who carries them. Runs and keys agree.
 
     rare: gives the rare tokens of a channel, sorted by token and entity; one channel's are held at a time. share:

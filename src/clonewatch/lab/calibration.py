@@ -20,8 +20,16 @@ from numpy.typing import NDArray
 from clonewatch.model.errors import InputError
 
 _COLUMNS = (
-    "account_id", "session_id", "ts", "turn", "prompt_id", "input_tokens", "output_tokens", "country", "status",
-)  # fmt: skip
+    "account_id",
+    "session_id",
+    "ts",
+    "turn",
+    "prompt_id",
+    "input_tokens",
+    "output_tokens",
+    "country",
+    "status",
+)
 _MINUTE = 60_000_000
 _LEAST = 50  # requests in a ten-minute window before its CV is read, as in the source
 _US_ZONE = 6  # hours between UTC and the zone the simulated United States live in

@@ -244,9 +244,11 @@ class QueueClock:
         alive = np.flatnonzero((self.begin < (day + 1) * DAY) & (self.end > day * DAY))
         if not len(alive):
             return alone(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64), rng)
-        present = float(np.clip(
-            (np.minimum(self.end[alive], (day + 1) * DAY) - np.maximum(self.begin[alive], day * DAY)) / DAY, 0, 1
-        ).sum())  # fmt: skip
+        present = float(
+            np.clip(
+                (np.minimum(self.end[alive], (day + 1) * DAY) - np.maximum(self.begin[alive], day * DAY)) / DAY, 0, 1
+            ).sum()
+        )
         expected = self.daily * (present if self.per_account else 1.0) * float(self.ramp[day])
         count = int(rng.poisson(expected)) if not self.closed else round(expected * float(rng.normal(1, 0.01)))
         if count <= 0:

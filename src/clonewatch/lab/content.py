@@ -103,10 +103,16 @@ class People:
         genre = _GENRE_OF_TASK[task] if self.genre is None else np.full(count, self.genre, dtype=np.int8)
         genre = np.where(_carried(goes_on, retried), CONTINUE, genre)
         return {
-            "cell": cell, "task": task, "template": template, "prompt": prompt, "elicitation": elicitation,
-            "system": self.system[beats.who], "toolset": self.toolset[beats.who], "genre": genre,
+            "cell": cell,
+            "task": task,
+            "template": template,
+            "prompt": prompt,
+            "elicitation": elicitation,
+            "system": self.system[beats.who],
+            "toolset": self.toolset[beats.who],
+            "genre": genre,
             "end_user": self._end_users(beats),
-        }  # fmt: skip
+        }
 
     def _end_users(self, beats: Beats) -> Hashes:
         if not self.users:
@@ -160,10 +166,16 @@ class App:
         )
         task = topics.task[cell] if self.task is None else np.full(count, self.task, dtype=np.int8)
         return {
-            "cell": cell, "task": task, "template": template, "prompt": prompt, "system": system,
-            "format": format_hash, "end_user": users, "genre": np.full(count, self.genre, dtype=np.int8),
+            "cell": cell,
+            "task": task,
+            "template": template,
+            "prompt": prompt,
+            "system": system,
+            "format": format_hash,
+            "end_user": users,
+            "genre": np.full(count, self.genre, dtype=np.int8),
             "elicitation": np.clip(rng.normal(self.elicitation, 0.03, size=count), 0, 1),
-        }  # fmt: skip
+        }
 
 
 @dataclass
@@ -206,11 +218,15 @@ class Fixed:
         owner = beats.who.astype(np.int64) if self.own_system else sheet
         system = mix(owner, self.salt + 4) if not self.common_system else np.full(count, self.common_system, np.uint64)
         return {
-            "cell": cell, "task": topics.task[cell], "template": template, "prompt": prompt,
-            "system": system, "genre": np.full(count, self.genre, dtype=np.int8),
+            "cell": cell,
+            "task": topics.task[cell],
+            "template": template,
+            "prompt": prompt,
+            "system": system,
+            "genre": np.full(count, self.genre, dtype=np.int8),
             "format": mix(sheet, self.salt + 5) if self.formatted else np.zeros(count, dtype=np.uint64),
             "elicitation": np.clip(rng.normal(self.elicitation, 0.03, size=count), 0, 1),
-        }  # fmt: skip
+        }
 
     def _place(self, who: Codes) -> Ints:
         if not len(self._next):
@@ -255,7 +271,12 @@ class Agent:
         system = mix(harness * 4096 + np.maximum(day - lag, 0) // self.version_days, self.salt + 3)
         task = np.where(rng.random(count) < 0.6, 1, 0)  # agentic tool use, else software engineering
         return {
-            "cell": cell, "task": task, "template": template, "prompt": prompt, "system": system,
+            "cell": cell,
+            "task": task,
+            "template": template,
+            "prompt": prompt,
+            "system": system,
             "toolset": mix(harness * 4096 + self.extras[beats.who], self.salt + 4),
-            "genre": np.full(count, AGENT, dtype=np.int8), "elicitation": rng.beta(1.2, 25, size=count),
-        }  # fmt: skip
+            "genre": np.full(count, AGENT, dtype=np.int8),
+            "elicitation": rng.beta(1.2, 25, size=count),
+        }

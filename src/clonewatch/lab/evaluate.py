@@ -66,21 +66,26 @@ def evaluate(scan_dir: Path, labels_dir: Path) -> dict[str, Any]:
     unknown = mentioned - truth.campaign.keys()
     if mentioned and unknown == mentioned:
         raise InputError(
-            f"none of the {len(mentioned):,} accounts of the scan has a label", where=str(labels_dir),
+            f"none of the {len(mentioned):,} accounts of the scan has a label",
+            where=str(labels_dir),
             mend="Give the labels of the log that was scanned.",
-        )  # fmt: skip
+        )
     return {
         "accounts": score_accounts(truth, claim),
         "campaigns": score_campaigns(truth, claim),
         "exchanges": score_exchanges(truth, claim),
         "ranking": score_ranking(truth, claim),
         "counts": {
-            "labelled_accounts": len(truth.campaign), "member_accounts": len(truth.members),
-            "true_campaigns": len(set(truth.members.values())), "harvested_exchanges": len(truth.exchange_ids),
-            "exchanges": truth.exchanges, "scan_campaigns": len(claim.score), "flagged_campaigns": len(claim.flagged),
+            "labelled_accounts": len(truth.campaign),
+            "member_accounts": len(truth.members),
+            "true_campaigns": len(set(truth.members.values())),
+            "harvested_exchanges": len(truth.exchange_ids),
+            "exchanges": truth.exchanges,
+            "scan_campaigns": len(claim.score),
+            "flagged_campaigns": len(claim.flagged),
             "accounts_without_label": len(unknown),
         },
-    }  # fmt: skip
+    }
 
 
 def read_truth(labels_dir: Path) -> Truth:
@@ -115,8 +120,9 @@ def read_claim(scan_dir: Path) -> Claim:
     if strangers:
         raise InputError(
             f"members of campaigns that are not in campaigns.parquet: {', '.join(sorted(strangers)[:3])}",
-            where=str(scan_dir / "members.parquet"), mend="Take both tables from the same scan.",
-        )  # fmt: skip
+            where=str(scan_dir / "members.parquet"),
+            mend="Take both tables from the same scan.",
+        )
     accounts: dict[str, set[str]] = {c: set() for c in ids}
     for campaign, account, _, role in rows:
         if role in _MEMBER_ROLES:
@@ -127,9 +133,13 @@ def read_claim(scan_dir: Path) -> Claim:
     )
     scores = [float("-inf") if s is None else float(s) for s in campaigns["score"].to_pylist()]
     return Claim(
-        dict(zip(ids, scores, strict=True)), flagged, accounts,
-        [(c, a, float(m or 0.0), r) for c, a, m, r in rows], attribution.filter(sure), _visibility(campaigns),
-    )  # fmt: skip
+        dict(zip(ids, scores, strict=True)),
+        flagged,
+        accounts,
+        [(c, a, float(m or 0.0), r) for c, a, m, r in rows],
+        attribution.filter(sure),
+        _visibility(campaigns),
+    )
 
 
 def score_accounts(truth: Truth, claim: Claim) -> dict[str, Any]:
@@ -145,13 +155,17 @@ def score_accounts(truth: Truth, claim: Claim) -> dict[str, Any]:
     by_campaign = Counter(members.values())
     caught = Counter(members[a] for a in hit)
     return {
-        "flagged": len(flagged), "true_positive": len(hit), "false_positive": len(wronged),
-        "precision": share(len(hit), len(flagged)), "recall": share(len(hit), len(members)),
-        "false_positive_rate": share(len(wronged), honest), "honest": honest,
+        "flagged": len(flagged),
+        "true_positive": len(hit),
+        "false_positive": len(wronged),
+        "precision": share(len(hit), len(flagged)),
+        "recall": share(len(hit), len(members)),
+        "false_positive_rate": share(len(wronged), honest),
+        "honest": honest,
         "honest_flagged_by_role": dict(sorted(Counter(truth.role[a] for a in wronged).items())),
         "honest_by_role": dict(sorted(heads.items())),
         "recall_by_campaign": {c: share(caught[c], n) for c, n in sorted(by_campaign.items())},
-    }  # fmt: skip
+    }
 
 
 def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
@@ -164,25 +178,32 @@ def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
         within = Counter(members[a] for a in known if a in members)
         leading, count = max(sorted(within.items()), key=lambda item: item[1], default=(None, 0))
         alarms[alarm] = {
-            "accounts": len(claim.accounts[alarm]), "campaign": leading, "purity": share(count, len(known)),
+            "accounts": len(claim.accounts[alarm]),
+            "campaign": leading,
+            "purity": share(count, len(known)),
             "harvest_purity": share(sum(within.values()), len(known)),
             "coverage": share(count, sizes[leading]) if leading else None,
             "merges": sorted(c for c, n in within.items() if n >= MERGED_SHARE * len(known)),
-        }  # fmt: skip
+        }
     found = {
-        a["campaign"] for a in alarms.values()
+        a["campaign"]
+        for a in alarms.values()
         if a["campaign"] and a["coverage"] >= FOUND_SHARE and a["purity"] >= FOUND_PURITY
-    }  # fmt: skip
+    }
     pieces = Counter(a["campaign"] for a in alarms.values() if a["campaign"] and (a["purity"] or 0) >= FOUND_SHARE)
     false = sorted(n for n, a in alarms.items() if (a["harvest_purity"] or 0.0) < FOUND_SHARE)
     return {
-        "recall": share(len(found), len(sizes)), "found": sorted(found), "missed": sorted(sizes.keys() - found),
-        "alarms": alarms, "false_alarms": false, "false_discovery_rate": share(len(false), len(alarms)),
+        "recall": share(len(found), len(sizes)),
+        "found": sorted(found),
+        "missed": sorted(sizes.keys() - found),
+        "alarms": alarms,
+        "false_alarms": false,
+        "false_discovery_rate": share(len(false), len(alarms)),
         "fragments": {c: pieces[c] for c in sorted(sizes)},
         "fragmentation": share(sum(pieces.values()), len(pieces)),
         "merged_alarms": sorted(n for n, a in alarms.items() if len(a["merges"]) > 1),
         "share_before_visible": _before_visible(alarms, claim),
-    }  # fmt: skip
+    }
 
 
 def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
@@ -199,15 +220,18 @@ def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
     attributed = len(right) + len(wrong_ids)
     honest = None if truth.exchanges is None else truth.exchanges - len(truth.exchange_ids)
     return {
-        "attributed": attributed, "precision": share(len(right), attributed),
-        "recall": share(len(right), len(truth.exchange_ids)), "honest_hit": len(wrong_ids), "honest": honest,
+        "attributed": attributed,
+        "precision": share(len(right), attributed),
+        "recall": share(len(right), len(truth.exchange_ids)),
+        "honest_hit": len(wrong_ids),
+        "honest": honest,
         "honest_hit_rate": None if honest is None else share(len(wrong_ids), honest),
         "by_alarm": {
             a: {"attributed": n, "honest_hit": wrong[a], "precision": share(n - wrong[a], n)}
             for a, n in sorted(size.items())
         },
         "recall_by_campaign": {str(c): share(caught[c], n) for c, n in sorted(heads.items(), key=lambda i: str(i[0]))},
-    }  # fmt: skip
+    }
 
 
 def score_ranking(truth: Truth, claim: Claim) -> dict[str, Any]:

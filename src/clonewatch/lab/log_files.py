@@ -25,14 +25,25 @@ from clonewatch.model.schema import (
     TASKS,
     TEXT_COLUMNS,
     Table,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from clonewatch.lab.text.author import Author
 
 _SLICE = 131_072  # rows turned into Arrow at a time: bounds memory whatever the day's size
-_WORDS = ("channel", "operation", "model", "stop_reason", "country", "egress", "user_agent",
-          "tls_fingerprint", "sdk", "task", "org_id")  # fmt: skip
+_WORDS = (
+    "channel",
+    "operation",
+    "model",
+    "stop_reason",
+    "country",
+    "egress",
+    "user_agent",
+    "tls_fingerprint",
+    "sdk",
+    "task",
+    "org_id",
+)
 # What text leaves to fingerprinting. Tool schemas are not part of the text, so their hash stays.
 _LEFT_OUT = tuple(c for c in FINGERPRINT_COLUMNS if c != "tools_hash")
 
@@ -88,9 +99,9 @@ class LogWriter:
             for number, size in enumerate(np.bincount(numbers, minlength=len(self.world.campaigns))):
                 self.harvested[self.world.campaigns[number]] += int(size)
             names = pa.array(self.world.campaigns).take(pa.array(numbers))
-            self._labels.write_table(pa.Table.from_arrays(
-                [ids.take(pa.array(found)), names], schema=arrow_schema(LABEL_EXCHANGES)
-            ))  # fmt: skip
+            self._labels.write_table(
+                pa.Table.from_arrays([ids.take(pa.array(found)), names], schema=arrow_schema(LABEL_EXCHANGES))
+            )
 
     def _loose(self) -> pa.Schema:
         """The schema with words as dictionaries: written faster, read back as plain strings."""
@@ -145,10 +156,13 @@ class LogWriter:
         else:
             made |= {
                 "system_hash": _present(part["system"], part["system"] != 0),
-                "template_id": pa.array(part["template"]), "prompt_id": pa.array(part["prompt"]),
-                "format_hash": _present(part["format"], part["format"] != 0), "cell": pa.array(part["cell"]),
-                "task": _word(part["task"], TASKS), "elicitation": pa.array(part["elicitation"]),
-            }  # fmt: skip
+                "template_id": pa.array(part["template"]),
+                "prompt_id": pa.array(part["prompt"]),
+                "format_hash": _present(part["format"], part["format"] != 0),
+                "cell": pa.array(part["cell"]),
+                "task": _word(part["task"], TASKS),
+                "elicitation": pa.array(part["elicitation"]),
+            }
         return [made[name] for name in self.schema.names]
 
 

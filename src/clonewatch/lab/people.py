@@ -25,7 +25,7 @@ from clonewatch.lab.vocabulary import (
     REASON,
     SMALL,
     THROWAWAY_MAIL,
-)  # fmt: skip
+)
 from clonewatch.lab.world import World
 
 _COUNTRY_SHARE = np.array([c.share for c in COUNTRIES]) / sum(c.share for c in COUNTRIES)
@@ -159,10 +159,15 @@ def home_routes(
         axis=1,
     )
     full = np.full(count, 1)
-    return routes(weight, [
-        (homes, full * 3, 12), (carrier[:, 0], carrier[:, 1], 0), (full * office.start, full * office.size, 1),
-        (vpn[:, 0], vpn[:, 1], 0),
-    ])  # fmt: skip
+    return routes(
+        weight,
+        [
+            (homes, full * 3, 12),
+            (carrier[:, 0], carrier[:, 1], 0),
+            (full * office.start, full * office.size, 1),
+            (vpn[:, 0], vpn[:, 1], 0),
+        ],
+    )
 
 
 def server_routes(world: World, crowd: Crowd, kind: int, *, each: int = 2, lease: int = 0) -> Routes:

@@ -127,14 +127,29 @@ def businesses(world: World, count: int, rate: float) -> None:
         duty=0.92,
     )
     content = App(
-        of.astype(np.int32), cells, world.salt + 200, rng.integers(1, 6, size=count), repeats=0.06, releases=14,
-        end_users=0.3, elicitation=0.06,
-    )  # fmt: skip
+        of.astype(np.int32),
+        cells,
+        world.salt + 200,
+        rng.integers(1, 6, size=count),
+        repeats=0.06,
+        releases=14,
+        end_users=0.3,
+        elicitation=0.06,
+    )
     model = rng.choice(np.array([SMALL, MID, LARGE], dtype=np.int8), size=count, p=[0.4, 0.4, 0.2])[of]
     ways = manner(
-        world, total, api=1.0, model=model, inputs=(1900.0, 0.7), outputs=(190.0, 0.8), same_input=0.1, cached=0.4,
-        channel=np.where(rng.random(total) < 0.2, CLOUD, DIRECT).astype(np.int8), failures=0.012, refusals=0.003,
-    )  # fmt: skip
+        world,
+        total,
+        api=1.0,
+        model=model,
+        inputs=(1900.0, 0.7),
+        outputs=(190.0, 0.8),
+        same_input=0.1,
+        cached=0.4,
+        channel=np.where(rng.random(total) < 0.2, CLOUD, DIRECT).astype(np.int8),
+        failures=0.012,
+        refusals=0.003,
+    )
     client, upgrade = pick_builds(world, total, [world.python, world.node, world.raw], [0.55, 0.3, 0.15])
     world.traffic.append(
         Traffic(

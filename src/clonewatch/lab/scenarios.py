@@ -117,10 +117,19 @@ def catalogue() -> dict[str, Scenario]:
     found["quiet_plain"] = Scenario("no harvest and no look-alike", (), crowd=0.0, people=4000, firms=80)
     found["mixed"] = Scenario(
         "four harvests (naive, mixing proxy, stealth, agent mimic) among every look-alike, about 50,000 accounts",
-        (("naive", "s01_shared_cards"), ("proxy", "s02_mixing_proxy"), ("stealth", "s04_stealth"),
-         ("mimic", "s05_agent_mimic")),
-        people=31_000, firms=500, days=44, crowd=6.0, rate=0.6, firm_rate=8.0,
-    )  # fmt: skip
+        (
+            ("naive", "s01_shared_cards"),
+            ("proxy", "s02_mixing_proxy"),
+            ("stealth", "s04_stealth"),
+            ("mimic", "s05_agent_mimic"),
+        ),
+        people=31_000,
+        firms=500,
+        days=44,
+        crowd=6.0,
+        rate=0.6,
+        firm_rate=8.0,
+    )
     found["demo"] = Scenario(
         "a small log to look at: three harvests and every look-alike, about 3,000 accounts",
         (("cards", "s01_shared_cards"), ("proxy", "s02_mixing_proxy"), ("rollouts", "s06_rollouts")),
@@ -176,9 +185,11 @@ def build(world: World, scenario: Scenario) -> None:
     if scenario.drawn:
         mix = world.knobs.under("mix")
         scenario = scenario._replace(
-            people=round(mix.spread("people", 900, 5000)), firms=round(mix.spread("firms", 10, 160)),
-            rate=mix.spread("rate", 0.4, 2.0), firm_rate=mix.spread("firm_rate", 6, 40),
-        )  # fmt: skip
+            people=round(mix.spread("people", 900, 5000)),
+            firms=round(mix.spread("firms", 10, 160)),
+            rate=mix.spread("rate", 0.4, 2.0),
+            firm_rate=mix.spread("firm_rate", 6, 40),
+        )
     individuals(world, max(20, round(scenario.people * scale)), scenario.rate)
     families(world, max(3, round(scenario.people * scale * 0.04)), scenario.rate)
     businesses(world, max(3, round(scenario.firms * scale)), scenario.firm_rate)

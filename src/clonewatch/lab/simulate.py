@@ -100,12 +100,20 @@ def _account(world: World, log: LogWriter, seed: int, text: bool) -> dict[str, A
     counted = {str(r): int((roles == r).sum()) for r in np.unique(roles.astype(str))}
     exchanges = {r: int(log.per_account[roles == r].sum()) for r in counted}
     return {
-        "schema": VERSION, "scenario": world.name, "seed": seed, "scale": world.scale, "text": text, "days": world.days,
-        "accounts": world.accounts, "exchanges": log.rows, "roles": counted, "exchanges_by_role": exchanges,
+        "schema": VERSION,
+        "scenario": world.name,
+        "seed": seed,
+        "scale": world.scale,
+        "text": text,
+        "days": world.days,
+        "accounts": world.accounts,
+        "exchanges": log.rows,
+        "roles": counted,
+        "exchanges_by_role": exchanges,
         "anchors": int(world.trusted().sum()),
         "campaigns": {
             name: {"accounts": int((campaigns == i).sum()), "harvested": log.harvested[name]}
             for i, name in enumerate(world.campaigns)
         },
         "knobs": world.knobs.drawn,
-    }  # fmt: skip
+    }

@@ -10,9 +10,16 @@ CELLS = 4096
 _RESOLUTION = 1 << 18  # size of the look-up table popularity is drawn from; the rarest cells get at least one entry
 # Rough shares of request kinds in public usage reports; the exact mix is a free choice of this simulation.
 _TASK_SHARES = {
-    "software_engineering": 0.26, "agentic_tool_use": 0.07, "reasoning": 0.13, "data_analysis": 0.10,
-    "computer_use": 0.03, "grading": 0.02, "sensitive_rewrite": 0.01, "chat": 0.25, "other": 0.13,
-}  # fmt: skip
+    "software_engineering": 0.26,
+    "agentic_tool_use": 0.07,
+    "reasoning": 0.13,
+    "data_analysis": 0.10,
+    "computer_use": 0.03,
+    "grading": 0.02,
+    "sensitive_rewrite": 0.01,
+    "chat": 0.25,
+    "other": 0.13,
+}
 
 
 class Topics:

@@ -47,13 +47,25 @@ class Country(NamedTuple):
 
 
 COUNTRIES = (
-    Country("US", -6, 0.26, "+1"), Country("GB", 0, 0.06, "+44"), Country("DE", 1, 0.06, "+49"),
-    Country("FR", 1, 0.04, "+33"), Country("IN", 5.5, 0.12, "+91"), Country("BR", -3, 0.06, "+55"),
-    Country("JP", 9, 0.06, "+81"), Country("KR", 9, 0.04, "+82"), Country("SG", 8, 0.04, "+65"),
-    Country("ID", 7, 0.04, "+62"), Country("CA", -5, 0.04, "+1"), Country("AU", 10, 0.03, "+61"),
-    Country("NL", 1, 0.03, "+31"), Country("PL", 1, 0.03, "+48"), Country("VN", 7, 0.03, "+84"),
-    Country("TW", 8, 0.02, "+886"), Country("TR", 3, 0.02, "+90"), Country("NG", 1, 0.02, "+234"),
-)  # fmt: skip
+    Country("US", -6, 0.26, "+1"),
+    Country("GB", 0, 0.06, "+44"),
+    Country("DE", 1, 0.06, "+49"),
+    Country("FR", 1, 0.04, "+33"),
+    Country("IN", 5.5, 0.12, "+91"),
+    Country("BR", -3, 0.06, "+55"),
+    Country("JP", 9, 0.06, "+81"),
+    Country("KR", 9, 0.04, "+82"),
+    Country("SG", 8, 0.04, "+65"),
+    Country("ID", 7, 0.04, "+62"),
+    Country("CA", -5, 0.04, "+1"),
+    Country("AU", 10, 0.03, "+61"),
+    Country("NL", 1, 0.03, "+31"),
+    Country("PL", 1, 0.03, "+48"),
+    Country("VN", 7, 0.03, "+84"),
+    Country("TW", 8, 0.02, "+886"),
+    Country("TR", 3, 0.02, "+90"),
+    Country("NG", 1, 0.02, "+234"),
+)
 
 MAIL = ("gmail.com", "outlook.com", "icloud.com", "yahoo.com", "proton.me", "hotmail.com", "qq.com", "gmx.net")
 MAIL_SHARE = (0.52, 0.16, 0.08, 0.07, 0.05, 0.05, 0.04, 0.03)

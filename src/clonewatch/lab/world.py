@@ -19,10 +19,25 @@ from clonewatch.lab.vocabulary import COUNTRIES, MOBILE, PROXY, VPN
 START = int(datetime(2026, 4, 22, tzinfo=UTC).timestamp() * 1_000_000)
 _AGED_DAYS = 120  # an account must be this old before the window to be trusted
 FACTS = (
-    "created_at", "org_id", "org_declared", "programme", "plan", "payment_fingerprint", "payment_class", "issuer_class",
-    "billing_country", "email_domain", "email_pattern", "device_fingerprint", "phone_prefix", "signup_ip", "referrer",
-    "declared_use", "training_permitted", "trust",
-)  # fmt: skip
+    "created_at",
+    "org_id",
+    "org_declared",
+    "programme",
+    "plan",
+    "payment_fingerprint",
+    "payment_class",
+    "issuer_class",
+    "billing_country",
+    "email_domain",
+    "email_pattern",
+    "device_fingerprint",
+    "phone_prefix",
+    "signup_ip",
+    "referrer",
+    "declared_use",
+    "training_permitted",
+    "trust",
+)
 
 
 class World:

@@ -61,7 +61,12 @@ def _sightings(place: int, folder: Path) -> list[Sighting]:
         if row["role"] != "proxy_customer":
             accounts.setdefault(row["campaign_id"], set()).add(row["account_id"])
     return [
-        Sighting(place, row["campaign_id"], frozenset(accounts.get(row["campaign_id"], ())),
-                 float(row["e_value"] or 0.0), bool(row["flagged"]))
+        Sighting(
+            place,
+            row["campaign_id"],
+            frozenset(accounts.get(row["campaign_id"], ())),
+            float(row["e_value"] or 0.0),
+            bool(row["flagged"]),
+        )
         for row in campaigns.to_pylist()
-    ]  # fmt: skip
+    ]

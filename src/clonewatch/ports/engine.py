@@ -113,9 +113,13 @@ class LakeReader(Protocol):
     """An engine whose workers read Parquet themselves, so that a log need not pass through one process."""
 
     def read(
-        self, table: str, paths: Sequence[str], columns: frozenset[str], schema: pa.Schema,
+        self,
+        table: str,
+        paths: Sequence[str],
+        columns: frozenset[str],
+        schema: pa.Schema,
         function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Store what a function makes of Parquet files, as rows of `schema`; returns the number of rows.
 
         paths: files, folders or URIs. columns: those wanted; files may lack some. The function runs where the rows are,

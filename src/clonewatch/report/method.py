@@ -158,27 +158,30 @@ def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
         anchors=_ANCHORS.get(source, "Where the trusted accounts came from was not recorded.")
         + (f" They are {100 * share:.3g} % of all parties." if share else ""),
         has_anchors=source in ("declared", "behaviour"),
-        calibration=_calibration(summary.get("calibration") or {}, own)
-        + _bounded(summary.get("thresholds") or {}),
+        calibration=_calibration(summary.get("calibration") or {}, own) + _bounded(summary.get("thresholds") or {}),
         simulated=not own,
         seeds=summary.get("clustering_seeds"),
         counts=[(count(counts.get(key)), name, said) for key, name, said in _COUNTS],
         rejected=counts.get("rejected") or 0,
-        inputs=[{k: entry.get(k) for k in ("path", "bytes", "sha256", "format", "read", "rejected")}
-                for entry in summary.get("inputs") or []],
+        inputs=[
+            {k: entry.get(k) for k in ("path", "bytes", "sha256", "format", "read", "rejected")}
+            for entry in summary.get("inputs") or []
+        ],
         more_inputs=summary.get("more_inputs") or {},
         on=[known for known in used if known.used],
         off=[known for known in used if not known.used],
         chance=[c for entry in summary.get("chance") or [] if (c := _chance(entry, cards))],
-        stages=[{k: entry.get(k) for k in ("name", "seconds", "cpu_seconds", "rows", "bytes")}
-                for entry in summary.get("stages") or []],
+        stages=[
+            {k: entry.get(k) for k in ("name", "seconds", "cpu_seconds", "rows", "bytes")}
+            for entry in summary.get("stages") or []
+        ],
         peak=number(summary.get("peak_memory_mb")),
         thresholds=_pairs(summary.get("thresholds")),
         calibrated=_pairs(summary.get("calibration")),
         settings=_pairs(summary.get("settings")),
         versions=_pairs(summary.get("versions")),
         warnings=[visible(w, 400) for w in summary.get("warnings") or []],
-    )  # fmt: skip
+    )
 
 
 def _calibration(found: Mapping[str, Any], own: bool) -> str:

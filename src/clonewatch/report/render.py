@@ -81,10 +81,21 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     for reading in (
-        numerals.count, numerals.number, numerals.share, numerals.amount, numerals.size, numerals.day,
-        numerals.minute, numerals.visible, numerals.short, numerals.sentence, phrases.plain, phrases.thing,
-        chapters.measured_words, standing.seen,
-    ):  # fmt: skip
+        numerals.count,
+        numerals.number,
+        numerals.share,
+        numerals.amount,
+        numerals.size,
+        numerals.day,
+        numerals.minute,
+        numerals.visible,
+        numerals.short,
+        numerals.sentence,
+        phrases.plain,
+        phrases.thing,
+        chapters.measured_words,
+        standing.seen,
+    ):
         environment.filters[reading.__name__] = reading
     environment.globals["roles"] = phrases.ROLES
     environment.globals["ladder"] = phrases.LADDER

@@ -42,12 +42,18 @@ def told(found: ScanResult, log: Path) -> dict[str, Any]:
         name = row["campaign_id"]
         inside = [labels[m["account_id"]] for m in members if m["campaign_id"] == name]
         held = [e for e in evidence if e["campaign_id"] == name]
-        campaigns.append({
-            "campaign": name, "flagged": row["flagged"], "level": row["level"], "score": round(row["score"], 1),
-            "accounts": row["accounts"], "harvested": row["harvested_exchanges"],
-            "who they are": {role: inside.count(role) for role in sorted(set(inside))},
-            "evidence": {e["kind"] + " " + e["signal"]: round(e["bits"], 1) for e in held},
-        })  # fmt: skip
+        campaigns.append(
+            {
+                "campaign": name,
+                "flagged": row["flagged"],
+                "level": row["level"],
+                "score": round(row["score"], 1),
+                "accounts": row["accounts"],
+                "harvested": row["harvested_exchanges"],
+                "who they are": {role: inside.count(role) for role in sorted(set(inside))},
+                "evidence": {e["kind"] + " " + e["signal"]: round(e["bits"], 1) for e in held},
+            }
+        )
     return {"anchors": found.summary["anchors"], "counts": found.summary["counts"], "campaigns": campaigns}
 
 

@@ -115,13 +115,17 @@ class Harvest:
         shaped, asks = chance(template, self.salt + 9) < self.formatted, chance(template, self.salt + 10)
         low, high = self.elicitation
         made: Rows = {
-            "cell": cell, "task": topics.task[cell] if self.task is None else np.full(count, self.task, dtype=np.int8),
-            "prompt": prompt, "template": template, "genre": genre, "system": self.system[beats.who],
+            "cell": cell,
+            "task": topics.task[cell] if self.task is None else np.full(count, self.task, dtype=np.int8),
+            "prompt": prompt,
+            "template": template,
+            "genre": genre,
+            "system": self.system[beats.who],
             "toolset": self.toolset[beats.who],
             "format": np.where(shaped, mix(mix(template, self.salt + 11) % np.uint64(3), self.salt + 8), np.uint64(0)),
             "status": _failures(count, lost_first, rng),
             "elicitation": low + (high - low) * asks,
-        }  # fmt: skip
+        }
         if self.replay:
             made |= self._redeemed(beats, rng)
         return made

@@ -66,9 +66,13 @@ def launch(world: World, name: str, plan: PoolPlan, *, egress: Pool | None = Non
     cells = world.topics.about(plan.tasks)
     width = min(len(cells), max(20, round(drawn["width"])))
     curriculum = Curriculum(
-        world.rng.permutation(cells)[:width], world.salt + 5000 + 97 * number, rollouts=round(drawn["rollouts"]),
-        varied=plan.varied, popular=drawn["popular"], shards=round(drawn["shards"]),
-    )  # fmt: skip
+        world.rng.permutation(cells)[:width],
+        world.salt + 5000 + 97 * number,
+        rollouts=round(drawn["rollouts"]),
+        varied=plan.varied,
+        popular=drawn["popular"],
+        shards=round(drawn["shards"]),
+    )
     operation = Operation(world, drawn, curriculum, number)
     used = egress
     for part in range(plan.split):
@@ -94,11 +98,19 @@ def _pool(operation: Operation, part: int, size: int, egress: Pool | None) -> Po
     salt = world.salt + 9000 + 131 * number + 17 * part
     system, toolset = _systems(world, count, plan.system)
     content: Content = Harvest(
-        curriculum, salt, max(1, round(d["templates"])), d["paraphrase"], d["formatted"],
-        (max(0.0, d["elicitation"] - 0.1), min(1.0, d["elicitation"] + 0.1)), system, toolset,
-        task=TASK[plan.task] if plan.task else None, clean=plan.clean, replay=plan.replay,
+        curriculum,
+        salt,
+        max(1, round(d["templates"])),
+        d["paraphrase"],
+        d["formatted"],
+        (max(0.0, d["elicitation"] - 0.1), min(1.0, d["elicitation"] + 0.1)),
+        system,
+        toolset,
+        task=TASK[plan.task] if plan.task else None,
+        clean=plan.clean,
+        replay=plan.replay,
         genre={"grading": GRADE, "sensitive_rewrite": REWRITE}.get(plan.task, HARVEST),
-    )  # fmt: skip
+    )
     client, upgrade = pick_builds(world, count, [_builds(world, max(1, round(d["builds"])))], [1.0])
     ways_of_asking = _manner(world, d, count)
     if plan.mimic:
@@ -241,12 +253,24 @@ def _manner(world: World, d: Drawn, count: int) -> Manner:
     limit = int(rng.choice(np.array([4096, 8192, 16_000, -1])))
     warm = float(rng.choice(np.array([0.6, 0.7, 1.0])))
     return manner(
-        world, count, api=1.0, model=np.full(count, model, dtype=np.int8), adopts=_reaction(world, d, count),
+        world,
+        count,
+        api=1.0,
+        model=np.full(count, model, dtype=np.int8),
+        adopts=_reaction(world, d, count),
         eager=0.95,
-        inputs=(300.0, 0.4), outputs=(d["outputs"], 0.5), grow=0.2, cached=0.05, refusals=0.02, failures=0.0,
-        channel=np.full(count, DIRECT, dtype=np.int8), temperature=np.full(count, warm, dtype=np.float32),
-        max_tokens=np.full(count, limit, dtype=np.int32), tools=np.zeros(count, dtype=np.int16), stream=0.2,
-    )  # fmt: skip
+        inputs=(300.0, 0.4),
+        outputs=(d["outputs"], 0.5),
+        grow=0.2,
+        cached=0.05,
+        refusals=0.02,
+        failures=0.0,
+        channel=np.full(count, DIRECT, dtype=np.int8),
+        temperature=np.full(count, warm, dtype=np.float32),
+        max_tokens=np.full(count, limit, dtype=np.int32),
+        tools=np.zeros(count, dtype=np.int16),
+        stream=0.2,
+    )
 
 
 def _reaction(world: World, d: Drawn, count: int) -> Ints:
@@ -265,10 +289,17 @@ def _clock(world: World, d: Drawn, crowd: Crowd, life: Life) -> ArrivalClock:
         )
     share = np.exp(world.rng.normal(0, 0.15, size=len(crowd.ids)))
     return QueueClock(
-        harvest, life.begin, life.end + np.where(life.banned, _STUBBORN, 0), share, ramp,
-        closed=d.plan.schedule == "closed", turn_taking=d.plan.turn_taking,
-        per_account=True, zone=8.0, profile=FLAT_HOURS if d.plan.flat else 0.35 + 0.65 * PEOPLE_HOURS,
-    )  # fmt: skip
+        harvest,
+        life.begin,
+        life.end + np.where(life.banned, _STUBBORN, 0),
+        share,
+        ramp,
+        closed=d.plan.schedule == "closed",
+        turn_taking=d.plan.turn_taking,
+        per_account=True,
+        zone=8.0,
+        profile=FLAT_HOURS if d.plan.flat else 0.35 + 0.65 * PEOPLE_HOURS,
+    )
 
 
 def _cover(world: World, d: Drawn, crowd: Crowd, harvest: Traffic) -> None:

@@ -7,9 +7,14 @@ from clonewatch.lab.campaigns._plan import PoolPlan
 COVERS = (0, 50, 80, 90, 95, 99)  # per cent of the traffic that is customers'
 
 _PROXY = PoolPlan(
-    accounts=(250, 500), rate=(5, 9), cover_from="customers", per_address=(8, 40), customers=(30, 90),
-    created=(-150, 5), bursts=False,
-)  # fmt: skip
+    accounts=(250, 500),
+    rate=(5, 9),
+    cover_from="customers",
+    per_address=(8, 40),
+    customers=(30, 90),
+    created=(-150, 5),
+    bursts=False,
+)
 
 # The same harvest of one request an account and day, under ever more of customers' traffic.
 _COVERED = replace(_PROXY, accounts=(250, 350), least=30, ban=(0.0, 0.0), ramp=(0, 0), first_day=(0, 0))

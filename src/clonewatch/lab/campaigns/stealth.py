@@ -5,9 +5,15 @@ from dataclasses import replace
 from clonewatch.lab.campaigns._plan import PoolPlan
 
 _STRANGERS = PoolPlan(
-    accounts=(250, 450), rate=(3, 8), egress="own", per_card=(1, 1), per_device=(1, 1), throwaway=0.0, bursts=False,
+    accounts=(250, 450),
+    rate=(3, 8),
+    egress="own",
+    per_card=(1, 1),
+    per_device=(1, 1),
+    throwaway=0.0,
+    bursts=False,
     created=(-200, 3),
-)  # fmt: skip
+)
 
 CAMPAIGN = {
     "s04_stealth": replace(

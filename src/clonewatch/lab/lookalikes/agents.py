@@ -21,11 +21,17 @@ def agent_manner(world: World, count: int, **said: object) -> Manner:
     made: dict[str, object] = {
         "api": 1.0,
         "model": rng.choice(np.array([MID, LARGE], dtype=np.int8), size=count, p=[0.35, 0.65]),
-        "inputs": (42_000.0, 0.6), "outputs": (190.0, 0.9), "grow": 0.02, "cached": 0.93, "agentic": True,
-        "channel": np.full(count, DIRECT, dtype=np.int8), "temperature": np.full(count, 1.0, dtype=np.float32),
-        "max_tokens": np.full(count, 32_000, dtype=np.int32), "stream": 0.99,
+        "inputs": (42_000.0, 0.6),
+        "outputs": (190.0, 0.9),
+        "grow": 0.02,
+        "cached": 0.93,
+        "agentic": True,
+        "channel": np.full(count, DIRECT, dtype=np.int8),
+        "temperature": np.full(count, 1.0, dtype=np.float32),
+        "max_tokens": np.full(count, 32_000, dtype=np.int32),
+        "stream": 0.99,
         "tools": rng.integers(12, 40, size=count).astype(np.int16),
-    }  # fmt: skip
+    }
     return manner(world, count, **(made | said))  # type: ignore[arg-type]
 
 
@@ -61,10 +67,17 @@ def coding_agent(world: World, size: int) -> None:
     clock = SessionClock(rate, crowd.zone, turns, AGENT_THINK)
     world.traffic.append(
         chatting(
-            world, crowd, rate, clock=clock, content=agent_content(world, size, salt), client=client, upgrade=upgrade,
-            manner=agent_manner(world, size), routes=home_routes(world, crowd, mobile=0.05),
+            world,
+            crowd,
+            rate,
+            clock=clock,
+            content=agent_content(world, size, salt),
+            client=client,
+            upgrade=upgrade,
+            manner=agent_manner(world, size),
+            routes=home_routes(world, crowd, mobile=0.05),
         )
-    )  # fmt: skip
+    )
 
 
 def rag_app(world: World, size: int) -> None:
@@ -87,10 +100,16 @@ def rag_app(world: World, size: int) -> None:
     )  # requests leave from the start-up's servers
     world.traffic.append(
         chatting(
-            world, crowd, rate, content=content, client=client, upgrade=upgrade, routes=ways,
+            world,
+            crowd,
+            rate,
+            content=content,
+            client=client,
+            upgrade=upgrade,
+            routes=ways,
             manner=manner(world, size, api=1.0, inputs=(3100.0, 0.35), outputs=(230.0, 0.75), cached=0.5),
         )
-    )  # fmt: skip
+    )
 
 
 def privacy_vpn(world: World, size: int) -> None:
@@ -100,10 +119,12 @@ def privacy_vpn(world: World, size: int) -> None:
     vpn = np.array(world.vpns[:2], dtype=np.int64)[rng.integers(2, size=size)]
     world.traffic.append(
         chatting(
-            world, crowd, heavy_tail(world, size, 0.5),
+            world,
+            crowd,
+            heavy_tail(world, size, 0.5),
             routes=routes(np.ones((size, 1)), [(vpn[:, 0], vpn[:, 1], 0)]),
         )
-    )  # fmt: skip
+    )
 
 
 def proxy_customers(world: World, size: int, egress: Pool, role: str = "proxy_customer") -> Crowd:
@@ -125,28 +146,42 @@ def newsroom(world: World, size: int) -> None:
     crowd = enrol(world, size, "newsroom")
     world.traffic.append(
         chatting(
-            world, crowd, heavy_tail(world, size, 0.9), content=content,
-            routes=home_routes(world, crowd, vpn_users=0.5), manner=manner(world, size, refusals=0.03),
+            world,
+            crowd,
+            heavy_tail(world, size, 0.9),
+            content=content,
+            routes=home_routes(world, crowd, vpn_users=0.5),
+            manner=manner(world, size, refusals=0.03),
         )
-    )  # fmt: skip
+    )
 
 
 def red_team(world: World, size: int) -> None:
     """Security researchers: odd prompts, many refusals, retried in other words; declared to the operator."""
     rng = world.rng
     crowd = enrol(
-        world, size, "red_team", declared_use="research", programme="security-research", org_declared=True,
+        world,
+        size,
+        "red_team",
+        declared_use="research",
+        programme="security-research",
+        org_declared=True,
         org_id=np.array([f"org-lab-{i % 4}" for i in range(size)], dtype=object),
-    )  # fmt: skip
+    )
     content = curiosity(world, size, asks_why=0.35, own_template=0.35, loyalty=0.8)
     clock = SessionClock(heavy_tail(world, size, 1.2), crowd.zone)
     ways = manner(world, size, api=0.9, refusals=0.25, failures=0.03)
     world.traffic.append(
         chatting(
-            world, crowd, np.zeros(size), clock=clock, content=content, manner=ways,
+            world,
+            crowd,
+            np.zeros(size),
+            clock=clock,
+            content=content,
+            manner=ways,
             routes=home_routes(world, crowd, vpn_users=float(rng.uniform(0.2, 0.6))),
         )
-    )  # fmt: skip
+    )
 
 
 def viral_prompt(world: World, size: int) -> None:
@@ -159,9 +194,15 @@ def viral_prompt(world: World, size: int) -> None:
     calendar[day : day + 3] = (0.6, 1.0, 0.4)[: len(calendar[day : day + 3])]
     clock = SessionClock(np.full(size, 0.8), crowd.zone, calendar=calendar)
     content = App(
-        np.zeros(size, dtype=np.int32), product_cells(world, 1, 1), world.salt + 340, np.ones(1, dtype=np.int64),
-        repeats=0.7, formatted=0.0, task=TASK["chat"], systemless=True,
-    )  # fmt: skip
+        np.zeros(size, dtype=np.int32),
+        product_cells(world, 1, 1),
+        world.salt + 340,
+        np.ones(1, dtype=np.int64),
+        repeats=0.7,
+        formatted=0.0,
+        task=TASK["chat"],
+        systemless=True,
+    )
     world.traffic.append(
         chatting(world, crowd, np.zeros(size), clock=clock, content=content, manner=manner(world, size, api=0.1))
     )

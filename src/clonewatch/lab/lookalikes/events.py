@@ -34,9 +34,16 @@ def university_class(world: World, size: int) -> None:
     calendar = np.choose(week, [0.5, 0.4, 0.4, 0.6, 1.2, 2.6, 1.0]).astype(float)
     lessons = (np.arange(world.days) // 7 * 12).astype(np.int64)
     exercises = Fixed(
-        np.zeros(size, dtype=np.int32), 12, product_cells(world, 1, 40)[0], world.salt + 500, in_order=False,
-        reworded=knobs.real("reworded", 0.4, 0.8), genre=HOMEWORK, templates=6, lessons=lessons,
-    )  # fmt: skip
+        np.zeros(size, dtype=np.int32),
+        12,
+        product_cells(world, 1, 40)[0],
+        world.salt + 500,
+        in_order=False,
+        reworded=knobs.real("reworded", 0.4, 0.8),
+        genre=HOMEWORK,
+        templates=6,
+        lessons=lessons,
+    )
     clock = SessionClock(heavy_tail(world, size, 0.5, 0.7), crowd.zone, calendar=calendar)
     ways = home_routes(world, crowd, work=campus, work_share=knobs.real("on_campus", 0.4, 0.9))
     world.traffic.append(
@@ -69,10 +76,16 @@ def hackathon(world: World, size: int) -> None:
     ways = manner(world, size, api=1.0, adopts=np.full(size, world.release), inputs=(900.0, 0.9))
     world.traffic.append(
         chatting(
-            world, crowd, np.zeros(size), clock=clock, content=content, routes=shared(hall, size, 1), manner=ways,
+            world,
+            crowd,
+            np.zeros(size),
+            clock=clock,
+            content=content,
+            routes=shared(hall, size, 1),
+            manner=ways,
             client=np.full((size, 2), kit.start, dtype=np.int32),
         )
-    )  # fmt: skip
+    )
 
 
 def free_tier_ring(world: World, size: int) -> None:
@@ -86,17 +99,26 @@ def free_tier_ring(world: World, size: int) -> None:
         (rng.random(rings) < 0.5)[ring], strings(world.fresh(rings), "pay-")[ring], strings(world.fresh(count), "pay-")
     )
     crowd = enrol(
-        world, count, "free_tier_ring", country=rng.integers(18, size=rings)[ring], device_fingerprint=device,
-        payment_fingerprint=card, plan="free", created=between(world, count, -60, world.days * 0.8),
-    )  # fmt: skip
+        world,
+        count,
+        "free_tier_ring",
+        country=rng.integers(18, size=rings)[ring],
+        device_fingerprint=device,
+        payment_fingerprint=card,
+        plan="free",
+        created=between(world, count, -60, world.days * 0.8),
+    )
     interests = world.topics.popular(rng, (rings, 7))[ring]
     homes = world.network.homes(rng.integers(18, size=rings).astype(np.int32), 2)[ring]
     world.traffic.append(
         chatting(
-            world, crowd, heavy_tail(world, count, 0.6), content=curiosity(world, count, interests=interests),
+            world,
+            crowd,
+            heavy_tail(world, count, 0.6),
+            content=curiosity(world, count, interests=interests),
             routes=routes(np.ones((count, 1)), [(homes, np.full(count, 2), 10)]),
         )
-    )  # fmt: skip
+    )
 
 
 def ci_fleet(world: World, size: int) -> None:
@@ -109,19 +131,29 @@ def ci_fleet(world: World, size: int) -> None:
         each=np.full(size, knobs.real("requests_a_run", 1, 2.5)),
     )
     content = Fixed(
-        np.arange(size, dtype=np.int32), 6, world.topics.about(("software_engineering",)), world.salt + 540,
-        reworded=0.5, genre=CODE, templates=2,
-    )  # fmt: skip
+        np.arange(size, dtype=np.int32),
+        6,
+        world.topics.about(("software_engineering",)),
+        world.salt + 540,
+        reworded=0.5,
+        genre=CODE,
+        templates=2,
+    )
     action = world.builds.family("review-action", 6, platforms=1)
     client, upgrade = pick_builds(world, size, [action], [1.0])
     runners = world.network.pool(max(8, size * 2), HOSTING, 0, operators=2, together=True)
     world.traffic.append(
         traffic_of(
-            world, crowd, clock=clock, content=_same_action(content, world), client=client, upgrade=upgrade,
+            world,
+            crowd,
+            clock=clock,
+            content=_same_action(content, world),
+            client=client,
+            upgrade=upgrade,
             manner=manner(world, size, api=1.0, inputs=(2600.0, 0.6), outputs=(220.0, 0.6)),
             routes=routes(np.ones((size, 1)), [(np.full(size, runners.start), np.full(size, runners.size), 0)]),
         )
-    )  # fmt: skip
+    )
 
 
 def drift_monitor(world: World, size: int) -> None:
@@ -141,14 +173,24 @@ def drift_monitor(world: World, size: int) -> None:
     client, upgrade = pick_builds(world, size, [world.python, world.node], [0.8, 0.2])
     world.traffic.append(
         traffic_of(
-            world, crowd, clock=clock, content=content, client=client, upgrade=upgrade,
+            world,
+            crowd,
+            clock=clock,
+            content=content,
+            client=client,
+            upgrade=upgrade,
             manner=manner(
-                world, size, api=1.0, inputs=(240.0, 0.5), outputs=(110.0, 0.5),
-                temperature=np.zeros(size, dtype=np.float32), model=np.full(size, SMALL, dtype=np.int8),
+                world,
+                size,
+                api=1.0,
+                inputs=(240.0, 0.5),
+                outputs=(110.0, 0.5),
+                temperature=np.zeros(size, dtype=np.float32),
+                model=np.full(size, SMALL, dtype=np.int8),
             ),
             routes=server_routes(world, crowd, HOSTING),
         )
-    )  # fmt: skip
+    )
 
 
 def _same_action(content: Fixed, world: World) -> Fixed:

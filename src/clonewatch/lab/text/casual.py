@@ -4,8 +4,15 @@ from clonewatch.lab.text.dice import Dice
 from clonewatch.lab.text.word_lists import ADJECTIVES, ASPECTS, DOMAINS, DOMAINS_OF, NAMES, PLACES, THINGS, VERBS
 
 _GREETINGS = (
-    "hi, ", "Hello! ", "hey ", "Good morning, ", "hi there ", "Hello, ", "yo ", "Dear assistant, ",
-)  # fmt: skip
+    "hi, ",
+    "Hello! ",
+    "hey ",
+    "Good morning, ",
+    "hi there ",
+    "Hello, ",
+    "yo ",
+    "Dear assistant, ",
+)
 _OPENERS = (
     "can you {verb} {topic}", "I need help with {topic}", "how do i {verb} {topic}",
     "What is the best way to {verb} {topic}", "please {verb} {topic}", "my {thing} has a problem with {topic}",
@@ -17,15 +24,29 @@ _OPENERS = (
     "Give me {n} tips on {topic}",
 )  # fmt: skip
 _MIDDLES = (
-    "it is for a {adj} {thing} in {place}", "we have {n} days and a {adj} budget",
-    "{name} already tried the {thing} approach", "the {thing} is {adj} and i have {n} of them",
-    "last time it took {n} hours", "my boss {name} wants it by the {n}th", "I only have a {adj} {thing}",
-    "nothing works since we moved to {place}", "there are {n} people involved", "please consider the {adj} {thing}",
-    "assume we start from {n}", "it keeps saying {thing} {n}", "the old {thing} was {adj}",
-    "my {adj} {thing} does not help", "{name} and {name2} disagree", "I read that {place} does it with a {thing}",
-    "the numbers are {n}, {m} and {n2}", "i tried {verb2}ing the {thing} but no luck", "it should fit on {n} pages",
-    "we cannot change the {thing}", "This is my {n}th attempt", "it has to be {adj}",
-)  # fmt: skip
+    "it is for a {adj} {thing} in {place}",
+    "we have {n} days and a {adj} budget",
+    "{name} already tried the {thing} approach",
+    "the {thing} is {adj} and i have {n} of them",
+    "last time it took {n} hours",
+    "my boss {name} wants it by the {n}th",
+    "I only have a {adj} {thing}",
+    "nothing works since we moved to {place}",
+    "there are {n} people involved",
+    "please consider the {adj} {thing}",
+    "assume we start from {n}",
+    "it keeps saying {thing} {n}",
+    "the old {thing} was {adj}",
+    "my {adj} {thing} does not help",
+    "{name} and {name2} disagree",
+    "I read that {place} does it with a {thing}",
+    "the numbers are {n}, {m} and {n2}",
+    "i tried {verb2}ing the {thing} but no luck",
+    "it should fit on {n} pages",
+    "we cannot change the {thing}",
+    "This is my {n}th attempt",
+    "it has to be {adj}",
+)
 _CLOSERS = (
     "keep it short", "thanks", "thx", "any ideas", "step by step please", "in simple words", "use a table",
     "be {adj}", "no jargon please", "give an example with {n}", "thank you so much", "in {n} words",
@@ -39,8 +60,9 @@ _CODE = (
     "\n\n```js\nconst {thing} = items.filter(i => i.{thing2} > {n}).map(i => i.id + {m})\n```",
 )
 _DATA = (
-    "\n\nid,{thing},{thing2}\n1,{n},{m}\n2,{m},{n2}\n3,{n2},{n}", "\n\n{thing}: {n}\n{thing2}: {m}\ntotal: {n2}",
-)  # fmt: skip
+    "\n\nid,{thing},{thing2}\n1,{n},{m}\n2,{m},{n2}\n3,{n2},{n}",
+    "\n\n{thing}: {n}\n{thing2}: {m}\ntotal: {n2}",
+)
 _ABROAD = (
     (
         "你好，请问{zh}应该怎么处理？我有{n}个{zh2}，时间只有{m}天",
@@ -102,11 +124,21 @@ def topic(cell: int, kind: str = "") -> str:
 def slots(dice: Dice, cell: int, kind: str = "") -> dict[str, object]:
     """Fillers that follow from the prompt: names, places, things, numbers."""
     return {
-        "topic": topic(cell, kind), "verb": VERBS[cell % 16], "verb2": dice.pick(VERBS), "adj": dice.pick(ADJECTIVES),
-        "thing": dice.pick(THINGS), "thing2": dice.pick(THINGS), "name": dice.pick(NAMES), "name2": dice.pick(NAMES),
-        "place": dice.pick(PLACES), "n": dice.roll(900) + 2, "m": dice.roll(90) + 3, "n2": dice.roll(9000) + 11,
-        "zh": dice.pick(_CHINESE), "zh2": dice.pick(_CHINESE),
-    }  # fmt: skip
+        "topic": topic(cell, kind),
+        "verb": VERBS[cell % 16],
+        "verb2": dice.pick(VERBS),
+        "adj": dice.pick(ADJECTIVES),
+        "thing": dice.pick(THINGS),
+        "thing2": dice.pick(THINGS),
+        "name": dice.pick(NAMES),
+        "name2": dice.pick(NAMES),
+        "place": dice.pick(PLACES),
+        "n": dice.roll(900) + 2,
+        "m": dice.roll(90) + 3,
+        "n2": dice.roll(9000) + 11,
+        "zh": dice.pick(_CHINESE),
+        "zh2": dice.pick(_CHINESE),
+    }
 
 
 def casual(template: int, prompt: int, cell: int, kind: str = "chat") -> str:

@@ -132,22 +132,45 @@ _PARTICIPLES = {
 }  # fmt: skip
 # Imperatives that may be turned into a noun.
 _NOUNS = {
-    "analyse": "an analysis", "compare": "a comparison", "compute": "a computation", "describe": "a description",
-    "discuss": "a discussion", "estimate": "an estimate", "explain": "an explanation", "derive": "a derivation",
-    "implement": "an implementation", "improve": "an improvement", "refactor": "a reworking",
-    "review": "a review", "rewrite": "a rewording", "summarise": "a summary", "summarize": "a summary",
+    "analyse": "an analysis",
+    "compare": "a comparison",
+    "compute": "a computation",
+    "describe": "a description",
+    "discuss": "a discussion",
+    "estimate": "an estimate",
+    "explain": "an explanation",
+    "derive": "a derivation",
+    "implement": "an implementation",
+    "improve": "an improvement",
+    "refactor": "a reworking",
+    "review": "a review",
+    "rewrite": "a rewording",
+    "summarise": "a summary",
+    "summarize": "a summary",
     "translate": "a translation",
-}  # fmt: skip
+}
 _FRAMES = (
-    "Please", "Kindly", "I would like you to", "Could you please", "I need you to", "It would help to",
-    "Your job is to", "We ask you to",
-)  # fmt: skip
+    "Please",
+    "Kindly",
+    "I would like you to",
+    "Could you please",
+    "I need you to",
+    "It would help to",
+    "Your job is to",
+    "We ask you to",
+)
 _WANTED = ("I need", "Give me", "What I want is", "Please provide")
 _SHOULD = ("should be", "has to be", "needs to be", "is to be")
 _FILLERS = (
-    "in this case", "as far as you can", "for our purposes", "all in all", "as it were", "if you will", "at this point",
+    "in this case",
+    "as far as you can",
+    "for our purposes",
+    "all in all",
+    "as it were",
+    "if you will",
+    "at this point",
     "on the whole",
-)  # fmt: skip
+)
 _FILLED_WORDS = 7  # shorter sentences take no filler
 _JOINTS = "if|when|before|after|unless|because|while|once|until|since|although|so that|as soon as"
 

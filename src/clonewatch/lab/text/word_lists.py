@@ -28,9 +28,23 @@ NAMES = (
     "Nadia", "Omar", "Priya", "Quentin", "Rosa", "Samir", "Tuan", "Ulla", "Victor", "Wen", "Ximena", "Yusuf", "Zofia",
 )  # fmt: skip
 PLACES = (
-    "Leeds", "Osaka", "Recife", "Utrecht", "Austin", "Hanoi", "Lagos", "Busan", "Cork", "Graz", "Perth", "Pune",
-    "Lyon", "Izmir", "Quito", "Tampa",
-)  # fmt: skip
+    "Leeds",
+    "Osaka",
+    "Recife",
+    "Utrecht",
+    "Austin",
+    "Hanoi",
+    "Lagos",
+    "Busan",
+    "Cork",
+    "Graz",
+    "Perth",
+    "Pune",
+    "Lyon",
+    "Izmir",
+    "Quito",
+    "Tampa",
+)
 THINGS = (
     "kettle", "notebook", "warehouse", "choir", "ferry", "router", "orchard", "clinic", "bakery", "archive",
     "pipeline", "ledger", "workshop", "balcony", "library", "battery", "festival", "queue", "harbour", "printer",
@@ -38,16 +52,52 @@ THINGS = (
     "market", "tunnel",
 )  # fmt: skip
 VERBS = (
-    "explain", "fix", "compare", "plan", "rewrite", "shorten", "check", "improve", "translate", "outline", "draft",
-    "list", "estimate", "simplify", "debug", "summarise",
-)  # fmt: skip
+    "explain",
+    "fix",
+    "compare",
+    "plan",
+    "rewrite",
+    "shorten",
+    "check",
+    "improve",
+    "translate",
+    "outline",
+    "draft",
+    "list",
+    "estimate",
+    "simplify",
+    "debug",
+    "summarise",
+)
 ADJECTIVES = (
-    "small", "old", "noisy", "expensive", "simple", "weird", "quick", "shared", "broken", "rough", "formal",
-    "friendly", "local", "hidden", "early", "quiet",
-)  # fmt: skip
+    "small",
+    "old",
+    "noisy",
+    "expensive",
+    "simple",
+    "weird",
+    "quick",
+    "shared",
+    "broken",
+    "rough",
+    "formal",
+    "friendly",
+    "local",
+    "hidden",
+    "early",
+    "quiet",
+)
 SHORT = (
-    "continue", "go on", "Continue", "ok continue", "keep going", "next", "继续", "continue please", "more",
-)  # fmt: skip
+    "continue",
+    "go on",
+    "Continue",
+    "ok continue",
+    "keep going",
+    "next",
+    "继续",
+    "continue please",
+    "more",
+)
 # Subjects of the kinds of prompts that have their own; all others use every domain.
 DOMAINS_OF = {
     "code": (

@@ -22,10 +22,18 @@ _MOST_OCCASIONS = 12
 _NOISE = 0.01  # pairs that chance leaves, of those found
 _MIXER, _JITTER = 2_654_435_761, 172_800
 _MOST_PAIRS = 20_000_000
-NULL_SCHEMA = pa.schema([
-    ("scale_seconds", pa.int32()), ("occasions", pa.int32()), ("pairs", pa.int64()), ("groups", pa.int64()),
-    ("accounts", pa.int64()), ("null_pairs", pa.int64()), ("null_groups", pa.int64()), ("null_accounts", pa.int64()),
-])  # fmt: skip
+NULL_SCHEMA = pa.schema(
+    [
+        ("scale_seconds", pa.int32()),
+        ("occasions", pa.int32()),
+        ("pairs", pa.int64()),
+        ("groups", pa.int64()),
+        ("accounts", pa.int64()),
+        ("null_pairs", pa.int64()),
+        ("null_groups", pa.int64()),
+        ("null_accounts", pa.int64()),
+    ]
+)
 
 
 def _acts(name: str, time: str) -> Query:

@@ -148,9 +148,12 @@ def _newest(manifest: Manifest) -> int:
 def _mark(manifest: Manifest, settings: WindowSettings, calibration: Calibration) -> dict[str, Any]:
     """What a result depends on, as it is kept in `scan.json`."""
     return {
-        "parts": sorted(file.sha256 for file in manifest.files()), "seed": settings.seed, "replay": settings.replay,
-        "calibration": calibration.describe(), "version": __version__,
-    }  # fmt: skip
+        "parts": sorted(file.sha256 for file in manifest.files()),
+        "seed": settings.seed,
+        "replay": settings.replay,
+        "calibration": calibration.describe(),
+        "version": __version__,
+    }
 
 
 def _told_before(out: Path) -> dict[str, Any] | None:
@@ -242,20 +245,37 @@ def _intake(plan: StepRunner, taken: _Taken, ids: list[str], settings: WindowSet
     active = plan.engine.fetch("SELECT COUNT(DISTINCT account) AS n FROM arrivals")["n"][0].as_py()
     until = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=taken.last + 1)
     return Intake(
-        ids=ids, filled=held, first_ts=min(p.first_ts for p in parts), last_ts=max(p.last_ts for p in parts),
-        read=sum(part.exchanges.rows for part in parts), rejected=0, accounts=active,
+        ids=ids,
+        filled=held,
+        first_ts=min(p.first_ts for p in parts),
+        last_ts=max(p.last_ts for p in parts),
+        read=sum(part.exchanges.rows for part in parts),
+        rejected=0,
+        accounts=active,
         inputs=[
-            {"path": f"{settings.state} {day_name(part.day)}", "bytes": part.exchanges.size,
-             "sha256": part.exchanges.sha256, "format": "state", "read": part.exchanges.rows, "rejected": 0}
+            {
+                "path": f"{settings.state} {day_name(part.day)}",
+                "bytes": part.exchanges.size,
+                "sha256": part.exchanges.sha256,
+                "format": "state",
+                "read": part.exchanges.rows,
+                "rejected": 0,
+            }
             for part in parts
         ],
         warnings=_warnings(taken),
         chosen={
-            "state": str(settings.state), "since": day_name(taken.first), "as_of": until.date().isoformat(),
-            "seed": settings.seed, "memory": settings.memory, "threads": settings.threads, "replay": settings.replay,
-            "calibration": str(settings.calibration) if settings.calibration else None, "window_of": mark,
+            "state": str(settings.state),
+            "since": day_name(taken.first),
+            "as_of": until.date().isoformat(),
+            "seed": settings.seed,
+            "memory": settings.memory,
+            "threads": settings.threads,
+            "replay": settings.replay,
+            "calibration": str(settings.calibration) if settings.calibration else None,
+            "window_of": mark,
         },
-    )  # fmt: skip
+    )
 
 
 def _warnings(taken: _Taken) -> list[str]:

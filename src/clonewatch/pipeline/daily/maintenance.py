@@ -66,15 +66,22 @@ def look(place: Path, key_file: Path | None = None) -> dict[str, Any]:
         held = state.manifest
     days = [
         {
-            "day": day_name(day), "exchanges": rows, "parts": sum(part.day == day for part in held.parts),
+            "day": day_name(day),
+            "exchanges": rows,
+            "parts": sum(part.day == day for part in held.parts),
             "lacking": sorted({name for part in held.parts if part.day == day for name in part.lacking}),
         }
         for day, rows in held.days().items()
-    ]  # fmt: skip
+    ]
     return {
-        "days": days, "exchanges": sum(held.days().values()), "accounts": held.accounts, "bytes": _bytes(held),
-        "generation": held.generation, "forgotten": len(held.forgotten), "sources": len(held.sources),
-    }  # fmt: skip
+        "days": days,
+        "exchanges": sum(held.days().values()),
+        "accounts": held.accounts,
+        "bytes": _bytes(held),
+        "generation": held.generation,
+        "forgotten": len(held.forgotten),
+        "sources": len(held.sources),
+    }
 
 
 def verify(
@@ -108,9 +115,14 @@ def verify(
         if bad and mend:
             again = _leave_out(state, set(bad))
         return Verified(
-            len(manifest.files()), sum(manifest.days().values()), len(manifest.days()), manifest.accounts, problems,
-            bool(mend and problems), again,
-        )  # fmt: skip
+            len(manifest.files()),
+            sum(manifest.days().values()),
+            len(manifest.days()),
+            manifest.accounts,
+            problems,
+            bool(mend and problems),
+            again,
+        )
 
 
 def _damage(state: State, file: File, progress: Progress) -> str:
@@ -166,9 +178,14 @@ def _leave_out(state: State, bad: set[str]) -> list[str]:
 
 
 def compact(
-    place: Path, key_file: Path | None = None, *, keep: int | None = None, fields: Mapping[str, int] | None = None,
-    memory: str = MEMORY, progress: Progress | None = None,
-) -> Compacted:  # fmt: skip
+    place: Path,
+    key_file: Path | None = None,
+    *,
+    keep: int | None = None,
+    fields: Mapping[str, int] | None = None,
+    memory: str = MEMORY,
+    progress: Progress | None = None,
+) -> Compacted:
     """One part a day, and nothing kept for longer than it may be.
 
     keep: days of exchanges that stay, counted from the newest. fields: log column, such as client_ip, to the days after
@@ -200,16 +217,26 @@ def compact(
         told.end()
         kept = state.manifest
         return Compacted(
-            len(days), len(before.files()), len(kept.files()), _bytes(before), _bytes(kept),
-            sum(before.days().values()), sum(kept.days().values()),
-            [day_name(day) for day in before.days() if day not in days], emptied,
-        )  # fmt: skip
+            len(days),
+            len(before.files()),
+            len(kept.files()),
+            _bytes(before),
+            _bytes(kept),
+            sum(before.days().values()),
+            sum(kept.days().values()),
+            [day_name(day) for day in before.days() if day not in days],
+            emptied,
+        )
 
 
 def forget(
-    place: Path, accounts: Sequence[str], key_file: Path | None = None, *, memory: str = "700MB",
+    place: Path,
+    accounts: Sequence[str],
+    key_file: Path | None = None,
+    *,
+    memory: str = "700MB",
     progress: Progress | None = None,
-) -> Forgotten:  # fmt: skip
+) -> Forgotten:
     """Remove accounts with all that the state holds of them, and take nothing of theirs in again.
 
     What stays is a keyed hash of each id, without which a late file would bring it back. Results that were written
@@ -236,11 +263,13 @@ def forget(
                 told.advance(1, rows)
             hashes = {f"{h:016x}" for h in account_hashes(pa.array(sorted(wanted)), key).tolist()}
             after = msgspec.structs.replace(
-                before, parts=tuple(parts), forgotten=tuple(sorted({*before.forgotten, *hashes})),
+                before,
+                parts=tuple(parts),
+                forgotten=tuple(sorted({*before.forgotten, *hashes})),
                 names=(state.write("accounts", book.schema, [_nameless(book, codes)]),) if codes else before.names,
                 facts=_without(state, before.facts, "facts", codes),
                 events=_without(state, before.events, "events", codes),
-            )  # fmt: skip
+            )
             after = _pruned(state, engine, after) if removed else after
         state.commit(after, last=True)
         told.end(f"{removed:,} exchanges of {len(known):,} accounts")

@@ -33,10 +33,19 @@ _NUMBERED = {"row": 'p.before + r.place AS "row"', "account": "b.account"}
 _STAGED = [field for field in EXCHANGE_SCHEMA if field.name not in _NUMBERED]
 # An accepted row: its place among those of its run, a stretch of one file that one task read. Or a rejected one: its
 # number in the file, and why. A sketch stands beside the first exchange of a task with its template.
-READ_SCHEMA = pa.schema([
-    ("file", pa.string()), ("size", pa.int64()), ("start", pa.int64()), ("place", pa.int64()),
-    ("line", pa.int64()), ("reason", pa.string()), ("account_id", pa.string()), ("sketch", pa.binary()), *_STAGED,
-])  # fmt: skip
+READ_SCHEMA = pa.schema(
+    [
+        ("file", pa.string()),
+        ("size", pa.int64()),
+        ("start", pa.int64()),
+        ("place", pa.int64()),
+        ("line", pa.int64()),
+        ("reason", pa.string()),
+        ("account_id", pa.string()),
+        ("sketch", pa.binary()),
+        *_STAGED,
+    ]
+)
 
 
 class _Run(NamedTuple):
@@ -103,9 +112,14 @@ def open_lake(paths: Sequence[str], accounts: Path | None, events: Path | None) 
 
 
 def read_lake(
-    lake: LakeReader, plan: StepRunner, stager: Stager, log: Log, addresses: Sequence[str], reading: Reading,
+    lake: LakeReader,
+    plan: StepRunner,
+    stager: Stager,
+    log: Log,
+    addresses: Sequence[str],
+    reading: Reading,
     reject: Callable[[Sequence[Rejected]], None],
-) -> int:  # fmt: skip
+) -> int:
     """Read Parquet on the executors into table `arrivals`; returns the rows. Accounts and sketches go to the stager.
 
     addresses: what is read where the log has no files here.
@@ -229,19 +243,29 @@ def _accepted(
         rows = new_sketches(staged["template"], sketches, seen)
         if len(rows):
             kept[rows.to_numpy()] = [row.tobytes() for row in sketch_matrix(sketches.take(rows))]
-    return _rows(run, part, count, {
-        "place": pa.array(np.arange(run.accepted, run.accepted + count)),
-        "account_id": have["account_id"],
-        "sketch": pa.array(kept, pa.binary()),
-        **{field.name: staged[field.name] for field in _STAGED},
-    })  # fmt: skip
+    return _rows(
+        run,
+        part,
+        count,
+        {
+            "place": pa.array(np.arange(run.accepted, run.accepted + count)),
+            "account_id": have["account_id"],
+            "sketch": pa.array(kept, pa.binary()),
+            **{field.name: staged[field.name] for field in _STAGED},
+        },
+    )
 
 
 def _refused(run: _Run, part: pa.RecordBatch, rejected: list[Rejected]) -> pa.RecordBatch:
-    return _rows(run, part, len(rejected), {
-        "line": pa.array([row.line for row in rejected], pa.int64()),
-        "reason": pa.array([row.reason for row in rejected], pa.string()),
-    })  # fmt: skip
+    return _rows(
+        run,
+        part,
+        len(rejected),
+        {
+            "line": pa.array([row.line for row in rejected], pa.int64()),
+            "reason": pa.array([row.reason for row in rejected], pa.string()),
+        },
+    )
 
 
 def _rows(run: _Run, part: pa.RecordBatch, count: int, columns: dict[str, pa.Array]) -> pa.RecordBatch:

@@ -24,16 +24,27 @@ from clonewatch.model.schema import SKETCH_SIZE, TASKS, TEXT_COLUMNS
 from clonewatch.ports.engine import Engine
 
 _HASHED = {
-    "org_id": "org", "api_key_id": "key", "end_user_id": "end_user", "session_id": "session", "model": "model",
+    "org_id": "org",
+    "api_key_id": "key",
+    "end_user_id": "end_user",
+    "session_id": "session",
+    "model": "model",
     "signature_session_id": "signature_session",
-}  # fmt: skip
+}
 _BITS = {
-    "system_hash": "system", "tools_hash": "tools", "template_id": "template", "prompt_id": "prompt",
+    "system_hash": "system",
+    "tools_hash": "tools",
+    "template_id": "template",
+    "prompt_id": "prompt",
     "format_hash": "format",
-}  # fmt: skip
+}
 _KEPT = {
-    "turn": pa.int16(), "logprobs": pa.bool_(), "n": pa.int16(), "cell": pa.int32(), "elicitation": pa.float32(),
-}  # fmt: skip
+    "turn": pa.int16(),
+    "logprobs": pa.bool_(),
+    "n": pa.int16(),
+    "cell": pa.int32(),
+    "elicitation": pa.float32(),
+}
 
 EXCHANGE_SCHEMA = pa.schema(
     [
@@ -50,24 +61,46 @@ EXCHANGE_SCHEMA = pa.schema(
     + list(_KEPT.items())
 )
 # What a scan reads of a log; columns that no channel uses are not even decoded.
-READ = frozenset({
-    "exchange_id", "ts", "account_id", "client_ip", "user_agent", "tls_fingerprint", "sdk", "max_tokens", "temperature",
-    "top_p", "task", "sketch", *_HASHED, *_BITS, *_KEPT, *TEXT_COLUMNS,
-})  # fmt: skip
+READ = frozenset(
+    {
+        "exchange_id",
+        "ts",
+        "account_id",
+        "client_ip",
+        "user_agent",
+        "tls_fingerprint",
+        "sdk",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "task",
+        "sketch",
+        *_HASHED,
+        *_BITS,
+        *_KEPT,
+        *TEXT_COLUMNS,
+    }
+)
 _ACCOUNT_HASHED = {
-    "org_id": "org", "payment_fingerprint": "payment", "device_fingerprint": "device", "phone_prefix": "phone",
-    "referrer": "referrer", "declared_use": "declared_use",
-}  # fmt: skip
+    "org_id": "org",
+    "payment_fingerprint": "payment",
+    "device_fingerprint": "device",
+    "phone_prefix": "phone",
+    "referrer": "referrer",
+    "declared_use": "declared_use",
+}
 # Which log column fills which staged one: how `doctor` and `scan.json` know what a channel is missing.
 STAGED_FROM = {
     **{f"exchanges.{k}": f"exchanges.{v}" for k, v in (_HASHED | _BITS).items()},
     **dict.fromkeys(("exchanges.user_agent", "exchanges.tls_fingerprint", "exchanges.sdk"), "exchanges.client"),
-    "exchanges.client_ip": "exchanges.network", "exchanges.max_tokens": "exchanges.shape",
+    "exchanges.client_ip": "exchanges.network",
+    "exchanges.max_tokens": "exchanges.shape",
     **{f"accounts.{k}": f"accounts.{v}" for k, v in _ACCOUNT_HASHED.items()},
     **dict.fromkeys(("accounts.email_pattern", "accounts.email_domain"), "accounts.pattern"),
-    "accounts.created_at": "accounts.created", "accounts.signup_ip": "accounts.signup_network",
+    "accounts.created_at": "accounts.created",
+    "accounts.signup_ip": "accounts.signup_network",
     "events.account_id": "events.account",
-}  # fmt: skip
+}
 
 ACCOUNT_SCHEMA = pa.schema(
     [("account", pa.int32()), ("created", pa.int64()), ("org_declared", pa.bool_()), ("anchor", pa.bool_())]

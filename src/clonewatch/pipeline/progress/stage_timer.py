@@ -56,13 +56,15 @@ class StageTimer:
     def end(self, note: str = "") -> None:
         """The stage is over."""
         opened = self._open
-        self.stages.append({
-            "name": opened["name"],
-            "seconds": round(time.monotonic() - opened["wall"], 3),
-            "cpu_seconds": round(time.process_time() - opened["cpu"], 3),
-            "rows": opened["rows"],
-            "bytes": opened["n"] if opened["unit"] == "bytes" else None,
-        })  # fmt: skip
+        self.stages.append(
+            {
+                "name": opened["name"],
+                "seconds": round(time.monotonic() - opened["wall"], 3),
+                "cpu_seconds": round(time.process_time() - opened["cpu"], 3),
+                "rows": opened["rows"],
+                "bytes": opened["n"] if opened["unit"] == "bytes" else None,
+            }
+        )
         self._watcher.end(note)
 
     @staticmethod

@@ -36,10 +36,13 @@ def folded(inputs: Inputs) -> dict[str, Any]:
     return {
         "inputs": [*head, *bad],
         "more_inputs": {
-            "file": NAME, "files": len(inputs), **{name: sum(one[name] for one in inputs) for name in _SUMS},
-            "sha256": digest(inputs), "folders": _by_folder(inputs),
+            "file": NAME,
+            "files": len(inputs),
+            **{name: sum(one[name] for one in inputs) for name in _SUMS},
+            "sha256": digest(inputs),
+            "folders": _by_folder(inputs),
         },
-    }  # fmt: skip
+    }
 
 
 def digest(inputs: Inputs) -> str:
