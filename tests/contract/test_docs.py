@@ -42,7 +42,7 @@ def code(page: Path, language: str = "") -> list[str]:
     return [block for of, block in blocks if of == language]
 
 
-def anchors(page: Path) -> set[str]:
+def targets(page: Path) -> set[str]:
     heads = re.findall(r"^#+ (.+)$", prose(page), re.M)
     return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
 
@@ -56,7 +56,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         there = (page.parent / path).resolve() if path else page
         assert there.exists(), target
         if anchor:
-            assert anchor in anchors(there), target
+            assert anchor in targets(there), target
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=place)

@@ -15,7 +15,7 @@ from clonewatch.behaviour import slices as slicing
 from clonewatch.campaigns.fusion import Reading, read_tests
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
-from clonewatch.entities.ownership import anchors
+from clonewatch.entities.ownership import trusted_set
 from clonewatch.graph import communities, weights
 from clonewatch.graph.clusters import SMALLEST, cluster
 from clonewatch.links import prompts
@@ -581,7 +581,7 @@ def linked(link: LinkingSignal, log: Log, weak: tuple[str, ...] = ()) -> set[int
     with planned() as plan:
         put_log(plan, log)
         plan.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *link.steps])
-        trusted = anchors(plan.engine.fetch("SELECT * FROM entities"))
+        trusted = trusted_set(plan.engine.fetch("SELECT * FROM entities"))
         assert trusted.source == "declared"
         plan.run_all((weights.carried(link), weights.rare(link, trusted.share, POPULATION)))
         name = link.signal.name

@@ -8,7 +8,7 @@ import pytest
 
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
-from clonewatch.entities.ownership import anchors, owners, parties, trust_by_rhythm, with_second_set, withdraw_trust
+from clonewatch.entities.ownership import trusted_set, owners, parties, trust_by_rhythm, with_second_set, withdraw_trust
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA
 from clonewatch.pipeline.steps import StepRunner
 
@@ -114,17 +114,17 @@ def made(count: int, **columns: Any) -> pa.Table:
 
 
 def test_the_trusted_are_those_the_operator_names() -> None:
-    found = anchors(made(100, anchor=[i < 25 for i in range(100)]))
+    found = trusted_set(made(100, anchor=[i < 25 for i in range(100)]))
     assert found == ("declared", 0.25, 25)
 
 
 def test_too_few_named_trusted_accounts_count_as_none() -> None:
-    found = anchors(made(100, anchor=[i < 5 for i in range(100)]))
+    found = trusted_set(made(100, anchor=[i < 5 for i in range(100)]))
     assert found == ("none", 0.0, 0)
 
 
 def test_when_everybody_is_trusted_nobody_is() -> None:
-    assert anchors(made(100, anchor=[True] * 100)).source == "none"
+    assert trusted_set(made(100, anchor=[True] * 100)).source == "none"
 
 
 def test_one_trusted_account_makes_its_organisation_trusted() -> None:
@@ -158,21 +158,21 @@ def rhythm(bursty: int, steady: int) -> pa.Table:
 
 def test_those_who_work_in_bursts_are_trusted_where_nobody_is_named() -> None:
     found = trust_by_rhythm(made(100), rhythm(60, 40))
-    assert anchors(found) == ("behaviour", 0.6, 60)
+    assert trusted_set(found) == ("behaviour", 0.6, 60)
     assert all(e < 60 for e, a in zip(found["entity"].to_pylist(), found["anchor"].to_pylist(), strict=True) if a)
 
 
 def test_rhythm_of_a_handful_makes_nobody_trusted() -> None:
-    assert anchors(trust_by_rhythm(made(100), rhythm(10, 2))).source == "none"
+    assert trusted_set(trust_by_rhythm(made(100), rhythm(10, 2))).source == "none"
 
 
 def test_where_ages_are_known_only_old_accounts_are_trusted_by_rhythm() -> None:
     created = [0 if i < 30 else 399 * DAY for i in range(100)]
-    assert anchors(trust_by_rhythm(made(100, created=created), rhythm(60, 40))).number == 30
+    assert trusted_set(trust_by_rhythm(made(100, created=created), rhythm(60, 40))).number == 30
 
 
 def test_an_empty_log_has_no_trusted_set() -> None:
-    assert anchors(made(0)) == ("none", 0.0, 0)
+    assert trusted_set(made(0)) == ("none", 0.0, 0)
 
 
 @pytest.mark.parametrize("share", [0.004, 0.99])
@@ -266,7 +266,7 @@ def test_the_second_set_holds_the_bursty_and_the_operators_own() -> None:
     both = with_second_set(named, trust_by_rhythm(made(100), rhythm(60, 40)))
     assert both["anchor"].to_pylist() == named["anchor"].to_pylist(), "the operator's own set is as it was"
     assert [k for k, v in enumerate(both["second"].to_pylist()) if v] == [*range(60), *range(95, 100)]
-    assert anchors(both).source == "declared"
+    assert trusted_set(both).source == "declared"
 
 
 def test_where_rhythm_shows_nobody_there_is_no_second_set() -> None:

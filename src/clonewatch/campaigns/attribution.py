@@ -223,20 +223,20 @@ def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, likeness: np.n
     how much of the harvest carries its tokens at all. The second tells paraphrase from cover: where nearly everything
     outside the slice looks like strangers' traffic, a likeness there weighs little.
     """
-    _, party = np.unique(entity, return_inverse=True)
-    total = np.bincount(party, count)
-    prior = (np.bincount(party, count * held) + 0.5) / (total + 1)
+    _, place = np.unique(entity, return_inverse=True)
+    total = np.bincount(place, count)
+    prior = (np.bincount(place, count * held) + 0.5) / (total + 1)
     share, caught = prior.copy(), 0.5
     posterior = np.zeros(len(count))
     for _ in range(_ROUNDS):
         ratio = np.where(held, _IN_SLICE + np.log2(caught), likeness + np.log1p(-caught) * _NATURAL)
-        odds = np.exp2(ratio) * share[party]
-        posterior = odds / (odds + 1 - share[party])
-        share = (np.bincount(party, count * posterior) + _PRIOR_WEIGHT * prior) / (total + _PRIOR_WEIGHT)
+        odds = np.exp2(ratio) * share[place]
+        posterior = odds / (odds + 1 - share[place])
+        share = (np.bincount(place, count * posterior) + _PRIOR_WEIGHT * prior) / (total + _PRIOR_WEIGHT)
         caught = ((count * posterior * held).sum() + 1) / ((count * posterior).sum() + 2)
     # A likeness alone convicts nobody: without some exchanges that carry the tokens themselves it stays a suspicion.
-    shown = np.bincount(party, count * held) >= FLOOR_EXCHANGES
-    return np.where(shown[party] | held, posterior, np.minimum(posterior, _SUSPICION))
+    shown = np.bincount(place, count * held) >= FLOOR_EXCHANGES
+    return np.where(shown[place] | held, posterior, np.minimum(posterior, _SUSPICION))
 
 
 def membership(

@@ -225,7 +225,7 @@ def trust_by_rhythm(table: pa.Table, rhythm: pa.Table) -> pa.Table:
     return table.set_column(table.column_names.index("anchor_source"), "anchor_source", source)
 
 
-def anchors(table: pa.Table) -> Anchors:
+def trusted_set(table: pa.Table) -> Anchors:
     """The trusted set of an `entities` table."""
     if not table.num_rows:
         return Anchors("none", 0.0, 0)

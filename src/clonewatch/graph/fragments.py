@@ -110,14 +110,14 @@ def workers(asked: Workload, background: pa.Table) -> dict[tuple[int, int], bool
         for number in np.unique(cluster).tolist():
             names, listed, usual = lists[number]
             mine = cluster == number
-            party, n = part["entity"].to_numpy()[mine], part["n"].to_numpy()[mine].astype(np.float64)
+            place, n = part["entity"].to_numpy()[mine], part["n"].to_numpy()[mine].astype(np.float64)
             cell = np.searchsorted(names, part["cell"].to_numpy()[mine])
-            others = (listed[cell] - n + 0.5) / (listed.sum() - total[party] + 0.5 * len(names))
-            np.add.at(odds, party, n * np.log(others / usual[cell]))
+            others = (listed[cell] - n + 0.5) / (listed.sum() - total[place] + 0.5 * len(names))
+            np.add.at(odds, place, n * np.log(others / usual[cell]))
     # Rounded, because the order of cells, and with it the last digits of a sum, differs with the key.
     works = (np.round(odds[entity], _DIGITS) > 0) & (known <= _KNOWN * own)
     rows = zip(of.tolist(), entity.tolist(), own.tolist(), works.tolist(), strict=True)
-    return {(number, party): does for number, party, n, does in rows if n >= _LEAST_QUESTIONS}
+    return {(number, place): does for number, place, n, does in rows if n >= _LEAST_QUESTIONS}
 
 
 def _shares(lists: pa.Table, number: int, background: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -160,12 +160,12 @@ def _weighed(table: pa.Table, link: LinkingSignal, share: float, population: int
     begins = np.flatnonzero(np.concatenate([[True], value[1:] != value[:-1]]))
     size = np.diff(np.append(begins, len(value)))
     users, trusted = (table[name].take(pa.array(begins)).to_numpy() for name in ("users", "anchors"))
-    anchored = share > 0 and not link.own_null
+    by_trust = share > 0 and not link.own_null
     most = int(trusted.max()) + 1
     pairs, back = np.unique(users * most + trusted, return_inverse=True)
     weight = (
         depletion(*np.divmod(pairs, most), share)
-        if anchored
+        if by_trust
         else _OWN_NULL * bool(link.own_null) + scarcity(pairs // most, population)
     )[back]
     if link.exclusive:

@@ -13,7 +13,7 @@ from clonewatch.behaviour import slices
 from clonewatch.campaigns.calibration import Calibration, Group
 from clonewatch.campaigns.fusion import judge, read_tests
 from clonewatch.entities import ownership
-from clonewatch.entities.ownership import Anchors, anchors
+from clonewatch.entities.ownership import Anchors, trusted_set
 from clonewatch.graph import communities, weights
 from clonewatch.graph.clusters import cluster, stability
 from clonewatch.graph.weights import Incidences
@@ -70,13 +70,13 @@ def resolve_entities(runner: StepRunner, progress: Progress) -> Entities:
     progress.start("entities", len(ownership.STEPS), "steps")
     for step in ownership.STEPS:
         progress.advance(1, runner.run(step))
-    named = anchors(runner.engine.fetch("SELECT anchor, anchor_source FROM parties"))
+    named = trusted_set(runner.engine.fetch("SELECT anchor, anchor_source FROM parties"))
     if named.source == "declared" and named.share >= ownership.FEW_TRUSTED:
         runner.run(ownership.DECLARED)
     else:
         runner.run_all((*ownership.RHYTHM, ownership.BOTH if named.source == "declared" else ownership.BEHAVIOUR))
     table = runner.engine.fetch("SELECT * FROM entities")
-    trusted = anchors(table)
+    trusted = trusted_set(table)
     progress.end(f"{table.num_rows:,} parties, {trusted.number:,} trusted ({trusted.source})")
     return Entities(table, trusted)
 
