@@ -152,7 +152,7 @@ def test_a_template_of_everybody_makes_no_pairs_of_accounts(monkeypatch: pytest.
     assert totals[1] <= 4.5 * totals[0], "four times the accounts make about four times the rows"
 
 
-def parties(size: int, trusted: np.ndarray, carriers: int) -> StepRunner:
+def with_entities(size: int, trusted: np.ndarray, carriers: int) -> StepRunner:
     """Parties of whom the first so many carry one template."""
     plan = StepRunner(DuckDB(threads=1))
     entity = pa.array(range(size), pa.int32())
@@ -174,7 +174,7 @@ def test_seven_thousand_users_of_an_agent_are_not_linked_for_one_trusted_in_a_hu
     trusted[:users] = np.arange(users) < fond * users
     if fond == 0.19:
         assert float(depletion(users, int(fond * users), 0.2)) > 1.5, "significant it is"
-    plan = parties(size, trusted, users)
+    plan = with_entities(size, trusted, users)
     try:
         link = SIGNALS.load("template")
         plan.run(weights.rare(link, 0.2, size))

@@ -8,7 +8,14 @@ import pytest
 
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
-from clonewatch.entities.ownership import trusted_set, owners, parties, trust_by_rhythm, with_second_set, withdraw_trust
+from clonewatch.entities.ownership import (
+    entity_facts,
+    owners,
+    trust_by_rhythm,
+    trusted_set,
+    with_second_set,
+    withdraw_trust,
+)
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA
 from clonewatch.pipeline.steps import StepRunner
 
@@ -110,7 +117,7 @@ def test_an_account_belongs_to_the_organisation_it_names_most_and_of_two_the_ear
 
 def made(count: int, **columns: Any) -> pa.Table:
     table, active = accounts(count, **columns), activity(count)
-    return parties(table, active, owners(table, active))
+    return entity_facts(table, active, owners(table, active))
 
 
 def test_the_trusted_are_those_the_operator_names() -> None:
@@ -188,7 +195,7 @@ def withdrawn(count: int = 200, **columns: Any) -> set[int]:
     """Parties that lose the operator's trust. Party k is account k: nobody shares an organisation here."""
     table, active = accounts(count, **columns), activity(count)
     owned = owners(table, active)
-    before = parties(table, active, owned)
+    before = entity_facts(table, active, owned)
     after = withdraw_trust(before, owned, table).sort_by("entity")
     flags = zip(before.sort_by("entity")["anchor"].to_pylist(), after["anchor"].to_pylist(), strict=True)
     return {entity for entity, (was, now) in enumerate(flags) if was and not now}

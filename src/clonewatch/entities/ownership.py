@@ -60,7 +60,7 @@ STEPS: tuple[Step, ...] = (
     Fold(
         "parties",
         ("accounts", "activity", "owners"),
-        lambda accounts, activity, owned: parties(accounts, activity, owned),
+        lambda accounts, activity, owned: entity_facts(accounts, activity, owned),
         _MOST_ACCOUNTS,
     ),
 )
@@ -127,7 +127,7 @@ def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
     return pa.table({"account": pa.array(code, pa.int32()), "entity": pa.array(rank[party], pa.int32())})
 
 
-def parties(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table:
+def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table:
     """One row an entity: when it began and ended, how much it did, and whether it is trusted or exempt.
 
     anchor: the operator's flag; nobody is one where there are too few flags. second: a weaker set of trusted parties,
