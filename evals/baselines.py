@@ -17,7 +17,7 @@ from scipy.sparse import coo_array, csr_array, diags_array
 
 from evals.groups import LEAST, Floats, Ints, components, groups_of, levels, nearest, peel
 
-# Tokens that more accounts share than this are left out of pairwise methods, whose cost grows with its square.
+# Attributes that more accounts share than this are left out of pairwise methods, whose cost grows with its square.
 MOST_SHARED = 1000
 _KEPT = 99.5  # percentile of similarities above which Pacheco's projection keeps a pair
 _AGREEING = 0.3  # Jaccard similarity from which SynchroTrap's groups are told
@@ -78,13 +78,13 @@ def infrastructure(log: Logged) -> Ranking:
     """Communities of accounts and the cards, devices and networks (/24) they share; no content.
 
     After EvilCohort (Stringhini and others 2015): accounts tied by common addresses, communities by modularity, the
-    larger the more suspicious. Tokens of more than MOST_SHARED accounts are taken for public.
+    larger the more suspicious. Attributes of more than MOST_SHARED accounts are taken for public.
     """
-    account, token, _ = _tokens(log, {"network": _NETWORK}, _FACTS)
-    account, token, _ = _shared(account, token, MOST_SHARED)
+    account, attribute, _ = _attributes(log, {"network": _NETWORK}, _FACTS)
+    account, attribute, _ = _shared(account, attribute, MOST_SHARED)
     if not len(account):
         return Ranking(np.full(len(log.ids), -np.inf), [])
-    edges = [(f"a{a}", f"t{t}", 1.0) for a, t in zip(account.tolist(), token.tolist(), strict=True)]
+    edges = [(f"a{a}", f"t{t}", 1.0) for a, t in zip(account.tolist(), attribute.tolist(), strict=True)]
     modularity, label = graspologic_native.leiden(
         edges,
         starting_communities=None,
@@ -108,16 +108,16 @@ def projection(log: Logged) -> Ranking:
     """Accounts that repeat the same templates and prompts: TF-IDF, cosine, the most similar pairs, their components.
 
     After Pacheco and others (2021). The groups are components of pairs above the 99.5th percentile of similarities; an
-    account scores the similarity at which it comes to belong to six. Bounded: tokens of more than MOST_SHARED accounts
-    are dropped, and 50 neighbours of each account are kept. Accounts of fewer than ten exchanges with a shared template
-    or prompt, or of fewer than three of those, are not compared.
+    account scores the similarity at which it comes to belong to six. Bounded: attributes of more than MOST_SHARED
+    accounts are dropped, and 50 neighbours of each account are kept. Accounts of fewer than ten exchanges with a shared
+    template or prompt, or of fewer than three of those, are not compared.
     """
-    account, token, count = _tokens(log, _TEXT, {})
-    account, token, count = _shared(account, token, MOST_SHARED, count)
-    account, token, count = _active(account, token, count)
-    users = np.bincount(token, minlength=1)
-    weight = np.log1p(count) * np.log(len(log.ids) / users[token])
-    vectors = csr_array(coo_array((weight, (account, token)), shape=(len(log.ids), len(users))))
+    account, attribute, count = _attributes(log, _TEXT, {})
+    account, attribute, count = _shared(account, attribute, MOST_SHARED, count)
+    account, attribute, count = _active(account, attribute, count)
+    users = np.bincount(attribute, minlength=1)
+    weight = np.log1p(count) * np.log(len(log.ids) / users[attribute])
+    vectors = csr_array(coo_array((weight, (account, attribute)), shape=(len(log.ids), len(users))))
     length = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel())
     vectors = csr_array(diags_array(1 / np.maximum(length, 1e-12)) @ vectors)
     left, right, alike, sample = nearest(vectors, lambda product, rows: product.data)
@@ -133,13 +133,15 @@ def synchrony(log: Logged) -> Ranking:
     done are not compared.
     """
     hour = f"|| ' ' || CAST(epoch_us(ts) // {_HOUR} AS VARCHAR)"
-    account, token, _ = _tokens(log, {"template": f"{_TEXT['template']} {hour}", "network": f"{_NETWORK} {hour}"}, {})
+    account, attribute, _ = _attributes(
+        log, {"template": f"{_TEXT['template']} {hour}", "network": f"{_NETWORK} {hour}"}, {}
+    )
     owned = np.bincount(account, minlength=len(log.ids))
-    account, token, _ = _shared(account, token, MOST_SHARED)
+    account, attribute, _ = _shared(account, attribute, MOST_SHARED)
     lively = owned[account] >= _ACTIVE
-    account, token = account[lively], token[lively]
+    account, attribute = account[lively], attribute[lively]
     sets = csr_array(
-        coo_array((np.ones(len(account)), (account, token)), shape=(len(log.ids), token.max(initial=0) + 1))
+        coo_array((np.ones(len(account)), (account, attribute)), shape=(len(log.ids), attribute.max(initial=0) + 1))
     )
 
     def jaccard(product: csr_array, rows: Ints) -> Floats:
@@ -152,29 +154,31 @@ def synchrony(log: Logged) -> Ranking:
 
 
 def densest(log: Logged) -> Ranking:
-    """Blocks of accounts and tokens that are dense beyond the popularity of the tokens, peeled off one after another.
+    """Blocks of accounts and attributes that are dense beyond the popularity of the attributes.
 
-    After FRAUDAR (Hooi and others 2016): a token weighs 1/log(users + 5), the node that adds least is removed until
-    nothing is left, and the densest remainder is the block. An account scores the density of its first block, and
-    within the block by its own share of it. Tokens of one account are left out: no block is held together by them.
+    Peeled off one after another.
+
+    After FRAUDAR (Hooi and others 2016): an attribute weighs 1/log(users + 5), the node that adds least is removed
+    until nothing is left, and the densest remainder is the block. An account scores the density of its first block, and
+    within the block by its own share of it. Attributes of one account are left out: no block is held together by them.
     """
     each = _TEXT | {"network": _NETWORK, "system": "CAST(system_hash AS VARCHAR)", "agent": "user_agent"}
-    account, token, _ = _tokens(log, each, _FACTS)
-    account, token, _ = _shared(account, token, len(log.ids))
+    account, attribute, _ = _attributes(log, each, _FACTS)
+    account, attribute, _ = _shared(account, attribute, len(log.ids))
     score, groups = np.full(len(log.ids), -np.inf), []
-    weight = 1 / np.log(np.bincount(token, minlength=1)[token] + 5.0)
+    weight = 1 / np.log(np.bincount(attribute, minlength=1)[attribute] + 5.0)
     for _ in range(_BLOCKS):
         if not len(account):
             break
-        kept, density = peel(account, token, weight)
-        inside = kept[0][account] & kept[1][token]
+        kept, density = peel(account, attribute, weight)
+        inside = kept[0][account] & kept[1][attribute]
         own = np.bincount(account[inside], weights=weight[inside], minlength=len(score))
         block = np.flatnonzero(own)
         fresh = block[np.isneginf(score[block])]
         score[fresh] = density + 1e-6 * own[fresh] / own.max()
         if len(block) >= LEAST:
             groups.append(block)
-        account, token, weight = account[~inside], token[~inside], weight[~inside]
+        account, attribute, weight = account[~inside], attribute[~inside], weight[~inside]
     return Ranking(score, groups)
 
 
@@ -225,37 +229,40 @@ BASELINES: dict[str, Callable[[Logged], Ranking]] = {
 }
 
 
-def _tokens(log: Logged, sent: dict[str, str], facts: dict[str, str]) -> tuple[Ints, Ints, Ints]:
-    """Account, token and exchanges of everything that an account carries. sent, facts: kind and its SQL expression."""
+def _attributes(log: Logged, sent: dict[str, str], facts: dict[str, str]) -> tuple[Ints, Ints, Ints]:
+    """Account, attribute and exchanges of everything that an account carries.
+
+    Sent, facts: kind and its SQL expression.
+    """
     parts = [
-        f"SELECT a.number AS account, '{kind} ' || ({value}) AS token, COUNT(*) AS n FROM exchanges x"
+        f"SELECT a.number AS account, '{kind} ' || ({value}) AS attribute, COUNT(*) AS n FROM exchanges x"
         f" JOIN accounts a USING (account_id) WHERE ({value}) IS NOT NULL GROUP BY 1, 2"
         for kind, value in sent.items()
     ] + [
-        f"SELECT number AS account, '{kind} ' || {value} AS token, 1 AS n FROM accounts WHERE {value} IS NOT NULL"
+        f"SELECT number AS account, '{kind} ' || {value} AS attribute, 1 AS n FROM accounts WHERE {value} IS NOT NULL"
         for kind, value in facts.items()
     ]
     rows = log.base.execute(
-        "SELECT account, DENSE_RANK() OVER (ORDER BY token) - 1 AS token, n FROM ("
+        "SELECT account, DENSE_RANK() OVER (ORDER BY attribute) - 1 AS attribute, n FROM ("
         + " UNION ALL ".join(parts)
-        + ") ORDER BY token, account"
+        + ") ORDER BY attribute, account"
     ).fetchnumpy()
-    return rows["account"].astype(np.int64), rows["token"].astype(np.int64), rows["n"].astype(np.int64)
+    return rows["account"].astype(np.int64), rows["attribute"].astype(np.int64), rows["n"].astype(np.int64)
 
 
-def _shared(account: Ints, token: Ints, most: int, count: Ints | None = None) -> tuple[Ints, Ints, Ints]:
-    """The rows of tokens that at least two and at most `most` accounts carry, tokens numbered anew."""
-    users = np.bincount(token, minlength=1)[token] if len(token) else token
+def _shared(account: Ints, attribute: Ints, most: int, count: Ints | None = None) -> tuple[Ints, Ints, Ints]:
+    """The rows of attributes that at least two and at most `most` accounts carry, attributes numbered anew."""
+    users = np.bincount(attribute, minlength=1)[attribute] if len(attribute) else attribute
     kept = (users >= 2) & (users <= most)
-    _, again = np.unique(token[kept], return_inverse=True)
+    _, again = np.unique(attribute[kept], return_inverse=True)
     return account[kept], again.astype(np.int64), (np.ones_like(account) if count is None else count)[kept]
 
 
-def _active(account: Ints, token: Ints, count: Ints) -> tuple[Ints, Ints, Ints]:
+def _active(account: Ints, attribute: Ints, count: Ints) -> tuple[Ints, Ints, Ints]:
     """The rows of accounts that carry enough, and enough kinds, of what others carry too."""
     sent, kinds = np.bincount(account, weights=count, minlength=1), np.bincount(account, minlength=1)
     kept = (sent >= _ACTIVE)[account] & (kinds >= _VARIED)[account]
-    return account[kept], token[kept], count[kept]
+    return account[kept], attribute[kept], count[kept]
 
 
 _DESCRIBED: Sequence[str] = (

@@ -56,8 +56,8 @@ def look_alikes(summary: Record) -> str:
     if not summary["roles"]:
         return ""
     table = [
-        [f"`{name}`", f"{heads:,}", f"{told:,}", str(exact(flagged, heads))]
-        for name, (heads, told, flagged) in summary["roles"].items()
+        [f"`{name}`", f"{cluster_sizes:,}", f"{told:,}", str(exact(flagged, cluster_sizes))]
+        for name, (cluster_sizes, told, flagged) in summary["roles"].items()
     ]
     return f"""## Honest look-alikes
 
@@ -79,7 +79,7 @@ def frontier(summary: Record) -> str:
 An operator who acts on every group above a line, every other condition left out, stops the harvest at best from the
 time there was enough to test the group, and hits the honest accounts in it. The line may be on the evidence alone
 (`campaigns.score`, in
-bits) or on how far the weakest condition of the verdict is met (`campaigns.margin`). Over {found["campaigns"]}
+bits) or on how far the weakest condition of the verdict is met (`campaigns.threshold_ratio`). Over {found["campaigns"]}
 campaigns and {found["account_months"]:,.0f} honest account-months. Groups too weakly linked to be told of are not
 in it.
 
@@ -94,7 +94,7 @@ _SAID = {
     "infrastructure": "communities of shared cards, devices and networks (after EvilCohort, 2015)",
     "projection": "TF-IDF of templates and prompts, cosine, top 0.5 % of pairs (after Pacheco and others, 2021)",
     "synchrony": "Jaccard of (template or network, hour), single link (after SynchroTrap, 2014)",
-    "densest": "densest blocks of accounts and tokens, log-weighted (after FRAUDAR, 2016)",
+    "densest": "densest blocks of accounts and attributes, log-weighted (after FRAUDAR, 2016)",
     "discrepancy": "MMD of an account's exchanges against honest ones (after arXiv 2606.05725)",
     OURS: "a flagged group first, then score and membership",
 }
@@ -170,7 +170,7 @@ def oracles(summary: Record) -> str:
 
 Two oracles on the same logs. One keeps the scan's own clusters and flags those of which most accounts are truly of a
 campaign: no test could do better on these clusters. The other puts the true campaigns in the place of the clusters and
-leaves the verdict to the scan: no linking could do better for these tests. Members that carry no rare token at
+leaves the verdict to the scan: no linking could do better for these tests. Members that carry no rare attribute at
 all are in no cluster either way.
 
 {table_of(head, table)}"""

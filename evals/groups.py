@@ -22,7 +22,10 @@ Ints = NDArray[np.int64]
 
 
 def nearest(vectors: csr_array, alike: Callable[[csr_array, Ints], Floats]) -> tuple[Ints, Ints, Floats, Floats]:
-    """Pairs of each account with its nearest others and their likeness, and a sample of all positive likenesses."""
+    """Pairs of each account with its nearest others and their mixture posterior.
+
+    And a sample of all positive likenesses.
+    """
     pairs: list[tuple[Ints, Ints, Floats]] = []
     sample: list[Floats] = []
     rng = np.random.default_rng(_SEED)

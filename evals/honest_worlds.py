@@ -1,6 +1,6 @@
 """The calibration that ships: linked groups of many simulated logs without an attack.
 
-    python -m evals.honest_worlds --worlds 300 --jobs 2 --write src/clonewatch/campaigns/honest_groups.json
+    python -m evals.honest_worlds --worlds 300 --jobs 2 --write src/clonewatch/campaigns/calibration_groups.json
 
 Every world is a mix of people and look-alikes of its own, at a size of its own: those of even seeds by the laboratory
 (scenario `quiet_mixed`), those of odd seeds by `evals.second_generator`. Each is scanned as it is, and again with

@@ -28,8 +28,8 @@ from evals.oracles import rivalled
 
 # Accounts of a group that stand for it; customers of a proxy are told of, but not accused.
 _ACCUSED = ("core", "fringe")
-# Columns of campaigns that a line can be drawn on: the sum of the evidence, and how far the weakest lock is open.
-LINES = ("score", "margin")
+# Columns of campaigns that a line can be drawn on: the sum of the evidence, and how far the limiting criterion is open.
+LINES = ("score", "threshold_ratio")
 # Days after the log's first at which a replayed log is scanned, until the campaign is found.
 _LADDER = (0.125, 0.25, 0.375, 0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 17, 21, 25, 30, 37, 44)
 _DAY = 86_400_000_000
@@ -156,7 +156,9 @@ def candidates(tables: dict[str, pa.Table], truth: Truth) -> list[Record]:
 
 
 def frontier(groups: list[Record], tables: dict[str, pa.Table], truth: Truth, harvest: Harvest) -> Record:
-    """What acting on every group of at least a score, or a margin, would have stopped, and whom it would have hit.
+    """What acting on every group of at least a score.
+
+    Or a threshold ratio, would have stopped, and whom it would have hit.
 
     One point for each value, highest first: the share of every campaign's harvest that got away (sent before the group
     could be seen, or by accounts outside it), and honest accounts acted on so far. `flagged` is the same for the groups

@@ -169,7 +169,10 @@ def _accounts_of(groups: pa.Table, plan: Any, account_ids: list[str]) -> dict[in
 
 @contextmanager
 def true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
-    """While a scan runs: its clusters are the true campaigns. Members that carry no rare token at all are left out."""
+    """While a scan runs: its clusters are the true campaigns.
+
+    Members that carry no rare attribute at all are left out.
+    """
     examine = ending.examine
     caught: dict[str, Any] = {}
     names = {name: number for number, name in enumerate(sorted(set(truth.members.values())))}
@@ -178,7 +181,7 @@ def true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
         caught.update(plan=plan, ids=intake.ids)
         return examine(plan, intake, *rest, **named)
 
-    def true_ones(tokens: pa.Table, *_: Any, **__: Any) -> clustering.Clusters:
+    def true_ones(attributes: pa.Table, *_: Any, **__: Any) -> clustering.Clusters:
         ids = caught["ids"]
         owned = caught["plan"].engine.fetch("SELECT entity, account FROM owners")
         label: dict[int, int] = {}
@@ -186,7 +189,7 @@ def true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
             campaign = truth.members.get(ids[account])
             if campaign is not None:
                 label[entity] = names[campaign]
-        return clustering.of_labels(tokens, label)
+        return clustering.of_labels(attributes, label)
 
     with patch.object(scan, "examine", examining), patch.object(detect, "cluster", true_ones):
         yield

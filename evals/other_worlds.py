@@ -174,7 +174,7 @@ def told(run: Run) -> list[str]:
         f"{accounts['false_positive']}/{accounts['honest']:,}",
         part(exchanges["precision"]),
         part(exchanges["recall"]),
-        f"{world['anchors'] / world['accounts']:.0%}",
+        f"{world['trusted'] / world['accounts']:.0%}",
     ]
 
 
@@ -197,7 +197,7 @@ def by_trust(runs: list[Run]) -> dict[str, list[int]]:
     """Campaigns found and worlds, where few accounts are trusted and where more are."""
     counts = {"few": [0, 0], "more": [0, 0]}
     for run in runs:
-        held = counts["few" if run["world"]["anchors"] < FEW_TRUSTED * run["world"]["accounts"] else "more"]
+        held = counts["few" if run["world"]["trusted"] < FEW_TRUSTED * run["world"]["accounts"] else "more"]
         held[0] += bool(run["scores"]["campaigns"]["found"])
         held[1] += 1
     return counts
@@ -206,10 +206,10 @@ def by_trust(runs: list[Run]) -> dict[str, list[int]]:
 def sums(runs: list[Run]) -> dict[str, Any]:
     """Counts over all runs: campaigns and accounts found, honest ones flagged by role, quiet worlds with an alarm."""
     loud, quiet = ([r for r in runs if (r["family"] == QUIET) == q] for q in (False, True))
-    heads: Counter[str] = Counter()
+    cluster_sizes: Counter[str] = Counter()
     wronged: Counter[str] = Counter()
     for run in runs:
-        heads.update(run["scores"]["accounts"]["honest_by_role"])
+        cluster_sizes.update(run["scores"]["accounts"]["honest_by_role"])
         wronged.update(run["scores"]["accounts"]["honest_flagged_by_role"])
     by_family: dict[str, list[int]] = {}
     for run in loud:
@@ -224,9 +224,9 @@ def sums(runs: list[Run]) -> dict[str, Any]:
         "members": sum(r["scores"]["counts"]["member_accounts"] for r in loud),
         "caught": sum(r["scores"]["accounts"]["true_positive"] for r in loud),
         "false_alarms": sum(len(r["scores"]["campaigns"]["false_alarms"]) for r in loud),
-        "honest": sum(heads.values()),
+        "honest": sum(cluster_sizes.values()),
         "honest_flagged": sum(wronged.values()),
-        "honest_flagged_by_role": {r: [n, heads[r]] for r, n in sorted(wronged.items())},
+        "honest_flagged_by_role": {r: [n, cluster_sizes[r]] for r, n in sorted(wronged.items())},
         "quiet_worlds": len(quiet),
         "quiet_worlds_with_alarm": sum(bool(r["scores"]["counts"]["flagged_campaigns"]) for r in quiet),
         "quiet_candidates": sum(len(r["candidates"]) for r in quiet),

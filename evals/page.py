@@ -81,7 +81,7 @@ def text(summary: Record, shown: dict[str, str], studies: Sequence[str] = ()) ->
     sections = [part(summary) for part in parts]
     told = {
         "recall": "Share of accounts flagged and exchanges attributed, by scenario",
-        "calibration": "p-values of honest groups against their expected shares",
+        "calibration": "p-values of calibration groups against their expected shares",
         "frontier": "Harvest that gets away against honest accounts acted on",
         "baselines": "Accounts of campaigns found by each method",
     }

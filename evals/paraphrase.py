@@ -107,14 +107,14 @@ def survival(before: pa.Table, after: pa.Table) -> Result:
     """What of the harvest's fingerprints outlives the rewording, over exchanges that have a template at all.
 
     A template survives when its hash is the same; a family, when near-duplicate merging over all templates, the old and
-    the new, still puts the two under one name. jaccard: estimated likeness of the word sequences.
+    the new, still puts the two under one name. jaccard: estimated mixture posterior of the word sequences.
     """
     old, new = (t["template_id"].fill_null(0).to_numpy().astype(np.uint64) for t in (before, after))
     left, right = sketch_matrix(before["sketch"]), sketch_matrix(after["sketch"])
     both = (old != 0) & (new != 0)
     old, new, left, right = old[both], new[both], left[both], right[both]
     merged = families.merge(np.concatenate([old, new]), np.concatenate([left, right]))
-    likeness = resemblance(left, right)
+    mixture_posterior = resemblance(left, right)
     return {
         "exchanges": len(old),
         "template_survives": float((old == new).mean()),
@@ -122,8 +122,8 @@ def survival(before: pa.Table, after: pa.Table) -> Result:
         "templates_before": len(np.unique(old)),
         "templates_after": len(np.unique(new)),
         "families_after": len(np.unique(merged[len(old) :])),
-        "jaccard_mean": float(likeness.mean()),
-        "jaccard_quantiles": [float(q) for q in np.quantile(likeness, QUANTILES)],
+        "jaccard_mean": float(mixture_posterior.mean()),
+        "jaccard_quantiles": [float(q) for q in np.quantile(mixture_posterior, QUANTILES)],
     }
 
 

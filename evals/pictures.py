@@ -69,7 +69,7 @@ def recall(rows: Sequence[Record]) -> str:
 
 
 def agreement(parts: Sequence[Record]) -> str | None:
-    """The p-values of honest groups against what they should be; None without any."""
+    """The p-values of calibration groups against what they should be; None without any."""
     values = [
         {"expected": (i + 0.5) / len(part["p"]), "p": p, "class": f"{part['class']} ({len(part['p'])})"}
         for part in parts
@@ -94,7 +94,7 @@ def agreement(parts: Sequence[Record]) -> str | None:
                     "data": {"values": values},
                     "mark": {"type": "line", "point": {"size": 18}, "strokeWidth": 1.4},
                     "encoding": {
-                        "x": square["x"] | unit | {"title": "share of honest groups at or below"},
+                        "x": square["x"] | unit | {"title": "share of calibration groups at or below"},
                         "y": square["y"] | unit | {"title": "p-value"},
                         "color": _told_apart("class", "accounts of a group"),
                     },

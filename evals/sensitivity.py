@@ -146,7 +146,7 @@ def worst(runs: Iterable[dict[str, Result]], count: int = WORST) -> list[str]:
 
 
 def jaccard(sets: Sequence[Iterable[str]]) -> float | None:
-    """Mean likeness of all pairs of sets in which something is; None when there is no such pair.
+    """Mean mixture posterior of all pairs of sets in which something is; None when there is no such pair.
 
     >>> jaccard([{"a", "b"}, {"a"}, set()])
     0.16666666666666666

@@ -127,8 +127,8 @@ def roles(runs: Sequence[Record]) -> dict[str, list[int]]:
     found: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for run in runs:
         accounts = run["scores"]["accounts"]
-        for role, heads in accounts["honest_by_role"].items():
-            found[role][0] += heads
+        for role, cluster_sizes in accounts["honest_by_role"].items():
+            found[role][0] += cluster_sizes
             found[role][1] += sum(g["honest"].get(role, 0) for g in run["candidates"])
             found[role][2] += accounts["honest_flagged_by_role"].get(role, 0)
     return dict(sorted(found.items()))
@@ -173,7 +173,7 @@ def _class(low: int, high: int) -> str:
 
 
 def frontier(runs: Sequence[Record]) -> Record:
-    """Yield against collateral as a line moves, on the score or on the margin alone; and the scan's own rule.
+    """Yield against collateral as a line moves, on the score or on the threshold ratio alone; and the scan's own rule.
 
     leaked: share of a campaign's harvest that gets away, averaged over campaigns. honest: honest accounts acted on for
     every 100,000 account-months.

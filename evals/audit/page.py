@@ -120,7 +120,7 @@ def _queries(rows: Sequence[Record]) -> str:
     return f"""## By the number of tokens asked for
 
 One seed. *plain* soon stops to gain from more questions and can lose by them, because an input that was seen once
-weighs as much as one that was seen a thousand times; the reference mends that.
+weighs as much as one that was seen a thousand times; the reference fixes that.
 
 {table}
 ![p-values by tokens](pictures/audit-queries.svg)

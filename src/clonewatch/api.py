@@ -138,7 +138,7 @@ def doctor(
         format: Log format. With `auto`, the files themselves show it.
 
     Returns:
-        `rows`, `rejected` with `reasons`, `columns` (share of rows filled), `channels` (which can work, and what the
+        `rows`, `rejected` with `reasons`, `columns` (share of rows filled), `signals` (which can work, and what the
         others lack), `trusted_accounts`, `formats` and `warnings`.
 
     Raises:
@@ -321,7 +321,7 @@ def evaluate(result: ScanResult | str | Path, labels: str | Path) -> dict[str, A
     if isinstance(result, str | os.PathLike):
         return run(Path(result), Path(labels))
     if result.directory is None:
-        raise SetupError("the result was kept in memory", mend="Scan with out=, so that it is written")
+        raise SetupError("the result was kept in memory", fix="Scan with out=, so that it is written")
     return run(result.directory, Path(labels))
 
 
@@ -353,7 +353,7 @@ def _instant(given: datetime | str | None, name: str) -> datetime | None:
             given = datetime.fromisoformat(given)
         except ValueError as error:
             raise SetupError(
-                f"{name} is no time: {given!r}", mend="Write it as 2026-05-01 or 2026-05-01T12:00:00"
+                f"{name} is no time: {given!r}", fix="Write it as 2026-05-01 or 2026-05-01T12:00:00"
             ) from error
     return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
 

@@ -161,7 +161,7 @@ def test_a_log_cut_anywhere_keeps_the_rows_before_the_cut(
             try:
                 batches, rejected, _ = read(cut, field_map)
             except ClonewatchError as error:
-                assert error.what and (error.mend or error.where), path.name
+                assert error.what and (error.fix or error.where), path.name
                 continue
             kept = sum(b.num_rows for b in batches)
             assert kept <= rows, path.name
@@ -232,7 +232,7 @@ def test_a_log_that_names_no_account_is_refused_with_the_field_to_map(
         file.write_bytes(text)
         with pytest.raises(MappingError) as error:
             read(file)
-        assert "account" in error.value.what and "account_id" in error.value.mend, name
+        assert "account" in error.value.what and "account_id" in error.value.fix, name
 
 
 def test_a_log_of_no_known_format_is_refused_with_the_way_out(tmp_path: Path) -> None:

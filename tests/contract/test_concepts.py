@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from clonewatch import scan
-from clonewatch.campaigns.fusion import BITS_PER_BAN, FAMILY_BITS, LINE_BITS, LINK_BANS
+from clonewatch.campaigns.fusion import BITS_PER_BAN, FAMILY_BITS, FLAG_BITS, LINK_BANS
 from clonewatch.graph.weights import EFFECT
-from clonewatch.kernels.rarity import depletion
+from clonewatch.kernels.rarity import lower_tail
 from clonewatch.model.schema import RESULTS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts.md"
@@ -134,7 +134,7 @@ def row(first: str) -> list[str]:
 
 def test_the_log_is_as_large_as_the_page_says(example: Scanned) -> None:
     counts = example.result.summary["counts"]
-    assert (counts["accounts"], counts["entities"], counts["anchors"]) == (301, 300, 90)
+    assert (counts["accounts"], counts["entities"], counts["trusted"]) == (301, 300, 90)
     assert (
         "301 accounts are 300 entities" in page() and "90 entities are trusted: a **trusted share** of 30 %" in page()
     )
@@ -150,9 +150,9 @@ def test_the_log_is_as_large_as_the_page_says(example: Scanned) -> None:
     ],
 )
 def test_a_shared_attribute_weighs_what_the_scan_says(example: Scanned, attribute: str, signal: str) -> None:
-    shared = next(r for r in example.result.tables["tokens"].to_pylist() if r["channel"] == signal)
+    shared = next(r for r in example.result.tables["attributes"].to_pylist() if r["signal"] == signal)
     _, users, trusted, _, weight = row(attribute)
-    assert (int(users), int(trusted)) == (shared["users"], shared["anchors"])
+    assert (int(users), int(trusted)) == (shared["users"], shared["trusted"])
     assert weight == f"{shared['weight'] * BITS_PER_BAN:.2f}"
 
 
@@ -163,7 +163,7 @@ def test_every_row_of_attributes_follows_from_the_formula_on_the_page() -> None:
     assert len(rows) == 6
     for users, trusted, surprise, weight in rows:
         u, t = int(users), int(trusted)
-        bits = depletion(u, t, TRUSTED_SHARE).item() * BITS_PER_BAN
+        bits = lower_tail(u, t, TRUSTED_SHARE).item() * BITS_PER_BAN
         assert surprise == f"{bits:.2f}"
         assert weight == f"{bits * max(0.0, 1 - t / u / (EFFECT * TRUSTED_SHARE)):.2f}"
 
@@ -200,14 +200,14 @@ def test_the_criteria_are_those_of_the_scan(example: Scanned) -> None:
     values = {
         "linkage": (sum(links.values()), LINK_BANS * BITS_PER_BAN),
         "third family": (sorted(best.values())[-3], FAMILY_BITS),
-        "sum of families": (sum(best.values()), LINE_BITS),
+        "sum of families": (sum(best.values()), FLAG_BITS),
         "deception": (links["payment"], 0.5 * BITS_PER_BAN),
     }
     for criterion, (value, threshold) in values.items():
         _, asked, given, ratio = row(criterion)
         assert asked.startswith(f"{threshold:.1f} bits") and given.startswith(f"{value:.1f} bits"), criterion
         assert ratio == f"{value / threshold:.2f}", criterion
-    assert example.campaign["margin"] == pytest.approx(min(v / t for v, t in values.values()), abs=1e-6)
+    assert example.campaign["threshold_ratio"] == pytest.approx(min(v / t for v, t in values.values()), abs=1e-6)
     assert example.campaign["score"] * BITS_PER_BAN == pytest.approx(32.0)
 
 

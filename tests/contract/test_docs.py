@@ -10,7 +10,7 @@ import typer
 from clonewatch.adapters.mapping import presets
 from clonewatch.cli.doctor import signals
 from clonewatch.cli.main import app
-from clonewatch.kernels.rarity import depletion
+from clonewatch.kernels.rarity import lower_tail
 from clonewatch.lab.simulate import scenarios
 from clonewatch.model.schema import RESULTS
 from clonewatch.ports.shelf import Shelf
@@ -21,7 +21,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").gl
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
 SIGNALS = Shelf("clonewatch.links.signals", "SIGNAL")
-CHANNELS = signals()
+SIGNALS = signals()
 
 
 def text(page: Path) -> str:
@@ -43,8 +43,8 @@ def code(page: Path, language: str = "") -> list[str]:
 
 
 def targets(page: Path) -> set[str]:
-    heads = re.findall(r"^#+ (.+)$", prose(page), re.M)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+    cluster_sizes = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in cluster_sizes}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=place)
@@ -79,7 +79,7 @@ def test_the_page_of_signals_holds_every_card_and_no_other(kind: str) -> None:
     before, after = text(page).split("\n## Behavioural tests\n")
     part = before if kind == "link" else after
     held = re.findall(r"^\| `.+\|$", part, re.M)
-    rows = [f"| `{c.name}` | {' | '.join(c.card[1:])} |" for c in CHANNELS if c.kind == kind]
+    rows = [f"| `{c.name}` | {' | '.join(c.card[1:])} |" for c in SIGNALS if c.kind == kind]
     if os.environ.get("CLONEWATCH_GOLDEN") == "write":
         page.write_text(text(page).replace("\n".join(held), "\n".join(rows)), encoding="utf-8")
         pytest.skip("rows written anew")
@@ -138,7 +138,7 @@ def test_the_table_of_how_small_a_cell_can_be_is_what_the_kernel_gives() -> None
     rows = re.findall(r"^\| (\d+) \|((?: [\d.]+ \|)+)$", page, re.M)
     assert len(rows) > 5
     for users, cells in rows:
-        bits = [f"{depletion(int(users), 0, share):.2f}" for share in shares]
+        bits = [f"{lower_tail(int(users), 0, share):.2f}" for share in shares]
         assert cells.replace("|", " ").split() == bits
 
 
@@ -188,7 +188,7 @@ def test_the_example_plug_in_of_a_page_can_be_put_on_its_shelf(page: str, attrib
     held: dict[str, object] = {}
     exec(compile(block, page, "exec"), held)  # noqa: S102 - our own page
     plug = held[attribute]
-    assert plug.signal.kind == kind and plug.signal.name in {c.name for c in CHANNELS}  # type: ignore[attr-defined]
+    assert plug.signal.kind == kind and plug.signal.name in {c.name for c in SIGNALS}  # type: ignore[attr-defined]
 
 
 def test_the_exit_codes_of_the_errors_are_on_the_page_of_commands() -> None:

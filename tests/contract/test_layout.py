@@ -95,7 +95,7 @@ def test_a_name_on_a_shelf_is_the_name_of_its_file(shelf: Shelf) -> None:
     assert shelf.names(), "the shelf is empty"
     for name in shelf.names():
         held = shelf.load(name)
-        told = getattr(held, "name", None) or getattr(getattr(held, "channel", None), "name", name)
+        told = getattr(held, "name", None) or getattr(getattr(held, "signal", None), "name", name)
         assert told == name
 
 

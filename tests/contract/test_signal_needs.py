@@ -21,7 +21,7 @@ ALWAYS = {
     *(f"exchanges.{name}" for name in ("row", "exchange_id", "xid", "account", "ts")),
     *("accounts.account", "events.ts"),
 }
-# A party's column and the account fact it is made from.
+# An entity's column and the account fact it is made from.
 OF_ENTITIES = {"entities.created": "accounts.created"}
 # What is computed from the text of a request where the log does not hold it.
 FROM_TEXT = {STAGED_FROM.get(f"exchanges.{name}", f"exchanges.{name}") for name in FINGERPRINT_COLUMNS}

@@ -1,4 +1,4 @@
-"""Every channel on the shelves, unasked: its card, its columns, and that it tells an operation from its honest twin."""
+"""Every signal on the shelves, unasked: its card, its columns, and that it tells an operation from its honest twin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.behaviour import slices as slicing
-from clonewatch.campaigns.fusion import Reading, read_tests
+from clonewatch.campaigns.fusion import Reading, measure_tests
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import trusted_set
@@ -49,11 +49,11 @@ def signal(plugin: LinkingSignal | BehaviouralTest) -> Signal:
     return plugin.signal
 
 
-def test_a_channel_is_named_after_its_module_and_kind(request: pytest.FixtureRequest, signal: Signal) -> None:
+def test_a_signal_is_named_after_its_module_and_kind(request: pytest.FixtureRequest, signal: Signal) -> None:
     assert request.node.callspec.params["plugin"] == f"{signal.kind}:{signal.name}"
 
 
-def test_a_channel_says_what_it_is_in_the_first_line_of_its_module(signal: Signal) -> None:
+def test_a_signal_says_what_it_is_in_the_first_line_of_its_module(signal: Signal) -> None:
     package = (SIGNALS if signal.kind == "link" else TESTS).package
     said = importlib.import_module(f"{package}.{signal.name}").__doc__
     assert said and said.splitlines()[0].strip().endswith(".")
@@ -64,7 +64,7 @@ def test_a_card_leaves_nothing_unsaid(signal: Signal) -> None:
     assert signal.card.family.isidentifier()
 
 
-def test_a_channel_needs_columns_that_exist(signal: Signal) -> None:
+def test_a_signal_needs_columns_that_exist(signal: Signal) -> None:
     assert signal.needs
     for alternative in signal.needs:
         assert alternative
@@ -77,7 +77,7 @@ def test_a_link_is_bounded_and_an_intent_says_what_it_measured(plugin: LinkingSi
     if isinstance(plugin, LinkingSignal):
         assert 0 < plugin.cap <= 8
         assert not plugin.column or plugin.column in EXCHANGE_SCHEMA.names
-        assert not plugin.content or plugin.column, "content tokens select exchanges, so they need a column"
+        assert not plugin.content or plugin.column, "content attributes select exchanges, so they need a column"
         return
     assert plugin.steps[-1].writes == f"behaviour_{plugin.signal.name}"
     assert plugin.spread > 0 and plugin.least > 0 and (plugin.effect > 0 or plugin.in_bits)
@@ -88,15 +88,15 @@ def test_a_link_is_bounded_and_an_intent_says_what_it_measured(plugin: LinkingSi
 
 
 class Slice(NamedTuple):
-    """The exchanges of one group: party and time in microseconds, and any other column of the table `slices`."""
+    """The exchanges of one group: entity and time in microseconds, and any other column of the table `slices`."""
 
-    party: np.ndarray
+    entity: np.ndarray
     ts: np.ndarray
     columns: dict[str, Any]
 
 
 class Scene(NamedTuple):
-    """Both slices and whatever else a channel reads. starts: by party, in microseconds. trusted: parties of each."""
+    """Both slices and whatever else a signal reads. starts: by entity, in microseconds. trusted: entities of each."""
 
     attack: Slice
     twin: Slice
@@ -105,7 +105,7 @@ class Scene(NamedTuple):
     trusted: tuple[int, int] = (0, 0)
 
 
-PARTIES, EACH = 30, 60
+ENTITIES, EACH = 30, 60
 SLICE_SCHEMA = pa.schema(
     [
         ("cluster", pa.int32()),
@@ -131,20 +131,20 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
-def steady(parties: int = PARTIES, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
-    """Parties fed one exchange every quarter of an hour or so, all of them as much."""
-    gaps = rng().uniform(10, 20, (parties, each)).cumsum(axis=1) * MINUTE
-    return np.repeat(np.arange(parties), each), (START + gaps.ravel()).astype(np.int64)
+def steady(entities: int = ENTITIES, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
+    """Entities fed one exchange every quarter of an hour or so, all of them as much."""
+    gaps = rng().uniform(10, 20, (entities, each)).cumsum(axis=1) * MINUTE
+    return np.repeat(np.arange(entities), each), (START + gaps.ravel()).astype(np.int64)
 
 
-def bursts(parties: int = PARTIES, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
-    """Parties that ask a handful of times within minutes, then are away for hours; some ask far more than others."""
+def bursts(entities: int = ENTITIES, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
+    """Entities that ask a handful of times within minutes, then are away for hours; some ask far more than others."""
     draw = rng()
-    times, volume = [], np.maximum(10, draw.lognormal(np.log(each), 1.2, parties)).astype(int)
+    times, volume = [], np.maximum(10, draw.lognormal(np.log(each), 1.2, entities)).astype(int)
     for n in volume.tolist():
         gap = np.where(draw.random(n) < 0.75, draw.exponential(1.0, n), draw.exponential(400, n)).cumsum()
         times.append(START + gap / gap[-1] * 20 * DAY)
-    return np.repeat(np.arange(parties), volume), np.concatenate(times).astype(np.int64)
+    return np.repeat(np.arange(entities), volume), np.concatenate(times).astype(np.int64)
 
 
 def popular(size: int, kinds: int, salt: int = 0) -> np.ndarray:
@@ -161,7 +161,7 @@ def labelled(hit: dict[str, Any], miss: dict[str, Any], attack: float, twin: flo
     """Slices alike but for the share of exchanges that have one property."""
 
     def drawn(share: float) -> dict[str, Any]:
-        mask = rng().random(PARTIES * EACH) < share
+        mask = rng().random(ENTITIES * EACH) < share
         return {k: np.where(mask, hit[k], miss[k]) for k in hit}
 
     return Scene(plain(steady(), **drawn(attack)), plain(steady(), **drawn(twin)))
@@ -185,7 +185,7 @@ def release() -> Scene:
 
 
 def coverage_uniformity() -> Scene:
-    size = PARTIES * EACH
+    size = ENTITIES * EACH
     even = rng().integers(0, 500, size)
     return Scene(
         plain(steady(), cell=even, prompt=np.arange(size)),
@@ -194,8 +194,8 @@ def coverage_uniformity() -> Scene:
 
 
 def work_partition() -> Scene:
-    """Both ask about the same few topics; only the twin's parties ask the same questions."""
-    size = PARTIES * EACH
+    """Both ask about the same few topics; only the twin's entities ask the same questions."""
+    size = ENTITIES * EACH
     cell = popular(size, 60)
     return Scene(
         plain(steady(), cell=cell, prompt=np.arange(size)),
@@ -205,29 +205,29 @@ def work_partition() -> Scene:
 
 def under_dispersion() -> Scene:
     """The attack sends every prompt from exactly three accounts; the twin as often as each prompt is popular."""
-    deals = PARTIES * EACH // 3
-    party = np.concatenate(
-        [rng().permutation(PARTIES)[:3] if i < 0 else (np.arange(3) + i) % PARTIES for i in range(deals)]
+    deals = ENTITIES * EACH // 3
+    entity = np.concatenate(
+        [rng().permutation(ENTITIES)[:3] if i < 0 else (np.arange(3) + i) % ENTITIES for i in range(deals)]
     )
-    attack = Slice(party, START + np.arange(len(party)) * MINUTE, {"prompt": np.repeat(np.arange(deals), 3)})
+    attack = Slice(entity, START + np.arange(len(entity)) * MINUTE, {"prompt": np.repeat(np.arange(deals), 3)})
     draw = rng()
-    size = PARTIES * EACH
+    size = ENTITIES * EACH
     twin = Slice(
-        draw.integers(0, PARTIES, size), START + np.arange(size) * MINUTE, {"prompt": popular(size, 100_000, 3)}
+        draw.integers(0, ENTITIES, size), START + np.arange(size) * MINUTE, {"prompt": popular(size, 100_000, 3)}
     )
     return Scene(attack, twin)
 
 
 def fixed_order() -> Scene:
-    """Six parties meet on one thing a day for three weeks: in the order of a list, or in any order."""
+    """Six entities meet on one thing a day for three weeks: in the order of a list, or in any order."""
     draw = rng()
     days, crew = 21, 6
-    party = np.tile(np.arange(crew), days)
+    entity = np.tile(np.arange(crew), days)
     day = np.repeat(np.arange(days), crew)
-    listed = START + day * DAY + party * 5 * MINUTE
+    listed = START + day * DAY + entity * 5 * MINUTE
     drawn = START + day * DAY + np.concatenate([draw.permutation(crew) for _ in range(days)]) * 5 * MINUTE
     thing = {"prompt": 100 + day % 5}
-    return Scene(Slice(party, listed, thing), Slice(party, drawn, thing))
+    return Scene(Slice(entity, listed, thing), Slice(entity, drawn, thing))
 
 
 def load_balance() -> Scene:
@@ -239,14 +239,14 @@ def regularity() -> Scene:
 
 
 def anticorrelation() -> Scene:
-    """Ten calls every ten minutes, dealt to whoever is free; or as many calls, every party for itself."""
+    """Ten calls every ten minutes, dealt to whoever is free; or as many calls, every entity for itself."""
     draw = rng()
     crew, bins, held = 10, 14 * 144, 10
-    party = np.concatenate([draw.permutation(crew) for _ in range(bins)])
+    entity = np.concatenate([draw.permutation(crew) for _ in range(bins)])
     bin_ = np.repeat(np.arange(bins), held)
     ts = START + bin_ * 10 * MINUTE + np.tile(np.arange(held), bins) * SECOND
     dealt = np.concatenate([draw.choice(crew, held) for _ in range(bins)])
-    size = len(party)
+    size = len(entity)
     alone = START + draw.integers(0, bins * 10 * MINUTE, size)
     return Scene(Slice(dealt, ts, {}), Slice(draw.integers(0, crew, size), alone, {}))
 
@@ -262,7 +262,7 @@ def replenishment() -> Scene:
 
 
 def trusted_members() -> Scene:
-    """One in four is trusted everywhere, and among the twin's parties; in the pool nobody is."""
+    """One in four is trusted everywhere, and among the twin's entities; in the pool nobody is."""
     return Scene(plain(steady()), plain(steady()), trusted=(0, 8))
 
 
@@ -284,7 +284,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
         trusted_members,
     )
 }
-# Channels that only ever speak for a group.
+# Signals that only ever speak for a group.
 SPEAKS_FOR = {"trusted_members"}
 ATTACK, TWIN, APART = 0, 1, 1000
 
@@ -312,14 +312,14 @@ def filled(columns: dict[str, Any], size: int, target: pa.Schema) -> pa.Table:
 
 
 def staged(cut: Slice, number: int, first_row: int) -> pa.Table:
-    size = len(cut.party)
-    entity = cut.party + number * APART
+    size = len(cut.entity)
+    entity = cut.entity + number * APART
     columns = {"cluster": np.full(size, number), "entity": entity, "row": np.arange(size) + first_row, "ts": cut.ts}
     return filled({**columns, **cut.columns}, size, SLICE_SCHEMA)
 
 
 def strangers() -> pa.Table:
-    """What honest parties in no group do: topics and questions by popularity."""
+    """What honest entities in no group do: topics and questions by popularity."""
     size = 6000
     cell = popular(size, 500, 11)
     columns = {
@@ -335,7 +335,7 @@ def strangers() -> pa.Table:
 def measure(
     intent: BehaviouralTest, scene: Scene, without: tuple[str, ...] = (), events: bool = True, source: int = 1
 ) -> dict[int, Reading]:
-    """The channel's reading of both slices against its shipped reference, by cluster.
+    """The signal's reading of both slices against its shipped reference, by cluster.
 
     without: columns set to null. source: where the trusted set came from, 1 for the operator.
     """
@@ -352,7 +352,7 @@ def measure(
         starts = {**scene.starts[0], **{k + APART: v for k, v in scene.starts[1].items()}}
         first = [starts.get(int(e), START) for e in entity]
         last = np.full(len(entity), START + 40 * DAY)
-        # One in four is trusted, but for the parties of both slices.
+        # One in four is trusted, but for the entities of both slices.
         anchor = (entity % 4 == 0) & (entity >= APART // 2) & (entity < APART)
         for slice_, count in zip((ATTACK, TWIN), scene.trusted, strict=True):
             anchor[slice_ * APART : slice_ * APART + count] = True
@@ -360,16 +360,16 @@ def measure(
             "first_ts": first,
             "last_ts": last,
             "anchor": pa.array(anchor.astype(np.int8)),
-            "anchor_source": pa.array(np.full(len(entity), source, np.int8)),
-            "exempt": np.isin(entity, np.arange(PARTIES, APART // 2)),
+            "trust_source": pa.array(np.full(len(entity), source, np.int8)),
+            "exempt": np.isin(entity, np.arange(ENTITIES, APART // 2)),
         }
         put(plan, "entities", pa.table({"entity": pa.array(entity, pa.int32()), **facts}))
         put(plan, "owners", pa.table({"account": pa.array(entity, pa.int32()), "entity": pa.array(entity, pa.int32())}))
         happened = pa.Table.from_pylist(list(scene.events) if events else [], schema=EVENT_SCHEMA)
         put(plan, "events", happened)
-        plan.run_all([*slicing.of_clusters(True), *slicing.of_strangers(True), *intent.steps])
+        plan.run_all([*slicing.of_clusters(True), *slicing.of_background(True), *intent.steps])
         table = plan.engine.fetch(f'SELECT * FROM "behaviour_{intent.signal.name}" ORDER BY cluster')
-    readings = read_tests({intent.signal.name: table}, [intent], communities.FIRST)
+    readings = measure_tests({intent.signal.name: table}, [intent], communities.FIRST)
     return {r.cluster: r for r in readings}
 
 
@@ -392,7 +392,7 @@ def test_an_operation_lies_above_its_honest_twin(intent: BehaviouralTest) -> Non
 
 
 def lacking(intent: BehaviouralTest) -> tuple[tuple[str, ...], bool]:
-    """Slice columns to leave empty, and whether events stay, so that a channel has nothing of what it needs."""
+    """Slice columns to leave empty, and whether events stay, so that a signal has nothing of what it needs."""
     names = {need for needs in intent.signal.needs for need in needs}
     columns = {STAGED.get(c, c) for t, c in (n.split(".") for n in names) if t == "exchanges" and c != "messages"}
     return tuple(sorted(columns - {"ts"})), not any(need.startswith("events.") for need in names)
@@ -409,8 +409,8 @@ def test_an_intent_without_its_columns_stays_neutral(name: str) -> None:
 @pytest.mark.parametrize("trusted", [0, 2, 4, 8, 30])
 def test_trusted_members_only_ever_speak_for_a_group(trusted: int) -> None:
     """A depleted pool gets nothing from it; one trusted as often as anyone, or oftener, is taken for honest."""
-    channel = TESTS.load("trusted_members")
-    found = measure(channel, trusted_members()._replace(trusted=(trusted, trusted)))
+    signal = TESTS.load("trusted_members")
+    found = measure(signal, trusted_members()._replace(trusted=(trusted, trusted)))
     for reading in found.values():
         assert (reading.bits == 0) if trusted <= 2 else (reading.bits < -2) if trusted >= 8 else reading.bits <= 0
 
@@ -424,13 +424,13 @@ def test_trusted_members_say_nothing_where_the_operator_names_nobody(source: int
 @intents
 def test_an_intent_stays_neutral_on_too_few_exchanges(intent: BehaviouralTest) -> None:
     scene = SCENES[intent.signal.name]()
-    few = Slice(scene.attack.party[:3], scene.attack.ts[:3], {k: v[:3] for k, v in scene.attack.columns.items()})
+    few = Slice(scene.attack.entity[:3], scene.attack.ts[:3], {k: v[:3] for k, v in scene.attack.columns.items()})
     starts = {p: t for p, t in list(scene.starts[0].items())[:1]}
     found = measure(intent, scene._replace(attack=few, starts=(starts, scene.starts[1])))
     assert ATTACK not in found or found[ATTACK].bits <= 0
 
 
-# ---- links: strangers' tokens tie, tokens that trusted accounts share do not ----------------------------------------
+# ---- links: strangers' attributes tie, attributes that trusted accounts share do not ---------------------------------
 
 POPULATION, TRUSTED, GROUP = 1000, 4, 24  # one in four is trusted
 TOKEN = 4242
@@ -456,7 +456,7 @@ def ordinary() -> Log:
     """A thousand accounts of twelve exchanges each, nothing in common; every fourth is trusted."""
     account = np.repeat(np.arange(POPULATION), 12)
     ts = START + rng().integers(0, 20 * DAY, len(account))
-    # The lowest numbers begin and end first, so that parties are numbered like their accounts.
+    # The lowest numbers begin and end first, so that entities are numbered like their accounts.
     ts[np.unique(account, return_index=True)[1]] = START - DAY + np.arange(POPULATION) * SECOND
     created = START - 200 * DAY + np.arange(POPULATION) * 5 * HOUR
     return Log(
@@ -577,7 +577,7 @@ def put_log(plan: StepRunner, log: Log) -> None:
 
 
 def linked(link: LinkingSignal, log: Log, weak: tuple[str, ...] = ()) -> set[int]:
-    """Accounts in a cluster that this channel alone binds."""
+    """Accounts in a cluster that this signal alone binds."""
     with planned() as plan:
         put_log(plan, log)
         plan.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *link.steps])
@@ -585,10 +585,10 @@ def linked(link: LinkingSignal, log: Log, weak: tuple[str, ...] = ()) -> set[int
         assert trusted.source == "declared"
         plan.run_all((weights.carried(link), weights.rare(link, trusted.share, POPULATION)))
         name = link.signal.name
-        rare = plan.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY token, entity')
+        rare = plan.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY attribute, entity')
         owner = plan.engine.fetch("SELECT * FROM owners").to_pylist()
-    tokens = weights.weigh({name: rare}.__getitem__, [link], trusted.share, POPULATION)
-    inside = set(cluster(tokens, weak, 0).groups["entity"].to_pylist())
+    attributes = weights.weigh({name: rare}.__getitem__, [link], trusted.share, POPULATION)
+    inside = set(cluster(attributes, weak, 0).groups["entity"].to_pylist())
     return {row["account"] for row in owner if row["entity"] in inside}
 
 
@@ -596,20 +596,20 @@ links = pytest.mark.parametrize("link", [SIGNALS.load(n) for n in SIGNALS.names(
 
 
 @links
-def test_strangers_who_share_a_token_are_linked(link: LinkingSignal) -> None:
+def test_strangers_who_share_an_attribute_are_linked(link: LinkingSignal) -> None:
     found = linked(link, scene_of(link, innocent=False))
     assert found <= set(group(False).tolist())
     assert len(found) >= (SMALLEST if link.signal.name == "synchrony" else GROUP - 1)
 
 
 @links
-def test_a_token_that_trusted_accounts_share_as_usual_links_nobody(link: LinkingSignal) -> None:
-    """Channels that rule out chance by themselves get chance instead: the same meetings at any time of the day."""
+def test_an_attribute_that_trusted_accounts_share_as_usual_links_nobody(link: LinkingSignal) -> None:
+    """Signals that rule out chance by themselves get chance instead: the same meetings at any time of the day."""
     assert linked(link, scene_of(link, innocent=True)) == set()
 
 
 @pytest.mark.parametrize("name", [n for n in SIGNALS.names() if SIGNALS.load(n).weak])
-def test_a_weak_channel_links_nobody_by_itself(name: str) -> None:
+def test_a_weak_signal_links_nobody_by_itself(name: str) -> None:
     link = SIGNALS.load(name)
     assert linked(link, scene_of(link, innocent=False), weak=(name,)) == set()
 
@@ -622,14 +622,16 @@ def test_a_log_without_the_columns_links_nobody(link: LinkingSignal) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in SIGNALS.names() if SIGNALS.load(n).hashed])
-def test_a_channel_of_hashes_says_where_each_first_came(name: str) -> None:
+def test_a_signal_of_hashes_says_where_each_first_came(name: str) -> None:
     """Another key changes hashes, so that nothing may be ordered by them."""
     link = SIGNALS.load(name)
     log = scene_of(link, innocent=False)
     with planned() as plan:
         put_log(plan, log)
         plan.run_all([*ownership.STEPS, *prompts.STEPS, *link.steps, weights.carried(link)])
-        firsts = plan.engine.fetch(f'SELECT token, MIN(first) AS first FROM "carried_{name}" GROUP BY token')["first"]
+        firsts = plan.engine.fetch(f'SELECT attribute, MIN(first) AS first FROM "carried_{name}" GROUP BY attribute')[
+            "first"
+        ]
     assert firsts.null_count == 0 and len(firsts) == len(firsts.unique()) > 0
 
 

@@ -11,7 +11,7 @@ from clonewatch.behaviour import slices
 from clonewatch.campaigns import attribution
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
-from clonewatch.graph import communities, fragments, weights
+from clonewatch.graph import communities, sub_clusters, weights
 from clonewatch.links import prompts
 from clonewatch.pipeline.detection import slicing
 from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
@@ -58,14 +58,18 @@ def steps() -> list[Step]:
     found += [communities.popular(link, 0.2) for link in LOADED]
     content = [link for link in LOADED if link.content]
     found += [slicing._carriers(""), slicing._slices("", content), slicing.quiet(1000)]
-    found += [*slices.of_clusters(True), *slices.of_strangers(True)]
-    found.append(slicing._carriers("piece_"))
-    pieces = slicing._slices("piece_", content).sql
-    found += [fragments.counted(pieces), fragments.asked(pieces), *fragments.worked(pieces)]
+    found += [*slices.of_clusters(True), *slices.of_background(True)]
+    found.append(slicing._carriers("sub_cluster_"))
+    sub_clusters = slicing._slices("sub_cluster_", content).sql
+    found += [sub_clusters.counted(sub_clusters), sub_clusters.asked(sub_clusters), *sub_clusters.worked(sub_clusters)]
     for name in TESTS.names():
         found += TESTS.load(name).steps
     selecting = [(link.signal.name, link.column) for link in content]
-    found += [attribution.QUIET_PROFILE, attribution.token_profiles(selecting, 1000), attribution.candidates("slices")]
+    found += [
+        attribution.BACKGROUND_PROFILE,
+        attribution.attribute_profiles(selecting, 1000),
+        attribution.candidates("slices"),
+    ]
     found += [attribution.PROFILES, attribution.POSTERIORS]
     return found
 
@@ -85,11 +89,11 @@ STORED = {
     "modes",
     "reported",
     "mixture",
-    "piece_tested",
-    "piece_bound",
-    "piece_modes",
-    "piece_compared",
-    "piece_joined",
+    "sub_cluster_tested",
+    "sub_cluster_attributes",
+    "sub_cluster_modes",
+    "sub_cluster_compared",
+    "sub_cluster_merged",
 }
 every_query = pytest.mark.parametrize("query", QUERIES, ids=[q.writes for q in QUERIES])
 
@@ -147,8 +151,10 @@ def test_every_fold_says_how_large_a_table_it_can_take() -> None:
 
 def test_every_step_runs_on_a_log_without_a_single_row() -> None:
     engine = DuckDB(threads=1)
-    group = pa.schema([("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("tokens", pa.int32())])
-    bound = pa.schema([("cluster", pa.int32()), ("channel", pa.string()), ("token", pa.int64())])
+    group = pa.schema(
+        [("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("attributes", pa.int32())]
+    )
+    bound = pa.schema([("cluster", pa.int32()), ("signal", pa.string()), ("attribute", pa.int64())])
     modes = pa.schema([("cluster", pa.int32()), ("whole", pa.bool_())])
     empty = {
         "arrivals": EXCHANGE_SCHEMA,
@@ -158,14 +164,14 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
         "linked": pa.schema([("entity", pa.int32())]),
         "groups": group,
         "tested": group,
-        "piece_tested": group,
+        "sub_cluster_tested": group,
         "bound": bound,
-        "piece_bound": bound,
+        "sub_cluster_attributes": bound,
         "modes": modes,
-        "piece_modes": modes,
-        "piece_compared": pa.schema([("cluster", pa.int32())]),
-        "piece_joined": fragments.JOIN_SCHEMA,
-        "reported": pa.schema([("cluster", pa.int32()), ("belief", pa.float64())]),
+        "sub_cluster_modes": modes,
+        "sub_cluster_compared": pa.schema([("cluster", pa.int32())]),
+        "sub_cluster_merged": sub_clusters.MERGE_SCHEMA,
+        "reported": pa.schema([("cluster", pa.int32()), ("posterior_scale", pa.float64())]),
         "mixture": pa.schema(
             [(n, pa.int32()) for n in ("cluster", "entity", "task", "demand", "opening", "sampled")]
             + [("held", pa.bool_()), ("posterior", pa.float64())]
@@ -181,7 +187,7 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
     finally:
         engine.close()
     # One row: the pairs among strangers, none; the trusted share of nobody, null.
-    assert {name for name, n in rows.items() if n} <= {"quiet_pairs", "trusted_share"}
+    assert {name for name, n in rows.items() if n} <= {"background_pairs", "trusted_share"}
 
 
 def test_every_way_to_a_trusted_set_runs_on_a_log_without_a_single_row() -> None:

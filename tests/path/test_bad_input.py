@@ -1,4 +1,4 @@
-"""From a log nobody would wish for to an answer: a message that says what, where and the mend, never a traceback."""
+"""From a log nobody would wish for to an answer: a message that says what, where and the fix, never a traceback."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def ended(*paths: Path, out: Path, code: int = 0, also: Iterable[str] = ()) -> s
 
 
 def refused(*paths: Path, out: Path, before: Path, also: Iterable[str] = ()) -> str:
-    """A set-up that does not work: says what and the mend, and leaves the earlier result as it was."""
+    """A set-up that does not work: says what and the fix, and leaves the earlier result as it was."""
     said = ended(*paths, out=out, code=2, also=also)
     assert said.startswith("Error: ") and "\nMend:  " in said, said
     assert contents(out) == contents(before)
@@ -145,7 +145,7 @@ def test_accounts_that_the_log_never_mentions_do_no_harm(tmp_path: Path) -> None
     strangers = pa.table({"account_id": [f"other{i}" for i in range(50)], "anchor": [True] * 50})
     pq.write_table(strangers, tmp_path / "accounts.parquet")
     ended(tmp_path / "log.ndjson", out=tmp_path / "out", also=("--accounts", str(tmp_path / "accounts.parquet")))
-    assert summary(tmp_path / "out")["anchors"]["source"] != "declared"
+    assert summary(tmp_path / "out")["trusted"]["source"] != "declared"
 
 
 # ---- columns that are not there --------------------------------------------------------------------------------------
@@ -204,9 +204,9 @@ def test_missing_account_facts_are_survived(tmp_path: Path, simulated: Path, mis
     pq.write_table(table.drop_columns([c for c in missing if c in table.column_names]), tmp_path / "accounts.parquet")
     also = [f"--accounts={tmp_path / 'accounts.parquet'}", f"--events={simulated / 'events.parquet'}"]
     ended(simulated / "exchanges", out=tmp_path / "out", also=also)
-    channels = {c["name"]: c for c in summary(tmp_path / "out")["signals"]}
+    signals = {c["name"]: c for c in summary(tmp_path / "out")["signals"]}
     if "payment_fingerprint" in missing:
-        assert not channels["payment"]["used"] and channels["payment"]["missing"] == ["accounts.payment_fingerprint"]
+        assert not signals["payment"]["used"] and signals["payment"]["missing"] == ["accounts.payment_fingerprint"]
 
 
 # ---- rows that are not what they should be ---------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_rows_that_are_none_are_counted_and_written_aside(tmp_path: Path) -> Non
 def test_too_many_rejected_rows_leave_with_four_after_the_result_is_written(tmp_path: Path) -> None:
     (tmp_path / "log.ndjson").write_bytes(lines(*rows(100), *["broken"] * 20))
     said = ended(tmp_path / "log.ndjson", out=tmp_path / "out", code=4)
-    assert "20 of 120 rows were rejected" in said and "rejected.ndjson" in said and "Mend:" in said
+    assert "20 of 120 rows were rejected" in said and "rejected.ndjson" in said and "Fix:" in said
     assert summary(tmp_path / "out")["counts"]["kept"] == 100 and len(reasons(tmp_path / "out")) == 20
     ended(tmp_path / "log.ndjson", out=tmp_path / "out", also=("--max-rejected", "0.5"))
 

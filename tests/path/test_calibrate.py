@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from clonewatch.campaigns.calibration import LINE
+from clonewatch.campaigns.calibration import THRESHOLD
 from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
 
@@ -37,7 +37,7 @@ def test_a_quiet_period_becomes_a_file_that_a_scan_reads(home: Path, tmp_path: P
     assert done.exit_code == 0, done.output
     assert "linked groups in 1 windows" in done.stdout and "Wrote" in done.stdout and "Warning" not in done.stdout
     groups = learnt(tmp_path / "own.json")
-    assert groups and all(margin < LINE for _, _, margin in groups)
+    assert groups and all(threshold_ratio < THRESHOLD for _, _, threshold_ratio in groups)
 
     words = ("scan", home / "attack", "--out", tmp_path / "scan", "--quiet", "--threads", 1)
     assert ask(*words, "--calibration", tmp_path / "own.json").exit_code == 0
@@ -55,32 +55,32 @@ def test_windows_give_more_groups_and_no_exchange_counts_twice(home: Path, tmp_p
     said = json.loads(done.stdout)
     held = json.loads((tmp_path / "own.json").read_text())
     assert said["logs"] == held["logs"] >= 2 and said["groups"] == len(held["groups"])
-    assert said["file"] == str(tmp_path / "own.json") and said["beyond_line"] == 0
+    assert said["file"] == str(tmp_path / "own.json") and said["beyond_threshold"] == 0
     assert held["about"]["days"] == 14
-    assert set(said) >= {"source", "logs", "groups", "beyond_line", "strata", "file"}
+    assert set(said) >= {"source", "logs", "groups", "beyond_threshold", "strata", "file"}
 
 
 def test_a_period_that_was_not_quiet_is_warned_of(home: Path, tmp_path: Path) -> None:
     """What is in the file is taken for honest: an attack in it would hide the next one like it."""
     done = ask("calibrate", home / "attack", "--out", tmp_path / "own.json", "--quiet")
     assert done.exit_code == 0, done.output
-    assert "Warning: 1 of them lie beyond the line" in " ".join(done.stdout.split())
-    assert sum(margin >= LINE for _, _, margin in learnt(tmp_path / "own.json")) == 1
+    assert "Warning: 1 of them lie beyond the threshold" in " ".join(done.stdout.split())
+    assert sum(threshold_ratio >= THRESHOLD for _, _, threshold_ratio in learnt(tmp_path / "own.json")) == 1
     told = json.loads(ask("calibrate", home / "attack", "--out", tmp_path / "own.json", "--quiet", "--json").stdout)
-    assert told["beyond_line"] == 1
+    assert told["beyond_threshold"] == 1
 
 
 def test_a_scan_with_a_file_that_is_no_calibration_reads_no_row(home: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"schema": "something else"}')
     for name in ("bad.json", "missing.json"):
         done = ask("scan", home / "attack", "--out", tmp_path / "scan", "--calibration", tmp_path / name, "--quiet")
-        assert done.exit_code == 2 and name in done.stderr and "Mend:" in done.stderr and "Traceback" not in done.stderr
+        assert done.exit_code == 2 and name in done.stderr and "Fix:" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "scan").exists()
 
 
 def test_a_calibration_that_cannot_be_written_says_so(home: Path, tmp_path: Path) -> None:
     done = ask("calibrate", home / "quiet", "--out", tmp_path / "nowhere" / "own.json", "--quiet")
-    assert done.exit_code == 2 and "cannot write the calibration" in done.stderr and "Mend:" in done.stderr
+    assert done.exit_code == 2 and "cannot write the calibration" in done.stderr and "Fix:" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["nowhere/own.json", "."])

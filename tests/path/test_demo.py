@@ -74,13 +74,13 @@ def test_no_prompt_reaches_the_result(walk: Path) -> None:
     parts = sorted((walk / "log" / "exchanges").glob("*.parquet"))
     bodies = pq.read_table(parts[0], columns=["messages"])["messages"].to_pylist()[:5_000]
     asked = {json.loads(body)[-1]["content"] for body in bodies if body}
-    pieces = {text[:40] for text in asked if len(text) >= 40}
-    assert len(pieces) > 50
+    sub_clusters = {text[:40] for text in asked if len(text) >= 40}
+    assert len(sub_clusters) > 50
     kept = [(walk / "scan" / name).read_text("utf-8") for name in ("report.html", "scan.json", "rejected.ndjson")]
     for table in RESULTS:
         kept += [str(column.to_pylist()) for column in pq.read_table(walk / "scan" / f"{table.name}.parquet").columns]
     whole = "\n".join(kept)
-    assert [piece for piece in pieces if piece in whole] == []
+    assert [sub_cluster for sub_cluster in sub_clusters if sub_cluster in whole] == []
 
 
 def test_the_documentation_explains_every_key_of_scan_json(walk: Path) -> None:

@@ -181,7 +181,7 @@ def test_a_disk_that_fills_up_while_reading_is_told_and_leaves_the_earlier_resul
     found = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert found.returncode == 2, found.stderr
     assert found.stderr.startswith("Error: the disk gave out while building table"), found.stderr
-    assert "Mend:" in found.stderr and "Traceback" not in found.stderr
+    assert "Fix:" in found.stderr and "Traceback" not in found.stderr
     assert contents(out) == before and left_behind(out) == []
 
 
@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_while_writing_results_leaves_the_earlier_ones(
 
     monkeypatch.setattr(result_folder.os, "fsync", full)
     found = ask(log, out)
-    assert found.exit_code == 2 and "No space left on device" in found.stderr and "Mend:" in found.stderr
+    assert found.exit_code == 2 and "No space left on device" in found.stderr and "Fix:" in found.stderr
     assert contents(out) == before and left_behind(out) == []
 
 
@@ -206,7 +206,7 @@ def test_a_disk_too_full_for_rejected_rows_is_told(monkeypatch: pytest.MonkeyPat
     script = [sys.executable, "-c", LIMITED, "1000000", "scan", str(log), "--out", str(out), "--quiet"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     found = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False, env=environment)
-    assert found.returncode == 2 and "Mend:" in found.stderr and "Traceback" not in found.stderr, found.stderr
+    assert found.returncode == 2 and "Fix:" in found.stderr and "Traceback" not in found.stderr, found.stderr
     assert contents(out) == before and left_behind(out) == []
 
 
@@ -217,14 +217,14 @@ def test_a_result_folder_that_is_a_file_is_refused(tmp_path: Path, log: Path) ->
     (tmp_path / "taken").write_text("mine")
     for place in (tmp_path / "taken", tmp_path / "taken" / "deeper"):
         found = ask(log, place)
-        assert found.exit_code == 2 and str(place) in found.stderr and "Mend:" in found.stderr
+        assert found.exit_code == 2 and str(place) in found.stderr and "Fix:" in found.stderr
     assert (tmp_path / "taken").read_text() == "mine"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc, where nobody may make a folder")
 def test_a_folder_that_cannot_be_made_is_refused_before_a_row_is_read(log: Path) -> None:
     found = ask(log, Path("/proc/result"))
-    assert found.exit_code == 2 and "/proc/result" in found.stderr and "Mend:" in found.stderr
+    assert found.exit_code == 2 and "/proc/result" in found.stderr and "Fix:" in found.stderr
 
 
 def test_two_scans_into_one_folder_do_not_mix(tmp_path: Path, log: Path, out: Path) -> None:

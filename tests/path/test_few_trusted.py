@@ -42,8 +42,8 @@ def accused(found: ScanResult) -> set[str]:
 
 def test_a_campaign_that_few_trusted_accounts_cannot_show_is_found_by_the_second_set(tmp_path: Path) -> None:
     found, members = trusting(tmp_path / "log", "s04_stealth", 0.1, kept=35)
-    assert found.summary["anchors"]["source"] == "declared"
-    assert found.summary["anchors"]["share"] < FEW_TRUSTED
+    assert found.summary["trusted"]["source"] == "declared"
+    assert found.summary["trusted"]["share"] < FEW_TRUSTED
     assert sources(found) == {"behaviour"}
     assert accused(found) <= members and len(accused(found)) >= 0.8 * len(members)
 
@@ -51,7 +51,7 @@ def test_a_campaign_that_few_trusted_accounts_cannot_show_is_found_by_the_second
 def test_each_group_says_whose_trust_its_own_links_rest_on(tmp_path: Path) -> None:
     """The pool on shared cards shows with the operator's few; a class only with the second set."""
     found, members = trusting(tmp_path / "log", "s01_shared_cards", 0.1, kept=25)
-    assert found.summary["anchors"]["share"] < FEW_TRUSTED
+    assert found.summary["trusted"]["share"] < FEW_TRUSTED
     assert sources(found) == {"declared", "behaviour"}
     assert accused(found) <= members and len(accused(found)) >= 0.8 * len(members)
 
@@ -59,5 +59,5 @@ def test_each_group_says_whose_trust_its_own_links_rest_on(tmp_path: Path) -> No
 @pytest.mark.parametrize("kept", [35, 0])
 def test_the_second_set_flags_nobody_in_a_log_without_an_attack(tmp_path: Path, kept: int) -> None:
     found, _ = trusting(tmp_path / "log", "quiet", 0.2, kept)
-    assert found.summary["anchors"]["source"] == ("declared" if kept else "behaviour")
+    assert found.summary["trusted"]["source"] == ("declared" if kept else "behaviour")
     assert sources(found) == {"behaviour"} and accused(found) == set()

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from clonewatch import ScanResult
-from clonewatch.campaigns.fusion import read_tests
+from clonewatch.campaigns.fusion import measure_tests
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.graph import weights
 from clonewatch.graph.communities import FIRST
-from clonewatch.kernels.rarity import depletion
+from clonewatch.kernels.rarity import lower_tail
 from clonewatch.lab import scenarios
 from clonewatch.lab.lookalikes import organisations
 from clonewatch.lab.simulate import simulate
@@ -153,11 +153,11 @@ def test_a_template_of_everybody_makes_no_pairs_of_accounts(monkeypatch: pytest.
 
 
 def with_entities(size: int, trusted: np.ndarray, carriers: int) -> StepRunner:
-    """Parties of whom the first so many carry one template."""
+    """Entities of whom the first so many carry one template."""
     plan = StepRunner(DuckDB(threads=1))
     entity = pa.array(range(size), pa.int32())
     columns = {"anchor": trusted.astype(np.int8), "exempt": np.zeros(size, bool), "declared": np.zeros(size, bool)}
-    carried = {"entity": entity.slice(0, carriers), "token": [1] * carriers, "n": [5] * carriers}
+    carried = {"entity": entity.slice(0, carriers), "attribute": [1] * carriers, "n": [5] * carriers}
     for name, table in (("entities", {"entity": entity, **columns}), ("carried_template", carried)):
         plan.engine.put(name, pa.table(table))
         plan.wrote(name, 0)
@@ -173,7 +173,7 @@ def test_seven_thousand_users_of_an_agent_are_not_linked_for_one_trusted_in_a_hu
     trusted = np.arange(size) % 5 == 0
     trusted[:users] = np.arange(users) < fond * users
     if fond == 0.19:
-        assert float(depletion(users, int(fond * users), 0.2)) > 1.5, "significant it is"
+        assert float(lower_tail(users, int(fond * users), 0.2)) > 1.5, "significant it is"
     plan = with_entities(size, trusted, users)
     try:
         link = SIGNALS.load("template")
@@ -259,13 +259,13 @@ def test_attack_free_logs_raise_no_flag_though_groups_are_linked(
     found = seen(name, seed, scale)
     assert accused(found) == set()
     assert linked(found), "nothing is linked, so that nothing could be flagged"
-    margins = found.tables["campaigns"]["margin"].to_pylist()
-    assert margins and max(margins) < 1
+    threshold_ratios = found.tables["campaigns"]["threshold_ratio"].to_pylist()
+    assert threshold_ratios and max(threshold_ratios) < 1
     customers = made(name, seed, scale).of("enterprise", "batch_customer", "ci_fleet", "coding_agent", "eval_lab")
     assert not linked(found) & customers
 
 
-def test_a_customer_of_many_accounts_is_one_party_because_it_says_so(
+def test_a_customer_of_many_accounts_is_one_entity_because_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ownership collapse switched off: the batch customer was flagged in every log."""
@@ -310,7 +310,7 @@ def test_a_statistic_that_is_missing_is_neutral_and_hides_no_other(name: str) ->
             "n": [intent.least + 100] * len(numbers),
         }
     )
-    readings = {r.cluster: r for r in read_tests({name: table}, [intent], FIRST)}
+    readings = {r.cluster: r for r in measure_tests({name: table}, [intent], FIRST)}
     assert 0 not in readings and 1 not in readings
     assert abs(readings[2].bits) > 1 and np.isfinite(readings[2].bits)
 
@@ -338,7 +338,7 @@ def test_a_log_without_a_column_flags_nobody_else(release: World, tmp_path: Path
     log = pq.read_table(release.folder / "exchanges")
     found = scanned(changed(release, tmp_path / "log", exchanges=log.drop_columns([column])))
     assert accused(found) <= release.members
-    assert all(np.isfinite(c["margin"]) for c in found.tables["campaigns"].to_pylist())
+    assert all(np.isfinite(c["threshold_ratio"]) for c in found.tables["campaigns"].to_pylist())
 
 
 # ---- membership ----------------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def test_after_a_full_disk_it_goes_on_with_more_memory(
     log: Path, key: Path, whole: Path, tmp_path: Path, stop_before: Callable[..., None]
 ) -> None:
     """What a scan may use is no part of the question."""
-    stop_before(30, OutputError("the disk gave out", mend="Free some space"))
+    stop_before(30, OutputError("the disk gave out", fix="Free some space"))
     with pytest.raises(OutputError):
         scan(ScanSettings((str(log),), out=tmp_path / "result", key_file=key, memory="300MB", threads=1))
     stop_before(-1, KeyboardInterrupt())
@@ -163,7 +163,7 @@ def test_a_spoiled_remainder_is_told_and_the_earlier_result_stays(
     held.write_bytes(b"\0" * 4096)
     with pytest.raises(OutputError, match="cannot be opened") as refused:
         scan(settings)
-    assert "Delete it" in refused.value.mend
+    assert "Delete it" in refused.value.fix
     assert (tmp_path / "result" / "campaigns.parquet").read_bytes() == before
 
 

@@ -122,15 +122,17 @@ def test_a_span_without_an_exchange_says_that_rows_were_left_out(log: Made, tmp_
 
 
 @pytest.fixture(scope="module")
-def replayed(log: Made) -> ScanResult:
+def visible_is_first_flag(log: Made) -> ScanResult:
     return scanned(log.folder, replay=True)
 
 
-def test_a_replay_finds_the_hour_at_which_a_scan_would_first_have_flagged(log: Made, replayed: ScanResult) -> None:
+def test_a_replay_finds_the_hour_at_which_a_scan_would_first_have_flagged(
+    log: Made, visible_is_first_flag: ScanResult
+) -> None:
     """A scan as of that hour flags the harvest, and one as of the hour before does not."""
-    found = replayed
+    found = visible_is_first_flag
     (campaign,) = (c for c in found.tables["campaigns"].to_pylist() if c["flagged"])
-    assert campaign["replayed"] and accused(found) <= log.members
+    assert campaign["visible_is_first_flag"] and accused(found) <= log.members
     hour = campaign["visible_ts"].astimezone(UTC)
     assert (hour.minute, hour.second, hour.microsecond) == (0, 0, 0)
     assert campaign["first_ts"] < hour < campaign["last_ts"]
@@ -140,12 +142,14 @@ def test_a_replay_finds_the_hour_at_which_a_scan_would_first_have_flagged(log: M
     assert not before & log.members
 
 
-def test_looking_back_changes_nothing_but_when_it_was_visible(log: Made, replayed: ScanResult) -> None:
-    plain, looked = scanned(log.folder).tables, replayed.tables
-    moved = ("visible_ts", "visible_exchanges", "replayed")
+def test_looking_back_changes_nothing_but_when_it_was_visible(log: Made, visible_is_first_flag: ScanResult) -> None:
+    plain, looked = scanned(log.folder).tables, visible_is_first_flag.tables
+    moved = ("visible_ts", "visible_exchanges", "visible_is_first_flag")
     for name, table in plain.items():
         columns = [c for c in table.column_names if c not in moved]
         assert table.select(columns).equals(looked[name].select(columns)), name
-    assert plain["campaigns"]["replayed"].to_pylist().count(True) == 0
+    assert plain["campaigns"]["visible_is_first_flag"].to_pylist().count(True) == 0
     quiet = [r for r in looked["campaigns"].to_pylist() if not r["flagged"]]
-    assert quiet and not any(r["replayed"] for r in quiet), "only what is flagged is looked for in the past"
+    assert quiet and not any(r["visible_is_first_flag"] for r in quiet), (
+        "only what is flagged is looked for in the past"
+    )

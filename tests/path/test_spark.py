@@ -264,12 +264,12 @@ def spark(cluster: Path, tmp_path: Path) -> Iterator[Spark]:
 
 
 def test_a_graph_of_more_rows_than_the_setting_allows_does_not_come_to_the_driver(spark: Spark) -> None:
-    tokens = pa.array(range(MOST_ROWS + 1), pa.int64())
-    spark.put("rare_template", pa.table({"token": tokens, "entity": tokens.cast(pa.int32())}))
+    attributes = pa.array(range(MOST_ROWS + 1), pa.int64())
+    spark.put("rare_template", pa.table({"attribute": attributes, "entity": attributes.cast(pa.int32())}))
     with pytest.raises(OutputError, match="more than 200,000 rows") as caught:
-        spark.fetch('SELECT * FROM "rare_template" ORDER BY token, entity')
-    assert caught.value.where == "rare_template" and "spark.clonewatch.mostRows" in caught.value.mend
-    assert spark.fetch("SELECT * FROM rare_template WHERE token > 0").num_rows == MOST_ROWS
+        spark.fetch('SELECT * FROM "rare_template" ORDER BY attribute, entity')
+    assert caught.value.where == "rare_template" and "spark.clonewatch.mostRows" in caught.value.fix
+    assert spark.fetch("SELECT * FROM rare_template WHERE attribute > 0").num_rows == MOST_ROWS
 
 
 def test_files_in_folders_are_read_on_executors_in_their_order(spark: Spark, tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_what_is_no_parquet_is_named(spark: Spark, tmp_path: Path) -> None:
     assert caught.value.where.endswith("log.parquet")
 
 
-def test_a_java_that_does_not_run_is_told_with_the_mend(tmp_path: Path) -> None:
+def test_a_java_that_does_not_run_is_told_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "java").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "bin" / "java").chmod(0o755)
@@ -364,7 +364,10 @@ def test_slices_are_those_of_duckdb_and_no_join_compares_every_pair(
 
 
 def slicing_tables(content: list[tuple[str, str]]) -> dict[str, pa.Table]:
-    """Exchanges of a hundred accounts, half of them in three clusters, of which one is whole; some carry no token."""
+    """Exchanges of a hundred accounts.
+
+    Half of them in three clusters, of which one is whole; some carry no attribute.
+    """
     draw, count = np.random.default_rng(5), 5_000
     filled = {f.name: draw.integers(0, 40, count) for f in EXCHANGE_SCHEMA}
     exchanges = {
@@ -375,7 +378,7 @@ def slicing_tables(content: list[tuple[str, str]]) -> dict[str, pa.Table]:
     }
     exchanges["account"] = pa.array(draw.integers(0, 100, count), pa.int32())
     account = np.arange(50)
-    channel = [name for name, _ in content for _ in range(6)]
+    signal = [name for name, _ in content for _ in range(6)]
     return {
         "exchanges": pa.table(exchanges, schema=EXCHANGE_SCHEMA),
         "carriers": pa.table(
@@ -388,9 +391,9 @@ def slicing_tables(content: list[tuple[str, str]]) -> dict[str, pa.Table]:
         ),
         "bound": pa.table(
             {
-                "cluster": pa.array(draw.integers(0, 2, len(channel)), pa.int32()),
-                "channel": channel,
-                "token": pa.array(draw.integers(0, 40, len(channel)), pa.int64()),
+                "cluster": pa.array(draw.integers(0, 2, len(signal)), pa.int32()),
+                "signal": signal,
+                "attribute": pa.array(draw.integers(0, 40, len(signal)), pa.int64()),
             }
         ),
     }
@@ -561,7 +564,7 @@ def test_a_scan_on_the_cluster_gives_duckdbs_answer_and_tells_no_log_the_key(
         alike(table, theirs.tables[name])
     for file in sorted((tmp_path / "duckdb").glob("*.parquet")):
         alike(pq.read_table(file), pq.read_table(tmp_path / "spark" / file.name))
-    for part in ("window", "counts", "anchors", "signals", "chance", "warnings"):
+    for part in ("window", "counts", "trusted", "signals", "chance", "warnings"):
         assert rounded(theirs.summary[part]) == rounded(ours.summary[part]), part
     one, other = ([{k: v for k, v in i.items() if k != "sha256"} for i in r.summary["inputs"]] for r in (ours, theirs))
     assert one == other

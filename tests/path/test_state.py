@@ -221,7 +221,7 @@ def test_a_full_disk_leaves_the_state_as_it_was(days: Days, mine: Path, tmp_path
     assert put(days, mine, tmp_path / "x.parquet").kept == table.num_rows
 
 
-def test_a_torn_part_is_named_and_mended_by_ingesting_its_log_again(days: Days, mine: Path, tmp_path: Path) -> None:
+def test_a_torn_part_is_named_and_fixed_by_ingesting_its_log_again(days: Days, mine: Path, tmp_path: Path) -> None:
     seen = rows(days, mine)
     part = manifest(days, mine).parts[6]
     path = mine / "parts" / part.exchanges.name
@@ -229,9 +229,9 @@ def test_a_torn_part_is_named_and_mended_by_ingesting_its_log_again(days: Days, 
     with pytest.raises(StateError, match=r"damaged: of another size"):
         detected(days, mine, tmp_path / "out")
     found = maintenance.verify(mine, days.key)
-    assert [part.exchanges.name in problem for problem in found.problems] == [True] and not found.mended
-    mended = maintenance.verify(mine, days.key, mend=True)
-    assert mended.mended and str(days.folders[6] / "exchanges" / "part.parquet") in mended.ingest_again
+    assert [part.exchanges.name in problem for problem in found.problems] == [True] and not found.fixed
+    fixed = maintenance.verify(mine, days.key, fix=True)
+    assert fixed.fixed and str(days.folders[6] / "exchanges" / "part.parquet") in fixed.ingest_again
     put(days, mine, days.folders[6])
     assert maintenance.verify(mine, days.key).problems == [] and rows(days, mine) == seen
 
@@ -250,17 +250,17 @@ def test_a_torn_manifest_gives_way_to_the_one_before_it(days: Days, mine: Path) 
     (mine / "state.json").write_bytes((mine / "state.json").read_bytes()[:100])
     with pytest.raises(StateError, match="manifest of the state is damaged"):
         rows(days, mine)
-    assert maintenance.verify(mine, days.key, mend=True).mended
+    assert maintenance.verify(mine, days.key, fix=True).fixed
     assert manifest(days, mine).generation == len(days.folders) - 1
     put(days, mine, days.folders[-1])
     assert maintenance.verify(mine, days.key).problems == []
 
 
-def test_without_the_book_of_accounts_there_is_no_mending(days: Days, mine: Path) -> None:
+def test_without_the_book_of_accounts_there_is_no_fixing(days: Days, mine: Path) -> None:
     (mine / "parts" / manifest(days, mine).names[0].name).unlink()
     assert maintenance.verify(mine, days.key).problems
     with pytest.raises(StateError, match="book of accounts"):
-        maintenance.verify(mine, days.key, mend=True)
+        maintenance.verify(mine, days.key, fix=True)
 
 
 def test_a_clock_that_steps_changes_nothing(

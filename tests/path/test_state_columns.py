@@ -164,7 +164,7 @@ def test_a_version_that_stages_a_column_more_takes_over_a_state_that_lacks_it(
     before = (state / manifests.NAME).read_bytes()
     by_next(days, "detect", "--state", str(state), "--out", str(tmp_path / "out"), "--days", "100")
     assert differing(told(tmp_path / "out" / "100-days"), expected) == []
-    assert by_next(days, "state", "verify", str(state), "--mend").startswith("Whole")
+    assert by_next(days, "state", "verify", str(state), "--fix").startswith("Whole")
     assert (state / manifests.NAME).read_bytes() == before and rows(days, state) == rows(days, plain)
     by_next(days, "state", "compact", str(state))
     assert kept(days, state) == kept(days, plain)
@@ -172,10 +172,10 @@ def test_a_version_that_stages_a_column_more_takes_over_a_state_that_lacks_it(
 
 def test_neither_version_finds_damage_or_repairs_what_the_other_one_wrote(days: Days, mixed: Path) -> None:
     before = (mixed / manifests.NAME).read_bytes()
-    for mend in (False, True):
-        found = upkeep.verify(mixed, days.key, mend=mend)
-        assert found.problems == [] and not found.mended
-        assert by_next(days, "state", "verify", str(mixed), *["--mend"] * mend).startswith("Whole")
+    for fix in (False, True):
+        found = upkeep.verify(mixed, days.key, fix=fix)
+        assert found.problems == [] and not found.fixed
+        assert by_next(days, "state", "verify", str(mixed), *["--fix"] * fix).startswith("Whole")
     assert (mixed / manifests.NAME).read_bytes() == before
 
 
@@ -183,7 +183,7 @@ def test_a_damaged_file_is_left_out_and_the_other_columns_stay(days: Days, mixed
     held, values = manifest(days, mixed), filled(days, mixed, "exchanges", "temperature")
     torn = mixed / "parts" / held.parts[0].exchanges.name
     torn.write_bytes(torn.read_bytes()[:-5])
-    assert upkeep.verify(mixed, days.key, mend=True).mended
+    assert upkeep.verify(mixed, days.key, fix=True).fixed
     assert len(manifest(days, mixed).parts) == len(held.parts) - 1
     assert filled(days, mixed, "exchanges", "temperature") == values and sum(values)
 
@@ -232,7 +232,7 @@ def test_a_column_of_any_kind_of_file_outlives_all_that_is_done_to_a_state(
     shutil.copytree(plain, state)
     rewritten(state, kind, with_ones)
     before = filled(days, state, kind, "newer")
-    assert before and all(before) and upkeep.verify(state, days.key, mend=True).problems == []
+    assert before and all(before) and upkeep.verify(state, days.key, fix=True).problems == []
     name, first = days.folders[0].name, rows(days, state)[0]
     late = pq.read_table(days.folders[0] / "exchanges").slice(0, 30)
     ids = pa.array([f"late-{i}" for i in range(30)])
@@ -309,12 +309,12 @@ def test_two_types_of_one_column_are_refused_by_every_command_and_nothing_is_cha
         lambda: upkeep.compact(mixed, days.key),
         lambda: upkeep.forget(mixed, ["acct-1"], days.key),
         lambda: upkeep.verify(mixed, days.key),
-        lambda: upkeep.verify(mixed, days.key, mend=True),
+        lambda: upkeep.verify(mixed, days.key, fix=True),
     ]
     for command in commands:
         with pytest.raises(StateError, match="column 'cell' is of type int64 here, and of type int32") as refused:
             command()
-        assert str(mixed) in refused.value.where and "new folder" in refused.value.mend
+        assert str(mixed) in refused.value.where and "new folder" in refused.value.fix
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -330,7 +330,7 @@ def test_a_manifest_of_another_version_is_not_taken_for_a_damaged_one(
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
     before = path.read_bytes()
     with pytest.raises(StateError, match=r"version|does not know"):
-        upkeep.verify(mixed, days.key, mend=True)
+        upkeep.verify(mixed, days.key, fix=True)
     assert path.read_bytes() == before
 
 

@@ -61,10 +61,10 @@ def test_the_table_says_how_often_a_group_was_seen(scans: list[Path]) -> None:
     assert said.exit_code == 0 and "3 of 3" in said.stdout and "T0001" in said.stdout
 
 
-def test_one_scan_two_alike_and_no_scan_are_refused_with_the_mend(scans: list[Path], tmp_path: Path) -> None:
+def test_one_scan_two_alike_and_no_scan_are_refused_with_the_fix(scans: list[Path], tmp_path: Path) -> None:
     for words in ((scans[0],), (scans[0], scans[0]), (scans[0], tmp_path)):
         done = ask("track", *words)
-        assert done.exit_code == 2 and "Error:" in done.output and "Mend:" in done.output
+        assert done.exit_code == 2 and "Error:" in done.output and "Fix:" in done.output
 
 
 def test_windows_are_told_apart_by_their_own_times(scans: list[Path]) -> None:

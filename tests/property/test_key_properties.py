@@ -15,10 +15,10 @@ from clonewatch.pipeline.examine import ScanResult
 from clonewatch.pipeline.scan import ScanSettings, scan
 
 KEYS = ("00" * 32, "c3" * 32, bytes(range(32)).hex())
-# Channels whose names are keyed hashes in every log.
+# Signals whose names are keyed hashes in every log.
 KEYED = ("payment", "device", "egress", "client", "key_sharing")
 # The one column that shows values of hashes, and what a run measures of itself.
-HASHED, MEASURED = "token", ("stages", "peak_memory_mb")
+HASHED, MEASURED = "attribute", ("stages", "peak_memory_mb")
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["text", "fingerprints of its own"])
@@ -43,10 +43,10 @@ def nameless(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def carriers(result: ScanResult) -> dict[tuple[str, str, str], set[str]]:
-    """Which accounts carry each token of each campaign."""
+    """Which accounts carry each attribute of each campaign."""
     out: dict[tuple[str, str, str], set[str]] = {}
-    for row in result.tables["token_members"].to_pylist():
-        out.setdefault((row["campaign_id"], row["channel"], row["token"]), set()).add(row["account_id"])
+    for row in result.tables["attribute_accounts"].to_pylist():
+        out.setdefault((row["campaign_id"], row["signal"], row["attribute"]), set()).add(row["account_id"])
     return out
 
 
@@ -68,5 +68,5 @@ def test_a_key_changes_every_name_and_not_who_goes_by_it(results: list[ScanResul
     one, *others = (carriers(result) for result in results)
     for other in others:
         assert sorted(map(sorted, other.values())) == sorted(map(sorted, one.values()))
-        hashed = [{t for _, channel, t in held if channel in KEYED} for held in (one, other)]
+        hashed = [{t for _, signal, t in held if signal in KEYED} for held in (one, other)]
         assert all(hashed) and not hashed[0] & hashed[1]

@@ -18,7 +18,7 @@ from clonewatch.adapters.instants import EARLIEST, LATEST, instant
 from clonewatch.adapters.lines import documents, lines
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.reading import open_log
-from clonewatch.adapters.rows import mend
+from clonewatch.adapters.rows import fix
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.read_results import Rejected
@@ -181,12 +181,12 @@ def test_a_whole_object_has_its_top_level_keys_in_the_outline(value: object) -> 
 
 @MANY
 @given(text=st.text(alphabet=st.characters(), max_size=20))
-def test_mending_leaves_sound_text_alone_and_makes_broken_text_sound(text: str) -> None:
+def test_fixing_leaves_sound_text_alone_and_makes_broken_text_sound(text: str) -> None:
     escaped = json.dumps(text).encode()
-    mended = json.loads(mend(escaped))
-    mended.encode()  # raises for half of a pair
+    fixed = json.loads(fix(escaped))
+    fixed.encode()  # raises for half of a pair
     if not any("\ud800" <= c <= "\udfff" for c in text):
-        assert mend(escaped) == escaped and mended == text
+        assert fix(escaped) == escaped and fixed == text
 
 
 @MANY

@@ -5,30 +5,30 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from clonewatch.graph.weights import TOKEN_SCHEMA, Incidences
+from clonewatch.graph.weights import ATTRIBUTE_SCHEMA, Incidences
 
-_OF_TOKEN = TOKEN_SCHEMA.names
+_OF_ATTRIBUTE = ATTRIBUTE_SCHEMA.names
 
 
 def incidences(rows: list[dict[str, Any]]) -> Incidences:
-    """From rows of channel, token, users, anchors, weight (of the token), entity and n, in any order."""
-    rows = sorted(rows, key=lambda r: (r["channel"], r["token"], r["entity"]))
-    tokens: list[dict[str, Any]] = []
+    """From rows of signal, attribute, users, trusted, weight (of the attribute), entity and n, in any order."""
+    rows = sorted(rows, key=lambda r: (r["signal"], r["attribute"], r["entity"]))
+    attributes: list[dict[str, Any]] = []
     place = []
     for row in rows:
-        of_token = {name: row[name] for name in _OF_TOKEN}
-        if not tokens or tokens[-1] != of_token:
-            tokens.append(of_token)
-        place.append(len(tokens) - 1)
+        of_attribute = {name: row[name] for name in _OF_ATTRIBUTE}
+        if not attributes or attributes[-1] != of_attribute:
+            attributes.append(of_attribute)
+        place.append(len(attributes) - 1)
     return Incidences(
-        pa.Table.from_pylist(tokens, schema=TOKEN_SCHEMA),
+        pa.Table.from_pylist(attributes, schema=ATTRIBUTE_SCHEMA),
         np.array(place, np.int32),
         *(np.array([row[name] for row in rows], np.int32) for name in ("entity", "n")),
     )
 
 
 def rows_of(held: Incidences) -> list[dict[str, Any]]:
-    """The same rows, sorted by channel, token and entity."""
-    tokens = held.tokens.to_pylist()
-    columns = zip(held.token.tolist(), held.entity.tolist(), held.n.tolist(), strict=True)
-    return [tokens[token] | {"entity": entity, "n": n} for token, entity, n in columns]
+    """The same rows, sorted by signal, attribute and entity."""
+    attributes = held.attributes.to_pylist()
+    columns = zip(held.attribute.tolist(), held.entity.tolist(), held.n.tolist(), strict=True)
+    return [attributes[attribute] | {"entity": entity, "n": n} for attribute, entity, n in columns]

@@ -13,7 +13,7 @@ from clonewatch.ports.signal import Card, Signal
 START = datetime(2026, 4, 22, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe"
 
-CHANNELS = (
+SIGNALS = (
     Signal(
         "payment",
         "link",
@@ -44,7 +44,7 @@ CHANNELS = (
         "reasoning_replay",
         "behaviour",
         Card(
-            "Reasoning signatures replayed",
+            "Reasoning signatures visible is first flag",
             "elicitation",
             "Signatures redeemed outside the session they were issued in.",
             "Signatures that are not logged.",
@@ -66,13 +66,13 @@ def campaign(name: str = "C1", *, flagged: bool = True, accounts: int = 180, **o
     return {
         "campaign_id": name,
         "score": 5.4 if flagged else 1.1,
-        "margin": 1.31 if flagged else 0.42,
+        "threshold_ratio": 1.31 if flagged else 0.42,
         "p_value": 0.0045 if flagged else 0.37,
         "p_n": 220,
         "e_value": 221.0 if flagged else 0.0,
         "stability": 0.973,
         "parts": 1,
-        "parts_p": None,
+        "merge_p_value": None,
         "flagged": flagged,
         "level": "L3" if flagged else "L1",
         "accounts": accounts,
@@ -82,7 +82,7 @@ def campaign(name: str = "C1", *, flagged: bool = True, accounts: int = 180, **o
         "last_ts": START + timedelta(days=44, hours=5),
         "visible_ts": START + timedelta(days=6, hours=14),
         "visible_exchanges": 4100,
-        "replayed": False,
+        "visible_is_first_flag": False,
         "tasks": [("software_engineering", 21000), ("reasoning", 14250), ("agentic_tool_use", 9000), ("grading", 4000)],
         "evidence": [{"signal": "payment", "family": "identity", "bits": 18.0, "reason": "Few cards pay for many."}],
         **other,
@@ -130,7 +130,8 @@ def evidence(name: str) -> list[dict[str, Any]]:
             "value": 3.1,
             "reference": 0.2,
             "n": 44210,
-            "reason": "In a topic cell two accounts ask the same question 20 times less often than honest groups do.",
+            "reason": "In a topic cell two accounts ask the same question 20 times less often than"
+            " calibration groups do.",
             "innocent": "One team that splits a test set.",
             "ruled_out": None,
             "exchange_ids": ["ex-000018"],
@@ -167,29 +168,29 @@ def evidence(name: str) -> list[dict[str, Any]]:
 
 
 def ties(name: str, accounts: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Tokens in three channels, each carried by a deterministic part of the accounts."""
-    tokens, carriers = [], []
-    for place, (channel, parts) in enumerate((("payment", 4), ("egress", 3), ("template", 2))):
+    """Attributes in three signals, each carried by a deterministic part of the accounts."""
+    attributes, carriers = [], []
+    for place, (signal, parts) in enumerate((("payment", 4), ("egress", 3), ("template", 2))):
         for part in range(parts):
             held = [i for i in range(accounts) if (i * 7 // (place + 2)) % parts == part]
             key = f"{place:02x}{part:02x}9f3a7c11d2e4b6"
-            tokens.append(
+            attributes.append(
                 {
                     "campaign_id": name,
-                    "channel": channel,
-                    "token": key,
+                    "signal": signal,
+                    "attribute": key,
                     "accounts": len(held),
                     "users": len(held) + place * 3,
-                    "anchors": place // 2,
+                    "trusted": place // 2,
                     "weight": 8.0 - place - part / 4,
-                    "exchanges": 0 if channel == "payment" else 250 * len(held),
+                    "exchanges": 0 if signal == "payment" else 250 * len(held),
                 }
             )
             carriers += [
-                {"campaign_id": name, "channel": channel, "token": key, "account_id": f"{name}-acct-{i:05d}"}
+                {"campaign_id": name, "signal": signal, "attribute": key, "account_id": f"{name}-acct-{i:05d}"}
                 for i in held
             ]
-    return tokens, carriers
+    return attributes, carriers
 
 
 def timeline(name: str, days: int = 45) -> list[dict[str, Any]]:
@@ -228,8 +229,8 @@ def scan(flagged: int = 2, linked: int = 1, accounts: int = 180) -> dict[str, pa
             schema.ATTRIBUTION, [{"exchange_id": "ex-000017", "campaign_id": n, "posterior": 0.97} for n, _ in names]
         ),
         "evidence": table(schema.EVIDENCE, [row for n, _ in names for row in evidence(n)]),
-        "tokens": table(schema.TOKENS, [row for n, _ in names for row in tied[n][0]]),
-        "token_members": table(schema.TOKEN_MEMBERS, [row for n, _ in names for row in tied[n][1]]),
+        "attributes": table(schema.ATTRIBUTES, [row for n, _ in names for row in tied[n][0]]),
+        "attribute_accounts": table(schema.ATTRIBUTE_ACCOUNTS, [row for n, _ in names for row in tied[n][1]]),
         "timeline": table(schema.TIMELINE, [row for n, _ in names for row in timeline(n)]),
     }
 
@@ -259,20 +260,20 @@ def summary() -> dict[str, Any]:
             "kept": 2250000,
             "accounts": 50870,
             "entities": 48112,
-            "anchors": 9822,
+            "trusted": 9822,
         },
-        "anchors": {"source": "declared", "share": 0.204},
+        "trusted": {"source": "declared", "share": 0.204},
         "stages": [{"name": "read", "seconds": 41.2, "cpu_seconds": 60.1, "rows": 2250000, "bytes": 912345678}],
         "peak_memory_mb": 611.0,
         "signals": [
-            {"name": "payment", "kind": "link", "family": "identity", "used": True, "missing": [], "tokens": 412},
+            {"name": "payment", "kind": "link", "family": "identity", "used": True, "missing": [], "attributes": 412},
             {
                 "name": "work_partition",
                 "kind": "behaviour",
                 "family": "content",
                 "used": True,
                 "missing": [],
-                "tokens": None,
+                "attributes": None,
             },
             {
                 "name": "reasoning_replay",
@@ -280,7 +281,7 @@ def summary() -> dict[str, Any]:
                 "family": "elicitation",
                 "used": False,
                 "missing": ["exchanges.signature_id"],
-                "tokens": None,
+                "attributes": None,
             },
         ],
         "chance": [
@@ -297,8 +298,8 @@ def summary() -> dict[str, Any]:
             "source": "simulated worlds without an attack",
             "logs": 300,
             "groups": 1234,
-            "beyond_line": 3,
-            "strata": {"any": 1234, "declared": 700, "declared, 80 up parties": 220},
+            "beyond_threshold": 3,
+            "strata": {"any": 1234, "declared": 700, "declared, 80 up entities": 220},
         },
         "linked_groups": [["declared", 180, 1.31], ["declared", 180, 1.31], ["declared", 180, 0.42]],
         "clustering_seeds": 10,

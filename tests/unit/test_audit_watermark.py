@@ -176,7 +176,7 @@ def test_no_samples_or_none_that_can_be_scored_are_refused() -> None:
         watermark.test_watermark([Sample(np.array([], np.int64))], Watermark(KEYED))
 
 
-def test_empty_probabilities_are_refused_with_the_mend() -> None:
+def test_empty_probabilities_are_refused_with_the_fix() -> None:
     empty = Likely(np.array([], np.int64), np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
     for likely in (None, empty):
         with pytest.raises(InputError, match="mode `text`, which is weaker"):

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.behaviour.tests.anticorrelation import TEST, turns
-from clonewatch.campaigns.fusion import FAMILY_BITS, read_tests
+from clonewatch.campaigns.fusion import FAMILY_BITS, measure_tests
 from clonewatch.graph.communities import FIRST
 
 DAY = 144  # ten-minute bins
@@ -15,18 +15,18 @@ DAY = 144  # ten-minute bins
 BUSY = np.array([1, 1, 1, 1, 1, 1, 2, 4, 8, 9, 9, 8, 7, 9, 9, 9, 8, 7, 6, 6, 5, 4, 3, 2])
 
 
-def measured(bin_: np.ndarray, party: np.ndarray) -> pa.Table:
-    """The channel's table for exchanges of one cluster: ten-minute bin and party of each."""
-    (bins, parties), n = np.unique(np.stack([bin_, party]), axis=1, return_counts=True)
+def measured(bin_: np.ndarray, entity: np.ndarray) -> pa.Table:
+    """The signal's table for exchanges of one cluster: ten-minute bin and entity of each."""
+    (bins, entities), n = np.unique(np.stack([bin_, entity]), axis=1, return_counts=True)
     names, at = np.unique(bins, return_inverse=True)
     total = np.bincount(at, n).astype(np.int64)
     table = {"cluster": pa.array([0] * len(names), pa.int32()), "bin": names, "n": total, "n2": np.bincount(at, n * n)}
-    volume = np.bincount(parties, n)
+    volume = np.bincount(entities, n)
     return turns(pa.table(table), pa.table({"cluster": [0], "n2": [float((volume**2).sum())]}))
 
 
 def bits(table: pa.Table) -> float:
-    readings = read_tests({"anticorrelation": table}, [TEST], FIRST)
+    readings = measure_tests({"anticorrelation": table}, [TEST], FIRST)
     return max((r.bits for r in readings), default=0.0)
 
 
@@ -81,7 +81,7 @@ def test_accounts_that_swell_and_ebb_together_are_the_opposite() -> None:
 
 
 def test_an_open_loop_shows_nothing() -> None:
-    """Splitting a Poisson stream at random leaves independent streams: a limit of the channel, and stated as one."""
+    """Splitting a Poisson stream at random leaves independent streams: a limit of the signal, and stated as one."""
     draw = np.random.default_rng(4)
     size = 14 * DAY * 8
     table = measured(draw.integers(0, 14 * DAY, size), draw.integers(0, 25, size))

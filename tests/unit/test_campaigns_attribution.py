@@ -12,10 +12,10 @@ HONEST = {"task": 7, "demand": 0, "opening": 0, "sampled": 0}
 QUIET = pa.Table.from_pylist([{**HONEST, "n": 9000}, {**HARVEST, "n": 30}])
 
 
-def profile(cover: float, parties: int = 10, each: int = 1000, caught: float = 0.7) -> pa.Table:
-    """Parties of one cluster of whose exchanges the share `cover` is honest; the slice holds most of the harvest."""
+def profile(cover: float, entities: int = 10, each: int = 1000, caught: float = 0.7) -> pa.Table:
+    """Entities of one cluster of whose exchanges the share `cover` is honest; the slice holds most of the harvest."""
     rows = []
-    for entity in range(parties):
+    for entity in range(entities):
         harvest = round(each * (1 - cover))
         held = round(harvest * caught)
         rows += [
@@ -43,7 +43,7 @@ def test_a_harvest_that_escaped_its_template_is_still_likelier_than_the_cover() 
     assert found[2, True] > found[2, False] > found[7, False]
 
 
-def test_a_party_without_any_harvest_in_its_slice_is_not_convicted_by_likeness() -> None:
+def test_an_entity_without_any_harvest_in_its_slice_is_not_convicted_by_likeness() -> None:
     both = pa.concat_tables(
         [
             profile(0.2),
@@ -54,7 +54,7 @@ def test_a_party_without_any_harvest_in_its_slice_is_not_convicted_by_likeness()
     assert max(r["posterior"] for r in found if r["entity"] == 99) < 0.5
 
 
-def test_where_tokens_select_accounts_all_their_exchanges_count_but_those_of_neighbours() -> None:
+def test_where_attributes_select_accounts_all_their_exchanges_count_but_those_of_neighbours() -> None:
     table = mixture(profile(0.5), QUIET, {0: True}, {(0, 3)})
     by_party = {r["entity"]: r["posterior"] for r in table.to_pylist()}
     assert by_party[0] == 0.95 and by_party[3] == 0.05
@@ -71,8 +71,10 @@ def test_no_strangers_to_compare_with_leaves_the_slice() -> None:
     assert all((r["posterior"] >= 0.5) == r["held"] for r in table)
 
 
-def role(harvested: int, exchanges: int, mass: float = 13.0, ways: int = 2, together: float = 1.0) -> tuple[float, str]:
-    columns = (np.array([v]) for v in (harvested, exchanges, mass, ways, together))
+def role(
+    harvested: int, exchanges: int, mass: float = 13.0, linking_families: int = 2, together: float = 1.0
+) -> tuple[float, str]:
+    columns = (np.array([v]) for v in (harvested, exchanges, mass, linking_families, together))
     score, names = membership(*columns)
     return float(score[0]), str(names[0])
 
@@ -84,8 +86,8 @@ def test_an_account_that_mostly_harvests_is_core() -> None:
 
 def test_an_account_of_the_operator_that_mostly_serves_others_is_fringe() -> None:
     share = (FLOOR_SHARE + LEAST_SHARE) / 2
-    assert role(round(1000 * share), 1000, ways=2)[1] == "fringe"
-    assert role(round(1000 * share), 1000, ways=1)[1] == "proxy_customer"
+    assert role(round(1000 * share), 1000, linking_families=2)[1] == "fringe"
+    assert role(round(1000 * share), 1000, linking_families=1)[1] == "proxy_customer"
 
 
 def test_an_account_that_other_clusterings_leave_out_is_fringe_however_much_it_harvests() -> None:
@@ -95,12 +97,12 @@ def test_an_account_that_other_clusterings_leave_out_is_fringe_however_much_it_h
 
 
 def test_consensus_makes_no_customer_a_member() -> None:
-    assert role(90, 100, ways=0, together=1.0)[1] == "proxy_customer"
-    assert role(round(1000 * FLOOR_SHARE / 2), 1000, ways=1, together=1.0)[1] == "proxy_customer"
+    assert role(90, 100, linking_families=0, together=1.0)[1] == "proxy_customer"
+    assert role(round(1000 * FLOOR_SHARE / 2), 1000, linking_families=1, together=1.0)[1] == "proxy_customer"
 
 
 def test_a_neighbour_is_a_customer_whatever_it_asked() -> None:
-    score, name = role(90, 100, ways=0)
+    score, name = role(90, 100, linking_families=0)
     assert name == "proxy_customer" and score <= 0.25
 
 
@@ -114,20 +116,20 @@ def test_membership_grows_with_share_and_links() -> None:
     assert role(50, 100, mass=0.2)[0] < role(50, 100, mass=5.0)[0] <= 1.0
 
 
-def told(tokens: dict[str, tuple[int, int]], n: int = 40) -> pa.Table:
-    """Tokens by name: (elicitation, opening) of the n exchanges that each selects."""
+def told(attributes: dict[str, tuple[int, int]], n: int = 40) -> pa.Table:
+    """Attributes by name: (elicitation, opening) of the n exchanges that each selects."""
     rows = [
         {
             "cluster": 3,
-            "channel": "template",
-            "token": i,
+            "signal": "template",
+            "attribute": i,
             "task": k % 3,
             "demand": d,
             "opening": o,
             "sampled": 0,
             "n": n,
         }
-        for i, (d, o) in enumerate(tokens.values())
+        for i, (d, o) in enumerate(attributes.values())
         for k in range(3)
     ]
     return pa.Table.from_pylist(rows)
@@ -143,25 +145,27 @@ STRANGERS = pa.Table.from_pylist(
 )
 
 
-def test_tokens_of_a_proxys_customers_are_told_from_the_campaigns_own() -> None:
-    tokens = {"harvest a": (3, 1), "harvest b": (4, 1), "an app": (0, 0), "a chat": (0, 1), "another app": (0, 0)}
-    found = attribution.customers_tokens(told(tokens), STRANGERS)
-    assert sorted(found["token"].to_pylist()) == [2, 3, 4] and set(found["cluster"].to_pylist()) == {3}
+def test_attributes_of_a_proxys_customers_are_told_from_the_campaigns_own() -> None:
+    attributes = {"harvest a": (3, 1), "harvest b": (4, 1), "an app": (0, 0), "a chat": (0, 1), "another app": (0, 0)}
+    found = attribution.customer_attributes(told(attributes), STRANGERS)
+    assert sorted(found["attribute"].to_pylist()) == [2, 3, 4] and set(found["cluster"].to_pylist()) == {3}
 
 
 @pytest.mark.parametrize("kind", [(3, 1), (0, 1), (0, 0)])
-def test_where_all_tokens_are_of_one_kind_none_is_the_customers(kind: tuple[int, int]) -> None:
-    """A harvest without a habit that shows keeps its tokens: nothing tells them from each other."""
-    assert attribution.customers_tokens(told({f"t{i}": kind for i in range(6)}), STRANGERS).num_rows == 0
+def test_where_all_attributes_are_of_one_kind_none_is_the_customers(kind: tuple[int, int]) -> None:
+    """A harvest without a habit that shows keeps its attributes: nothing tells them from each other."""
+    assert attribution.customer_attributes(told({f"t{i}": kind for i in range(6)}), STRANGERS).num_rows == 0
 
 
-def test_without_strangers_no_token_is_taken_for_the_customers() -> None:
-    tokens = told({"harvest": (3, 1), "an app": (0, 0)})
-    assert attribution.customers_tokens(tokens, STRANGERS.slice(0, 0)).num_rows == 0
+def test_without_strangers_no_attribute_is_taken_for_the_customers() -> None:
+    attributes = told({"harvest": (3, 1), "an app": (0, 0)})
+    assert attribution.customer_attributes(attributes, STRANGERS.slice(0, 0)).num_rows == 0
 
 
 def test_customers_are_told_the_same_way_in_any_order_of_rows() -> None:
-    tokens = told({f"h{i}": (3, 1) for i in range(4)} | {f"c{i}": (0, 0) for i in range(9)})
-    shuffled = tokens.take(pa.array(np.random.default_rng(2).permutation(tokens.num_rows)))
-    one, other = (attribution.customers_tokens(t, STRANGERS)["token"].to_pylist() for t in (tokens, shuffled))
+    attributes = told({f"h{i}": (3, 1) for i in range(4)} | {f"c{i}": (0, 0) for i in range(9)})
+    shuffled = attributes.take(pa.array(np.random.default_rng(2).permutation(attributes.num_rows)))
+    one, other = (
+        attribution.customer_attributes(t, STRANGERS)["attribute"].to_pylist() for t in (attributes, shuffled)
+    )
     assert one == other == list(range(4, 13))

@@ -1,4 +1,7 @@
-"""What a margin is worth: p-values not too small too often, e-values of mean one, false discoveries bounded."""
+"""What a threshold ratio is worth.
+
+P-values not too small too often, e-values of mean one, false discoveries bounded.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import pytest
 
 from clonewatch.campaigns import calibration
 from clonewatch.campaigns.calibration import (
-    LINE,
+    THRESHOLD,
     Calibration,
     Group,
     averaged,
@@ -24,8 +27,8 @@ from clonewatch.campaigns.calibration import (
 from clonewatch.model.errors import InputError, OutputError
 
 
-def groups(margins: Sequence[float], parties: int = 30, trust: str = "declared") -> list[Group]:
-    return [Group(trust, parties, float(m)) for m in margins]
+def groups(threshold_ratios: Sequence[float], entities: int = 30, trust: str = "declared") -> list[Group]:
+    return [Group(trust, entities, float(m)) for m in threshold_ratios]
 
 
 def rng(seed: int = 1) -> np.random.Generator:
@@ -37,13 +40,13 @@ def rng(seed: int = 1) -> np.random.Generator:
 
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("n", [9, 199])
-def test_p_values_of_exchangeable_margins_are_uniform_or_larger(n: int, ties: bool) -> None:
-    """Each draw brings honest groups of its own: the chance is over both."""
+def test_p_values_of_exchangeable_threshold_ratios_are_uniform_or_larger(n: int, ties: bool) -> None:
+    """Each draw brings calibration groups of its own: the chance is over both."""
     draw, rounds = rng(), 4000
     found = []
     for _ in range(rounds):
-        margins = draw.integers(0, 6, n + 1) / 5 if ties else draw.normal(size=n + 1)
-        found.append(p_value(float(margins[0]), sorted(margins[1:].tolist())))
+        threshold_ratios = draw.integers(0, 6, n + 1) / 5 if ties else draw.normal(size=n + 1)
+        found.append(p_value(float(threshold_ratios[0]), sorted(threshold_ratios[1:].tolist())))
     p = np.array(found)
     for level in (0.1, 0.2, 0.5, 0.9):
         allowed = 4 * np.sqrt(level * (1 - level) / rounds)
@@ -58,7 +61,7 @@ def test_a_p_value_cannot_fall_below_one_over_n_plus_one() -> None:
     assert p_value(-1.0, honest) == 1.0
 
 
-def test_a_larger_margin_never_has_a_larger_p_value() -> None:
+def test_a_larger_threshold_ratio_never_has_a_larger_p_value() -> None:
     honest = sorted(rng().normal(size=50).tolist())
     found = [p_value(m, honest) for m in np.linspace(-3, 3, 100)]
     assert found == sorted(found, reverse=True)
@@ -69,49 +72,49 @@ def test_a_larger_margin_never_has_a_larger_p_value() -> None:
 
 MIXED = Calibration(
     [
-        *groups([0.1] * 120, parties=10),
-        *groups([0.9] * 110, parties=50),
-        *groups([0.5] * 40, parties=200),
-        *groups([0.7] * 30, parties=10, trust="behaviour"),
+        *groups([0.1] * 120, entities=10),
+        *groups([0.9] * 110, entities=50),
+        *groups([0.5] * 40, entities=200),
+        *groups([0.7] * 30, entities=10, trust="behaviour"),
     ]
 )
 
 
 @pytest.mark.parametrize(
-    ("parties", "trust", "stratum", "n"),
+    ("entity_facts", "trust", "stratum", "n"),
     [
-        (10, "declared", "declared, under 20 parties", 120),
-        (19, "declared", "declared, under 20 parties", 120),
-        (20, "declared", "declared, 20 to 79 parties", 110),
-        (79, "declared", "declared, 20 to 79 parties", 110),
+        (10, "declared", "declared, under 20 entities", 120),
+        (19, "declared", "declared, under 20 entities", 120),
+        (20, "declared", "declared, 20 to 79 entities", 110),
+        (79, "declared", "declared, 20 to 79 entities", 110),
         (80, "declared", "declared", 270),  # too few as large: all of declared trust
         (10, "behaviour", "any", 300),  # too few of that trust: all of them
         (10, "none", "any", 300),
     ],
 )
-def test_groups_are_compared_with_those_of_like_size_and_trust(parties: int, trust: str, stratum: str, n: int) -> None:
-    (found,) = MIXED.standings([Group(trust, parties, 0.6)])
+def test_groups_are_compared_with_those_of_like_size_and_trust(entities: int, trust: str, stratum: str, n: int) -> None:
+    (found,) = MIXED.calibrated_groups([Group(trust, entities, 0.6)])
     assert (found.stratum, found.n) == (stratum, n)
 
 
-def test_the_stratum_decides_what_a_margin_is_worth() -> None:
-    small, middle = MIXED.standings([Group("declared", 10, 0.6), Group("declared", 50, 0.6)])
+def test_the_stratum_decides_what_a_threshold_ratio_is_worth() -> None:
+    small, middle = MIXED.calibrated_groups([Group("declared", 10, 0.6), Group("declared", 50, 0.6)])
     assert small.p_value == pytest.approx(1 / 121) and middle.p_value == 1.0
 
 
-def test_without_any_honest_groups_nothing_is_said_and_nothing_is_kept() -> None:
-    (found,) = Calibration([]).standings([Group("declared", 30, 2.0)])
+def test_without_any_calibration_groups_nothing_is_said_and_nothing_is_kept() -> None:
+    (found,) = Calibration([]).calibrated_groups([Group("declared", 30, 2.0)])
     assert found.p_value is None and found.e_value is None and found.n == 0 and not found.kept
 
 
 def test_p_values_within_strata_stay_valid_where_the_strata_differ() -> None:
-    """Large honest groups lie close to the line; the small ones must not make them look odd."""
+    """Large calibration groups lie close to the threshold; the small ones must not make them look odd."""
     draw, hits, rounds = rng(), {10: 0, 200: 0}, 600
     for _ in range(rounds):
-        margins = {10: draw.normal(0.2, 0.1, 151), 200: draw.normal(0.8, 0.1, 151)}
-        quiet = Calibration([g for size, m in margins.items() for g in groups(m[1:].tolist(), parties=size)])
-        for size, m in margins.items():
-            p = quiet.standings([Group("declared", size, float(m[0]))])[0].p_value
+        threshold_ratios = {10: draw.normal(0.2, 0.1, 151), 200: draw.normal(0.8, 0.1, 151)}
+        quiet = Calibration([g for size, m in threshold_ratios.items() for g in groups(m[1:].tolist(), entities=size)])
+        for size, m in threshold_ratios.items():
+            p = quiet.calibrated_groups([Group("declared", size, float(m[0]))])[0].p_value
             hits[size] += p is not None and p <= 0.1
     assert all(n / rounds <= 0.1 + 4 * np.sqrt(0.09 / rounds) for n in hits.values()), hits
 
@@ -120,37 +123,37 @@ def test_p_values_within_strata_stay_valid_where_the_strata_differ() -> None:
 
 
 def null_e_values(draw: np.random.Generator, n: int, beyond: float, rounds: int) -> np.ndarray:
-    """E-values of honest groups among n others, each beyond the line with the same chance."""
+    """E-values of calibration groups among n others, each beyond the threshold with the same chance."""
     return np.array(
         [
             e_value(float(m[0]), sorted(m[1:].tolist()))
-            for m in np.where(draw.random((rounds, n + 1)) < beyond, LINE + 1.0, 0.0)
+            for m in np.where(draw.random((rounds, n + 1)) < beyond, THRESHOLD + 1.0, 0.0)
         ]
     )
 
 
 @pytest.mark.parametrize(("n", "beyond"), [(20, 0.05), (100, 0.02), (100, 0.3)])
-def test_e_values_of_honest_groups_are_worth_one_at_most_on_average(n: int, beyond: float) -> None:
+def test_e_values_of_calibration_groups_are_worth_one_at_most_on_average(n: int, beyond: float) -> None:
     found = null_e_values(rng(), n, beyond, 20_000)
     assert found.mean() <= 1 + 4 * found.std() / np.sqrt(len(found))
-    assert found.mean() > 0.5, "nobody came beyond the line, so that the mean says nothing"
+    assert found.mean() > 0.5, "nobody came beyond the threshold, so that the mean says nothing"
 
 
 def test_an_e_value_is_nothing_short_of_the_line() -> None:
-    assert e_value(np.nextafter(LINE, 0), [0.1] * 500) == 0.0
-    assert e_value(LINE, [0.1] * 500) == 501.0
-    assert e_value(LINE, [0.1] * 490 + [LINE] * 10) == pytest.approx(501 / 11)
+    assert e_value(np.nextafter(THRESHOLD, 0), [0.1] * 500) == 0.0
+    assert e_value(THRESHOLD, [0.1] * 500) == 501.0
+    assert e_value(THRESHOLD, [0.1] * 490 + [THRESHOLD] * 10) == pytest.approx(501 / 11)
 
 
 def days(draw: np.random.Generator, rounds: int, length: int, n: int) -> np.ndarray:
-    """E-values of one honest group each day: yesterday's margin mostly stays. Shape (rounds, days)."""
+    """E-values of one calibration group each day: yesterday's threshold ratio mostly stays. Shape (rounds, days)."""
     out = np.empty((rounds, length))
     for i in range(rounds):
         honest = sorted(draw.normal(0, 0.6, n).tolist())
-        margin = draw.normal(0, 0.6)
+        threshold_ratio = draw.normal(0, 0.6)
         for day in range(length):
-            margin = 0.8 * margin + 0.6 * draw.normal(0, 0.6)  # the same law every day
-            out[i, day] = e_value(margin, honest)
+            threshold_ratio = 0.8 * threshold_ratio + 0.6 * draw.normal(0, 0.6)  # the same law every day
+            out[i, day] = e_value(threshold_ratio, honest)
     return out
 
 
@@ -177,14 +180,14 @@ def test_the_largest_e_values_are_kept_together() -> None:
 
 
 def test_false_discoveries_are_bounded_where_null_groups_rise_and_fall_together() -> None:
-    """A holiday, a new app: honest groups of one log depend on each other. The bound holds all the same."""
+    """A holiday, a new app: calibration groups of one log depend on each other. The bound holds all the same."""
     draw, false, found = rng(), [], 0
     nulls, harvests = 18, 4
     for _ in range(1500):
-        honest = sorted(np.where(draw.random(300) < 0.02, LINE + 0.5, 0.2).tolist())
+        honest = sorted(np.where(draw.random(300) < 0.02, THRESHOLD + 0.5, 0.2).tolist())
         shared = draw.random() < 0.02  # one event lifts all null groups of a log at once
-        margins = [LINE + 0.5 if shared else 0.2] * nulls + [LINE + 1.0] * harvests
-        kept = e_bh([e_value(m, honest) for m in margins], 0.05)
+        threshold_ratios = [THRESHOLD + 0.5 if shared else 0.2] * nulls + [THRESHOLD + 1.0] * harvests
+        kept = e_bh([e_value(m, honest) for m in threshold_ratios], 0.05)
         wrong = sum(i < nulls for i in kept)
         false.append(wrong / max(1, len(kept)))
         found += len(kept) - wrong
@@ -192,25 +195,25 @@ def test_false_discoveries_are_bounded_where_null_groups_rise_and_fall_together(
     assert found > 0, "nothing was ever found, so that no discovery could be false"
 
 
-def test_a_flag_is_taken_back_when_too_many_honest_groups_lie_beyond_the_line() -> None:
+def test_a_flag_is_taken_back_when_too_many_calibration_groups_lie_beyond_the_threshold() -> None:
     sure = Calibration(groups([0.2] * 400))
-    loud = Calibration(groups([0.2] * 340 + [LINE + 0.1] * 60))
-    mine = [Group("declared", 30, LINE + 0.4), *groups([0.3] * 5)]
-    assert [s.kept for s in sure.standings(mine)] == [True, *[False] * 5]
-    assert [s.kept for s in loud.standings(mine)] == [False] * 6
+    loud = Calibration(groups([0.2] * 340 + [THRESHOLD + 0.1] * 60))
+    mine = [Group("declared", 30, THRESHOLD + 0.4), *groups([0.3] * 5)]
+    assert [s.kept for s in sure.calibrated_groups(mine)] == [True, *[False] * 5]
+    assert [s.kept for s in loud.calibrated_groups(mine)] == [False] * 6
 
 
-def test_many_groups_beyond_the_line_stand_together() -> None:
+def test_many_groups_beyond_the_threshold_stand_together() -> None:
     """The more groups are linked, the stronger one has to be; several strong ones carry each other."""
     quiet = Calibration(groups([0.2] * 40))
     crowd = groups([0.3] * 12)
-    assert not quiet.standings([Group("declared", 30, 2.0), *crowd])[0].kept
-    both = quiet.standings([Group("declared", 30, 2.0), Group("declared", 30, 1.5), *crowd])
+    assert not quiet.calibrated_groups([Group("declared", 30, 2.0), *crowd])[0].kept
+    both = quiet.calibrated_groups([Group("declared", 30, 2.0), Group("declared", 30, 1.5), *crowd])
     assert [s.kept for s in both[:2]] == [True, True]
 
 
 @pytest.mark.parametrize(("n", "found", "bound"), [(400, 10, 0.05), (99, 10, 0.1), (99, 60, 0.25), (0, 3, 0.25)])
-def test_the_bound_is_told_where_there_are_too_few_honest_groups_to_hold_the_usual_one(
+def test_the_bound_is_told_where_there_are_too_few_calibration_groups_to_hold_the_usual_one(
     n: int, found: int, bound: float
 ) -> None:
     assert Calibration(groups([0.2] * n)).bound(groups([0.5] * found)) == pytest.approx(bound)
@@ -223,15 +226,15 @@ def test_the_bound_does_not_depend_on_how_strong_the_groups_are() -> None:
 
 
 @pytest.mark.parametrize(("n", "nulls", "beyond"), [(60, 6, 0.05), (300, 12, 0.03), (120, 12, 0.2)])
-def test_flags_on_honest_groups_stay_within_the_bound_that_is_told(n: int, nulls: int, beyond: float) -> None:
+def test_flags_on_calibration_groups_stay_within_the_bound_that_is_told(n: int, nulls: int, beyond: float) -> None:
     """All groups of a scan are honest: whatever is kept is false."""
     draw, false, told = rng(), [], set()
     for _ in range(800):
-        margins = np.where(draw.random(n + nulls) < beyond, LINE + 0.2, 0.3)
-        quiet = Calibration(groups(margins[nulls:].tolist()))
-        mine = groups(margins[:nulls].tolist())
+        threshold_ratios = np.where(draw.random(n + nulls) < beyond, THRESHOLD + 0.2, 0.3)
+        quiet = Calibration(groups(threshold_ratios[nulls:].tolist()))
+        mine = groups(threshold_ratios[:nulls].tolist())
         told.add(round(quiet.bound(mine), 6))
-        false.append(any(s.kept for s in quiet.standings(mine)))
+        false.append(any(s.kept for s in quiet.calibrated_groups(mine)))
     (bound,) = told
     assert np.mean(false) <= bound + 3 * np.sqrt(bound / len(false))
 
@@ -241,7 +244,7 @@ def test_flags_on_honest_groups_stay_within_the_bound_that_is_told(n: int, nulls
 
 def test_what_is_written_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "shipped", lambda: Calibration([]))
-    mine = Calibration([*groups([0.25, 1.75]), *groups([0.5], parties=7, trust="behaviour")], logs=3, source="May")
+    mine = Calibration([*groups([0.25, 1.75]), *groups([0.5], entities=7, trust="behaviour")], logs=3, source="May")
     mine.write(tmp_path / "quiet.json", {"days": 14})
     back = read(tmp_path / "quiet.json")
     assert back.groups == mine.groups and back.logs == 3 and "quiet.json" in back.source
@@ -252,13 +255,13 @@ def test_what_is_written_is_read_back(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_own_strata_with_enough_groups_stand_alone_and_the_others_are_filled_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = Calibration([*groups([0.1] * 500, parties=10), *groups([0.2] * 500, parties=50)])
+    ours = Calibration([*groups([0.1] * 500, entities=10), *groups([0.2] * 500, entities=50)])
     monkeypatch.setattr(calibration, "shipped", lambda: ours)
-    own = Calibration([*groups([0.8] * 100, parties=10), *groups([0.9] * 99, parties=50)], logs=1)
+    own = Calibration([*groups([0.8] * 100, entities=10), *groups([0.9] * 99, entities=50)], logs=1)
     own.write(tmp_path / "own.json", {})
     strata = read(tmp_path / "own.json").describe()["strata"]
-    assert strata["declared, under 20 parties"] == 100, "a hundred of one's own are enough"
-    assert strata["declared, 20 to 79 parties"] == 99 + 500, "ninety-nine are not"
+    assert strata["declared, under 20 entities"] == 100, "a hundred of one's own are enough"
+    assert strata["declared, 20 to 79 entities"] == 99 + 500, "ninety-nine are not"
 
 
 @pytest.mark.parametrize(
@@ -275,29 +278,31 @@ def test_own_strata_with_enough_groups_stand_alone_and_the_others_are_filled_up(
         '{"schema": "clonewatch.calibration.v1", "groups": 7, "logs": 0, "source": ""}',
     ],
 )
-def test_a_file_that_is_no_calibration_is_refused_with_its_place_and_a_mend(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_calibration_is_refused_with_its_place_and_a_fix(tmp_path: Path, text: str) -> None:
     path = tmp_path / "torn.json"
     path.write_text(text)
     with pytest.raises(InputError, match="not a calibration") as caught:
         read(path)
-    assert caught.value.where == str(path) and "clonewatch calibrate" in caught.value.mend
+    assert caught.value.where == str(path) and "clonewatch calibrate" in caught.value.fix
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "binary"])
-def test_a_file_that_cannot_be_read_is_refused_with_its_place_and_a_mend(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_its_place_and_a_fix(tmp_path: Path, kind: str) -> None:
     path = tmp_path if kind == "folder" else tmp_path / "calibration.json"
     if kind == "binary":
         path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot read the calibration") as caught:
         read(path)
-    assert caught.value.where == str(path) and caught.value.mend
+    assert caught.value.where == str(path) and caught.value.fix
 
 
-@pytest.mark.parametrize("margin", ["NaN", "Infinity"])
-def test_a_margin_that_is_no_number_is_refused(tmp_path: Path, margin: str) -> None:
+@pytest.mark.parametrize("threshold_ratio", ["NaN", "Infinity"])
+def test_a_threshold_ratio_that_is_no_number_is_refused(tmp_path: Path, threshold_ratio: str) -> None:
     path = tmp_path / "odd.json"
     path.write_text(
-        '{"schema": "clonewatch.calibration.v1", "groups": [["declared", 30, ' + margin + ']], "logs": 0, "source": ""}'
+        '{"schema": "clonewatch.calibration.v1", "groups": [["declared", 30, '
+        + threshold_ratio
+        + ']], "logs": 0, "source": ""}'
     )
     with pytest.raises(InputError):
         read(path)
@@ -312,6 +317,6 @@ def test_a_calibration_that_cannot_be_written_says_where(tmp_path: Path) -> None
 def test_the_shipped_calibration_is_whole() -> None:
     found = shipped()
     assert len(found.groups) >= 100
-    assert all(g.trust in ("declared", "behaviour", "none") and g.parties >= 6 for g in found.groups)
+    assert all(g.trust in ("declared", "behaviour", "none") and g.entities >= 6 for g in found.groups)
     told = found.describe()
     assert told["groups"] == len(found.groups) and told["strata"]["any"] == len(found.groups)

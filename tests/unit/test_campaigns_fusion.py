@@ -11,18 +11,18 @@ from scipy.stats import norm
 
 from clonewatch.campaigns.fusion import (
     FAMILY_BITS,
-    LINE_BITS,
+    FLAG_BITS,
     LINK_BITS,
     Reading,
     Verdict,
     judge,
     linkage,
-    read_tests,
+    measure_tests,
     strength,
     total_bits,
 )
 from clonewatch.graph.communities import FIRST
-from clonewatch.graph.tied import TIE_SCHEMA
+from clonewatch.graph.incidences import EDGE_SCHEMA
 from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
 from clonewatch.ports.behaviour import BehaviouralTest
 
@@ -41,13 +41,13 @@ def reading(signal: str, bits: float, cluster: int = 0) -> Reading:
 
 
 def ties(*held: tuple[str, int, float]) -> pa.Table:
-    """What ties the parties of cluster 0: (signal, parties that carry the token, factors of ten it weighs)."""
+    """What ties the entities of cluster 0: (signal, entities that carry the attribute, factors of ten it weighs)."""
     rows: list[dict[str, Any]] = [
-        {"cluster": 0, "entity": entity, "channel": signal, "weight": tens * TEN}
-        for signal, parties, tens in held
-        for entity in range(parties)
+        {"cluster": 0, "entity": entity, "signal": signal, "weight": tens * TEN}
+        for signal, entities, tens in held
+        for entity in range(entities)
     ]
-    return pa.Table.from_pylist(rows, schema=TIE_SCHEMA)
+    return pa.Table.from_pylist(rows, schema=EDGE_SCHEMA)
 
 
 COVERT = ties(("payment", 20, 6.0), ("template", 20, 6.0))
@@ -68,7 +68,7 @@ def test_three_families_and_covert_linkage_are_flagged() -> None:
 def test_two_families_are_not_enough_where_trust_is_known() -> None:
     """However loud: a batch job is steady and even too."""
     loud = (reading("coverage_uniformity", 8.0), reading("regularity", 8.0))
-    assert verdict(*loud).bits > LINE_BITS and not verdict(*loud).flagged
+    assert verdict(*loud).bits > FLAG_BITS and not verdict(*loud).flagged
     assert verdict(*loud, trust="none").flagged, (
         "where nobody is trusted, what strangers never share is asked for instead"
     )
@@ -82,7 +82,7 @@ def test_two_signals_of_one_family_count_once() -> None:
 
 @pytest.mark.parametrize("signal", TESTS.names())
 @pytest.mark.parametrize("trust", ["declared", "behaviour", "none"])
-def test_no_intent_channel_convicts_alone(signal: str, trust: str) -> None:
+def test_no_behavioural_test_convicts_alone(signal: str, trust: str) -> None:
     assert not verdict(reading(signal, TESTS.load(signal).most), trust=trust).flagged
 
 
@@ -95,7 +95,7 @@ def test_evidence_against_is_subtracted(signal: str) -> None:
 def test_families_that_only_whisper_do_not_count() -> None:
     quiet = FAMILY_BITS - 0.1
     found = verdict(reading("coverage_uniformity", 8.0), reading("regularity", quiet), reading("elicitation", quiet))
-    assert found.bits > LINE_BITS and found.families == ("coverage",) and not found.flagged
+    assert found.bits > FLAG_BITS and found.families == ("coverage",) and not found.flagged
 
 
 OVERT = ties(("template", 20, 8.0), ("egress", 20, 6.0))
@@ -153,13 +153,13 @@ def test_a_weak_identity_link_is_no_deception() -> None:
     assert not verdict(*STRONG, tied=patterned).flagged
 
 
-def test_parties_that_are_hardly_linked_are_not_flagged() -> None:
+def test_entities_that_are_hardly_linked_are_not_flagged() -> None:
     loose = ties(("payment", 4, 3.0))
     found = verdict(*STRONG, tied=loose)
     assert found.link_bits == pytest.approx(0.6 * TEN) and not found.flagged and found.level == "L0"
 
 
-def test_a_channel_counts_once_however_many_of_its_tokens_a_party_carries() -> None:
+def test_a_signal_counts_once_however_many_of_its_attributes_an_entity_carries() -> None:
     many = ties(*(("client", 20, 1.0 + k / 10) for k in range(9)))
     assert linkage(many, {0: 20}, ALL_LINKS)[0] == (("client", "software", pytest.approx(1.8 * TEN)),)
 
@@ -170,7 +170,7 @@ def test_only_the_best_link_of_a_family_counts() -> None:
 
 
 def test_with_inferred_trust_pace_is_not_heard() -> None:
-    """Parties linked for having no bursts are not tested for having none."""
+    """Entities linked for having no bursts are not tested for having none."""
     assert verdict(*STRONG).flagged
     found = verdict(*STRONG, trust="behaviour")
     assert found.families == ("coverage", "harvest") and not found.flagged
@@ -207,54 +207,60 @@ def test_dealt_rollouts_are_not_mistaken_for_shared_questions() -> None:
     assert verdict(reading("fixed_order", 8.0), reading("work_partition", -6.0), reading("regularity", 6.0)).bits == 8
 
 
-# ---- the margin ----------------------------------------------------------------------------------------------------
+# ---- the threshold ratio ---------------------------------------------------------------------------------------------
 
 
-def test_a_group_is_flagged_exactly_where_its_margin_reaches_one() -> None:
+def test_a_group_is_flagged_exactly_where_its_threshold_ratio_reaches_one() -> None:
     draw = np.random.default_rng(0)
     seen = set()
     for _ in range(400):
         heard = [reading(s, float(draw.uniform(-3, 9))) for s in draw.choice(TESTS.names(), 7, replace=False)]
         tied = ties(("payment", int(draw.integers(1, 21)), 5.0), ("template", 20, float(draw.uniform(0.5, 6))))
         found = verdict(*heard, tied=tied, trust=str(draw.choice(["declared", "behaviour", "none"])))
-        assert found.flagged == (found.margin >= 1.0)
+        assert found.flagged == (found.threshold_ratio >= 1.0)
         seen.add(found.flagged)
     assert seen == {True, False}
 
 
-def test_the_margin_is_that_of_the_weakest_lock() -> None:
+def test_the_threshold_ratio_is_that_of_the_limiting_criterion() -> None:
     best = verdict(*(r._replace(bits=8.0) for r in STRONG))
-    assert best.margin == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, linkage, deception: 2, 1.8, 4, 12
+    assert best.threshold_ratio == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, linkage, deception: 2, 1.8, 4, 12
     whisper = verdict(reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
-    assert whisper.margin == pytest.approx(1.5 / FAMILY_BITS)
-    assert verdict(*STRONG, tied=ties(("payment", 20, 1.5))).margin == pytest.approx(1.5 * TEN / LINK_BITS)
-    assert verdict(*STRONG, reading("trusted_members", -6.0)).margin == pytest.approx(9 / LINE_BITS)
+    assert whisper.threshold_ratio == pytest.approx(1.5 / FAMILY_BITS)
+    assert verdict(*STRONG, tied=ties(("payment", 20, 1.5))).threshold_ratio == pytest.approx(1.5 * TEN / LINK_BITS)
+    assert verdict(*STRONG, reading("trusted_members", -6.0)).threshold_ratio == pytest.approx(9 / FLAG_BITS)
 
 
-def test_groups_with_a_lock_quite_shut_are_ordered_by_their_evidence() -> None:
-    """A hundred honest groups without any deception would all tie, and a tie says nothing of the next one."""
-    margins = [
-        verdict(reading("coverage_uniformity", bits), tied=OVERT).margin
+def test_groups_with_a_criterion_not_met_at_all_are_ordered_by_their_evidence() -> None:
+    """A hundred calibration groups without any deception would all tie, and a tie says nothing of the next one."""
+    threshold_ratios = [
+        verdict(reading("coverage_uniformity", bits), tied=OVERT).threshold_ratio
         if bits >= 0
-        else verdict(reading("work_partition", bits), tied=OVERT).margin
+        else verdict(reading("work_partition", bits), tied=OVERT).threshold_ratio
         for bits in (-8.0, -3.0, 0.5, 3.0, 8.0)
     ]
-    assert margins == sorted(margins) and len(set(margins)) == len(margins) and max(margins) < 0
-    assert verdict(*STRONG, tied=OVERT).margin < verdict(*STRONG, tied=ties(("payment", 20, 0.6))).margin
+    assert (
+        threshold_ratios == sorted(threshold_ratios)
+        and len(set(threshold_ratios)) == len(threshold_ratios)
+        and max(threshold_ratios) < 0
+    )
+    assert (
+        verdict(*STRONG, tied=OVERT).threshold_ratio < verdict(*STRONG, tied=ties(("payment", 20, 0.6))).threshold_ratio
+    )
 
 
 def test_a_group_that_lacks_a_kind_of_link_is_half_way_at_most() -> None:
     loud = (*STRONG, reading("work_partition", 8.0), reading("load_balance", 8.0))
-    assert verdict(*loud, tied=OVERT, trust="none").margin == 0.5
-    assert verdict(*loud, tied=ties(("payment", 20, 8.0)), trust="behaviour").margin == 0.5
+    assert verdict(*loud, tied=OVERT, trust="none").threshold_ratio == 0.5
+    assert verdict(*loud, tied=ties(("payment", 20, 8.0)), trust="behaviour").threshold_ratio == 0.5
 
 
-def test_more_evidence_never_lowers_the_margin() -> None:
+def test_more_evidence_never_lowers_the_threshold_ratio() -> None:
     for signal in ("coverage_uniformity", "regularity", "elicitation", "work_partition"):
-        found = [verdict(*STRONG, reading(signal, bits)).margin for bits in np.arange(0, 8.1, 0.5)]
+        found = [verdict(*STRONG, reading(signal, bits)).threshold_ratio for bits in np.arange(0, 8.1, 0.5)]
         assert found == sorted(found), signal
-    margins = [verdict(*STRONG, tied=ties(("payment", 20, w))).margin for w in np.arange(0.1, 8, 0.3)]
-    assert margins == sorted(margins)
+    threshold_ratios = [verdict(*STRONG, tied=ties(("payment", 20, w))).threshold_ratio for w in np.arange(0.1, 8, 0.3)]
+    assert threshold_ratios == sorted(threshold_ratios)
 
 
 # ---- one reading ---------------------------------------------------------------------------------------------------
@@ -279,7 +285,7 @@ def test_evidence_in_bits_is_taken_as_it_is_and_not_compared_with_communities() 
     assert strength(-50.0, 1.0, trusted) == -trusted.most_against
     assert strength(-0.5, 1.0, trusted) == 0.0, "less than a bit is nothing"
     table = values((0, -5.0, 0.0, 30), *((FIRST + i, -4.9, 0.0, 30) for i in range(20)))
-    found = read_tests({"trusted_members": table["regularity"]}, [trusted], FIRST)[0]
+    found = measure_tests({"trusted_members": table["regularity"]}, [trusted], FIRST)[0]
     assert found.bits == -5.0
 
 
@@ -292,21 +298,21 @@ def values(*rows: tuple[int, float | None, float, int]) -> dict[str, pa.Table]:
 
 
 def test_a_missing_value_is_no_reading() -> None:
-    assert read_tests(values((0, None, 0.1, 500)), [REGULARITY], FIRST) == []
+    assert measure_tests(values((0, None, 0.1, 500)), [REGULARITY], FIRST) == []
 
 
 def test_too_few_observations_are_no_reading() -> None:
-    assert read_tests(values((0, 9.0, 0.1, REGULARITY.least - 1)), [REGULARITY], FIRST) == []
+    assert measure_tests(values((0, 9.0, 0.1, REGULARITY.least - 1)), [REGULARITY], FIRST) == []
 
 
-def test_few_honest_communities_leave_the_shipped_reference() -> None:
-    (found, *_) = read_tests(values((0, 3.0, 0.1, 500), (FIRST, 2.0, 0.1, 500)), [REGULARITY], FIRST)
+def test_few_reference_communities_leave_the_shipped_reference() -> None:
+    (found, *_) = measure_tests(values((0, 3.0, 0.1, 500), (FIRST, 2.0, 0.1, 500)), [REGULARITY], FIRST)
     assert (found.usual, found.spread) == (REGULARITY.usual, REGULARITY.spread)
 
 
-def test_enough_honest_communities_replace_the_shipped_reference() -> None:
+def test_enough_reference_communities_replace_the_shipped_reference() -> None:
     honest = [(FIRST + i, 3.0 + 0.01 * i, 0.1, 500) for i in range(20)]
-    found = read_tests(values((0, 3.2, 0.1, 500), *honest), [REGULARITY], FIRST)[0]
+    found = measure_tests(values((0, 3.2, 0.1, 500), *honest), [REGULARITY], FIRST)[0]
     assert found.usual == pytest.approx(3.095) and found.bits == 0.0 and found.references == 20
     # Their agreement does not make every deviation a sensation.
     assert found.spread == pytest.approx(0.5 * REGULARITY.spread)

@@ -49,7 +49,10 @@ def test_an_empty_group_is_followed_nowhere() -> None:
 
 
 def test_false_discoveries_over_many_days_stay_under_the_bound() -> None:
-    """Honest groups whose daily e-values have mean one, and lean on each other, are kept in at most 5 % of runs."""
+    """Calibration groups whose daily e-values have mean one.
+
+    And lean on each other, are kept in at most 5 % of runs.
+    """
     draw, runs, wrong = np.random.default_rng(5), 400, 0
     for _ in range(runs):
         lucky = draw.random(10) < 1 / 40  # a group's own habit, the same every day

@@ -141,7 +141,7 @@ def test_scan_keeps_progress_off_standard_output(monkeypatch: pytest.MonkeyPatch
     ("raised", "code", "said"),
     [
         (
-            InputError("no such file", where="a.log", mend="Check the path"),
+            InputError("no such file", where="a.log", fix="Check the path"),
             2,
             "Error: no such file\nWhere: a.log\nMend:  Check the path\n",
         ),
@@ -192,7 +192,7 @@ def test_text_is_kept_only_when_asked_and_only_until_the_next_scan(tmp_path: Pat
     assert not kept.exists()
 
 
-def test_the_real_command_says_what_where_and_the_mend(tmp_path: Path) -> None:
+def test_the_real_command_says_what_where_and_the_fix(tmp_path: Path) -> None:
     found = command("scan", tmp_path / "nowhere.log", "--out", tmp_path / "out")
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr.startswith("Error: ") and f"Where: {tmp_path / 'nowhere.log'}" in found.stderr
@@ -249,8 +249,8 @@ def test_why_walks_from_account_to_exchanges(scan: Path) -> None:
     assert "C1-acct-00008 is in C1 as fringe" in said
     assert "payment" in said and "ex-000017" in said
     held = json.loads(ask("why", "C1-acct-00008", "--scan", scan, "--json").stdout)["campaigns"]
-    carried = {(t["channel"], t["token"]) for t in made.ties("C1", 30)[1] if t["account_id"] == "C1-acct-00008"}
-    assert {(t["channel"], t["token"]) for t in held[0]["tokens"]} == carried
+    carried = {(t["signal"], t["attribute"]) for t in made.ties("C1", 30)[1] if t["account_id"] == "C1-acct-00008"}
+    assert {(t["signal"], t["attribute"]) for t in held[0]["attributes"]} == carried
 
 
 def test_why_says_plainly_when_an_account_is_in_nothing(scan: Path) -> None:
@@ -276,7 +276,7 @@ def test_control_characters_of_an_account_never_reach_the_terminal(tmp_path: Pat
 def test_a_folder_without_a_scan_is_named(tmp_path: Path, asked: list[str]) -> None:
     found = ask(*asked, tmp_path)
     assert found.exit_code == 2
-    assert str(tmp_path) in found.stderr and "Mend:" in found.stderr
+    assert str(tmp_path) in found.stderr and "Fix:" in found.stderr
 
 
 def test_a_torn_table_is_an_error_not_a_crash(tmp_path: Path) -> None:
@@ -313,9 +313,9 @@ def test_doctor_tells_filled_columns_and_what_more_would_buy(log: Path, tmp_path
     before = sorted(tmp_path.iterdir())
     held = json.loads(ask("doctor", log, "--json").stdout)
     assert held["rows"] == 50 and held["columns"]["exchanges.client_ip"] == 1.0
-    channels = {c["name"]: c for c in held["signals"]}
-    assert channels["egress"]["works"] and not channels["payment"]["works"]
-    assert channels["payment"]["missing"] == ["accounts.payment_fingerprint"]
+    signals = {c["name"]: c for c in held["signals"]}
+    assert signals["egress"]["works"] and not signals["payment"]["works"]
+    assert signals["payment"]["missing"] == ["accounts.payment_fingerprint"]
     assert not held["trusted_accounts"]
     said = ask("doctor", log).stdout
     assert "No trusted accounts" in said and "accounts.payment_fingerprint" in said
@@ -329,13 +329,11 @@ def test_doctor_counts_why_rows_are_rejected(log: Path) -> None:
     assert held["rejected"] == 2 and sum(held["reasons"].values()) == 2
 
 
-def test_a_channel_works_when_one_of_its_alternatives_is_there() -> None:
-    channel = Signal(
-        "c", "link", Card("t", "f", "c", "m", "i", "e"), (("exchanges.a", "exchanges.b"), ("exchanges.c",))
-    )
-    assert examining._can(channel, {"exchanges.c"})["works"]
-    assert examining._can(channel, {"exchanges.a", "exchanges.b"})["works"]
-    assert examining._can(channel, {"exchanges.a"})["missing"] == ["exchanges.b"]
+def test_a_signal_works_when_one_of_its_alternatives_is_there() -> None:
+    signal = Signal("c", "link", Card("t", "f", "c", "m", "i", "e"), (("exchanges.a", "exchanges.b"), ("exchanges.c",)))
+    assert examining._can(signal, {"exchanges.c"})["works"]
+    assert examining._can(signal, {"exchanges.a", "exchanges.b"})["works"]
+    assert examining._can(signal, {"exchanges.a"})["missing"] == ["exchanges.b"]
 
 
 def test_a_long_stage_says_so_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

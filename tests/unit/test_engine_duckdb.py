@@ -67,12 +67,12 @@ def test_a_failed_statement_names_the_table_and_shows_the_text(engine: DuckDB) -
     assert any("building table 'weights'" in note and "no_such_column" in note for note in caught.value.__notes__)
 
 
-def test_memory_that_gives_out_says_what_was_being_built_and_the_mend(tmp_path: Path) -> None:
+def test_memory_that_gives_out_says_what_was_being_built_and_the_fix(tmp_path: Path) -> None:
     engine = DuckDB(memory="8MB", threads=1, folder=tmp_path)
     try:
         with pytest.raises(OutputError, match="building table 'large'") as caught:
             engine.store("large", "SELECT list(i) AS l FROM range(5000000) t(i)", {})
-        assert "--memory" in caught.value.mend
+        assert "--memory" in caught.value.fix
     finally:
         engine.close()
 
@@ -145,7 +145,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, resource.RLIM_INFINITY))
 try:
     engine.store("large", "SELECT hash(i) AS a, hash(i + 1) AS b FROM range(20000000) t(i)", {})
 except OutputError as error:
-    print("OutputError", error.what, "|", error.where, "|", error.mend)
+    print("OutputError", error.what, "|", error.where, "|", error.fix)
 finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     engine.close()
@@ -190,7 +190,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("error", [duckdb.IOException("No space left on device"), duckdb.OutOfMemoryException("full")])
-def test_a_disk_or_memory_that_gives_out_while_a_result_is_read_is_told_with_the_mend(
+def test_a_disk_or_memory_that_gives_out_while_a_result_is_read_is_told_with_the_fix(
     engine: DuckDB, monkeypatch: pytest.MonkeyPatch, error: duckdb.Error
 ) -> None:
     with monkeypatch.context() as broken:
@@ -199,6 +199,6 @@ def test_a_disk_or_memory_that_gives_out_while_a_result_is_read_is_told_with_the
         assert next(batches).num_rows > 0
         with pytest.raises(OutputError, match="gave out while reading tables") as told:
             next(batches)
-        assert "run again" in told.value.mend
+        assert "run again" in told.value.fix
         with pytest.raises(OutputError):
             engine.fetch("SELECT 1")

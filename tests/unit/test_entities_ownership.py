@@ -1,4 +1,4 @@
-"""Who counts as one party, and who is trusted."""
+"""Who counts as one entity, and who is trusted."""
 
 from typing import Any
 
@@ -44,14 +44,14 @@ def activity(count: int, org: list[int | None] | None = None, first: list[int] |
 
 
 def groups(table: pa.Table) -> set[frozenset[int]]:
-    """Accounts by party."""
+    """Accounts by entity."""
     held: dict[int, set[int]] = {}
     for row in table.to_pylist():
         held.setdefault(row["entity"], set()).add(row["account"])
     return {frozenset(v) for v in held.values()}
 
 
-def test_accounts_under_a_declared_organisation_are_one_party() -> None:
+def test_accounts_under_a_declared_organisation_are_one_entity() -> None:
     table = accounts(4, org=[7, 7, 8, None], org_declared=[True] * 4)
     assert groups(owners(table, activity(4))) == {frozenset({0, 1}), frozenset({2}), frozenset({3})}
 
@@ -71,7 +71,7 @@ def test_the_organisation_named_in_the_log_counts_where_the_accounts_name_none()
     assert groups(owners(accounts(3), activity(3, org=[5, 5, None]))) == {frozenset({0, 1}), frozenset({2})}
 
 
-def test_parties_are_numbered_by_what_they_did_never_by_their_names() -> None:
+def test_entities_are_numbered_by_what_they_did_never_by_their_names() -> None:
     starts = [300, 100, 200, 100_000]
     org = [1, None, 1, None]
     plain = owners(accounts(4, org=org), activity(4, first=starts))
@@ -89,7 +89,7 @@ def test_rows_in_another_order_give_the_same_owners() -> None:
     assert owners(table.take(mixed), active.take(mixed[::-1])) == owners(table, active)
 
 
-def test_the_values_of_hashes_number_no_party() -> None:
+def test_the_values_of_hashes_number_no_entity() -> None:
     """Two organisations that began, ended and did the same: the one whose account comes first is first."""
     starts = [100, 200, 100, 200]
     one, other = (owners(accounts(4, org=org), activity(4, first=starts)) for org in ([5, 5, 9, 9], [9, 9, 5, 5]))
@@ -140,7 +140,7 @@ def test_one_trusted_account_makes_its_organisation_trusted() -> None:
     assert table["accounts"].to_pylist()[0] == 30
 
 
-def test_a_contract_that_allows_training_exempts_the_party() -> None:
+def test_a_contract_that_allows_training_exempts_the_entity() -> None:
     table = made(3, org=[1, 1, None], training_permitted=[False, True, None])
     assert sorted(zip(table["accounts"].to_pylist(), table["exempt"].to_pylist(), strict=True)) == [
         (1, False),
@@ -192,7 +192,7 @@ def test_a_trusted_set_of_nearly_nobody_or_nearly_everybody_is_not_used(share: f
 
 
 def withdrawn(count: int = 200, **columns: Any) -> set[int]:
-    """Parties that lose the operator's trust. Party k is account k: nobody shares an organisation here."""
+    """Entities that lose the operator's trust. Entity k is account k: nobody shares an organisation here."""
     table, active = accounts(count, **columns), activity(count)
     owned = owners(table, active)
     before = entity_facts(table, active, owned)
@@ -204,9 +204,9 @@ def withdrawn(count: int = 200, **columns: Any) -> set[int]:
 def shared(*groups_of: list[int], count: int = 200) -> list[int | None]:
     """One instrument or device for each of these groups; everybody else has one of their own."""
     held: list[int | None] = [1000 + k for k in range(count)]
-    for token, members in enumerate(groups_of):
+    for attribute, members in enumerate(groups_of):
         for member in members:
-            held[member] = token
+            held[member] = attribute
     return held
 
 

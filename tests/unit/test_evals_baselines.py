@@ -146,7 +146,7 @@ def test_numbers_of_accounts_are_the_order_of_their_ids(planted: Logged) -> None
 
 
 def test_peeling_keeps_the_dense_corner() -> None:
-    # Accounts 0..3 use tokens 0..3 all; accounts 4..13 one token each of their own.
+    # Accounts 0..3 use attributes 0..3 all; accounts 4..13 one attribute each of their own.
     left = np.r_[np.repeat(np.arange(4), 4), np.arange(4, 14)]
     right = np.r_[np.tile(np.arange(4), 4), np.arange(4, 14)]
     kept, density = peel(left, right, np.ones(len(left)))

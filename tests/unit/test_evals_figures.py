@@ -64,7 +64,7 @@ def test_scores_of_several_logs_are_pooled_before_recall_is_read() -> None:
         return {"methods": {"m": {"honest": 1000, "honest_top": honest, "members": members}}, "oracles": {}}
 
     told = rivals([log([9, 1, 0], [5, 5]), log([3, 2, 0], [2.5, 1])])["m"]
-    # One in a thousand of 2,000 honest accounts: two may score above the line, which is then the third, 2.
+    # One in a thousand of 2,000 honest accounts: two may score above the threshold, which is then the third, 2.
     assert told["at"]["0.001"]["allowed"] == 2
     assert told["at"]["0.001"]["recall"] == 0.75
     assert told["at"]["0.001"]["each"] == [1.0, 0.5]
@@ -100,12 +100,12 @@ def test_the_frontier_falls_in_leaks_and_rises_in_honest_accounts_as_the_line_fa
         "curve": {
             "campaigns": ["c"],
             "honest_accounts": 1000,
-            "by": {"margin": points},
+            "by": {"threshold_ratio": points},
             "flagged": {"leaked": {"c": 0.5}, "honest": 0},
         },
     }
     found = frontier([run])
-    assert [(x["line"], x["leaked"], x["honest"]) for x in found["by"]["margin"]] == [
+    assert [(x["line"], x["leaked"], x["honest"]) for x in found["by"]["threshold_ratio"]] == [
         (9.0, 0.5, 0.0),
         (4.0, 0.2, 300.0),
     ]

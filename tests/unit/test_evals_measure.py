@@ -105,7 +105,7 @@ def test_oracles_step_into_one_scan_and_leave_nothing_behind(job: tuple[Job, Pat
         result: Any = run_scan(made, folder, out="told")
     assert (detect.cluster, scan.examine, results.build) == before
     inside = set(result.tables["members"]["account_id"].to_pylist()).union(*untold.values())
-    # Accounts of one party go together, so that a few more than the members may be in it.
+    # Accounts of one entity go together, so that a few more than the members may be in it.
     assert len(inside & truth.members.keys()) >= 0.9 * len(truth.members)
     assert len(inside - truth.members.keys()) <= 0.1 * len(inside)
     assert evaluate(folder / "told", folder / "log")["accounts"]["false_positive"] == 0

@@ -272,7 +272,7 @@ def test_sums_tell_quiet_worlds_apart() -> None:
         return {
             "family": family,
             "candidates": [{"roles": {"member": 1, "private": 5}}],
-            "world": {"anchors": 5, "accounts": 100 if flagged else 20},
+            "world": {"trusted": 5, "accounts": 100 if flagged else 20},
             "scores": {
                 "accounts": {
                     "honest_by_role": {"private": 10},

@@ -25,7 +25,7 @@ def test_two_installations_have_different_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
-def test_a_key_open_to_others_is_refused_with_the_mend(tmp_path: Path, mode: int) -> None:
+def test_a_key_open_to_others_is_refused_with_the_fix(tmp_path: Path, mode: int) -> None:
     place = tmp_path / "key"
     load_key(place)
     place.chmod(mode)

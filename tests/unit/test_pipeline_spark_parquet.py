@@ -1,4 +1,4 @@
-"""A log read by workers, out of order and in pieces, is staged as one process stages it. No cluster is needed."""
+"""A log read by workers, out of order and in sub clusters, is staged as one process stages it. No cluster is needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEY = bytes(range(32))
 
 
 class Workers(DuckDB):
-    """DuckDB with two workers that take turns at pieces of the files, the last file first."""
+    """DuckDB with two workers that take turns at sub clusters of the files, the last file first."""
 
     def read(
         self,
@@ -38,8 +38,8 @@ class Workers(DuckDB):
         function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
     ) -> int:
         """Store what the function makes of the files."""
-        pieces = [piece for path in reversed(paths) for piece in pieces_of(path, columns)]
-        made = [batch for worker in (pieces[1::2], pieces[::2]) for batch in function(iter(worker))]
+        sub_clusters = [sub_cluster for path in reversed(paths) for sub_cluster in pieces_of(path, columns)]
+        made = [batch for worker in (sub_clusters[1::2], sub_clusters[::2]) for batch in function(iter(worker))]
         return self.ingest(table, schema, made)
 
 

@@ -206,7 +206,7 @@ def test_one_campaign_is_shown_with_its_evidence_and_its_accounts_firmest_first(
     assert {r["campaign_id"] for r in shown["evidence"]} == {"C2"} and len(shown["evidence"]) == 4
     firmness = [m["membership"] for m in shown["members"]]
     assert len(firmness) == 20 and firmness == sorted(firmness, reverse=True)
-    weights = [t["weight"] for t in shown["tokens"]]
+    weights = [t["weight"] for t in shown["attributes"]]
     assert weights and weights == sorted(weights, reverse=True)
 
 
@@ -219,8 +219,8 @@ def test_a_result_says_why_an_account_is_in_a_campaign(result: ScanResult) -> No
     (place,) = result.why("C1-acct-00003")
     assert place["campaign"]["campaign_id"] == "C1" and place["member"]["account_id"] == "C1-acct-00003"
     assert {r["campaign_id"] for r in place["evidence"]} == {"C1"}
-    carried = [t for t in result.tables["token_members"].to_pylist() if t["account_id"] == "C1-acct-00003"]
-    assert len(place["tokens"]) == len(carried) > 0
+    carried = [t for t in result.tables["attribute_accounts"].to_pylist() if t["account_id"] == "C1-acct-00003"]
+    assert len(place["attributes"]) == len(carried) > 0
     assert result.why("a stranger") == []
 
 

@@ -126,7 +126,7 @@ def test_an_arrow_file_without_its_end_is_refused_by_name_before_anything_is_rea
 def test_a_path_that_leads_nowhere_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="where") as error:
         open_log(tmp_path / name)
-    assert error.value.mend
+    assert error.value.fix
 
 
 def test_empty_input_is_refused_and_an_empty_file_among_others_is_not(tmp_path: Path) -> None:

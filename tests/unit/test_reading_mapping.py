@@ -37,10 +37,10 @@ GOOD = {"format": "jsonl_map", "fields": {"account_id": "a", "ts": "t"}}
         ({"field": {}}, "Did you mean 'fields'"),
     ],
 )
-def test_a_wrong_map_is_told_what_is_wrong_and_the_mend(change: dict[str, object], told: str) -> None:
+def test_a_wrong_map_is_told_what_is_wrong_and_the_fix(change: dict[str, object], told: str) -> None:
     with pytest.raises(MappingError, match=f"(?s){told}") as error:
         check_map(GOOD | change, "my.toml", NAMES)
-    assert error.value.where == "my.toml" and error.value.mend
+    assert error.value.where == "my.toml" and error.value.fix
 
 
 def test_the_example_in_the_messages_is_itself_a_good_map(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_an_object_over_the_bound_is_counted_and_left(monkeypatch: pytest.Monkey
     assert batch.lines == [b'{"a": 1}', b'{"c": 2}'] and batch.oversized == [2] and batch.numbers == [1, 3]
 
 
-def test_broken_text_is_mended_so_that_it_cannot_hide_a_row(tmp_path: Path) -> None:
+def test_broken_text_is_fixed_so_that_it_cannot_hide_a_row(tmp_path: Path) -> None:
     file = tmp_path / "x.ndjson"
     agent = rb'{"exchange_id":"e","ts":1772359200,"account_id":"a","user_agent":'
     file.write_bytes(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.model import schema
-from clonewatch.report import charts, method, numerals, phrases, standing, ties
+from clonewatch.report import charts, incidence_diagram, method, numerals, phrases, standing
 from clonewatch.report.cards import Cards
 from clonewatch.report.chapters import FLAGGED_IN_FULL, LINKED_IN_FULL, MEMBERS_SHOWN
 from clonewatch.report.render import headline, render
@@ -28,7 +28,7 @@ _SPEC.loader.exec_module(made)
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return render(made.scan(), made.summary(), made.CHANNELS)
+    return render(made.scan(), made.summary(), made.SIGNALS)
 
 
 class Outline(HTMLParser):
@@ -64,7 +64,7 @@ def text_of(page: str) -> str:
 
 
 def test_the_same_tables_give_the_same_bytes(page: str) -> None:
-    assert render(made.scan(), made.summary(), made.CHANNELS) == page
+    assert render(made.scan(), made.summary(), made.SIGNALS) == page
 
 
 def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
@@ -94,7 +94,7 @@ def test_an_account_in_two_campaigns_counts_once() -> None:
 
 
 def test_nothing_flagged_says_what_that_does_not_mean() -> None:
-    said = text_of(render(made.scan(flagged=0, linked=1), made.summary(), made.CHANNELS))
+    said = text_of(render(made.scan(flagged=0, linked=1), made.summary(), made.SIGNALS))
     assert "Nothing was flagged." in said
     assert "1 group of accounts is linked" in said
     assert "no proof of absence" in said
@@ -113,11 +113,11 @@ def test_every_innocent_explanation_is_told_with_its_ruling(page: str) -> None:
 def test_a_general_tell_tale_is_not_passed_off_as_a_ruling() -> None:
     tables = made.scan(flagged=1, linked=0, accounts=5)
     rows = tables["evidence"].to_pylist()
-    rows[0]["ruled_out"] = made.CHANNELS[0].card.excluded_by
+    rows[0]["ruled_out"] = made.SIGNALS[0].card.excluded_by
     tables["evidence"] = made.table(schema.EVIDENCE, rows)
-    page = render(tables, made.summary(), made.CHANNELS)
+    page = render(tables, made.summary(), made.SIGNALS)
     place = page.index("What would show it")
-    assert made.CHANNELS[0].card.excluded_by.split(",")[0] in page[place : place + 200]
+    assert made.SIGNALS[0].card.excluded_by.split(",")[0] in page[place : place + 200]
 
 
 def test_evidence_against_stands_before_evidence_for(page: str) -> None:
@@ -133,7 +133,7 @@ def test_an_estimate_of_when_it_could_be_seen_is_not_called_an_alarm(page: str) 
 
 
 def test_a_moment_that_was_replayed_is_told_as_the_hour_of_the_first_flag() -> None:
-    said = text_of(with_campaign(replayed=True))
+    said = text_of(with_campaign(visible_is_first_flag=True))
     assert "A scan would first have flagged it on 28 April 2026, 14:00 UTC; 4,100 of 48,250" in said
     assert "enough to test" not in said
 
@@ -154,30 +154,36 @@ def test_no_p_value_is_printed_without_the_number_of_groups_behind_it(page: str)
     assert "p =" not in text_of(with_campaign(p_value=None, p_n=0, e_value=None))
 
 
-def test_the_page_says_whether_the_honest_groups_were_simulated_or_the_operators_own(page: str) -> None:
+def test_the_page_says_whether_the_calibration_groups_were_simulated_or_the_operators_own(page: str) -> None:
     said = text_of(page)
-    assert "here of 1,234 groups (simulated worlds without an attack), of which 3 lie beyond the line" in said
-    assert "Nobody has shown that honest groups of this log are like them" in said
+    assert "here of 1,234 groups (simulated worlds without an attack), of which 3 lie beyond the threshold" in said
+    assert "Nobody has shown that calibration groups of this log are like them" in said
     assert "at most 5 % of the flags of a scan are false on average" in said
-    assert "Whether honest groups of this log come as close to the line as the simulated ones behind p." in said
+    assert (
+        "Whether calibration groups of this log come as close to the threshold as the simulated ones behind p." in said
+    )
     own = made.summary()
     own["settings"]["calibration"] = "quiet.json"
-    said = text_of(render(made.scan(1, 0, 5), own, made.CHANNELS))
+    said = text_of(render(made.scan(1, 0, 5), own, made.SIGNALS))
     assert "The operator's own quiet period gave what it could" in said
     assert "simulated honest logs" not in said and "simulated ones behind p" not in said
 
 
 @pytest.mark.parametrize(
-    ("flagged", "margin", "told"),
+    ("flagged", "threshold_ratio", "told"),
     [
-        (True, 1.31, "Its weakest lock stands at 1.31, where 1 is the line. The flag stays"),
-        (False, 1.31, "beyond the line at 1. It is not flagged all the same: honest groups get there too often"),
-        (False, 0.4, "Its weakest lock stands at 0.4, where 1 is the line: not flagged."),
-        (False, -0.4, "One of its locks is quite shut: not flagged."),
+        (True, 1.31, "Its limiting criterion stands at 1.31, where 1 is the line. The flag stays"),
+        (
+            False,
+            1.31,
+            "beyond the threshold at 1. It is not flagged all the same: calibration groups get there too often",
+        ),
+        (False, 0.4, "Its limiting criterion stands at 0.4, where 1 is the line: not flagged."),
+        (False, -0.4, "One of its criteria is quite shut: not flagged."),
     ],
 )
-def test_each_verdict_says_how_far_its_weakest_lock_is_open(flagged: bool, margin: float, told: str) -> None:
-    assert told in text_of(with_campaign(flagged=flagged, margin=margin))
+def test_each_verdict_says_how_far_its_weakest_lock_is_open(flagged: bool, threshold_ratio: float, told: str) -> None:
+    assert told in text_of(with_campaign(flagged=flagged, threshold_ratio=threshold_ratio))
 
 
 def test_stability_is_told_with_the_number_of_clusterings(page: str) -> None:
@@ -189,29 +195,31 @@ def test_stability_is_told_with_the_number_of_clusterings(page: str) -> None:
 
 def test_joined_parts_are_told_with_their_weakest_join_and_their_list_is_drawn() -> None:
     tables = made.scan(flagged=1, linked=0, accounts=12)
-    tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(accounts=12, parts=3, parts_p=0.004)])
-    token = {"campaign_id": "C1", "channel": "work_list", "token": "work_list-7"}
-    row = token | {"accounts": 12, "users": 12, "anchors": 0, "weight": 9.0, "exchanges": 0}
-    carriers = [token | {"account_id": f"C1-acct-{i:05d}"} for i in range(12)]
-    tables["tokens"] = pa.concat_tables([tables["tokens"], made.table(schema.TOKENS, [row])])
-    tables["token_members"] = pa.concat_tables([tables["token_members"], made.table(schema.TOKEN_MEMBERS, carriers)])
+    tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(accounts=12, parts=3, merge_p_value=0.004)])
+    attribute = {"campaign_id": "C1", "signal": "work_list", "attribute": "work_list-7"}
+    row = attribute | {"accounts": 12, "users": 12, "trusted": 0, "weight": 9.0, "exchanges": 0}
+    carriers = [attribute | {"account_id": f"C1-acct-{i:05d}"} for i in range(12)]
+    tables["attributes"] = pa.concat_tables([tables["attributes"], made.table(schema.ATTRIBUTES, [row])])
+    tables["attribute_accounts"] = pa.concat_tables(
+        [tables["attribute_accounts"], made.table(schema.ATTRIBUTE_ACCOUNTS, carriers)]
+    )
     reason = made.evidence("C1")[0] | {
         "signal": "work_list",
         "family": "content",
-        "reason": "One list ties 12 parties.",
+        "reason": "One list ties 12 entities.",
     }
     tables["evidence"] = made.table(schema.EVIDENCE, [*made.evidence("C1"), reason])
-    page = render(tables, made.summary(), made.CHANNELS)
+    page = render(tables, made.summary(), made.SIGNALS)
     said = text_of(page)
-    assert "Joined from 3 groups that share no token" in said and "Weakest join: p = 0.004" in said
+    assert "Joined from 3 groups that share no attribute" in said and "Weakest join: p = 0.004" in said
     assert "work list no. 7" in page.partition('class="ties"')[2].partition("</svg>")[0]
-    assert "Work list" in said and "One list ties 12 parties." in said
+    assert "Work list" in said and "One list ties 12 entities." in said
     assert "Joined from" not in text_of(with_campaign(parts=1))
 
 
 def test_a_trusted_set_that_was_inferred_is_said_to_be() -> None:
-    summary = made.summary() | {"anchors": {"source": "behaviour", "share": 0.3}}
-    said = text_of(render(made.scan(1, 0, 5), summary, made.CHANNELS))
+    summary = made.summary() | {"trusted": {"source": "behaviour", "share": 0.3}}
+    said = text_of(render(made.scan(1, 0, 5), summary, made.SIGNALS))
     assert "accounts that work in bursts, as people do, stood in for them" in said
     assert "the scan had none to compare with" not in said
 
@@ -220,12 +228,12 @@ def with_campaign(**changes: object) -> str:
     """The page of a scan with one campaign changed so."""
     tables = made.scan(flagged=1, linked=0, accounts=5)
     tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(accounts=5, **changes)])
-    return render(tables, made.summary(), made.CHANNELS)
+    return render(tables, made.summary(), made.SIGNALS)
 
 
-def test_what_is_not_known_names_the_channels_without_data(page: str) -> None:
+def test_what_is_not_known_names_the_signals_without_data(page: str) -> None:
     said = text_of(page)
-    assert "What 1 channel without data would have shown: Reasoning signatures replayed." in said
+    assert "What 1 signal without data would have shown: Reasoning signatures visible is first flag." in said
     assert "exchanges.signature_id" in said
     assert "Who the operator is." in said
 
@@ -260,11 +268,11 @@ def test_no_word_of_guilt_is_ever_printed(page: str) -> None:
 def test_names_from_the_log_cannot_touch_the_page(name: str) -> None:
     tables = made.scan(flagged=1, linked=0, accounts=3)
     swap = {"C1-acct-00000": name}
-    for key in ("members", "token_members"):
+    for key in ("members", "attribute_accounts"):
         place = tables[key].column_names.index("account_id")
         held = [swap.get(a, a) for a in tables[key]["account_id"].to_pylist()]
         tables[key] = tables[key].set_column(place, "account_id", pa.array(held, pa.string()))
-    campaign, evidence, tokens = (tables[k].to_pylist() for k in ("campaigns", "evidence", "tokens"))
+    campaign, evidence, attributes = (tables[k].to_pylist() for k in ("campaigns", "evidence", "attributes"))
     for row in evidence:
         row |= {
             "signal": name,
@@ -275,11 +283,11 @@ def test_names_from_the_log_cannot_touch_the_page(name: str) -> None:
             "exchange_ids": [name],
         }
     campaign[0] |= {"tasks": [(name, 4)], "level": name}
-    tokens[0] |= {"channel": name, "token": name}
+    attributes[0] |= {"signal": name, "attribute": name}
     tables |= {
         "campaigns": made.table(schema.CAMPAIGNS, campaign),
         "evidence": made.table(schema.EVIDENCE, evidence),
-        "tokens": made.table(schema.TOKENS, tokens),
+        "attributes": made.table(schema.ATTRIBUTES, attributes),
     }
     summary = made.summary() | {"warnings": [name], "settings": {name: name}, "versions": {"python": name}}
     summary["signals"][0] |= {"name": name, "family": name, "missing": [name]}
@@ -301,11 +309,13 @@ def test_an_empty_scan_and_an_empty_summary_give_a_page() -> None:
     assert "not known" in said
 
 
-@pytest.mark.parametrize("absent", ["members", "evidence", "tokens", "token_members", "timeline", "attribution"])
+@pytest.mark.parametrize(
+    "absent", ["members", "evidence", "attributes", "attribute_accounts", "timeline", "attribution"]
+)
 def test_a_missing_table_leaves_a_page_that_says_so(absent: str) -> None:
     tables = made.scan(flagged=1, linked=0, accounts=12)
     del tables[absent]
-    assert "1 campaign flagged" in text_of(render(tables, made.summary(), made.CHANNELS))
+    assert "1 campaign flagged" in text_of(render(tables, made.summary(), made.SIGNALS))
 
 
 def test_evidence_of_an_old_scan_is_read_from_its_campaign() -> None:
@@ -321,7 +331,7 @@ def test_a_table_of_nulls_gives_a_page(name: str) -> None:
     held = tables[name]
     arrays = {c: held[c] if c in kept else pa.nulls(held.num_rows, held[c].type) for c in held.column_names}
     tables[name] = pa.table(arrays)
-    assert Outline(render(tables, made.summary(), made.CHANNELS)).open == []
+    assert Outline(render(tables, made.summary(), made.SIGNALS)).open == []
 
 
 def test_two_hundred_campaigns_and_twenty_five_thousand_members_stay_readable() -> None:
@@ -329,7 +339,7 @@ def test_two_hundred_campaigns_and_twenty_five_thousand_members_stay_readable() 
     extra = [made.campaign(f"D{i}", flagged=i < 90, accounts=4) for i in range(199)]
     tables["campaigns"] = pa.concat_tables([tables["campaigns"], made.table(schema.CAMPAIGNS, extra)])
     begun = time.perf_counter()
-    page = render(tables, made.summary(), made.CHANNELS)
+    page = render(tables, made.summary(), made.SIGNALS)
     assert time.perf_counter() - begun < 20
     assert len(page) < 5_000_000
     said = text_of(page)
@@ -338,24 +348,24 @@ def test_two_hundred_campaigns_and_twenty_five_thousand_members_stay_readable() 
 
 
 def test_the_drawing_holds_every_account_once_and_no_kind_takes_all_room() -> None:
-    tokens, carriers = made.ties("C1", 400)
-    drawing = ties.draw(tokens, carriers)
+    attributes, carriers = made.ties("C1", 400)
+    drawing = incidence_diagram.draw(attributes, carriers)
     assert drawing is not None
     assert drawing.drawn + drawing.omitted == 400
-    kinds = [knot.token["channel"] for knot in drawing.knots]
-    assert max(kinds.count(kind) for kind in kinds) <= ties.TOKENS_A_KIND
+    kinds = [knot.attribute["signal"] for knot in drawing.knots]
+    assert max(kinds.count(kind) for kind in kinds) <= incidence_diagram.ATTRIBUTES_PER_KIND
     assert all(0 < row.y < drawing.height for row in drawing.rows)
     heights = sorted(row.y for row in drawing.rows)
-    assert all(b - a >= ties.ROW - 0.2 for a, b in itertools.pairwise(heights))
+    assert all(b - a >= incidence_diagram.ROW - 0.2 for a, b in itertools.pairwise(heights))
 
 
 def test_the_drawing_does_not_depend_on_the_order_of_rows() -> None:
-    tokens, carriers = made.ties("C1", 50)
-    assert ties.draw(tokens, carriers) == ties.draw(tokens, carriers[::-1])
+    attributes, carriers = made.ties("C1", 50)
+    assert incidence_diagram.draw(attributes, carriers) == incidence_diagram.draw(attributes, carriers[::-1])
 
 
 def test_a_group_without_ties_is_not_drawn() -> None:
-    assert ties.draw([], []) is None
+    assert incidence_diagram.draw([], []) is None
 
 
 def test_the_chart_is_still_and_coloured_by_the_page() -> None:
@@ -370,7 +380,7 @@ def test_the_page_sets_the_legend_itself_so_that_no_name_is_cut() -> None:
     tables = made.scan(flagged=1, linked=0, accounts=5)
     rows = [row | {"task": "sensitive_rewrite"} for row in made.timeline("C1", 3)]
     tables["timeline"] = made.table(schema.TIMELINE, rows)
-    page = render(tables, made.summary(), made.CHANNELS)
+    page = render(tables, made.summary(), made.SIGNALS)
     legend = page.partition('<ul class="legend"')[2].partition("</ul>")[0]
     assert "rewriting of sensitive questions</li>" in legend and "var(--c1)" in legend
     assert "rewriting" not in page.partition("<figure>")[2].partition("<svg")[2].partition("</svg>")[0]
@@ -430,7 +440,7 @@ def test_pictures_and_tables_have_words(page: str) -> None:
     assert targets <= set(ids)
 
 
-def test_the_report_needs_no_channel_package(page: str) -> None:
+def test_the_report_needs_no_signal_package(page: str) -> None:
     held = method.gather(json.loads(json.dumps(made.summary())), Cards())
     assert [u.title for u in held.off] == ["Reasoning replay"]
 
@@ -442,6 +452,6 @@ def test_hidden_characters_of_every_plane_are_spelled_out() -> None:
 
 
 def test_a_card_is_found_by_its_name_and_an_unknown_one_is_not() -> None:
-    cards = Cards(made.CHANNELS)
-    assert cards.find(made.CHANNELS[1].name) == made.CHANNELS[1]
+    cards = Cards(made.SIGNALS)
+    assert cards.find(made.SIGNALS[1].name) == made.SIGNALS[1]
     assert cards.find("gone") is None and cards.find(None) is None

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from clonewatch.adapters.event_streams import assembled
-from clonewatch.adapters.rows import mend
+from clonewatch.adapters.rows import fix
 from clonewatch.adapters.values import real, text, truth, whole
 from clonewatch.model.schema import EXCHANGES, Column
 
@@ -156,11 +156,11 @@ def parsed(value: object) -> object:
 
 def _unpacked(raw: msgspec.Raw) -> object:
     held = bytes(memoryview(raw))
-    for attempt in (bytes, mend) if held else ():
+    for attempt in (bytes, fix) if held else ():
         try:
             return _decode(attempt(held))
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            continue  # mended once; then kept as text: what the client sent is odd, but it was sent
+            continue  # fixed once; then kept as text: what the client sent is odd, but it was sent
     return held.decode("utf-8", "replace") or None
 
 

@@ -24,7 +24,7 @@ def opened(source: Source) -> pq.ParquetFile:
     """The file with its footer read. Raises InputError when it is packed, piped in, or has no readable footer."""
     if source.path is None or (isinstance(source.stream, Stream) and source.stream.packed):
         raise InputError(
-            "Parquet must be read from a plain file", where=source.name, mend="Write it to disk, decompressed, first"
+            "Parquet must be read from a plain file", where=source.name, fix="Write it to disk, decompressed, first"
         )
     try:
         # Buffering ahead would hold on to the bytes of every row group until the file is closed.
@@ -33,7 +33,7 @@ def opened(source: Source) -> pq.ParquetFile:
         return file
     except DAMAGE as error:
         raise InputError(
-            "a Parquet file without a readable footer; it may be cut off", where=source.name, mend="Copy it again"
+            "a Parquet file without a readable footer; it may be cut off", where=source.name, fix="Copy it again"
         ) from error
 
 
@@ -86,6 +86,6 @@ def require_columns(names: list[str], file: str, mapped: str) -> None:
         raise MappingError(
             f"no column {' nor '.join(missing)}",
             where=file,
-            mend=f'Say which columns hold them in a field map (format = "{mapped}") and give it with --map; '
+            fix=f'Say which columns hold them in a field map (format = "{mapped}") and give it with --map; '
             f"the file has: {', '.join(names[:30])}",
         )

@@ -76,7 +76,7 @@ def csv_rows(source: Source) -> Iterator[CsvRows]:
     feed = iter(text)
     names, delimiter = _header(next(feed, ""))
     if not names:
-        raise InputError("no header line", where=source.name, mend="The first line must name the columns")
+        raise InputError("no header line", where=source.name, fix="The first line must name the columns")
     rows: list[list[str]] = []
     numbers: list[int] = []
     reader = csv.reader(feed, delimiter=delimiter)

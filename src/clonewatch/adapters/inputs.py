@@ -43,14 +43,14 @@ def find_inputs(paths: Iterable[str | Path]) -> Found:
                     _add(found.logs, log, seen)
                     found.listed.add(log)
                 if len(found.logs) == before and not any(True for _ in _walk(path, Found([], [], [], set()))):
-                    raise InputError("no files in this folder", where=str(path), mend="Name a folder that holds logs")
+                    raise InputError("no files in this folder", where=str(path), fix="Name a folder that holds logs")
             elif path.exists():
                 _add(found.logs, path, seen)
                 found.listed.discard(path)
             else:
-                raise InputError("no such file or folder", where=str(path), mend="Check the path")
+                raise InputError("no such file or folder", where=str(path), fix="Check the path")
     if not found.logs:
-        raise InputError("nothing to read", mend="Name a log file, a folder of them, or - for standard input")
+        raise InputError("nothing to read", fix="Name a log file, a folder of them, or - for standard input")
     return found
 
 
@@ -59,7 +59,7 @@ def _expanded(given: str) -> list[Path]:
         return [Path(given)]
     matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     if not matches:
-        raise InputError("no file matches", where=given, mend="Check the pattern, and quote it from the shell")
+        raise InputError("no file matches", where=given, fix="Check the pattern, and quote it from the shell")
     return [Path(match) for match in matches]
 
 
@@ -74,7 +74,7 @@ def _walk(folder: Path, found: Found) -> Iterator[Path]:
     try:
         entries = sorted(e for e in folder.iterdir() if not e.name.startswith("."))
     except OSError as error:
-        raise InputError("the folder cannot be read", where=str(folder), mend=type(error).__name__) from error
+        raise InputError("the folder cannot be read", where=str(folder), fix=type(error).__name__) from error
     inner = folder / EXCHANGE_FOLDER
     if inner.is_dir():
         for kind, files in (("accounts", found.accounts), ("events", found.events)):

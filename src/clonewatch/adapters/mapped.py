@@ -34,7 +34,7 @@ _decode = msgspec.json.Decoder().decode
 def required(mapping: FieldMap | None, name: str) -> FieldMap:
     """The field map, which formats of foreign logs cannot do without. Raises MappingError when there is none."""
     if mapping is None:
-        raise MappingError(f"{name} needs a field map", mend=f"Give one with --map; it looks like\n{EXAMPLE}")
+        raise MappingError(f"{name} needs a field map", fix=f"Give one with --map; it looks like\n{EXAMPLE}")
     return mapping
 
 

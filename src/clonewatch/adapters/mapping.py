@@ -50,16 +50,16 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
     except FileNotFoundError:
         if name not in presets():
             raise MappingError(
-                "no such field map", where=name, mend=f"Give a TOML file, or a preset: {', '.join(presets())}"
+                "no such field map", where=name, fix=f"Give a TOML file, or a preset: {', '.join(presets())}"
             ) from None
         text = files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise MappingError("the field map cannot be read", where=name, mend=type(error).__name__) from error
+        raise MappingError("the field map cannot be read", where=name, fix=type(error).__name__) from error
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise MappingError(
-            f"the field map is not TOML: {error}", where=name, mend=f"It looks like\n{EXAMPLE}"
+            f"the field map is not TOML: {error}", where=name, fix=f"It looks like\n{EXAMPLE}"
         ) from error
     return check_map(raw, name, formats)
 
@@ -76,31 +76,31 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
         _known(key, _KEYS, "no part of a field map", name)
     form = raw.get("format")
     if not isinstance(form, str):
-        raise MappingError("the field map names no format", where=name, mend=f"It looks like\n{EXAMPLE}")
+        raise MappingError("the field map names no format", where=name, fix=f"It looks like\n{EXAMPLE}")
     _known(form, formats, "no format", name)
     time = raw.get("time", "auto")
     if not isinstance(time, str) or time_format(time) is None:
         raise MappingError(
             "`time` is not understood",
             where=name,
-            mend='Use auto, iso, s, ms, us, ns or "s since 2026-01-01T00:00:00Z"',
+            fix='Use auto, iso, s, ms, us, ns or "s since 2026-01-01T00:00:00Z"',
         )
     fields, constants = _section(raw, "fields", name), _section(raw, "constants", name)
     for column, value in fields.items():
         if not isinstance(value, str) or not value:
-            raise MappingError(f"the field for `{column}` is not text", where=name, mend=f'Write {column} = "its.path"')
+            raise MappingError(f"the field for `{column}` is not text", where=name, fix=f'Write {column} = "its.path"')
     for column, value in constants.items():
         if not isinstance(value, str | int | float | bool):
-            raise MappingError(f"the constant for `{column}` is not one value", where=name, mend="Use text or a number")
+            raise MappingError(f"the constant for `{column}` is not one value", where=name, fix="Use text or a number")
         if column in fields or column in ("exchange_id", "ts"):
-            raise MappingError(f"`{column}` cannot be a constant here", where=name, mend="Map it to a field")
+            raise MappingError(f"`{column}` cannot be a constant here", where=name, fix="Map it to a field")
     if form.endswith("_map"):
         for column in _NEEDED:
             if column not in fields and column not in constants:
                 raise MappingError(
                     f"nothing is mapped to `{column}`",
                     where=name,
-                    mend=f'Name the field that holds it under [fields]: {column} = "..."; a map looks like\n{EXAMPLE}',
+                    fix=f'Name the field that holds it under [fields]: {column} = "..."; a map looks like\n{EXAMPLE}',
                 )
     return FieldMap(form, fields, constants, time)
 
@@ -108,7 +108,7 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
 def _section(raw: Mapping[str, object], key: str, name: str) -> dict[str, Any]:
     section = raw.get(key, {})
     if not isinstance(section, dict):
-        raise MappingError(f"[{key}] is not a table", where=name, mend=f"It looks like\n{EXAMPLE}")
+        raise MappingError(f"[{key}] is not a table", where=name, fix=f"It looks like\n{EXAMPLE}")
     for column in section:
         _known(column, tuple(c for c in EXCHANGES.names if c not in _UNMAPPABLE), "no exchange column", name)
     return section
@@ -117,5 +117,5 @@ def _section(raw: Mapping[str, object], key: str, name: str) -> dict[str, Any]:
 def _known(word: str, words: tuple[str, ...], what: str, name: str) -> None:
     if word not in words:
         near = get_close_matches(word, words, 1, 0.5)
-        mend = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(words)}"
-        raise MappingError(f"{word!r} is {what}", where=name, mend=mend)
+        fix = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(words)}"
+        raise MappingError(f"{word!r} is {what}", where=name, fix=fix)

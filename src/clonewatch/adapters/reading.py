@@ -202,7 +202,7 @@ def open_log(
     for path, files in ((accounts, found.accounts), (events, found.events)):
         if path is not None:
             if not path.is_file():
-                raise InputError("no such file", where=str(path), mend="Check the path")
+                raise InputError("no such file", where=str(path), fix="Check the path")
             files[:] = [path]
     adapters = [cast(Adapter, FORMATS.load(name)) for name in ([wanted] if wanted else FORMATS.names())]
     noted: Noted = []
@@ -211,7 +211,7 @@ def open_log(
         raise InputError(
             "no exchanges in any of the files",
             where=", ".join(map(str, found.logs[:3])),
-            mend="They are empty or of no known format; name the format with --format, or map their fields with --map",
+            fix="They are empty or of no known format; name the format with --format, or map their fields with --map",
         )
     return Log(inputs, found, field_map, noted)
 
@@ -220,11 +220,11 @@ def _wanted(name: str, mapping: FieldMap | None) -> str | None:
     if name == AUTO:
         return mapping.format if mapping else None
     if name not in FORMATS.names():
-        raise InputError(f"no format {name!r}", mend=f"There are: {', '.join(FORMATS.names())}")
+        raise InputError(f"no format {name!r}", fix=f"There are: {', '.join(FORMATS.names())}")
     if mapping and mapping.format != name:
-        raise MappingError(f"the field map is for {mapping.format}, not {name}", mend="Leave --format out")
+        raise MappingError(f"the field map is for {mapping.format}, not {name}", fix="Leave --format out")
     if name.endswith("_map") and mapping is None:
-        raise MappingError(f"{name} needs a field map", mend=f"Give one with --map; it looks like\n{EXAMPLE}")
+        raise MappingError(f"{name} needs a field map", fix=f"Give one with --map; it looks like\n{EXAMPLE}")
     return name
 
 
@@ -245,10 +245,8 @@ def _recognise(
                 noted.append((str(path), "of no known format, left out"))
                 return None
             what = "no known format" if not claimed else "several formats: " + ", ".join(a.name for a in claimed)
-            mend = "Name it with --format, or map its fields with --map"
-            raise InputError(
-                stream.torn or what, where=str(path), mend=f"{mend}; known are {', '.join(FORMATS.names())}"
-            )
+            fix = "Name it with --format, or map its fields with --map"
+            raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; known are {', '.join(FORMATS.names())}")
         claimed[0].check(_source(path, stream), mapping)
         return _Input(path, claimed[0], stream if piped else None)
     finally:
@@ -263,9 +261,7 @@ def _open(path: Path) -> Stream:
         raw = path.open("rb")
         return Stream(Tally(raw, None if _is_pipe(path) else path.stat().st_size))
     except OSError as error:
-        raise InputError(
-            "cannot be read", where=str(path), mend=f"Check its rights ({type(error).__name__})"
-        ) from error
+        raise InputError("cannot be read", where=str(path), fix=f"Check its rights ({type(error).__name__})") from error
 
 
 def _source(path: Path, stream: Stream, columns: frozenset[str] | None = None) -> Source:
@@ -288,5 +284,5 @@ def _refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: s
         raise MappingError(
             "no account can be told from these rows, and without one there is nothing to link",
             where=name,
-            mend=f"{hint[0].upper()}{hint[1:]}. A field map looks like\n{EXAMPLE}",
+            fix=f"{hint[0].upper()}{hint[1:]}. A field map looks like\n{EXAMPLE}",
         )

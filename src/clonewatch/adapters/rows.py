@@ -61,26 +61,26 @@ def _careful(batch: lines.Lines, file: str, decode: Callable[[bytes], Row], reje
 
 
 def _tried(line: bytes, decode: Callable[[bytes], Row]) -> tuple[Row | None, bytes, Exception | None]:
-    """The row, or why there is none; a line that is only broken text is mended and tried once more."""
+    """The row, or why there is none; a line that is only broken text is fixed and tried once more."""
     try:
         return decode(line), line, None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        mended = mend(line)
-        if mended == line:
+        fixed = fix(line)
+        if fixed == line:
             return None, line, error
     try:
-        return decode(mended), mended, None
+        return decode(fixed), fixed, None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return None, line, error
 
 
-def mend(line: bytes) -> bytes:
+def fix(line: bytes) -> bytes:
     r"""The line with what JSON lacks put right: text that is no UTF-8, halves of surrogate pairs, odd numbers.
 
     Broken text becomes U+FFFD; NaN, infinities and numbers beyond all floats become null. Clients choose their prompts,
     user agents and parameters: if such a thing cost the row, it would be a way not to be seen.
 
-    >>> mend(b'"a\\ud800b"')
+    >>> fix(b'"a\\ud800b"')
     b'"a\\ufffdb"'
     """
     sound = line.decode("utf-8", "replace").encode()

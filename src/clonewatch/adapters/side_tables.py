@@ -57,7 +57,7 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
         return Side(arrow_schema(table).empty_table(), [], [], "empty")
     else:
         raise InputError(
-            f"the {table.name} are in no known format", where=str(path), mend="Give Parquet, Arrow, JSON lines or CSV"
+            f"the {table.name} are in no known format", where=str(path), fix="Give Parquet, Arrow, JSON lines or CSV"
         )
     return _gather(path, table, form, parts)
 
@@ -78,7 +78,7 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part]) -> Side:
     missing = [c.name for c in table.columns if c.required and c.name not in names]
     if missing and names:
         raise MappingError(
-            f"the {table.name} have no column {' nor '.join(missing)}", where=str(path), mend="Name it as in the schema"
+            f"the {table.name} have no column {' nor '.join(missing)}", where=str(path), fix="Name it as in the schema"
         )
     everything = pa.concat_tables([whole.empty_table(), *kept]).combine_chunks()
     if table is ACCOUNTS:
@@ -130,7 +130,7 @@ def _arrow(source: Source) -> Iterator[Part]:
         whole = pa.ipc.open_file(pa.BufferReader(source.stream.read())).read_all().combine_chunks()
         whole.validate(full=True)
     except columnar_files.DAMAGE as error:
-        raise InputError("not a whole Arrow file", where=source.name, mend="Copy it again") from error
+        raise InputError("not a whole Arrow file", where=source.name, fix="Copy it again") from error
     found = {n: c.combine_chunks() for n, c in zip(whole.schema.names, whole.columns, strict=True)}
     yield found, range(1, whole.num_rows + 1), []
 

@@ -96,7 +96,7 @@ def test_canaries(true: npt.ArrayLike, others: npt.ArrayLike) -> TestResult:
     if real.ndim != 1 or rest.ndim != 2 or len(rest) != len(real) or not rest.size:
         raise InputError(f"{real.shape} log-probabilities of canaries and {rest.shape} of their decoys")
     if not (np.isfinite(real).all() and np.isfinite(rest).all()):
-        raise InputError("a log-probability is no finite number", mend="Leave out canaries the suspect did not score")
+        raise InputError("a log-probability is no finite number", fix="Leave out canaries the suspect did not score")
     columns = np.column_stack([real, rest])
     # Every column as if it were the real one, so that the sum has a rank of its own.
     surprise = -np.log([[stats.rank(v, np.delete(row, j)) for j, v in enumerate(row)] for row in columns]).sum(0)

@@ -121,7 +121,7 @@ class Client:
         raise ClientError(
             f"the {self.name} does not answer ({reason})",
             where=request.name,
-            mend="Its answers so far are kept: give the same command again later, with a lower --rate if it is busy",
+            fix="Its answers so far are kept: give the same command again later, with a lower --rate if it is busy",
         )
 
     def _post(self, request: Request) -> tuple[int, Any, bytes, str]:
@@ -138,7 +138,7 @@ class Client:
             raise ClientError(
                 f"an answer of the {self.name} repeats the API key, and was not kept",
                 where=request.name,
-                mend="Ask for a new key, and find out who answers at this address",
+                fix="Ask for a new key, and find out who answers at this address",
             )
         return answer.status_code, answer.headers, body, ""
 
@@ -151,7 +151,7 @@ class Client:
             raise SetupError(
                 f"nothing answers for the {self.name} there (status {status})",
                 where=self.source.url,
-                mend="Check url, model and api in the settings, and plan again",
+                fix="Check url, model and api in the settings, and plan again",
             )
 
     def _kept(self, request: Request, status: int, body: bytes, problem: str, attempt: int) -> dict[str, Any]:
@@ -184,7 +184,7 @@ class Replay:
             raise InputError(
                 "the other audit asked something else here",
                 where=str(self._folder.path / RAW / request.name),
-                mend="Only answers to the same requests can be used again",
+                fix="Only answers to the same requests can be used again",
             )
         return {**told, "replayed": True}
 
@@ -224,12 +224,12 @@ def key_of(name: str, source: ModelEndpoint) -> str:
             raise KeyFileError(f"cannot read the API key of the {name}", where=where) from None
         if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyFileError(
-                f"the API key of the {name} is open to other users", where=where, mend=f"chmod 600 {where}"
+                f"the API key of the {name} is open to other users", where=where, fix=f"chmod 600 {where}"
             )
     else:
         return ""
     if not key or not key.isascii() or not key.isprintable():
-        raise KeyFileError(f"there is no API key of the {name}", where=where, mend="Set it, in ASCII, on one line")
+        raise KeyFileError(f"there is no API key of the {name}", where=where, fix="Set it, in ASCII, on one line")
     return key
 
 
@@ -253,4 +253,4 @@ def _httpx() -> ModuleType:
     try:
         return importlib.import_module("httpx")
     except ImportError as error:
-        raise SetupError("the package httpx is not installed", mend="Run: pip install 'clonewatch[audit]'") from error
+        raise SetupError("the package httpx is not installed", fix="Run: pip install 'clonewatch[audit]'") from error

@@ -67,7 +67,7 @@ def reader(ledger: Ledger) -> Callable[[str], bytes]:
             raise KeyFileError(
                 "this secret is not here, and the ledger does not reveal it",
                 where=commitment[:12],
-                mend="Ask who owns the ledger to reveal it: clonewatch audit reveal",
+                fix="Ask who owns the ledger to reveal it: clonewatch audit reveal",
             )
         return ledger.secret(commitment)
 

@@ -46,7 +46,7 @@ def test_equality(
     prompts = [p for p in ours if len(ours[p]) >= _FEWEST and len(theirs.get(p, ())) >= _FEWEST]
     if not prompts:
         raise InputError(
-            "no prompt has two completions of either model", mend="Ask both the same prompts, twice or more"
+            "no prompt has two completions of either model", fix="Ask both the same prompts, twice or more"
         )
     draw = np.random.default_rng(seed)
     counts = np.array([_pieces(text[:length]) for p in prompts for text in (*ours[p], *theirs[p])])

@@ -49,7 +49,7 @@ class Folder:
             raise OutputError(
                 f"cannot write: {error.strerror}",
                 where=str(place),
-                mend="Free space and give the same command again; what is kept is not asked for twice",
+                fix="Free space and give the same command again; what is kept is not asked for twice",
             ) from error
 
     def note(self, row: Mapping[str, object]) -> None:
@@ -59,7 +59,7 @@ class Folder:
                 file.write(canonical(row) + b"\n")
         except OSError as error:
             raise OutputError(
-                f"cannot write: {error.strerror}", where=str(self.path / SENT), mend="Free space and go on"
+                f"cannot write: {error.strerror}", where=str(self.path / SENT), fix="Free space and go on"
             ) from error
 
     def read(self, name: str) -> bytes:
@@ -70,7 +70,7 @@ class Folder:
             raise InputError(
                 f"cannot read: {error.strerror}",
                 where=str(self.path / name),
-                mend="Is this the folder of an audit, and was the step before done?",
+                fix="Is this the folder of an audit, and was the step before done?",
             ) from error
 
     def object(self, name: str) -> dict[str, Any]:
@@ -125,5 +125,5 @@ def read_rows(place: Path) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise InputError("this line is no JSON object", where=f"{place}:{number}", mend="One object a line")
+            raise InputError("this line is no JSON object", where=f"{place}:{number}", fix="One object a line")
         yield row

@@ -129,7 +129,7 @@ class Ledger:
         """
         with self._locked():
             if all(r.kind != "plan" or r.body["digest"] != plan for r in self.records()):
-                raise InputError("this plan was not registered before", where=plan, mend="Register it, then ask anew")
+                raise InputError("this plan was not registered before", where=plan, fix="Register it, then ask anew")
             return self._append("look", {"plan": plan, "test": test, "commitment": commitment, "result": result})
 
     def timestamp(self, token: bytes, head: str, note: str = "") -> Record:
@@ -138,7 +138,7 @@ class Ledger:
         head: the hash that was stamped. The authority's signature is checked with its own tools, as docs/audit.md says.
         """
         if not token.startswith(b"\x30"):
-            raise InputError("a timestamp token is a DER sequence", mend="Give the .tsr file as the authority sent it")
+            raise InputError("a timestamp token is a DER sequence", fix="Give the .tsr file as the authority sent it")
         with self._locked():
             held = self.records()
             if all(r.hash != head for r in held):
@@ -290,7 +290,7 @@ class Ledger:
             raise KeyFileError(
                 f"the secrets are open to other users (mode {stat.S_IMODE(mode):04o})",
                 where=str(self.secrets_path),
-                mend=f"Run: chmod 600 {self.secrets_path}, and commit new secrets if others may have read these",
+                fix=f"Run: chmod 600 {self.secrets_path}, and commit new secrets if others may have read these",
             )
 
     def _secret(self, commitment: str) -> dict[str, str]:
@@ -301,7 +301,7 @@ class Ledger:
             raise KeyFileError(
                 f"cannot read the secrets: {error.strerror}",
                 where=str(self.secrets_path),
-                mend="Restore the file from its backup",
+                fix="Restore the file from its backup",
             ) from error
         for row in rows:
             try:
@@ -379,5 +379,5 @@ def _write(place: Path, data: bytes, mode: int, how: int = os.O_APPEND) -> None:
                 os.close(folder)
     except OSError as error:
         raise OutputError(
-            f"cannot write: {error.strerror}", where=str(place), mend="Free space, or name another place"
+            f"cannot write: {error.strerror}", where=str(place), fix="Free space, or name another place"
         ) from error

@@ -40,17 +40,17 @@ class ModelEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Refuse an address that would carry a secret in the clear."""
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InputError(f"the address of the {name} is no http(s) address", mend="https://host/v1")
+            raise InputError(f"the address of the {name} is no http(s) address", fix="https://host/v1")
         if parts.username or parts.password or parts.query:
             raise InputError(
-                f"the address of the {name} holds a secret or a query", mend="Name a variable with key_env instead"
+                f"the address of the {name} holds a secret or a query", fix="Name a variable with key_env instead"
             )
         if parts.scheme == "http" and not loopback(parts.hostname):
             raise InputError(
-                f"the address of the {name} is not encrypted", mend="Use https; http is for this machine only"
+                f"the address of the {name} is not encrypted", fix="Use https; http is for this machine only"
             )
         if self.key_env and self.key_file:
-            raise InputError(f"the key of the {name} has two places", mend="Give key_env or key_file")
+            raise InputError(f"the key of the {name} has two places", fix="Give key_env or key_file")
 
 
 class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,26 +83,26 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     power: Effect = Effect()
 
     def check(self) -> None:
-        """Refuse what cannot be planned, with the mend."""
+        """Refuse what cannot be planned, with the fix."""
         for name, source in self.sources().items():
             source.check(name)
             if source.api == "chat" and (self.access == "scoring" or name == "ours"):
                 raise InputError(
                     f"the {name} is asked to score given texts, which only the completions interface can do",
-                    mend='Set api = "completions", or access = "logprobs", or leave out [ours]',
+                    fix='Set api = "completions", or access = "logprobs", or leave out [ours]',
                 )
         if not 0 < self.alpha <= ALPHA:
-            raise InputError(f"alpha is {self.alpha}; it is above 0 and at most {ALPHA}", mend="0.001")
+            raise InputError(f"alpha is {self.alpha}; it is above 0 and at most {ALPHA}", fix="0.001")
         limits = {"answers": (1, 128), "tokens": (8, 8192), "decoys": (LEAST_DECOYS, 99_999), "looks": (1, 100)}
         for name, (least, most) in limits.items():
             if not least <= getattr(self, name) <= most:
                 raise InputError(f"{name} is {getattr(self, name)}; it is {least} to {most}")
         if not 0 < self.temperature <= 2:
-            raise InputError(f"temperature is {self.temperature}; answers must vary", mend="1.0")
+            raise InputError(f"temperature is {self.temperature}; answers must vary", fix="1.0")
         if self.access != "text" and not 1 <= self.logprobs <= 100:
-            raise InputError(f"logprobs is {self.logprobs}; it is 1 to 100", mend="20")
+            raise InputError(f"logprobs is {self.logprobs}; it is 1 to 100", fix="20")
         if self.ours is not None and self.answers < 2:
-            raise InputError("to compare a suspect with our own model, a prompt needs two answers", mend="answers = 2")
+            raise InputError("to compare a suspect with our own model, a prompt needs two answers", fix="answers = 2")
 
     def sources(self) -> dict[str, ModelEndpoint]:
         """The models that are asked, by role."""
@@ -173,7 +173,7 @@ def converted(told: dict[str, Any], form: type[Form], where: str) -> Form:
     try:
         return msgspec.convert(told, form)
     except msgspec.ValidationError as error:
-        raise InputError(f"not as it should be: {error}", where=where, mend="See docs/using/audit.md") from error
+        raise InputError(f"not as it should be: {error}", where=where, fix="See docs/using/audit.md") from error
 
 
 def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bool) -> list[PlannedTest]:
@@ -190,7 +190,7 @@ def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bo
         if len(fitting) != 1:
             raise InputError(f"{len(fitting)} commitments begin with {one!r}", where=str(ledger.path))
         if fitting[0].body["commitment"] in revealed:
-            raise InputError(f"the secret {one} was revealed, so it can be tested no more", mend="Plan without it")
+            raise InputError(f"the secret {one} was revealed, so it can be tested no more", fix="Plan without it")
     chosen = [r for r in commits if not wanted or r.body["commitment"].startswith(tuple(wanted))]
     chosen = [r for r in chosen if r.body["commitment"] not in revealed]
     chosen = [r for r in chosen if twins or wanted or r.body["secret"] not in _NEED_PAIRS]
@@ -198,7 +198,7 @@ def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bo
         raise InputError(
             "the ledger has no secret to test",
             where=str(ledger.path),
-            mend="Commit one before it is used: clonewatch audit commit, mint-canaries or import-key",
+            fix="Commit one before it is used: clonewatch audit commit, mint-canaries or import-key",
         )
     return [_one(i, record, confirmed) for i, record in enumerate(chosen, 1)]
 

@@ -125,7 +125,7 @@ class Blake2:
 
     def __init__(self, secret: bytes, width: int = 2) -> None:
         if not 16 <= len(secret) <= 64:
-            raise InputError(f"a watermark secret has 16 to 64 bytes, not {len(secret)}", mend="Draw 32 random bytes")
+            raise InputError(f"a watermark secret has 16 to 64 bytes, not {len(secret)}", fix="Draw 32 random bytes")
         if not 1 <= width < blake2.MOST_IDS:
             raise InputError(f"a window of {width} tokens; it has 1 to {blake2.MOST_IDS - 1}")
         self._secret, self.width = secret, width
@@ -196,7 +196,7 @@ def vllm_watermark(config: Mapping[str, object], where: str = "") -> Watermark:
     raise InputError(
         f"the watermark {algorithm!r} (or its seeding) cannot be recomputed here",
         where=where,
-        mend="gumbel, dual_key_gumbel, red_green, and sbw with the scheme lefthash can",
+        fix="gumbel, dual_key_gumbel, red_green, and sbw with the scheme lefthash can",
     )
 
 
@@ -220,7 +220,7 @@ def _columns(context: I64, token: I64, width: int) -> tuple[U64, U64]:
         raise ValueError(f"windows of shape {window.shape} for {len(drawn)} tokens and a width of {width}")
     for part in (window, drawn):
         if part.size and (part.min() < 0 or part.max() > _MOST_ID):
-            raise InputError("a token id is negative or above 2**32 - 1", mend="Give ids of your own tokenizer")
+            raise InputError("a token id is negative or above 2**32 - 1", fix="Give ids of your own tokenizer")
     return np.ascontiguousarray(window, np.uint64), np.ascontiguousarray(drawn, np.uint64)
 
 

@@ -113,6 +113,6 @@ def pairs_of(test: PlannedTest, pairs: Sequence[dict[str, Any]], tests: Sequence
     named = [p for p in pairs if "commitment" in p]
     if len(named) < len(pairs) and not alone:
         raise InputError(
-            "several twin secrets, and a pair that names none", mend='Give every pair the "commitment" of its coin'
+            "several twin secrets, and a pair that names none", fix='Give every pair the "commitment" of its coin'
         )
     return [p for p in pairs if p.get("commitment", test.commitment) == test.commitment]

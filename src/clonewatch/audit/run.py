@@ -40,7 +40,7 @@ def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
     if broken:
         raise InputError(f"the ledger does not hold: {broken[0].what}", where=f"{ledger.path}:{broken[0].line}")
     if out.exists() and any(out.iterdir()):
-        raise InputError("this folder holds something already", where=str(out), mend="An audit has a folder of its own")
+        raise InputError("this folder holds something already", where=str(out), fix="An audit has a folder of its own")
     tokenizer = tokenizing.read(near / settings.tokenizer)
     prompts = _prompts(near / settings.prompts)
     pairs = _pairs(near / settings.twins) if settings.twins else []
@@ -135,9 +135,9 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
     _registered(ledger, digest)
     seal = _sealed(ledger, digest)
     if not kept.has(MANIFEST) or sha256(kept.read(MANIFEST)) != seal:
-        raise InputError("the answers were never sealed", where=str(kept.path), mend="Run: clonewatch audit collect")
+        raise InputError("the answers were never sealed", where=str(kept.path), fix="Run: clonewatch audit collect")
     for name, wrong in kept.changed():
-        raise InputError(wrong, where=str(kept.path / name), mend="Restore the file from its backup")
+        raise InputError(wrong, where=str(kept.path / name), fix="Restore the file from its backup")
     collected = Collected(kept, plan)
     parts = _complete(plan, kept, collected)
     before = looked(ledger, digest)
@@ -145,7 +145,7 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
         raise InputError(
             "there was a look at these answers already",
             where=f"plan {digest[:12]}, look {max(before)}",
-            mend="A second look needs a plan that chose looks > 1 beforehand, and new answers; the results are kept",
+            fix="A second look needs a plan that chose looks > 1 beforehand, and new answers; the results are kept",
         )
     results: dict[str, Any] = {
         "program": version("clonewatch"),
@@ -183,7 +183,7 @@ def _registered(ledger: Ledger, digest: str) -> None:
         raise InputError(
             "the ledger does not know this plan",
             where=f"{ledger.path}, {digest[:12]}",
-            mend="Name the ledger it was made with: --ledger FILE. A plan that was changed is another plan",
+            fix="Name the ledger it was made with: --ledger FILE. A plan that was changed is another plan",
         )
 
 
@@ -196,7 +196,7 @@ def _prompts(place: Path) -> list[str]:
     if not prompts:
         raise InputError("there are no prompts", where=str(place))
     if len(set(prompts)) < len(prompts):
-        raise InputError("a prompt is there twice", where=str(place), mend="Each prompt once; answers sets how often")
+        raise InputError("a prompt is there twice", where=str(place), fix="Each prompt once; answers sets how often")
     return prompts
 
 
@@ -232,13 +232,13 @@ def _agree(settings: Settings, tests: list[PlannedTest], pairs: list[dict[str, A
     kinds = {test.test for test in tests}
     if settings.looks > 1 and kinds != {"watermark"}:
         raise InputError(
-            "only tests of a watermark may look more than once", mend="Name their commitments in secrets, or looks = 1"
+            "only tests of a watermark may look more than once", fix="Name their commitments in secrets, or looks = 1"
         )
     if settings.looks > prompts:
         raise InputError(f"{settings.looks} looks at {prompts} prompts")
     for test in tests:
         if test.test == "twin" and not requests.pairs_of(test, pairs, tests):
-            raise InputError(f"there is no pair for the coins {test.commitment[:12]}", mend="Name a file in twins")
+            raise InputError(f"there is no pair for the coins {test.commitment[:12]}", fix="Name a file in twins")
 
 
 def _questions(plan: AuditPlan, collected: Collected, ledger: Ledger, parts: int) -> Iterator[Request]:
@@ -271,6 +271,6 @@ def _complete(plan: AuditPlan, kept: Folder, collected: Collected) -> int:
     parts = next((part for part in range(plan.looks) if not whole(part)), plan.looks)
     if not parts:
         raise InputError(
-            "not every question was answered yet", where=str(kept.path), mend="Go on: clonewatch audit collect"
+            "not every question was answered yet", where=str(kept.path), fix="Go on: clonewatch audit collect"
         )
     return parts

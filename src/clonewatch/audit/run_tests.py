@@ -62,7 +62,7 @@ def _attempt(made: Callable[[], TestResult]) -> dict[str, Any]:
     try:
         return made().to_json()
     except InputError as error:
-        return {"refused": error.what + (f". {error.mend}" if error.mend else "")}
+        return {"refused": error.what + (f". {error.fix}" if error.fix else "")}
 
 
 def _test(

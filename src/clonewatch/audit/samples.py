@@ -33,7 +33,7 @@ class Likely:
             raise InputError(f"{rows} positions, tokens {self.token.shape}, probabilities {self.probability.shape}")
         values = self.probability[self.token >= 0]
         if values.size and not (values.min() >= 0 and values.max() <= 1 + 1e-4):
-            raise InputError("a probability is not between 0 and 1", mend="Give exp(logprob), not the logprob")
+            raise InputError("a probability is not between 0 and 1", fix="Give exp(logprob), not the logprob")
 
     @classmethod
     def most(cls, position: I64, probability: npt.NDArray[np.floating], k: int = 64) -> Likely:

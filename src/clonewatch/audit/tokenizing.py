@@ -51,7 +51,7 @@ class Pieces:
             from tokenizers import Tokenizer as Reader
         except ImportError as error:
             raise SetupError(
-                "the package tokenizers is not installed", where=where, mend="Run: pip install 'clonewatch[audit]'"
+                "the package tokenizers is not installed", where=where, fix="Run: pip install 'clonewatch[audit]'"
             ) from error
         try:
             told = json.loads(text)
@@ -59,7 +59,7 @@ class Pieces:
             told = None
         if not isinstance(told, dict) or not isinstance(told.get("model"), dict):
             raise InputError(
-                "this is no tokenizer.json", where=where, mend="Give the file that came with the model that you serve"
+                "this is no tokenizer.json", where=where, fix="Give the file that came with the model that you serve"
             )
         self._reader = Reader.from_str(text)
         self._reader.no_truncation()
@@ -83,5 +83,5 @@ def read(place: Path) -> Tokenizer:
         return Pieces(text, str(place))
     listed = text.removesuffix("\n").split("\n")
     if not any(listed):
-        raise InputError("the list of words is empty", where=str(place), mend="One word a line; its line is its id")
+        raise InputError("the list of words is empty", where=str(place), fix="One word a line; its line is its id")
     return Words(listed)

@@ -70,7 +70,7 @@ def test_twins(
     if any(c.shape != (n,) for c in told) or (prompts is not None and len(prompts) != n):
         raise InputError("the columns of the pairs differ in length")
     if not all(np.isfinite(c).all() for c in told):
-        raise InputError("a log-probability is no finite number", mend="Leave out pairs the suspect did not score")
+        raise InputError("a log-probability is no finite number", fix="Leave out pairs the suspect did not score")
     d: F64 = told[0] - told[1] - (told[2] - told[3] if len(told) > 2 else 0.0)
     if prompts is not None:
         d = d[np.sort(np.unique(np.asarray(prompts), return_index=True)[1])]
@@ -78,7 +78,7 @@ def test_twins(
     d = d[d != 0]
     if not len(d):
         raise InputError(
-            f"{n} pairs, and none with a difference", mend="Withhold on requests with a temperature above 0"
+            f"{n} pairs, and none with a difference", fix="Withhold on requests with a temperature above 0"
         )
     spread = math.sqrt(float((d**2).sum()))
     statistic = float(d.sum()) / spread

@@ -124,7 +124,7 @@ def _figures(kept: Folder, plan: AuditPlan, results: Mapping[str, Any], ledger: 
     try:
         again = results_of(plan, Collected(kept, plan), reader(ledger), results["parts"])
     except KeyFileError as error:
-        yield Problem("secrets", f"the tests could not be made again: {error.what}. {error.mend}")
+        yield Problem("secrets", f"the tests could not be made again: {error.what}. {error.fix}")
         return
     except (InputError, KeyError, TypeError, ValueError) as error:
         yield Problem(RAW, f"the tests could not be made again: {error}")
@@ -161,7 +161,7 @@ def write_report(kept: Folder, ledger: Ledger, style: str) -> str:
     plan, digest = read_plan(kept)
     results = kept.object(RESULTS)
     if not looked(ledger, digest):
-        raise InputError("the ledger knows no look at this audit", where=str(ledger.path), mend="Name its ledger")
+        raise InputError("the ledger knows no look at this audit", where=str(ledger.path), fix="Name its ledger")
     parts = report.chapters(plan, digest, results, _until(ledger.records(), digest))
     text = report.markdown(parts)
     kept.write(REPORT, text.encode())

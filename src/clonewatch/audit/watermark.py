@@ -121,7 +121,7 @@ def confirm(served: Sequence[Sample], keyed: Watermark) -> TestResult:
         raise InputError(
             f"our own served text does not carry this watermark (p = {told(result.log10_p)}, "
             f"{result.n_distinct} distinct inputs)",
-            mend="Check the key and its epoch, the window, the rule and the tokenizer; give more text if it is short",
+            fix="Check the key and its epoch, the window, the rule and the tokenizer; give more text if it is short",
         )
     return result
 
@@ -129,7 +129,7 @@ def confirm(served: Sequence[Sample], keyed: Watermark) -> TestResult:
 def judge(counted: Tally, prf: Prf, rule: Rule = "gumbel", gamma: float = 0.5) -> tuple[float, float, str]:
     """The standardised statistic of a tally under a key, log10 of its p-value, and the method."""
     if rule not in ("gumbel", "kgw") or not 0 < gamma < 1:
-        raise InputError(f"no rule {rule!r} with a share of {gamma} green tokens", mend="gumbel, or kgw, 0 < gamma < 1")
+        raise InputError(f"no rule {rule!r} with a share of {gamma} green tokens", fix="gumbel, or kgw, 0 < gamma < 1")
     weights, n = counted.weight, len(counted.weight)
     statistic = standardised(counted, prf, rule, gamma)
     squares = float((weights**2).sum())
@@ -187,7 +187,7 @@ def tally(
     if not parts:
         raise InputError(
             f"no token of {raw} can be scored",
-            mend="Ask for longer answers; what touches or repeats the prompt is left out",
+            fix="Ask for longer answers; what touches or repeats the prompt is left out",
         )
     columns = [np.concatenate([part[c] for part in parts]) for c in range(4)]
     found, seen, expected = _distinct(prf, _Part(*columns))
@@ -209,7 +209,7 @@ def _positions(sample: Sample, width: int, mode: Mode, exclude_context: bool, i:
     elif sample.likely is None or not len(sample.likely.position):
         raise InputError(
             f"sample {i} has no probabilities",
-            mend="Collect with logprobs, or test in the mode `text`, which is weaker",
+            fix="Collect with logprobs, or test in the mode `text`, which is weaker",
         )
     else:
         places = np.unique(sample.likely.position)

@@ -11,7 +11,7 @@ def of_clusters(celled: bool) -> tuple[Step, ...]:
         Query(
             "slice_sizes",
             ("slices",),
-            "SELECT cluster, COUNT(*) AS parties, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
+            "SELECT cluster, COUNT(*) AS entities, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
             "SELECT cluster, entity, COUNT(*) AS n FROM slices GROUP BY cluster, entity) s GROUP BY cluster",
         ),
         Query(
@@ -26,11 +26,11 @@ def of_clusters(celled: bool) -> tuple[Step, ...]:
         Query(
             "slice_prompts",
             ("slices",),
-            "SELECT cluster, prompt, COUNT(*) AS parties, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
+            "SELECT cluster, prompt, COUNT(*) AS entities, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
             "SELECT cluster, prompt, entity, COUNT(*) AS n FROM slices WHERE prompt IS NOT NULL"
             " GROUP BY cluster, prompt, entity) s GROUP BY cluster, prompt",
         ),
-        # Pairs of exchanges by different parties about the same cell: what "the same question" is compared with.
+        # Pairs of exchanges by different entities about the same cell: what "the same question" is compared with.
         Query(
             "slice_cell_pairs",
             ("slice_cells",),
@@ -51,11 +51,11 @@ def of_clusters(celled: bool) -> tuple[Step, ...]:
     )
 
 
-def of_strangers(celled: bool) -> tuple[Step, ...]:
-    """The same pairs among parties that no cluster holds: how often strangers ask the same thing."""
+def of_background(celled: bool) -> tuple[Step, ...]:
+    """The same pairs among entities that no cluster holds: how often strangers ask the same thing."""
     return (
         Query(
-            "quiet_cells",
+            "background_cells",
             ("quiet",),
             "SELECT task, cell, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
             "SELECT COALESCE(task, -1) AS task, COALESCE(cell, -1) AS cell, entity, COUNT(*) AS n FROM quiet"
@@ -63,17 +63,20 @@ def of_strangers(celled: bool) -> tuple[Step, ...]:
             " GROUP BY task, cell",
             {"celled": celled},
         ),
-        Query("quiet_tasks", ("quiet_cells",), "SELECT task, SUM(n) AS n FROM quiet_cells GROUP BY task"),
+        Query(
+            "background_tasks", ("background_cells",), "SELECT task, SUM(n) AS n FROM background_cells GROUP BY task"
+        ),
         # Chance that two exchanges of these tasks meet on one cell.
         Query(
-            "quiet_overlap",
-            ("quiet_cells", "quiet_tasks"),
-            "SELECT a.task, b.task AS other, SUM(CAST(a.n AS DOUBLE) / t.n * b.n / u.n) AS overlap FROM quiet_cells a"
-            " JOIN quiet_cells b ON b.cell = a.cell JOIN quiet_tasks t ON t.task = a.task"
-            " JOIN quiet_tasks u ON u.task = b.task GROUP BY a.task, b.task",
+            "background_overlap",
+            ("background_cells", "background_tasks"),
+            "SELECT a.task, b.task AS other, SUM(CAST(a.n AS DOUBLE) / t.n * b.n / u.n) AS overlap FROM"
+            " background_cells a"
+            " JOIN background_cells b ON b.cell = a.cell JOIN background_tasks t ON t.task = a.task"
+            " JOIN background_tasks u ON u.task = b.task GROUP BY a.task, b.task",
         ),
         Query(
-            "quiet_prompts",
+            "background_prompts",
             ("quiet",),
             "SELECT prompt, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
             "SELECT prompt, entity, COUNT(*) AS n FROM quiet WHERE prompt IS NOT NULL"
@@ -81,11 +84,11 @@ def of_strangers(celled: bool) -> tuple[Step, ...]:
             {"celled": celled},
         ),
         Query(
-            "quiet_pairs",
-            ("quiet_cells", "quiet_prompts"),
+            "background_pairs",
+            ("background_cells", "background_prompts"),
             "SELECT c.pairs AS same_cell, p.pairs AS same_prompt FROM"
             " (SELECT SUM(CAST(n AS DOUBLE) * n - n2) AS pairs FROM ("
-            "SELECT cell, SUM(n) AS n, SUM(n2) AS n2 FROM quiet_cells GROUP BY cell) s) c,"
-            " (SELECT SUM(CAST(n AS DOUBLE) * n - n2) AS pairs FROM quiet_prompts) p",
+            "SELECT cell, SUM(n) AS n, SUM(n2) AS n2 FROM background_cells GROUP BY cell) s) c,"
+            " (SELECT SUM(CAST(n AS DOUBLE) * n - n2) AS pairs FROM background_prompts) p",
         ),
     )

@@ -1,8 +1,9 @@
-"""Which exchanges were harvested, and which accounts are members: a mixing share per party, a posterior per exchange.
+"""Which exchanges were harvested, and which accounts are members: a mixing share per entity, a posterior per exchange.
 
-A proxy's accounts also serve honest people. Exchanges that carry the campaign's own content tokens (the slice) train a
-two-class naive Bayes against parties that no cluster holds; each party gets its own mixing share by expectation
-maximisation, held near the share of its slice so that a likeness alone never convicts a whole account.
+A proxy's accounts also serve honest people. Exchanges that carry the campaign's own content attributes (the slice)
+train a two-class naive Bayes against entities that no cluster holds; each entity gets its own mixing share by
+expectation maximisation, held near the share of its slice so that a mixture posterior alone never convicts a whole
+account.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from clonewatch.ports.engine import Query
 
-# Tied by one family alone, a party below this share of harvested exchanges is a customer of the proxy, not a member.
+# Tied by one family alone, an entity below this share of harvested exchanges is a customer of the proxy, not a member.
 FLOOR_SHARE = 0.05
 # Where its identity, software or sign-up tie it to the operation as well, a far smaller share is enough.
 LEAST_SHARE = 0.005
@@ -29,16 +30,16 @@ _MOST_DEMAND = 5  # elicitation, 0..1, in fifths
 _NATURAL = log2(exp(1))
 # The log-likelihood ratio of one feature is bounded: a habit may be rare in the background and still honest.
 _MOST_FEATURE = 2.0 * _NATURAL  # 7 to 1
-_MOST_LIKENESS = 3.0 * _NATURAL  # 20 to 1
-_IN_SLICE = 8.0 * _NATURAL  # carrying a private token of the campaign: about 3,000 to 1
+_MOST_LOG_RATIO = 3.0 * _NATURAL  # 20 to 1
+_IN_SLICE = 8.0 * _NATURAL  # carrying a private attribute of the campaign: about 3,000 to 1
 _SUSPICION = 0.45
 # Bits of links at which an account's membership is half of what its harvested share gives.
 _HALF_TIED = log2(10) / 4
 _PRIOR_WEIGHT = 4.0
 _ROUNDS = 25
-# A token is the customers' when its exchanges are more like strangers' by so many bits each, on average; the profile of
-# the campaign starts from tokens of at least so many exchanges. Exchanges looked at for this, at most.
-_CLEARLY, _TOKEN_EXCHANGES, _PROFILED = 0.5 * _NATURAL, 10, 3_000_000
+# An attribute is the customers' when its exchanges are more like strangers' by so many bits each, on average; the
+# profile of the campaign starts from attributes of at least so many exchanges. Exchanges looked at for this, at most.
+_CLEARLY, _ATTRIBUTE_EXCHANGES, _PROFILED = 0.5 * _NATURAL, 10, 3_000_000
 
 _CODED = (
     "COALESCE(CAST({0}.task AS INTEGER), -1) AS task,"
@@ -48,31 +49,31 @@ _CODED = (
 )
 
 
-def token_profiles(content: Sequence[tuple[str, str]], exchanges: int) -> Query:
-    """The step that profiles what each selecting token selects, as table `token_profiles`.
+def attribute_profiles(content: Sequence[tuple[str, str]], exchanges: int) -> Query:
+    """The step that profiles what each selecting attribute selects, as table `attribute_profiles`.
 
-    content: signals whose tokens select exchanges, and their columns. exchanges: how many are sliced; of more than
+    content: signals whose attributes select exchanges, and their columns. exchanges: how many are sliced; of more than
     enough, one in so many is looked at.
     """
     each = (
-        f"SELECT s.cluster, '{channel}' AS channel, x.{column} AS token, {_CODED.format('s', 'answers')}"
+        f"SELECT s.cluster, '{signal}' AS signal, x.{column} AS attribute, {_CODED.format('s', 'answers')}"
         f' FROM slices s JOIN reported r ON r.cluster = s.cluster JOIN exchanges x ON x."row" = s."row"'
-        f" JOIN bound b ON b.cluster = s.cluster AND b.channel = '{channel}' AND b.token = x.{column}"
+        f" JOIN bound b ON b.cluster = s.cluster AND b.signal = '{signal}' AND b.attribute = x.{column}"
         ' WHERE s."row" % $every = 0'
-        for channel, column in content
+        for signal, column in content
     )
     return Query(
-        "token_profiles",
+        "attribute_profiles",
         ("slices", "reported", "exchanges", "bound"),
-        "SELECT cluster, channel, token, task, demand, opening, sampled, COUNT(*) AS n FROM ("
+        "SELECT cluster, signal, attribute, task, demand, opening, sampled, COUNT(*) AS n FROM ("
         + " UNION ALL ".join(each)
-        + ") t GROUP BY cluster, channel, token, task, demand, opening, sampled",
+        + ") t GROUP BY cluster, signal, attribute, task, demand, opening, sampled",
         {"every": max(1, exchanges // _PROFILED)},
     )
 
 
 def candidates(slices: str) -> Query:
-    """The step that lists every exchange of the parties of reported clusters. slices: which table holds the slices."""
+    """The step that lists every exchange of the entities of reported clusters. slices: which table holds the slices."""
     return Query(
         "candidates",
         ("exchanges", "owners", "groups", "reported", slices),
@@ -89,8 +90,8 @@ PROFILES = Query(
     "SELECT cluster, entity, task, demand, opening, sampled, held, COUNT(*) AS n FROM candidates"
     " GROUP BY cluster, entity, task, demand, opening, sampled, held",
 )
-QUIET_PROFILE = Query(
-    "quiet_profile",
+BACKGROUND_PROFILE = Query(
+    "background_profile",
     ("quiet",),
     f"SELECT task, demand, opening, sampled, COUNT(*) AS n FROM (SELECT {_CODED.format('q', 'answers')} FROM quiet q) s"
     " GROUP BY task, demand, opening, sampled",
@@ -98,24 +99,25 @@ QUIET_PROFILE = Query(
 POSTERIORS = Query(
     "posteriors",
     ("candidates", "mixture", "reported"),
-    'SELECT c.cluster, c.entity, c.account, c."row", c.ts, c.task, m.posterior AS likeness,'
-    " m.posterior * r.belief AS posterior FROM candidates c JOIN reported r ON r.cluster = c.cluster JOIN mixture m"
+    'SELECT c.cluster, c.entity, c.account, c."row", c.ts, c.task, m.posterior AS mixture_posterior,'
+    " m.posterior * r.posterior_scale AS posterior FROM candidates c JOIN reported r ON r.cluster ="
+    " c.cluster JOIN mixture m"
     " ON m.cluster = c.cluster AND m.entity = c.entity AND m.task = c.task AND m.demand = c.demand"
     " AND m.opening = c.opening AND m.sampled = c.sampled AND m.held = c.held",
 )
 
 
-def customers_tokens(profiles: pa.Table, quiet: pa.Table) -> pa.Table:
-    """Tokens that select what strangers do rather than what the campaign's other tokens select.
+def customer_attributes(profiles: pa.Table, quiet: pa.Table) -> pa.Table:
+    """Attributes that select what strangers do rather than what the campaign's other attributes select.
 
-    profiles: cluster, channel, token, features, n. quiet: features, n among parties no cluster holds. Returns cluster,
-    channel, token.
+    profiles: cluster, signal, attribute, features, n. quiet: features, n among entities no cluster holds. Returns
+    cluster, signal, attribute.
 
     The customers of a proxy bring prompts of their own, which travel with its accounts just as the campaign's do. The
-    campaign's profile begins at the token least like strangers and takes in every token that is not clearly more like
-    them; what is left over is the customers'. Where all tokens are of one kind, nothing is left over.
+    campaign's profile begins at the attribute least like strangers and takes in every attribute that is not clearly
+    more like them; what is left over is the customers'. Where all attributes are of one kind, nothing is left over.
     """
-    names = ["cluster", "channel", "token"]
+    names = ["cluster", "signal", "attribute"]
     keys = profiles.group_by(names).aggregate([("n", "sum")]).sort_by([(name, "ascending") for name in names])
     features = np.stack([quiet[f].to_numpy() for f in _FEATURES]) if quiet.num_rows else np.zeros((4, 0), int)
     weight = quiet["n"].to_numpy().astype(np.float64)
@@ -130,25 +132,32 @@ def customers_tokens(profiles: pa.Table, quiet: pa.Table) -> pa.Table:
         place = {
             pair: i for i, pair in enumerate(zip(*(keys.take(mine)[n].to_pylist() for n in names[1:]), strict=True))
         }
-        token = np.array([place[pair] for pair in zip(*(rows[n].to_pylist() for n in names[1:]), strict=True)])
+        attribute = np.array([place[pair] for pair in zip(*(rows[n].to_pylist() for n in names[1:]), strict=True)])
         count = rows["n"].to_numpy().astype(np.float64)
         kinds = np.stack([rows[f].to_numpy() for f in _FEATURES])
-        plain[mine] = _plain(token, count, kinds, features, weight)
+        plain[mine] = _plain(attribute, count, kinds, features, weight)
     return keys.filter(pa.array(plain)).select(names)
 
 
 def _plain(
-    token: np.ndarray, count: np.ndarray, kinds: np.ndarray, strangers: np.ndarray, weight: np.ndarray
+    attribute: np.ndarray, count: np.ndarray, kinds: np.ndarray, strangers: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
-    """Which tokens are rather strangers': a mask over tokens. token: (rows,) of which token each row is."""
-    total = np.maximum(np.bincount(token, count), 1.0)
+    """Which attributes are rather strangers'.
+
+    A mask over attributes. attribute: (rows,) of which attribute each row is.
+    """
+    total = np.maximum(np.bincount(attribute, count), 1.0)
     alone = np.array(
         [
-            (count[token == t] * _likeness(kinds[:, token == t], count[token == t], strangers, weight)).sum() / total[t]
+            (
+                count[attribute == t]
+                * _log_likelihood_ratio(kinds[:, attribute == t], count[attribute == t], strangers, weight)
+            ).sum()
+            / total[t]
             for t in range(len(total))
         ]
     )
-    told = np.where(total >= _TOKEN_EXCHANGES, alone, -np.inf)
+    told = np.where(total >= _ATTRIBUTE_EXCHANGES, alone, -np.inf)
     if not np.isfinite(told).any():
         return np.zeros(len(total), bool)
     inside = np.arange(len(total)) == int(np.argmax(told))
@@ -156,9 +165,11 @@ def _plain(
     around = np.concatenate([kinds, *(_nudged(kinds, step) for step in (-1, 1))], axis=1)
     shares = np.repeat([0.5, 0.25, 0.25], len(count))
     for _ in range(_ROUNDS):
-        # By how much more an exchange of each token is like those inside than like strangers', in bits.
-        like = _likeness(around, shares * np.tile(count * inside[token], 3), strangers, weight)[: len(count)]
-        odds = np.bincount(token, count * like) / total
+        # By how much more an exchange of each attribute is like those inside than like strangers', in bits.
+        like = _log_likelihood_ratio(around, shares * np.tile(count * inside[attribute], 3), strangers, weight)[
+            : len(count)
+        ]
+        odds = np.bincount(attribute, count * like) / total
         after = odds > -_CLEARLY
         if (after == inside).all():
             break
@@ -176,11 +187,11 @@ def _nudged(kinds: np.ndarray, step: int) -> np.ndarray:
 
 
 def mixture(profiles: pa.Table, quiet: pa.Table, whole: dict[int, bool], outsiders: set[tuple[int, int]]) -> pa.Table:
-    """Posterior of every kind of exchange of every party.
+    """Posterior of every kind of exchange of every entity.
 
-    profiles: cluster, entity, features, held, n. quiet: features, n among parties no cluster holds. whole: clusters
-    whose tokens select accounts, not exchanges: all exchanges of their parties count. outsiders: parties that merely
-    share a network with a cluster.
+    profiles: cluster, entity, features, held, n. quiet: features, n among entities no cluster holds. whole: clusters
+    whose attributes select accounts, not exchanges: all exchanges of their entities count. outsiders: entities that
+    merely share a network with a cluster.
     """
     count = profiles["n"].to_numpy().astype(np.float64)
     cluster, entity = profiles["cluster"].to_numpy(), profiles["entity"].to_numpy()
@@ -195,14 +206,16 @@ def mixture(profiles: pa.Table, quiet: pa.Table, whole: dict[int, bool], outside
         if whole[number]:
             posterior[rows] = np.where(outside, 0.05, 0.95)
             continue
-        likeness = _likeness(features[:, rows], count[rows] * held[rows], strangers, weight)
-        mixed = _mix(entity[rows], count[rows], held[rows], np.minimum(likeness, _MOST_LIKENESS))
+        mixture_posterior = _log_likelihood_ratio(features[:, rows], count[rows] * held[rows], strangers, weight)
+        mixed = _mix(entity[rows], count[rows], held[rows], np.minimum(mixture_posterior, _MOST_LOG_RATIO))
         # A neighbour met a prompt of the campaign's; that does not make its exchanges the campaign's.
         posterior[rows] = np.where(outside, 0.05, mixed)
     return profiles.append_column("posterior", pa.array(posterior)).drop_columns(["n"])
 
 
-def _likeness(kinds: np.ndarray, slice_count: np.ndarray, strangers: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _log_likelihood_ratio(
+    kinds: np.ndarray, slice_count: np.ndarray, strangers: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
     """Sum over features of the bounded log-likelihood ratio of the slice against strangers, in bits."""
     total = np.zeros(kinds.shape[1])
     if not weight.sum() or not slice_count.sum():
@@ -216,12 +229,12 @@ def _likeness(kinds: np.ndarray, slice_count: np.ndarray, strangers: np.ndarray,
     return total
 
 
-def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, likeness: np.ndarray) -> np.ndarray:
+def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, mixture_posterior: np.ndarray) -> np.ndarray:
     """Posteriors by expectation maximisation (Dempster, Laird and Rubin 1977).
 
-    Two things are learnt: each party's mixing share, with a prior at the share of its slice, and over the whole cluster
-    how much of the harvest carries its tokens at all. The second tells paraphrase from cover: where nearly everything
-    outside the slice looks like strangers' traffic, a likeness there weighs little.
+    Two things are learnt: each entity's mixing share, with a prior at the share of its slice, and over the whole
+    cluster how much of the harvest carries its attributes at all. The second tells paraphrase from cover: where nearly
+    everything outside the slice looks like strangers' traffic, a mixture posterior there weighs little.
     """
     _, place = np.unique(entity, return_inverse=True)
     total = np.bincount(place, count)
@@ -229,18 +242,19 @@ def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, likeness: np.n
     share, caught = prior.copy(), 0.5
     posterior = np.zeros(len(count))
     for _ in range(_ROUNDS):
-        ratio = np.where(held, _IN_SLICE + np.log2(caught), likeness + np.log1p(-caught) * _NATURAL)
+        ratio = np.where(held, _IN_SLICE + np.log2(caught), mixture_posterior + np.log1p(-caught) * _NATURAL)
         odds = np.exp2(ratio) * share[place]
         posterior = odds / (odds + 1 - share[place])
         share = (np.bincount(place, count * posterior) + _PRIOR_WEIGHT * prior) / (total + _PRIOR_WEIGHT)
         caught = ((count * posterior * held).sum() + 1) / ((count * posterior).sum() + 2)
-    # A likeness alone convicts nobody: without some exchanges that carry the tokens themselves it stays a suspicion.
+    # A mixture posterior alone convicts nobody: without some exchanges that carry the attributes themselves it stays a
+    # suspicion.
     shown = np.bincount(place, count * held) >= FLOOR_EXCHANGES
     return np.where(shown[place] | held, posterior, np.minimum(posterior, _SUSPICION))
 
 
 def membership(
-    harvested: np.ndarray, exchanges: np.ndarray, mass: np.ndarray, ways: np.ndarray, together: np.ndarray
+    harvested: np.ndarray, exchanges: np.ndarray, mass: np.ndarray, linking_families: np.ndarray, together: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Membership (0..1) and role of each account.
 
@@ -249,14 +263,14 @@ def membership(
     serving others is still the operator's where two families tie it; otherwise a small harvested share makes it a
     customer. Core are those that nearly every clustering keeps.
 
-    >>> ways, mass = np.array([3, 1, 0]), np.array([4.0, 4.0, 1.0])
-    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), mass, ways, np.ones(3))[1]
+    >>> linking_families, mass = np.array([3, 1, 0]), np.array([4.0, 4.0, 1.0])
+    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), mass, linking_families, np.ones(3))[1]
     array(['core', 'proxy_customer', 'proxy_customer'], dtype=object)
     """
     share = harvested / np.maximum(exchanges, 1)
-    floor = np.where(ways >= 2, LEAST_SHARE, FLOOR_SHARE)
+    floor = np.where(linking_families >= 2, LEAST_SHARE, FLOOR_SHARE)
     score = share / (share + floor / 2) * mass / (mass + _HALF_TIED)
-    customer = (ways < 1) | (share < floor) | (harvested < FLOOR_EXCHANGES)
+    customer = (linking_families < 1) | (share < floor) | (harvested < FLOOR_EXCHANGES)
     score = np.where(customer, np.minimum(score, 0.25), score)
     role = np.where(customer, "proxy_customer", np.where((share >= FLOOR_SHARE) & (together >= CORE), "core", "fringe"))
     role = role.astype(object)

@@ -1,4 +1,6 @@
-"""How often honest groups come this close to the line: p-values, e-values, and which groups may be flagged together.
+"""How often calibration groups come this close to the threshold.
+
+P-values, e-values, and which groups may be flagged together.
 
 Random accounts are the wrong null: every app is a community. The null here are the linked groups that the same
 detection finds in logs without an attack: simulated ones that ship with the program, or the operator's own quiet
@@ -25,23 +27,29 @@ _ENOUGH = 100
 FALSE_DISCOVERIES = 0.05
 # Where more groups are tested than honest ones can resolve, the bound that can be had is used, up to this one.
 _WIDEST_BOUND = 0.25
-# The line in units of the margin: fixed in advance, so that the share of honest groups beyond it makes an e-value.
-LINE = 1.0
+# The line in units of the threshold_ratio: fixed in advance, so that the share of calibration groups beyond it makes an
+# e-value.
+THRESHOLD = 1.0
 
 
 class Group(NamedTuple):
-    """A linked group as calibration sees it: where trust came from, its parties, and its margin to the line."""
+    """A linked group as calibration sees it.
+
+    Where trust came from, its entities, and its threshold ratio to the threshold.
+    """
 
     trust: str
-    parties: int
-    margin: float
+    entities: int
+    threshold_ratio: float
 
 
-class Standing(NamedTuple):
-    """What a margin is worth. n: honest groups it was compared with, 0 when there were none. stratum: which ones.
+class CalibratedGroup(NamedTuple):
+    """What a threshold ratio is worth.
 
-    p_value: chance that an honest group comes as close to the line. e_value: evidence that may be averaged over days.
-    kept: stays when false discoveries among all groups of the scan are bounded.
+    N: calibration groups it was compared with, 0 when there were none. stratum: which ones.
+
+    p_value: chance that a calibration group comes as close to the threshold. e_value: evidence that may be averaged
+    over days. kept: stays when false discoveries among all groups of the scan are bounded.
     """
 
     p_value: float | None
@@ -52,52 +60,55 @@ class Standing(NamedTuple):
 
 
 class Calibration:
-    """Margins of honest groups, by stratum.
+    """Margins of calibration groups, by stratum.
 
     >>> quiet = Calibration([Group("declared", 30, m / 100) for m in range(199)])
-    >>> quiet.standings([Group("declared", 25, 2.0)])[0].p_value
+    >>> quiet.calibrated_groups([Group("declared", 25, 2.0)])[0].p_value
     0.005
     """
 
     def __init__(self, groups: Iterable[Group], logs: int = 0, source: str = "") -> None:
         self.groups = sorted(groups)
         self.logs, self.source = logs, source
-        self._margins: dict[str, list[float]] = {}
+        self._threshold_ratios: dict[str, list[float]] = {}
         for group in self.groups:
             for name in _strata(group):
-                self._margins.setdefault(name, []).append(group.margin)
-        for margins in self._margins.values():
-            margins.sort()
+                self._threshold_ratios.setdefault(name, []).append(group.threshold_ratio)
+        for threshold_ratios in self._threshold_ratios.values():
+            threshold_ratios.sort()
 
-    def standings(self, found: Sequence[Group], q: float = FALSE_DISCOVERIES) -> list[Standing]:
+    def calibrated_groups(self, found: Sequence[Group], q: float = FALSE_DISCOVERIES) -> list[CalibratedGroup]:
         """The standing of every group of a scan. q: bound on the false discovery rate, 0..1."""
         places = [self._place(group) for group in found]
-        # How many lie beyond the line is asked of all groups of like trust: few do, whatever their size.
-        values = [e_value(g.margin, self._margins.get(self._wide(g), ())) for g in found]
+        # How many lie beyond the threshold is asked of all groups of like trust: few do, whatever their size.
+        values = [e_value(g.threshold_ratio, self._threshold_ratios.get(self._wide(g), ())) for g in found]
         kept = e_bh(values, self.bound(found, q))
         out = []
         for i, (group, stratum) in enumerate(zip(found, places, strict=True)):
-            margins = self._margins.get(stratum, [])
-            p = p_value(group.margin, margins) if margins else None
-            out.append(Standing(p, values[i] if margins else None, len(margins), stratum, i in kept))
+            threshold_ratios = self._threshold_ratios.get(stratum, [])
+            p = p_value(group.threshold_ratio, threshold_ratios) if threshold_ratios else None
+            out.append(
+                CalibratedGroup(p, values[i] if threshold_ratios else None, len(threshold_ratios), stratum, i in kept)
+            )
         return out
 
     def bound(self, found: Sequence[Group], q: float = FALSE_DISCOVERIES) -> float:
-        """The false discovery rate that can be bounded: q, or what the number of honest groups allows.
+        """The false discovery rate that can be bounded: q, or what the number of calibration groups allows.
 
-        With n honest groups, none beyond the line, one group of K passes e-BH only where q is at least K / (n + 1).
+        With n calibration groups, none beyond the threshold, one group of K passes e-BH only where q is at least K / (n
+        + 1).
         """
-        known = [len(self._margins.get(self._wide(group), ())) for group in found]
+        known = [len(self._threshold_ratios.get(self._wide(group), ())) for group in found]
         return min(max(q, _WIDEST_BOUND), max([q, *(len(found) / (n + 1) for n in known)]))
 
     def _wide(self, group: Group) -> str:
         """The stratum of all groups of like trust; that of all where there are too few."""
-        return next((n for n in _strata(group)[1:] if len(self._margins.get(n, ())) >= _ENOUGH), "any")
+        return next((n for n in _strata(group)[1:] if len(self._threshold_ratios.get(n, ())) >= _ENOUGH), "any")
 
     def _place(self, group: Group) -> str:
         """The narrowest stratum that holds enough groups; the widest where none does."""
         names = _strata(group)
-        return next((n for n in names if len(self._margins.get(n, ())) >= _ENOUGH), names[-1])
+        return next((n for n in names if len(self._threshold_ratios.get(n, ())) >= _ENOUGH), names[-1])
 
     def describe(self) -> dict[str, Any]:
         """What `scan.json` says of it."""
@@ -105,13 +116,13 @@ class Calibration:
             "source": self.source,
             "logs": self.logs,
             "groups": len(self.groups),
-            "beyond_line": sum(g.margin >= LINE for g in self.groups),
-            "strata": {name: len(m) for name, m in sorted(self._margins.items())},
+            "beyond_threshold": sum(g.threshold_ratio >= THRESHOLD for g in self.groups),
+            "strata": {name: len(m) for name, m in sorted(self._threshold_ratios.items())},
         }
 
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write it to a JSON file. about: what is known of where it came from."""
-        rows = [[g.trust, g.parties, round(g.margin, 4)] for g in self.groups]
+        rows = [[g.trust, g.entities, round(g.threshold_ratio, 4)] for g in self.groups]
         head = json.dumps({"schema": SCHEMA, "source": self.source, "logs": self.logs, "about": dict(about)})
         body = ",\n".join(json.dumps(row) for row in rows)
         draft = path.with_name(path.name + ".part")
@@ -120,13 +131,13 @@ class Calibration:
             draft.replace(path)
         except OSError as error:
             raise OutputError(
-                f"cannot write the calibration: {error.strerror}", where=str(path), mend="Name another file."
+                f"cannot write the calibration: {error.strerror}", where=str(path), fix="Name another file."
             ) from error
 
 
 def shipped() -> Calibration:
     """The calibration that ships with the program: linked groups of simulated logs without an attack."""
-    return _parse((files("clonewatch.campaigns") / "honest_groups.json").read_text(encoding="utf-8"), "shipped")
+    return _parse((files("clonewatch.campaigns") / "calibration_groups.json").read_text(encoding="utf-8"), "shipped")
 
 
 def read(path: Path) -> Calibration:
@@ -140,7 +151,7 @@ def read(path: Path) -> Calibration:
         raise InputError(
             f"cannot read the calibration: {error}",
             where=str(path),
-            mend="Give a file that `clonewatch calibrate` wrote.",
+            fix="Give a file that `clonewatch calibrate` wrote.",
         ) from error
     counts: dict[str, int] = {}
     for group in own.groups:
@@ -154,45 +165,48 @@ def _parse(text: str, where: str) -> Calibration:
         told = json.loads(text)
         if told["schema"] != SCHEMA:
             raise ValueError(f"schema {told['schema']!r}, not {SCHEMA!r}")
-        groups = [Group(str(trust), int(parties), float(margin)) for trust, parties, margin in told["groups"]]
-        if not all(isfinite(g.margin) for g in groups):
-            raise ValueError("a margin is no number")
+        groups = [
+            Group(str(trust), int(entities), float(threshold_ratio))
+            for trust, entities, threshold_ratio in told["groups"]
+        ]
+        if not all(isfinite(g.threshold_ratio) for g in groups):
+            raise ValueError("a threshold ratio is no number")
         return Calibration(groups, int(told["logs"]), str(told["source"]))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"not a calibration: {error}", where=where, mend="Give a file that `clonewatch calibrate` wrote."
+            f"not a calibration: {error}", where=where, fix="Give a file that `clonewatch calibrate` wrote."
         ) from error
 
 
 def _strata(group: Group) -> tuple[str, str, str]:
     """Names of the strata a group belongs to, the narrowest first."""
     low, high = _SIZES
-    size = f"under {low}" if group.parties < low else f"{low} to {high - 1}" if group.parties < high else f"{high} up"
-    return f"{group.trust}, {size} parties", group.trust, "any"
+    size = f"under {low}" if group.entities < low else f"{low} to {high - 1}" if group.entities < high else f"{high} up"
+    return f"{group.trust}, {size} entities", group.trust, "any"
 
 
-def p_value(margin: float, honest: Sequence[float]) -> float:
-    """Conformal p-value of a margin among sorted margins of honest groups.
+def p_value(threshold_ratio: float, honest: Sequence[float]) -> float:
+    """Conformal p-value of a threshold ratio among sorted threshold ratios of calibration groups.
 
-    Vovk, Gammerman and Shafer (2005): p = (1 + #{honest >= margin}) / (n + 1).
+    Vovk, Gammerman and Shafer (2005): p = (1 + #{honest >= threshold_ratio}) / (n + 1).
 
     >>> p_value(9.0, [1.0, 2.0, 10.0])
     0.5
     """
-    return (1 + len(honest) - bisect_left(honest, margin)) / (len(honest) + 1)
+    return (1 + len(honest) - bisect_left(honest, threshold_ratio)) / (len(honest) + 1)
 
 
-def e_value(margin: float, honest: Sequence[float]) -> float:
-    """Conformal e-value at the line: (n + 1) / (1 + #{honest beyond it}) for a group beyond it, else 0.
+def e_value(threshold_ratio: float, honest: Sequence[float]) -> float:
+    """Conformal e-value at the threshold: (n + 1) / (1 + #{honest beyond it}) for a group beyond it, else 0.
 
-    Its mean over exchangeable honest groups is at most 1, because the line is fixed in advance (Bashari, Epstein,
-    Romano and Sesia 2023; Ren and Barber 2024). So it may be averaged over days and clustering seeds.
+    Its mean over exchangeable calibration groups is at most 1, because the threshold is fixed in advance (Bashari,
+    Epstein, Romano and Sesia 2023; Ren and Barber 2024). So it may be averaged over days and clustering seeds.
 
     >>> e_value(1.2, [0.1, 0.5, 0.9]), e_value(0.9, [0.1, 0.5, 0.9])
     (4.0, 0.0)
     """
-    beyond = len(honest) - bisect_left(honest, LINE)
-    return (len(honest) + 1) / (1 + beyond) if margin >= LINE else 0.0
+    beyond = len(honest) - bisect_left(honest, THRESHOLD)
+    return (len(honest) + 1) / (1 + beyond) if threshold_ratio >= THRESHOLD else 0.0
 
 
 def averaged(values: Sequence[float]) -> float:

@@ -1,7 +1,7 @@
 """Evidence fused into a verdict: families, not signals, are counted, and evidence against is subtracted.
 
 Each behavioural test has an honest twin that saturates it, so no test convicts alone. A cluster is flagged when its
-parties are covertly linked, at least two independent families of tests point the same way, and the sum, less the
+entities are covertly linked, at least two independent families of tests point the same way, and the sum, less the
 evidence against, reaches the threshold. What a signal means beside the others is declared in its own file.
 """
 
@@ -18,27 +18,27 @@ from scipy.stats import norm
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
 from clonewatch.ports.linking import LinkingSignal
 
-# A family speaks when its best test is this surprising among honest communities (one in twenty).
+# A family speaks when its best test is this surprising among reference communities (one in twenty).
 FAMILY_BITS = 4.5
 # Families that must speak. With inferred trust, machines of any kind are linked: one more is asked for.
 LEAST_FAMILIES = {"declared": 3, "behaviour": 3, "none": 2}
 # Sum over families of tests less the evidence against, in bits: two families of nearly full strength.
-LINE_BITS = 12.0
-# Honest communities of this log replace the shipped reference once there are this many.
+FLAG_BITS = 12.0
+# Reference communities of this log replace the shipped reference once there are this many.
 _FEWEST_REFERENCES = 8
 _DIGITS = 9
-# Bits by which the linking families must tie the average party to the rest: one in a thousand, for many are tried.
+# Bits by which the linking families must tie the average entity to the rest: one in a thousand, for many are tried.
 LINK_BITS = round(log2(1_000), _DIGITS)
 # A fact of deception must be shown at one in ten; what makes it a fact is its test's least effect.
 _FACT_BITS = 3.3
-_COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must tie the average party
-_HALF = 0.5  # a group that lacks a kind of link it must have is half-way to the line at most
+_COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must tie the average entity
+_HALF = 0.5  # a group that lacks a kind of link it must have is half-way to the threshold at most
 # The name of the deception that no single signal shows: work dealt out in equal shares (`ports.behaviour.Dealing`).
 DEALT_OUT = "dealt out"
 
 
 class Reading(NamedTuple):
-    """One test's value for one cluster, beside what honest communities show."""
+    """One test's value for one cluster, beside what reference communities show."""
 
     cluster: int
     signal: str
@@ -55,9 +55,9 @@ class Reading(NamedTuple):
 class Verdict(NamedTuple):
     """What the evidence amounts to. bits: families of tests less evidence against. link_bits: linkage.
 
-    deception: the facts that show parties passing for strangers who are not; without one nothing is flagged. margin:
-    how far the weakest of the locks is open, 1 at the line: the one number by which groups are compared with honest
-    ones. extraction: a test that shows a pattern of extraction speaks.
+    deception: the facts that show entities passing for strangers who are not; without one nothing is flagged.
+    threshold_ratio: how far the weakest of the criteria is open, 1 at the threshold: the one number by which groups are
+    compared with honest ones. extraction: a test that shows a pattern of extraction speaks.
     """
 
     cluster: int
@@ -67,14 +67,14 @@ class Verdict(NamedTuple):
     links: tuple[tuple[str, str, float], ...]
     readings: tuple[Reading, ...]
     deception: tuple[str, ...]
-    margin: float
+    threshold_ratio: float
     flagged: bool
     extraction: bool = False
 
     @property
-    def belief(self) -> float:
+    def posterior_scale(self) -> float:
         """How far its exchanges count as harvested, 0..1: in full once flagged, else less than half."""
-        return 1.0 if self.flagged else min(0.49, 0.5 * float(2.0 ** min(0.0, self.bits - LINE_BITS)))
+        return 1.0 if self.flagged else min(0.49, 0.5 * float(2.0 ** min(0.0, self.bits - FLAG_BITS)))
 
     @property
     def level(self) -> str:
@@ -84,8 +84,10 @@ class Verdict(NamedTuple):
         return "L3" if self.extraction and len(self.families) >= 3 else "L2"
 
 
-def read_tests(tables: Mapping[str, pa.Table], tests: Sequence[BehaviouralTest], first_reference: int) -> list[Reading]:
-    """Every test's value for every cluster and community, in bits against the honest communities of this log."""
+def measure_tests(
+    tables: Mapping[str, pa.Table], tests: Sequence[BehaviouralTest], first_reference: int
+) -> list[Reading]:
+    """Every test's value for every cluster and community, in bits against the reference communities of this log."""
     readings = []
     for test in tests:
         table = tables[test.signal.name]
@@ -99,7 +101,7 @@ def read_tests(tables: Mapping[str, pa.Table], tests: Sequence[BehaviouralTest],
         usual, spread = test.usual, test.spread
         if len(honest) >= _FEWEST_REFERENCES and not test.in_bits:
             usual = float(np.median(honest))
-            # A log whose honest communities happen to agree must not make every deviation a sensation.
+            # A log whose reference communities happen to agree must not make every deviation a sensation.
             spread = max(0.5 * test.spread, 1.4826 * float(np.median(np.abs(honest - usual))))
         for i in np.flatnonzero(fit).tolist():
             bits = strength(value[i] - usual, float(np.hypot(spread, error[i])), test)
@@ -149,13 +151,13 @@ def judge(
 ) -> list[Verdict]:
     """Verdicts on clusters and communities, by number.
 
-    held: cluster, entity, channel, weight of every token that ties a party. sizes: parties of each cluster. links,
-    tests: the signals of both kinds by name. trust: of each cluster, where the trusted set came from that its links
-    rest on.
+    held: cluster, entity, signal, weight of every attribute that ties an entity. sizes: entities of each cluster.
+    links, tests: the signals of both kinds by name. trust: of each cluster, where the trusted set came from that its
+    links rest on.
     """
     by_cluster: dict[int, list[Reading]] = {c: [] for c in sizes}
     for reading in readings:
-        # Parties linked for having no bursts must not be tested for having none.
+        # Entities linked for having no bursts must not be tested for having none.
         if reading.cluster in by_cluster and not (
             trust[reading.cluster] == "behaviour" and tests[reading.signal].confounded
         ):
@@ -176,17 +178,17 @@ def total_bits(ties: Sequence[tuple[str, str, float]]) -> float:
 def linkage(
     held: pa.Table, sizes: Mapping[int, int], links: Mapping[str, LinkingSignal]
 ) -> dict[int, tuple[tuple[str, str, float], ...]]:
-    """Per cluster: (signal, family, bits), the mean over its parties of the best token each carries.
+    """Per cluster: (signal, family, bits), the mean over its entities of the best attribute each carries.
 
-    The best, not the sum: tokens of one signal carried by the same parties say the same thing again.
+    The best, not the sum: attributes of one signal carried by the same entities say the same thing again.
     """
     # One thread: several add up in whatever order they end.
-    best = held.group_by(["cluster", "channel", "entity"], use_threads=False).aggregate([("weight", "max")])
-    mass = best.group_by(["cluster", "channel"], use_threads=False).aggregate([("weight_max", "sum")])
+    best = held.group_by(["cluster", "signal", "entity"], use_threads=False).aggregate([("weight", "max")])
+    mass = best.group_by(["cluster", "signal"], use_threads=False).aggregate([("weight_max", "sum")])
     out: dict[int, list[tuple[str, str, float]]] = {}
-    for cluster, channel, weight in zip(*(mass[c].to_pylist() for c in mass.column_names), strict=True):
+    for cluster, signal, weight in zip(*(mass[c].to_pylist() for c in mass.column_names), strict=True):
         if cluster in sizes:
-            out.setdefault(cluster, []).append((channel, links[channel].signal.card.family, weight / sizes[cluster]))
+            out.setdefault(cluster, []).append((signal, links[signal].signal.card.family, weight / sizes[cluster]))
     return {c: tuple(sorted(v, key=lambda t: (-t[2], t[0]))) for c, v in out.items()}
 
 
@@ -215,19 +217,30 @@ def _verdict(
     deceptive = _deceptive(readings, best, tests)
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(best.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
-    locks = (
-        bits / LINE_BITS,
+    criteria = (
+        bits / FLAG_BITS,
         (needed[0] if needed else 0.0) / FAMILY_BITS,
         link_bits / LINK_BITS if enough else min(_HALF, link_bits / LINK_BITS),
         max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
     )
-    margin = min(locks)
-    if margin <= 0:
+    threshold_ratio = min(criteria)
+    if threshold_ratio <= 0:
         # A lock that is quite shut orders nothing: below it, groups are told apart by their evidence.
-        margin = -1 / (1 + bits) if bits >= 0 else -1 + bits / LINE_BITS
-    margin = round(margin, _DIGITS)
+        threshold_ratio = -1 / (1 + bits) if bits >= 0 else -1 + bits / FLAG_BITS
+    threshold_ratio = round(threshold_ratio, _DIGITS)
     told = tuple(readings)
-    return Verdict(cluster, bits, link_bits, speaking, ties, told, tuple(deception), margin, margin >= 1.0, extraction)
+    return Verdict(
+        cluster,
+        bits,
+        link_bits,
+        speaking,
+        ties,
+        told,
+        tuple(deception),
+        threshold_ratio,
+        threshold_ratio >= 1.0,
+        extraction,
+    )
 
 
 def _deceptive(

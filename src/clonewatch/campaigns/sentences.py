@@ -14,8 +14,8 @@ def of_reading(reading: Reading, test: BehaviouralTest) -> str:
     value, usual = reading.value, reading.usual
     if reading.bits < 0 and not test.in_bits:
         return (
-            f"Speaks for an honest community. {test.signal.card.title}: the opposite was measured, {value:.2f} where"
-            f" honest communities of this log show {usual:.2f} ({reading.n:,} observations)."
+            f"Speaks for an reference community. {test.signal.card.title}: the opposite was measured, {value:.2f} where"
+            f" reference communities of this log show {usual:.2f} ({reading.n:,} observations)."
         )
     return test.says.format(
         value=value,
@@ -32,16 +32,16 @@ def of_reading(reading: Reading, test: BehaviouralTest) -> str:
     )
 
 
-def of_link(link: LinkingSignal, tokens: int, parties: int, size: int) -> str:
+def of_link(link: LinkingSignal, attributes: int, entities: int, size: int) -> str:
     """One linking signal's hold on a cluster."""
-    title, noun, verb = link.signal.card.title, *(("token", "ties") if tokens == 1 else ("tokens", "tie"))
-    return f"{title}: {tokens:,} {noun} {verb} {parties:,} of {size:,} parties together."
+    title, noun, verb = link.signal.card.title, *(("attribute", "ties") if attributes == 1 else ("attributes", "tie"))
+    return f"{title}: {attributes:,} {noun} {verb} {entities:,} of {size:,} entities together."
 
 
 def link_ruling(link: LinkingSignal, users: int, trusted: int, share: float, source: str) -> str:
     """What this log says about a link's innocent explanation.
 
-    users, trusted: carriers of its tokens and trusted ones among them. share: trusted share of all parties, 0..1.
+    users, trusted: carriers of its attributes and trusted ones among them. share: trusted share of all entities, 0..1.
     """
     if link.own_null:
         return link.own_null.ruling
@@ -55,15 +55,15 @@ def link_ruling(link: LinkingSignal, users: int, trusted: int, share: float, sou
 
 
 def behaviour_ruling(test: BehaviouralTest, accuses: bool, alike: int, honest: int) -> str:
-    """What the honest communities of this log say about a measurement. alike: how many of them go as far."""
+    """What the reference communities of this log say about a measurement. alike: how many of them go as far."""
     if not honest:
-        return "Not ruled out from this log: it holds too few honest communities to compare with."
+        return "Not ruled out from this log: it holds too few reference communities to compare with."
     if not accuses:
-        return f"{alike:,} of {honest:,} honest communities of this log lie as far on this side."
+        return f"{alike:,} of {honest:,} reference communities of this log lie as far on this side."
     told = test.signal.card.excluded_by
     if alike:
-        return f"Not ruled out by itself: {alike:,} of {honest:,} honest communities of this log go as far; {told}."
-    return f"None of the {honest:,} honest communities of this log goes as far; {told}."
+        return f"Not ruled out by itself: {alike:,} of {honest:,} reference communities of this log go as far; {told}."
+    return f"None of the {honest:,} reference communities of this log goes as far; {told}."
 
 
 def _share(log_odds: float) -> float:

@@ -12,7 +12,7 @@ SAME = 0.5
 
 
 class Sighting(NamedTuple):
-    """A linked group in one scan. scan: its place in the order of scans. e_value: at the line, 0 below it."""
+    """A linked group in one scan. scan: its place in the order of scans. e_value: at the threshold, 0 below it."""
 
     scan: int
     group: str

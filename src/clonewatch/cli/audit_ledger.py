@@ -34,7 +34,7 @@ def init(ledger: Book, since: Since = "", json: Json = False) -> None:
     from clonewatch.model.errors import InputError
 
     if ledger.exists():
-        raise InputError("this ledger exists already", where=str(ledger), mend="Add to it: clonewatch audit commit")
+        raise InputError("this ledger exists already", where=str(ledger), fix="Add to it: clonewatch audit commit")
     ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     book = Ledger(ledger)
     _committed(book, commit_twins(book, Usage(since)), "coins of twin answers", json)
@@ -114,9 +114,7 @@ def mint_canaries(
 
     book = Ledger(existing(ledger))
     if out.exists():
-        raise InputError(
-            "this file exists already", where=str(out), mend="Name another: canaries are never overwritten"
-        )
+        raise InputError("this file exists already", where=str(out), fix="Name another: canaries are never overwritten")
     told, minted = commit_canaries(book, count, length, TEMPLATE, Usage(since, until, carrier or ()))
     rows = [{"id": c.id, "carrier": c.carrier, "secret": c.secret, "text": c.text} for c in minted]
     try:
@@ -171,7 +169,7 @@ def existing(ledger: Path) -> Path:
     from clonewatch.model.errors import InputError
 
     if not ledger.is_file():
-        raise InputError("there is no ledger", where=str(ledger), mend="Start one: clonewatch audit init LEDGER")
+        raise InputError("there is no ledger", where=str(ledger), fix="Start one: clonewatch audit init LEDGER")
     return ledger
 
 

@@ -25,9 +25,9 @@ def calibrate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn from your own quiet period how close honest groups come to the line.
+    """Learn from your own quiet period how close calibration groups come to the threshold.
 
-    A p-value counts the honest groups that come as close as the one found. Those that ship with the program are
+    A p-value counts the calibration groups that come as close as the one found. Those that ship with the program are
     simulated; yours know your customers. Give logs of which you are sure: an attack among them hides later ones like
     it.
 
@@ -37,18 +37,18 @@ def calibrate(
 
       clonewatch scan 'logs/2026-04/*.parquet' --accounts accounts.csv --calibration calibration.json --out april
     """
-    from clonewatch.campaigns.calibration import LINE
+    from clonewatch.campaigns.calibration import THRESHOLD
     from clonewatch.pipeline.calibrate import calibrate as learn
     from clonewatch.pipeline.scan import ScanSettings
 
     # A calibration takes as long as a scan: that its file cannot be written is said before.
     if out.is_dir() or not os.access(out.parent, os.W_OK):
-        raise OutputError("cannot write the calibration", where=str(out), mend="Name a file in a folder that is there.")
+        raise OutputError("cannot write the calibration", where=str(out), fix="Name a file in a folder that is there.")
     settings = ScanSettings(**log.settings(), key_file=key)
     with watching(quiet) as progress:
         learnt = learn(settings, days, progress)
     learnt.write(out, {"paths": list(log.paths), "days": days})
-    beyond = [g for g in learnt.groups if g.margin >= LINE]
+    beyond = [g for g in learnt.groups if g.threshold_ratio >= THRESHOLD]
     if json:
         output.as_json(learnt.describe() | {"file": str(out)})
         return
@@ -56,7 +56,7 @@ def calibrate(
     output.table("", ("Stratum", "Groups"), [(n, f"{k:,}") for n, k in learnt.describe()["strata"].items()], right=(1,))
     if beyond:
         output.say(
-            f"Warning: {len(beyond):,} of them lie beyond the line. Was the period quiet? Scan it and look at them"
+            f"Warning: {len(beyond):,} of them lie beyond the threshold. Was the period quiet? Scan it and look at them"
             " before you use this file: what is in it is taken for honest."
         )
     output.say(f"Wrote {out}. Strata of fewer than 100 groups are filled up with shipped ones.")

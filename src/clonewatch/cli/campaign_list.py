@@ -50,7 +50,7 @@ def list_campaigns(rows: list[dict[str, Any]]) -> None:
                 "yes" if row["flagged"] else "no",
                 row["level"],
                 short(row["score"]),
-                short(row["margin"]),
+                short(row["threshold_ratio"]),
                 short(row["p_value"]),
                 short(row["p_n"]),
                 count(row["accounts"]),

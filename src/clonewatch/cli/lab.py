@@ -37,7 +37,7 @@ def simulate(
         output.table("", ("Scenario", "What it is"), sorted(lab.scenarios().items()))
         return
     if scenario is None or out is None:
-        raise SetupError("a scenario and --out are needed", mend="See `clonewatch simulate --list` for the scenarios")
+        raise SetupError("a scenario and --out are needed", fix="See `clonewatch simulate --list` for the scenarios")
     with watching(False) as progress:
         said = lab.simulate(scenario, out, seed=seed, scale=scale, text=text, progress=progress)
     output.say(f"Wrote {out}", *(f"{key}: {value:,}" for key, value in said.items() if type(value) is int))

@@ -44,18 +44,18 @@ def _notes(error: BaseException) -> list[str]:
 
 
 def message(error: ClonewatchError) -> str:
-    """An error as three lines at most: what is wrong, where, and the mend.
+    """An error as three lines at most: what is wrong, where, and the fix.
 
-    >>> print(message(ClonewatchError("no such file", where="a.log", mend="Check the path")))
+    >>> print(message(ClonewatchError("no such file", where="a.log", fix="Check the path")))
     Error: no such file
     Where: a.log
-    Mend:  Check the path
+    Fix:  Check the path
     """
     lines = [f"Error: {error.what}"]
     if error.where:
         lines.append(f"Where: {error.where}")
-    if error.mend:
-        lines.append(f"Mend:  {error.mend}")
+    if error.fix:
+        lines.append(f"Fix:  {error.fix}")
     return "\n".join(lines)
 
 
@@ -97,7 +97,7 @@ app.command("scan", short_help="Look for campaigns in a log.")(scan.scan)
 app.command("ingest", short_help="Take a day's log into a state.")(state.ingest)
 app.command("detect", short_help="Look for campaigns in the days of a state.")(state.detect)
 app.add_typer(state.app, name="state", short_help="Look after a state: verify, compact, forget.")
-app.command("calibrate", short_help="Learn from a quiet period how close honest groups come.")(calibrate.calibrate)
+app.command("calibrate", short_help="Learn from a quiet period how close calibration groups come.")(calibrate.calibrate)
 app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(lab.simulate)
 app.command("evaluate", short_help="Score a scan against labels.")(lab.evaluate)
 app.command("track", short_help="Follow groups over several scans.")(track.track)

@@ -52,7 +52,7 @@ Memory = Annotated[str, typer.Option("--memory", help="Memory the engine may use
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine; all when left out.")]
 CalibrationFile = Annotated[
     Path | None,
-    typer.Option("--calibration", metavar="FILE", help="Your own honest groups, from `clonewatch calibrate`."),
+    typer.Option("--calibration", metavar="FILE", help="Your own calibration groups, from `clonewatch calibrate`."),
 ]
 Replay = Annotated[
     bool, typer.Option("--replay", help="Look back for the hour at which each campaign first crossed the line.")

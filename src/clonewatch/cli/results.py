@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Enough to see the pattern; --json and the tables hold the rest.
 MEMBERS_SHOWN = 20
-TOKENS_SHOWN = 20
+ATTRIBUTES_SHOWN = 20
 EXCHANGES_SHOWN = 5
 OWN_EXCHANGES_SHOWN = 10
 RERUN = "Name the folder given to `clonewatch scan --out`, or run the scan again"
@@ -59,18 +59,18 @@ def show(
     rows = _of(scan, "campaigns", "campaign_id", campaign)
     if not rows:
         known = ", ".join(_read(scan, "campaigns")["campaign_id"].to_pylist()[:10]) or "none"
-        raise InputError(f"no campaign {campaign!r} in this scan", where=str(scan), mend=f"There are: {known}")
+        raise InputError(f"no campaign {campaign!r} in this scan", where=str(scan), fix=f"There are: {known}")
     row = rows[0]
-    reasons, tokens = (_of(scan, name, "campaign_id", campaign) for name in ("evidence", "tokens"))
+    reasons, attributes = (_of(scan, name, "campaign_id", campaign) for name in ("evidence", "attributes"))
     members = _of(scan, "members", "campaign_id", campaign)
     members.sort(key=lambda m: (-(m["membership"] or 0.0), m["account_id"]))
-    tokens.sort(key=lambda t: -(t["weight"] or 0.0))
+    attributes.sort(key=lambda t: -(t["weight"] or 0.0))
     if json:
-        output.as_json({"campaign": row_of(row), "evidence": reasons, "tokens": tokens, "members": members})
+        output.as_json({"campaign": row_of(row), "evidence": reasons, "attributes": attributes, "members": members})
         return
     _head(row)
     _evidence(reasons)
-    _tokens("What the accounts share", tokens)
+    _attributes("What the accounts share", attributes)
     output.table(
         f"Members ({min(MEMBERS_SHOWN, len(members))} of {len(members):,})",
         ("Account", "Role", "Membership", "Attributed"),
@@ -121,7 +121,7 @@ def report(scan: ScanFolder) -> None:
         table.name: _read(scan, table.name) for table in schema.RESULTS if (scan / f"{table.name}.parquet").exists()
     }
     if "campaigns" not in tables:
-        raise InputError("there is no campaigns.parquet", where=str(scan), mend=RERUN)
+        raise InputError("there is no campaigns.parquet", where=str(scan), fix=RERUN)
     page = scan / "report.html"
     aside = scan / ".report.html.part"
     text = render(tables, _summary(scan), signals())
@@ -129,7 +129,7 @@ def report(scan: ScanFolder) -> None:
         aside.write_text(text, encoding="utf-8")
         aside.replace(page)
     except OSError as error:
-        raise OutputError(f"cannot write: {error.strerror}", where=str(page), mend="Check its rights") from error
+        raise OutputError(f"cannot write: {error.strerror}", where=str(page), fix="Check its rights") from error
     output.say(f"Wrote {page}")
 
 
@@ -138,9 +138,9 @@ def _summary(scan: Path) -> dict[str, Any]:
     try:
         held = text_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError("scan.json cannot be read", where=str(path), mend=RERUN) from error
+        raise InputError("scan.json cannot be read", where=str(path), fix=RERUN) from error
     if not isinstance(held, dict):
-        raise InputError("scan.json holds no object", where=str(path), mend=RERUN)
+        raise InputError("scan.json holds no object", where=str(path), fix=RERUN)
     return held
 
 
@@ -151,11 +151,11 @@ def _read(scan: Path, name: str, filters: Any = None) -> pa.Table:
 
     path = scan / f"{name}.parquet"
     if not path.is_file():
-        raise InputError(f"there is no {name}.parquet", where=str(scan), mend=RERUN)
+        raise InputError(f"there is no {name}.parquet", where=str(scan), fix=RERUN)
     try:
         return pq.read_table(path, filters=filters)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError("the table cannot be read", where=str(path), mend=RERUN) from error
+        raise InputError("the table cannot be read", where=str(path), fix=RERUN) from error
 
 
 def _of(scan: Path, name: str, column: str, value: str) -> list[dict[str, Any]]:
@@ -169,16 +169,18 @@ def _place(scan: Path, account: str, member: dict[str, Any]) -> dict[str, Any]:
     """One campaign an account is in, with what ties it to the others."""
     campaign = member["campaign_id"]
     carried = {
-        (t["channel"], t["token"])
-        for t in _of(scan, "token_members", "account_id", account)
+        (t["signal"], t["attribute"])
+        for t in _of(scan, "attribute_accounts", "account_id", account)
         if t["campaign_id"] == campaign
     }
-    tokens = [t for t in _of(scan, "tokens", "campaign_id", campaign) if (t["channel"], t["token"]) in carried]
+    attributes = [
+        t for t in _of(scan, "attributes", "campaign_id", campaign) if (t["signal"], t["attribute"]) in carried
+    ]
     found = _of(scan, "campaigns", "campaign_id", campaign)
     return {
         "campaign": row_of(found[0]) if found else None,
         "member": member,
-        "tokens": sorted(tokens, key=lambda t: -(t["weight"] or 0.0)),
+        "attributes": sorted(attributes, key=lambda t: -(t["weight"] or 0.0)),
         "evidence": _of(scan, "evidence", "campaign_id", campaign),
         "exchanges": _own_exchanges(scan, account, campaign),
     }
@@ -207,8 +209,8 @@ def _tell_place(account: str, place: dict[str, Any]) -> None:
     )
     if row:
         _head(row)
-    _tokens(f"What {account} shares with others of the group", place["tokens"])
-    if not place["tokens"]:
+    _attributes(f"What {account} shares with others of the group", place["attributes"])
+    if not place["attributes"]:
         output.say("None of the strongest shared things on record is carried by this account itself.")
     if place["exchanges"]:
         told = ", ".join(f"{x['exchange_id']} ({x['posterior']:.2f})" for x in place["exchanges"])
@@ -257,17 +259,17 @@ def _evidence(reasons: list[dict[str, Any]]) -> None:
                 output.say(f"    for example: {', '.join(map(str, r['exchange_ids'][:EXCHANGES_SHOWN]))}")
 
 
-def _tokens(title: str, tokens: list[dict[str, Any]]) -> None:
+def _attributes(title: str, attributes: list[dict[str, Any]]) -> None:
     from clonewatch.report.numerals import number
 
-    if tokens:
-        left = len(tokens) - TOKENS_SHOWN
+    if attributes:
+        left = len(attributes) - ATTRIBUTES_SHOWN
         output.table(
-            title + (f" ({left:,} more in tokens.parquet)" if left > 0 else ""),
+            title + (f" ({left:,} more in attributes.parquet)" if left > 0 else ""),
             ("Kind", "Keyed value", "In the group", "In the log", "Trusted", "Weight"),
             (
-                (t["channel"], t["token"], t["accounts"], t["users"], t["anchors"], number(t["weight"]))
-                for t in tokens[:TOKENS_SHOWN]
+                (t["signal"], t["attribute"], t["accounts"], t["users"], t["trusted"], number(t["weight"]))
+                for t in attributes[:ATTRIBUTES_SHOWN]
             ),
             right=(2, 3, 4, 5),
         )

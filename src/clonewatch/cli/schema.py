@@ -30,7 +30,7 @@ def schema(
     """
     every = {t.name: t for t in (*_WIRE, *tables.RESULTS)}
     if table is not None and table not in every:
-        raise SetupError(f"no table {table!r}", mend=f"There are: {', '.join(every)}")
+        raise SetupError(f"no table {table!r}", fix=f"There are: {', '.join(every)}")
     chosen = [every[table]] if table is not None else list(every.values())
     if json:
         output.as_json(

@@ -207,8 +207,8 @@ def show(place: Place, key: Key = None, json: Json = False) -> None:
 @app.command("verify")
 def verify(
     place: Place,
-    mend: Annotated[
-        bool, typer.Option("--mend", help="Leave out what is damaged, and say what to ingest again.")
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Leave out what is damaged, and say what to ingest again.")
     ] = False,
     key: Key = None,
     json: Json = False,
@@ -221,19 +221,19 @@ def verify(
     from clonewatch.pipeline.daily import maintenance
 
     with watching(quiet) as progress:
-        found = maintenance.verify(place, key, mend=mend, progress=progress)
+        found = maintenance.verify(place, key, fix=fix, progress=progress)
     if json:
         output.as_json(found._asdict())
     else:
         for problem in found.problems:
             output.say(f"Damaged: {problem}")
-        if found.mended:
+        if found.fixed:
             output.say("What was damaged is left out. The rest is as it was.")
             for path in found.ingest_again:
                 output.say(f"Ingest again: {path}")
         elif not found.problems:
             output.say(f"Whole: {found.files:,} files, {found.exchanges:,} exchanges of {found.days:,} days.")
-    if found.problems and not found.mended:
+    if found.problems and not found.fixed:
         raise typer.Exit(EXIT_DAMAGED)
 
 

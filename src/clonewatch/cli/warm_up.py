@@ -26,7 +26,7 @@ def warm_up(json: Json = False, quiet: Quiet = False) -> None:
     if done.folder is None:
         raise OutputError(
             "compiled kernels cannot be kept: every start compiles again, about a minute",
-            mend="Set NUMBA_CACHE_DIR to a folder that you may write to, here and for every later run",
+            fix="Set NUMBA_CACHE_DIR to a folder that you may write to, here and for every later run",
         )
     if json:
         output.as_json({"compiled": done.compiled, "seconds": round(done.seconds, 1), "folder": str(done.folder)})

@@ -49,11 +49,11 @@ def require() -> None:
         if importlib.util.find_spec(package) is None:
             raise SetupError(
                 f"the Spark engine needs the package {package}, which is not installed",
-                mend="pip install 'clonewatch[spark]', or scan with --engine duckdb",
+                fix="pip install 'clonewatch[spark]', or scan with --engine duckdb",
             )
     if not os.environ.get("JAVA_HOME") and shutil.which("java") is None:
         raise SetupError(
-            "the Spark engine needs Java, and there is none", mend="Install Java 17 or newer, or set JAVA_HOME"
+            "the Spark engine needs Java, and there is none", fix="Install Java 17 or newer, or set JAVA_HOME"
         )
 
 
@@ -87,11 +87,11 @@ def session(memory: str, threads: int | None, master: str | None, folder: Path |
             raise SetupError(
                 f"Spark did not start ({str(error).splitlines()[0]})",
                 where=str(conf.get("spark.master")),
-                mend="Check that Java is 17 or newer (java -version, JAVA_HOME), the master, and Spark's own settings",
+                fix="Check that Java is 17 or newer (java -version, JAVA_HOME), the master, and Spark's own settings",
             ) from error
         found.sparkContext.setLogLevel("ERROR")
     elif master:
-        raise SetupError("a Spark session runs already", mend="Leave out --master: the session says where it runs")
+        raise SetupError("a Spark session runs already", fix="Leave out --master: the session says where it runs")
     for name, value in _RELIED_ON.items():
         found.conf.set(name, value)
     return found
@@ -105,7 +105,7 @@ def java_size(size: str) -> str:
     """
     read = _SIZE.fullmatch(size.strip())
     if read is None:
-        raise SetupError(f"no size: {size!r}", mend="Write --memory as in 700MB or 2GB")
+        raise SetupError(f"no size: {size!r}", fix="Write --memory as in 700MB or 2GB")
     megabytes = float(read[1]) * {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20}[read[2].upper()]
     return f"{max(1, round(megabytes))}m"
 
@@ -150,7 +150,7 @@ class Home:
             raise SetupError(
                 "what executors write to the work folder does not arrive",
                 where=self.path,
-                mend=f"Set {WORK} to a folder or URI that the driver and every executor share",
+                fix=f"Set {WORK} to a folder or URI that the driver and every executor share",
             )
 
     def close(self) -> None:

@@ -43,7 +43,7 @@ class DuckDB:
             self._connection = duckdb.connect(str(self._home / "tables.duckdb"), config=config)
         except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
             raise OutputError(
-                "the engine's file cannot be opened", where=str(self._home), mend=f"Delete it and run again ({error})"
+                "the engine's file cannot be opened", where=str(self._home), fix=f"Delete it and run again ({error})"
             ) from error
         # Row order inside a table is never relied upon (every result is sorted), and keeping it costs memory.
         self._connection.execute("SET preserve_insertion_order = false")
@@ -83,11 +83,11 @@ class DuckDB:
             raise OutputError(
                 f"the disk gave out while {doing}",
                 where=str(self._home),
-                mend=f"Free some space or pass another folder, then run again: nothing was changed ({error})",
+                fix=f"Free some space or pass another folder, then run again: nothing was changed ({error})",
             ) from error
         except duckdb.OutOfMemoryException as error:
             raise OutputError(
-                f"memory gave out while {doing}", mend=f"Raise --memory and run again ({error})"
+                f"memory gave out while {doing}", fix=f"Raise --memory and run again ({error})"
             ) from error
         except duckdb.Error as error:
             error.add_note(f"while {doing} from:\n{sql}")

@@ -111,7 +111,7 @@ class Spark:
             raise InputError(
                 "Spark cannot read this as Parquet",
                 where=", ".join(paths[:3]),
-                mend="Check that it is there, whole, and open to Spark; other formats are read with --engine duckdb",
+                fix="Check that it is there, whole, and open to Spark; other formats are read with --engine duckdb",
             ) from error
         used = [f'"{name}"' for name in frame.columns if name in columns]
         place = (f"_metadata.file_path AS {FILE}", f"_metadata.file_size AS {SIZE}", f"_metadata.row_index AS {PLACE}")
@@ -133,7 +133,7 @@ class Spark:
                 raise OutputError(
                     f"more than {self._most_rows:,} rows would come to the driver",
                     where=_tables_of(sql),
-                    mend=f"Raise {standing.MOST_ROWS}, and spark.driver.memory with it",
+                    fix=f"Raise {standing.MOST_ROWS}, and spark.driver.memory with it",
                 )
             batches.append(batch)
         return pa.Table.from_batches(batches, _arrow_schema(frame))
@@ -269,7 +269,7 @@ def _told(table: str, sql: str) -> Iterator[None]:
         if _GAVE_OUT.search(str(error)):
             raise OutputError(
                 f"memory or disk gave out while building table {table!r}",
-                mend=f"Give the executors more memory or the work folder more room ({str(error).splitlines()[0]})",
+                fix=f"Give the executors more memory or the work folder more room ({str(error).splitlines()[0]})",
             ) from error
         error.add_note(f"while building table {table!r} from:\n{sql}")
         raise

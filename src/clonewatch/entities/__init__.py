@@ -1,1 +1,1 @@
-"""Declared ownership and anchors: who counts as one party, and who is trusted."""
+"""Declared ownership and trusted: who counts as one entity, and who is trusted."""

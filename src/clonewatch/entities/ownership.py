@@ -1,7 +1,8 @@
-"""Who counts as one party, and who is trusted.
+"""Who counts as one entity, and who is trusted.
 
-Accounts under one *declared* organisation are one entity: overt sharing exculpates. Anchors are the entities the
-operator trusts; every linking token is weighed by how many of its users are anchors, so their share is always stated.
+Accounts under one *declared* organisation are one entity: overt sharing exculpates. TrustedSet are the entities the
+operator trusts; every linking attribute is weighed by how many of its users are trusted, so their share is always
+stated.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from clonewatch.ports.engine import Fold, Query, Step
 
 _MOST_ACCOUNTS = 50_000_000
 _DAY = 86_400_000_000
-# Fewer anchors than this and their share says nothing; an account this old before the window began is "aged".
-_FEWEST_ANCHORS = 20
+# Fewer trusted than this and their share says nothing; an account this old before the window began is "aged".
+_FEWEST_TRUSTED = 20
 _AGED_DAYS = 90
-# Parties with this many gaps show a rhythm; the burstier half of them may be trusted, if they are not too few.
+# Entities with this many gaps show a rhythm; the burstier half of them may be trusted, if they are not too few.
 _ENOUGH_GAPS = 10
 _BURSTY, _LEAST_TRUST = 0.5, 0.02
-# Parties on one instrument or device that make it doubtful whether they are strangers; more share it by accident.
+# Entities on one instrument or device that make it doubtful whether they are strangers; more share it by accident.
 _DOUBTED = (2, 16)
-# Where the operator trusts fewer parties than this, even a large pool without one of them is no surprise.
+# Where the operator trusts fewer entities than this, even a large pool without one of them is no surprise.
 FEW_TRUSTED = 0.1
 
 
-class Anchors(NamedTuple):
+class TrustedSet(NamedTuple):
     """Where the trusted set came from and its share of all entities, 0..1.
 
-    source: "declared" by the operator; "behaviour": parties that work in bursts, as people do, and whose accounts are
+    source: "declared" by the operator; "behaviour": entities that work in bursts, as people do, and whose accounts are
     old where their age is known; "none".
     """
 
@@ -58,7 +59,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Fold("owners", ("accounts", "activity"), lambda accounts, activity: owners(accounts, activity), _MOST_ACCOUNTS),
     Fold(
-        "parties",
+        "entity_facts",
         ("accounts", "activity", "owners"),
         lambda accounts, activity, owned: entity_facts(accounts, activity, owned),
         _MOST_ACCOUNTS,
@@ -67,35 +68,37 @@ STEPS: tuple[Step, ...] = (
 # Where the operator named too few trusted accounts: who works in bursts?
 RHYTHM: tuple[Step, ...] = (
     Query(
-        "party_gaps",
+        "entity_gaps",
         ("exchanges", "owners"),
         'SELECT o.entity, x.ts - LAG(x.ts) OVER (PARTITION BY o.entity ORDER BY x.ts, x."row") AS gap FROM exchanges x'
         " JOIN owners o ON o.account = x.account",
     ),
     Query(
-        "party_means",
-        ("party_gaps",),
-        "SELECT entity, AVG(gap) AS mean, COUNT(gap) AS n FROM party_gaps WHERE gap IS NOT NULL"
+        "entity_means",
+        ("entity_gaps",),
+        "SELECT entity, AVG(gap) AS mean, COUNT(gap) AS n FROM entity_gaps WHERE gap IS NOT NULL"
         f" GROUP BY entity HAVING COUNT(gap) >= {_ENOUGH_GAPS} AND AVG(gap) > 0",
     ),
     Query(
-        "party_rhythm",
-        ("party_gaps", "party_means"),
-        "SELECT m.entity, AVG(CASE WHEN g.gap < 0.1 * m.mean THEN 1.0 ELSE 0.0 END) AS short FROM party_gaps g"
-        " JOIN party_means m ON m.entity = g.entity WHERE g.gap IS NOT NULL GROUP BY m.entity",
+        "entity_rhythm",
+        ("entity_gaps", "entity_means"),
+        "SELECT m.entity, AVG(CASE WHEN g.gap < 0.1 * m.mean THEN 1.0 ELSE 0.0 END) AS short FROM entity_gaps g"
+        " JOIN entity_means m ON m.entity = g.entity WHERE g.gap IS NOT NULL GROUP BY m.entity",
     ),
 )
 DECLARED: Step = Fold(
-    "entities", ("parties", "owners", "accounts"), lambda p, o, a: withdraw_trust(p, o, a), _MOST_ACCOUNTS
+    "entities", ("entity_facts", "owners", "accounts"), lambda p, o, a: withdraw_trust(p, o, a), _MOST_ACCOUNTS
 )
 # Where the operator trusts too few to show much, those who work in bursts are a second, weaker set beside them.
 BOTH: Step = Fold(
     "entities",
-    ("parties", "owners", "accounts", "party_rhythm"),
+    ("entity_facts", "owners", "accounts", "entity_rhythm"),
     lambda p, o, a, r: with_second_set(withdraw_trust(p, o, a), trust_by_rhythm(p, r)),
     _MOST_ACCOUNTS,
 )
-BEHAVIOUR: Step = Fold("entities", ("parties", "party_rhythm"), lambda p, r: trust_by_rhythm(p, r), _MOST_ACCOUNTS)
+BEHAVIOUR: Step = Fold(
+    "entities", ("entity_facts", "entity_rhythm"), lambda p, r: trust_by_rhythm(p, r), _MOST_ACCOUNTS
+)
 
 
 def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
@@ -111,26 +114,26 @@ def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
     overt = pc.fill_null(facts["org_declared"], True)
     group = pc.if_else(overt, org, None).combine_chunks()
     first, last, n = (active[c].to_numpy().copy() for c in ("first_ts", "last_ts", "n"))
-    party = np.arange(len(code))
+    entity = np.arange(len(code))
     shared = ~pc.is_null(group).to_numpy(zero_copy_only=False)
     if shared.any():
         _, begin, inverse = np.unique(group.drop_null().to_numpy(), return_index=True, return_inverse=True)
-        party[shared] = len(code) + begin[inverse]  # by their first account: the value of a hash orders nothing
-    _, party = np.unique(party, return_inverse=True)
-    size = int(party.max()) + 1 if len(party) else 0
+        entity[shared] = len(code) + begin[inverse]  # by their first account: the value of a hash orders nothing
+    _, entity = np.unique(entity, return_inverse=True)
+    size = int(entity.max()) + 1 if len(entity) else 0
     starts, ends, volume = np.full(size, np.iinfo(np.int64).max), np.zeros(size, np.int64), np.zeros(size, np.int64)
-    np.minimum.at(starts, party, first)
-    np.maximum.at(ends, party, last)
-    np.add.at(volume, party, n)
+    np.minimum.at(starts, entity, first)
+    np.maximum.at(ends, entity, last)
+    np.add.at(volume, entity, n)
     rank = np.empty(size, np.int32)
     rank[np.lexsort((volume, ends, starts))] = np.arange(size, dtype=np.int32)
-    return pa.table({"account": pa.array(code, pa.int32()), "entity": pa.array(rank[party], pa.int32())})
+    return pa.table({"account": pa.array(code, pa.int32()), "entity": pa.array(rank[entity], pa.int32())})
 
 
 def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table:
     """One row an entity: when it began and ended, how much it did, and whether it is trusted or exempt.
 
-    anchor: the operator's flag; nobody is one where there are too few flags. second: a weaker set of trusted parties,
+    anchor: the operator's flag; nobody is one where there are too few flags. second: a weaker set of trusted entities,
     where one is made beside the operator's. aged: created well before the window.
     exempt: the contract allows training on outputs. declared: a declared use.
     """
@@ -161,13 +164,13 @@ def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.
             "exempt": pa.array(_any(entity, facts["training_permitted"], size)),
             "declared": pa.array(_any(entity, pc.is_valid(facts["declared_use"]), size)),
             "second": pa.array(np.zeros(size, np.int8)),
-            "anchor_source": pa.array(np.full(size, int(usable), np.int8)),
+            "trust_source": pa.array(np.full(size, int(usable), np.int8)),
         }
     )
 
 
 def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.Table:
-    """The parties table without trust for parties that share an instrument or a device with strangers.
+    """The entities table without trust for entities that share an instrument or a device with strangers.
 
     Bought accounts are aged and verified too, but whoever runs them pays for several with one card. Overt customers
     keep their trust, and so do the users of what very many share, which is a card brand or a cheap phone. Where half of
@@ -183,9 +186,9 @@ def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.T
         pair = np.stack(
             [facts[fact].filter(pa.array(known)).to_numpy().astype(np.int64), owned["entity"].to_numpy()[known]]
         )
-        token, entity = np.unique(pair, axis=1)
-        token, entity = token[~overt[entity]], entity[~overt[entity]]
-        _, at, users = np.unique(token, return_inverse=True, return_counts=True)
+        attribute, entity = np.unique(pair, axis=1)
+        attribute, entity = attribute[~overt[entity]], entity[~overt[entity]]
+        _, at, users = np.unique(attribute, return_inverse=True, return_counts=True)
         fond = np.bincount(at, trusted[entity], len(users))
         doubtful = (users >= _DOUBTED[0]) & (users <= _DOUBTED[1]) & (2 * fond <= users)
         lost[entity[doubtful[at]]] = True
@@ -197,16 +200,16 @@ def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.T
 
 
 def with_second_set(named: pa.Table, inferred: pa.Table) -> pa.Table:
-    """The operator's parties table with the inferred trusted set, and the operator's own in it, as the second one."""
+    """The operator's entities table with the inferred trusted set, and the operator's own in it, as the second one."""
     named, inferred = named.sort_by("entity"), inferred.sort_by("entity")
     either = (inferred["anchor"].to_numpy() > 0) | (named["anchor"].to_numpy() > 0)
-    usable = inferred["anchor_source"][0].as_py() > 0 if named.num_rows else False
+    usable = inferred["trust_source"][0].as_py() > 0 if named.num_rows else False
     place = named.column_names.index("second")
     return named.set_column(place, "second", pa.array((either & usable).astype(np.int8)))
 
 
 def trust_by_rhythm(table: pa.Table, rhythm: pa.Table) -> pa.Table:
-    """The parties table with those trusted who work in bursts, and are old where ages are known.
+    """The entities table with those trusted who work in bursts, and are old where ages are known.
 
     A queue fed from many accounts has no bursts, so its members are rare among them; the users of an app, a class, a
     fleet are not. What is linked this way is never tested on its pace as well.
@@ -222,22 +225,22 @@ def trust_by_rhythm(table: pa.Table, rhythm: pa.Table) -> pa.Table:
     place = table.column_names.index("anchor")
     table = table.set_column(place, "anchor", pa.array((trusted & usable).astype(np.int8)))
     source = pa.array(np.full(table.num_rows, 2 * int(usable), np.int8))
-    return table.set_column(table.column_names.index("anchor_source"), "anchor_source", source)
+    return table.set_column(table.column_names.index("trust_source"), "trust_source", source)
 
 
-def trusted_set(table: pa.Table) -> Anchors:
+def trusted_set(table: pa.Table) -> TrustedSet:
     """The trusted set of an `entities` table."""
     if not table.num_rows:
-        return Anchors("none", 0.0, 0)
+        return TrustedSet("none", 0.0, 0)
     count = int(pc.sum(table["anchor"]).as_py())
-    source = ("none", "declared", "behaviour")[table["anchor_source"][0].as_py()]
-    return Anchors(source, count / table.num_rows, count)
+    source = ("none", "declared", "behaviour")[table["trust_source"][0].as_py()]
+    return TrustedSet(source, count / table.num_rows, count)
 
 
 def _usable(flags: np.ndarray) -> bool:
-    """Whether a trusted set is large enough, and small enough, to weigh tokens by."""
+    """Whether a trusted set is large enough, and small enough, to weigh attributes by."""
     share = flags.mean() if len(flags) else 0.0
-    return bool(flags.sum() >= _FEWEST_ANCHORS and 0.005 <= share <= 0.98)
+    return bool(flags.sum() >= _FEWEST_TRUSTED and 0.005 <= share <= 0.98)
 
 
 def _by(operation: np.ufunc, entity: np.ndarray, values: np.ndarray, size: int, start: int) -> np.ndarray:

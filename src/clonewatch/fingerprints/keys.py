@@ -43,13 +43,13 @@ def load_key(path: Path | None = None) -> bytes:
         raise KeyFileError(
             f"the fingerprint key cannot be read or made: {error}",
             where=str(place),
-            mend="Name a file this user may write with --key or CLONEWATCH_KEY_FILE",
+            fix="Name a file this user may write with --key or CLONEWATCH_KEY_FILE",
         ) from error
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise KeyFileError(
             f"the fingerprint key is open to other users (mode {stat.S_IMODE(mode):04o})",
             where=str(place),
-            mend=f"Run: chmod 600 {place}, and rotate the key if others may have read it",
+            fix=f"Run: chmod 600 {place}, and rotate the key if others may have read it",
         )
     try:
         key = bytes.fromhex(text.strip())
@@ -59,7 +59,7 @@ def load_key(path: Path | None = None) -> bytes:
         raise KeyFileError(
             f"the fingerprint key is not {2 * SECRET_BYTES} hexadecimal digits",
             where=str(place),
-            mend="Restore the file from its backup, or move it aside to have a new key made",
+            fix="Restore the file from its backup, or move it aside to have a new key made",
         )
     return key
 

@@ -1,1 +1,1 @@
-"""Token weights and bipartite clustering."""
+"""Attribute weights and bipartite clustering."""

@@ -1,4 +1,4 @@
-"""Communities of the bipartite graph of entities and tokens. Pairs of accounts are never written down."""
+"""Communities of the bipartite graph of entities and attributes. Pairs of accounts are never written down."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.csgraph import connected_components
 
-from clonewatch.graph.tied import TIE_SCHEMA, Tied, chunks, heaviest_ties
+from clonewatch.graph.incidences import EDGE_SCHEMA, ClusterIncidences, chunks, heaviest_edges
 from clonewatch.graph.weights import LEAST_WEIGHT, Incidences, capped
 
-# Fewer parties than this are a household, not an operation: reported nowhere, flagged never.
+# Fewer entities than this are a household, not an operation: reported nowhere, flagged never.
 SMALLEST = 6
-# A token belongs to a cluster that holds this share of its users; otherwise it only passes through.
+# An attribute belongs to a cluster that holds this share of its users; otherwise it only passes through.
 _OWNED = 0.3
 # Two communities are one operation when this share of what ties each of them together also ties it to the other.
 _SAME = 0.4
@@ -28,22 +28,22 @@ _SAME = 0.4
 _RANDOMNESS = log2(10) / 1000
 # Modularity up to which a connected part counts as one community.
 _NO_STRUCTURE = 0.02
-# Tokens of one channel that place a party in the graph.
-_PER_CHANNEL = 8
-# Tokens spread over more communities than this tie none of them together.
+# Attributes of one signal that place an entity in the graph.
+_PER_SIGNAL = 8
+# Attributes spread over more communities than this tie none of them together.
 _SPREAD = 40
 
 GROUP_SCHEMA = pa.schema(
-    [("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("tokens", pa.int32())]
+    [("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("attributes", pa.int32())]
 )
-BOUND_SCHEMA = pa.schema(
+CLUSTER_ATTRIBUTE_SCHEMA = pa.schema(
     [
         ("cluster", pa.int32()),
-        ("channel", pa.string()),
-        ("token", pa.int64()),
+        ("signal", pa.string()),
+        ("attribute", pa.int64()),
         ("inside", pa.int64()),
         ("users", pa.int64()),
-        ("anchors", pa.int64()),
+        ("trusted", pa.int64()),
         ("weight", pa.float64()),
         ("n", pa.int64()),
     ]
@@ -51,69 +51,71 @@ BOUND_SCHEMA = pa.schema(
 
 
 class Clusters(NamedTuple):
-    """groups: the parties of each cluster. bound: the tokens that bind it. tied: which party carries which of them.
+    """groups: the entities of each cluster.
 
-    ties: the heaviest token of each channel that ties a party to its cluster.
+    Bound: the attributes that bind it. tied: which entity carries which of them.
+
+    ties: the heaviest attribute of each signal that ties an entity to its cluster.
     """
 
     groups: pa.Table
     bound: pa.Table
     ties: pa.Table
-    tied: Tied
+    tied: ClusterIncidences
 
 
-class _Held(NamedTuple):
+class _IncidenceArrays(NamedTuple):
     """Incidences as they are clustered.
 
-    entities: parties by number. entity, token, n: of an incidence, sorted by token. channel, weight, users: of a token.
-    first: of each channel, its first token.
+    entities: entities by number. entity, attribute, n: of an incidence, sorted by attribute. signal, weight, users: of
+    an attribute. first: of each signal, its first attribute.
     """
 
-    tokens: pa.Table
+    attributes: pa.Table
     entities: np.ndarray
     entity: np.ndarray
-    token: np.ndarray
+    attribute: np.ndarray
     n: np.ndarray
-    channel: np.ndarray
+    signal: np.ndarray
     weight: np.ndarray
     users: np.ndarray
     first: np.ndarray
 
 
-def cluster(tokens: Incidences, weak: Collection[str], seed: int) -> Clusters:
-    """Clusters of rare tokens and who carries them: who is in them, and the tokens that bind them.
+def cluster(attributes: Incidences, weak: Collection[str], seed: int) -> Clusters:
+    """Clusters of rare attributes and who carries them: who is in them, and the attributes that bind them.
 
-    weak: channels that only corroborate; a party that carries no other token is left out.
+    weak: signals that only corroborate; an entity that carries no other attribute is left out.
 
     Leiden (Traag, Waltman and van Eck 2019) on each connected part of the bipartite graph. Linear in incidences.
-    Clusters are numbered by their lowest entity, entities by what they did, tokens by who carries them: names, order
-    and the key of the hashes change nothing.
+    Clusters are numbered by their lowest entity, entities by what they did, attributes by who carries them: names,
+    order and the key of the hashes change nothing.
     """
-    held = _held(tokens, weak)
+    held = _held(attributes, weak)
     return _tables(held, *_labels(held, _strong(held), seed))
 
 
-def of_labels(tokens: Incidences, labels: Mapping[int, int]) -> Clusters:
+def of_labels(attributes: Incidences, labels: Mapping[int, int]) -> Clusters:
     """Clusters of communities that are given: entity -> community, from 0."""
-    held = _held(tokens, ())
+    held = _held(attributes, ())
     label = np.array([labels.get(e, -1) for e in held.entities.tolist()], np.int64)
     return _tables(held, np.ones(len(held.entity), bool), label)
 
 
 def stability(
-    tokens: Incidences, weak: Collection[str], clusters: Clusters, seeds: Sequence[int]
+    attributes: Incidences, weak: Collection[str], clusters: Clusters, seeds: Sequence[int]
 ) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
     """How far the clusters depend on the seed of the clustering.
 
     Per cluster the mean, over seeds, of its best overlap with a cluster of that seed (Jaccard, 0..1); and per (cluster,
-    entity) the share of seeds at which the party is in that cluster: the consensus.
+    entity) the share of seeds at which the entity is in that cluster: the consensus.
     """
     mine = _by_cluster(clusters.groups)
     overlap = dict.fromkeys(mine, 0.0)
     together: dict[tuple[int, int], float] = {(c, e): 0.0 for c, inside in mine.items() for e in inside.tolist()}
     if not mine:
         return overlap, together
-    held = _held(tokens, weak)
+    held = _held(attributes, weak)
     strong = _strong(held)
     for seed in seeds:
         kept, label = _labels(held, strong, seed)
@@ -140,21 +142,21 @@ def _by_cluster(groups: pa.Table) -> dict[int, np.ndarray]:
     return dict(zip(names.tolist(), np.split(entity, starts[1:]), strict=True)) if len(names) else {}
 
 
-def _held(tokens: Incidences, weak: Collection[str]) -> _Held:
-    """The incidences of parties that carry more than what only corroborates."""
-    names = tokens.tokens["channel"]
-    channels = sorted(pc.unique(names).to_pylist())
-    channel = pc.index_in(names, pa.array(channels, pa.string())).to_numpy().astype(np.int8)
+def _held(attributes: Incidences, weak: Collection[str]) -> _IncidenceArrays:
+    """The incidences of entities that carry more than what only corroborates."""
+    names = attributes.attributes["signal"]
+    signals = sorted(pc.unique(names).to_pylist())
+    signal = pc.index_in(names, pa.array(signals, pa.string())).to_numpy().astype(np.int8)
     faint = pc.is_in(names, pa.array(sorted(weak), pa.string())).to_numpy(zero_copy_only=False)
-    strong = np.zeros(int(tokens.entity.max()) + 1 if len(tokens) else 0, bool)
-    strong[tokens.entity[~faint[tokens.token]]] = True
+    strong = np.zeros(int(attributes.entity.max()) + 1 if len(attributes) else 0, bool)
+    strong[attributes.entity[~faint[attributes.attribute]]] = True
     entities = np.flatnonzero(strong).astype(np.int32)
     number = (np.cumsum(strong) - 1).astype(np.int32)
-    kept = strong[tokens.entity]
-    weight, users = (tokens.tokens[name].to_numpy() for name in ("weight", "users"))
-    first = np.searchsorted(channel, np.arange(len(channels) + 1))
-    entity, token, n = number[tokens.entity[kept]], tokens.token[kept], tokens.n[kept]
-    return _Held(tokens.tokens, entities, entity, token, n, channel, weight, users, first)
+    kept = strong[attributes.entity]
+    weight, users = (attributes.attributes[name].to_numpy() for name in ("weight", "users"))
+    first = np.searchsorted(signal, np.arange(len(signals) + 1))
+    entity, attribute, n = number[attributes.entity[kept]], attributes.attribute[kept], attributes.n[kept]
+    return _IncidenceArrays(attributes.attributes, entities, entity, attribute, n, signal, weight, users, first)
 
 
 class _Level(NamedTuple):
@@ -165,57 +167,57 @@ class _Level(NamedTuple):
     heavy: np.ndarray
 
 
-def _level(held: _Held, rows: np.ndarray) -> _Level:
-    token = held.token[rows]
-    ends = np.searchsorted(token, held.first)
+def _level(held: _IncidenceArrays, rows: np.ndarray) -> _Level:
+    attribute = held.attribute[rows]
+    ends = np.searchsorted(attribute, held.first)
     weight, heavy = np.empty(len(rows)), []
-    for begin, end in itertools.pairwise(ends.tolist()):  # one channel after the other
-        entity, mine = held.entity[rows[begin:end]], token[begin:end]
+    for begin, end in itertools.pairwise(ends.tolist()):  # one signal after the other
+        entity, mine = held.entity[rows[begin:end]], attribute[begin:end]
         weight[begin:end] = capped(entity, held.weight[mine])
         heavy.append(begin + _heaviest(entity, mine, held.weight[mine]))
     return _Level(rows, weight, np.concatenate([np.zeros(0, np.int64), *heavy]))
 
 
-def _strong(held: _Held) -> _Level:
-    """Those of tokens that link by themselves; the same whatever the seed."""
-    return _level(held, np.flatnonzero((held.weight >= LEAST_WEIGHT)[held.token]).astype(np.int32))
+def _strong(held: _IncidenceArrays) -> _Level:
+    """Those of attributes that link by themselves; the same whatever the seed."""
+    return _level(held, np.flatnonzero((held.weight >= LEAST_WEIGHT)[held.attribute]).astype(np.int32))
 
 
-def _labels(held: _Held, strong: _Level, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Incidences that placed a party, and the community of each entity, -1 for those in none."""
+def _labels(held: _IncidenceArrays, strong: _Level, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Incidences that placed an entity, and the community of each entity, -1 for those in none."""
     label = np.full(len(held.entities), -1, np.int64)
     kept = np.zeros(len(held.entity), bool)
     if len(label):
         label = _placed(held, strong, kept, label, seed)
-        # Faint tokens would glue large communities together. They are for small cells that the others leave alone.
+        # Faint attributes would glue large communities together. They are for small cells that the others leave alone.
         faint = _level(held, np.flatnonzero((label < 0)[held.entity]).astype(np.int32))
         label = _placed(held, faint, kept, label, seed)
     return kept, label
 
 
-def _placed(held: _Held, level: _Level, kept: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
+def _placed(held: _IncidenceArrays, level: _Level, kept: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
     """Labels with the communities of a level that are large enough to matter; their incidences are marked as kept."""
     if not len(level.rows):
         return label
     at = level.rows[level.heavy]
-    size = len(held.entities), len(held.channel)
-    found = _communities(held.entity[at], held.token[at], level.weight[level.heavy], *size, seed)
-    found = _joined(found, held.entity[level.rows], held.token[level.rows], level.weight)
-    heads = np.bincount(found[found >= 0], minlength=1)
-    found = np.where((found >= 0) & (heads[np.maximum(found, 0)] >= SMALLEST), found, -1)
+    size = len(held.entities), len(held.signal)
+    found = _communities(held.entity[at], held.attribute[at], level.weight[level.heavy], *size, seed)
+    found = _joined(found, held.entity[level.rows], held.attribute[level.rows], level.weight)
+    cluster_sizes = np.bincount(found[found >= 0], minlength=1)
+    found = np.where((found >= 0) & (cluster_sizes[np.maximum(found, 0)] >= SMALLEST), found, -1)
     kept[level.rows] = (found >= 0)[held.entity[level.rows]]
     return np.where(found >= 0, found + label.max() + 1, label)
 
 
-def _heaviest(entity: np.ndarray, token: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Of one channel, the rows of each party's few heaviest tokens, the most shared first: enough to place it.
+def _heaviest(entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Of one signal, the rows of each entity's few heaviest attributes, the most shared first: enough to place it.
 
-    A token weighs the same for all its users, so tokens are ranked once. Keeps the graph linear in parties however many
-    templates a campaign has.
+    An attribute weighs the same for all its users, so attributes are ranked once. Keeps the graph linear in entities
+    however many templates a campaign has.
     """
     if not len(entity):
         return np.zeros(0, np.int64)
-    kind = token - token[0]
+    kind = attribute - attribute[0]
     users = np.bincount(kind)
     heaviest = np.zeros(len(users))
     heaviest[kind] = weight
@@ -225,16 +227,16 @@ def _heaviest(entity: np.ndarray, token: np.ndarray, weight: np.ndarray) -> np.n
     order = np.argsort(key)
     group = entity[order]
     few = np.ones(len(group), bool)
-    few[_PER_CHANNEL:] = group[_PER_CHANNEL:] != group[:-_PER_CHANNEL]
+    few[_PER_SIGNAL:] = group[_PER_SIGNAL:] != group[:-_PER_SIGNAL]
     return np.sort(order[few])
 
 
 def _communities(
-    entity: np.ndarray, token: np.ndarray, weight: np.ndarray, entities: int, tokens: int, seed: int
+    entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray, entities: int, attributes: int, seed: int
 ) -> np.ndarray:
     """Community of each entity; those in parts too small to matter get -1."""
-    size = entities + tokens
-    graph = coo_array((np.ones(len(entity), np.int8), (entity, entities + token)), shape=(size, size))
+    size = entities + attributes
+    graph = coo_array((np.ones(len(entity), np.int8), (entity, entities + attribute)), shape=(size, size))
     _, part = connected_components(graph, directed=False)
     big = np.bincount(part[:entities], minlength=part.max() + 1) >= SMALLEST
     label = np.full(entities, -1, np.int64)
@@ -244,7 +246,7 @@ def _communities(
     for rows in np.split(order, bounds):
         if not big[part[entity[rows[0]]]]:
             continue
-        ends = [_named(kind, numbers[rows]) for kind, numbers in (("e", entity), ("t", token))]
+        ends = [_named(kind, numbers[rows]) for kind, numbers in (("e", entity), ("t", attribute))]
         edges = list(zip(*ends, weight[rows].tolist(), strict=True))
         modularity, found = graspologic_native.leiden(
             edges,
@@ -264,28 +266,28 @@ def _communities(
     return label
 
 
-def _joined(label: np.ndarray, entity: np.ndarray, token: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Communities that most of each other's tokens run through, under one label.
+def _joined(label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Communities that most of each other's attributes run through, under one label.
 
-    Modularity cuts one operation along its cards or cells although every part uses the same templates. entity, token,
-    weight: of incidences, sorted by token.
+    Modularity cuts one operation along its cards or cells although every part uses the same templates. entity,
+    attribute, weight: of incidences, sorted by attribute.
     """
-    tokens, sums = int(token.max()) + 1, []
-    for part in chunks(token):
+    attributes, sums = int(attribute.max()) + 1, []
+    for part in chunks(attribute):
         community = label[entity[part]]
         inside = community >= 0
-        pairs, back = np.unique(community[inside] * tokens + token[part][inside], return_inverse=True)
+        pairs, back = np.unique(community[inside] * attributes + attribute[part][inside], return_inverse=True)
         sums.append((pairs, np.bincount(back), np.bincount(back, weights=weight[part][inside])))
-    pair, parties, held = (np.concatenate(column) for column in zip(*sums, strict=True))
+    pair, entities, held = (np.concatenate(column) for column in zip(*sums, strict=True))
     if not len(pair):
         return label
     size = int(label.max()) + 1
-    at = np.divmod(pair, tokens)
-    mass = coo_array((held, at), shape=(size, tokens)).tocsr()
-    many = parties >= 2
-    common = np.bincount(at[1][many], minlength=tokens)[at[1]]
+    at = np.divmod(pair, attributes)
+    mass = coo_array((held, at), shape=(size, attributes)).tocsr()
+    many = entities >= 2
+    common = np.bincount(at[1][many], minlength=attributes)[at[1]]
     shows = many & (common >= 2) & (common <= _SPREAD)
-    ties = coo_array((np.ones(int(shows.sum())), (at[0][shows], at[1][shows])), shape=(size, tokens)).tocsr()
+    ties = coo_array((np.ones(int(shows.sum())), (at[0][shows], at[1][shows])), shape=(size, attributes)).tocsr()
     total = np.maximum(np.asarray(mass.sum(axis=1)).ravel(), 1e-12)
     shared = (diags_array(1 / total) @ (mass @ ties.T)).tocsr()
     mutual = shared.minimum(shared.T).tocoo()
@@ -302,38 +304,41 @@ def _named(kind: str, numbers: np.ndarray) -> list[str]:
     return [names[i] for i in place.tolist()]
 
 
-class _Bound(NamedTuple):
-    """Which tokens bind which clusters.
+class _ClusterAttributes(NamedTuple):
+    """Which attributes bind which clusters.
 
-    groups: as told. number: cluster of each community, -1 where none. community, token, parties, n: of each pair that
-    binds. rows: incidences of those pairs.
+    groups: as told. number: cluster of each community, -1 where none. community, attribute, entities, n: of each pair
+    that binds. rows: incidences of those pairs.
     """
 
     groups: pa.Table
     number: np.ndarray
     community: np.ndarray
-    token: np.ndarray
-    parties: np.ndarray
+    attribute: np.ndarray
+    entities: np.ndarray
     n: np.ndarray
     rows: np.ndarray
 
 
-def _bound(held: _Held, kept: np.ndarray, label: np.ndarray) -> _Bound:
-    """Give each token to the clusters that hold enough of its users, and weigh members by the tokens they carry."""
-    tokens, found, rows = len(held.channel), [], []
+def _bound(held: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> _ClusterAttributes:
+    """Give each attribute to the clusters that hold enough of its users.
+
+    And weigh members by the attributes they carry.
+    """
+    attributes, found, rows = len(held.signal), [], []
     mass = np.zeros(len(held.entities))
     carried = np.zeros(len(held.entities), np.int64)
-    for part in chunks(held.token):
+    for part in chunks(held.attribute):
         mine = part.start + np.flatnonzero(kept[part] & (label >= 0)[held.entity[part]])
-        entity, token = held.entity[mine], held.token[mine]
-        pairs, back = np.unique(label[entity] * tokens + token, return_inverse=True)
-        pair = np.divmod(pairs, tokens)
-        parties = np.bincount(back, minlength=len(pairs))
-        binds = (parties >= 2) & (parties >= _OWNED * held.users[pair[1]])
+        entity, attribute = held.entity[mine], held.attribute[mine]
+        pairs, back = np.unique(label[entity] * attributes + attribute, return_inverse=True)
+        pair = np.divmod(pairs, attributes)
+        entities = np.bincount(back, minlength=len(pairs))
+        binds = (entities >= 2) & (entities >= _OWNED * held.users[pair[1]])
         n = np.bincount(back, weights=held.n[mine], minlength=len(pairs)).astype(np.int64)
-        found.append([column[binds] for column in (*pair, parties, n)])
+        found.append([column[binds] for column in (*pair, entities, n)])
         edge = binds[back]
-        np.add.at(mass, entity[edge], held.weight[token[edge]])
+        np.add.at(mass, entity[edge], held.weight[attribute[edge]])
         np.add.at(carried, entity[edge], 1)
         rows.append(mine[edge].astype(np.int32))
     members = np.flatnonzero(carried)
@@ -349,33 +354,35 @@ def _bound(held: _Held, kept: np.ndarray, label: np.ndarray) -> _Bound:
         names=GROUP_SCHEMA.names,
     ).cast(GROUP_SCHEMA)
     groups = groups.sort_by([("cluster", "ascending"), ("entity", "ascending")])
-    community, token, parties, n = (np.concatenate(column) for column in zip(*found, strict=True))
-    return _Bound(groups, number, community, token, parties, n, np.concatenate(rows))
+    community, attribute, entities, n = (np.concatenate(column) for column in zip(*found, strict=True))
+    return _ClusterAttributes(groups, number, community, attribute, entities, n, np.concatenate(rows))
 
 
-def _tables(held: _Held, kept: np.ndarray, label: np.ndarray) -> Clusters:
+def _tables(held: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> Clusters:
     """The clusters with what binds them."""
     if not kept.any() or label.max() < 0:
-        none = Tied(held.tokens, np.zeros(0, np.int32), np.zeros(0, np.int32))
-        return Clusters(GROUP_SCHEMA.empty_table(), BOUND_SCHEMA.empty_table(), TIE_SCHEMA.empty_table(), none)
+        none = ClusterIncidences(held.attributes, np.zeros(0, np.int32), np.zeros(0, np.int32))
+        return Clusters(
+            GROUP_SCHEMA.empty_table(), CLUSTER_ATTRIBUTE_SCHEMA.empty_table(), EDGE_SCHEMA.empty_table(), none
+        )
     found = _bound(held, kept, label)
     stays = found.number[found.community] >= 0
-    token = pa.array(found.token[stays])
+    attribute = pa.array(found.attribute[stays])
     bound = pa.table(
         [
             found.number[found.community[stays]].astype(np.int32),
-            held.tokens["channel"].take(token),
-            held.tokens["token"].take(token),
-            found.parties[stays],
-            *(held.tokens[c].take(token) for c in ("users", "anchors", "weight")),
+            held.attributes["signal"].take(attribute),
+            held.attributes["attribute"].take(attribute),
+            found.entities[stays],
+            *(held.attributes[c].take(attribute) for c in ("users", "trusted", "weight")),
             found.n[stays],
-            token,
+            attribute,
         ],
-        schema=BOUND_SCHEMA.append(pa.field("place", pa.int64())),
+        schema=CLUSTER_ATTRIBUTE_SCHEMA.append(pa.field("place", pa.int64())),
     )
     rows = found.rows[(found.number[label] >= 0)[held.entity[found.rows]]]
-    tied = Tied(held.tokens, held.token[rows], held.entities[held.entity[rows]])
-    # Between equals the place of a token decides, not its value: that may be a hash.
+    tied = ClusterIncidences(held.attributes, held.attribute[rows], held.entities[held.entity[rows]])
+    # Between equals the place of an attribute decides, not its value: that may be a hash.
     strongest = [("weight", "descending"), ("inside", "descending"), ("place", "ascending")]
     bound = bound.sort_by([("cluster", "ascending"), *strongest]).drop_columns("place")
-    return Clusters(found.groups, bound, heaviest_ties(found.groups, tied, held.weight), tied)
+    return Clusters(found.groups, bound, heaviest_edges(found.groups, tied, held.weight), tied)

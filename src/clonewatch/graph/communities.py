@@ -1,8 +1,8 @@
-"""Honest communities of the same log: what a cluster's statistics are compared with.
+"""Reference communities of the same log: what a cluster's statistics are compared with.
 
 Every app, campus and build fleet is a community, so "is this a community?" is the wrong question. The right null is an
-honest community: the users of popular tokens that trusted accounts use at their usual share, and random
-parties. A cluster that differs from all of these is what a campaign looks like.
+reference community: the users of popular attributes that trusted accounts use at their usual share, and random
+entities. A cluster that differs from all of these is what a campaign looks like.
 """
 
 from __future__ import annotations
@@ -12,46 +12,49 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from clonewatch.graph.clusters import BOUND_SCHEMA, GROUP_SCHEMA
+from clonewatch.graph.clusters import CLUSTER_ATTRIBUTE_SCHEMA, GROUP_SCHEMA
 from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 
 FIRST = 1_000_000  # communities are numbered from here, clusters from 0
-FIRST_RANDOM = 2_000_000  # and those of random parties from here
-_POPULAR = 10  # tokens a channel
-_MOST_PARTIES = 150
+FIRST_RANDOM = 2_000_000  # and those of random entities from here
+_POPULAR = 10  # attributes a signal
+_MOST_ENTITIES = 150
 _FEWEST_USERS = 20
-_USUAL = 0.7  # a token is honest where trusted users hold at least this much of their usual share
-_MOST_EXCHANGES = 20_000  # parties above it would drown the rest
-_RANDOM_GROUPS, _RANDOM_PARTIES, _FEWEST_PARTIES, _LEAST_EXCHANGES = 24, 60, 8, 8
+_USUAL = 0.7  # an attribute is honest where trusted users hold at least this much of their usual share
+_MOST_EXCHANGES = 20_000  # entities above it would drown the rest
+_RANDOM_GROUPS, _RANDOM_ENTITIES, _FEWEST_ENTITIES, _LEAST_EXCHANGES = 24, 60, 8, 8
 _MIXER = 2_654_435_761
 
 
 def popular(link: LinkingSignal, share: float) -> Query:
-    """The users, at most so many, of a channel's most used honest tokens, as table `popular_<channel>`.
+    """The users, at most so many, of a signal's most used honest attributes, as table `popular_<signal>`.
 
-    rank: of the token, 1 for the most used; whoever uses it decides between equals, never the value of a hash.
+    rank: of the attribute, 1 for the most used; whoever uses it decides between equals, never the value of a hash.
     """
     name = link.signal.name
     return Query(
         f"popular_{name}",
         (f"carried_{name}", "entities", "linked"),
-        f"WITH fit AS (SELECT c.entity, c.token, c.n, c.{'first' if link.hashed else 'token'} AS first, e.anchor FROM"
+        f"WITH fit AS (SELECT c.entity, c.attribute, c.n, c.{'first' if link.hashed else 'attribute'} AS"
+        " first, e.anchor FROM"
         f" carried_{name} c JOIN entities e ON e.entity = c.entity LEFT JOIN linked l ON l.entity = c.entity"
         " WHERE l.entity IS NULL AND e.n <= $heavy AND c.n >= 3),"
-        " used AS (SELECT token, COUNT(*) AS users, SUM(n) AS asked, SUM(entity) AS who, MIN(first) AS first FROM fit"
-        " GROUP BY token HAVING COUNT(*) >= $fewest AND SUM(anchor) >= $usual * COUNT(*)),"
-        " top AS (SELECT token, ROW_NUMBER() OVER (ORDER BY users DESC, asked DESC, who, first) AS rank FROM used)"
-        " SELECT rank, token, entity FROM (SELECT t.rank, f.token, f.entity, ROW_NUMBER() OVER (PARTITION BY f.token"
+        " used AS (SELECT attribute, COUNT(*) AS users, SUM(n) AS asked, SUM(entity) AS who, MIN(first)"
+        " AS first FROM fit"
+        " GROUP BY attribute HAVING COUNT(*) >= $fewest AND SUM(anchor) >= $usual * COUNT(*)),"
+        " top AS (SELECT attribute, ROW_NUMBER() OVER (ORDER BY users DESC, asked DESC, who, first) AS rank FROM used)"
+        " SELECT rank, attribute, entity FROM (SELECT t.rank, f.attribute, f.entity, ROW_NUMBER() OVER"
+        " (PARTITION BY f.attribute"
         " ORDER BY (CAST(f.entity AS BIGINT) * $mixer) % 1000003, f.entity) AS place FROM fit f JOIN top t"
-        " ON t.token = f.token WHERE t.rank <= $tokens) s WHERE place <= $parties",
+        " ON t.attribute = f.attribute WHERE t.rank <= $attributes) s WHERE place <= $entities",
         {
             "heavy": _MOST_EXCHANGES,
             "fewest": _FEWEST_USERS,
             "usual": _USUAL * share,
-            "tokens": _POPULAR,
+            "attributes": _POPULAR,
             "mixer": _MIXER,
-            "parties": _MOST_PARTIES,
+            "entity_facts": _MOST_ENTITIES,
         },
     )
 
@@ -59,18 +62,18 @@ def popular(link: LinkingSignal, share: float) -> Query:
 def gather(
     tables: Mapping[str, pa.Table], links: Sequence[LinkingSignal], entities: pa.Table, linked: np.ndarray
 ) -> tuple[pa.Table, pa.Table]:
-    """Communities as groups and the content tokens that select their slices, shaped like clusters."""
+    """Communities as groups and the content attributes that select their slices, shaped like clusters."""
     groups: list[tuple[int, int]] = []
     bound: list[tuple[int, str, int, int]] = []
     number = FIRST
     for link in links:
         table = tables[link.signal.name].sort_by([("rank", "ascending"), ("entity", "ascending")])
-        ranks, tokens, entity = (table[name].to_numpy() for name in ("rank", "token", "entity"))
+        ranks, attributes, entity = (table[name].to_numpy() for name in ("rank", "attribute", "entity"))
         for rank in np.unique(ranks):
             inside = entity[ranks == rank]
             groups += [(number, int(e)) for e in inside]
             if link.content:
-                bound.append((number, link.signal.name, int(tokens[ranks == rank][0]), len(inside)))
+                bound.append((number, link.signal.name, int(attributes[ranks == rank][0]), len(inside)))
             number += 1
     for number, members in enumerate(_random_groups(entities, linked), FIRST_RANDOM):
         groups += [(number, int(e)) for e in members]
@@ -86,17 +89,17 @@ def gather(
                 *[pa.array([b[3] for b in bound], pa.int64())] * 2,
                 *[pa.array([0] * len(bound), kind) for kind in (pa.int64(), pa.float64(), pa.int64())],
             ],
-            schema=BOUND_SCHEMA,
+            schema=CLUSTER_ATTRIBUTE_SCHEMA,
         ),
     )
 
 
 def _random_groups(entities: pa.Table, linked: np.ndarray) -> list[np.ndarray]:
-    """Random unlinked parties, of all volumes together: groups of like volume would be alike by construction."""
+    """Random unlinked entities, of all volumes together: groups of like volume would be alike by construction."""
     entities = entities.sort_by("entity")
     volume, entity = entities["n"].to_numpy(), entities["entity"].to_numpy()
     fit = (volume >= _LEAST_EXCHANGES) & (volume <= _MOST_EXCHANGES) & ~np.isin(entity, linked)
     pool = entity[fit]
     pool = pool[np.lexsort((pool, (pool.astype(np.int64) * _MIXER) % 1_000_003))]
-    size = min(_RANDOM_PARTIES, len(pool) // _RANDOM_GROUPS)
-    return [pool[i * size : (i + 1) * size] for i in range(_RANDOM_GROUPS)] if size >= _FEWEST_PARTIES else []
+    size = min(_RANDOM_ENTITIES, len(pool) // _RANDOM_GROUPS)
+    return [pool[i * size : (i + 1) * size] for i in range(_RANDOM_GROUPS)] if size >= _FEWEST_ENTITIES else []

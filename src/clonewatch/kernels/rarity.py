@@ -1,4 +1,4 @@
-"""How surprising a shared token is."""
+"""How surprising a shared attribute is."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from scipy.stats import binom
 Floats = npt.NDArray[np.float64]
 
 
-def depletion(users: npt.ArrayLike, anchors: npt.ArrayLike, share: float) -> Floats:
-    """How surprising it is that so few of a token's users are trusted, in bits (-log2 p).
+def lower_tail(users: npt.ArrayLike, trusted: npt.ArrayLike, share: float) -> Floats:
+    """How surprising it is that so few of an attribute's users are trusted, in bits (-log2 p).
 
-    users: entities that carry the token. anchors: trusted ones among them. share: trusted share of all entities, 0..1.
-    The p-value alone grows with size, so callers also demand an effect: see decision 0004.
+    users: entities that carry the attribute. trusted: trusted ones among them. share: trusted share of all entities,
+    0..1. The p-value alone grows with size, so callers also demand an effect: see decision 0004.
 
-    >>> depletion([75, 75], [0, 15], share=0.2).round(1).tolist()
+    >>> lower_tail([75, 75], [0, 15], share=0.2).round(1).tolist()
     [24.1, 0.8]
     """
-    return np.asarray(-binom.logcdf(np.asarray(anchors), np.asarray(users), share) / np.log(2), np.float64)
+    return np.asarray(-binom.logcdf(np.asarray(trusted), np.asarray(users), share) / np.log(2), np.float64)
 
 
 def scarcity(users: npt.ArrayLike, population: int) -> Floats:
-    """Weight of a token where nobody is known to be trusted, in bits: half the log of how few carry it.
+    """Weight of an attribute where nobody is known to be trusted, in bits: half the log of how few carry it.
 
     It cannot tell a campaign from one app's users, which is why such a log asks for more evidence: see decision 0004.
 

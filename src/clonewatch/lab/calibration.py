@@ -63,7 +63,7 @@ def _of(log: Path, role: str, business: bool | None = None) -> pa.Table:
     """Exchanges of honest accounts of a role. business: only firms, or only people."""
     path = log / "labels" / "accounts.parquet"
     if not path.is_file():
-        raise InputError("no labels", where=str(log), mend="Give a folder written by a simulation.")
+        raise InputError("no labels", where=str(log), fix="Give a folder written by a simulation.")
     labels, accounts = pq.read_table(path), pq.read_table(log / "accounts.parquet", columns=["plan"])
     keep = pc.equal(labels["role"], role)
     if business is not None:

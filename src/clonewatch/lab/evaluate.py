@@ -68,7 +68,7 @@ def evaluate(scan_dir: Path, labels_dir: Path) -> dict[str, Any]:
         raise InputError(
             f"none of the {len(mentioned):,} accounts of the scan has a label",
             where=str(labels_dir),
-            mend="Give the labels of the log that was scanned.",
+            fix="Give the labels of the log that was scanned.",
         )
     return {
         "accounts": score_accounts(truth, claim),
@@ -94,7 +94,7 @@ def read_truth(labels_dir: Path) -> Truth:
     accounts = _read(folder / "accounts.parquet", ("account_id", "campaign_id", "role"))
     ids = accounts["account_id"].to_pylist()
     if len(set(ids)) != len(ids):
-        raise InputError("an account has two labels", where=str(folder / "accounts.parquet"), mend="Keep one row each.")
+        raise InputError("an account has two labels", where=str(folder / "accounts.parquet"), fix="Keep one row each.")
     exchanges = _read(folder / "exchanges.parquet", ("exchange_id", "campaign_id"))
     log = sorted((folder.parent / "exchanges").glob("*.parquet")) if folder.name == "labels" else []
     total = sum(pq.ParquetFile(p).metadata.num_rows for p in log) if log else None
@@ -121,7 +121,7 @@ def read_claim(scan_dir: Path) -> Claim:
         raise InputError(
             f"members of campaigns that are not in campaigns.parquet: {', '.join(sorted(strangers)[:3])}",
             where=str(scan_dir / "members.parquet"),
-            mend="Take both tables from the same scan.",
+            fix="Take both tables from the same scan.",
         )
     accounts: dict[str, set[str]] = {c: set() for c in ids}
     for campaign, account, _, role in rows:
@@ -288,15 +288,15 @@ def _before_visible(alarms: dict[str, dict[str, Any]], claim: Claim) -> dict[str
 
 def _read(path: Path, needed: Iterable[str]) -> pa.Table:
     if not path.is_file():
-        raise InputError(f"no {path.name}", where=str(path.parent), mend="Give the folder of a finished scan or log.")
+        raise InputError(f"no {path.name}", where=str(path.parent), fix="Give the folder of a finished scan or log.")
     try:
         names = pq.read_schema(path).names
         missing = [n for n in needed if n not in names]
         if missing:
             raise InputError(
-                f"no column {', '.join(missing)}", where=str(path), mend="Was it written by an older version?"
+                f"no column {', '.join(missing)}", where=str(path), fix="Was it written by an older version?"
             )
         optional = ("visible_exchanges", "harvested_exchanges") if path.stem == "campaigns" else ()
         return pq.read_table(path, columns=[*needed, *(n for n in optional if n in names)])
     except pa.ArrowInvalid as broken:
-        raise InputError(f"not a Parquet file: {broken}", where=str(path), mend="Write the table again.") from broken
+        raise InputError(f"not a Parquet file: {broken}", where=str(path), fix="Write the table again.") from broken

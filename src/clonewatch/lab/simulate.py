@@ -48,12 +48,12 @@ def simulate(
     """
     known = catalogue()
     if scenario not in known:
-        raise SetupError(f"unknown scenario {scenario!r}", mend=f"Choose one of: {', '.join(known)}.")
+        raise SetupError(f"unknown scenario {scenario!r}", fix=f"Choose one of: {', '.join(known)}.")
     if not scale > 0:
-        raise SetupError(f"scale must be positive, not {scale}", mend="1 is the usual size, 0.1 a tenth of it.")
+        raise SetupError(f"scale must be positive, not {scale}", fix="1 is the usual size, 0.1 a tenth of it.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(
-            "the output folder is not empty", where=str(out), mend="Name a folder that does not exist yet."
+            "the output folder is not empty", where=str(out), fix="Name a folder that does not exist yet."
         )
     told = progress or Silent()
     plan = known[scenario]

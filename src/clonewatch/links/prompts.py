@@ -1,12 +1,12 @@
-"""Who sent which prompt: read by the signals that compare parties by the prompts they share."""
+"""Who sent which prompt: read by the signals that compare entities by the prompts they share."""
 
 from clonewatch.ports.engine import Query
 
-# A prompt of more parties than this is a greeting or a benchmark, and says nothing about any two of them.
+# A prompt of more entities than this is a greeting or a benchmark, and says nothing about any two of them.
 _KNOWN_USERS = 5_000
 
-PARTIES = Query(
-    "prompt_parties",
+ENTITIES = Query(
+    "prompt_entities",
     ("exchanges", "owners"),
     "WITH used AS (SELECT prompt FROM exchanges WHERE prompt IS NOT NULL GROUP BY prompt"
     " HAVING MIN(account) <> MAX(account))"
@@ -15,8 +15,8 @@ PARTIES = Query(
 )
 SHARED = Query(
     "shared_prompts",
-    ("prompt_parties",),
-    "SELECT prompt, COUNT(*) AS users FROM prompt_parties GROUP BY prompt HAVING COUNT(*) BETWEEN 2 AND $most",
+    ("prompt_entities",),
+    "SELECT prompt, COUNT(*) AS users FROM prompt_entities GROUP BY prompt HAVING COUNT(*) BETWEEN 2 AND $most",
     {"most": _KNOWN_USERS},
 )
-STEPS = (PARTIES, SHARED)
+STEPS = (ENTITIES, SHARED)

@@ -2,7 +2,7 @@
 
 ::
 
-    ClonewatchError            what, where and the mend; the command line prints it and exits with `code`
+    ClonewatchError            what, where and the fix; the command line prints it and exits with `code`
     |-- SetupError        2    bad set-up, found before a row is read
     |   |-- InputError    2    a path that is missing, unreadable or of no known format
     |   |-- MappingError  2    a field map without an account key, or with unknown names
@@ -17,13 +17,13 @@ Bad rows are not exceptions: they are `Rejected` values, counted and written asi
 
 
 class ClonewatchError(Exception):
-    """Something a person can mend: says what is wrong, where, and the mend."""
+    """Something a person can fix: says what is wrong, where, and the fix."""
 
     code = 2
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
-        self.what, self.where, self.mend = what, where, mend
-        super().__init__(what + (f" ({where})" if where else "") + (f". {mend}" if mend else ""))
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what, self.where, self.fix = what, where, fix
+        super().__init__(what + (f" ({where})" if where else "") + (f". {fix}" if fix else ""))
 
 
 class SetupError(ClonewatchError):

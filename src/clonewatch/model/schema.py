@@ -172,16 +172,20 @@ CAMPAIGNS = Table(
     (
         Column("campaign_id", "string", "stable id within the scan"),
         Column("score", "float64", "evidence for one covert operator, in bits (log2 odds), capped per family"),
-        Column("margin", "float64", "how far the weakest lock of the verdict is open; 1 at the line"),
-        Column("p_value", "float64", "conformal: how often linked groups of honest logs come this close to the line"),
-        Column("p_n", "int64", "honest groups behind the p-value; it cannot fall below 1/(p_n + 1)"),
-        Column("e_value", "float64", "conformal e-value at the line; may be averaged over windows"),
+        Column(
+            "threshold_ratio", "float64", "how far the limiting criterion of the verdict is open; 1 at the threshold"
+        ),
+        Column(
+            "p_value", "float64", "conformal: how often linked groups of honest logs come this close to the threshold"
+        ),
+        Column("p_n", "int64", "calibration groups behind the p-value; it cannot fall below 1/(p_n + 1)"),
+        Column("e_value", "float64", "conformal e-value at the threshold; may be averaged over windows"),
         Column(
             "stability", "float64", "mean overlap (Jaccard) with the nearest group under other clustering seeds, 0..1"
         ),
-        Column("parts", "int64", "groups without a common token that work one list and were joined; 1 if none"),
-        Column("parts_p", "float64", "largest p-value of those joins; null if none"),
-        Column("flagged", "bool", "beyond the line, and kept when false discoveries in the scan are bounded"),
+        Column("parts", "int64", "groups without a common attribute that work one list and were joined; 1 if none"),
+        Column("merge_p_value", "float64", "largest p-value of those joins; null if none"),
+        Column("flagged", "bool", "beyond the threshold, and kept when false discoveries in the scan are bounded"),
         Column(
             "level", "string", "evidence ladder: L0 anomaly, L1 linked, L2 coordinated evasion, L3 extraction pattern"
         ),
@@ -193,7 +197,9 @@ CAMPAIGNS = Table(
         Column("visible_ts", "timestamp", "when it could first be seen; null if unknown"),
         Column("visible_exchanges", "int64", "harvested exchanges before visible_ts"),
         Column(
-            "replayed", "bool", "visible_ts is the hour a scan would first have flagged it, else an estimate by counts"
+            "visible_is_first_flag",
+            "bool",
+            "visible_ts is the hour a scan would first have flagged it, else an estimate by counts",
         ),
         Column("tasks", "map<string,int64>", "harvested exchanges by task"),
         Column("evidence", "list<evidence>", "signal, family, bits, reason"),
@@ -232,7 +238,7 @@ EVIDENCE = Table(
         Column("kind", "string", "link, behaviour or against"),
         Column("bits", "float64", "strength in bits; negative for evidence against"),
         Column("value", "float64", "the measured statistic"),
-        Column("reference", "float64", "the same statistic among honest communities of this log; null if none"),
+        Column("reference", "float64", "the same statistic among reference communities of this log; null if none"),
         Column("n", "int64", "observations behind the statistic"),
         Column("reason", "string", "what was measured, in a sentence"),
         Column("innocent", "string", "the innocent explanation"),
@@ -241,26 +247,26 @@ EVIDENCE = Table(
     ),
 )
 
-TOKENS = Table(
-    "tokens",
+ATTRIBUTES = Table(
+    "attributes",
     (
         Column("campaign_id", "string", "campaign"),
-        Column("channel", "string", "linking channel"),
-        Column("token", "string", "the token, keyed and in hex"),
+        Column("signal", "string", "linking signal"),
+        Column("attribute", "string", "the attribute, keyed and in hex"),
         Column("accounts", "int64", "entities of the cluster that carry it"),
         Column("users", "int64", "entities of the whole log that carry it"),
-        Column("anchors", "int64", "trusted entities that carry it"),
+        Column("trusted", "int64", "trusted entities that carry it"),
         Column("weight", "float64", "bits; how surprising so few trusted users are"),
         Column("exchanges", "int64", "exchanges in the cluster that carry it; 0 for account facts"),
     ),
 )
 
-TOKEN_MEMBERS = Table(
-    "token_members",
+ATTRIBUTE_ACCOUNTS = Table(
+    "attribute_accounts",
     (
         Column("campaign_id", "string", "campaign"),
-        Column("channel", "string", "linking channel"),
-        Column("token", "string", "the token, keyed and in hex"),
+        Column("signal", "string", "linking signal"),
+        Column("attribute", "string", "the attribute, keyed and in hex"),
         Column("account_id", "string", "an account that carries it"),
     ),
 )
@@ -277,4 +283,4 @@ TIMELINE = Table(
     ),
 )
 
-RESULTS = (CAMPAIGNS, MEMBERS, ATTRIBUTION, EVIDENCE, TOKENS, TOKEN_MEMBERS, TIMELINE)
+RESULTS = (CAMPAIGNS, MEMBERS, ATTRIBUTION, EVIDENCE, ATTRIBUTES, ATTRIBUTE_ACCOUNTS, TIMELINE)

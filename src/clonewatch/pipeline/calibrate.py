@@ -21,7 +21,7 @@ _REQUIRED = frozenset({"exchange_id", "ts", "account_id"})
 
 
 def calibrate(settings: ScanSettings, days: int | None, progress: Progress) -> Calibration:
-    """Scan a log that is known to hold no attack and keep the margins of its linked groups.
+    """Scan a log that is known to hold no attack and keep the threshold ratios of its linked groups.
 
     days: length of the windows it is cut into, in days; None takes it whole. Windows do not overlap, so that no group
     is counted twice for the same exchanges. A last window of less than half the length is left out.
@@ -50,7 +50,7 @@ def _span(settings: ScanSettings, progress: Progress) -> tuple[datetime, datetim
         progress.advance(log.bytes_done - behind, batch.num_rows)
         behind = log.bytes_done
     if not ends:
-        raise InputError("no exchange could be read", where=", ".join(settings.paths[:3]), mend="Try clonewatch doctor")
+        raise InputError("no exchange could be read", where=", ".join(settings.paths[:3]), fix="Try clonewatch doctor")
     first, last = min(a for a, _ in ends), max(b for _, b in ends)
     progress.end(f"{first:%Y-%m-%d} to {last:%Y-%m-%d}")
     return first, last

@@ -39,9 +39,9 @@ def opened(settings: EngineSettings, folder: Path | None, kept: Path | None = No
     SetupError where there is no such engine or it cannot do what is asked.
     """
     if settings.name not in ENGINES.names():
-        raise SetupError(f"no engine {settings.name!r}", mend=f"There are: {', '.join(ENGINES.names())}")
+        raise SetupError(f"no engine {settings.name!r}", fix=f"There are: {', '.join(ENGINES.names())}")
     if settings.master and settings.name == EMBEDDED:
-        raise SetupError("--master is for Spark", mend="Pass --engine spark with it, or leave it out")
+        raise SetupError("--master is for Spark", fix="Pass --engine spark with it, or leave it out")
     own: dict[str, Any] = {"master": settings.master} if settings.master else {}
     if kept:
         own["kept"] = kept
@@ -57,5 +57,5 @@ def opened_for_state(settings: EngineSettings, folder: Path) -> Iterator[FileEng
     """An engine that reads the files of a state. Raises SetupError where the one that is named does not."""
     with opened(settings, folder) as engine:
         if not isinstance(engine, AttachesFiles):
-            raise SetupError(f"the engine {settings.name!r} does not read a state", mend=f"Use {EMBEDDED}")
+            raise SetupError(f"the engine {settings.name!r} does not read a state", fix=f"Use {EMBEDDED}")
         yield cast(FileEngine, engine)

@@ -44,9 +44,9 @@ class ScanSettings:
     max_rejected: share of rows, 0..1, above which the result is written but not to be trusted. since, as_of: only
     exchanges from the one instant on and before the other are seen, and events before the latter, as a scan on that day
     would have seen them. replay: look back for the hour at which each campaign first crossed the line. embed: join
-    templates that mean the same (an extra). calibration: a file of the operator's own honest groups; the shipped ones
-    when None. engine: where it is computed, a name on the shelf of engines. master: of a Spark cluster, if not the one
-    that Spark is set up for.
+    templates that mean the same (an extra). calibration: a file of the operator's own calibration groups; the shipped
+    ones when None. engine: where it is computed, a name on the shelf of engines. master: of a Spark cluster, if not the
+    one that Spark is set up for.
     """
 
     paths: tuple[str, ...]
@@ -82,7 +82,7 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
     earlier result stays), TooManyRejected after writing a result that should not be trusted.
     """
     if settings.keep_text and settings.out is None:
-        raise SetupError("text can only be kept in a folder", mend="Pass --out, or leave out --keep-text")
+        raise SetupError("text can only be kept in a folder", fix="Pass --out, or leave out --keep-text")
     if settings.embed:
         embedding.require()
     clock = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.replay)
@@ -125,7 +125,7 @@ def _open(settings: ScanSettings) -> Log:
             raise InputError(
                 "an address is read by Spark only, as exchanges in Parquet, and its text never comes here",
                 where=next(path for path in settings.paths if is_lake(path)),
-                mend="Pass --engine spark, and leave out --map, --keep-text and --embed; or copy the log here",
+                fix="Pass --engine spark, and leave out --map, --keep-text and --embed; or copy the log here",
             )
         return open_lake(settings.paths, settings.accounts, settings.events)
     return open_log(
@@ -153,7 +153,7 @@ def _run(task: _Task, calibration: Calibration) -> ScanResult:
         raise TooManyRejected(
             f"{intake.rejected:,} of {intake.read + intake.rejected:,} rows were rejected",
             where=str(settings.out / "rejected.ndjson") if settings.out else "",
-            mend="The result was written but should not be trusted: look at the reasons, mend the map or the log, and"
+            fix="The result was written but should not be trusted: look at the reasons, fix the map or the log, and"
             " run again, or raise --max-rejected if they are expected",
         )
     return result
@@ -191,7 +191,7 @@ def _stage(plan: StepRunner, task: _Task, stager: Stager, examples: Examples | N
         raise InputError(
             "no exchange could be read",
             where=", ".join(i.path for i in log.inputs[:3]),
-            mend=f"{arrivals.rejected:,} rows were rejected; `clonewatch doctor` shows why"
+            fix=f"{arrivals.rejected:,} rows were rejected; `clonewatch doctor` shows why"
             + (". Rows outside --since and --as-of were left out" if settings.since or settings.as_of else ""),
         )
     plan.put("accounts", stager.accounts(log.accounts()))

@@ -79,8 +79,8 @@ class ScanResult:
         """One campaign, as `clonewatch show --json` writes it.
 
         Returns:
-            `campaign` (its row), `evidence`, `tokens` (what its accounts share, strongest first) and `members` (firmest
-            first): lists of rows.
+            `campaign` (its row), `evidence`, `attributes` (what its accounts share, strongest first) and `members`
+            (firmest             first): lists of rows.
 
         Raises:
             InputError: There is no campaign of that id.
@@ -88,12 +88,12 @@ class ScanResult:
         found = self._rows("campaigns", campaign_id=campaign_id)
         if not found:
             known = ", ".join(self.campaigns["campaign_id"].to_pylist()[:10]) or "none"
-            raise InputError(f"no campaign {campaign_id!r} in this scan", mend=f"There are: {known}")
+            raise InputError(f"no campaign {campaign_id!r} in this scan", fix=f"There are: {known}")
         members = self._rows("members", campaign_id=campaign_id)
         return {
             "campaign": _plain(found[0]),
             "evidence": self._rows("evidence", campaign_id=campaign_id),
-            "tokens": _strongest(self._rows("tokens", campaign_id=campaign_id)),
+            "attributes": _strongest(self._rows("attributes", campaign_id=campaign_id)),
             "members": sorted(members, key=lambda m: (-(m["membership"] or 0.0), m["account_id"])),
         }
 
@@ -101,7 +101,7 @@ class ScanResult:
         """Why an account is in a campaign: one entry per campaign it is in, none if it is in no campaign.
 
         Returns:
-            For each campaign: `campaign` and `member` (rows), `tokens` (what the account shares with others of the
+            For each campaign: `campaign` and `member` (rows), `attributes` (what the account shares with others of the
             group), `evidence` (for and against the group), and `exchanges` (the ten of this account that most likely
             belong to the campaign). The same as `clonewatch why --json` writes under `campaigns`.
         """
@@ -110,16 +110,16 @@ class ScanResult:
     def _place(self, account: str, member: dict[str, Any]) -> dict[str, Any]:
         """One campaign that an account is in, with what links it to the others."""
         campaign = member["campaign_id"]
-        carried = self._rows("token_members", account_id=account, campaign_id=campaign)
-        own = {(t["channel"], t["token"]) for t in carried}
-        shared = self._rows("tokens", campaign_id=campaign)
+        carried = self._rows("attribute_accounts", account_id=account, campaign_id=campaign)
+        own = {(t["signal"], t["attribute"]) for t in carried}
+        shared = self._rows("attributes", campaign_id=campaign)
         found = self._rows("campaigns", campaign_id=campaign)
         mine = self._table(_LONG, account_id=account, campaign_id=campaign)
         surest = mine.sort_by([("posterior", "descending"), ("exchange_id", "ascending")])
         return {
             "campaign": _plain(found[0]) if found else None,
             "member": member,
-            "tokens": _strongest([t for t in shared if (t["channel"], t["token"]) in own]),
+            "attributes": _strongest([t for t in shared if (t["signal"], t["attribute"]) in own]),
             "evidence": self._rows("evidence", campaign_id=campaign),
             "exchanges": surest.slice(0, _EXCHANGES_SHOWN).to_pylist(),
         }
@@ -132,7 +132,7 @@ class ScanResult:
             held = self.tables[name]
             return held if chosen is None else held.filter(chosen)
         if self.directory is None:
-            raise InputError(f"this result holds no table {name!r}", mend=f"It holds: {', '.join(self.tables)}")
+            raise InputError(f"this result holds no table {name!r}", fix=f"It holds: {', '.join(self.tables)}")
         return read_table(self.directory, name, chosen)
 
     def _rows(self, name: str, **equal: str | bool) -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ def load(folder: Path) -> ScanResult:
     summary = read_summary(folder)
     written = [t.name for t in schema.RESULTS if t.name != _LONG and (folder / f"{t.name}.parquet").is_file()]
     if "campaigns" not in written:
-        raise InputError("there is no campaigns.parquet", where=str(folder), mend=_RERUN)
+        raise InputError("there is no campaigns.parquet", where=str(folder), fix=_RERUN)
     return ScanResult(folder, {name: read_table(folder, name) for name in written}, summary)
 
 
@@ -178,9 +178,9 @@ def read_summary(folder: Path) -> dict[str, Any]:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError("scan.json cannot be read", where=str(path), mend=_RERUN) from error
+        raise InputError("scan.json cannot be read", where=str(path), fix=_RERUN) from error
     if not isinstance(held, dict):
-        raise InputError("scan.json holds no object", where=str(path), mend=_RERUN)
+        raise InputError("scan.json holds no object", where=str(path), fix=_RERUN)
     return held
 
 
@@ -188,11 +188,11 @@ def read_table(folder: Path, name: str, chosen: pc.Expression | None = None) -> 
     """One table of a result in a folder. chosen: the rows to keep. Raises InputError if it cannot be read."""
     path = folder / f"{name}.parquet"
     if not path.is_file():
-        raise InputError(f"there is no {name}.parquet", where=str(folder), mend=_RERUN)
+        raise InputError(f"there is no {name}.parquet", where=str(folder), fix=_RERUN)
     try:
         return pq.read_table(path, filters=chosen)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError("the table cannot be read", where=str(path), mend=_RERUN) from error
+        raise InputError("the table cannot be read", where=str(path), fix=_RERUN) from error
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -62,9 +62,9 @@ def _fingerprints() -> None:
 
 
 def _watermarks() -> None:
-    context, token = np.ones((1, 2), np.int64), np.ones(1, np.int64)
+    context, attribute = np.ones((1, 2), np.int64), np.ones(1, np.int64)
     for keyed in (VllmPhilox(1, 2), VllmAdditive(1, 2), Blake2(bytes(16), 2)):
-        keyed.uniform(context, token)
+        keyed.uniform(context, attribute)
 
 
 _KERNELS: tuple[Callable[[], None], ...] = (_hashes, _addresses, _fingerprints, _watermarks)

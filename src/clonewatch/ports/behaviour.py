@@ -1,4 +1,4 @@
-"""The shape of a behavioural test: a statistic of a cluster's slice, and what honest communities show."""
+"""The shape of a behavioural test: a statistic of a cluster's slice, and what reference communities show."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BehaviouralTest(NamedTuple):
 
     steps: end with the table `behaviour_<name>`: cluster, value, error (standard error of value), n (observations). A
     cluster without a row, or with a null value, is neutral: a missing statistic is never a high one.
-    usual, spread: what honest communities show (median, robust sd); a log's own honest communities replace them.
+    usual, spread: what reference communities show (median, robust sd); a log's own reference communities replace them.
     effect: a value is evidence only this far above the usual. against: and evidence the other way this far below it;
     None where a low value means nothing. least: observations below which the test stays neutral.
     most, most_against: bits it may give either way; fewer where innocent twins, or narrow campaigns, abound.

@@ -1,4 +1,4 @@
-"""The shape of a linking signal: which tokens accounts have in common, and how far one token may be trusted."""
+"""The shape of a linking signal: which attributes accounts have in common, and how far one attribute may be trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from clonewatch.ports.engine import Step
 from clonewatch.ports.signal import Signal
 
-# No token weighs more than one in a hundred million, and no signal ties an entity by more.
+# No attribute weighs more than one in a hundred million, and no signal ties an entity by more.
 MOST_BITS = log2(100_000_000)
 
 
@@ -27,17 +27,16 @@ class ChanceModel(NamedTuple):
 class LinkingSignal(NamedTuple):
     """A linking signal. One file on the shelf, ending with `SIGNAL = ...`.
 
-    sql: SELECT entity, token (int64), n (exchanges that carry it; 0 for account facts). reads: tables it selects from.
-    cap: the most bits one token may weigh: one in 10,000 is log2(10_000). weak: it can only corroborate; parties that
-    share nothing else are not linked at all. exclusive: honest strangers never share it at all, so that a handful of
-    users is already a link (an instrument, a device, a key). column: the staged exchange column that holds the token,
-    so that the exchanges carrying it can be found again; empty for account facts.
-    content: the token describes what was asked, so that it can single out harvested exchanges inside an account.
-    deceptive: to share it under unrelated names is itself a deception; never true of a weak one.
-    route: it is the way that requests came; customers of the same proxy share it too.
-    own_null: the signal has ruled out chance by itself, so its tokens are weighed by scarcity.
-    hashed: tokens are keyed hashes; False where they are small numbers of our own.
-    steps: run before `sql`, for signals that need more than one SELECT.
+    sql: SELECT entity, attribute (int64), n (exchanges that carry it; 0 for account facts). reads: tables it selects
+    from. cap: the most bits one attribute may weigh: one in 10,000 is log2(10_000). weak: it can only corroborate;
+    entities that share nothing else are not linked at all. exclusive: honest strangers never share it at all, so that a
+    handful of users is already a link (an instrument, a device, a key). column: the staged exchange column that holds
+    the attribute, so that the exchanges carrying it can be found again; empty for account facts. content: the attribute
+    describes what was asked, so that it can single out harvested exchanges inside an account. deceptive: to share it
+    under unrelated names is itself a deception; never true of a weak one. route: it is the way that requests came;
+    customers of the same proxy share it too. own_null: the signal has ruled out chance by itself, so its attributes are
+    weighed by scarcity. hashed: attributes are keyed hashes; False where they are small numbers of our own. steps: run
+    before `sql`, for signals that need more than one SELECT.
     """
 
     signal: Signal

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from clonewatch.model import schema
-from clonewatch.report import charts, phrases, standing, ties
+from clonewatch.report import charts, incidence_diagram, phrases, standing
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, instant, number, share
 from clonewatch.report.tables import by_campaign, whole
@@ -19,7 +19,7 @@ from clonewatch.report.tables import by_campaign, whole
 FLAGGED_IN_FULL = 60
 LINKED_IN_FULL = 20
 MEMBERS_SHOWN = 50
-TOKENS_SHOWN = 20
+ATTRIBUTES_SHOWN = 20
 EXCHANGES_SHOWN = 5
 # Where the file of a signal lies, by its kind.
 _SHELVES = {"link": "links/signals/{}.py", "behaviour": "behaviour/tests/{}.py"}
@@ -57,9 +57,9 @@ class Chapter(NamedTuple):
     tasks: list[tuple[str, int, float]]
     chart: charts.Timeline | None
     chart_words: str
-    drawing: ties.Drawing | None
-    tokens: list[Mapping[str, Any]]
-    tokens_left: int
+    drawing: incidence_diagram.Drawing | None
+    attributes: list[Mapping[str, Any]]
+    attributes_left: int
     evidence: list[Reason]
     against: list[Reason]
     neutral: list[Reason]
@@ -82,7 +82,7 @@ def chapters(tables: Mapping[str, pa.Table], rows: list[dict[str, Any]], cards: 
     ids = [row["campaign_id"] for row in rows]
     parts = {
         table.name: by_campaign(whole(tables, table), ids)
-        for table in (schema.MEMBERS, schema.EVIDENCE, schema.TOKENS, schema.TOKEN_MEMBERS, schema.TIMELINE)
+        for table in (schema.MEMBERS, schema.EVIDENCE, schema.ATTRIBUTES, schema.ATTRIBUTE_ACCOUNTS, schema.TIMELINE)
     }
     return [
         _chapter(row, i, {name: part[row["campaign_id"]] for name, part in parts.items()}, cards)
@@ -93,8 +93,8 @@ def chapters(tables: Mapping[str, pa.Table], rows: list[dict[str, Any]], cards: 
 def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], cards: Cards) -> Chapter:
     members = parts["members"]
     order = [("membership", "descending"), ("harvested_exchanges", "descending"), ("account_id", "ascending")]
-    tokens = parts["tokens"].to_pylist()
-    tokens.sort(key=lambda t: (-(t["weight"] or 0.0), -(t["accounts"] or 0), str(t["channel"])))
+    attributes = parts["attributes"].to_pylist()
+    attributes.sort(key=lambda t: (-(t["weight"] or 0.0), -(t["accounts"] or 0), str(t["signal"])))
     reasons = _reasons(row, parts["evidence"], cards)
     for_it = [r for r in reasons if r.side == "for"]
     tasks = _tasks(row)
@@ -113,9 +113,9 @@ def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], 
         tasks=tasks,
         chart=charts.timeline(parts["timeline"].to_pylist(), seen),
         chart_words=_chart_words(row, tasks),
-        drawing=ties.draw(tokens, parts["token_members"].to_pylist()),
-        tokens=tokens[:TOKENS_SHOWN],
-        tokens_left=max(0, len(tokens) - TOKENS_SHOWN),
+        drawing=incidence_diagram.draw(attributes, parts["attribute_accounts"].to_pylist()),
+        attributes=attributes[:ATTRIBUTES_SHOWN],
+        attributes_left=max(0, len(attributes) - ATTRIBUTES_SHOWN),
         evidence=for_it,
         against=[r for r in reasons if r.side == "against"],
         neutral=[r for r in reasons if r.side == "neutral"],
@@ -196,15 +196,15 @@ def measured_words(reason: Reason) -> str:
     >>> from collections import defaultdict
     >>> blank = Reason(*[None] * 16)._replace(value=2.5, reference=0.1, n=1200)
     >>> measured_words(blank)
-    'measured 2.5; honest groups in this log 0.1; 1,200 observations'
+    'measured 2.5; calibration groups in this log 0.1; 1,200 observations'
     """
     said = []
     if reason.value is not None:
         said.append(f"measured {number(reason.value)}")
         if reason.reference is not None:
-            said.append(f"honest groups in this log {number(reason.reference)}")
+            said.append(f"calibration groups in this log {number(reason.reference)}")
         elif reason.kind == "behaviour":
-            said.append("no honest group to compare with")
+            said.append("no calibration group to compare with")
     if reason.n is not None:
         said.append(amount(reason.n, "observation"))
     return "; ".join(said)

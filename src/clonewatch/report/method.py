@@ -29,7 +29,7 @@ class Used(NamedTuple):
     family: str
     used: bool
     missing: list[str]
-    tokens: int | None
+    attributes: int | None
     card: Card | None
 
 
@@ -47,8 +47,8 @@ class Method(NamedTuple):
 
     window: str
     version: str
-    anchors: str
-    has_anchors: bool
+    trusted: str
+    has_trusted: bool
     calibration: str
     simulated: bool
     seeds: int | None
@@ -74,10 +74,10 @@ _COUNTS = (
     ("duplicate", "duplicates", "rows whose exchange id came before; dropped"),
     ("kept", "exchanges kept", "what everything below is computed from"),
     ("accounts", "accounts", "distinct account ids among the exchanges kept"),
-    ("entities", "parties", "accounts under one declared organisation count as one"),
-    ("anchors", "trusted parties", "aged, verified, long-paid or under contract: the yardstick for what is common"),
+    ("entities", "entity_facts", "accounts under one declared organisation count as one"),
+    ("trusted", "trusted entities", "aged, verified, long-paid or under contract: the yardstick for what is common"),
 )
-_ANCHORS = {
+_TRUSTED = {
     "declared": "Trusted accounts were declared by the operator.",
     "behaviour": "No trusted accounts were declared, so accounts that work in bursts, as people do, stood in for them: "
     "more evidence was asked for.",
@@ -146,18 +146,18 @@ def _between(starts: list[datetime], ends: list[datetime]) -> str:
 
 def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
     """The method part of a report from the summary of a scan; whatever the summary lacks is said to be unknown."""
-    window, counts, anchors = (summary.get(k) or {} for k in ("window", "counts", "anchors"))
+    window, counts, trusted = (summary.get(k) or {} for k in ("window", "counts", "trusted"))
     used = [_used(entry, cards) for entry in summary.get("signals") or []]
     first, last = window.get("first"), window.get("last")
-    share = anchors.get("share")
-    source = str(anchors.get("source") or "unknown")
+    share = trusted.get("share")
+    source = str(trusted.get("source") or "unknown")
     own = bool((summary.get("settings") or {}).get("calibration"))
     return Method(
         window=f"{minute(first)} to {minute(last)}" if first and last else "not recorded",
         version=visible(summary.get("version")),
-        anchors=_ANCHORS.get(source, "Where the trusted accounts came from was not recorded.")
-        + (f" They are {100 * share:.3g} % of all parties." if share else ""),
-        has_anchors=source in ("declared", "behaviour"),
+        trusted=_TRUSTED.get(source, "Where the trusted accounts came from was not recorded.")
+        + (f" They are {100 * share:.3g} % of all entities." if share else ""),
+        has_trusted=source in ("declared", "behaviour"),
         calibration=_calibration(summary.get("calibration") or {}, own) + _bounded(summary.get("thresholds") or {}),
         simulated=not own,
         seeds=summary.get("clustering_seeds"),
@@ -185,26 +185,30 @@ def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
 
 
 def _calibration(found: Mapping[str, Any], own: bool) -> str:
-    """Which honest groups stand behind the p-values. own: the operator gave a calibration."""
+    """Which calibration groups stand behind the p-values. own: the operator gave a calibration."""
     if not found.get("groups"):
-        return "No honest groups are on record, so no p-value can be given."
-    beyond = found.get("beyond_line")
+        return "No calibration groups are on record, so no p-value can be given."
+    beyond = found.get("beyond_threshold")
     said = (
-        f"A p-value counts the linked groups of honest logs that come as close to the line: here of"
+        f"A p-value counts the linked groups of honest logs that come as close to the threshold: here of"
         f" {amount(found['groups'], 'group')} ({visible(found.get('source'), 120)})"
-        + ("" if beyond is None else f", of which {count(beyond)} lie beyond the line")
+        + ("" if beyond is None else f", of which {count(beyond)} lie beyond the threshold")
         + ". "
     )
     if own:
         return said + "The operator's own quiet period gave what it could; it was taken for honest, and not checked."
     return said + (
-        "They ship with the program and are simulated. Nobody has shown that honest groups of this log are like them:"
+        "They ship with the program and are simulated. Nobody has shown that calibration groups of this"
+        " log are like them:"
         " `clonewatch calibrate` learns from a quiet period of it."
     )
 
 
 def _bounded(thresholds: Mapping[str, Any]) -> str:
-    """How many of the flags may be false, as far as honest groups of this log are like those behind the p-values."""
+    """How many of the flags may be false.
+
+    As far as calibration groups of this log are like those behind the p-values.
+    """
     rate = thresholds.get("false_discoveries")
     if not isinstance(rate, float):
         return ""
@@ -221,7 +225,7 @@ def _used(entry: Mapping[str, Any], cards: Cards) -> Used:
         family=plain(entry.get("family") or (known.card.family if known else None)),
         used=bool(entry.get("used")),
         missing=[visible(m) for m in entry.get("missing") or []],
-        tokens=entry.get("tokens"),
+        attributes=entry.get("attributes"),
         card=known.card if known else None,
     )
 

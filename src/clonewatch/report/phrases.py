@@ -120,14 +120,14 @@ def signal(name: str | None) -> str:
     return plain(name).capitalize()
 
 
-def thing(token: str | None, channel: str | None) -> str:
+def thing(attribute: str | None, signal: str | None) -> str:
     """A shared thing by its keyed hash, or by its number where it is a circle, an hour or a list of our own.
 
     >>> thing("work_list-3", "work_list"), thing("0a1b2c", "payment")
     ('no. 3', '0a1b2c')
     """
-    name = visible(token, 22)
-    own = f"{channel}-"
+    name = visible(attribute, 22)
+    own = f"{signal}-"
     return f"no. {name.removeprefix(own)}" if name.startswith(own) else name
 
 

@@ -1,53 +1,55 @@
-"""The figures beside a verdict, in words: how far past the line, what honest groups do, how steady, since when."""
+"""The figures beside a verdict, in words: how far past the line, what calibration groups do, how steady, since when."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from clonewatch.report.numerals import amount, count, minute, number, share
 
-# The weakest lock of a verdict at this margin is just open.
-LINE = 1.0
+# The limiting criterion of a verdict at this threshold ratio is just open.
+THRESHOLD = 1.0
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """How the flag came about, or what is lacking; empty for scans that recorded no margin.
+    """How the flag came about, or what is lacking; empty for scans that recorded no threshold ratio.
 
     row: a row of the campaigns table.
 
-    >>> verdict({"flagged": False, "margin": 0.4})
-    'Its weakest lock stands at 0.4, where 1 is the line: not flagged.'
+    >>> verdict({"flagged": False, "threshold_ratio": 0.4})
+    'Its limiting criterion stands at 0.4, where 1 is the line: not flagged.'
     """
-    margin = row.get("margin")
-    if margin is None:
+    threshold_ratio = row.get("threshold_ratio")
+    if threshold_ratio is None:
         return ""
     if row["flagged"]:
         return (
-            f"Its weakest lock stands at {number(margin)}, where 1 is the line. The flag stays when false discoveries"
+            f"Its limiting criterion stands at {number(threshold_ratio)}, where 1 is the line. The flag"
+            " stays when false discoveries"
             " among all linked groups of the scan are bounded."
         )
-    if margin >= LINE:
+    if threshold_ratio >= THRESHOLD:
         return (
-            f"Its weakest lock stands at {number(margin)}, beyond the line at 1. It is not flagged all the same: honest"
+            f"Its limiting criterion stands at {number(threshold_ratio)}, beyond the threshold at 1. It is"
+            " not flagged all the same: honest"
             " groups get there too often, for as many linked groups as this scan holds."
         )
-    if margin <= 0:
-        # Such margins order groups by their evidence; as a distance to the line they mean nothing.
-        return "One of its locks is quite shut: not flagged."
-    return f"Its weakest lock stands at {number(margin)}, where 1 is the line: not flagged."
+    if threshold_ratio <= 0:
+        # Such threshold ratios order groups by their evidence; as a distance to the threshold they mean nothing.
+        return "One of its criteria is quite shut: not flagged."
+    return f"Its limiting criterion stands at {number(threshold_ratio)}, where 1 is the line: not flagged."
 
 
 def honest(row: Mapping[str, Any]) -> str:
-    """How honest groups compare; never a p-value without its n.
+    """How calibration groups compare; never a p-value without its n.
 
     >>> honest({"p_value": 0.005, "p_n": 199, "e_value": 200.0})
-    'p = 0.005, n = 199: so often do linked groups of honest logs come this close to the line. E-value 200.'
+    'p = 0.005, n = 199: so often do linked groups of honest logs come this close to the threshold. E-value 200.'
     """
     if row.get("p_value") is None or not row.get("p_n"):
-        return "It was compared with no honest groups: no p-value."
+        return "It was compared with no calibration groups: no p-value."
     value = row.get("e_value")
     return (
         f"p = {number(row['p_value'])}, n = {count(row['p_n'])}: so often do linked groups of honest logs come this"
-        f" close to the line.{'' if value is None else f' E-value {number(value)}.'}"
+        f" close to the threshold.{'' if value is None else f' E-value {number(value)}.'}"
     )
 
 
@@ -66,15 +68,17 @@ def steady(row: Mapping[str, Any]) -> str:
 def joined(row: Mapping[str, Any]) -> str:
     """What the group was joined from; empty for a group that was found in one piece.
 
-    >>> joined({"parts": 4, "parts_p": 0.003})[:52]
-    'Joined from 4 groups that share no token, because th'
+    >>> joined({"parts": 4, "merge_p_value": 0.003})[:52]
+    'Joined from 4 groups that share no attribute, because th'
     """
     parts = row.get("parts")
     if parts is None or parts < 2:
         return ""
     return (
-        f"Joined from {count(parts)} groups that share no token, because they work one list: topics in common beyond"
-        f" everybody's, and too few questions asked twice. Weakest join: p = {number(row.get('parts_p'))}, corrected"
+        f"Joined from {count(parts)} groups that share no attribute, because they work one list: topics in"
+        " common beyond"
+        f" everybody's, and too few questions asked twice. Weakest join: p ="
+        f" {number(row.get('merge_p_value'))}, corrected"
         " for all pairs tried."
     )
 

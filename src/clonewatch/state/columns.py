@@ -44,7 +44,7 @@ def agree(known: Mapping[str, str], found: Mapping[str, str], where: Path) -> No
                 f"column {name!r} is of type {kind} here, and of type {known[name]} in this version or elsewhere in the"
                 " state",
                 where=str(where),
-                mend="Use the version of Clonewatch that wrote it, or ingest the logs into a new folder: nothing was"
+                fix="Use the version of Clonewatch that wrote it, or ingest the logs into a new folder: nothing was"
                 " changed",
             )
 
@@ -62,7 +62,7 @@ def together(layout: Layout, found: Iterable[tuple[Path, pa.Schema]]) -> pa.Sche
             raise StateError(
                 f"a file of the state lacks {', '.join(lacking)}, which this version needs",
                 where=str(path),
-                mend="Use the version of Clonewatch that wrote it: nothing was changed",
+                fix="Use the version of Clonewatch that wrote it: nothing was changed",
             )
         for field in theirs:
             if field.name not in schema.names:
@@ -88,5 +88,5 @@ def damaged(path: Path, what: str) -> StateError:
     return StateError(
         f"a file of the state is damaged: {what}",
         where=str(path),
-        mend="Put it back from a backup, or run `clonewatch state verify --mend`, which says what to ingest again",
+        fix="Put it back from a backup, or run `clonewatch state verify --fix`, which says what to ingest again",
     )

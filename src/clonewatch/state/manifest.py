@@ -140,7 +140,7 @@ def decode(data: bytes, where: Path) -> Manifest:
         raise StateError(
             f"this state is of version {version!r}, and this program reads {VERSION!r}",
             where=str(where),
-            mend="Use the program that made it, or ingest the log into a new folder",
+            fix="Use the program that made it, or ingest the log into a new folder",
         )
     try:
         return msgspec.json.decode(data, type=Manifest)
@@ -148,7 +148,7 @@ def decode(data: bytes, where: Path) -> Manifest:
         raise StateError(
             f"the manifest of the state holds what this version does not know: {error}",
             where=str(where),
-            mend="Use the version of Clonewatch that wrote it; if none did, put the file back from a backup",
+            fix="Use the version of Clonewatch that wrote it; if none did, put the file back from a backup",
         ) from error
 
 
@@ -157,5 +157,5 @@ def torn(what: str, where: Path) -> TornManifest:
     return TornManifest(
         f"the manifest of the state is damaged: {what}",
         where=str(where),
-        mend="Put it back from a backup, or run `clonewatch state verify --mend` to go back by one change",
+        fix="Put it back from a backup, or run `clonewatch state verify --fix` to go back by one change",
     )

@@ -184,7 +184,7 @@ def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
             raise StateError(
                 "this state was made with another fingerprint key",
                 where=str(place),
-                mend="Pass the key it was made with as --key: hashes of two keys never match",
+                fix="Pass the key it was made with as --key: hashes of two keys never match",
             )
         before = place / BEFORE
         with contextlib.suppress(StateError):
@@ -224,9 +224,9 @@ def digest(path: Path, watch: Callable[[int], None] = lambda _: None) -> str:
 
 def _begin(place: Path, key: bytes, create: bool) -> None:
     if not create:
-        raise StateError("there is no state here", where=str(place), mend="Make one: clonewatch ingest LOG --state DIR")
+        raise StateError("there is no state here", where=str(place), fix="Make one: clonewatch ingest LOG --state DIR")
     if place.exists() and not _only_begun(place):
-        raise StateError("this folder holds other things", where=str(place), mend="Name a new or empty folder")
+        raise StateError("this folder holds other things", where=str(place), fix="Name a new or empty folder")
     with disk(place):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         (place / _PARTS).mkdir(mode=0o700, exist_ok=True)
@@ -247,7 +247,7 @@ def _load(path: Path) -> Manifest:
         raise manifests.torn("it is missing", path) from error
     except OSError as error:
         what = f"the state cannot be read: {error.strerror}"
-        raise StateError(what, where=str(path), mend="Check its rights") from error
+        raise StateError(what, where=str(path), fix="Check its rights") from error
 
 
 @contextlib.contextmanager
@@ -262,7 +262,7 @@ def _locked(place: Path) -> Iterator[None]:
             raise StateError(
                 f"another process holds this state ({named})",
                 where=str(place),
-                mend="Wait for it, or stop it: nothing is lost",
+                fix="Wait for it, or stop it: nothing is lost",
             ) from error
     try:
         with contextlib.suppress(OSError):  # only others are told of it
@@ -315,5 +315,5 @@ def disk(place: Path) -> Iterator[None]:
         raise OutputError(
             f"the state could not be written: {error.strerror or error}",
             where=str(place),
-            mend="Free some space or check the rights, and run again: the state is as it was",
+            fix="Free some space or check the rights, and run again: the state is as it was",
         ) from error

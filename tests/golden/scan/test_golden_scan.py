@@ -54,7 +54,7 @@ def told(found: ScanResult, log: Path) -> dict[str, Any]:
                 "evidence": {e["kind"] + " " + e["signal"]: round(e["bits"], 1) for e in held},
             }
         )
-    return {"anchors": found.summary["anchors"], "counts": found.summary["counts"], "campaigns": campaigns}
+    return {"trusted": found.summary["trusted"], "counts": found.summary["counts"], "campaigns": campaigns}
 
 
 def test_a_small_demo_log_is_judged_as_before(found: ScanResult, log: Path) -> None:
@@ -82,7 +82,7 @@ def test_every_result_has_the_columns_it_promises(found: ScanResult) -> None:
 
 def test_the_tables_of_a_scan_agree_with_each_other(found: ScanResult) -> None:
     campaigns = {r["campaign_id"]: r for r in found.tables["campaigns"].to_pylist()}
-    for name in ("members", "attribution", "evidence", "tokens", "token_members", "timeline"):
+    for name in ("members", "attribution", "evidence", "attributes", "attribute_accounts", "timeline"):
         assert set(found.tables[name]["campaign_id"].to_pylist()) <= set(campaigns), name
     members = found.tables["members"].to_pylist()
     for name, row in campaigns.items():
@@ -95,5 +95,5 @@ def test_the_tables_of_a_scan_agree_with_each_other(found: ScanResult) -> None:
         assert e["reason"] and e["innocent"] and e["ruled_out"]
     posterior = found.tables["attribution"]["posterior"].to_numpy()
     assert ((posterior >= 0) & (posterior <= 1)).all()
-    carried = {(t["campaign_id"], t["channel"], t["token"]) for t in found.tables["token_members"].to_pylist()}
-    assert carried <= {(t["campaign_id"], t["channel"], t["token"]) for t in found.tables["tokens"].to_pylist()}
+    carried = {(t["campaign_id"], t["signal"], t["attribute"]) for t in found.tables["attribute_accounts"].to_pylist()}
+    assert carried <= {(t["campaign_id"], t["signal"], t["attribute"]) for t in found.tables["attributes"].to_pylist()}

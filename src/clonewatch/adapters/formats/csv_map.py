@@ -33,7 +33,7 @@ class CsvMap(Adapter):
                     raise MappingError(
                         f"no column {field!r}, which the map gives for {column}",
                         where=source.name,
-                        mend=f"The header has: {', '.join(names[:30])}",
+                        fix=f"The header has: {', '.join(names[:30])}",
                     )
                 found[column] = list(columns[field])
             batch, more = build(found, mapping, source, numbers)

@@ -69,16 +69,14 @@ def _opened(source: Source) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatch
         raise InputError(
             "an Arrow file must be read from a plain file",
             where=source.name,
-            mend="Write it to disk, decompressed, first; or send an Arrow stream",
+            fix="Write it to disk, decompressed, first; or send an Arrow stream",
         )
     try:
         reader = pa.ipc.open_file(source.path) if is_file else pa.ipc.open_stream(source.stream)
         require_columns(reader.schema.names, source.name, "parquet_map")
         return reader
     except DAMAGE as error:
-        raise InputError(
-            "not a whole Arrow file; it may be cut off", where=source.name, mend="Copy it again"
-        ) from error
+        raise InputError("not a whole Arrow file; it may be cut off", where=source.name, fix="Copy it again") from error
 
 
 def _batches(reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:

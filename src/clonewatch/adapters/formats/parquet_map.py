@@ -52,7 +52,7 @@ def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[s
             raise MappingError(
                 f"no field {spec!r}, which the map gives for {column}",
                 where=file,
-                mend=f"The file has: {', '.join(schema.names[:30])}",
+                fix=f"The file has: {', '.join(schema.names[:30])}",
             )
         paths[column] = path
     return paths

@@ -13,9 +13,9 @@ _LEAST_MEAN = 1.0  # exchanges a bin: below it there is nothing to balance
 
 
 def turns(bins: pa.Table, sizes: pa.Table) -> pa.Table:
-    """Residual covariance between parties after the day and the hour are taken out, with its sign turned.
+    """Residual covariance between entities after the day and the hour are taken out, with its sign turned.
 
-    bins: cluster, bin (ten minutes), n, n2 (sum over parties of squared counts). Value 1 is a closed loop of fixed
+    bins: cluster, bin (ten minutes), n, n2 (sum over entities of squared counts). Value 1 is a closed loop of fixed
     size, 0 independent accounts, negative where accounts swell and ebb together. Splitting an open-loop Poisson stream
     leaves independent streams, so turn-taking only shows where the operator holds a fixed concurrency.
     """
@@ -67,7 +67,7 @@ TEST = BehaviouralTest(
             catches="a fixed number of workers sharing one queue",
             misses="an open loop: splitting a random stream leaves independent streams",
             innocent="a job queue of one tenant",
-            excluded_by="declared organisations count as one party",
+            excluded_by="declared organisations count as one entity",
         ),
         needs=(("exchanges.ts",),),
     ),

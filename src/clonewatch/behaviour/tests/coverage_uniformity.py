@@ -21,22 +21,22 @@ TEST = BehaviouralTest(
     steps=(
         Query(
             "coverage_mix",
-            ("slices", "quiet_tasks"),
+            ("slices", "background_tasks"),
             """
             SELECT cluster, task, n * 1.0 / SUM(n) OVER (PARTITION BY cluster) AS share FROM (
               SELECT s.cluster, COALESCE(s.task, -1) AS task, COUNT(*) AS n FROM slices s
-              JOIN quiet_tasks q ON q.task = COALESCE(s.task, -1)
+              JOIN background_tasks q ON q.task = COALESCE(s.task, -1)
               WHERE s.cell IS NOT NULL GROUP BY s.cluster, COALESCE(s.task, -1)) t
             """,
             {},
         ),
         Query(
             "coverage_expected",
-            ("coverage_mix", "quiet_overlap"),
+            ("coverage_mix", "background_overlap"),
             """
             SELECT a.cluster, SUM(a.share * b.share * o.overlap) AS expected
             FROM coverage_mix a JOIN coverage_mix b ON b.cluster = a.cluster
-            JOIN quiet_overlap o ON o.task = a.task AND o.other = b.task GROUP BY a.cluster
+            JOIN background_overlap o ON o.task = a.task AND o.other = b.task GROUP BY a.cluster
             """,
             {},
         ),

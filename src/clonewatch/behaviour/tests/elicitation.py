@@ -22,7 +22,7 @@ TEST = BehaviouralTest(
     usual=-3.0,
     spread=1.0,
     effect=2.0,
-    says="{share:.0%} of its prompts demand a written-out reasoning trace; in honest communities of this"
+    says="{share:.0%} of its prompts demand a written-out reasoning trace; in reference communities of this"
     " log {usual_share:.0%} do ({n:,} exchanges).",
     against=None,
     least=60,

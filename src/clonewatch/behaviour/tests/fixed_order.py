@@ -1,10 +1,10 @@
-"""Parties that meet on the same things come in the same order every time: a list worked from top to bottom."""
+"""Entities that meet on the same things come in the same order every time: a list worked from top to bottom."""
 
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.engine import Query
 from clonewatch.ports.signal import Card, Signal
 
-_CROWD = 24  # parties on one thing in a day: keeps the pairs linear in the exchanges
+_CROWD = 24  # entities on one thing in a day: keeps the pairs linear in the exchanges
 
 TEST = BehaviouralTest(
     Signal(
@@ -16,7 +16,7 @@ TEST = BehaviouralTest(
             catches="accounts worked through as a list, on the same things day after day",
             misses="shuffled accounts; work that is never done twice",
             innocent="cron jobs of one tenant that run one after another",
-            excluded_by="declared organisations count as one party",
+            excluded_by="declared organisations count as one entity",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
     ),
@@ -27,10 +27,10 @@ TEST = BehaviouralTest(
             f"""
             SELECT cluster, entity, thing, day, first FROM (
               SELECT cluster, entity, prompt AS thing, CAST(FLOOR(ts / 86400000000) AS BIGINT) AS day, MIN(ts) AS first,
-                COUNT(*) OVER (PARTITION BY cluster, prompt, CAST(FLOOR(ts / 86400000000) AS BIGINT)) AS parties
+                COUNT(*) OVER (PARTITION BY cluster, prompt, CAST(FLOOR(ts / 86400000000) AS BIGINT)) AS entities
               FROM slices WHERE prompt IS NOT NULL
               GROUP BY cluster, entity, prompt, CAST(FLOOR(ts / 86400000000) AS BIGINT)) s
-            WHERE parties BETWEEN 2 AND {_CROWD}
+            WHERE entities BETWEEN 2 AND {_CROWD}
             """,
         ),
         # Under a random order each of a pair comes first half the time: the mean of this square is then 0, and 1 if the
@@ -54,7 +54,7 @@ TEST = BehaviouralTest(
     usual=0.0,
     spread=0.05,
     effect=0.2,
-    says="Parties that meet on the same things come in the same order: consistency {value:.0%}, where a random order"
+    says="Entities that meet on the same things come in the same order: consistency {value:.0%}, where a random order"
     " gives 0% ({n:,} meetings).",
     least=20,
     certifies_above=0.0,

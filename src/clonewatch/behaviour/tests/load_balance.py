@@ -20,7 +20,7 @@ TEST = BehaviouralTest(
     ),
     steps=(
         Query(
-            "load_parties",
+            "load_entities",
             ("slices",),
             """
             SELECT cluster, entity, COUNT(*) AS n, COUNT(DISTINCT CAST(FLOOR(ts / 86400000000) AS BIGINT)) AS days
@@ -30,13 +30,13 @@ TEST = BehaviouralTest(
         ),
         Query(
             "behaviour_load_balance",
-            ("load_parties",),
+            ("load_entities",),
             """
             SELECT cluster,
               -LN(GREATEST(0.05, SQRT(GREATEST(0.0, LEAST(
                 VAR_SAMP(LN(n)) - AVG(1.0 / n), VAR_SAMP(LN(n * 1.0 / days)) - AVG(1.0 / n)))))) AS value,
               1 / SQRT(2.0 * COUNT(*)) + SQRT(AVG(1.0 / n)) AS error, COUNT(*) AS n
-            FROM load_parties WHERE n >= 8 GROUP BY cluster HAVING COUNT(*) >= 6
+            FROM load_entities WHERE n >= 8 GROUP BY cluster HAVING COUNT(*) >= 6
             """,
             {},
         ),
@@ -45,7 +45,7 @@ TEST = BehaviouralTest(
     spread=0.35,
     effect=0.8,
     says="Accounts carry nearly equal shares: their volumes differ by a factor of {spread:.1f} (one"
-    " standard deviation), honest communities of this log by {usual_spread:.1f} ({n:,} parties).",
+    " standard deviation), reference communities of this log by {usual_spread:.1f} ({n:,} entities).",
     against=-0.9,
     least=6,
     dealing=Dealing.SHARES,

@@ -28,7 +28,7 @@ TEST = BehaviouralTest(
     usual=-4.0,
     spread=1.2,
     effect=3.0,
-    says="{share:.0%} of its requests ask for several answers or log-probabilities; in honest communities"
+    says="{share:.0%} of its requests ask for several answers or log-probabilities; in reference communities"
     " of this log {usual_share:.0%} do ({n:,} exchanges).",
     against=None,
     least=60,

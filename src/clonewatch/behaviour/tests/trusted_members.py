@@ -14,7 +14,7 @@ TEST = BehaviouralTest(
         Card(
             title="Trusted accounts among the members",
             family="trust",
-            catches="nothing: it only speaks for a group, when its parties are trusted as often as anyone",
+            catches="nothing: it only speaks for a group, when its entities are trusted as often as anyone",
             misses="bought and stolen trusted accounts, up to half of the usual share",
             innocent="any community of ordinary users",
             excluded_by="a pool opened or bought for the purpose holds few trusted accounts",
@@ -27,11 +27,11 @@ TEST = BehaviouralTest(
             ("entities",),
             """
             SELECT AVG(CASE WHEN anchor > 0 THEN 1.0 ELSE 0.0 END) AS share FROM entities
-            WHERE anchor_source = 1 AND NOT exempt
+            WHERE trust_source = 1 AND NOT exempt
             """,
         ),
         Query(
-            "trusted_parties",
+            "trusted_entities",
             ("slices", "entities"),
             """
             SELECT s.cluster, COUNT(*) AS n, SUM(CASE WHEN e.anchor > 0 THEN 1.0 ELSE 0.0 END) AS trusted FROM
@@ -41,11 +41,11 @@ TEST = BehaviouralTest(
         ),
         Query(
             "behaviour_trusted_members",
-            ("trusted_parties", "trusted_share"),
+            ("trusted_entities", "trusted_share"),
             """
             SELECT t.cluster, LEAST(0.0, t.trusted * LN($part) / LN(2.0)
               - (t.n - t.trusted) * LN((1 - p.share) / (1 - $part * p.share)) / LN(2.0)) AS value,
-              0.0 AS error, t.n FROM trusted_parties t CROSS JOIN trusted_share p WHERE p.share > 0 AND p.share < 1
+              0.0 AS error, t.n FROM trusted_entities t CROSS JOIN trusted_share p WHERE p.share > 0 AND p.share < 1
             """,
             {"part": _INFILTRATED},
         ),
@@ -53,8 +53,8 @@ TEST = BehaviouralTest(
     usual=0.0,
     spread=1.0,
     effect=0.0,
-    says="Speaks for an honest community. Trusted accounts among the members: as likely among ordinary users as"
-    " {odds:,.0f} to 1 ({n:,} parties).",
+    says="Speaks for an reference community. Trusted accounts among the members: as likely among ordinary users as"
+    " {odds:,.0f} to 1 ({n:,} entities).",
     against=-1.0,
     least=4,
     in_bits=True,

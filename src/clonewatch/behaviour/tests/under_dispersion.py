@@ -23,10 +23,10 @@ TEST = BehaviouralTest(
             "under_dispersion_moments",
             ("slice_prompts",),
             """
-            SELECT p.cluster, SUM(CAST(p.parties AS DOUBLE)) AS m1,
-              SUM(CAST(p.parties AS DOUBLE) * (p.parties - 1)) AS m2,
-              SUM(CAST(p.parties AS DOUBLE) * (p.parties - 1) * (p.parties - 2)) AS m3,
-              MAX(p.parties) AS most
+            SELECT p.cluster, SUM(CAST(p.entities AS DOUBLE)) AS m1,
+              SUM(CAST(p.entities AS DOUBLE) * (p.entities - 1)) AS m2,
+              SUM(CAST(p.entities AS DOUBLE) * (p.entities - 1) * (p.entities - 2)) AS m3,
+              MAX(p.entities) AS most
             FROM slice_prompts p GROUP BY p.cluster
             """,
             {},
@@ -39,7 +39,7 @@ TEST = BehaviouralTest(
               SQRT(1 / (m.m2 * m.m2 / m.m1 / 6 + 1) + 1 / (m.m3 / 6 + 1)) AS error,
               CAST(FLOOR(GREATEST(m.m2 * m.m2 / m.m1, m.m3) / 6 + 0.5) AS BIGINT) AS n
             FROM under_dispersion_moments m JOIN slice_sizes z ON z.cluster = m.cluster
-            WHERE m.m1 > 0 AND m.most * 3 <= z.parties
+            WHERE m.m1 > 0 AND m.most * 3 <= z.entities
             """,
             {},
         ),

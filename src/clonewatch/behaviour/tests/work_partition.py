@@ -14,19 +14,19 @@ TEST = BehaviouralTest(
             catches="one deduplicated list dealt over many accounts",
             misses="several rollouts of every prompt",
             innocent="a labelling job of one customer",
-            excluded_by="declared organisations count as one party; a labelling job keeps to few topics",
+            excluded_by="declared organisations count as one entity; a labelling job keeps to few topics",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
     ),
     steps=(
         Query(
             "behaviour_work_partition",
-            ("slice_cell_pairs", "slice_prompt_pairs", "quiet_pairs"),
+            ("slice_cell_pairs", "slice_prompt_pairs", "background_pairs"),
             """
             SELECT c.cluster, LN((c.pairs * q.same_prompt / q.same_cell / 2 + 1) / (p.pairs / 2 + 1)) AS value,
               SQRT(1 / (c.pairs * q.same_prompt / q.same_cell / 2 + 1) + 1 / (p.pairs / 2 + 1)) AS error,
               CAST(FLOOR(GREATEST(c.pairs * q.same_prompt / q.same_cell, p.pairs) / 2 + 0.5) AS BIGINT) AS n
-            FROM slice_cell_pairs c JOIN slice_prompt_pairs p ON p.cluster = c.cluster CROSS JOIN quiet_pairs q
+            FROM slice_cell_pairs c JOIN slice_prompt_pairs p ON p.cluster = c.cluster CROSS JOIN background_pairs q
             WHERE q.same_cell > 0 AND q.same_prompt > 0
             """,
             {},

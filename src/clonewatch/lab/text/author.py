@@ -48,7 +48,7 @@ class Author:
     def __init__(self, salt: int, prompts: Mapping[str, Sequence[str]]) -> None:
         given = dict(prompts)
         if set(given) - set(_WHOSE) or any(not texts for texts in given.values()):
-            raise SetupError("prompts are lists under 'campaign' and 'honest'", mend="Leave out a list that is empty.")
+            raise SetupError("prompts are lists under 'campaign' and 'honest'", fix="Leave out a list that is empty.")
         self._given: dict[str, list[str]] = {}
         for whose, texts in sorted(given.items()):
             order = np.random.default_rng([salt, 81, _WHOSE.index(whose)]).permutation(len(texts))

@@ -14,7 +14,7 @@ SIGNAL = LinkingSignal(
             catches="one back end that mixes up its keys",
             misses="one key an account",
             innocent="a key handed over when an account was replaced",
-            excluded_by="declared organisations count as one party",
+            excluded_by="declared organisations count as one entity",
         ),
         needs=(("exchanges.api_key_id",),),
     ),

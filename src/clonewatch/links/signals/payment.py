@@ -14,7 +14,7 @@ SIGNAL = LinkingSignal(
             catches="accounts paid from one instrument",
             misses="one card an account, prepaid or marketplace billing",
             innocent="a family, an agency paying for clients, cards issued per team",
-            excluded_by="declared organisations count as one party; trusted accounts share instruments too",
+            excluded_by="declared organisations count as one entity; trusted accounts share instruments too",
         ),
         needs=(("accounts.payment_fingerprint",),),
     ),

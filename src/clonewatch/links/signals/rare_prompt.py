@@ -1,4 +1,4 @@
-"""Several rare prompts that the same parties sent: rollouts of one question dealt over many accounts."""
+"""Several rare prompts that the same entities sent: rollouts of one question dealt over many accounts."""
 
 from math import log2
 
@@ -32,8 +32,8 @@ SIGNAL = LinkingSignal(
     steps=(
         Query(
             "rare_prompt_pairs",
-            ("prompt_parties", "shared_prompts"),
-            "WITH few AS (SELECT p.prompt, p.entity FROM prompt_parties p JOIN shared_prompts s ON s.prompt = p.prompt"
+            ("prompt_entities", "shared_prompts"),
+            "WITH few AS (SELECT p.prompt, p.entity FROM prompt_entities p JOIN shared_prompts s ON s.prompt = p.prompt"
             " WHERE s.users <= $few)"
             " SELECT a.entity AS a, b.entity AS b FROM few a JOIN few b ON b.prompt = a.prompt AND a.entity < b.entity"
             " GROUP BY a.entity, b.entity HAVING COUNT(*) >= $least",

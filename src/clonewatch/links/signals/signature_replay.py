@@ -1,4 +1,4 @@
-"""Reasoning signatures issued to one party and redeemed by another."""
+"""Reasoning signatures issued to one entity and redeemed by another."""
 
 from clonewatch.links.ego_networks import ego_networks
 from clonewatch.ports.engine import Query
@@ -12,7 +12,7 @@ SIGNAL = LinkingSignal(
         Card(
             title="Reasoning signature redeemed elsewhere",
             family="session",
-            catches="reasoning issued in one account's session and replayed from another",
+            catches="reasoning issued in one account's session and visible is first flag from another",
             misses="signatures bound to their session",
             innocent="a session that its owner moved to a new account",
             excluded_by="one move makes no ego network of five",

@@ -13,11 +13,11 @@ from clonewatch.ports.signal import Card, Signal
 _HOUR = 3_600_000_000
 _AROUND = 7 * 24  # hours on either side that set the usual rate
 _LEAST, _FACTOR, _SURPRISE = 5, 5.0, 1e-6
-SCHEMA = pa.schema([("entity", pa.int32()), ("token", pa.int64())])
+SCHEMA = pa.schema([("entity", pa.int32()), ("attribute", pa.int64())])
 
 
 def bursts(entities: pa.Table) -> pa.Table:
-    """Entities created in an hour with many more sign-ups than the weeks around it; the token is the hour."""
+    """Entities created in an hour with many more sign-ups than the weeks around it; the attribute is the hour."""
     known = entities.filter(entities["created"].is_valid())
     hour = known["created"].to_numpy() // _HOUR
     if not len(hour):
@@ -41,11 +41,11 @@ SIGNAL = LinkingSignal(
             catches="accounts made in bulk within an hour",
             misses="slow or bought sign-ups",
             innocent="a class, a hackathon, a launch, a newsletter",
-            excluded_by="it only corroborates: parties that share nothing else are not linked",
+            excluded_by="it only corroborates: entities that share nothing else are not linked",
         ),
         needs=(("accounts.created_at",),),
     ),
-    "SELECT entity, token, 0 AS n FROM signup_bursts",
+    "SELECT entity, attribute, 0 AS n FROM signup_bursts",
     hashed=False,
     reads=("signup_bursts",),
     cap=log2(1_000) / 2,

@@ -19,15 +19,15 @@ SIGNAL = LinkingSignal(
             catches="a pool that goes on under new names",
             misses="new templates after every ban",
             innocent="one customer opening a second account after a wrong ban",
-            excluded_by="it only corroborates: parties that share nothing else are not linked",
+            excluded_by="it only corroborates: entities that share nothing else are not linked",
         ),
         needs=(
             ("events.kind", "events.account_id", "exchanges.template_id"),
             ("events.kind", "events.account_id", "exchanges.messages"),
         ),
     ),
-    "SELECT entity, CAST(banned AS BIGINT) AS token, 0 AS n FROM successors"
-    " UNION SELECT banned AS entity, CAST(banned AS BIGINT) AS token, 0 AS n FROM successors",
+    "SELECT entity, CAST(banned AS BIGINT) AS attribute, 0 AS n FROM successors"
+    " UNION SELECT banned AS entity, CAST(banned AS BIGINT) AS attribute, 0 AS n FROM successors",
     hashed=False,
     reads=("successors",),
     cap=log2(100),

@@ -1,4 +1,4 @@
-"""Parties that meet on the same things at the same times, again and again, on any of several time scales."""
+"""Entities that meet on the same things at the same times, again and again, on any of several time scales."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clonewatch.ports.signal import Card, Signal
 
 SCALES = (3600, 600, 60)  # seconds: real coordination has been seen by the minute and by the hour
 _MICRO = 1_000_000
-_CROWD = 24  # parties on one thing in one bin: beyond it meeting is no news, and pairs stay linear
+_CROWD = 24  # entities on one thing in one bin: beyond it meeting is no news, and pairs stay linear
 _LEAST = 3  # distinct occasions (a thing on a day)
 _MOST_OCCASIONS = 12
 _NOISE = 0.01  # pairs that chance leaves, of those found
@@ -37,7 +37,7 @@ NULL_SCHEMA = pa.schema(
 
 
 def _acts(name: str, time: str) -> Query:
-    """What parties did on shared things, outages left out: everybody starts together after one."""
+    """What entities did on shared things, outages left out: everybody starts together after one."""
     return Query(
         name,
         ("exchanges", "owners", "shared_prompts", "events"),
@@ -62,7 +62,7 @@ def _meetings(name: str, acts: str) -> Query:
         f"WITH act AS ({scale}), met AS (SELECT scale, thing, bin FROM act GROUP BY scale, thing, bin"
         f" HAVING COUNT(DISTINCT entity) BETWEEN 2 AND {_CROWD}),"
         " near AS (SELECT a.* FROM act a JOIN met m ON m.scale = a.scale AND m.thing = a.thing AND m.bin = a.bin),"
-        # A party that met nobody often enough cannot be half of a pair: this keeps the self-join small.
+        # An entity that met nobody often enough cannot be half of a pair: this keeps the self-join small.
         " often AS (SELECT scale, entity FROM (SELECT DISTINCT scale, entity, thing, day FROM near) d"
         f" GROUP BY scale, entity HAVING COUNT(*) >= {_LEAST}),"
         " fit AS (SELECT n.* FROM near n JOIN often o ON o.scale = n.scale AND o.entity = n.entity)"
@@ -76,8 +76,8 @@ def _meetings(name: str, acts: str) -> Query:
 def cuts(met: pa.Table, chance: pa.Table) -> pa.Table:
     """How many occasions a pair must share on each scale, and what chance leaves at that number.
 
-    chance: the same count with every act moved by up to a day either way, which keeps what each party did but not when.
-    The least number of occasions is taken at which chance leaves at most one pair in a hundred of those found.
+    chance: the same count with every act moved by up to a day either way, which keeps what each entity did but not
+    when. The least number of occasions is taken at which chance leaves at most one pair in a hundred of those found.
     """
     rows = []
     for scale in SCALES:
@@ -92,13 +92,13 @@ def cuts(met: pa.Table, chance: pa.Table) -> pa.Table:
 
 
 def _extent(pairs: pa.Table) -> tuple[int, int, int]:
-    """Pairs, connected groups and parties."""
+    """Pairs, connected groups and entities."""
     if not pairs.num_rows:
         return 0, 0, 0
-    parties, place = np.unique(np.concatenate([pairs["a"].to_numpy(), pairs["b"].to_numpy()]), return_inverse=True)
+    entities, place = np.unique(np.concatenate([pairs["a"].to_numpy(), pairs["b"].to_numpy()]), return_inverse=True)
     a, b = np.split(place, 2)
-    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(len(parties), len(parties)))
-    return pairs.num_rows, int(connected_components(graph, directed=False)[0]), len(parties)
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(len(entities), len(entities)))
+    return pairs.num_rows, int(connected_components(graph, directed=False)[0]), len(entities)
 
 
 SIGNAL = LinkingSignal(

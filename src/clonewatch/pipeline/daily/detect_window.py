@@ -85,7 +85,7 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
     days, StateError where the state is empty or damaged, OutputError when the disk gives out.
     """
     if not settings.days or min(settings.days) < 1:
-        raise SetupError("a window has at least one day", mend="Pass --days 7, for example")
+        raise SetupError("a window has at least one day", fix="Pass --days 7, for example")
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
     told, seen = [], set()
@@ -130,7 +130,7 @@ def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Ta
             raise StateError(
                 f"no exchanges from {day_name(first)} to {day_name(last)}",
                 where=str(settings.state),
-                mend="Ingest a log first, or name another day with --until",
+                fix="Ingest a log first, or name another day with --until",
             )
         chosen = msgspec.structs.replace(manifest, parts=parts)
         taken = state.snapshot(chosen.files())
@@ -198,7 +198,7 @@ def _stage(plan: StepRunner, engine: FileEngine, taken: _Taken) -> list[str]:
     low = engine.fetch('SELECT MIN("row") AS low FROM held')["low"][0].as_py()
     # Numbered from 0, as a scan of these days would.
     columns = ", ".join(f'"row" - {int(low)} AS "row"' if n == "row" else f'"{n}"' for n in EXCHANGES.schema.names)
-    # Copied once: every linking channel reads it, and would decompress the parts again.
+    # Copied once: every linking signal reads it, and would decompress the parts again.
     plan.wrote("arrivals", engine.store("arrivals", f"SELECT {columns} FROM held", {}))
     names = [pq.read_table(path)["account_id"] for path in taken.paths(list(manifest.names))]
     ids = [name or "" for column in names for name in column.to_pylist()]

@@ -191,7 +191,7 @@ class _Ingestion:
             raise TooManyRejected(
                 f"{rejected:,} of {every:,} rows were rejected, and nothing was taken in",
                 where=str(self.state.place / REJECTED),
-                mend="Look at the reasons, mend the map or the log, and run again, or raise --max-rejected if they are"
+                fix="Look at the reasons, fix the map or the log, and run again, or raise --max-rejected if they are"
                 " expected",
             )
 

@@ -34,7 +34,7 @@ class Verified(NamedTuple):
     days: int
     accounts: int
     problems: list[str]
-    mended: bool
+    fixed: bool
     ingest_again: list[str]
 
 
@@ -85,17 +85,17 @@ def look(place: Path, key_file: Path | None = None) -> dict[str, Any]:
 
 
 def verify(
-    place: Path, key_file: Path | None = None, *, mend: bool = False, progress: Progress | None = None
+    place: Path, key_file: Path | None = None, *, fix: bool = False, progress: Progress | None = None
 ) -> Verified:
     """Read every byte of a state and compare it with what was written.
 
-    mend: leave out damaged files, and say which logs to ingest again; what is left is as it was. Columns that another
+    fix: leave out damaged files, and say which logs to ingest again; what is left is as it was. Columns that another
     version wrote, or did not, are no damage. Raises StateError where there is nothing to verify, where this version
     cannot read what another one wrote, or where nothing can be repaired: without the names of accounts nothing can be
     said.
     """
     key, told = load_key(key_file), progress or Silent()
-    restored = mend and store.restore(place)
+    restored = fix and store.restore(place)
     with store.opened(place, key) as state:
         manifest = state.manifest
         problems = ["the manifest was damaged; the one before it is in place again"] if restored else []
@@ -112,7 +112,7 @@ def verify(
         told.end(f"{len(bad)} damaged files")
         problems += [f"{name}: {what}" for name, what in bad.items()]
         again: list[str] = []
-        if bad and mend:
+        if bad and fix:
             again = _leave_out(state, set(bad))
         return Verified(
             len(manifest.files()),
@@ -120,7 +120,7 @@ def verify(
             len(manifest.days()),
             manifest.accounts,
             problems,
-            bool(mend and problems),
+            bool(fix and problems),
             again,
         )
 
@@ -158,7 +158,7 @@ def _leave_out(state: State, bad: set[str]) -> list[str]:
         raise StateError(
             "the book of accounts is damaged, and without it nothing can be told",
             where=str(state.place),
-            mend="Put the file back from a backup, or ingest the logs into a new folder",
+            fix="Put the file back from a backup, or ingest the logs into a new folder",
         )
     lost = {source for part in held.parts if part.exchanges.name in bad for source in part.sources}
     beside = {file.name for file in (held.facts, held.events, *held.sketches) if file and file.name in bad}
@@ -193,7 +193,7 @@ def compact(
     """
     limits = {_staged(name): days for name, days in (fields or {}).items()}
     if (keep is not None and keep < 1) or any(days < 0 for days in limits.values()):
-        raise SetupError("days to keep must be positive", mend="Pass --keep 60 --field client_ip=14, for example")
+        raise SetupError("days to keep must be positive", fix="Pass --keep 60 --field client_ip=14, for example")
     told = progress or Silent()
     with store.opened(place, load_key(key_file)) as state:
         state.check(LAYOUTS)
@@ -281,7 +281,7 @@ def _staged(name: str) -> str:
     column = STAGED_FROM.get(f"exchanges.{name}", f"exchanges.{name}").removeprefix("exchanges.")
     if column not in EXCHANGES.schema.names or column in EXCHANGES.needed:
         known = sorted(k.removeprefix("exchanges.") for k in STAGED_FROM if k.startswith("exchanges."))
-        raise SetupError(f"no column {name!r} that can be let go of", mend=f"There are: {', '.join(known)}")
+        raise SetupError(f"no column {name!r} that can be let go of", fix=f"There are: {', '.join(known)}")
     return column
 
 

@@ -35,16 +35,19 @@ def attribute(runner: StepRunner, found: Calibrated, progress: Progress) -> Attr
 
     Member accounts, which are no customers of a proxy, are also in table `member_accounts`.
     """
-    judged, scale = found.judged, {v.cluster: v.belief for v in found.reported}
-    columns = {"cluster": pa.array(list(scale), pa.int32()), "belief": pa.array(list(scale.values()), pa.float64())}
+    judged, scale = found.judged, {v.cluster: v.posterior_scale for v in found.reported}
+    columns = {
+        "cluster": pa.array(list(scale), pa.int32()),
+        "posterior_scale": pa.array(list(scale.values()), pa.float64()),
+    }
     runner.put("reported", pa.table(columns))
     progress.start("attribution", 6, "steps")
-    progress.advance(1, runner.run(attribution.QUIET_PROFILE))
+    progress.advance(1, runner.run(attribution.BACKGROUND_PROFILE))
     slices = _own_slices(runner, judged.merged)
     progress.advance(1, runner.rows[slices])
     for step in (attribution.candidates(slices), attribution.PROFILES, _mixture(judged), attribution.POSTERIORS):
         progress.advance(1, runner.run(step))
-    progress.end(f"{runner.rows['posteriors']:,} exchanges of linked parties")
+    progress.end(f"{runner.rows['posteriors']:,} exchanges of linked entities")
     members = _members(runner, judged)
     inside = members.filter(pc.not_equal(members["role"], "proxy_customer"))
     runner.put("member_accounts", inside.select(["cluster", "account"]))
@@ -55,12 +58,12 @@ def _own_slices(runner: StepRunner, merged: Merged) -> str:
     """The table of slices without what only customers' attributes select; that of all slices where there are none."""
     clustering = merged.clustering
     content = [(name, link.column) for name, link in clustering.signals.items() if link.content]
-    runner.run(attribution.token_profiles(content, runner.rows["slices"]))
-    profiles = runner.engine.fetch("SELECT * FROM token_profiles")
-    plain = attribution.customers_tokens(profiles, runner.engine.fetch("SELECT * FROM quiet_profile"))
+    runner.run(attribution.attribute_profiles(content, runner.rows["slices"]))
+    profiles = runner.engine.fetch("SELECT * FROM attribute_profiles")
+    plain = attribution.customer_attributes(profiles, runner.engine.fetch("SELECT * FROM background_profile"))
     if not plain.num_rows:
         return "slices"
-    own = clustering.selection.attributes.join(plain, ["cluster", "channel", "token"], join_type="left anti")
+    own = clustering.selection.attributes.join(plain, ["cluster", "signal", "attribute"], join_type="left anti")
     tested = runner.engine.fetch("SELECT t.* FROM tested t JOIN reported r ON r.cluster = t.cluster")
     runner.run(slicing(runner, "own_", tested, own, clustering))
     return "own_slices"
@@ -75,7 +78,7 @@ def _mixture(judged: Judged) -> Step:
         order = [(name, "ascending") for name in profiles.column_names if name != "n"]
         return attribution.mixture(profiles.sort_by(order), background, dict(uses_all), neighbours)
 
-    return Fold("mixture", ("profiles", "quiet_profile"), mixture, _MOST_PROFILES)
+    return Fold("mixture", ("profiles", "background_profile"), mixture, _MOST_PROFILES)
 
 
 def _members(runner: StepRunner, judged: Judged) -> pa.Table:
@@ -83,10 +86,10 @@ def _members(runner: StepRunner, judged: Judged) -> pa.Table:
     table = runner.engine.fetch(
         "SELECT p.cluster, p.entity, p.account, COUNT(*) AS exchanges, g.mass,"
         " CAST(SUM(CASE WHEN p.posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS harvested,"
-        " CAST(SUM(CASE WHEN p.likeness >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS alike, r.belief"
+        " CAST(SUM(CASE WHEN p.mixture_posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS alike, r.posterior_scale"
         " FROM posteriors p JOIN groups g ON g.cluster = p.cluster AND g.entity = p.entity"
         " JOIN reported r ON r.cluster = p.cluster"
-        " GROUP BY p.cluster, p.entity, p.account, g.mass, r.belief ORDER BY p.cluster, p.account"
+        " GROUP BY p.cluster, p.entity, p.account, g.mass, r.posterior_scale ORDER BY p.cluster, p.account"
     )
     keys = list(zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True))
     consensus = judged.merged.clustering.stability.consensus
@@ -100,7 +103,7 @@ def _members(runner: StepRunner, judged: Judged) -> pa.Table:
     columns = [
         table["cluster"],
         table["account"],
-        pa.array(score * table["belief"].to_numpy(), pa.float64()),
+        pa.array(score * table["posterior_scale"].to_numpy(), pa.float64()),
         pa.array(role.tolist(), pa.string()),
         table["harvested"],
         table["exchanges"],

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from clonewatch.behaviour import slices
 from clonewatch.campaigns.calibration import Calibration, Group
-from clonewatch.campaigns.fusion import judge, read_tests
+from clonewatch.campaigns.fusion import judge, measure_tests
 from clonewatch.entities import ownership
-from clonewatch.entities.ownership import Anchors, trusted_set
+from clonewatch.entities.ownership import TrustedSet, trusted_set
 from clonewatch.graph import communities, weights
 from clonewatch.graph.clusters import cluster, stability
 from clonewatch.graph.weights import Incidences
@@ -53,7 +53,7 @@ def detect(runner: StepRunner, seed: int, calibration: Calibration, progress: Pr
     references = gather_references(runner, linked, progress)
     topics = runner.engine.fetch("SELECT COUNT(cell) AS n FROM exchanges")["n"][0].as_py() > 0
     tests = behavioural_tests(topics)
-    background = [quiet(sum(entities.table["n"].to_pylist())), *slices.of_strangers(topics)]
+    background = [quiet(sum(entities.table["n"].to_pylist())), *slices.of_background(topics)]
     counts = [*slices.of_clusters(topics), *(step for test in tests.values() for step in test.steps)]
     progress.start("intents", len(background) + 1 + len(counts), "steps")
     for step in background:
@@ -61,7 +61,7 @@ def detect(runner: StepRunner, seed: int, calibration: Calibration, progress: Pr
     # What makes sub-clusters one is the topics that they ask about.
     merged = merge_sub_clusters(runner, linked, references) if topics else unmerged(linked, references)
     judged = judge_clusters(runner, merged, tests, counts, progress)
-    progress.end(f"{sum(v.flagged for v in judged.verdicts)} beyond the line")
+    progress.end(f"{sum(v.flagged for v in judged.verdicts)} beyond the threshold")
     return calibrate(judged, calibration)
 
 
@@ -70,14 +70,14 @@ def resolve_entities(runner: StepRunner, progress: Progress) -> Entities:
     progress.start("entities", len(ownership.STEPS), "steps")
     for step in ownership.STEPS:
         progress.advance(1, runner.run(step))
-    named = trusted_set(runner.engine.fetch("SELECT anchor, anchor_source FROM parties"))
+    named = trusted_set(runner.engine.fetch("SELECT anchor, trust_source FROM entity_facts"))
     if named.source == "declared" and named.share >= ownership.FEW_TRUSTED:
         runner.run(ownership.DECLARED)
     else:
         runner.run_all((*ownership.RHYTHM, ownership.BOTH if named.source == "declared" else ownership.BEHAVIOUR))
     table = runner.engine.fetch("SELECT * FROM entities")
     trusted = trusted_set(table)
-    progress.end(f"{table.num_rows:,} parties, {trusted.number:,} trusted ({trusted.source})")
+    progress.end(f"{table.num_rows:,} entities, {trusted.number:,} trusted ({trusted.source})")
     return Entities(table, trusted)
 
 
@@ -106,7 +106,7 @@ class _Weighed(NamedTuple):
 
     incidences: Incidences
     rare: Mapping[str, int]
-    trusted: Anchors
+    trusted: TrustedSet
     second: SecondSet | None
 
 
@@ -129,11 +129,11 @@ def _weigh(
         runner.run(weights.rare(link, share, population, "second"))
     other = weights.weigh(partial(_rare, runner, "_second"), links, share, population)
     rare = {name: runner.rows[f"rare_{name}_second"] for name in signals}
-    return _Weighed(weights.stronger(named, other), rare, trusted, SecondSet(share, named.tokens))
+    return _Weighed(weights.stronger(named, other), rare, trusted, SecondSet(share, named.attributes))
 
 
-def _rare(runner: StepRunner, kind: str, channel: str) -> pa.Table:
-    return runner.engine.fetch(f'SELECT * FROM "rare_{channel}{kind}" ORDER BY token, entity')
+def _rare(runner: StepRunner, kind: str, signal: str) -> pa.Table:
+    return runner.engine.fetch(f'SELECT * FROM "rare_{signal}{kind}" ORDER BY attribute, entity')
 
 
 def _cluster(incidences: Incidences, signals: Mapping[str, LinkingSignal], seed: int, progress: Progress) -> Clustering:
@@ -152,7 +152,7 @@ def gather_references(runner: StepRunner, linked: Linked, progress: Progress) ->
     links = list(linked.clustering.signals.values())
     inside = np.unique(linked.clustering.clusters.groups["entity"].to_numpy())
     runner.put("linked", pa.table({"entity": pa.array(inside, pa.int32())}))
-    progress.start("honest communities", len(links), "steps")
+    progress.start("reference communities", len(links), "steps")
     popular = {}
     for link in links:
         name = f"popular_{link.signal.name}"
@@ -181,7 +181,7 @@ def judge_clusters(
     for step in (slicing(runner, "", tested, attributes, clustering), *counts):
         progress.advance(1, runner.run(step))
     tables = {name: runner.engine.fetch(f'SELECT * FROM "behaviour_{name}" ORDER BY cluster') for name in tests}
-    readings = read_tests(tables, list(tests.values()), communities.FIRST)
+    readings = measure_tests(tables, list(tests.values()), communities.FIRST)
     sizes = cluster_sizes(tested)
     ties = clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
     trust = source_by_cluster(merged, inside, ties, sizes)
@@ -197,13 +197,13 @@ def judge_clusters(
 
 
 def calibrate(judged: Judged, calibration: Calibration) -> Calibrated:
-    """What each linked group's margin is worth; flags that would let in too many false ones are taken back."""
+    """What each linked group's threshold ratio is worth; flags that would let in too many false ones are taken back."""
     linked = [v for v in judged.verdicts if is_reported(v)]
     sizes = cluster_sizes(judged.merged.clustering.clusters.groups)
-    groups = [Group(judged.trust[v.cluster], sizes[v.cluster], v.margin) for v in linked]
-    standings = dict(zip((v.cluster for v in linked), calibration.standings(groups), strict=True))
+    groups = [Group(judged.trust[v.cluster], sizes[v.cluster], v.threshold_ratio) for v in linked]
+    calibrated_groups = dict(zip((v.cluster for v in linked), calibration.calibrated_groups(groups), strict=True))
     verdicts = [
-        v._replace(flagged=v.flagged and standings[v.cluster].kept) if v.cluster in standings else v
+        v._replace(flagged=v.flagged and calibrated_groups[v.cluster].kept) if v.cluster in calibrated_groups else v
         for v in judged.verdicts
     ]
-    return Calibrated(judged, verdicts, groups, standings, calibration.bound(groups))
+    return Calibrated(judged, verdicts, groups, calibrated_groups, calibration.bound(groups))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns.fusion import linkage, total_bits
-from clonewatch.graph import communities, fragments
+from clonewatch.graph import communities, sub_clusters
 from clonewatch.pipeline.detection.slicing import select, slicing
 from clonewatch.pipeline.detection.stages import Clustering, Linked, Merged, References, Stability, cluster_sizes
 from clonewatch.pipeline.steps import StepRunner
@@ -18,7 +18,7 @@ from clonewatch.pipeline.steps import StepRunner
 
 def unmerged(linked: Linked, references: References) -> Merged:
     """The clusters as they are."""
-    return Merged(linked, linked.clustering, references, fragments.JOIN_SCHEMA.empty_table())
+    return Merged(linked, linked.clustering, references, sub_clusters.MERGE_SCHEMA.empty_table())
 
 
 def merge_sub_clusters(runner: StepRunner, linked: Linked, references: References) -> Merged:
@@ -31,15 +31,15 @@ def merge_sub_clusters(runner: StepRunner, linked: Linked, references: Reference
     mine = pc.is_in(clusters["cluster"], pa.array(eligible))
     random = pc.greater_equal(references.groups["cluster"], communities.FIRST_RANDOM)
     groups = pa.concat_tables([clusters.filter(mine), references.groups.filter(random)])
-    sliced = slicing(runner, "piece_", groups, clustering.selection.attributes, clustering).sql
-    runner.run(fragments.counted(sliced))
-    background = runner.engine.fetch("SELECT * FROM quiet_cells")
+    sliced = slicing(runner, "sub_cluster_", groups, clustering.selection.attributes, clustering).sql
+    runner.run(sub_clusters.counted(sliced))
+    background = runner.engine.fetch("SELECT * FROM background_cells")
     merges = _merges(runner, sliced, np.unique(groups["cluster"].to_numpy()), background)
     if not merges.num_rows:
         return unmerged(linked, references)
-    runner.put("piece_joined", merges)
-    runner.run_all(fragments.worked(sliced))
-    works = fragments.workers(_workload(runner), background)
+    runner.put("sub_cluster_merged", merges)
+    runner.run_all(sub_clusters.worked(sliced))
+    works = sub_clusters.workers(_workload(runner), background)
     return Merged(linked, _merged(linked, merges, works), references, merges)
 
 
@@ -48,43 +48,46 @@ def _eligible(clustering: Clustering) -> np.ndarray:
     sizes = cluster_sizes(clustering.clusters.groups)
     held = linkage(clustering.clusters.ties, sizes, clustering.signals)
     linked = sorted(
-        (c for c, ties in held.items() if total_bits(ties) >= fragments.LEAST_BITS), key=lambda c: (-sizes[c], c)
+        (c for c, ties in held.items() if total_bits(ties) >= sub_clusters.LEAST_BITS), key=lambda c: (-sizes[c], c)
     )
-    return np.array(sorted(linked[: fragments.MOST_PIECES]), np.int32)
+    return np.array(sorted(linked[: sub_clusters.MOST_SUB_CLUSTERS]), np.int32)
 
 
 def _merges(runner: StepRunner, sliced: str, everyone: np.ndarray, background: pa.Table) -> pa.Table:
-    """Which sub-clusters work one list (JOIN_SCHEMA).
+    """Which sub-clusters work one list (MERGE_SCHEMA).
 
     sliced: SELECT text of their exchanges. everyone: clusters and random reference communities, ascending. background:
     what entities that no cluster holds ask, by cell.
     """
-    engine, nothing = runner.engine, fragments.JOIN_SCHEMA.empty_table()
+    engine, nothing = runner.engine, sub_clusters.MERGE_SCHEMA.empty_table()
     honest = everyone >= communities.FIRST
-    same, usual = fragments.topics(everyone, engine.fetch("SELECT * FROM piece_cells"), background)
-    alike = fragments.candidates(everyone, honest, same, usual)
-    rates = engine.fetch("SELECT same_cell, same_prompt FROM quiet_pairs").to_pylist()[0]
+    same, usual = sub_clusters.topics(everyone, engine.fetch("SELECT * FROM sub_cluster_cells"), background)
+    alike = sub_clusters.candidates(everyone, honest, same, usual)
+    rates = engine.fetch("SELECT same_cell, same_prompt FROM background_pairs").to_pylist()[0]
     if not len(alike) or not rates["same_cell"] or not rates["same_prompt"]:
         return nothing
-    runner.put("piece_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
-    runner.run(fragments.asked(sliced))
-    repeats = fragments.repeats(everyone, engine.fetch("SELECT * FROM piece_prompts"))
-    counts = fragments.Counts(same, repeats, usual)
-    joins = fragments.joins(everyone, honest, counts, rates["same_prompt"] / rates["same_cell"])
-    return fragments.joined(joins) if joins else nothing
+    runner.put("sub_cluster_compared", pa.table({"cluster": pa.array([*alike, *everyone[honest]], pa.int32())}))
+    runner.run(sub_clusters.asked(sliced))
+    repeats = sub_clusters.repeats(everyone, engine.fetch("SELECT * FROM sub_cluster_prompts"))
+    counts = sub_clusters.Counts(same, repeats, usual)
+    joins = sub_clusters.joins(everyone, honest, counts, rates["same_prompt"] / rates["same_cell"])
+    return sub_clusters.joined(joins) if joins else nothing
 
 
-def _workload(runner: StepRunner) -> fragments.Workload:
+def _workload(runner: StepRunner) -> sub_clusters.Workload:
     """What entities of merged sub-clusters asked; their cells, which may be many, come in parts, in one order."""
     engine = runner.engine
-    return fragments.Workload(
+    return sub_clusters.Workload(
         engine.fetch(
             "SELECT p.cluster, p.entity, p.n, COALESCE(k.known, 0) AS known FROM (SELECT cluster, entity,"
-            " CAST(SUM(n) AS BIGINT) AS n FROM piece_parties GROUP BY cluster, entity) p LEFT JOIN piece_known k"
+            " CAST(SUM(n) AS BIGINT) AS n FROM sub_cluster_entities GROUP BY cluster, entity) p LEFT JOIN"
+            " sub_cluster_known k"
             " ON k.cluster = p.cluster AND k.entity = p.entity ORDER BY p.cluster, p.entity"
         ),
-        engine.fetch("SELECT cluster, cell, CAST(SUM(n) AS BIGINT) AS n FROM piece_parties GROUP BY cluster, cell"),
-        engine.stream("SELECT * FROM piece_parties ORDER BY cluster, entity, cell"),
+        engine.fetch(
+            "SELECT cluster, cell, CAST(SUM(n) AS BIGINT) AS n FROM sub_cluster_entities GROUP BY cluster, cell"
+        ),
+        engine.stream("SELECT * FROM sub_cluster_entities ORDER BY cluster, entity, cell"),
     )
 
 
@@ -92,8 +95,8 @@ def _merged(linked: Linked, merges: pa.Table, works: dict[tuple[int, int], bool]
     """The clustering with merged sub-clusters under one number; the list is one more signal that links them."""
     before, entities = linked.clustering, linked.entities
     trusted = entities.table.sort_by("entity")["anchor"].to_numpy() > 0
-    signals = {**before.signals, fragments.SIGNAL.signal.name: fragments.SIGNAL}
-    clusters = fragments.join(before.clusters, merges, works, trusted, entities.trusted.share)
+    signals = {**before.signals, sub_clusters.SIGNAL.signal.name: sub_clusters.SIGNAL}
+    clusters = sub_clusters.join(before.clusters, merges, works, trusted, entities.trusted.share)
     stability = _carried_over(before.stability, merges, cluster_sizes(before.clusters.groups))
     return replace(before, signals=signals, clusters=clusters, selection=select(clusters, signals), stability=stability)
 
@@ -102,9 +105,9 @@ def _carried_over(stability: Stability, merges: pa.Table, sizes: Mapping[int, in
     """Stability of merged sub-clusters under their new number: means by size, and each entity's own consensus."""
     overlap, consensus = dict(stability.overlap), dict(stability.consensus)
     for number in np.unique(merges["cluster"].to_numpy()).tolist():
-        mine = merges.filter(pc.equal(merges["cluster"], number))["piece"].to_pylist()
-        weight = [sizes[piece] for piece in mine]
-        overlap[number] = float(np.average([stability.overlap[piece] for piece in mine], weights=weight))
+        mine = merges.filter(pc.equal(merges["cluster"], number))["sub_cluster"].to_pylist()
+        weight = [sizes[sub_cluster] for sub_cluster in mine]
+        overlap[number] = float(np.average([stability.overlap[sub_cluster] for sub_cluster in mine], weights=weight))
         inside = {key: share for key, share in stability.consensus.items() if key[0] in mine}
         consensus |= {(number, entity): share for (_, entity), share in inside.items()}
     return Stability(overlap, consensus, stability.seeds)

@@ -18,9 +18,9 @@ def linking_families(ties: pa.Table, signals: Mapping[str, LinkingSignal]) -> di
     An entity tied by its network or one template alone, where the others are tied in three ways, is a neighbour: a
     customer of the same proxy, or somebody who met the same prompt.
     """
-    channel = ties["channel"].combine_chunks().dictionary_encode()
-    family = pa.array([signals[c].signal.card.family for c in channel.dictionary.to_pylist()], pa.string())
-    tied = ties.select(["cluster", "entity"]).append_column("family", family.take(channel.indices))
+    signal = ties["signal"].combine_chunks().dictionary_encode()
+    family = pa.array([signals[c].signal.card.family for c in signal.dictionary.to_pylist()], pa.string())
+    tied = ties.select(["cluster", "entity"]).append_column("family", family.take(signal.indices))
     tied = tied.group_by(["cluster", "entity", "family"]).aggregate([])
     count = tied.group_by(["cluster", "entity"]).aggregate([("family", "count"), ("family", "min")])
     cluster, entity, kinds = (count[c].to_numpy() for c in ("cluster", "entity", "family_count"))

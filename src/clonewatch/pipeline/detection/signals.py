@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clonewatch.graph import fragments
+from clonewatch.graph import sub_clusters
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.shelf import Shelf
@@ -27,5 +27,5 @@ def behavioural_tests(topics: bool) -> dict[str, BehaviouralTest]:
 
 def signals() -> list[Signal]:
     """Every signal of this version, linking ones first."""
-    links = [*linking_signals().values(), fragments.SIGNAL]
+    links = [*linking_signals().values(), sub_clusters.SIGNAL]
     return [link.signal for link in links] + [test.signal for test in behavioural_tests(topics=True).values()]

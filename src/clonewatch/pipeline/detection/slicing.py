@@ -1,4 +1,4 @@
-"""Which exchanges are tested: the slice of a cluster that carries its content tokens, and what strangers do."""
+"""Which exchanges are tested: the slice of a cluster that carries its content attributes, and what strangers do."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.graph.clusters import Clusters
-from clonewatch.graph.tied import carriers
+from clonewatch.graph.incidences import carriers
 from clonewatch.pipeline.detection.stages import Clustering, Selection, cluster_sizes
 from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 
-# What strangers do is measured on whole parties, as many as make about this many exchanges.
-_QUIET_EXCHANGES = 3_000_000
-# A cluster's content tokens select its slice when this share of its parties carries one; otherwise all their exchanges.
+# What strangers do is measured on whole entities, as many as make about this many exchanges.
+_BACKGROUND_EXCHANGES = 3_000_000
+# A cluster's content attributes select its slice when this share of its entities carries one; otherwise all their
+# exchanges.
 _CONTENT_COVER = 0.25
-# Weaker content tokens than this share of a cluster's strongest are habits of its cover, not its curriculum.
+# Weaker content attributes than this share of a cluster's strongest are habits of its cover, not its curriculum.
 _SELECTS = 0.3
 
 
@@ -36,7 +37,7 @@ def select(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> Selectio
 def _selecting(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> pa.Table:
     """The content attributes that single out a cluster's own exchanges: those not much weaker than its strongest."""
     bound = clusters.bound
-    content = bound.filter(pc.is_in(bound["channel"], pa.array([n for n, link in signals.items() if link.content])))
+    content = bound.filter(pc.is_in(bound["signal"], pa.array([n for n, link in signals.items() if link.content])))
     cluster, weight = content["cluster"].to_numpy(), content["weight"].to_numpy()
     top = np.zeros(int(cluster.max()) + 1 if len(cluster) else 0)
     np.maximum.at(top, cluster, weight)
@@ -51,7 +52,7 @@ def slicing(runner: StepRunner, prefix: str, groups: pa.Table, attributes: pa.Ta
     sliced = set(attributes["cluster"].to_pylist())
     modes = {c: clustering.selection.uses_all.get(c, c not in sliced) for c in cluster_sizes(groups)}
     runner.put(f"{prefix}tested", groups)
-    runner.put(f"{prefix}bound", attributes.select(["cluster", "channel", "token"]))
+    runner.put(f"{prefix}bound", attributes.select(["cluster", "signal", "attribute"]))
     columns = {"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()), pa.bool_())}
     runner.put(f"{prefix}modes", pa.table(columns))
     runner.run(_carriers(prefix))
@@ -72,12 +73,12 @@ def _carriers(prefix: str) -> Query:
 
 
 def _slices(prefix: str, content: list[LinkingSignal]) -> Query:
-    """Every exchange of a cluster or community that carries one of its content tokens, or all where whole."""
+    """Every exchange of a cluster or community that carries one of its content attributes, or all where whole."""
     # Asked as membership: an outer join may be turned round by an engine that expects few rows, and then it is the
     # exchanges that are held in memory.
     held = "".join(
-        f" OR (g.cluster, x.{link.column}) IN (SELECT cluster, token FROM {prefix}bound"
-        f" WHERE channel = '{link.signal.name}')"
+        f" OR (g.cluster, x.{link.column}) IN (SELECT cluster, attribute FROM {prefix}bound"
+        f" WHERE signal = '{link.signal.name}')"
         for link in content
     )
     return Query(
@@ -90,12 +91,12 @@ def _slices(prefix: str, content: list[LinkingSignal]) -> Query:
 
 
 def quiet(exchanges: int) -> Query:
-    """Exchanges of parties that no cluster holds; of one party in so many where there are more than enough."""
+    """Exchanges of entities that no cluster holds; of one entity in so many where there are more than enough."""
     return Query(
         "quiet",
         ("exchanges", "owners", "linked"),
         "SELECT o.entity, x.task, x.cell, x.prompt, x.turn, x.elicitation, x.n AS answers, x.logprobs"
         " FROM exchanges x JOIN owners o ON o.account = x.account LEFT JOIN linked l ON l.entity = o.entity"
         " WHERE l.entity IS NULL AND o.entity % $every = 0",
-        {"every": max(1, exchanges // _QUIET_EXCHANGES)},
+        {"every": max(1, exchanges // _BACKGROUND_EXCHANGES)},
     )

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from clonewatch.campaigns.calibration import Group, Standing
+from clonewatch.campaigns.calibration import CalibratedGroup, Group
 from clonewatch.campaigns.fusion import LINK_BITS, Verdict
-from clonewatch.entities.ownership import Anchors
+from clonewatch.entities.ownership import TrustedSet
 from clonewatch.graph.clusters import Clusters
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.linking import LinkingSignal
@@ -22,13 +22,14 @@ class Entities:
     """Who acts in the log. table: `entities`, a row each. trusted: which of them are trusted, and how many are."""
 
     table: pa.Table
-    trusted: Anchors
+    trusted: TrustedSet
 
 
 class SecondSet(NamedTuple):
     """The second trusted set, which stands beside an operator's small one.
 
-    share: of all entities, 0..1. named: what each shared attribute weighs by the operator's set alone (TOKEN_SCHEMA).
+    share: of all entities, 0..1. named: what each shared attribute weighs by the operator's set alone
+    (ATTRIBUTE_SCHEMA).
     """
 
     share: float
@@ -38,8 +39,8 @@ class SecondSet(NamedTuple):
 class Selection(NamedTuple):
     """Which exchanges of a cluster are tested.
 
-    attributes: the content attributes that select them (BOUND_SCHEMA). uses_all: per cluster, whether all exchanges of
-    its entities are tested, because few of them carry such an attribute.
+    attributes: the content attributes that select them (CLUSTER_ATTRIBUTE_SCHEMA). uses_all: per cluster, whether all
+    exchanges of its entities are tested, because few of them carry such an attribute.
     """
 
     attributes: pa.Table
@@ -92,7 +93,7 @@ class References(NamedTuple):
 
 @dataclass(frozen=True)
 class Merged:
-    """The clusters that are tested: sub-clusters that work one list are one. merges: which were (JOIN_SCHEMA)."""
+    """The clusters that are tested: sub-clusters that work one list are one. merges: which were (MERGE_SCHEMA)."""
 
     linked: Linked
     clustering: Clustering
@@ -127,7 +128,7 @@ class Calibrated:
     judged: Judged
     verdicts: Sequence[Verdict]
     groups: Sequence[Group]
-    standings: Mapping[int, Standing]
+    calibrated_groups: Mapping[int, CalibratedGroup]
     bound: float
 
     @property

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns.fusion import LINK_BITS, linkage, total_bits
-from clonewatch.graph import communities, fragments
-from clonewatch.graph.tied import heaviest_ties
+from clonewatch.graph import communities, sub_clusters
+from clonewatch.graph.incidences import heaviest_edges
 from clonewatch.pipeline.detection.stages import Merged
 
 
@@ -22,9 +22,9 @@ def source_by_cluster(merged: Merged, inside: pa.Table, ties: pa.Table, sizes: M
     source, second = merged.linked.entities.trusted.source, merged.linked.second
     if second is None:
         return dict.fromkeys(sizes, source)
-    listed = ties.filter(pc.equal(ties["channel"], fragments.SIGNAL.signal.name))
+    listed = ties.filter(pc.equal(ties["signal"], sub_clusters.SIGNAL.signal.name))
     tied = merged.clustering.clusters.tied
-    own = heaviest_ties(inside, tied, _weights(tied.tokens, second.named))
+    own = heaviest_edges(inside, tied, _weights(tied.attributes, second.named))
     held = linkage(pa.concat_tables([own, listed]), sizes, merged.clustering.signals)
     few = {c for c in sizes if c < communities.FIRST and total_bits(held.get(c, ())) < LINK_BITS}
     return {c: "behaviour" if c in few else source for c in sizes}
@@ -32,7 +32,7 @@ def source_by_cluster(merged: Merged, inside: pa.Table, ties: pa.Table, sizes: M
 
 def _weights(attributes: pa.Table, others: pa.Table) -> np.ndarray:
     """What each of these attributes weighs among the others, 0 where it is not one of them."""
-    keys = ["channel", "token"]
+    keys = ["signal", "attribute"]
     numbered = attributes.select(keys).append_column("at", pa.array(range(attributes.num_rows)))
     found = numbered.join(others.select([*keys, "weight"]), keys, join_type="inner")
     weight = np.zeros(attributes.num_rows)

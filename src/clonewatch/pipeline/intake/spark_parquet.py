@@ -103,11 +103,9 @@ def open_lake(paths: Sequence[str], accounts: Path | None, events: Path | None) 
     """A log of addresses: only its account facts and events, which are files here, are read by this process."""
     for side in (accounts, events):
         if side is not None and not side.is_file():
-            raise InputError("no such file", where=str(side), mend="Account facts and events are files on this machine")
+            raise InputError("no such file", where=str(side), fix="Account facts and events are files on this machine")
     if not all(is_lake(path) for path in paths):
-        raise InputError(
-            "files here and addresses in one log", where=", ".join(paths[:3]), mend="Name one or the other"
-        )
+        raise InputError("files here and addresses in one log", where=", ".join(paths[:3]), fix="Name one or the other")
     return Log([], Found([], [accounts] if accounts else [], [events] if events else [], set()), None, [])
 
 

@@ -60,7 +60,7 @@ EXCHANGE_SCHEMA = pa.schema(
     + [("task", pa.int8())]
     + list(_KEPT.items())
 )
-# What a scan reads of a log; columns that no channel uses are not even decoded.
+# What a scan reads of a log; columns that no signal uses are not even decoded.
 READ = frozenset(
     {
         "exchange_id",
@@ -89,7 +89,7 @@ _ACCOUNT_HASHED = {
     "referrer": "referrer",
     "declared_use": "declared_use",
 }
-# Which log column fills which staged one: how `doctor` and `scan.json` know what a channel is missing.
+# Which log column fills which staged one: how `doctor` and `scan.json` know what a signal is missing.
 STAGED_FROM = {
     **{f"exchanges.{k}": f"exchanges.{v}" for k, v in (_HASHED | _BITS).items()},
     **dict.fromkeys(("exchanges.user_agent", "exchanges.tls_fingerprint", "exchanges.sdk"), "exchanges.client"),
@@ -349,7 +349,7 @@ def families(templates: np.ndarray, sketches: np.ndarray, examples: Examples | N
 
 
 def _shape(have: dict[str, pa.Array], count: int) -> pa.Array | None:
-    """The request parameters as one hash; null where no token limit was sent."""
+    """The request parameters as one hash; null where no attribute limit was sent."""
     if "max_tokens" not in have:
         return None
     parts = []

@@ -37,26 +37,26 @@ def evidence_of(runner: StepRunner, judged: Judged) -> Callable[[Verdict, str], 
 def _link_row(
     tie: tuple[str, str, float], cluster: int, judged: Judged, special: dict[str, dict[int, list[str]]]
 ) -> _Row:
-    channel, family, bits = tie
+    signal, family, bits = tie
     clustering = judged.merged.clustering
-    link, clusters = clustering.signals[channel], clustering.clusters
+    link, clusters = clustering.signals[signal], clustering.clusters
     bound, ties = clusters.bound, clusters.ties
-    mine = bound.filter(pc.and_(pc.equal(bound["cluster"], cluster), pc.equal(bound["channel"], channel)))
-    inside = ties.filter(pc.and_(pc.equal(ties["cluster"], cluster), pc.equal(ties["channel"], channel)))
+    mine = bound.filter(pc.and_(pc.equal(bound["cluster"], cluster), pc.equal(bound["signal"], signal)))
+    inside = ties.filter(pc.and_(pc.equal(ties["cluster"], cluster), pc.equal(ties["signal"], signal)))
     size = int(pc.sum(pc.equal(clusters.groups["cluster"], cluster)).as_py())
-    parties = int(pc.count_distinct(inside["entity"]).as_py())
-    users, trusted = int(pc.sum(mine["users"]).as_py()), int(pc.sum(mine["anchors"]).as_py())
+    entities = int(pc.count_distinct(inside["entity"]).as_py())
+    users, trusted = int(pc.sum(mine["users"]).as_py()), int(pc.sum(mine["trusted"]).as_py())
     return {
-        "signal": channel,
+        "signal": signal,
         "family": family,
         "kind": "link",
         "bits": bits,
         "value": bits,
-        "n": parties,
-        "reason": sentences.of_link(link, mine.num_rows, parties, size),
+        "n": entities,
+        "reason": sentences.of_link(link, mine.num_rows, entities, size),
         "innocent": link.signal.card.innocent,
         "ruled_out": sentences.link_ruling(link, users, trusted, *_trust(judged, cluster)),
-        "exchange_ids": special.get(channel, {}).get(cluster, []),
+        "exchange_ids": special.get(signal, {}).get(cluster, []),
     }
 
 
@@ -90,7 +90,7 @@ def _samples(runner: StepRunner) -> dict[int, list[str]]:
     """A few exchange ids attributed to each cluster, or merely linked to it where none is attributed."""
     table = runner.engine.fetch(
         'SELECT p.cluster, x.exchange_id FROM (SELECT p.cluster, MIN(p."row") AS first FROM posteriors p'
-        " JOIN reported r ON r.cluster = p.cluster WHERE p.posterior >= 0.5 * r.belief"
+        " JOIN reported r ON r.cluster = p.cluster WHERE p.posterior >= 0.5 * r.posterior_scale"
         ' GROUP BY p.cluster, p."row" % $most) p JOIN exchanges x ON x."row" = p.first ORDER BY p.cluster, p.first',
         {"most": _SAMPLE},
     )
@@ -98,21 +98,21 @@ def _samples(runner: StepRunner) -> dict[int, list[str]]:
 
 
 def _carriers(runner: StepRunner, clusters: Clusters, link: LinkingSignal) -> dict[int, list[str]]:
-    """Early exchanges of each cluster that carry its strongest token of a channel, or one of several as strong."""
-    bound = clusters.bound.filter(pc.equal(clusters.bound["channel"], link.signal.name))
-    columns = (bound[name].to_pylist() for name in ("cluster", "token", "weight", "inside"))
+    """Early exchanges of each cluster that carry its strongest attribute of a signal, or one of several as strong."""
+    bound = clusters.bound.filter(pc.equal(clusters.bound["signal"], link.signal.name))
+    columns = (bound[name].to_pylist() for name in ("cluster", "attribute", "weight", "inside"))
     strongest: dict[int, tuple[float, int]] = {}
     top: list[tuple[int, int]] = []
-    for cluster, token, weight, inside in zip(*columns, strict=True):
+    for cluster, attribute, weight, inside in zip(*columns, strict=True):
         # bound is sorted, strongest first
         if strongest.setdefault(cluster, (weight, inside)) == (weight, inside):
-            top.append((cluster, token))
+            top.append((cluster, attribute))
     name = f"top_{link.signal.name}"
-    schema = pa.schema([("cluster", pa.int32()), ("token", pa.int64())])
+    schema = pa.schema([("cluster", pa.int32()), ("attribute", pa.int64())])
     runner.put(name, pa.table([[row[i] for row in top] for i in (0, 1)], schema=schema))
     table = runner.engine.fetch(
         f'SELECT s.cluster, x.exchange_id FROM (SELECT t.cluster, MIN(x."row") AS first FROM "{name}" t'
-        f" JOIN exchanges x ON x.{link.column} = t.token JOIN owners o ON o.account = x.account"
+        f" JOIN exchanges x ON x.{link.column} = t.attribute JOIN owners o ON o.account = x.account"
         ' JOIN groups g ON g.cluster = t.cluster AND g.entity = o.entity GROUP BY t.cluster, x."row" % $most) s'
         ' JOIN exchanges x ON x."row" = s.first ORDER BY s.cluster, s.first',
         {"most": _SAMPLE},

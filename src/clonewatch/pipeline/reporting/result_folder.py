@@ -48,7 +48,7 @@ class ResultFolder:
             raise OutputError(
                 f"cannot write there: {error.strerror}",
                 where=str(place),
-                mend="Pass a folder you may write to as --out",
+                fix="Pass a folder you may write to as --out",
             ) from error
         self._rejected: TextIO | None = None
 
@@ -145,7 +145,7 @@ class ResultFolder:
         return OutputError(
             f"the results could not be written: {error.strerror or error}",
             where=str(self.place),
-            mend="Free some space and run again; the earlier result is untouched",
+            fix="Free some space and run again; the earlier result is untouched",
         )
 
 

@@ -46,18 +46,18 @@ def summarise(
             "kept": exchanges,
             "accounts": intake.accounts,
             "entities": linked.entities.table.num_rows,
-            "anchors": trusted.number,
+            "trusted": trusted.number,
         },
-        "anchors": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
+        "trusted": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
         "stages": timer.stages,
         "peak_memory_mb": timer.peak_memory_mb(),
         "signals": [_described(c, intake.filled, linked) for c in signals()],
         "chance": list(linked.chance),
         "calibration": calibration.describe(),
-        "linked_groups": [[g.trust, g.parties, g.margin] for g in found.groups],
+        "linked_groups": [[g.trust, g.entities, g.threshold_ratio] for g in found.groups],
         "clustering_seeds": merged.clustering.stability.seeds,
         "thresholds": {
-            "line_bits": fusion.LINE_BITS,
+            "flag_bits": fusion.FLAG_BITS,
             "family_bits": fusion.FAMILY_BITS,
             "link_bits": fusion.LINK_BITS,
             "families": fusion.LEAST_FAMILIES[trusted.source],
@@ -87,7 +87,7 @@ def _described(signal: Signal, filled: Mapping[str, int], linked: Linked) -> dic
         "family": signal.card.family,
         "used": any(not missing for missing in lacking),
         "missing": min(lacking, key=len) if lacking else [],
-        "tokens": linked.rare.get(signal.name),
+        "attributes": linked.rare.get(signal.name),
     }
 
 

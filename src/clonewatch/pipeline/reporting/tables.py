@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns.fusion import Verdict
-from clonewatch.graph import fragments
+from clonewatch.graph import sub_clusters
 from clonewatch.graph.clusters import Clusters
-from clonewatch.graph.tied import carriers
+from clonewatch.graph.incidences import carriers
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
 from clonewatch.model.schema import TASKS, Table
@@ -22,7 +22,7 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.linking import LinkingSignal
 
 _DAY = 86_400_000_000
-_TOKENS_TOLD = 40
+_ATTRIBUTES_REPORTED = 40
 ATTRIBUTED = arrow_schema(schema.ATTRIBUTION)
 _Rows = list[dict[str, Any]]
 
@@ -37,13 +37,13 @@ def build(runner: StepRunner, found: Dated, account_ids: list[str]) -> dict[str,
     names, ids = _names(calibrated), pa.array(account_ids, pa.string())
     rows_of = evidence_of(runner, calibrated.judged)
     evidence = {verdict.cluster: rows_of(verdict, names[verdict.cluster]) for verdict in _in_order(calibrated)}
-    tokens, carriers = _tokens(runner, clustering, names, ids)
+    attributes, carriers = _attributes(runner, clustering, names, ids)
     return {
         "campaigns": _table(schema.CAMPAIGNS, _campaigns(found, names, evidence, _totals(runner, members))),
         "members": _members(members, names, ids),
         "evidence": _table(schema.EVIDENCE, [row for rows in evidence.values() for row in rows]),
-        "tokens": tokens,
-        "token_members": carriers,
+        "attributes": attributes,
+        "attribute_accounts": carriers,
         "timeline": _timeline(runner, names),
     }
 
@@ -57,25 +57,25 @@ def _campaigns(
     parts = _parts(merged.merges)
     rows: _Rows = []
     for verdict in _in_order(calibrated):
-        worth = calibrated.standings[verdict.cluster]
+        worth = calibrated.calibrated_groups[verdict.cluster]
         total = totals.get(verdict.cluster, {})
         when, before = found.visible.get(verdict.cluster, (None, None))
         rows.append(
             {
                 "campaign_id": names[verdict.cluster],
                 "score": verdict.bits,
-                "margin": verdict.margin,
+                "threshold_ratio": verdict.threshold_ratio,
                 "p_value": worth.p_value,
                 "p_n": worth.n,
                 "e_value": worth.e_value,
                 "stability": merged.clustering.stability.overlap.get(verdict.cluster),
                 "parts": parts.get(verdict.cluster, (1, None))[0],
-                "parts_p": parts.get(verdict.cluster, (1, None))[1],
+                "merge_p_value": parts.get(verdict.cluster, (1, None))[1],
                 "flagged": verdict.flagged,
                 "level": verdict.level,
                 "visible_ts": when,
                 "visible_exchanges": before,
-                "replayed": verdict.cluster in found.first_flags,
+                "visible_is_first_flag": verdict.cluster in found.first_flags,
                 "tasks": list(total.get("tasks", {}).items()),
                 **{k: v for k, v in total.items() if k != "tasks"},
                 "evidence": [
@@ -87,7 +87,7 @@ def _campaigns(
 
 
 def _parts(merges: pa.Table) -> dict[int, tuple[int, float]]:
-    """Per joined cluster: how many groups without a common token it was joined from, and the largest p-value."""
+    """Per joined cluster: how many groups without a common attribute it was joined from, and the largest p-value."""
     out: dict[int, tuple[int, float]] = {}
     for row in merges.to_pylist():
         out[row["cluster"]] = (out.get(row["cluster"], (0, 0.0))[0] + 1, row["p_value"])
@@ -141,22 +141,22 @@ def _task(code: int) -> str:
     return TASKS[code] if 0 <= code < len(TASKS) else "unknown"
 
 
-def _tokens(
+def _attributes(
     runner: StepRunner, clustering: Clustering, names: Mapping[int, str], ids: pa.Array
 ) -> tuple[pa.Table, pa.Table]:
     """The strongest attributes of every reported cluster, and the accounts that carry them."""
     bound, signals = clustering.clusters.bound, clustering.signals  # bound: sorted by cluster, strongest first
     cluster = bound["cluster"].to_numpy()
     place = np.arange(len(cluster)) - np.searchsorted(cluster, cluster)
-    strongest = bound.filter(pa.array((place < _TOKENS_TOLD) & np.isin(cluster, list(names))))
+    strongest = bound.filter(pa.array((place < _ATTRIBUTES_REPORTED) & np.isin(cluster, list(names))))
     rows: _Rows = [
         {
             "campaign_id": names[row["cluster"]],
-            "channel": row["channel"],
-            "token": _hex(signals[row["channel"]], row["token"]),
+            "signal": row["signal"],
+            "attribute": _hex(signals[row["signal"]], row["attribute"]),
             "accounts": row["inside"],
             "users": row["users"],
-            "anchors": row["anchors"],
+            "trusted": row["trusted"],
             "weight": row["weight"],
             "exchanges": row["n"],
         }
@@ -165,35 +165,38 @@ def _tokens(
     owned = runner.engine.fetch("SELECT entity, account FROM owners")
     tied = _carriers(clustering.clusters, strongest).join(owned, "entity", join_type="inner")
     accounts = ids.take(tied["account"].combine_chunks()).to_pylist()
-    key = ("cluster", "channel", "token")
+    key = ("cluster", "signal", "attribute")
     places = {row: i for i, row in enumerate(zip(*(strongest[k].to_pylist() for k in key), strict=True))}
     carried = sorted(
-        (names[c], channel, places[c, channel, token], _hex(signals[channel], token), account)
-        for (c, channel, token), account in zip(
+        (names[c], signal, places[c, signal, attribute], _hex(signals[signal], attribute), account)
+        for (c, signal, attribute), account in zip(
             zip(*(tied[k].to_pylist() for k in key), strict=True), accounts, strict=True
         )
     )
-    head = ("campaign_id", "channel", "place", "token", "account_id")
+    head = ("campaign_id", "signal", "place", "attribute", "account_id")
     members: _Rows = [dict(zip(head, row, strict=True)) for row in carried]
-    return _table(schema.TOKENS, rows), _table(schema.TOKEN_MEMBERS, members)
+    return _table(schema.ATTRIBUTES, rows), _table(schema.ATTRIBUTE_ACCOUNTS, members)
 
 
-def _carriers(clusters: Clusters, tokens: pa.Table) -> pa.Table:
-    """Who carries these tokens: (cluster, channel, token, entity). Working a list that joins pieces is carrying it."""
-    ties, name = clusters.ties, fragments.SIGNAL.signal.name
-    carried = carriers(clusters.groups, clusters.tied, tokens)
-    joined = tokens.filter(pc.equal(tokens["channel"], name))["cluster"].combine_chunks()
-    listed = ties.filter(pc.and_(pc.equal(ties["channel"], name), pc.is_in(ties["cluster"], joined)))
-    # The token is the number of the cluster.
-    listed = listed.append_column("token", listed["cluster"].cast(pa.int64()))
+def _carriers(clusters: Clusters, attributes: pa.Table) -> pa.Table:
+    """Who carries these attributes.
+
+    (cluster, signal, attribute, entity). Working a list that joins sub clusters is carrying it.
+    """
+    ties, name = clusters.ties, sub_clusters.SIGNAL.signal.name
+    carried = carriers(clusters.groups, clusters.tied, attributes)
+    joined = attributes.filter(pc.equal(attributes["signal"], name))["cluster"].combine_chunks()
+    listed = ties.filter(pc.and_(pc.equal(ties["signal"], name), pc.is_in(ties["cluster"], joined)))
+    # The attribute is the number of the cluster.
+    listed = listed.append_column("attribute", listed["cluster"].cast(pa.int64()))
     return pa.concat_tables([carried, listed.select(carried.column_names)])
 
 
-def _hex(link: LinkingSignal, token: int) -> str:
-    """A token as it is told: hashes as they are, the numbers of our own circles and hours by what they are."""
+def _hex(link: LinkingSignal, attribute: int) -> str:
+    """An attribute as it is told: hashes as they are, the numbers of our own circles and hours by what they are."""
     if not link.hashed:
-        return f"{link.signal.name}-{token}"
-    return f"{token & (2**64 - 1):016x}"
+        return f"{link.signal.name}-{attribute}"
+    return f"{attribute & (2**64 - 1):016x}"
 
 
 def attribution_of(runner: StepRunner, found: Calibrated, account_ids: list[str]) -> Iterator[pa.RecordBatch]:

@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-TOKENS_DRAWN = 12
+ATTRIBUTES_DRAWN = 12
 # Templates come by the dozen; a drawing of one kind only would hide that several kinds tie the accounts.
-TOKENS_A_KIND = 4
+ATTRIBUTES_PER_KIND = 4
 ROWS_DRAWN = 24
 # Up to this many accounts are drawn as dots of a row; the row's number says how many there are.
 DOTS = 14
@@ -22,7 +22,7 @@ ROW = 19.0
 TOP = 26.0
 LABEL_END = 158.0
 DOT_STEP = 8.0
-TOKEN_X = 440.0
+ATTRIBUTE_X = 440.0
 
 Key = tuple[str, str]
 
@@ -37,9 +37,9 @@ class Row(NamedTuple):
 
 
 class Knot(NamedTuple):
-    """A shared thing: the row of the tokens table it stands for, where it is drawn, and its channel's colour."""
+    """A shared thing: the row of the attributes table it stands for, where it is drawn, and its signal's colour."""
 
-    token: Mapping[str, Any]
+    attribute: Mapping[str, Any]
     y: float
     colour: int
 
@@ -58,27 +58,27 @@ class Drawing(NamedTuple):
     rows: list[Row]
     knots: list[Knot]
     ties: list[Tie]
-    channels: list[str]
+    signals: list[str]
     width: float
     height: float
     drawn: int
     omitted: int
 
 
-def draw(tokens: Iterable[Mapping[str, Any]], carriers: Iterable[Mapping[str, Any]]) -> Drawing | None:
-    """Lay out the strongest tokens and the accounts that carry them; None when there is nothing to draw.
+def draw(attributes: Iterable[Mapping[str, Any]], carriers: Iterable[Mapping[str, Any]]) -> Drawing | None:
+    """Lay out the strongest attributes and the accounts that carry them; None when there is nothing to draw.
 
-    tokens: `tokens` rows of one campaign, strongest first. carriers: its `token_members` rows.
+    attributes: `attributes` rows of one campaign, strongest first. carriers: its `attribute_accounts` rows.
     """
     chosen: dict[Key, Mapping[str, Any]] = {}
     kinds: Counter[str] = Counter()
-    for token in tokens:
-        kinds[token["channel"]] += 1
-        if len(chosen) < TOKENS_DRAWN and kinds[token["channel"]] <= TOKENS_A_KIND:
-            chosen[token["channel"], token["token"]] = token
+    for attribute in attributes:
+        kinds[attribute["signal"]] += 1
+        if len(chosen) < ATTRIBUTES_DRAWN and kinds[attribute["signal"]] <= ATTRIBUTES_PER_KIND:
+            chosen[attribute["signal"], attribute["attribute"]] = attribute
     held: defaultdict[str, set[Key]] = defaultdict(set)
     for carrier in carriers:
-        key = (carrier["channel"], carrier["token"])
+        key = (carrier["signal"], carrier["attribute"])
         if key in chosen and carrier["account_id"] is not None:
             held[carrier["account_id"]].add(key)
     if not held:
@@ -109,14 +109,14 @@ def _mean(values: Iterable[int]) -> float:
 
 
 def _placed(
-    groups: list[tuple[frozenset[Key], list[str]]], tokens: list[Mapping[str, Any]], keys: list[Key], accounts: int
+    groups: list[tuple[frozenset[Key], list[str]]], attributes: list[Mapping[str, Any]], keys: list[Key], accounts: int
 ) -> Drawing:
-    tall = max(len(groups) * ROW, len(tokens) * 2 * ROW)
-    channels = sorted({str(t["channel"]) for t in tokens})
+    tall = max(len(groups) * ROW, len(attributes) * 2 * ROW)
+    signals = sorted({str(t["signal"]) for t in attributes})
     rows, knots, ties = [], [], []
-    for i, token in enumerate(tokens):
-        y = TOP + (i + 0.5) * tall / len(tokens)
-        knots.append(Knot(token, round(y, 1), channels.index(str(token["channel"])) % COLOURS + 1))
+    for i, attribute in enumerate(attributes):
+        y = TOP + (i + 0.5) * tall / len(attributes)
+        knots.append(Knot(attribute, round(y, 1), signals.index(str(attribute["signal"])) % COLOURS + 1))
     height_of = dict(zip(keys, knots, strict=True))
     for i, (shared, members) in enumerate(groups):
         y = round(TOP + (i + 0.5) * tall / len(groups), 1)
@@ -124,8 +124,8 @@ def _placed(
         rows.append(Row(len(members), members[0], y, dots))
         for key in (k for k in keys if k in shared):
             knot, start = height_of[key], dots[-1] + 6
-            bend = (start + TOKEN_X) / 2
-            path = f"M{start:.1f} {y}C{bend:.1f} {y} {bend:.1f} {knot.y} {TOKEN_X - 7:.1f} {knot.y}"
+            bend = (start + ATTRIBUTE_X) / 2
+            path = f"M{start:.1f} {y}C{bend:.1f} {y} {bend:.1f} {knot.y} {ATTRIBUTE_X - 7:.1f} {knot.y}"
             ties.append(Tie(path, round(min(4.0, 0.8 + len(members) ** 0.5 / 8), 1), knot.colour))
     drawn = sum(row.size for row in rows)
-    return Drawing(rows, knots, ties, channels, 720.0, round(TOP + tall + 8, 1), drawn, accounts - drawn)
+    return Drawing(rows, knots, ties, signals, 720.0, round(TOP + tall + 8, 1), drawn, accounts - drawn)

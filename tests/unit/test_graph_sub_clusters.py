@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import binom
 from tests.unit.incidences import incidences
 
-from clonewatch.graph import fragments
+from clonewatch.graph import sub_clusters
 from clonewatch.graph.clusters import Clusters, cluster
-from clonewatch.kernels.rarity import depletion
+from clonewatch.kernels.rarity import lower_tail
 
 CELLS, PHRASINGS = 400, 50  # topics that anybody asks about, and questions that strangers ask about each
 RATE = 1 / PHRASINGS
@@ -74,26 +74,26 @@ def background(*strangers: Asked) -> pa.Table:
 
 
 def compared(
-    pieces: list[Asked], honest: list[Asked], *quiet: Asked
-) -> tuple[np.ndarray, np.ndarray, fragments.Counts]:
-    groups = {**dict(enumerate(pieces)), **{FIRST + i: asked for i, asked in enumerate(honest)}}
+    sub_clusters: list[Asked], honest: list[Asked], *quiet: Asked
+) -> tuple[np.ndarray, np.ndarray, sub_clusters.Counts]:
+    groups = {**dict(enumerate(sub_clusters)), **{FIRST + i: asked for i, asked in enumerate(honest)}}
     numbers = np.array(sorted(groups))
-    same, usual = fragments.topics(numbers, table(groups, "cell"), background(*quiet))
-    counts = fragments.Counts(same, fragments.repeats(numbers, table(groups, "prompt")), usual)
+    same, usual = sub_clusters.topics(numbers, table(groups, "cell"), background(*quiet))
+    counts = sub_clusters.Counts(same, sub_clusters.repeats(numbers, table(groups, "prompt")), usual)
     return numbers, numbers >= FIRST, counts
 
 
-def joins(pieces: list[Asked], seed: int = 0, honest: int = HONEST) -> list[tuple[int, int, float]]:
-    """Joins among pieces in a world of honest communities and quiet strangers."""
+def joins(sub_clusters: list[Asked], seed: int = 0, honest: int = HONEST) -> list[tuple[int, int, float]]:
+    """Joins among sub clusters in a world of reference communities and quiet strangers."""
     draw = np.random.default_rng([99, seed])
-    numbers, known, counts = compared(pieces, [public(draw) for _ in range(honest)], public(draw, 20_000))
-    return fragments.joins(numbers, known, counts, RATE)
+    numbers, known, counts = compared(sub_clusters, [public(draw) for _ in range(honest)], public(draw, 20_000))
+    return sub_clusters.joins(numbers, known, counts, RATE)
 
 
 def together(found: list[tuple[int, int, float]]) -> list[set[int]]:
     """Pieces under one number after all joins."""
-    merged = fragments.joined(found).to_pylist() if found else []
-    return [{r["piece"] for r in merged if r["cluster"] == c} for c in sorted({r["cluster"] for r in merged})]
+    merged = sub_clusters.joined(found).to_pylist() if found else []
+    return [{r["sub_cluster"] for r in merged if r["cluster"] == c} for c in sorted({r["cluster"] for r in merged})]
 
 
 LIST = np.arange(100, 400, 2)
@@ -115,15 +115,15 @@ def test_pieces_of_one_dealt_out_list_are_joined(parts: int) -> None:
 
 def test_two_lists_about_different_topics_stay_two() -> None:
     draw = rng()
-    pieces = [*dealt(draw, np.arange(100, 250), 3), *dealt(draw, np.arange(250, 400), 3)]
-    assert together(joins(pieces)) == [{0, 1, 2}, {3, 4, 5}]
+    sub_clusters = [*dealt(draw, np.arange(100, 250), 3), *dealt(draw, np.arange(250, 400), 3)]
+    assert together(joins(sub_clusters)) == [{0, 1, 2}, {3, 4, 5}]
 
 
 def test_groups_that_ask_about_what_everybody_asks_about_are_not_joined() -> None:
     """Not even when no two of them ever ask the same: users of an app each bring their own question."""
     draw = rng()
-    pieces = [public(draw)._replace(prompt=10_000_000 + k * 10_000 + np.arange(600)) for k in range(4)]
-    assert joins(pieces) == []
+    sub_clusters = [public(draw)._replace(prompt=10_000_000 + k * 10_000 + np.arange(600)) for k in range(4)]
+    assert joins(sub_clusters) == []
 
 
 # Known defect: where few pairs are tried, topics of one's own pass the level alone, without any lack of repeats.
@@ -155,18 +155,18 @@ def test_people_of_one_trade_are_compared_with_strangers_on_the_same_tasks() -> 
     others = [public(draw) for _ in range(HONEST)]
     colleagues = team(draw, LIST, 5_000)._replace(task=3)
     numbers, known, counts = compared(trade, others, public(draw, 20_000), colleagues)
-    assert fragments.joins(numbers, known, counts, RATE) == []
+    assert sub_clusters.joins(numbers, known, counts, RATE) == []
     unlike = [asked._replace(task=0) for asked in trade]
     numbers, known, counts = compared(unlike, others, public(draw, 20_000), colleagues)
-    assert fragments.joins(numbers, known, counts, RATE), (
+    assert sub_clusters.joins(numbers, known, counts, RATE), (
         "on a task where strangers ask about other things it is a list"
     )
 
 
 def test_where_strangers_do_nothing_like_it_nobody_knows_what_is_usual() -> None:
     draw = rng()
-    pieces = [part._replace(task=9) for part in dealt(draw, LIST, 3)]
-    assert joins(pieces) == []
+    sub_clusters = [part._replace(task=9) for part in dealt(draw, LIST, 3)]
+    assert joins(sub_clusters) == []
 
 
 def test_a_few_topics_are_an_interest_and_no_list() -> None:
@@ -175,20 +175,20 @@ def test_a_few_topics_are_an_interest_and_no_list() -> None:
     assert together(joins(dealt(draw, LIST[:60], 3))) == [{0, 1, 2}]
 
 
-def test_without_honest_communities_nothing_is_joined() -> None:
+def test_without_reference_communities_nothing_is_joined() -> None:
     assert joins(dealt(rng(), LIST, 4), honest=0) == []
 
 
-def test_honest_communities_are_compared_with_and_never_joined() -> None:
-    """Even where random parties happen to work the list as well."""
+def test_reference_communities_are_compared_with_and_never_joined() -> None:
+    """Even where random entities happen to work the list as well."""
     draw = rng()
     mine = dealt(draw, LIST, 4)
     numbers, known, counts = compared(
         mine[:2], [*(public(draw) for _ in range(HONEST)), *mine[2:]], public(draw, 20_000)
     )
-    pieces = {n for a, b, _ in fragments.joins(numbers, known, counts, RATE) for n in (a, b)}
-    assert all(n < FIRST for n in pieces)
-    candidates = fragments.candidates(numbers, known, counts.same_cell, counts.usual)
+    joined = {n for a, b, _ in sub_clusters.joins(numbers, known, counts, RATE) for n in (a, b)}
+    assert all(n < FIRST for n in joined)
+    candidates = sub_clusters.candidates(numbers, known, counts.same_cell, counts.usual)
     assert candidates.tolist() == [0, 1]
 
 
@@ -198,7 +198,7 @@ def test_a_handful_of_exchanges_shows_no_list() -> None:
 
 
 def test_what_was_joined_is_tested_on_as_one() -> None:
-    """A later piece is compared with all that was joined before: the pairs add up."""
+    """A later sub cluster is compared with all that was joined before: the pairs add up."""
     found = joins(dealt(rng(), LIST, 6, each=200))
     assert together(found) == [set(range(6))]
     assert len(found) == 5
@@ -206,16 +206,16 @@ def test_what_was_joined_is_tested_on_as_one() -> None:
 
 def test_the_order_of_the_pieces_does_not_matter() -> None:
     draw = rng()
-    pieces = [*dealt(draw, LIST, 3), *(public(draw) for _ in range(3))]
+    sub_clusters = [*dealt(draw, LIST, 3), *(public(draw) for _ in range(3))]
     order = [4, 0, 5, 2, 1, 3]
-    mixed = together(joins([pieces[i] for i in order]))
-    assert [{order[n] for n in part} for part in mixed] == together(joins(pieces)) == [{0, 1, 2}]
+    mixed = together(joins([sub_clusters[i] for i in order]))
+    assert [{order[n] for n in part} for part in mixed] == together(joins(sub_clusters)) == [{0, 1, 2}]
 
 
-# ---- how often honest groups are -----------------------------------------------------------------------------------
+# ---- how often calibration groups are --------------------------------------------------------------------------------
 
 
-def trading(seed: int) -> tuple[np.ndarray, np.ndarray, fragments.Counts]:
+def trading(seed: int) -> tuple[np.ndarray, np.ndarray, sub_clusters.Counts]:
     """A world of trades: communities and clusters alike are teams of a few of them, with tastes of their own."""
     draw = np.random.default_rng([7, seed])
     trades = [draw.choice(np.arange(100, CELLS), 60, replace=False) for _ in range(4)]
@@ -228,8 +228,8 @@ def test_honest_worlds_see_a_join_in_at_most_one_of_twenty() -> None:
     worlds, tried, wrong = 200, 0, 0
     for seed in range(worlds):
         numbers, known, counts = trading(seed)
-        tried += len(fragments.candidates(numbers, known, counts.same_cell, counts.usual)) >= 2
-        wrong += bool(fragments.joins(numbers, known, counts, RATE))
+        tried += len(sub_clusters.candidates(numbers, known, counts.same_cell, counts.usual)) >= 2
+        wrong += bool(sub_clusters.joins(numbers, known, counts, RATE))
     assert tried > 0.9 * worlds, "hardly any pair was tried, so that the rate says nothing"
     assert wrong <= binom.ppf(0.995, worlds, 0.05), f"{wrong} of {worlds}"
 
@@ -246,11 +246,11 @@ def test_the_p_value_of_a_join_is_corrected_for_the_pairs_tried() -> None:
 # ---- strays, and the joined cluster --------------------------------------------------------------------------------
 
 
-def worked(parties: dict[int, Asked], number: int = 0, known: tuple[int, ...] = ()) -> pa.Table:
-    """Counts by party and cell; of the parties in `known`, others sent every prompt too."""
+def worked(entities: dict[int, Asked], number: int = 0, known: tuple[int, ...] = ()) -> pa.Table:
+    """Counts by entity and cell; of the entities in `known`, others sent every prompt too."""
     rows = [
         {"cluster": number, "entity": entity, "cell": int(c), "n": int(n), "known": int(n) if entity in known else 0}
-        for entity, asked in parties.items()
+        for entity, asked in entities.items()
         for c, n in zip(*np.unique(asked.cell, return_counts=True), strict=True)
     ]
     counts = [(name, pa.int64()) for name in ("cell", "n", "known")]
@@ -259,13 +259,15 @@ def worked(parties: dict[int, Asked], number: int = 0, known: tuple[int, ...] = 
 
 def workers(table: pa.Table, strangers: pa.Table, part: int = 1000) -> dict[tuple[int, int], bool]:
     """Who works the list, told from a table that comes in parts of so many rows."""
-    parties = table.group_by(["cluster", "entity"]).aggregate([("n", "sum"), ("known", "sum")])
+    entities = table.group_by(["cluster", "entity"]).aggregate([("n", "sum"), ("known", "sum")])
     lists = table.group_by(["cluster", "cell"]).aggregate([("n", "sum")]).rename_columns(["cluster", "cell", "n"])
-    parties = parties.rename_columns(["cluster", "entity", "n", "known"])
-    return fragments.workers(fragments.Workload(parties, lists, table.combine_chunks().to_batches(part)), strangers)
+    entities = entities.rename_columns(["cluster", "entity", "n", "known"])
+    return sub_clusters.workers(
+        sub_clusters.Workload(entities, lists, table.combine_chunks().to_batches(part)), strangers
+    )
 
 
-def test_a_party_that_asks_what_everybody_asks_does_not_work_the_list() -> None:
+def test_an_entity_that_asks_what_everybody_asks_does_not_work_the_list() -> None:
     draw = rng()
     members = dict(enumerate(dealt(draw, LIST, 12, each=60)))
     strangers = {100 + k: public(draw, 60) for k in range(3)}
@@ -273,28 +275,28 @@ def test_a_party_that_asks_what_everybody_asks_does_not_work_the_list() -> None:
     assert works == {(0, k): True for k in range(12)} | {(0, 100 + k): False for k in range(3)}
 
 
-def test_a_party_whose_questions_others_send_word_for_word_does_not_work_the_list() -> None:
+def test_an_entity_whose_questions_others_send_word_for_word_does_not_work_the_list() -> None:
     """An evaluation laboratory asks about the list's topics too; but everybody asks its benchmark."""
     draw = rng()
-    parties = dict(enumerate(dealt(draw, LIST, 12, each=60)))
-    works = workers(worked(parties, known=(4, 7)), background(public(draw, 20_000)))
+    entities = dict(enumerate(dealt(draw, LIST, 12, each=60)))
+    works = workers(worked(entities, known=(4, 7)), background(public(draw, 20_000)))
     assert works == {(0, k): k not in (4, 7) for k in range(12)}
 
 
 def test_hardly_any_questions_tell_nothing() -> None:
     draw = rng()
-    parties = dict(enumerate(dealt(draw, LIST, 12, each=60)))
-    parties[12] = Asked(parties[0].cell[:2], parties[0].prompt[:2])
-    works = workers(worked(parties), background(public(draw, 20_000)))
+    entities = dict(enumerate(dealt(draw, LIST, 12, each=60)))
+    entities[12] = Asked(entities[0].cell[:2], entities[0].prompt[:2])
+    works = workers(worked(entities), background(public(draw, 20_000)))
     assert (0, 12) not in works and len(works) == 12
 
 
 @pytest.mark.parametrize("part", [1, 7, 100])
 def test_counts_that_come_in_parts_tell_the_same(part: int) -> None:
     draw = rng()
-    parties = {**dict(enumerate(dealt(draw, LIST, 12, each=60))), **{100 + k: public(draw, 60) for k in range(3)}}
+    entities = {**dict(enumerate(dealt(draw, LIST, 12, each=60))), **{100 + k: public(draw, 60) for k in range(3)}}
     strangers = background(public(draw, 20_000))
-    assert workers(worked(parties), strangers, part) == workers(worked(parties), strangers)
+    assert workers(worked(entities), strangers, part) == workers(worked(entities), strangers)
 
 
 def test_who_works_a_list_is_told_by_that_list() -> None:
@@ -306,7 +308,7 @@ def test_who_works_a_list_is_told_by_that_list() -> None:
 
 def ring(first: int, size: int) -> list[dict[str, int | str | float]]:
     return [
-        {"channel": c, "entity": first + e, "token": first, "n": 3, "users": size, "anchors": 0, "weight": 6.6}
+        {"signal": c, "entity": first + e, "attribute": first, "n": 3, "users": size, "trusted": 0, "weight": 6.6}
         for c in ("payment", "template")
         for e in range(size)
     ]
@@ -314,7 +316,7 @@ def ring(first: int, size: int) -> list[dict[str, int | str | float]]:
 
 @pytest.fixture
 def rings() -> Clusters:
-    """Three rings without a common token: clusters 0, 1 and 2 of parties 0-9, 20-31 and 40-46."""
+    """Three rings without a common attribute: clusters 0, 1 and 2 of entities 0-9, 20-31 and 40-46."""
     return cluster(incidences([*ring(0, 10), *ring(20, 12), *ring(40, 7)]), [], 0)
 
 
@@ -323,38 +325,43 @@ TWO = {(0, e): True for e in (*range(10), *range(40, 47))}
 
 
 def listed(found: Clusters) -> dict[str, float]:
-    row = next(r for r in found.bound.to_pylist() if r["channel"] == fragments.SIGNAL.signal.name)
-    return {k: row[k] for k in ("cluster", "inside", "users", "anchors", "weight")}
+    row = next(r for r in found.bound.to_pylist() if r["signal"] == sub_clusters.SIGNAL.signal.name)
+    return {k: row[k] for k in ("cluster", "inside", "users", "trusted", "weight")}
 
 
-def test_joined_pieces_are_one_cluster_with_all_their_tokens_and_one_more(rings: Clusters) -> None:
-    found = fragments.join(rings, fragments.joined([(0, 2, 0.01)]), TWO, np.zeros(60, bool), 0.2)
+def test_joined_pieces_are_one_cluster_with_all_their_attributes_and_one_more(rings: Clusters) -> None:
+    found = sub_clusters.join(rings, sub_clusters.joined([(0, 2, 0.01)]), TWO, np.zeros(60, bool), 0.2)
     by_cluster = {c: found.groups.filter(pa.array(found.groups["cluster"].to_numpy() == c)) for c in (0, 1)}
     assert by_cluster[0]["entity"].to_pylist() == [*range(10), *range(40, 47)]
     assert by_cluster[1]["entity"].to_pylist() == list(range(20, 32))
     assert set(found.groups["cluster"].to_pylist()) == {0, 1}
-    tokens = {(r["cluster"], r["channel"], r["token"]) for r in found.bound.to_pylist()}
-    assert {(0, "payment", 0), (0, "payment", 40), (0, "template", 40), (0, fragments.SIGNAL.signal.name, 0)} <= tokens
-    ties = [r for r in found.ties.to_pylist() if r["channel"] == fragments.SIGNAL.signal.name]
+    attributes = {(r["cluster"], r["signal"], r["attribute"]) for r in found.bound.to_pylist()}
+    assert {
+        (0, "payment", 0),
+        (0, "payment", 40),
+        (0, "template", 40),
+        (0, sub_clusters.SIGNAL.signal.name, 0),
+    } <= attributes
+    ties = [r for r in found.ties.to_pylist() if r["signal"] == sub_clusters.SIGNAL.signal.name]
     assert sorted(r["entity"] for r in ties) == [*range(10), *range(40, 47)]
 
 
 @pytest.mark.parametrize("trusted", [0, 3, 8])
-def test_the_list_that_joins_is_weighed_by_how_few_trusted_parties_work_it(rings: Clusters, trusted: int) -> None:
+def test_the_list_that_joins_is_weighed_by_how_few_trusted_entities_work_it(rings: Clusters, trusted: int) -> None:
     who = np.arange(60) < trusted
-    row = listed(fragments.join(rings, fragments.joined([(0, 1, 0.01)]), ONE, who, 0.2))
-    assert (row["inside"], row["anchors"]) == (22, trusted)
-    assert row["weight"] == pytest.approx(min(fragments.SIGNAL.cap, float(depletion(22, trusted, 0.2))))
+    row = listed(sub_clusters.join(rings, sub_clusters.joined([(0, 1, 0.01)]), ONE, who, 0.2))
+    assert (row["inside"], row["trusted"]) == (22, trusted)
+    assert row["weight"] == pytest.approx(min(sub_clusters.SIGNAL.cap, float(lower_tail(22, trusted, 0.2))))
 
 
 def test_where_nobody_is_trusted_the_list_weighs_a_fixed_amount(rings: Clusters) -> None:
-    row = listed(fragments.join(rings, fragments.joined([(0, 1, 0.01)]), ONE, np.zeros(60, bool), 0.0))
-    assert row["weight"] == fragments.LINK_WEIGHT
+    row = listed(sub_clusters.join(rings, sub_clusters.joined([(0, 1, 0.01)]), ONE, np.zeros(60, bool), 0.0))
+    assert row["weight"] == sub_clusters.LINK_WEIGHT
 
 
 def test_who_works_something_else_is_in_no_table_of_the_joined_cluster(rings: Clusters) -> None:
     works = ONE | {(0, 3): False, (0, 25): False}
-    found = fragments.join(rings, fragments.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
+    found = sub_clusters.join(rings, sub_clusters.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
     inside = found.groups.filter(pa.array(found.groups["cluster"].to_numpy() == 0))["entity"].to_pylist()
     assert inside == [e for e in [*range(10), *range(20, 32)] if e not in (3, 25)]
     assert not {3, 25} & set(found.ties["entity"].to_pylist())
@@ -365,16 +372,16 @@ def test_who_asked_nothing_yet_stays_if_well_tied_to_a_piece_and_leaves_if_merel
     faint = pc.if_else(pc.equal(rings.groups["entity"], 25), 1.3, rings.groups["mass"])
     near = rings._replace(groups=rings.groups.set_column(2, "mass", faint))
     works = {k: v for k, v in ONE.items() if k not in {(0, 3), (0, 25)}}
-    found = fragments.join(near, fragments.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
+    found = sub_clusters.join(near, sub_clusters.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
     inside = set(found.groups.filter(pc.equal(found.groups["cluster"], 0))["entity"].to_pylist())
     assert 3 in inside and 25 not in inside
-    tied = found.ties.filter(pc.equal(found.ties["channel"], fragments.SIGNAL.signal.name))["entity"].to_pylist()
+    tied = found.ties.filter(pc.equal(found.ties["signal"], sub_clusters.SIGNAL.signal.name))["entity"].to_pylist()
     assert not {3, 25} & set(tied)
 
 
 def test_a_chain_of_joins_is_one_cluster_with_its_worst_p_value() -> None:
-    found = fragments.joined([(3, 5, 0.001), (1, 3, 0.02), (7, 9, 0.004)]).to_pylist()
-    assert [(r["cluster"], r["piece"], r["p_value"]) for r in found] == [
+    found = sub_clusters.joined([(3, 5, 0.001), (1, 3, 0.02), (7, 9, 0.004)]).to_pylist()
+    assert [(r["cluster"], r["sub_cluster"], r["p_value"]) for r in found] == [
         (1, 1, 0.02),
         (1, 3, 0.02),
         (1, 5, 0.02),
