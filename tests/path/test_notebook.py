@@ -53,7 +53,7 @@ def test_the_notebook_shows_the_result_as_a_table_of_campaigns(walk: Walk) -> No
 
 
 def test_the_notebook_finds_campaigns_and_flags_nobody_honest(walk: Walk) -> None:
-    found, recall, wronged = next(one for one in walk.values if isinstance(one, tuple) and isinstance(one[0], list))
+    found, recall, wronged = walk.values[-3]
     assert found and recall > 0.5 and wronged == {}
 
 

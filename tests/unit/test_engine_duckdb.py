@@ -36,6 +36,20 @@ def test_batches_are_ingested_and_streamed(engine: DuckDB) -> None:
     assert sum(b.num_rows for b in batches) == 10
 
 
+def test_the_engine_opens_in_a_notebook_that_cannot_draw_progress_bars(tmp_path: Path) -> None:
+    (tmp_path / "IPython.py").write_text(
+        "class Shell:\n    config = {'IPKernelApp': {}}\n\n\ndef get_ipython():\n    return Shell()\n"
+    )
+    # No IPython and no ipywidgets but the stand-in, imported before the engine as a kernel does.
+    script = f"""import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import IPython
+from clonewatch.engines.duckdb import DuckDB
+DuckDB().close()"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_stream_that_breaks_names_its_own_error(engine: DuckDB) -> None:
     def torn() -> Iterator[pa.RecordBatch]:
         yield NUMBERS.to_batches(100)[0]

@@ -47,7 +47,9 @@ class DuckDB:
             ) from error
         # Row order inside a table is never relied upon (every result is sorted), and keeping it costs memory.
         self._connection.execute("SET preserve_insertion_order = false")
-        self._connection.execute("SET enable_progress_bar = false")
+        # In a notebook without ipywidgets the bar is off, and touching the setting raises.
+        if self.fetch("SELECT current_setting('enable_progress_bar') AS shown")["shown"][0].as_py():
+            self._connection.execute("SET enable_progress_bar = false")
 
     def ingest(self, table: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
         """Store a stream of batches as a table; returns the number of rows."""
