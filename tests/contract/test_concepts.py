@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from math import log2
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clonewatch import scan
-from clonewatch.campaigns.fusion import BITS_PER_BAN, FAMILY_BITS, FLAG_BITS, LINK_BANS
+from clonewatch.campaigns.fusion import FAMILY_BITS, FLAG_BITS, LINK_BITS
 from clonewatch.graph.weights import EFFECT
 from clonewatch.kernels.rarity import lower_tail
 from clonewatch.model.schema import RESULTS
@@ -153,7 +154,7 @@ def test_a_shared_attribute_weighs_what_the_scan_says(example: Scanned, attribut
     shared = next(r for r in example.result.tables["attributes"].to_pylist() if r["signal"] == signal)
     _, users, trusted, _, weight = row(attribute)
     assert (int(users), int(trusted)) == (shared["users"], shared["trusted"])
-    assert weight == f"{shared['weight'] * BITS_PER_BAN:.2f}"
+    assert weight == f"{shared['weight']:.2f}"
 
 
 def test_every_row_of_attributes_follows_from_the_formula_on_the_page() -> None:
@@ -163,7 +164,7 @@ def test_every_row_of_attributes_follows_from_the_formula_on_the_page() -> None:
     assert len(rows) == 6
     for users, trusted, surprise, weight in rows:
         u, t = int(users), int(trusted)
-        bits = lower_tail(u, t, TRUSTED_SHARE).item() * BITS_PER_BAN
+        bits = lower_tail(u, t, TRUSTED_SHARE).item()
         assert surprise == f"{bits:.2f}"
         assert weight == f"{bits * max(0.0, 1 - t / u / (EFFECT * TRUSTED_SHARE)):.2f}"
 
@@ -171,7 +172,7 @@ def test_every_row_of_attributes_follows_from_the_formula_on_the_page() -> None:
 @pytest.mark.parametrize(
     ("test", "signal"),
     [
-        ("work partition", "division"),
+        ("work partition", "work_partition"),
         ("reasoning demanded", "elicitation"),
         ("no conversation", "single_turn"),
         ("pace without bursts", "regularity"),
@@ -188,27 +189,27 @@ def test_a_behavioural_test_gives_the_bits_that_the_page_says(example: Scanned, 
 
 
 def test_the_least_effect_keeps_one_test_from_counting(example: Scanned) -> None:
-    assert "evenness" not in example.evidence and row("coverage uniformity")[-1] == "0.0"
+    assert "coverage_uniformity" not in example.evidence and row("coverage uniformity")[-1] == "0.0"
 
 
 def test_the_criteria_are_those_of_the_scan(example: Scanned) -> None:
     best: dict[str, float] = {}
     for found in example.evidence.values():
-        if found["kind"] == "intent":
+        if found["kind"] == "behaviour":
             best[found["family"]] = max(best.get(found["family"], 0.0), found["bits"])
     links = {name: found["bits"] for name, found in example.evidence.items() if found["kind"] == "link"}
     values = {
-        "linkage": (sum(links.values()), LINK_BANS * BITS_PER_BAN),
+        "linkage": (sum(links.values()), LINK_BITS),
         "third family": (sorted(best.values())[-3], FAMILY_BITS),
         "sum of families": (sum(best.values()), FLAG_BITS),
-        "deception": (links["payment"], 0.5 * BITS_PER_BAN),
+        "deception": (links["payment"], log2(10) / 2),
     }
     for criterion, (value, threshold) in values.items():
         _, asked, given, ratio = row(criterion)
         assert asked.startswith(f"{threshold:.1f} bits") and given.startswith(f"{value:.1f} bits"), criterion
         assert ratio == f"{value / threshold:.2f}", criterion
     assert example.campaign["threshold_ratio"] == pytest.approx(min(v / t for v, t in values.values()), abs=1e-6)
-    assert example.campaign["score"] * BITS_PER_BAN == pytest.approx(32.0)
+    assert example.campaign["score"] == pytest.approx(32.0)
 
 
 def test_calibration_and_attribution_end_as_the_page_says(example: Scanned) -> None:

@@ -24,7 +24,7 @@ from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.behaviour import BehaviouralTest
-from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.linking import MOST_BITS, LinkingSignal
 from clonewatch.ports.signal import Signal
 
 SECOND, MINUTE, HOUR, DAY = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
@@ -75,7 +75,7 @@ def test_a_signal_needs_columns_that_exist(signal: Signal) -> None:
 
 def test_a_link_is_bounded_and_an_intent_says_what_it_measured(plugin: LinkingSignal | BehaviouralTest) -> None:
     if isinstance(plugin, LinkingSignal):
-        assert 0 < plugin.cap <= 8
+        assert 0 < plugin.cap <= MOST_BITS
         assert not plugin.column or plugin.column in EXCHANGE_SCHEMA.names
         assert not plugin.content or plugin.column, "content attributes select exchanges, so they need a column"
         return
@@ -345,7 +345,7 @@ def measure(
             empty = pa.nulls(both.num_rows, both[name].type)
             both = both.set_column(both.column_names.index(name), both.field(name), empty)
         put(plan, "slices", both)
-        put(plan, "quiet", strangers())
+        put(plan, "background", strangers())
         groups = both.group_by(["cluster", "entity"]).aggregate([])
         put(plan, "groups", groups)
         entity = np.arange(int(groups["entity"].to_numpy().max()) + 1)

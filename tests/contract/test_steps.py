@@ -57,11 +57,11 @@ def steps() -> list[Step]:
         found.append(weights.rare(link, 0.4, 1000, "second"))
     found += [communities.popular(link, 0.2) for link in LOADED]
     content = [link for link in LOADED if link.content]
-    found += [slicing._carriers(""), slicing._slices("", content), slicing.quiet(1000)]
+    found += [slicing._carriers(""), slicing._slices("", content), slicing.unlinked(1000)]
     found += [*slices.of_clusters(True), *slices.of_background(True)]
     found.append(slicing._carriers("sub_cluster_"))
-    sub_clusters = slicing._slices("sub_cluster_", content).sql
-    found += [sub_clusters.counted(sub_clusters), sub_clusters.asked(sub_clusters), *sub_clusters.worked(sub_clusters)]
+    sliced = slicing._slices("sub_cluster_", content).sql
+    found += [sub_clusters.counted(sliced), sub_clusters.asked(sliced), *sub_clusters.worked(sliced)]
     for name in TESTS.names():
         found += TESTS.load(name).steps
     selecting = [(link.signal.name, link.column) for link in content]
@@ -85,13 +85,13 @@ STORED = {
     "linked",
     "groups",
     "tested",
-    "bound",
-    "modes",
+    "selecting",
+    "selection_modes",
     "reported",
     "mixture",
     "sub_cluster_tested",
-    "sub_cluster_attributes",
-    "sub_cluster_modes",
+    "sub_cluster_selecting",
+    "sub_cluster_selection_modes",
     "sub_cluster_compared",
     "sub_cluster_merged",
 }
@@ -155,7 +155,7 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
         [("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("attributes", pa.int32())]
     )
     bound = pa.schema([("cluster", pa.int32()), ("signal", pa.string()), ("attribute", pa.int64())])
-    modes = pa.schema([("cluster", pa.int32()), ("whole", pa.bool_())])
+    modes = pa.schema([("cluster", pa.int32()), ("uses_all", pa.bool_())])
     empty = {
         "arrivals": EXCHANGE_SCHEMA,
         "exchanges": EXCHANGE_SCHEMA,
@@ -165,10 +165,10 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
         "groups": group,
         "tested": group,
         "sub_cluster_tested": group,
-        "bound": bound,
-        "sub_cluster_attributes": bound,
-        "modes": modes,
-        "sub_cluster_modes": modes,
+        "selecting": bound,
+        "sub_cluster_selecting": bound,
+        "selection_modes": modes,
+        "sub_cluster_selection_modes": modes,
         "sub_cluster_compared": pa.schema([("cluster", pa.int32())]),
         "sub_cluster_merged": sub_clusters.MERGE_SCHEMA,
         "reported": pa.schema([("cluster", pa.int32()), ("posterior_scale", pa.float64())]),

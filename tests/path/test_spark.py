@@ -386,10 +386,10 @@ def slicing_tables(content: list[tuple[str, str]]) -> dict[str, pa.Table]:
                 "account": pa.array(account, pa.int32()),
                 "cluster": pa.array(account % 3, pa.int32()),
                 "entity": pa.array(account, pa.int32()),
-                "whole": pa.array(account % 3 == 2),
+                "uses_all": pa.array(account % 3 == 2),
             }
         ),
-        "bound": pa.table(
+        "selecting": pa.table(
             {
                 "cluster": pa.array(draw.integers(0, 2, len(signal)), pa.int32()),
                 "signal": signal,

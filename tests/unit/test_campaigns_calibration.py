@@ -81,7 +81,7 @@ MIXED = Calibration(
 
 
 @pytest.mark.parametrize(
-    ("entity_facts", "trust", "stratum", "n"),
+    ("entities", "trust", "stratum", "n"),
     [
         (10, "declared", "declared, under 20 entities", 120),
         (19, "declared", "declared, under 20 entities", 120),

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.incidences import incidences, rows_of
 
 from clonewatch.graph import clusters as module
-from clonewatch.graph import tied
+from clonewatch.graph import incidences as carried
 from clonewatch.graph.clusters import SMALLEST, Clusters, cluster, stability
 from clonewatch.graph.weights import LEAST_WEIGHT, Incidences
 
@@ -111,13 +111,13 @@ def test_a_cluster_keeps_only_attributes_it_holds_a_good_part_of() -> None:
     shared = [("egress", 7, e) for e in range(1000, 1100)] + [("egress", 7, 0), ("egress", 7, 1)]
     found = cluster(attributes(*ring(0, 20, 1), *shared), [], 0)
     ours = next(n for n, part in enumerate(parts(found)) if 5 in part)
-    bound = [r for r in found.bound.to_pylist() if r["cluster"] == ours]
+    bound = [r for r in found.attributes.to_pylist() if r["cluster"] == ours]
     assert {r["signal"] for r in bound} == {"template", "payment"}
 
 
 def test_bound_attributes_say_how_many_of_their_users_are_inside() -> None:
     found = cluster(attributes(*[("payment", 1, e) for e in range(8)]), [], 0)
-    assert found.bound.to_pylist() == [
+    assert found.attributes.to_pylist() == [
         {
             "cluster": 0,
             "signal": "payment",
@@ -129,7 +129,7 @@ def test_bound_attributes_say_how_many_of_their_users_are_inside() -> None:
             "n": 16,
         }
     ]
-    assert found.ties["entity"].to_pylist() == list(range(8))
+    assert found.edges["entity"].to_pylist() == list(range(8))
 
 
 def test_no_attributes_give_no_clusters() -> None:
@@ -228,18 +228,18 @@ def test_a_log_looked_at_in_parts_has_the_same_clusters(monkeypatch: pytest.Monk
     whole = cluster(table, [], 0)
     steady = stability(table, [], whole, [1, 2])
     for size in (1, 7, 50):
-        monkeypatch.setattr(tied, "_CHUNK", size)
+        monkeypatch.setattr(carried, "_CHUNK", size)
         found = cluster(table, [], 0)
         assert all(a.equals(b) for a, b in zip(found[:3], whole[:3], strict=True))
         assert stability(table, [], found, [1, 2]) == steady
-        chosen = tied.carriers(found.groups, found.tied, found.bound)
+        chosen = carried.carriers(found.groups, found.incidences, found.attributes)
         assert sorted(zip(*chosen.to_pydict().values(), strict=True)) == sorted(carried_by_hand(table, found))
 
 
 def carried_by_hand(table: Incidences, found: Clusters) -> list[tuple[int, str, int, int]]:
     """Every (cluster, signal, attribute, entity) of an attribute that binds the cluster the entity is in."""
     cluster_of = dict(zip(found.groups["entity"].to_pylist(), found.groups["cluster"].to_pylist(), strict=True))
-    binds = {(r["cluster"], r["signal"], r["attribute"]) for r in found.bound.to_pylist()}
+    binds = {(r["cluster"], r["signal"], r["attribute"]) for r in found.attributes.to_pylist()}
     keys = [(cluster_of.get(r["entity"]), r["signal"], r["attribute"], r["entity"]) for r in rows_of(table)]
     return [
         (c, signal, attribute, e)

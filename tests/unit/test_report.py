@@ -195,7 +195,9 @@ def test_stability_is_told_with_the_number_of_clusterings(page: str) -> None:
 
 def test_joined_parts_are_told_with_their_weakest_join_and_their_list_is_drawn() -> None:
     tables = made.scan(flagged=1, linked=0, accounts=12)
-    tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(accounts=12, parts=3, merge_p_value=0.004)])
+    tables["campaigns"] = made.table(
+        schema.CAMPAIGNS, [made.campaign(accounts=12, sub_clusters=3, merge_p_value=0.004)]
+    )
     attribute = {"campaign_id": "C1", "signal": "work_list", "attribute": "work_list-7"}
     row = attribute | {"accounts": 12, "users": 12, "trusted": 0, "weight": 9.0, "exchanges": 0}
     carriers = [attribute | {"account_id": f"C1-acct-{i:05d}"} for i in range(12)]
@@ -214,7 +216,7 @@ def test_joined_parts_are_told_with_their_weakest_join_and_their_list_is_drawn()
     assert "Joined from 3 groups that share no attribute" in said and "Weakest join: p = 0.004" in said
     assert "work list no. 7" in page.partition('class="ties"')[2].partition("</svg>")[0]
     assert "Work list" in said and "One list ties 12 entities." in said
-    assert "Joined from" not in text_of(with_campaign(parts=1))
+    assert "Joined from" not in text_of(with_campaign(sub_clusters=1))
 
 
 def test_a_trusted_set_that_was_inferred_is_said_to_be() -> None:

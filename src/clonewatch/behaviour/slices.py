@@ -56,9 +56,9 @@ def of_background(celled: bool) -> tuple[Step, ...]:
     return (
         Query(
             "background_cells",
-            ("quiet",),
+            ("background",),
             "SELECT task, cell, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
-            "SELECT COALESCE(task, -1) AS task, COALESCE(cell, -1) AS cell, entity, COUNT(*) AS n FROM quiet"
+            "SELECT COALESCE(task, -1) AS task, COALESCE(cell, -1) AS cell, entity, COUNT(*) AS n FROM background"
             " WHERE cell IS NOT NULL OR NOT $celled GROUP BY COALESCE(task, -1), COALESCE(cell, -1), entity) s"
             " GROUP BY task, cell",
             {"celled": celled},
@@ -77,9 +77,9 @@ def of_background(celled: bool) -> tuple[Step, ...]:
         ),
         Query(
             "background_prompts",
-            ("quiet",),
+            ("background",),
             "SELECT prompt, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
-            "SELECT prompt, entity, COUNT(*) AS n FROM quiet WHERE prompt IS NOT NULL"
+            "SELECT prompt, entity, COUNT(*) AS n FROM background WHERE prompt IS NOT NULL"
             " AND (cell IS NOT NULL OR NOT $celled) GROUP BY prompt, entity) s GROUP BY prompt",
             {"celled": celled},
         ),

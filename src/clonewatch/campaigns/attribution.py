@@ -58,13 +58,13 @@ def attribute_profiles(content: Sequence[tuple[str, str]], exchanges: int) -> Qu
     each = (
         f"SELECT s.cluster, '{signal}' AS signal, x.{column} AS attribute, {_CODED.format('s', 'answers')}"
         f' FROM slices s JOIN reported r ON r.cluster = s.cluster JOIN exchanges x ON x."row" = s."row"'
-        f" JOIN bound b ON b.cluster = s.cluster AND b.signal = '{signal}' AND b.attribute = x.{column}"
+        f" JOIN selecting b ON b.cluster = s.cluster AND b.signal = '{signal}' AND b.attribute = x.{column}"
         ' WHERE s."row" % $every = 0'
         for signal, column in content
     )
     return Query(
         "attribute_profiles",
-        ("slices", "reported", "exchanges", "bound"),
+        ("slices", "reported", "exchanges", "selecting"),
         "SELECT cluster, signal, attribute, task, demand, opening, sampled, COUNT(*) AS n FROM ("
         + " UNION ALL ".join(each)
         + ") t GROUP BY cluster, signal, attribute, task, demand, opening, sampled",
@@ -92,8 +92,9 @@ PROFILES = Query(
 )
 BACKGROUND_PROFILE = Query(
     "background_profile",
-    ("quiet",),
-    f"SELECT task, demand, opening, sampled, COUNT(*) AS n FROM (SELECT {_CODED.format('q', 'answers')} FROM quiet q) s"
+    ("background",),
+    f"SELECT task, demand, opening, sampled, COUNT(*) AS n FROM (SELECT {_CODED.format('q', 'answers')}"
+    " FROM background q) s"
     " GROUP BY task, demand, opening, sampled",
 )
 POSTERIORS = Query(
@@ -107,10 +108,10 @@ POSTERIORS = Query(
 )
 
 
-def customer_attributes(profiles: pa.Table, quiet: pa.Table) -> pa.Table:
+def customer_attributes(profiles: pa.Table, background: pa.Table) -> pa.Table:
     """Attributes that select what strangers do rather than what the campaign's other attributes select.
 
-    profiles: cluster, signal, attribute, features, n. quiet: features, n among entities no cluster holds. Returns
+    profiles: cluster, signal, attribute, features, n. background: features, n among entities no cluster holds. Returns
     cluster, signal, attribute.
 
     The customers of a proxy bring prompts of their own, which travel with its accounts just as the campaign's do. The
@@ -119,8 +120,8 @@ def customer_attributes(profiles: pa.Table, quiet: pa.Table) -> pa.Table:
     """
     names = ["cluster", "signal", "attribute"]
     keys = profiles.group_by(names).aggregate([("n", "sum")]).sort_by([(name, "ascending") for name in names])
-    features = np.stack([quiet[f].to_numpy() for f in _FEATURES]) if quiet.num_rows else np.zeros((4, 0), int)
-    weight = quiet["n"].to_numpy().astype(np.float64)
+    features = np.stack([background[f].to_numpy() for f in _FEATURES]) if background.num_rows else np.zeros((4, 0), int)
+    weight = background["n"].to_numpy().astype(np.float64)
     plain = np.zeros(keys.num_rows, bool)
     for number in np.unique(keys["cluster"].to_numpy()).tolist():
         mine = np.flatnonzero(keys["cluster"].to_numpy() == number)
@@ -186,27 +187,31 @@ def _nudged(kinds: np.ndarray, step: int) -> np.ndarray:
     return moved
 
 
-def mixture(profiles: pa.Table, quiet: pa.Table, whole: dict[int, bool], outsiders: set[tuple[int, int]]) -> pa.Table:
+def mixture(
+    profiles: pa.Table, background: pa.Table, uses_all: dict[int, bool], outsiders: set[tuple[int, int]]
+) -> pa.Table:
     """Posterior of every kind of exchange of every entity.
 
-    profiles: cluster, entity, features, held, n. quiet: features, n among entities no cluster holds. whole: clusters
-    whose attributes select accounts, not exchanges: all exchanges of their entities count. outsiders: entities that
-    merely share a network with a cluster.
+    profiles: cluster, entity, features, held, n. background: features, n among entities no cluster holds. uses_all:
+    clusters whose attributes select accounts, not exchanges: all exchanges of their entities count. outsiders: entities
+    that merely share a network with a cluster.
     """
     count = profiles["n"].to_numpy().astype(np.float64)
     cluster, entity = profiles["cluster"].to_numpy(), profiles["entity"].to_numpy()
     held = profiles["held"].to_numpy(zero_copy_only=False)
     features = np.stack([profiles[f].to_numpy() for f in _FEATURES]) if len(count) else np.zeros((4, 0), int)
-    strangers = np.stack([quiet[f].to_numpy() for f in _FEATURES]) if quiet.num_rows else np.zeros((4, 0), int)
-    weight = quiet["n"].to_numpy().astype(np.float64)
+    strangers = (
+        np.stack([background[f].to_numpy() for f in _FEATURES]) if background.num_rows else np.zeros((4, 0), int)
+    )
+    weight = background["n"].to_numpy().astype(np.float64)
     posterior = np.zeros(len(count))
     for number in np.unique(cluster).tolist():
         rows = np.flatnonzero(cluster == number)
         outside = np.array([(number, int(e)) in outsiders for e in entity[rows]], bool)
-        if whole[number]:
+        if uses_all[number]:
             posterior[rows] = np.where(outside, 0.05, 0.95)
             continue
-        mixture_posterior = _log_likelihood_ratio(features[:, rows], count[rows] * held[rows], strangers, weight)
+        mixture_posterior = _log_likelihood_ratio(features[:, rows], count[rows] * held[rows], kinds, weight)
         mixed = _mix(entity[rows], count[rows], held[rows], np.minimum(mixture_posterior, _MOST_LOG_RATIO))
         # A neighbour met a prompt of the campaign's; that does not make its exchanges the campaign's.
         posterior[rows] = np.where(outside, 0.05, mixed)

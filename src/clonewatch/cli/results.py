@@ -268,7 +268,7 @@ def _attributes(title: str, attributes: list[dict[str, Any]]) -> None:
             title + (f" ({left:,} more in attributes.parquet)" if left > 0 else ""),
             ("Kind", "Keyed value", "In the group", "In the log", "Trusted", "Weight"),
             (
-                (t["signal"], t["attribute"], t["accounts"], t["users"], t["trusted"], number(t["weight"]))
+                (t["signal"], t["attribute"], t["entities"], t["users"], t["trusted"], number(t["weight"]))
                 for t in attributes[:ATTRIBUTES_SHOWN]
             ),
             right=(2, 3, 4, 5),

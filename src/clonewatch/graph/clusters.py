@@ -51,17 +51,17 @@ CLUSTER_ATTRIBUTE_SCHEMA = pa.schema(
 
 
 class Clusters(NamedTuple):
-    """groups: the entities of each cluster.
+    """Clusters, and what holds each of them together.
 
-    Bound: the attributes that bind it. tied: which entity carries which of them.
-
-    ties: the heaviest attribute of each signal that ties an entity to its cluster.
+    groups: the entities of each cluster (GROUP_SCHEMA). attributes: the shared attributes that hold a cluster together
+    (CLUSTER_ATTRIBUTE_SCHEMA). edges: the heaviest attribute of each signal that links an entity to its cluster
+    (EDGE_SCHEMA). incidences: which entity carries which of the attributes.
     """
 
     groups: pa.Table
-    bound: pa.Table
-    ties: pa.Table
-    tied: ClusterIncidences
+    attributes: pa.Table
+    edges: pa.Table
+    incidences: ClusterIncidences
 
 
 class _IncidenceArrays(NamedTuple):

@@ -54,7 +54,7 @@ def popular(link: LinkingSignal, share: float) -> Query:
             "usual": _USUAL * share,
             "attributes": _POPULAR,
             "mixer": _MIXER,
-            "entity_facts": _MOST_ENTITIES,
+            "entities": _MOST_ENTITIES,
         },
     )
 

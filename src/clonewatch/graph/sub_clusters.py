@@ -41,7 +41,7 @@ _KNOWN = 0.5
 _LEAST_QUESTIONS = 3  # fewer than this tell nothing about whose list they are from
 _DIGITS = 9  # kept of sums over cells
 MOST_SUB_CLUSTERS = 1000  # the largest; pairs of sub clusters are held in memory
-READS = ("exchanges", "sub_cluster_carriers", "sub_cluster_attributes")
+READS = ("exchanges", "sub_cluster_carriers", "sub_cluster_selecting")
 MERGE_SCHEMA = pa.schema([("cluster", pa.int32()), ("sub_cluster", pa.int32()), ("p_value", pa.float64())])
 
 
@@ -351,10 +351,10 @@ def join(
         pairs = zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True)
         return table.filter(pa.array([pair not in out for pair in pairs]))
 
-    groups, ties = kept(groups), kept(renamed(clusters.ties))
+    groups, ties = kept(groups), kept(renamed(clusters.edges))
     sums = [("inside", "sum"), ("users", "max"), ("trusted", "max"), ("weight", "max"), ("n", "sum")]
     # The place of an attribute says which of equals comes first: its value may be a hash.
-    placed = renamed(clusters.bound).append_column("place", pa.array(np.arange(clusters.bound.num_rows)))
+    placed = renamed(clusters.attributes).append_column("place", pa.array(np.arange(clusters.attributes.num_rows)))
     bound = placed.group_by(["cluster", "signal", "attribute"]).aggregate([*sums, ("place", "min")])
     bound = bound.rename_columns(placed.column_names).cast(placed.schema)
     bounds, tied = [bound], [ties]
@@ -363,10 +363,10 @@ def join(
         fond = int(trusted[inside].sum())
         weight = min(SIGNAL.cap, lower_tail(len(inside), fond, share).item()) if share > 0 else LINK_WEIGHT
         name, size = SIGNAL.signal.name, len(inside)
-        row = [[number], [name], [number], [size], [size], [fond], [weight], [0], [clusters.bound.num_rows]]
+        row = [[number], [name], [number], [size], [size], [fond], [weight], [0], [clusters.attributes.num_rows]]
         bounds.append(pa.table(row, schema=bound.schema))
         columns = [[number] * size, inside, [name] * size, [weight] * size]
-        tied.append(pa.table(columns, schema=clusters.ties.schema))
+        tied.append(pa.table(columns, schema=clusters.edges.schema))
     by = [("cluster", "ascending")]
     strongest = [("weight", "descending"), ("inside", "descending"), ("signal", "ascending"), ("place", "ascending")]
     named = [("signal", "ascending"), ("entity", "ascending")]
@@ -374,7 +374,7 @@ def join(
         groups.sort_by([*by, ("entity", "ascending")]),
         pa.concat_tables(bounds).sort_by([*by, *strongest]).drop_columns("place"),
         pa.concat_tables(tied).sort_by([*by, *named]),
-        clusters.tied,
+        clusters.incidences,
     )
 
 

@@ -183,8 +183,10 @@ CAMPAIGNS = Table(
         Column(
             "stability", "float64", "mean overlap (Jaccard) with the nearest group under other clustering seeds, 0..1"
         ),
-        Column("parts", "int64", "groups without a common attribute that work one list and were joined; 1 if none"),
-        Column("merge_p_value", "float64", "largest p-value of those joins; null if none"),
+        Column(
+            "sub_clusters", "int64", "clusters without a shared attribute, merged because they work one list; 1 if none"
+        ),
+        Column("merge_p_value", "float64", "largest p-value of those merges; null if none"),
         Column("flagged", "bool", "beyond the threshold, and kept when false discoveries in the scan are bounded"),
         Column(
             "level", "string", "evidence ladder: L0 anomaly, L1 linked, L2 coordinated evasion, L3 extraction pattern"
@@ -253,7 +255,7 @@ ATTRIBUTES = Table(
         Column("campaign_id", "string", "campaign"),
         Column("signal", "string", "linking signal"),
         Column("attribute", "string", "the attribute, keyed and in hex"),
-        Column("accounts", "int64", "entities of the cluster that carry it"),
+        Column("entities", "int64", "entities of the cluster that carry it"),
         Column("users", "int64", "entities of the whole log that carry it"),
         Column("trusted", "int64", "trusted entities that carry it"),
         Column("weight", "float64", "bits; how surprising so few trusted users are"),

@@ -94,7 +94,7 @@ def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], 
     members = parts["members"]
     order = [("membership", "descending"), ("harvested_exchanges", "descending"), ("account_id", "ascending")]
     attributes = parts["attributes"].to_pylist()
-    attributes.sort(key=lambda t: (-(t["weight"] or 0.0), -(t["accounts"] or 0), str(t["signal"])))
+    attributes.sort(key=lambda t: (-(t["weight"] or 0.0), -(t["entities"] or 0), str(t["signal"])))
     reasons = _reasons(row, parts["evidence"], cards)
     for_it = [r for r in reasons if r.side == "for"]
     tasks = _tasks(row)

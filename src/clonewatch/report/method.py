@@ -74,7 +74,7 @@ _COUNTS = (
     ("duplicate", "duplicates", "rows whose exchange id came before; dropped"),
     ("kept", "exchanges kept", "what everything below is computed from"),
     ("accounts", "accounts", "distinct account ids among the exchanges kept"),
-    ("entities", "entity_facts", "accounts under one declared organisation count as one"),
+    ("entities", "entities", "accounts under one declared organisation count as one"),
     ("trusted", "trusted entities", "aged, verified, long-paid or under contract: the yardstick for what is common"),
 )
 _TRUSTED = {

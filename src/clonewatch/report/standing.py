@@ -68,10 +68,10 @@ def steady(row: Mapping[str, Any]) -> str:
 def joined(row: Mapping[str, Any]) -> str:
     """What the group was joined from; empty for a group that was found in one piece.
 
-    >>> joined({"parts": 4, "merge_p_value": 0.003})[:52]
+    >>> joined({"sub_clusters": 4, "merge_p_value": 0.003})[:52]
     'Joined from 4 groups that share no attribute, because th'
     """
-    parts = row.get("parts")
+    parts = row.get("sub_clusters")
     if parts is None or parts < 2:
         return ""
     return (

@@ -21,7 +21,7 @@ from clonewatch.links import prompts
 from clonewatch.pipeline.detection.merging import merge_sub_clusters, unmerged
 from clonewatch.pipeline.detection.neighbours import linking_families, tested_entities
 from clonewatch.pipeline.detection.signals import behavioural_tests, linking_signals
-from clonewatch.pipeline.detection.slicing import quiet, select, slicing
+from clonewatch.pipeline.detection.slicing import select, slicing, unlinked
 from clonewatch.pipeline.detection.stages import (
     Calibrated,
     Clustering,
@@ -53,7 +53,7 @@ def detect(runner: StepRunner, seed: int, calibration: Calibration, progress: Pr
     references = gather_references(runner, linked, progress)
     topics = runner.engine.fetch("SELECT COUNT(cell) AS n FROM exchanges")["n"][0].as_py() > 0
     tests = behavioural_tests(topics)
-    background = [quiet(sum(entities.table["n"].to_pylist())), *slices.of_background(topics)]
+    background = [unlinked(sum(entities.table["n"].to_pylist())), *slices.of_background(topics)]
     counts = [*slices.of_clusters(topics), *(step for test in tests.values() for step in test.steps)]
     progress.start("intents", len(background) + 1 + len(counts), "steps")
     for step in background:
@@ -174,7 +174,7 @@ def judge_clusters(
     clustering, references = merged.clustering, merged.references
     clusters, signals = clustering.clusters, clustering.signals
     runner.put("groups", pa.concat_tables([clusters.groups, references.groups]))
-    families = linking_families(clusters.ties, signals)
+    families = linking_families(clusters.edges, signals)
     inside = tested_entities(clusters.groups, families)
     tested = pa.concat_tables([inside, references.groups])
     attributes = pa.concat_tables([clustering.selection.attributes, references.attributes])
@@ -183,7 +183,7 @@ def judge_clusters(
     tables = {name: runner.engine.fetch(f'SELECT * FROM "behaviour_{name}" ORDER BY cluster') for name in tests}
     readings = measure_tests(tables, list(tests.values()), communities.FIRST)
     sizes = cluster_sizes(tested)
-    ties = clusters.ties.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
+    ties = clusters.edges.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
     trust = source_by_cluster(merged, inside, ties, sizes)
     verdicts = judge(readings, ties, sizes, signals, tests, trust)
     return Judged(

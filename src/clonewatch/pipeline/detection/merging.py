@@ -46,7 +46,7 @@ def merge_sub_clusters(runner: StepRunner, linked: Linked, references: Reference
 def _eligible(clustering: Clustering) -> np.ndarray:
     """Clusters that are linked well enough to be a sub-cluster, the largest where they are too many."""
     sizes = cluster_sizes(clustering.clusters.groups)
-    held = linkage(clustering.clusters.ties, sizes, clustering.signals)
+    held = linkage(clustering.clusters.edges, sizes, clustering.signals)
     linked = sorted(
         (c for c, ties in held.items() if total_bits(ties) >= sub_clusters.LEAST_BITS), key=lambda c: (-sizes[c], c)
     )

@@ -27,7 +27,7 @@ _SELECTS = 0.3
 def select(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> Selection:
     """Which exchanges of each cluster are tested: those of its own content attributes, or all where few carry one."""
     attributes = _selecting(clusters, signals)
-    carried = carriers(clusters.groups, clusters.tied, attributes).group_by("cluster")
+    carried = carriers(clusters.groups, clusters.incidences, attributes).group_by("cluster")
     distinct = carried.aggregate([("entity", "count_distinct")])
     count = dict(zip(distinct["cluster"].to_pylist(), distinct["entity_count_distinct"].to_pylist(), strict=True))
     sizes = cluster_sizes(clusters.groups)
@@ -36,7 +36,7 @@ def select(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> Selectio
 
 def _selecting(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> pa.Table:
     """The content attributes that single out a cluster's own exchanges: those not much weaker than its strongest."""
-    bound = clusters.bound
+    bound = clusters.attributes
     content = bound.filter(pc.is_in(bound["signal"], pa.array([n for n, link in signals.items() if link.content])))
     cluster, weight = content["cluster"].to_numpy(), content["weight"].to_numpy()
     top = np.zeros(int(cluster.max()) + 1 if len(cluster) else 0)
@@ -52,9 +52,9 @@ def slicing(runner: StepRunner, prefix: str, groups: pa.Table, attributes: pa.Ta
     sliced = set(attributes["cluster"].to_pylist())
     modes = {c: clustering.selection.uses_all.get(c, c not in sliced) for c in cluster_sizes(groups)}
     runner.put(f"{prefix}tested", groups)
-    runner.put(f"{prefix}bound", attributes.select(["cluster", "signal", "attribute"]))
-    columns = {"cluster": pa.array(list(modes), pa.int32()), "whole": pa.array(list(modes.values()), pa.bool_())}
-    runner.put(f"{prefix}modes", pa.table(columns))
+    runner.put(f"{prefix}selecting", attributes.select(["cluster", "signal", "attribute"]))
+    columns = {"cluster": pa.array(list(modes), pa.int32()), "uses_all": pa.array(list(modes.values()), pa.bool_())}
+    runner.put(f"{prefix}selection_modes", pa.table(columns))
     runner.run(_carriers(prefix))
     return _slices(prefix, [link for link in clustering.signals.values() if link.content])
 
@@ -66,9 +66,9 @@ def _carriers(prefix: str) -> Query:
     """
     return Query(
         f"{prefix}carriers",
-        ("owners", f"{prefix}tested", f"{prefix}modes"),
-        "SELECT o.account, g.cluster, g.entity, m.whole FROM owners o"
-        f" JOIN {prefix}tested g ON g.entity = o.entity JOIN {prefix}modes m ON m.cluster = g.cluster",
+        ("owners", f"{prefix}tested", f"{prefix}selection_modes"),
+        "SELECT o.account, g.cluster, g.entity, m.uses_all FROM owners o"
+        f" JOIN {prefix}tested g ON g.entity = o.entity JOIN {prefix}selection_modes m ON m.cluster = g.cluster",
     )
 
 
@@ -77,23 +77,23 @@ def _slices(prefix: str, content: list[LinkingSignal]) -> Query:
     # Asked as membership: an outer join may be turned round by an engine that expects few rows, and then it is the
     # exchanges that are held in memory.
     held = "".join(
-        f" OR (g.cluster, x.{link.column}) IN (SELECT cluster, attribute FROM {prefix}bound"
+        f" OR (g.cluster, x.{link.column}) IN (SELECT cluster, attribute FROM {prefix}selecting"
         f" WHERE signal = '{link.signal.name}')"
         for link in content
     )
     return Query(
         f"{prefix}slices",
-        ("exchanges", f"{prefix}carriers", f"{prefix}bound"),
+        ("exchanges", f"{prefix}carriers", f"{prefix}selecting"),
         'SELECT g.cluster, g.entity, x."row", x.ts, x.turn, x.model, x.prompt, x.cell, x.task, x.elicitation,'
         " x.n AS answers, x.logprobs"
-        f" FROM exchanges x JOIN {prefix}carriers g ON g.account = x.account WHERE g.whole{held}",
+        f" FROM exchanges x JOIN {prefix}carriers g ON g.account = x.account WHERE g.uses_all{held}",
     )
 
 
-def quiet(exchanges: int) -> Query:
+def unlinked(exchanges: int) -> Query:
     """Exchanges of entities that no cluster holds; of one entity in so many where there are more than enough."""
     return Query(
-        "quiet",
+        "background",
         ("exchanges", "owners", "linked"),
         "SELECT o.entity, x.task, x.cell, x.prompt, x.turn, x.elicitation, x.n AS answers, x.logprobs"
         " FROM exchanges x JOIN owners o ON o.account = x.account LEFT JOIN linked l ON l.entity = o.entity"

@@ -23,7 +23,7 @@ def source_by_cluster(merged: Merged, inside: pa.Table, ties: pa.Table, sizes: M
     if second is None:
         return dict.fromkeys(sizes, source)
     listed = ties.filter(pc.equal(ties["signal"], sub_clusters.SIGNAL.signal.name))
-    tied = merged.clustering.clusters.tied
+    tied = merged.clustering.clusters.incidences
     own = heaviest_edges(inside, tied, _weights(tied.attributes, second.named))
     held = linkage(pa.concat_tables([own, listed]), sizes, merged.clustering.signals)
     few = {c for c in sizes if c < communities.FIRST and total_bits(held.get(c, ())) < LINK_BITS}

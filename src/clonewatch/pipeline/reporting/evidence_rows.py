@@ -40,7 +40,7 @@ def _link_row(
     signal, family, bits = tie
     clustering = judged.merged.clustering
     link, clusters = clustering.signals[signal], clustering.clusters
-    bound, ties = clusters.bound, clusters.ties
+    bound, ties = clusters.attributes, clusters.edges
     mine = bound.filter(pc.and_(pc.equal(bound["cluster"], cluster), pc.equal(bound["signal"], signal)))
     inside = ties.filter(pc.and_(pc.equal(ties["cluster"], cluster), pc.equal(ties["signal"], signal)))
     size = int(pc.sum(pc.equal(clusters.groups["cluster"], cluster)).as_py())
@@ -99,7 +99,7 @@ def _samples(runner: StepRunner) -> dict[int, list[str]]:
 
 def _carriers(runner: StepRunner, clusters: Clusters, link: LinkingSignal) -> dict[int, list[str]]:
     """Early exchanges of each cluster that carry its strongest attribute of a signal, or one of several as strong."""
-    bound = clusters.bound.filter(pc.equal(clusters.bound["signal"], link.signal.name))
+    bound = clusters.attributes.filter(pc.equal(clusters.attributes["signal"], link.signal.name))
     columns = (bound[name].to_pylist() for name in ("cluster", "attribute", "weight", "inside"))
     strongest: dict[int, tuple[float, int]] = {}
     top: list[tuple[int, int]] = []

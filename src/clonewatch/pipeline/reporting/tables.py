@@ -69,7 +69,7 @@ def _campaigns(
                 "p_n": worth.n,
                 "e_value": worth.e_value,
                 "stability": merged.clustering.stability.overlap.get(verdict.cluster),
-                "parts": parts.get(verdict.cluster, (1, None))[0],
+                "sub_clusters": parts.get(verdict.cluster, (1, None))[0],
                 "merge_p_value": parts.get(verdict.cluster, (1, None))[1],
                 "flagged": verdict.flagged,
                 "level": verdict.level,
@@ -145,7 +145,7 @@ def _attributes(
     runner: StepRunner, clustering: Clustering, names: Mapping[int, str], ids: pa.Array
 ) -> tuple[pa.Table, pa.Table]:
     """The strongest attributes of every reported cluster, and the accounts that carry them."""
-    bound, signals = clustering.clusters.bound, clustering.signals  # bound: sorted by cluster, strongest first
+    bound, signals = clustering.clusters.attributes, clustering.signals  # bound: sorted by cluster, strongest first
     cluster = bound["cluster"].to_numpy()
     place = np.arange(len(cluster)) - np.searchsorted(cluster, cluster)
     strongest = bound.filter(pa.array((place < _ATTRIBUTES_REPORTED) & np.isin(cluster, list(names))))
@@ -154,7 +154,7 @@ def _attributes(
             "campaign_id": names[row["cluster"]],
             "signal": row["signal"],
             "attribute": _hex(signals[row["signal"]], row["attribute"]),
-            "accounts": row["inside"],
+            "entities": row["inside"],
             "users": row["users"],
             "trusted": row["trusted"],
             "weight": row["weight"],
@@ -183,8 +183,8 @@ def _carriers(clusters: Clusters, attributes: pa.Table) -> pa.Table:
 
     (cluster, signal, attribute, entity). Working a list that joins sub clusters is carrying it.
     """
-    ties, name = clusters.ties, sub_clusters.SIGNAL.signal.name
-    carried = carriers(clusters.groups, clusters.tied, attributes)
+    ties, name = clusters.edges, sub_clusters.SIGNAL.signal.name
+    carried = carriers(clusters.groups, clusters.incidences, attributes)
     joined = attributes.filter(pc.equal(attributes["signal"], name))["cluster"].combine_chunks()
     listed = ties.filter(pc.and_(pc.equal(ties["signal"], name), pc.is_in(ties["cluster"], joined)))
     # The attribute is the number of the cluster.
