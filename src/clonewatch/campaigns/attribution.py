@@ -211,7 +211,7 @@ def mixture(
         if uses_all[number]:
             posterior[rows] = np.where(outside, 0.05, 0.95)
             continue
-        mixture_posterior = _log_likelihood_ratio(features[:, rows], count[rows] * held[rows], kinds, weight)
+        mixture_posterior = _log_likelihood_ratio(features[:, rows], count[rows] * held[rows], strangers, weight)
         mixed = _mix(entity[rows], count[rows], held[rows], np.minimum(mixture_posterior, _MOST_LOG_RATIO))
         # A neighbour met a prompt of the campaign's; that does not make its exchanges the campaign's.
         posterior[rows] = np.where(outside, 0.05, mixed)
