@@ -132,7 +132,7 @@ def test_an_estimate_of_when_it_could_be_seen_is_not_called_an_alarm(page: str) 
     assert "That is no alarm" in said and "would first have flagged it" not in said
 
 
-def test_a_moment_that_was_replayed_is_told_as_the_hour_of_the_first_flag() -> None:
+def test_a_moment_that_was_scanned_for_is_given_as_the_hour_of_the_first_flag() -> None:
     said = text_of(with_campaign(visible_is_first_flag=True))
     assert "A scan would first have flagged it on 28 April 2026, 14:00 UTC; 4,100 of 48,250" in said
     assert "enough to test" not in said
@@ -156,12 +156,10 @@ def test_no_p_value_is_printed_without_the_number_of_groups_behind_it(page: str)
 
 def test_the_page_says_whether_the_calibration_groups_were_simulated_or_the_operators_own(page: str) -> None:
     said = text_of(page)
-    assert "here of 1,234 groups (simulated worlds without an attack), of which 3 lie beyond the threshold" in said
-    assert "Nobody has shown that calibration groups of this log are like them" in said
+    assert "among 1,234 groups (simulated worlds without an attack), of which 3 lie beyond the threshold" in said
+    assert "Nobody has shown that honest groups of this log are like them" in said
     assert "at most 5 % of the flags of a scan are false on average" in said
-    assert (
-        "Whether calibration groups of this log come as close to the threshold as the simulated ones behind p." in said
-    )
+    assert "Whether honest groups of this log come as close to the threshold as the simulated ones behind p." in said
     own = made.summary()
     own["settings"]["calibration"] = "quiet.json"
     said = text_of(render(made.scan(1, 0, 5), own, made.SIGNALS))
@@ -172,17 +170,19 @@ def test_the_page_says_whether_the_calibration_groups_were_simulated_or_the_oper
 @pytest.mark.parametrize(
     ("flagged", "threshold_ratio", "told"),
     [
-        (True, 1.31, "Its limiting criterion stands at 1.31, where 1 is the line. The flag stays"),
+        (True, 1.31, "Its limiting criterion reaches 1.31 times its threshold. The flag also survives"),
         (
             False,
             1.31,
-            "beyond the threshold at 1. It is not flagged all the same: calibration groups get there too often",
+            "It is still not flagged: calibration groups get this far too often",
         ),
-        (False, 0.4, "Its limiting criterion stands at 0.4, where 1 is the line: not flagged."),
-        (False, -0.4, "One of its criteria is quite shut: not flagged."),
+        (False, 0.4, "Its limiting criterion reaches 0.4 of its threshold: not flagged."),
+        (False, -0.4, "One of its criteria is not met at all: not flagged."),
     ],
 )
-def test_each_verdict_says_how_far_its_weakest_lock_is_open(flagged: bool, threshold_ratio: float, told: str) -> None:
+def test_each_verdict_says_how_close_its_limiting_criterion_is(
+    flagged: bool, threshold_ratio: float, told: str
+) -> None:
     assert told in text_of(with_campaign(flagged=flagged, threshold_ratio=threshold_ratio))
 
 
@@ -193,13 +193,13 @@ def test_stability_is_told_with_the_number_of_clusterings(page: str) -> None:
     assert "10 clusterings in all" in said[place : place + 120]
 
 
-def test_joined_parts_are_told_with_their_weakest_join_and_their_list_is_drawn() -> None:
+def test_merged_sub_clusters_are_shown_with_their_weakest_merge_and_their_list_is_drawn() -> None:
     tables = made.scan(flagged=1, linked=0, accounts=12)
     tables["campaigns"] = made.table(
         schema.CAMPAIGNS, [made.campaign(accounts=12, sub_clusters=3, merge_p_value=0.004)]
     )
     attribute = {"campaign_id": "C1", "signal": "work_list", "attribute": "work_list-7"}
-    row = attribute | {"accounts": 12, "users": 12, "trusted": 0, "weight": 9.0, "exchanges": 0}
+    row = attribute | {"entities": 12, "users": 12, "trusted": 0, "weight": 9.0, "exchanges": 0}
     carriers = [attribute | {"account_id": f"C1-acct-{i:05d}"} for i in range(12)]
     tables["attributes"] = pa.concat_tables([tables["attributes"], made.table(schema.ATTRIBUTES, [row])])
     tables["attribute_accounts"] = pa.concat_tables(
@@ -208,21 +208,21 @@ def test_joined_parts_are_told_with_their_weakest_join_and_their_list_is_drawn()
     reason = made.evidence("C1")[0] | {
         "signal": "work_list",
         "family": "content",
-        "reason": "One list ties 12 entities.",
+        "reason": "One list links 12 entities.",
     }
     tables["evidence"] = made.table(schema.EVIDENCE, [*made.evidence("C1"), reason])
     page = render(tables, made.summary(), made.SIGNALS)
     said = text_of(page)
-    assert "Joined from 3 groups that share no attribute" in said and "Weakest join: p = 0.004" in said
-    assert "work list no. 7" in page.partition('class="ties"')[2].partition("</svg>")[0]
-    assert "Work list" in said and "One list ties 12 entities." in said
-    assert "Joined from" not in text_of(with_campaign(sub_clusters=1))
+    assert "Merged from 3 clusters without a shared attribute" in said and "Weakest merge: p = 0.004" in said
+    assert "work list no. 7" in page.partition('class="incidences"')[2].partition("</svg>")[0]
+    assert "Work list" in said and "One list links 12 entities." in said
+    assert "Merged from" not in text_of(with_campaign(sub_clusters=1))
 
 
 def test_a_trusted_set_that_was_inferred_is_said_to_be() -> None:
     summary = made.summary() | {"trusted": {"source": "behaviour", "share": 0.3}}
     said = text_of(render(made.scan(1, 0, 5), summary, made.SIGNALS))
-    assert "accounts that work in bursts, as people do, stood in for them" in said
+    assert "accounts that work in bursts, as people do, were used instead" in said
     assert "the scan had none to compare with" not in said
 
 
@@ -354,7 +354,7 @@ def test_the_drawing_holds_every_account_once_and_no_kind_takes_all_room() -> No
     drawing = incidence_diagram.draw(attributes, carriers)
     assert drawing is not None
     assert drawing.drawn + drawing.omitted == 400
-    kinds = [knot.attribute["signal"] for knot in drawing.knots]
+    kinds = [knot.attribute["signal"] for knot in drawing.nodes]
     assert max(kinds.count(kind) for kind in kinds) <= incidence_diagram.ATTRIBUTES_PER_KIND
     assert all(0 < row.y < drawing.height for row in drawing.rows)
     heights = sorted(row.y for row in drawing.rows)

@@ -6,7 +6,7 @@ from clonewatch.ports.signal import Signal
 
 
 class Cards:
-    """The linking signals and behavioural tests that a report knows; no two bear one name."""
+    """The linking signals and behavioural tests that a report knows; no two share a name."""
 
     def __init__(self, signals: Iterable[Signal] = ()) -> None:
         self._held = {signal.name: signal for signal in signals}

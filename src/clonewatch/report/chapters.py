@@ -1,4 +1,4 @@
-"""One chapter per campaign: its rows gathered and put into words, ready for the page."""
+"""One chapter per campaign: its rows collected and put into words for the page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINKED_IN_FULL = 20
 MEMBERS_SHOWN = 50
 ATTRIBUTES_SHOWN = 20
 EXCHANGES_SHOWN = 5
-# Where the file of a signal lies, by its kind.
+# The file of a signal, by its kind.
 _SHELVES = {"link": "links/signals/{}.py", "behaviour": "behaviour/tests/{}.py"}
 
 
@@ -47,7 +47,7 @@ class Reason(NamedTuple):
 
 
 class Chapter(NamedTuple):
-    """One campaign as the page tells it."""
+    """One campaign as the page shows it."""
 
     anchor: str
     row: Mapping[str, Any]
@@ -120,7 +120,7 @@ def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], 
         against=[r for r in reasons if r.side == "against"],
         neutral=[r for r in reasons if r.side == "neutral"],
         families=sorted({r.family for r in for_it}),
-        standing=[s for s in (standing.verdict(row), standing.joined(row)) if s],
+        standing=[s for s in (standing.verdict(row), standing.merged(row)) if s],
         members=top,
         members_left=max(0, members.num_rows - len(top)),
         visible=seen,
@@ -168,7 +168,7 @@ def _reason(item: Mapping[str, Any], cards: Cards) -> Reason:
     known = cards.find(signal)
     measured = bits if bits is not None and bits == bits else None
     against = (measured is not None and measured < 0) or (kind == "against" and bool(measured))
-    # A card's general tell-tale, copied as the ruling, says what would show the honest twin, not that it was ruled out.
+    # A general tell-tale copied from the card says what would show the innocent twin, not that it was ruled out.
     tell_tale = known.card.excluded_by if known and item.get("ruled_out") == known.card.excluded_by else None
     return Reason(
         title=known.card.title if known else phrases.signal(signal),
@@ -191,20 +191,20 @@ def _reason(item: Mapping[str, Any], cards: Cards) -> Reason:
 
 
 def measured_words(reason: Reason) -> str:
-    """The figures behind a reason: value, honest reference and how many observations.
+    """The figures behind a reason: value, reference and number of observations.
 
     >>> from collections import defaultdict
     >>> blank = Reason(*[None] * 16)._replace(value=2.5, reference=0.1, n=1200)
     >>> measured_words(blank)
-    'measured 2.5; calibration groups in this log 0.1; 1,200 observations'
+    'measured 2.5; reference communities of this log 0.1; 1,200 observations'
     """
     said = []
     if reason.value is not None:
         said.append(f"measured {number(reason.value)}")
         if reason.reference is not None:
-            said.append(f"calibration groups in this log {number(reason.reference)}")
+            said.append(f"reference communities of this log {number(reason.reference)}")
         elif reason.kind == "behaviour":
-            said.append("no calibration group to compare with")
+            said.append("no reference community to compare with")
     if reason.n is not None:
         said.append(amount(reason.n, "observation"))
     return "; ".join(said)

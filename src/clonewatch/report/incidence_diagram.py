@@ -1,7 +1,7 @@
-"""How the accounts of a campaign hang together, as a drawing: accounts left, the rare things they share right.
+"""What the accounts of a campaign share, as a diagram: accounts on the left, shared attributes on the right.
 
-Accounts that carry exactly the same of the drawn things share one row, so a drawing of 25,000 accounts is as legible
-as one of twelve. Positions depend on the tables alone.
+Accounts that carry exactly the same of the drawn attributes share one row, so a diagram of 25,000 accounts is as
+legible as one of twelve. Positions depend on the tables alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 ATTRIBUTES_DRAWN = 12
-# Templates come by the dozen; a drawing of one kind only would hide that several kinds tie the accounts.
+# Templates come by the dozen; a diagram of one kind only would hide that several kinds link the accounts.
 ATTRIBUTES_PER_KIND = 4
 ROWS_DRAWN = 24
 # Up to this many accounts are drawn as dots of a row; the row's number says how many there are.
@@ -28,7 +28,7 @@ Key = tuple[str, str]
 
 
 class Row(NamedTuple):
-    """Accounts with the same ties: how many, one of them by name, and where they are drawn."""
+    """Accounts with the same incidences: how many, one of them by name, and where they are drawn."""
 
     size: int
     example: str
@@ -36,16 +36,16 @@ class Row(NamedTuple):
     dots: tuple[float, ...]
 
 
-class Knot(NamedTuple):
-    """A shared thing: the row of the attributes table it stands for, where it is drawn, and its signal's colour."""
+class Node(NamedTuple):
+    """A shared attribute: its row of the attributes table, where it is drawn, and its signal's colour."""
 
     attribute: Mapping[str, Any]
     y: float
     colour: int
 
 
-class Tie(NamedTuple):
-    """A line from a row of accounts to a shared thing: an SVG path, its width and colour."""
+class Edge(NamedTuple):
+    """A line from a row of accounts to a shared attribute: an SVG path, its width and colour."""
 
     path: str
     width: float
@@ -56,8 +56,8 @@ class Drawing(NamedTuple):
     """A laid-out drawing. width and height in user units; omitted: accounts in rows too small to draw."""
 
     rows: list[Row]
-    knots: list[Knot]
-    ties: list[Tie]
+    nodes: list[Node]
+    edges: list[Edge]
     signals: list[str]
     width: float
     height: float
@@ -113,19 +113,19 @@ def _placed(
 ) -> Drawing:
     tall = max(len(groups) * ROW, len(attributes) * 2 * ROW)
     signals = sorted({str(t["signal"]) for t in attributes})
-    rows, knots, ties = [], [], []
+    rows, nodes, edges = [], [], []
     for i, attribute in enumerate(attributes):
         y = TOP + (i + 0.5) * tall / len(attributes)
-        knots.append(Knot(attribute, round(y, 1), signals.index(str(attribute["signal"])) % COLOURS + 1))
-    height_of = dict(zip(keys, knots, strict=True))
+        nodes.append(Node(attribute, round(y, 1), signals.index(str(attribute["signal"])) % COLOURS + 1))
+    height_of = dict(zip(keys, nodes, strict=True))
     for i, (shared, members) in enumerate(groups):
         y = round(TOP + (i + 0.5) * tall / len(groups), 1)
         dots = tuple(LABEL_END + 10 + n * DOT_STEP for n in range(min(len(members), DOTS)))
         rows.append(Row(len(members), members[0], y, dots))
         for key in (k for k in keys if k in shared):
-            knot, start = height_of[key], dots[-1] + 6
+            node, start = height_of[key], dots[-1] + 6
             bend = (start + ATTRIBUTE_X) / 2
-            path = f"M{start:.1f} {y}C{bend:.1f} {y} {bend:.1f} {knot.y} {ATTRIBUTE_X - 7:.1f} {knot.y}"
-            ties.append(Tie(path, round(min(4.0, 0.8 + len(members) ** 0.5 / 8), 1), knot.colour))
+            path = f"M{start:.1f} {y}C{bend:.1f} {y} {bend:.1f} {node.y} {ATTRIBUTE_X - 7:.1f} {node.y}"
+            edges.append(Edge(path, round(min(4.0, 0.8 + len(members) ** 0.5 / 8), 1), node.colour))
     drawn = sum(row.size for row in rows)
-    return Drawing(rows, knots, ties, signals, 720.0, round(TOP + tall + 8, 1), drawn, accounts - drawn)
+    return Drawing(rows, nodes, edges, signals, 720.0, round(TOP + tall + 8, 1), drawn, accounts - drawn)

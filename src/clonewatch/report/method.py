@@ -1,4 +1,4 @@
-"""What stands around the campaigns: the answer in one sentence, how the log was read, and what could not be seen."""
+"""What surrounds the campaigns: the answer in one sentence, how the log was read, and what could not be seen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clonewatch.report.phrases import plain, signal
 
 
 class Answer(NamedTuple):
-    """The one sentence a reader came for, one more that bounds it, and the figures under it with definitions."""
+    """The sentence a reader came for, one that limits it, and the figures below it with definitions."""
 
     sentence: str
     bound: str
@@ -75,14 +75,14 @@ _COUNTS = (
     ("kept", "exchanges kept", "what everything below is computed from"),
     ("accounts", "accounts", "distinct account ids among the exchanges kept"),
     ("entities", "entities", "accounts under one declared organisation count as one"),
-    ("trusted", "trusted entities", "aged, verified, long-paid or under contract: the yardstick for what is common"),
+    ("trusted", "trusted entities", "aged, verified, long-paid or under contract: the reference for what is common"),
 )
 _TRUSTED = {
     "declared": "Trusted accounts were declared by the operator.",
-    "behaviour": "No trusted accounts were declared, so accounts that work in bursts, as people do, stood in for them: "
-    "more evidence was asked for.",
-    "none": "There were no trusted accounts. Nothing tells a thing shared by a ring from a thing that is merely "
-    "popular, so the links below are weaker than usual.",
+    "behaviour": "No trusted accounts were declared, so accounts that work in bursts, as people do, were used instead: "
+    "more evidence was required.",
+    "none": "There were no trusted accounts. Nothing separates what a ring shares from what is merely popular, "
+    "so the links below are weaker than usual.",
 }
 
 
@@ -94,7 +94,7 @@ def answer(flagged: list[dict[str, Any]], linked: list[dict[str, Any]], members:
     if not flagged:
         also = (
             f"{amount(len(linked), 'group')} of accounts {'is' if len(linked) == 1 else 'are'} linked by rare things "
-            "in common, but the evidence does not reach the line at which this tool flags."
+            "in common, but the evidence does not reach the threshold for a flag."
             if linked
             else "No group of unrelated accounts was found to share rare things in a way that calls for a test."
         )
@@ -119,7 +119,11 @@ def answer(flagged: list[dict[str, Any]], linked: list[dict[str, Any]], members:
         sentence,
         bound,
         [
-            (count(len(flagged)), "campaigns flagged", "groups of accounts past every line described under Method"),
+            (
+                count(len(flagged)),
+                "campaigns flagged",
+                "groups of accounts that meet every criterion described under Method",
+            ),
             (
                 count(accounts),
                 "acting accounts",
@@ -145,7 +149,7 @@ def _between(starts: list[datetime], ends: list[datetime]) -> str:
 
 
 def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
-    """The method part of a report from the summary of a scan; whatever the summary lacks is said to be unknown."""
+    """The method part of a report from the summary of a scan; whatever the summary lacks is shown as unknown."""
     window, counts, trusted = (summary.get(k) or {} for k in ("window", "counts", "trusted"))
     used = [_used(entry, cards) for entry in summary.get("signals") or []]
     first, last = window.get("first"), window.get("last")
@@ -190,29 +194,25 @@ def _calibration(found: Mapping[str, Any], own: bool) -> str:
         return "No calibration groups are on record, so no p-value can be given."
     beyond = found.get("beyond_threshold")
     said = (
-        f"A p-value counts the linked groups of honest logs that come as close to the threshold: here of"
+        f"A p-value counts the linked groups of honest logs that come as close to the threshold, among"
         f" {amount(found['groups'], 'group')} ({visible(found.get('source'), 120)})"
         + ("" if beyond is None else f", of which {count(beyond)} lie beyond the threshold")
         + ". "
     )
     if own:
-        return said + "The operator's own quiet period gave what it could; it was taken for honest, and not checked."
+        return said + "They come from the operator's own quiet period, which was taken as honest and not checked."
     return said + (
-        "They ship with the program and are simulated. Nobody has shown that calibration groups of this"
-        " log are like them:"
-        " `clonewatch calibrate` learns from a quiet period of it."
+        "They ship with the program and are simulated. Nobody has shown that honest groups of this log are like"
+        " them: `clonewatch calibrate` learns from your own quiet period."
     )
 
 
 def _bounded(thresholds: Mapping[str, Any]) -> str:
-    """How many of the flags may be false.
-
-    As far as calibration groups of this log are like those behind the p-values.
-    """
+    """How many of the flags may be false, if honest groups of this log are like those behind the p-values."""
     rate = thresholds.get("false_discoveries")
     if not isinstance(rate, float):
         return ""
-    return f" As far as they are alike, at most {100 * rate:.3g} % of the flags of a scan are false on average."
+    return f" If they are alike, at most {100 * rate:.3g} % of the flags of a scan are false on average."
 
 
 def _used(entry: Mapping[str, Any], cards: Cards) -> Used:

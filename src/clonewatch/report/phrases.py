@@ -54,13 +54,13 @@ LADDER = (
 )
 UNRANKED = Level("-", "not ranked", "No level was recorded for this group.", "Nothing is claimed.", "Nothing.")
 NEVER_SAID = (
-    "No level names a company or a person. Tying a group to an organisation (L4) or to the training of a model (L5) "
+    "No level names a company or a person. Linking a group to an organisation (L4) or to the training of a model (L5) "
     "needs facts from outside the log and the judgement of people; Clonewatch never does it."
 )
 
 ROLES = {
     "core": "its traffic belongs to the campaign through and through",
-    "fringe": "it carries part of the links, or clusterings with other seeds leave it out; its place is less certain",
+    "fringe": "it carries only part of the links, or clusterings with other seeds leave it out: less certain",
     "proxy_customer": "it shares the route but hardly any attributed traffic: likely a bystander, not an operator",
 }
 
@@ -121,7 +121,7 @@ def signal(name: str | None) -> str:
 
 
 def thing(attribute: str | None, signal: str | None) -> str:
-    """A shared thing by its keyed hash, or by its number where it is a circle, an hour or a list of our own.
+    """A shared attribute by its keyed hash, or by a number where it is an ego network, an hour or a work list.
 
     >>> thing("work_list-3", "work_list"), thing("0a1b2c", "payment")
     ('no. 3', '0a1b2c')

@@ -21,7 +21,7 @@ def render(directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any],
     """The report of a scan as one self-contained HTML page.
 
     directory_tables: the tables of `model.schema.RESULTS` by name; absent ones count as empty. summary: what
-    `scan.json` holds; absent keys are said to be unknown. signals: the signals this version has, whose cards the
+    `scan.json` holds; absent keys are shown as unknown. signals: the signals this version has, whose cards the
     page prints. No clock, no randomness: the same arguments give the same page.
 
     >>> page = render({}, {})
@@ -32,7 +32,7 @@ def render(directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any],
     rows = chapters.ranked(directory_tables)
     flagged = [row for row in rows if row["flagged"]]
     linked = [row for row in rows if not row["flagged"]]
-    told = chapters.chapters(
+    shown = chapters.chapters(
         directory_tables, flagged[: chapters.FLAGGED_IN_FULL] + linked[: chapters.LINKED_IN_FULL], known
     )
     return (
@@ -40,9 +40,9 @@ def render(directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any],
         .get_template("page.html.j2")
         .render(
             answer=headline(directory_tables),
-            flagged=[c for c in told if c.row["flagged"]],
-            linked=[c for c in told if not c.row["flagged"]],
-            untold=flagged[chapters.FLAGGED_IN_FULL :] + linked[chapters.LINKED_IN_FULL :],
+            flagged=[c for c in shown if c.row["flagged"]],
+            linked=[c for c in shown if not c.row["flagged"]],
+            others=flagged[chapters.FLAGGED_IN_FULL :] + linked[chapters.LINKED_IN_FULL :],
             method=method.gather(summary, known),
             never_said=phrases.NEVER_SAID,
         )
@@ -50,7 +50,7 @@ def render(directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any],
 
 
 def headline(tables: Mapping[str, pa.Table]) -> method.Answer:
-    """The answer of a scan in a sentence, and what bounds it.
+    """The answer of a scan in a sentence, and what limits it.
 
     tables: at least `campaigns`; with `members` accounts in several campaigns count once.
     """

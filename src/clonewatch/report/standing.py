@@ -1,55 +1,53 @@
-"""The figures beside a verdict, in words: how far past the line, what calibration groups do, how steady, since when."""
+"""The figures beside a verdict, in words: distance to the threshold, calibration, stability, time of first sight."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from clonewatch.report.numerals import amount, count, minute, number, share
 
-# The limiting criterion of a verdict at this threshold ratio is just open.
+# At this threshold ratio every criterion is just met.
 THRESHOLD = 1.0
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """How the flag came about, or what is lacking; empty for scans that recorded no threshold ratio.
+    """Why the group is flagged, or what it lacks; empty for scans that recorded no threshold ratio.
 
     row: a row of the campaigns table.
 
     >>> verdict({"flagged": False, "threshold_ratio": 0.4})
-    'Its limiting criterion stands at 0.4, where 1 is the line: not flagged.'
+    'Its limiting criterion reaches 0.4 of its threshold: not flagged.'
     """
     threshold_ratio = row.get("threshold_ratio")
     if threshold_ratio is None:
         return ""
     if row["flagged"]:
         return (
-            f"Its limiting criterion stands at {number(threshold_ratio)}, where 1 is the line. The flag"
-            " stays when false discoveries"
-            " among all linked groups of the scan are bounded."
+            f"Its limiting criterion reaches {number(threshold_ratio)} times its threshold. The flag also survives the"
+            " bound on false discoveries among all linked groups of the scan."
         )
     if threshold_ratio >= THRESHOLD:
         return (
-            f"Its limiting criterion stands at {number(threshold_ratio)}, beyond the threshold at 1. It is"
-            " not flagged all the same: honest"
-            " groups get there too often, for as many linked groups as this scan holds."
+            f"Its limiting criterion reaches {number(threshold_ratio)} times its threshold. It is still not flagged:"
+            " calibration groups get this far too often, given how many linked groups this scan holds."
         )
     if threshold_ratio <= 0:
         # Such threshold ratios order groups by their evidence; as a distance to the threshold they mean nothing.
-        return "One of its criteria is quite shut: not flagged."
-    return f"Its limiting criterion stands at {number(threshold_ratio)}, where 1 is the line: not flagged."
+        return "One of its criteria is not met at all: not flagged."
+    return f"Its limiting criterion reaches {number(threshold_ratio)} of its threshold: not flagged."
 
 
 def honest(row: Mapping[str, Any]) -> str:
     """How calibration groups compare; never a p-value without its n.
 
     >>> honest({"p_value": 0.005, "p_n": 199, "e_value": 200.0})
-    'p = 0.005, n = 199: so often do linked groups of honest logs come this close to the threshold. E-value 200.'
+    'p = 0.005, n = 199: the share of linked groups in honest logs that come this close to the threshold. E-value 200.'
     """
     if row.get("p_value") is None or not row.get("p_n"):
-        return "It was compared with no calibration groups: no p-value."
+        return "There were no calibration groups to compare it with, so there is no p-value."
     value = row.get("e_value")
     return (
-        f"p = {number(row['p_value'])}, n = {count(row['p_n'])}: so often do linked groups of honest logs come this"
-        f" close to the threshold.{'' if value is None else f' E-value {number(value)}.'}"
+        f"p = {number(row['p_value'])}, n = {count(row['p_n'])}: the share of linked groups in honest logs that come"
+        f" this close to the threshold.{'' if value is None else f' E-value {number(value)}.'}"
     )
 
 
@@ -57,37 +55,35 @@ def steady(row: Mapping[str, Any]) -> str:
     """How far the group depends on the seed of the clustering; empty where that was not recorded.
 
     >>> steady({"stability": 0.953})
-    'Clusterings with other seeds overlap with it by 0.95 of 1 on average.'
+    'Its mean overlap (Jaccard) with clusterings by other seeds is 0.95.'
     """
     overlap = row.get("stability")
     if overlap is None:
         return ""
-    return f"Clusterings with other seeds overlap with it by {number(overlap)} of 1 on average."
+    return f"Its mean overlap (Jaccard) with clusterings by other seeds is {number(overlap)}."
 
 
-def joined(row: Mapping[str, Any]) -> str:
-    """What the group was joined from; empty for a group that was found in one piece.
+def merged(row: Mapping[str, Any]) -> str:
+    """What the group was merged from; empty for a group that was found as one cluster.
 
-    >>> joined({"sub_clusters": 4, "merge_p_value": 0.003})[:52]
-    'Joined from 4 groups that share no attribute, because th'
+    >>> merged({"sub_clusters": 4, "merge_p_value": 0.003})[:55]
+    'Merged from 4 clusters without a shared attribute, beca'
     """
     parts = row.get("sub_clusters")
     if parts is None or parts < 2:
         return ""
     return (
-        f"Joined from {count(parts)} groups that share no attribute, because they work one list: topics in"
-        " common beyond"
-        f" everybody's, and too few questions asked twice. Weakest join: p ="
-        f" {number(row.get('merge_p_value'))}, corrected"
-        " for all pairs tried."
+        f"Merged from {count(parts)} clusters without a shared attribute, because they work one list: they share more"
+        " topics than the background does, and ask too few questions twice. Weakest merge:"
+        f" p = {number(row.get('merge_p_value'))}, corrected for all pairs tried."
     )
 
 
 def seen(row: Mapping[str, Any]) -> str:
-    """Since when it could be seen, and whether that is a scan looked back to or an estimate; empty if unknown.
+    """Since when it could be seen, and whether that was found by earlier scans or estimated; empty if unknown.
 
     >>> row = {"visible_ts": "2026-04-28T14:00:00Z", "visible_exchanges": 1, "harvested_exchanges": 8}
-    >>> seen(row | {"replayed": True}).partition(";")[0]
+    >>> seen(row | {"visible_is_first_flag": True}).partition(";")[0]
     'A scan would first have flagged it on 28 April 2026, 14:00 UTC'
     >>> seen(row)[:51]
     'There was enough to test from 28 April 2026, 14:00 '
@@ -96,7 +92,7 @@ def seen(row: Mapping[str, Any]) -> str:
         return ""
     when, gone, all_ = minute(row["visible_ts"]), row.get("visible_exchanges"), row.get("harvested_exchanges")
     leaked = f"{count(gone)} of {amount(all_, 'attributed exchange')} ({share(gone, all_)}) had been answered by then."
-    if row.get("replayed"):
+    if row.get("visible_is_first_flag"):
         return f"A scan would first have flagged it on {when}; {leaked}"
-    told = leaked if row.get("flagged", True) else "nothing is attributed to a group that is not flagged."
-    return f"There was enough to test from {when}, an estimate by counts; {told}"
+    rest = leaked if row.get("flagged", True) else "nothing is attributed to a group that is not flagged."
+    return f"There was enough to test from {when}, an estimate by counts; {rest}"
