@@ -163,7 +163,7 @@ def test_the_page_says_whether_the_calibration_groups_were_simulated_or_the_oper
     own = made.summary()
     own["settings"]["calibration"] = "quiet.json"
     said = text_of(render(made.scan(1, 0, 5), own, made.SIGNALS))
-    assert "The operator's own quiet period gave what it could" in said
+    assert "They come from the operator's own quiet period" in said
     assert "simulated honest logs" not in said and "simulated ones behind p" not in said
 
 
