@@ -24,7 +24,7 @@ from clonewatch.pipeline.detect import SIGNALS, TESTS
 from clonewatch.pipeline.plan import Plan
 from clonewatch.pipeline.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 from clonewatch.ports.behaviour import BehaviouralTest
-from clonewatch.ports.linking import LinkingSignal
+from clonewatch.ports.linking import MOST_BITS, LinkingSignal
 from clonewatch.ports.signal import Signal
 
 SECOND, MINUTE, HOUR, DAY = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
@@ -49,11 +49,11 @@ def signal(plugin: LinkingSignal | BehaviouralTest) -> Signal:
     return plugin.signal
 
 
-def test_a_channel_is_named_after_its_module_and_kind(request: pytest.FixtureRequest, signal: Signal) -> None:
+def test_a_signal_is_named_after_its_module_and_kind(request: pytest.FixtureRequest, signal: Signal) -> None:
     assert request.node.callspec.params["plugin"] == f"{signal.kind}:{signal.name}"
 
 
-def test_a_channel_says_what_it_is_in_the_first_line_of_its_module(signal: Signal) -> None:
+def test_a_signal_says_what_it_is_in_the_first_line_of_its_module(signal: Signal) -> None:
     package = (SIGNALS if signal.kind == "link" else TESTS).package
     said = importlib.import_module(f"{package}.{signal.name}").__doc__
     assert said and said.splitlines()[0].strip().endswith(".")
@@ -64,7 +64,7 @@ def test_a_card_leaves_nothing_unsaid(signal: Signal) -> None:
     assert signal.card.family.isidentifier()
 
 
-def test_a_channel_needs_columns_that_exist(signal: Signal) -> None:
+def test_a_signal_needs_columns_that_exist(signal: Signal) -> None:
     assert signal.needs
     for alternative in signal.needs:
         assert alternative
@@ -73,9 +73,10 @@ def test_a_channel_needs_columns_that_exist(signal: Signal) -> None:
             assert column in TABLES[table].names
 
 
-def test_a_link_is_bounded_and_an_intent_says_what_it_measured(plugin: LinkingSignal | BehaviouralTest) -> None:
+def test_a_link_is_bounded_and_a_test_says_what_it_measured(plugin: LinkingSignal | BehaviouralTest) -> None:
     if isinstance(plugin, LinkingSignal):
-        assert 0 < plugin.cap <= 8
+        assert 0 < plugin.cap <= MOST_BITS
+        assert not (plugin.weak and plugin.deceptive), "what only corroborates deceives nobody"
         assert not plugin.column or plugin.column in EXCHANGE_SCHEMA.names
         assert not plugin.content or plugin.column, "content tokens select exchanges, so they need a column"
         return

@@ -223,9 +223,9 @@ def with_campaign(**changes: object) -> str:
     return render(tables, made.summary(), made.CHANNELS)
 
 
-def test_what_is_not_known_names_the_channels_without_data(page: str) -> None:
+def test_what_is_not_known_names_the_signals_without_data(page: str) -> None:
     said = text_of(page)
-    assert "What 1 channel without data would have shown: Reasoning signatures replayed." in said
+    assert "What 1 signal without data would have shown: Reasoning signatures replayed." in said
     assert "exchanges.signature_id" in said
     assert "Who the operator is." in said
 
@@ -430,7 +430,7 @@ def test_pictures_and_tables_have_words(page: str) -> None:
     assert targets <= set(ids)
 
 
-def test_the_report_needs_no_channel_package(page: str) -> None:
+def test_the_report_needs_no_signal_package(page: str) -> None:
     held = method.gather(json.loads(json.dumps(made.summary())), Cards())
     assert [u.title for u in held.off] == ["Reasoning replay"]
 
