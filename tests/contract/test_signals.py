@@ -73,9 +73,10 @@ def test_a_signal_needs_columns_that_exist(signal: Signal) -> None:
             assert column in TABLES[table].names
 
 
-def test_a_link_is_bounded_and_an_intent_says_what_it_measured(plugin: LinkingSignal | BehaviouralTest) -> None:
+def test_a_link_is_bounded_and_a_test_says_what_it_measured(plugin: LinkingSignal | BehaviouralTest) -> None:
     if isinstance(plugin, LinkingSignal):
         assert 0 < plugin.cap <= MOST_BITS
+        assert not (plugin.weak and plugin.deceptive), "what only corroborates deceives nobody"
         assert not plugin.column or plugin.column in EXCHANGE_SCHEMA.names
         assert not plugin.content or plugin.column, "content attributes select exchanges, so they need a column"
         return

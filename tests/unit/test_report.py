@@ -235,7 +235,7 @@ def with_campaign(**changes: object) -> str:
 
 def test_what_is_not_known_names_the_signals_without_data(page: str) -> None:
     said = text_of(page)
-    assert "What 1 signal without data would have shown: Reasoning signatures visible is first flag." in said
+    assert "What 1 signal without data would have shown: Reasoning signatures replayed." in said
     assert "exchanges.signature_id" in said
     assert "Who the operator is." in said
 
