@@ -112,7 +112,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     parameters are annotated as Typer wants them and have different names.
     """
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     parameters: list[inspect.Parameter] = []
     for name, plain in inspect.signature(command).parameters.items():
         found = _fields(groups[name]) if name in groups else [(name, hints[name], plain.default)]
