@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reading import exchange, prompts
+from reading import exchange, prompts
+
 from clonewatch.pipeline.scan import ScanSettings, scan
 
 FILES = 5_000
