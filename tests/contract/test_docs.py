@@ -145,7 +145,7 @@ def test_the_table_of_how_small_a_cell_can_be_is_what_the_kernel_gives() -> None
 def test_every_command_named_anywhere_exists() -> None:
     sources = [*PAGES, *(ROOT / "src").rglob("*.py")]
     named = {
-        (place(p), n) for p in sources for n in re.findall(r"(?:`|^\s*(?:\$ )?)clonewatch ([a-z]\w*)", text(p), re.M)
+        (place(p), n) for p in sources for n in re.findall(r"(?:`|^\s*(?:\$ )?)clonewatch ([a-z][\w-]*)", text(p), re.M)
     }
     assert {(p, n) for p, n in named if n not in COMMANDS} == set()
 

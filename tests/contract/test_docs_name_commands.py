@@ -37,7 +37,7 @@ def test_a_section_names_no_option_that_the_command_lacks(name: str) -> None:
 
 
 def test_the_page_has_no_section_for_a_command_that_is_gone() -> None:
-    named = set(re.findall(r"^## `clonewatch ([a-z]+)`", PAGE.read_text(encoding="utf-8"), re.M))
+    named = set(re.findall(r"^## `clonewatch ([a-z-]+)`", PAGE.read_text(encoding="utf-8"), re.M))
     assert named == set(COMMANDS)
 
 

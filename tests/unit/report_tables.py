@@ -44,7 +44,7 @@ SIGNALS = (
         "reasoning_replay",
         "behaviour",
         Card(
-            "Reasoning signatures visible is first flag",
+            "Reasoning signatures replayed",
             "elicitation",
             "Signatures redeemed outside the session they were issued in.",
             "Signatures that are not logged.",

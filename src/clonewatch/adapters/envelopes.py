@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -79,7 +79,7 @@ def wire(head: bytes) -> Wire | None:
     return "openai" if "messages" in request else None
 
 
-def _under(keys: dict[str, str], names: tuple[str, ...]) -> dict[str, str] | None:
+def _under(keys: Mapping[str, str], names: tuple[str, ...]) -> Mapping[str, str] | None:
     """Keys of the body under the first of these names: of an object, of its `body`, or of JSON held as text."""
     name = next((n for n in names if n in keys), None)
     if name is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import PurePath
@@ -85,10 +86,22 @@ def exchange_ids(source: Source, numbers: Sequence[int]) -> pa.Array:
 
     The folder is left out, so that a log moved or copied keeps its ids, and a copy read twice is dropped as duplicates.
     """
-    mark = blake2b(PurePath(source.name).name.encode("utf-8", "surrogateescape"), digest_size=8)
-    mark.update(head_of(source.stream)[:_MARK])
-    rows = pa.array(numbers, pa.int64()).cast(pa.string())
-    return pc.binary_join_element_wise(pa.scalar(mark.hexdigest()), rows, "-")
+    if not source.files:
+        mark = _mark(source.name, head_of(source.stream))
+        rows = pa.array(numbers, pa.int64()).cast(pa.string())
+        return pc.binary_join_element_wise(pa.scalar(mark), rows, "-")
+    marks = [_mark(file.name, file.head) for file in source.files]
+    before = [file.before for file in source.files]
+    places = [bisect_left(before, number) - 1 for number in numbers]
+    return pa.array(
+        [f"{marks[at]}-{number - before[at]}" for at, number in zip(places, numbers, strict=True)], pa.string()
+    )
+
+
+def _mark(name: str, head: bytes) -> str:
+    mark = blake2b(PurePath(name).name.encode("utf-8", "surrogateescape"), digest_size=8)
+    mark.update(head[:_MARK])
+    return mark.hexdigest()
 
 
 def _complete_ids(ids: Values | None, source: Source, numbers: Sequence[int]) -> Values:

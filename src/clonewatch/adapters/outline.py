@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]|[^\s{}\[\]:,"]+|"', re.DOTALL)
 _DEEPEST = 4
@@ -10,9 +12,11 @@ _LONGEST = 64 * 1024  # bytes of a value worth keeping
 _BOM = b"\xef\xbb\xbf"
 
 
-def outline(head: bytes) -> dict[str, str]:
+@lru_cache(maxsize=8)
+def outline(head: bytes) -> Mapping[str, str]:
     """Dotted paths of the first object's keys, to four levels, with plain values ("" for others).
 
+    The last ones are remembered, as every format asks the same of a file.
     A first array is stepped into; elements of inner lists count as their list. Empty for what is no JSON object.
 
     >>> outline(b'{"a": {"b": "x"}, "c": [{"d": 1}], "e": "cut of')

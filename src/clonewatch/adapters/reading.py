@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
+from clonewatch.adapters import bundling
 from clonewatch.adapters.gathering import gathered
 from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs
 from clonewatch.adapters.mapping import EXAMPLE, load_map
@@ -49,12 +51,13 @@ class Log:
         self._inputs, self._found, self.mapping = inputs, found, mapping
         self._noted = noted
         self.inputs: list[Measured] = []
-        self.total_bytes = sum(i.path.stat().st_size for i in inputs if i.stream is None)
+        self.total_bytes = sum(map(_size, inputs))
         self._finished = 0
         self._current: Stream | None = None
         self._sides: dict[str, pa.Table | None] = {}
         self._waiting: list[Rejected] = []
         self._columns: frozenset[str] | None = None
+        self._alone: set[str] = set()  # formats whose files are read one by one, however small
 
     @property
     def warnings(self) -> list[str]:
@@ -76,7 +79,7 @@ class Log:
     def leave_out(self, files: Collection[str]) -> None:
         """Do not read these files of exchanges."""
         self._inputs = [i for i in self._inputs if str(i.path) not in files]
-        self.total_bytes = sum(i.path.stat().st_size for i in self._inputs if i.stream is None)
+        self.total_bytes = sum(map(_size, self._inputs))
 
     @property
     def formats(self) -> list[str]:
@@ -122,8 +125,48 @@ class Log:
         """
         self._columns = columns
         self.read_sides(reject)
-        found = (batch for entry in self._inputs for batch in self._read(entry, reject))
-        yield from gathered(found, list(EXCHANGES.names))
+        runs = bundling.runs((i, "" if i.stream else i.adapter.name, _size(i)) for i in self._inputs)
+        yield from gathered((b for run in runs for b in self._read_run(run, reject)), list(EXCHANGES.names))
+
+    def _read_run(self, run: list[_Input], reject: Reject) -> Iterator[pa.RecordBatch]:
+        """Some files of one format, together if that changes nothing, else in halves down to one by one."""
+        if len(run) == 1:
+            yield from self._read(run[0], reject)
+            return
+        together = None if run[0].adapter.name in self._alone else self._read_together(run)
+        if together is not None:
+            yield from together
+            return
+        size = 1 if run[0].adapter.name in self._alone else -(-len(run) // 2)
+        for at in range(0, len(run), size):
+            yield from self._read_run(run[at : at + size], reject)
+
+    def _read_together(self, run: list[_Input]) -> list[pa.RecordBatch] | None:
+        """The exchanges of small JSON files read as one; None where a row is rejected, for then its file must be known.
+
+        None as well where the format does not make one exchange of each line or document: then it is noted.
+        """
+        with _readable(run[0].path):
+            pieces = [bundling.piece(i.path, _size(i)) for i in run]
+        whole = [one for one in pieces if one is not None]
+        stream = bundling.joined(whole) if len(whole) == len(run) else None
+        if stream is None:
+            return None
+        adapter, batches = run[0].adapter, []
+        files = bundling.places([str(i.path) for i in run], whole)
+        source = Source(files[0].name, cast(BinaryIO, stream), None, self._columns, files)
+        for batch in adapter.read(source, self.mapping):
+            if batch.rejected:
+                return None
+            batches.append(batch.exchanges)
+        if sum(batch.num_rows for batch in batches) != sum(one.units for one in whole):
+            self._alone.add(adapter.name)
+            return None
+        for entry, one in zip(run, whole, strict=True):
+            self._noted += [(str(entry.path), warning) for warning in stream.notes.warnings]
+            self.inputs.append(Measured(str(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
+            self._finished += len(one.data)
+        return [batch for batch in batches if batch.num_rows]
 
     def _read(self, entry: _Input, reject: Reject) -> Iterator[pa.RecordBatch]:
         stream = entry.stream or _open(entry.path)
@@ -257,9 +300,24 @@ def _recognise(
 def _open(path: Path) -> Stream:
     if str(path) == STANDARD_INPUT:
         return Stream(Tally(sys.stdin.buffer, None))
-    try:
+    with _readable(path):
         raw = path.open("rb")
         return Stream(Tally(raw, None if _is_pipe(path) else path.stat().st_size))
+
+
+def _size(entry: _Input) -> int:
+    """Bytes on disk, 0 for a pipe."""
+    if entry.stream is not None:
+        return 0
+    with _readable(entry.path):
+        return entry.path.stat().st_size
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say what a file that cannot be read means for the operator."""
+    try:
+        yield
     except OSError as error:
         raise InputError("cannot be read", where=str(path), fix=f"Check its rights ({type(error).__name__})") from error
 

@@ -71,6 +71,7 @@ class Stream(io.RawIOBase):
         self.tally, self.torn, self.notes = tally, "", Notes()
         self.progress: int | None = None
         self._held = b""
+        self._head: bytes | None = None
         magic = b""
         while len(magic) < 4 and (more := tally.read(_CHUNK if not magic else 4 - len(magic))):
             magic += more
@@ -84,15 +85,18 @@ class Stream(io.RawIOBase):
         return True
 
     def head(self) -> bytes:
-        """The first 64 KiB, kept to be read again."""
-        while len(self._held) < HEAD and (more := self._next()):
-            self._held += more
-        return self._held[:HEAD]
+        """The first 64 KiB, kept to be read again, and the same whatever has been read since."""
+        if self._head is None:
+            while len(self._held) < HEAD and (more := self._next()):
+                self._held += more
+            self._head = self._held[:HEAD]
+        return self._head
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to this many bytes, empty only at the end; all of it for a negative size."""
         if size is None or size < 0:
             return b"".join(iter(lambda: self.read(_CHUNK), b""))
+        self.head()
         data = self._held or self._next()
         self._held = data[size:]
         return data[:size]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,10 @@ UNKEPT = (
 @contextmanager
 def watching(quiet: bool, announce: bool = True) -> Iterator[Progress]:
     """The progress that suits standard error, closed whatever happens. announce: say when kernels are compiled."""
+
+    def say(speak: Callable[[str], None]) -> Callable[[], None]:
+        return lambda: speak(compiling()) if announce else None
+
     if quiet:
         yield Silent()
     elif sys.stderr.isatty():
@@ -45,20 +49,10 @@ def watching(quiet: bool, announce: bool = True) -> Iterator[Progress]:
             TimeRemainingColumn(),
         )
         console = Console(stderr=True)
-
-        def say() -> None:
-            if announce:
-                console.print(compiling())
-
-        with Bars(*columns, console=console) as bars, when_compiling(say):
+        with Bars(*columns, console=console) as bars, when_compiling(say(console.print)):
             yield Drawn(bars)
     else:
-
-        def echo() -> None:
-            if announce:
-                typer.echo(compiling(), err=True)
-
-        with when_compiling(echo):
+        with when_compiling(say(lambda text: typer.echo(text, err=True))):
             yield Lines()
 
 

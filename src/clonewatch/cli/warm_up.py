@@ -14,7 +14,7 @@ def warm_up(json: Json = False, quiet: Quiet = False) -> None:
 
     For example:
 
-      clonewatch warm-up
+      clonewatch warm-up --quiet
 
       NUMBA_CACHE_DIR=/var/cache/clonewatch clonewatch warm-up
     """

@@ -13,17 +13,30 @@ if TYPE_CHECKING:
     from clonewatch.ports.mapping import FieldMap
 
 
+class Within(NamedTuple):
+    """One of several small files that are read as one: its name, its first bytes, and the row number before its first.
+
+    The rows of the file follow: row `before + n` of the source is row `n` of the file.
+    """
+
+    name: str
+    head: bytes
+    before: int
+
+
 class Source(NamedTuple):
     """One input to read: its name for messages, and a binary stream of already decompressed bytes.
 
     path: the file on disk when there is one (Parquet needs it), None for standard input. columns: the exchange columns
-    that will be used, None for all; an adapter may leave out others where that is cheaper.
+    that will be used, None for all; an adapter may leave out others where that is cheaper. files: what it is made of,
+    where small files are read as one.
     """
 
     name: str
     stream: BinaryIO
     path: str | None = None
     columns: frozenset[str] | None = None
+    files: tuple[Within, ...] = ()
 
 
 class Batch(NamedTuple):

@@ -1,4 +1,4 @@
-"""The charts of a report: Vega-Lite specifications drawn to still SVG, coloured by the page's own CSS variables.
+"""The charts of a report: still SVG, coloured by the page's own CSS variables.
 
 Only numbers, days and the fixed words of `report.phrases` enter a chart; nothing an account wrote does.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from math import ceil, floor, log10
 from typing import Any, NamedTuple
 
-import vl_convert
 from markupsafe import Markup
 
 from clonewatch.report import phrases
@@ -22,18 +22,11 @@ SERIES = 5
 LONGEST_DAILY = timedelta(days=100)
 REST = "all other tasks"
 UNATTRIBUTED = "same accounts, not attributed"
-WIDTH = 660
-
-_AXIS = {
-    "labelColor": "var(--muted)",
-    "titleColor": "var(--muted)",
-    "titleFontWeight": "normal",
-    "titleFontSize": 12,
-    "domainColor": "var(--rule)",
-    "tickColor": "var(--rule)",
-    "gridColor": "var(--rule)",
-    "labelFontSize": 11,
-}
+# Pixels: of the plots, of the space for the labels around them, of a label of a day.
+WIDTH, HIGH, LOW, GAP = 660, 190, 54, 16
+LEFT, TOP, BOTTOM, RIGHT = 48, 8, 24, 8
+_LABEL = 56
+_MILLISECONDS_A_DAY = 86_400_000
 
 
 class Timeline(NamedTuple):
@@ -44,6 +37,22 @@ class Timeline(NamedTuple):
 
     svg: Markup
     series: list[tuple[str, str]]
+
+
+class _Plot(NamedTuple):
+    """Where values land in the picture. first, last: milliseconds; top: pixels; most: the largest value."""
+
+    first: int
+    last: int
+    top: float
+    height: float
+    most: float
+
+    def x(self, at: int) -> float:
+        return LEFT + WIDTH * (at - self.first) / (self.last - self.first)
+
+    def y(self, value: float) -> float:
+        return self.top + self.height * (1 - value / self.most)
 
 
 def timeline(rows: Iterable[Mapping[str, Any]], visible_from: datetime | None) -> Timeline | None:
@@ -57,52 +66,89 @@ def timeline(rows: Iterable[Mapping[str, Any]], visible_from: datetime | None) -
     first, last = min(d for d, _ in kept), max(d for d, _ in kept)
     step = 1 if last - first <= LONGEST_DAILY else 7
     series, values, active = _stacked(kept, first, step)
-    span = {"type": "temporal", "scale": {"type": "utc"}, "title": None}
-    bars = {
-        "mark": {"type": "rect", "stroke": "var(--page)", "strokeWidth": 0.4},
-        "data": {"values": values},
-        "encoding": {
-            "x": {**span, "field": "from", "axis": {"labels": False, "ticks": False, "grid": False}},
-            "x2": {"field": "to"},
-            "y": {"field": "low", "type": "quantitative", "title": "exchanges", "axis": {"tickCount": 4}},
-            "y2": {"field": "high"},
-            "color": {
-                "field": "series",
-                "type": "nominal",
-                "scale": {"domain": series, "range": [_colour(s, i) for i, s in enumerate(series)]},
-                "legend": None,
-            },
-        },
-    }
-    layers = [bars]
+    begin, end = _stamp(first), max(bar["to"] for bar in active)
+    upper = _Plot(begin, end, TOP, HIGH, max([1.0, *(bar["high"] * 1.04 for bar in values)]))
+    lower = _Plot(begin, end, TOP + HIGH + GAP, LOW, max([1.0, *(bar["accounts"] * 1.04 for bar in active)]))
+    colours = {name: _colour(name, place) for place, name in enumerate(series)}
+    parts = [
+        *_values(upper, "exchanges", 4),
+        *(_bar(upper, bar, bar["low"], bar["high"], colours[bar["series"]]) for bar in values),
+        *_values(lower, "accounts", 2),
+        *(_bar(lower, bar, 0, bar["accounts"], "var(--muted)") for bar in active),
+        *_days(lower),
+    ]
     if visible_from is not None and first <= visible_from < last + timedelta(days=step):
-        layers.append(
-            {
-                "mark": {"type": "rule", "color": "var(--ink)", "strokeDash": [5, 3], "strokeWidth": 1.4},
-                "data": {"values": [{"at": _stamp(visible_from)}]},
-                "encoding": {"x": {**span, "field": "at"}},
-            }
+        x = upper.x(_stamp(visible_from))
+        parts.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{TOP + HIGH}" stroke="var(--ink)" stroke-width="1.4"'
+            ' stroke-dasharray="5 3"/>'
         )
-    accounts = {
-        "height": 54,
-        "width": WIDTH,
-        "mark": {"type": "rect", "color": "var(--muted)", "stroke": "var(--page)", "strokeWidth": 0.4},
-        "data": {"values": active},
-        "encoding": {
-            "x": {**span, "field": "from", "axis": {"format": "%-d %b", "labelOverlap": True, "grid": False}},
-            "x2": {"field": "to"},
-            "y": {"field": "none", "type": "quantitative", "title": "accounts", "axis": {"tickCount": 2}},
-            "y2": {"field": "accounts"},
-        },
-    }
-    drawn = _draw(
-        {
-            "vconcat": [{"layer": layers, "height": 190, "width": WIDTH}, accounts],
-            "spacing": 10,
-            "resolve": {"scale": {"x": "shared"}},
-        }
+    wide, high = LEFT + WIDTH + RIGHT, TOP + HIGH + GAP + LOW + BOTTOM
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
+        f' font-family="sans-serif" font-size="11" fill="var(--muted)">{"".join(parts)}</svg>'
     )
-    return Timeline(drawn, [(name, _colour(name, i)) for i, name in enumerate(series)])
+    # Only numbers, days and fixed words went in.
+    return Timeline(Markup(svg), list(colours.items()))  # noqa: S704
+
+
+def ticks(most: float, wanted: int) -> list[int]:
+    """Round whole numbers from 0 up to `most`, about as many steps as wanted.
+
+    >>> ticks(547.0, 4), ticks(54.0, 2), ticks(1.0, 4)
+    ([0, 100, 200, 300, 400, 500], [0, 20, 40], [0, 1])
+    """
+    rough = most / wanted
+    size = 10 ** floor(log10(rough)) if rough > 1 else 1
+    # The nearest of 1, 2, 5 and 10 on a scale of ratios.
+    step = max(
+        1, next((size * by for by, below in ((1, 1.42), (2, 3.17), (5, 7.08)) if rough / size < below), size * 10)
+    )
+    return list(range(0, floor(most) + 1, step))
+
+
+def _values(plot: _Plot, title: str, wanted: int) -> list[str]:
+    """Lines and numbers of the upright axis, its title turned."""
+    middle = plot.top + plot.height / 2
+    parts = [
+        f'<text transform="translate(12,{middle:.1f}) rotate(-90)" text-anchor="middle" font-size="12">{title}</text>'
+    ]
+    for value in ticks(plot.most, wanted):
+        y = plot.y(value)
+        parts.append(f'<path d="M{LEFT - 5} {y:.1f}H{LEFT + WIDTH}" stroke="var(--rule)"/>')
+        parts.append(f'<text x="{LEFT - 7}" y="{y + 3.8:.1f}" text-anchor="end">{value:,}</text>')
+    return [*parts, f'<path d="M{LEFT} {plot.top}V{plot.top + plot.height}" stroke="var(--rule)"/>']
+
+
+def _days(plot: _Plot) -> list[str]:
+    """Days under the plot, as many as fit."""
+    days = (plot.last - plot.first) / _MILLISECONDS_A_DAY
+    every = max(1, ceil(days * _LABEL / WIDTH))
+    midnight = datetime.fromtimestamp(plot.first / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    bottom = plot.top + plot.height
+    parts = []
+    for number in range(0, ceil(days) + 1, every):
+        day = midnight + timedelta(days=number)
+        if not plot.first <= (at := _stamp(day)) <= plot.last:
+            continue
+        x = plot.x(at)
+        # The label of the first and of the last day may reach beyond the plot, but not beyond the picture.
+        centre = min(max(x, LEFT - RIGHT + _LABEL / 2 - 8), LEFT + WIDTH + RIGHT - _LABEL / 2 + 8)
+        parts.append(f'<path d="M{x:.1f} {bottom}v5" stroke="var(--rule)"/>')
+        parts.append(f'<text x="{centre:.1f}" y="{bottom + 17}" text-anchor="middle">{day.day} {day:%b}</text>')
+    return parts
+
+
+def _bar(plot: _Plot, bar: Mapping[str, int], low: int, high: int, colour: str) -> str:
+    """A box from one value to another; nothing where they are equal."""
+    if high <= low:
+        return ""
+    x, y = plot.x(bar["from"]), plot.y(high)
+    wide, tall = plot.x(bar["to"]) - x, plot.y(low) - y
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}" fill="{colour}" stroke="var(--page)"'
+        ' stroke-width=".4"/>'
+    )
 
 
 def _stacked(
@@ -138,7 +184,7 @@ def _stacked(
             high = low + heaps[bar, name]
             values.append({**bounds(bar), "series": name, "low": low, "high": high})
             low = high
-    return series, values, [{**bounds(bar), "none": 0, "accounts": n} for bar, n in sorted(accounts.items())]
+    return series, values, [{**bounds(bar), "accounts": n} for bar, n in sorted(accounts.items())]
 
 
 def _colour(series: str, place: int) -> str:
@@ -147,18 +193,3 @@ def _colour(series: str, place: int) -> str:
 
 def _stamp(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
-
-
-def _draw(spec: dict[str, Any]) -> Markup:
-    config = {
-        "background": "transparent",
-        "font": "sans-serif",
-        "view": {"stroke": None},
-        "axis": _AXIS,
-        # The page describes each chart in words; labels on every bar would only make it long.
-        "aria": False,
-    }
-    svg = vl_convert.vegalite_to_svg(
-        {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", **spec, "config": config}
-    )
-    return Markup(svg)  # noqa: S704 - only numbers, days and fixed words went in
