@@ -232,7 +232,7 @@ def _head(row: dict[str, Any]) -> None:
         f"{count(row['harvested_exchanges'])} of {count(row['exchanges'])} exchanges attributed{when}.",
         f"Score {number(row['score'])} bits. {standing.verdict(row)}".rstrip(),
         standing.honest(row),
-        *(said for said in (standing.steady(row), standing.joined(row), standing.seen(row)) if said),
+        *(said for said in (standing.steady(row), standing.merged(row), standing.seen(row)) if said),
         f"What would lower the level: {rung.lowered_by}",
     )
 
