@@ -1,4 +1,4 @@
-"""The command that learns from an operator's own quiet period."""
+"""The command that calibrates on an operator's own quiet period."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from clonewatch.model.errors import OutputError
 @grouped
 def calibrate(
     log: LogOptions,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where the calibration goes, JSON.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File for the calibration, JSON.")],
     days: Annotated[
-        int | None, typer.Option("--days", min=1, help="Cut the log into windows of so many days: more groups.")
+        int | None, typer.Option("--days", min=1, help="Cut the log into windows of this many days, for more groups.")
     ] = None,
     key: Key = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn from your own quiet period how close calibration groups come to the threshold.
+    """Learn from your own quiet period how close honest groups come to the threshold.
 
-    A p-value counts the calibration groups that come as close as the one found. Those that ship with the program are
-    simulated; yours know your customers. Give logs of which you are sure: an attack among them hides later ones like
-    it.
+    A p-value counts the calibration groups that come as close as the one found. The shipped ones are simulated; yours
+    reflect your customers. Use logs that you are sure about: an attack in them hides later ones like it.
 
     For example:
 
@@ -41,9 +40,9 @@ def calibrate(
     from clonewatch.pipeline.calibrate import calibrate as learn
     from clonewatch.pipeline.scan import ScanSettings
 
-    # A calibration takes as long as a scan: that its file cannot be written is said before.
+    # A calibration takes as long as a scan, so an unwritable file is reported before it starts.
     if out.is_dir() or not os.access(out.parent, os.W_OK):
-        raise OutputError("cannot write the calibration", where=str(out), fix="Name a file in a folder that is there.")
+        raise OutputError("cannot write the calibration", where=str(out), fix="Name a file in an existing folder.")
     settings = ScanSettings(**log.settings(), key_file=key)
     with watching(quiet) as progress:
         learnt = learn(settings, days, progress)
@@ -56,7 +55,7 @@ def calibrate(
     output.table("", ("Stratum", "Groups"), [(n, f"{k:,}") for n, k in learnt.describe()["strata"].items()], right=(1,))
     if beyond:
         output.say(
-            f"Warning: {len(beyond):,} of them lie beyond the threshold. Was the period quiet? Scan it and look at them"
-            " before you use this file: what is in it is taken for honest."
+            f"Warning: {len(beyond):,} of them lie beyond the threshold. Was the period quiet? Scan it and examine"
+            " them before you use this file: everything in it is taken as honest."
         )
     output.say(f"Wrote {out}. Strata of fewer than 100 groups are filled up with shipped ones.")

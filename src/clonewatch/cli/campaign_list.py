@@ -1,4 +1,4 @@
-"""Campaigns as the commands list them, and what a scan says when it is done."""
+"""Campaigns as the commands list them, and what a scan prints when it is done."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def list_campaigns(rows: list[dict[str, Any]]) -> None:
 
     output.table(
         "",
-        ("Group", "Flagged", "Level", "Score", "Margin", "p", "n", "Accounts", "Attributed"),
+        ("Group", "Flagged", "Level", "Score", "Ratio", "p", "n", "Accounts", "Attributed"),
         (
             (
                 row["campaign_id"],

@@ -1,4 +1,4 @@
-"""The commands that make labelled logs and score a scan against labels."""
+"""The commands that generate labelled logs and score a scan against labels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def simulate(
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="New folder for the log.")] = None,
     seed: Seed = 0,
     scale: Annotated[float, typer.Option("--scale", help="Factor on the number of accounts; 0.1 is a tenth.")] = 1.0,
-    text: Annotated[bool, typer.Option("--text", help="Write made-up messages in place of fingerprints.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Name the scenarios and leave.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Write generated messages in place of fingerprints.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List the scenarios and exit.")] = False,
 ) -> None:
     """Write a labelled synthetic log: honest people, their look-alikes, and a harvest among them.
 
-    Everything is made up, for trying the detector. The labels lie in DIR/labels and are never read by a scan.
+    Everything is simulated, for trying the detector. The labels are in DIR/labels; a scan never reads them.
 
     For example:
 
@@ -51,7 +51,7 @@ def evaluate(
     ],
     json: Json = False,
 ) -> None:
-    """Score a scan against labels: accounts, campaigns and exchanges found, and honest ones wronged.
+    """Score a scan against labels: accounts, campaigns and exchanges found, and honest ones wrongly hit.
 
     For example:
 

@@ -14,13 +14,13 @@ from clonewatch.model.errors import ClonewatchError
 from clonewatch.model.version import __version__
 
 # Commands import the heavy parts (Arrow, the engine, the compiler) inside their functions, so that help and usage
-# errors answer at once.
+# errors respond at once.
 
 EXIT_INTERRUPTED = 130
 
 
 class Border(TyperGroup):
-    """Where what went wrong becomes a message on stderr and an exit code. Bugs pass through and crash."""
+    """Turns errors into a message on stderr and an exit code. Bugs pass through and crash."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command named on the line."""
@@ -39,7 +39,7 @@ class Border(TyperGroup):
 
 
 def _notes(error: BaseException) -> list[str]:
-    """What was said of it on its way here."""
+    """Notes added to the error on its way here."""
     return list(getattr(error, "__notes__", ()))
 
 
@@ -49,13 +49,13 @@ def message(error: ClonewatchError) -> str:
     >>> print(message(ClonewatchError("no such file", where="a.log", fix="Check the path")))
     Error: no such file
     Where: a.log
-    Fix:  Check the path
+    Fix:   Check the path
     """
     lines = [f"Error: {error.what}"]
     if error.where:
         lines.append(f"Where: {error.where}")
     if error.fix:
-        lines.append(f"Fix:  {error.fix}")
+        lines.append(f"Fix:   {error.fix}")
     return "\n".join(lines)
 
 
@@ -80,24 +80,24 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def start(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Find groups of accounts that covertly act as one operator in your own LLM API logs.
 
     Start with `clonewatch doctor LOG` to see what your log allows, then `clonewatch scan LOG --out DIR`, then open
-    DIR/report.html. No log at hand? `clonewatch simulate --list`.
+    DIR/report.html. No log at hand? See `clonewatch simulate --list`.
 
     Exit codes: 0 done, 2 usage or set-up, 3 something was flagged (--fail-on flagged), an audit does not hold or a
     state is damaged, 4 too many rows were rejected, 130 interrupted.
     """
 
 
-app.command("scan", short_help="Look for campaigns in a log.")(scan.scan)
+app.command("scan", short_help="Find campaigns in a log.")(scan.scan)
 app.command("ingest", short_help="Take a day's log into a state.")(state.ingest)
-app.command("detect", short_help="Look for campaigns in the days of a state.")(state.detect)
-app.add_typer(state.app, name="state", short_help="Look after a state: verify, compact, forget.")
-app.command("calibrate", short_help="Learn from a quiet period how close calibration groups come.")(calibrate.calibrate)
+app.command("detect", short_help="Find campaigns in the days of a state.")(state.detect)
+app.add_typer(state.app, name="state", short_help="Maintain a state: verify, compact, forget.")
+app.command("calibrate", short_help="Calibrate on a quiet period of your own.")(calibrate.calibrate)
 app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(lab.simulate)
 app.command("evaluate", short_help="Score a scan against labels.")(lab.evaluate)
 app.command("track", short_help="Follow groups over several scans.")(track.track)
@@ -108,7 +108,7 @@ app.command("show", short_help="Show one campaign with its evidence.")(results.s
 app.command("doctor", short_help="Say what a log allows before you scan it.")(doctor.doctor)
 app.command("warm-up", short_help="Compile the kernels ahead of the first scan.")(warm_up.warm_up)
 app.command("schema", short_help="Print the tables a scan reads and writes.")(schema.schema)
-app.command("report", short_help="Draw report.html of a scan again.")(results.report)
+app.command("report", short_help="Render report.html of a scan again.")(results.report)
 
 
 def run() -> None:

@@ -20,7 +20,7 @@ INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
 class FailOn(StrEnum):
-    """What makes a command that worked exit with code 3."""
+    """What makes a successful command exit with code 3."""
 
     flagged = "flagged"
 
@@ -32,7 +32,7 @@ Map = Annotated[
     str | None,
     typer.Option("--map", metavar="FILE", help="TOML field map for a log of no known format, or a preset's name."),
 ]
-Format = Annotated[str, typer.Option("--format", metavar="NAME", help="Log format; told from the file when auto.")]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help="Log format; auto recognises it from the file.")]
 Accounts = Annotated[
     Path | None,
     typer.Option("--accounts", metavar="FILE", help="What you know of accounts: payment, device, sign-up, trusted."),
@@ -47,15 +47,18 @@ Key = Annotated[
     Path | None,
     typer.Option("--key", metavar="FILE", help="Secret for the hashes; the same key makes hashes comparable."),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything drawn; equal seeds give equal tables.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of all random choices; the same seed gives the same tables.")]
 Memory = Annotated[str, typer.Option("--memory", help="Memory the engine may use before it goes to disk.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine; all when left out.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the engine; default: all.")]
 CalibrationFile = Annotated[
     Path | None,
     typer.Option("--calibration", metavar="FILE", help="Your own calibration groups, from `clonewatch calibrate`."),
 ]
 Replay = Annotated[
-    bool, typer.Option("--replay", help="Look back for the hour at which each campaign first crossed the line.")
+    bool,
+    typer.Option(
+        "--first-flag", "--replay", help="Find the hour at which a scan would first have flagged each campaign."
+    ),
 ]
 FailOnFlagged = Annotated[
     FailOn | None, typer.Option("--fail-on", help="Exit with code 3 when a campaign was flagged.")

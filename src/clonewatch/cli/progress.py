@@ -1,4 +1,4 @@
-"""Progress on standard error: bars at a terminal, one line a stage elsewhere, nothing when asked to be quiet."""
+"""Progress on standard error: bars at a terminal, one line per stage elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-# A stage that runs longer than this says so again, so that nobody takes a pipe's silence for a hang.
+# A stage that runs longer than this reports again, so that nobody takes silence in a pipe for a hang.
 _REMINDER_SECONDS = 15.0
-COMPILING = "Compiling kernels for this machine once, about a minute. `clonewatch warm-up` does it ahead."
+COMPILING = "Compiling kernels for this machine once, about a minute. `clonewatch warm-up` does it in advance."
 UNKEPT = (
     "Warning: compiled kernels cannot be kept, so every start compiles again, about a minute. Set NUMBA_CACHE_DIR to a"
     " folder that you may write to."
@@ -62,7 +62,7 @@ def compiling() -> str:
 
 
 def rate(rows: int, seconds: float) -> str:
-    """Rows and rows a second, or nothing when the stage counts none.
+    """Rows and rows per second, or nothing when the stage counts none.
 
     >>> rate(50_000, 2.0), rate(0, 3.0)
     ('50,000 rows, 25,000 rows/s', '')
@@ -104,7 +104,7 @@ class Drawn(_Numbered):
             self._bars.update(self._task, advance=done, rate=rate(self._rows, time.monotonic() - self._begun))
 
     def end(self, note: str = "") -> None:
-        """The bar is full, and says how it went."""
+        """The bar is full and shows the outcome."""
         if self._task is not None:
             said = note or rate(self._rows, time.monotonic() - self._begun)
             self._bars.update(self._task, total=1, completed=1, rate=said)

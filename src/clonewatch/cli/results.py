@@ -1,4 +1,4 @@
-"""The commands that ask a finished scan: list campaigns, show one, say why an account is in one, draw the report."""
+"""The commands that read a finished scan: list campaigns, show one, explain an account, render the report."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def why(
     scan: Scan,
     json: Json = False,
 ) -> None:
-    """Say why an account is in a campaign, or that it is in none: campaign, role, evidence, shared things, exchanges.
+    """Explain why an account is in a campaign, or that it is in none: role, evidence, shared attributes, exchanges.
 
     For example:
 
@@ -101,14 +101,14 @@ def why(
         output.say(
             f"{account} is in no campaign and in no linked group of this scan.",
             "Either it shares nothing rare with unrelated accounts that the signals could see, or it had no exchange",
-            "in this log. That is no clean bill of health: `clonewatch doctor` says what could not be seen.",
+            "in this log. That does not clear it: `clonewatch doctor` says what could not be seen.",
         )
     for place in places:
         _tell_place(account, place)
 
 
 def report(scan: ScanFolder) -> None:
-    """Draw report.html of a scan again, from its tables.
+    """Render report.html of a scan again, from its tables.
 
     For example:
 
@@ -166,7 +166,7 @@ def _of(scan: Path, name: str, column: str, value: str) -> list[dict[str, Any]]:
 
 
 def _place(scan: Path, account: str, member: dict[str, Any]) -> dict[str, Any]:
-    """One campaign an account is in, with what ties it to the others."""
+    """One campaign an account is in, with what links it to the others."""
     campaign = member["campaign_id"]
     carried = {
         (t["signal"], t["attribute"])
@@ -201,7 +201,8 @@ def _tell_place(account: str, place: dict[str, Any]) -> None:
     from clonewatch.report.phrases import ROLES
 
     member, row = place["member"], place["campaign"]
-    role = ROLES.get(member["role"], "")
+    # What a role means holds for a flagged campaign; of a linked group it would claim too much.
+    role = ROLES.get(member["role"], "") if row and row["flagged"] else ""
     output.say(
         f"{account} is in {member['campaign_id']} as {member['role']}{f': {role}' if role else ''}.",
         f"Membership {member['membership'] or 0:.2f} of 1; {count(member['harvested_exchanges'])} of its exchanges are "
@@ -211,10 +212,10 @@ def _tell_place(account: str, place: dict[str, Any]) -> None:
         _head(row)
     _attributes(f"What {account} shares with others of the group", place["attributes"])
     if not place["attributes"]:
-        output.say("None of the strongest shared things on record is carried by this account itself.")
+        output.say("This account carries none of the strongest shared attributes on record.")
     if place["exchanges"]:
-        told = ", ".join(f"{x['exchange_id']} ({x['posterior']:.2f})" for x in place["exchanges"])
-        output.say("", f"Its exchanges that most likely belong to the group, with their posterior: {told}")
+        listed = ", ".join(f"{x['exchange_id']} ({x['posterior']:.2f})" for x in place["exchanges"])
+        output.say("", f"Its exchanges that most likely belong to the group, with their posterior: {listed}")
     _evidence(place["evidence"])
 
 
@@ -254,7 +255,7 @@ def _evidence(reasons: list[dict[str, Any]]) -> None:
             output.say(f"  {r['signal']} ({r['family']}), {measure}: {r['reason'] or '-'}")
             if title == "For":
                 output.say(f"    innocent explanation: {r['innocent'] or 'none on record'}")
-                output.say(f"    looked at here: {r['ruled_out'] or 'nothing on record, it stays open'}")
+                output.say(f"    in this log: {r['ruled_out'] or 'not tested, so it stays open'}")
             if r["exchange_ids"]:
                 output.say(f"    for example: {', '.join(map(str, r['exchange_ids'][:EXCHANGES_SHOWN]))}")
 

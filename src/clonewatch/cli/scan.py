@@ -1,4 +1,4 @@
-"""The command that looks for campaigns in a log."""
+"""The command that finds campaigns in a log."""
 
 from __future__ import annotations
 
@@ -31,24 +31,28 @@ class TimeOptions:
     """Which part of the log is seen."""
 
     since: Annotated[
-        datetime | None, typer.Option("--since", formats=INSTANTS, help="Leave out what came before, UTC.")
+        datetime | None, typer.Option("--since", formats=INSTANTS, help="Ignore exchanges before this time, UTC.")
     ] = None
     as_of: Annotated[
         datetime | None,
-        typer.Option("--as-of", formats=INSTANTS, help="Leave out what came from then on, as a scan on that day, UTC."),
+        typer.Option(
+            "--as-of",
+            formats=INSTANTS,
+            help="Ignore exchanges and events from this time on, as a scan at that time would, UTC.",
+        ),
     ] = None
 
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """What becomes of the text, and when a log is too bad."""
+    """What happens to the text, and when too many rows are bad."""
 
     key: Key = None
     keep_text: Annotated[
         bool, typer.Option("--keep-text", help="Keep the text of exchanges attributed to flagged campaigns.")
     ] = False
     embed: Annotated[
-        bool, typer.Option("--embed", help="Join prompt templates that mean the same; an extra, and slow.")
+        bool, typer.Option("--embed", help="Merge prompt templates that mean the same; an extra, and slow.")
     ] = False
     max_rejected: MaxRejected = 0.01
 
@@ -58,7 +62,7 @@ class EngineOptions:
     """Where it is computed."""
 
     engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="Where it is computed: duckdb, here, or spark, an extra.")
+        str, typer.Option("--engine", metavar="NAME", help="Engine: duckdb on this machine, or spark, an extra.")
     ] = "duckdb"
     master: Annotated[
         str | None,
@@ -77,7 +81,7 @@ def scan(
     machine: MachineOptions,
     where: EngineOptions,
 ) -> None:
-    """Look for campaigns in a log: read it, link accounts, test the groups, write tables and report.html.
+    """Find campaigns in a log: read it, link accounts, test the groups, write tables and report.html.
 
     A flag says that declared-unrelated accounts act as one operator. It never says who that is. Raw text is read for
     fingerprints and is not kept.

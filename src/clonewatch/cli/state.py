@@ -1,4 +1,4 @@
-"""Day by day: `ingest` a log into a state, `detect` over its days, and look after it with `state`."""
+"""Day by day: `ingest` a log into a state, `detect` over its days, and maintain it with `state`."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from clonewatch.model.defaults import MEMORY
 
 EXIT_DAMAGED = 3
 
-State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder that keeps what is known.")]
+State = Annotated[Path, typer.Option("--state", metavar="DIR", help="Folder of the state.")]
 app = typer.Typer(
     no_args_is_help=True,
-    help="Look after a state: is it whole, how long is what kept, who is forgotten."
+    help="Maintain a state: check its integrity, drop old data, forget accounts."
     "\n\nFor example: clonewatch state verify state",
 )
 
@@ -84,29 +84,33 @@ def ingest(
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """Which days are looked at."""
+    """Which days are examined."""
 
     days: Annotated[
         list[int] | None,
-        typer.Option("--days", metavar="N", min=1, help="Days to look at; may be given again. 7, 14 and 44."),
+        typer.Option(
+            "--days", metavar="N", min=1, help="Length of a window in days; may be repeated. Default: 7, 14 and 44."
+        ),
     ] = None
     until: Annotated[
-        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day, UTC; the newest when left out.")
+        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day, UTC; default: the newest.")
     ] = None
-    again: Annotated[bool, typer.Option("--again", help="Also windows whose result would be the same.")] = False
+    again: Annotated[bool, typer.Option("--again", help="Also examine windows whose result would be the same.")] = False
 
 
 @grouped
 def detect(
     state: State,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Results go here, a folder for each window.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the results, one subfolder per window.")
+    ],
     window: WindowOptions,
     tests: TestOptions,
     machine: MachineOptions,
     answer: AnswerOptions,
     key: Key = None,
 ) -> None:
-    """Look for campaigns in the days that a state holds, without reading a log again.
+    """Find campaigns in the days that a state holds, without reading a log again.
 
     Each window is what `clonewatch scan` would tell of the same days. A window in which nothing changed since its
     result was written is not looked at again.
@@ -147,7 +151,7 @@ def _tell_window(window: Any, json: bool) -> int:
         return sum(bool(flag) for flag in campaigns["flagged"].to_pylist())
     output.say(f"{window.first} to {window.last}, {window.days} days with exchanges:")
     if window.result is None:
-        output.say("Nothing changed since this was told.")
+        output.say("Nothing changed since this result was written.")
     return tell(campaigns, members, summary, window.out, json=False)
 
 
@@ -177,7 +181,7 @@ def _result(window: Any, pq: Any) -> tuple[Any, Any, dict[str, Any]]:
     return (*tables, text.loads((window.out / "scan.json").read_text(encoding="utf-8")))
 
 
-Place = Annotated[Path, typer.Argument(metavar="STATE", help="The folder that keeps what is known.")]
+Place = Annotated[Path, typer.Argument(metavar="STATE", help="Folder of the state.")]
 
 
 @app.command("show")
@@ -207,8 +211,8 @@ def show(place: Place, key: Key = None, json: Json = False) -> None:
 @app.command("verify")
 def verify(
     place: Place,
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Leave out what is damaged, and say what to ingest again.")
+    repair: Annotated[
+        bool, typer.Option("--repair", "--mend", help="Drop damaged files, and list the logs to ingest again.")
     ] = False,
     key: Key = None,
     json: Json = False,
@@ -221,18 +225,18 @@ def verify(
     from clonewatch.pipeline.daily import maintenance
 
     with watching(quiet) as progress:
-        found = maintenance.verify(place, key, fix=fix, progress=progress)
+        found = maintenance.verify(place, key, fix=repair, progress=progress)
     if json:
         output.as_json(found._asdict())
     else:
         for problem in found.problems:
             output.say(f"Damaged: {problem}")
         if found.fixed:
-            output.say("What was damaged is left out. The rest is as it was.")
+            output.say("Damaged files were dropped. The rest is unchanged.")
             for path in found.ingest_again:
                 output.say(f"Ingest again: {path}")
         elif not found.problems:
-            output.say(f"Whole: {found.files:,} files, {found.exchanges:,} exchanges of {found.days:,} days.")
+            output.say(f"Intact: {found.files:,} files, {found.exchanges:,} exchanges of {found.days:,} days.")
     if found.problems and not found.fixed:
         raise typer.Exit(EXIT_DAMAGED)
 
@@ -243,14 +247,14 @@ def compact(
     keep: Annotated[int | None, typer.Option("--keep", metavar="DAYS", help="Drop exchanges of older days.")] = None,
     field: Annotated[
         list[str] | None,
-        typer.Option("--field", metavar="NAME=DAYS", help="Let go of a column of older days, such as client_ip=14."),
+        typer.Option("--field", metavar="NAME=DAYS", help="Erase a column of older days, such as client_ip=14."),
     ] = None,
     key: Key = None,
     memory: Memory = MEMORY,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Merge the parts of each day, and drop what has been kept long enough. Ages count from the newest day.
+    """Merge the parts of each day, and drop what is past its retention. Ages count from the newest day.
 
     For example: clonewatch state compact state --keep 60 --field client_ip=14 --field session_id=30
     """
@@ -270,7 +274,7 @@ def compact(
         gone = done.exchanges_before - done.exchanges
         output.say(f"Dropped {len(done.dropped_days)} days to {done.dropped_days[-1]}: {gone:,} exchanges.")
     for name, number in done.emptied.items():
-        output.say(f"{name}: let go of on {number} days.")
+        output.say(f"{name}: erased on {number} days.")
 
 
 def _limit(given: str) -> tuple[str, int]:
@@ -288,7 +292,7 @@ def forget(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Remove accounts and everything the state holds of them; later logs do not bring them back.
+    """Remove accounts and everything the state holds about them; later logs do not bring them back.
 
     Results that were written before are not touched: delete or detect them again.
 
@@ -303,4 +307,4 @@ def forget(
         return
     output.say(f"{done.exchanges:,} exchanges of {done.accounts:,} accounts were removed.")
     if done.unknown:
-        output.say(f"Never seen here, and kept out from now on: {', '.join(done.unknown)}")
+        output.say(f"Unknown here, and kept out from now on: {', '.join(done.unknown)}")

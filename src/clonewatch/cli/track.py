@@ -14,16 +14,16 @@ EXIT_KEPT = 3
 
 
 def track(
-    scans: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders that scans of several windows wrote.")],
+    scans: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Result folders of scans of several windows.")],
     json: Json = False,
     fail_on: Annotated[
-        bool, typer.Option("--fail-on-kept", help="Leave with exit code 3 when the evidence of all scans keeps one.")
+        bool, typer.Option("--fail-on-kept", help="Exit with code 3 when the evidence of all scans keeps a group.")
     ] = False,
 ) -> None:
-    """Follow groups over the scans of several days, and say what their evidence amounts to together.
+    """Follow groups over the scans of several days, and report their combined evidence.
 
-    A daily scan asks the same question every day; whoever is asked often enough is flagged once by chance. So the
-    e-values of a group are averaged over all scans, days without it counting 0, and the false discovery rate is
+    A daily scan repeats the same test every day, and chance flags somebody sooner or later. So the
+    e-values of a group are averaged over all scans, with 0 for days without it, and the false discovery rate is
     bounded over all groups together. A group that is flagged every day is kept; one that was flagged once may not be.
 
     For example:

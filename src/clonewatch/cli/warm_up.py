@@ -8,9 +8,9 @@ from clonewatch.model.errors import OutputError
 
 
 def warm_up(json: Json = False, quiet: Quiet = False) -> None:
-    """Compile the kernels for this machine, so that the first scan does not have to. Done before, it is instant.
+    """Compile the kernels for this machine, so that the first scan does not have to. A second call does nothing.
 
-    The machine code lies beside the installed package, or in the folder that NUMBA_CACHE_DIR names.
+    The machine code is kept beside the installed package, or in the folder that NUMBA_CACHE_DIR names.
 
     For example:
 
@@ -33,4 +33,4 @@ def warm_up(json: Json = False, quiet: Quiet = False) -> None:
     elif done.compiled:
         output.say(f"Kernels are compiled: {done.seconds:.0f} s. They are kept in {done.folder}.")
     else:
-        output.say(f"Kernels were compiled before: nothing to do. They are kept in {done.folder}.")
+        output.say(f"Kernels are already compiled. They are kept in {done.folder}.")

@@ -110,7 +110,7 @@ def _account(world: World, log: LogWriter, seed: int, text: bool) -> dict[str, A
         "exchanges": log.rows,
         "roles": counted,
         "exchanges_by_role": exchanges,
-        "anchors": int(world.trusted().sum()),
+        "trusted": int(world.trusted().sum()),
         "campaigns": {
             name: {"accounts": int((campaigns == i).sum()), "harvested": log.harvested[name]}
             for i, name in enumerate(world.campaigns)
