@@ -143,7 +143,7 @@ def test_scan_keeps_progress_off_standard_output(monkeypatch: pytest.MonkeyPatch
         (
             InputError("no such file", where="a.log", fix="Check the path"),
             2,
-            "Error: no such file\nWhere: a.log\nMend:  Check the path\n",
+            "Error: no such file\nWhere: a.log\nFix:   Check the path\n",
         ),
         (TooManyRejected("9 of 10 rows were rejected"), 4, "Error: 9 of 10 rows were rejected\n"),
         (KeyboardInterrupt(), 130, "Interrupted. Earlier results are as they were.\n"),
@@ -257,7 +257,7 @@ def test_why_says_plainly_when_an_account_is_in_nothing(scan: Path) -> None:
     found = ask("why", "stranger", "--scan", scan)
     assert found.exit_code == 0
     assert "stranger is in no campaign" in found.stdout
-    assert "no clean bill of health" in found.stdout
+    assert "does not clear it" in found.stdout
     assert json.loads(ask("why", "stranger", "--scan", scan, "--json").stdout) == {
         "account": "stranger",
         "campaigns": [],
