@@ -41,8 +41,8 @@ def test_the_navigation_holds_every_page_once_and_no_other() -> None:
 
 def test_the_navigation_and_the_index_go_by_the_four_kinds_of_documentation() -> None:
     named = [name for entry in SITE["nav"] for name in entry]
-    cluster_sizes = re.findall(r"^## (.+)$", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.M)
-    assert [n for n in named if n in KINDS] == KINDS == cluster_sizes[: len(KINDS)]
+    heads = re.findall(r"^## (.+)$", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.M)
+    assert [n for n in named if n in KINDS] == KINDS == heads[: len(KINDS)]
 
 
 def test_the_reference_of_python_holds_everything_that_the_package_offers() -> None:
