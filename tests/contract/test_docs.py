@@ -43,8 +43,8 @@ def code(page: Path, language: str = "") -> list[str]:
 
 
 def targets(page: Path) -> set[str]:
-    cluster_sizes = re.findall(r"^#+ (.+)$", prose(page), re.M)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in cluster_sizes}
+    heads = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=place)

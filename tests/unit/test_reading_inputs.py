@@ -33,6 +33,22 @@ def ids(*paths: Path | str, **options: Path) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("table", "trusted"),
+    [
+        ("account_id,anchor\na,true\n", [True]),
+        ("account_id,trusted\na,true\n", [True]),
+        ("account_id,trusted,anchor\na,true,false\n", [False]),
+    ],
+    ids=["anchor", "trusted", "both: the name that the schema has always had"],
+)
+def test_trusted_accounts_are_marked_under_either_name(tmp_path: Path, table: str, trusted: list[bool]) -> None:
+    put(tmp_path / "exchanges.ndjson", "one")
+    (tmp_path / "facts.csv").write_text(table)
+    accounts = open_log([tmp_path / "exchanges.ndjson"], accounts=tmp_path / "facts.csv").accounts()
+    assert accounts is not None and accounts.column("anchor").to_pylist() == trusted
+
+
 def test_a_folder_is_read_to_any_depth_in_a_fixed_order_without_its_hidden_files(tmp_path: Path) -> None:
     put(tmp_path / "b" / "2.ndjson", "third")
     put(tmp_path / "b" / "1.ndjson", "second")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from clonewatch.adapters.streams import Stream
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Rejected
-from clonewatch.model.schema import ACCOUNTS, Table
+from clonewatch.model.schema import ACCOUNTS, ALSO_NAMED, Table
 from clonewatch.ports.adapter import Source
 
 _ARROW_FILE = b"ARROW1"
@@ -67,7 +67,8 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part]) -> Side:
     kept: list[pa.Table] = []
     rejected: list[Rejected] = []
     names: set[str] = set()
-    for found, numbers, damage in parts:
+    for given, numbers, damage in parts:
+        found = {_column(name, given, table): values for name, values in given.items()}
         names |= found.keys()
         batch, more = conform(found, table, str(path), numbers)
         rejected += damage + more
@@ -85,6 +86,12 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part]) -> Side:
         everything, twice = first_of_each(everything, str(path))
         rejected += twice
     return Side(everything, rejected, sorted(names - set(table.names)), form)
+
+
+def _column(name: str, given: Collection[str], table: Table) -> str:
+    """The schema's name of a column, where a file uses a newer one and not both."""
+    column = ALSO_NAMED.get(table.name, {}).get(name, name)
+    return name if column in given else column
 
 
 def first_of_each(accounts: pa.Table, file: str) -> tuple[pa.Table, list[Rejected]]:

@@ -137,6 +137,9 @@ ACCOUNTS = Table(
     ),
 )
 
+# Newer names of input columns, read as the ones that the schema has always had.
+ALSO_NAMED = {"accounts": {"trusted": "anchor"}}
+
 EVENTS = Table(
     "events",
     (
