@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clonewatch.cli import output
 from clonewatch.cli.options import Format, Json, Map, Paths
 from clonewatch.model import schema as tables
+from clonewatch.model.errors import ClonewatchError, InputError, MappingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +32,8 @@ def signals() -> list[Signal]:
 def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Json = False) -> None:
     """Say what a log allows before you scan it: columns filled, signals that can work, and what more would buy.
 
-    Reads the first 50,000 rows and writes nothing.
+    Reads the first 50,000 rows and writes nothing. For a log of no known format it lists the keys that it saw, with
+    types and shapes and never a value, and prints a first field map to save and check.
 
     For example:
 
@@ -41,12 +43,50 @@ def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Jso
     """
     from clonewatch.adapters.reading import open_log
 
-    log = open_log(paths, format=format, mapping=Path(mapping) if mapping else None)
-    found = look(log)
+    try:
+        found = look(open_log(paths, format=format, mapping=Path(mapping) if mapping else None))
+    except (InputError, MappingError) as error:
+        if not mapping:
+            _survey(paths, error, json)
+        raise
     if json:
         output.as_json(found)
     else:
         _tell(found)
+
+
+def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:
+    """Say what an unknown log holds, and a first map for it; nothing where it is no JSON, CSV or Parquet."""
+    from clonewatch.adapters.starter_map import guesses, starter
+    from clonewatch.adapters.survey import kind, shape, shown, survey
+
+    found = survey(paths)
+    if found is None:
+        return
+    guessed = guesses(found)
+    toml = starter(found, guessed)
+    keys = [
+        {
+            "key": shown(key.path),
+            "share": len(key.values) / found.rows,
+            "type": kind(key),
+            "shape": shape(key.values[0]),
+        }
+        for key in found.keys
+    ]
+    if json:
+        columns = {guess.column: guess.path for guess in guessed}
+        output.as_json({
+            "problem": error.what, "file": found.file, "rows": found.rows, "keys": keys, "guessed": columns, "map": toml
+        })  # fmt: skip
+        return
+    output.say(
+        f"This log cannot be read as it is. These are the keys of the first {found.rows:,} rows of {found.file}:"
+    )
+    rows = ((one["key"], f"{one['share']:.0%}", one["type"], one["shape"]) for one in keys)
+    output.table("", ("Key", "Rows filled", "Type", "Shape of a value"), rows, right=(1,))
+    output.say("", "Save this as map.toml, check it, then: clonewatch doctor LOG --map map.toml", "")
+    output.say(*toml.splitlines())
 
 
 def look(log: Log) -> dict[str, Any]:
