@@ -197,7 +197,7 @@ def mixture(
     """
     count = profiles["n"].to_numpy().astype(np.float64)
     cluster, entity = profiles["cluster"].to_numpy(), profiles["entity"].to_numpy()
-    held = profiles["held"].to_numpy(zero_copy_only=False)
+    in_slice = profiles["held"].to_numpy(zero_copy_only=False)
     features = np.stack([profiles[f].to_numpy() for f in _FEATURES]) if len(count) else np.zeros((4, 0), int)
     usual = np.stack([background[f].to_numpy() for f in _FEATURES]) if background.num_rows else np.zeros((4, 0), int)
     weight = background["n"].to_numpy().astype(np.float64)
@@ -208,8 +208,8 @@ def mixture(
         if uses_all[number]:
             posterior[rows] = np.where(outside, 0.05, 0.95)
             continue
-        log_ratio = _log_likelihood_ratio(features[:, rows], count[rows] * held[rows], usual, weight)
-        mixed = _mix(entity[rows], count[rows], held[rows], np.minimum(log_ratio, _MOST_LOG_RATIO))
+        log_ratio = _log_likelihood_ratio(features[:, rows], count[rows] * in_slice[rows], usual, weight)
+        mixed = _mix(entity[rows], count[rows], in_slice[rows], np.minimum(log_ratio, _MOST_LOG_RATIO))
         # A neighbour shares a prompt with the campaign; that does not make its exchanges the campaign's.
         posterior[rows] = np.where(outside, 0.05, mixed)
     return profiles.append_column("posterior", pa.array(posterior)).drop_columns(["n"])
@@ -231,7 +231,7 @@ def _log_likelihood_ratio(
     return total
 
 
-def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:
+def _mix(entity: np.ndarray, count: np.ndarray, in_slice: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:
     """Posteriors by expectation maximisation (Dempster, Laird and Rubin 1977).
 
     Two things are estimated: each entity's mixing share, with a prior at the share of its slice, and, over the whole
@@ -240,19 +240,19 @@ def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, log_ratio: np.
     """
     _, place = np.unique(entity, return_inverse=True)
     total = np.bincount(place, count)
-    prior = (np.bincount(place, count * held) + 0.5) / (total + 1)
+    prior = (np.bincount(place, count * in_slice) + 0.5) / (total + 1)
     share, caught = prior.copy(), 0.5
     posterior = np.zeros(len(count))
     for _ in range(_ROUNDS):
-        ratio = np.where(held, _IN_SLICE + np.log2(caught), log_ratio + np.log1p(-caught) * _NATURAL)
+        ratio = np.where(in_slice, _IN_SLICE + np.log2(caught), log_ratio + np.log1p(-caught) * _NATURAL)
         odds = np.exp2(ratio) * share[place]
         posterior = odds / (odds + 1 - share[place])
         share = (np.bincount(place, count * posterior) + _PRIOR_WEIGHT * prior) / (total + _PRIOR_WEIGHT)
-        caught = ((count * posterior * held).sum() + 1) / ((count * posterior).sum() + 2)
+        caught = ((count * posterior * in_slice).sum() + 1) / ((count * posterior).sum() + 2)
     # A mixture posterior alone convicts nobody: without some exchanges that carry the attributes themselves, it stays a
     # suspicion.
-    shown = np.bincount(place, count * held) >= FLOOR_EXCHANGES
-    return np.where(shown[place] | held, posterior, np.minimum(posterior, _SUSPICION))
+    shown = np.bincount(place, count * in_slice) >= FLOOR_EXCHANGES
+    return np.where(shown[place] | in_slice, posterior, np.minimum(posterior, _SUSPICION))
 
 
 def membership(

@@ -218,7 +218,7 @@ def _verdict(
         name: weight for name, _, weight in linking if links[name].deceptive and round(weight, _DIGITS) >= _COVERT
     }
     # Without trusted accounts, a shared prompt or network may be an app's or an office's: a link is required that
-    # unrelated accounts never share, or meeting at the same times. With inferred trust, two families of links are required.
+    # unrelated accounts never share, or meeting at the same times. With inferred trust, two families are required.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
     deceptive = _deceptive(readings, best, tests)
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})

@@ -209,10 +209,10 @@ def topics(sub_clusters: np.ndarray, cells: pa.Table, background: pa.Table) -> t
     return same, np.where(listed, usual, np.maximum(usual, 1.0))
 
 
-def candidates(sub_clusters: np.ndarray, honest: np.ndarray, same_cell: np.ndarray, usual: np.ndarray) -> np.ndarray:
+def candidates(sub_clusters: np.ndarray, reference: np.ndarray, same_cell: np.ndarray, usual: np.ndarray) -> np.ndarray:
     """The sub-clusters that share a list of topics with another one, where the list is not everybody's."""
     overlap = _overlap(same_cell, usual)
-    fit = (overlap >= _OWN) & (_alike(same_cell) >= _ALIKE) & ~honest[:, None] & ~honest[None, :]
+    fit = (overlap >= _OWN) & (_alike(same_cell) >= _ALIKE) & ~reference[:, None] & ~reference[None, :]
     np.fill_diagonal(fit, False)
     found: np.ndarray = sub_clusters[fit.any(axis=1)]
     return found
@@ -227,10 +227,10 @@ def repeats(sub_clusters: np.ndarray, prompts: pa.Table) -> np.ndarray:
     return np.asarray((asked @ asked.T).toarray())
 
 
-def joins(sub_clusters: np.ndarray, honest: np.ndarray, counts: Counts, rate: float) -> list[tuple[int, int, float]]:
+def joins(sub_clusters: np.ndarray, reference: np.ndarray, counts: Counts, rate: float) -> list[tuple[int, int, float]]:
     """Which sub-clusters to merge: (sub-cluster, with which, p-value), in the order of merging.
 
-    sub_clusters: (k,) numbers. honest: (k,) which of them are reference communities; their pairs are the null. rate:
+    sub_clusters: (k,) numbers. reference: (k,) which of them are reference communities; their pairs are the null. rate:
     chance that two unrelated exchanges about the same cell are the same question.
 
     Two p-values are combined (Fisher 1925) and corrected for the pairs tried (Bonferroni): a conformal one, for an
@@ -238,11 +238,11 @@ def joins(sub_clusters: np.ndarray, honest: np.ndarray, counts: Counts, rate: fl
     repeats, with the background's rate and the spread of reference pairs. Merged sub-clusters are tested on as one.
     """
     overlap = _overlap(counts.same_cell, counts.usual)
-    null = np.sort(overlap[np.triu(honest[:, None] | honest[None, :], 1)])
+    null = np.sort(overlap[np.triu(reference[:, None] | reference[None, :], 1)])
     if not len(null):
         return []
-    ratio, spread = _background(counts, honest, rate)
-    cells, prompts, usual, open_ = counts.same_cell.copy(), counts.same_prompt.copy(), counts.usual.copy(), ~honest
+    ratio, spread = _background(counts, reference, rate)
+    cells, prompts, usual, open_ = counts.same_cell.copy(), counts.same_prompt.copy(), counts.usual.copy(), ~reference
     tried = 0
     found: list[tuple[int, int, float]] = []
     while True:
@@ -302,11 +302,11 @@ def _absorb(matrix: np.ndarray, a: int, b: int) -> None:
     matrix[:, b] = 0.0
 
 
-def _background(counts: Counts, honest: np.ndarray, rate: float) -> tuple[float, float]:
+def _background(counts: Counts, reference: np.ndarray, rate: float) -> tuple[float, float]:
     """Median ratio of repeats to expectation over pairs of reference communities, and its variance beyond counting."""
-    a, b = np.triu_indices(len(honest), 1)
+    a, b = np.triu_indices(len(reference), 1)
     expected = rate * counts.same_cell[a, b]
-    fit = honest[a] & honest[b] & (expected >= 3)
+    fit = reference[a] & reference[b] & (expected >= 3)
     if fit.sum() < _FEWEST_PAIRS:
         return 1.0, _UNKNOWN_SPREAD
     ratio = counts.same_prompt[a, b][fit] / expected[fit]

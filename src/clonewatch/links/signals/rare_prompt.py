@@ -7,8 +7,8 @@ from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
 
-# The limit on users keeps the pairs linear in the exchanges. Three distinct prompts are more than any honest pair shared
-# in a week of a real service.
+# Few users per prompt keep the pairs linear in the exchanges. Three distinct prompts are more than any honest pair
+# shared in a week of a real service.
 _FEW, _LEAST_PROMPTS = 8, 3
 
 SIGNAL = LinkingSignal(

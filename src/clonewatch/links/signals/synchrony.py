@@ -37,7 +37,7 @@ NULL_SCHEMA = pa.schema(
 
 
 def _acts(name: str, time: str) -> Query:
-    """The step that lists when entities sent shared prompts. Outages are left out: everybody starts together after one."""
+    """The step that lists when entities sent shared prompts, without outages: everybody starts together after one."""
     return Query(
         name,
         ("exchanges", "owners", "shared_prompts", "events"),
@@ -112,7 +112,7 @@ SIGNAL = LinkingSignal(
             catches="accounts that act on the same things within a minute, ten minutes or an hour, day after day",
             misses="work that is never done twice",
             innocent="a class, a fan club, everybody after an outage",
-            excluded_by="outages are excluded, and the same count with shifted times shows what chance yields",
+            excluded_by="outages are excluded, and the same count with times shifted by a day shows what chance yields",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
         uses=("events.kind", "events.until"),
