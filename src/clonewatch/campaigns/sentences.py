@@ -58,8 +58,8 @@ def link_ruling(link: LinkingSignal, users: int, trusted: int, share: float, sou
 def behaviour_ruling(test: BehaviouralTest, accuses: bool, alike: int, references: int) -> str:
     """What the reference communities of this log say about a measurement.
 
-    accuses: it counts towards a campaign. alike: reference communities with a value at least as extreme. references: how
-    many there are.
+    accuses: it counts for a campaign. alike: reference communities with a value at least as extreme. references: number
+    of reference communities.
     """
     if not references:
         return "Not ruled out: this log has too few reference communities for a comparison."
@@ -67,7 +67,10 @@ def behaviour_ruling(test: BehaviouralTest, accuses: bool, alike: int, reference
         return f"{alike:,} of {references:,} reference communities of this log are at least as extreme on this side."
     why = test.signal.card.excluded_by
     if alike:
-        return f"Not ruled out by itself: {alike:,} of {references:,} reference communities of this log are as extreme; {why}."
+        return (
+            f"Not ruled out by itself: {alike:,} of {references:,} reference communities of this log are as extreme;"
+            f" {why}."
+        )
     return f"None of the {references:,} reference communities of this log is as extreme; {why}."
 
 

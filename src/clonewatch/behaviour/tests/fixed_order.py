@@ -33,8 +33,8 @@ TEST = BehaviouralTest(
             WHERE entities BETWEEN 2 AND {_CROWD}
             """,
         ),
-        # Under a random order, each of a pair comes first half the time: the mean of this statistic is then 0. It is 1 if
-        # the order never changes. It is unbiased for any number of meetings.
+        # Under a random order, each of a pair comes first half the time: the mean of this statistic is then 0. It is 1
+        # if the order never changes. It is unbiased for any number of meetings.
         Query(
             "behaviour_fixed_order",
             ("order_firsts",),
