@@ -143,7 +143,7 @@ def steady(entities: int = ENTITIES, each: int = EACH) -> tuple[np.ndarray, np.n
 
 
 def bursts(entities: int = ENTITIES, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
-    """Entity and time of exchanges: entities of very different volume that ask a few times within minutes, then pause."""
+    """Entity and time of exchanges: entities of unequal volume that ask a few times within minutes, then pause."""
     draw = rng()
     times, volume = [], np.maximum(10, draw.lognormal(np.log(each), 1.2, entities)).astype(int)
     for n in volume.tolist():

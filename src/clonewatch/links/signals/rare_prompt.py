@@ -21,7 +21,7 @@ SIGNAL = LinkingSignal(
             catches="rollouts: the same rare questions from the same few accounts",
             misses="lists without repeats",
             innocent="a benchmark, a class, friends who share prompts",
-            excluded_by="trusted accounts share them too; everybody asks a benchmark",
+            excluded_by="trusted accounts share them too; everybody asks a benchmark's questions",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
     ),

@@ -109,7 +109,7 @@ SIGNAL = LinkingSignal(
         Card(
             title="Active at the same times",
             family="timing",
-            catches="accounts that act on the same things within a minute, ten minutes or an hour, day after day",
+            catches="accounts that send the same prompts within a minute, ten minutes or an hour, day after day",
             misses="work that is never done twice",
             innocent="a class, a fan club, everybody after an outage",
             excluded_by="outages are excluded, and the same count with times shifted by a day shows what chance yields",
