@@ -98,7 +98,7 @@ STORED = {
 every_query = pytest.mark.parametrize("query", QUERIES, ids=[q.writes for q in QUERIES])
 
 
-def named(query: Query) -> set[str]:
+def tables_read(query: Query) -> set[str]:
     """Tables after FROM and JOIN, without the query's own common table expressions."""
     tree = sqlglot.parse_one(query.sql, dialect="duckdb")
     return {t.name for t in tree.find_all(exp.Table)} - {c.alias for c in tree.find_all(exp.CTE)}
@@ -112,12 +112,12 @@ def test_a_query_parses_for_both_engines(query: Query, dialect: str) -> None:
 
 @every_query
 def test_a_query_reads_no_undeclared_table(query: Query) -> None:
-    assert named(query) - set(query.reads) == set()
+    assert tables_read(query) - set(query.reads) == set()
 
 
 @every_query
 def test_a_query_declares_no_unread_table(query: Query) -> None:
-    assert set(query.reads) - named(query) == set()
+    assert set(query.reads) - tables_read(query) == set()
 
 
 @every_query
