@@ -78,6 +78,7 @@ def test_a_linking_signal_has_a_cap_and_a_behavioural_test_writes_its_table(
 ) -> None:
     if isinstance(plugin, LinkingSignal):
         assert 0 < plugin.cap <= MOST_BITS
+        assert not (plugin.weak and plugin.deceptive), "a signal that only corroborates shows no deception"
         assert not plugin.column or plugin.column in EXCHANGE_SCHEMA.names
         assert not plugin.content or plugin.column, "content attributes select exchanges, so they need a column"
         return
