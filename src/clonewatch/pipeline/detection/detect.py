@@ -201,7 +201,7 @@ def calibrate(judged: Judged, calibration: Calibration) -> Calibrated:
     linked = [v for v in judged.verdicts if is_reported(v)]
     sizes = cluster_sizes(judged.merged.clustering.clusters.groups)
     groups = [Group(judged.trust[v.cluster], sizes[v.cluster], v.threshold_ratio) for v in linked]
-    calibrated_groups = dict(zip((v.cluster for v in linked), calibration.calibrated_groups(groups), strict=True))
+    calibrated_groups = dict(zip((v.cluster for v in linked), calibration.calibrate(groups), strict=True))
     verdicts = [
         v._replace(flagged=v.flagged and calibrated_groups[v.cluster].kept) if v.cluster in calibrated_groups else v
         for v in judged.verdicts
