@@ -145,7 +145,7 @@ def doctor(
         SetupError: A path or the map is wrong. (InputError, MappingError.)
     """
     from clonewatch.adapters.reading import open_log
-    from clonewatch.cli.doctor import look
+    from clonewatch.pipeline.look import look
 
     return look(open_log(_paths(paths), format=format, mapping=_path(map)))
 
