@@ -145,7 +145,7 @@ def test_accounts_that_the_log_never_mentions_do_no_harm(tmp_path: Path) -> None
     strangers = pa.table({"account_id": [f"other{i}" for i in range(50)], "anchor": [True] * 50})
     pq.write_table(strangers, tmp_path / "accounts.parquet")
     ended(tmp_path / "log.ndjson", out=tmp_path / "out", also=("--accounts", str(tmp_path / "accounts.parquet")))
-    assert summary(tmp_path / "out")["trusted"]["source"] != "declared"
+    assert summary(tmp_path / "out")["trust"]["source"] != "declared"
 
 
 # ---- columns that are not there --------------------------------------------------------------------------------------

@@ -330,7 +330,7 @@ def test_a_java_that_does_not_run_is_told_with_the_fix(tmp_path: Path) -> None:
 
 
 def test_a_second_master_is_refused_while_a_session_runs(cluster: Path) -> None:
-    with pytest.raises(SetupError, match="runs already"):
+    with pytest.raises(SetupError, match="already active"):
         Spark(master="local[1]")
 
 
@@ -564,7 +564,7 @@ def test_a_scan_on_the_cluster_gives_duckdbs_answer_and_tells_no_log_the_key(
         alike(table, theirs.tables[name])
     for file in sorted((tmp_path / "duckdb").glob("*.parquet")):
         alike(pq.read_table(file), pq.read_table(tmp_path / "spark" / file.name))
-    for part in ("window", "counts", "trusted", "signals", "chance", "warnings"):
+    for part in ("window", "counts", "trust", "signals", "chance", "warnings"):
         assert rounded(theirs.summary[part]) == rounded(ours.summary[part]), part
     one, other = ([{k: v for k, v in i.items() if k != "sha256"} for i in r.summary["inputs"]] for r in (ours, theirs))
     assert one == other

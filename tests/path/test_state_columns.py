@@ -312,7 +312,7 @@ def test_two_types_of_one_column_are_refused_by_every_command_and_nothing_is_cha
         lambda: upkeep.verify(mixed, days.key, fix=True),
     ]
     for command in commands:
-        with pytest.raises(StateError, match="column 'cell' is of type int64 here, and of type int32") as refused:
+        with pytest.raises(StateError, match="column 'cell' has type int64 here, and type int32") as refused:
             command()
         assert str(mixed) in refused.value.where and "new folder" in refused.value.fix
     assert {path: path.read_bytes() for path in before} == before

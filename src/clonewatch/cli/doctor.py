@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clonewatch.cli import output
 from clonewatch.cli.options import Format, Json, Map, Paths
-from clonewatch.model import schema as tables
 from clonewatch.model.errors import ClonewatchError, InputError, MappingError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from clonewatch.adapters.reading import Log
     from clonewatch.ports.signal import Signal
-
-# Enough rows to see which columns a log fills, few enough to answer in seconds.
-ROWS_LOOKED_AT = 50_000
-REASONS_SHOWN = 5
 
 
 def signals() -> list[Signal]:
@@ -42,6 +33,7 @@ def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Jso
       clonewatch doctor access.log --map nginx
     """
     from clonewatch.adapters.reading import open_log
+    from clonewatch.pipeline.look import look
 
     try:
         found = look(open_log(paths, format=format, mapping=Path(mapping) if mapping else None))
@@ -87,68 +79,6 @@ def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:
     output.table("", ("Key", "Rows filled", "Type", "Shape of a value"), rows, right=(1,))
     output.say("", "Save this as map.toml, check it, then: clonewatch doctor LOG --map map.toml", "")
     output.say(*toml.splitlines())
-
-
-def look(log: Log) -> dict[str, Any]:
-    """What the first rows of a log fill, which signals can work on it, and why rows were rejected."""
-    filled: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-
-    def reject(rows: Any) -> None:
-        reasons.update(row.reason for row in rows)
-
-    rows = 0
-    for batch in log.batches(reject):
-        part = batch.slice(0, ROWS_LOOKED_AT - rows)
-        rows += part.num_rows
-        filled.update({f"exchanges.{n}": part.num_rows - part.column(n).null_count for n in part.schema.names})
-        if rows >= ROWS_LOOKED_AT:
-            break
-    shares = {name: n / rows for name, n in filled.items() if n} if rows else {}
-    for name, side in (("accounts", log.accounts()), ("events", log.events())):
-        shares |= _side_shares(name, side)
-    return {
-        "formats": log.formats,
-        "rows": rows,
-        "rejected": sum(reasons.values()),
-        "reasons": dict(reasons.most_common(REASONS_SHOWN)),
-        "columns": {
-            f"{t.name}.{c.name}": shares.get(f"{t.name}.{c.name}", 0.0)
-            for t in (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS)
-            for c in t.columns
-        },
-        "signals": [_can(signal, _with_fingerprints(set(shares))) for signal in signals()],
-        "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
-        "warnings": list(log.warnings),
-    }
-
-
-def _side_shares(name: str, side: pa.Table | None) -> dict[str, float]:
-    if side is None or not side.num_rows:
-        return {}
-    shares = {f"{name}.{n}": 1 - side[n].null_count / side.num_rows for n in side.column_names}
-    return {n: share for n, share in shares.items() if share}
-
-
-def _with_fingerprints(there: set[str]) -> set[str]:
-    """The columns that a scan will have: those of the log, and those it computes from text.
-
-    >>> "exchanges.template_id" in _with_fingerprints({"exchanges.messages"})
-    True
-    """
-    if "exchanges.messages" in there:
-        there = there | {f"exchanges.{name}" for name in tables.FINGERPRINT_COLUMNS}
-    if "exchanges.system_text" in there:
-        there = there | {"exchanges.system_hash"}
-    return there
-
-
-def _can(signal: Signal, there: set[str]) -> dict[str, Any]:
-    """Whether a signal can work; if not, the smallest set of columns that would make it."""
-    lacking = [[need for need in needs if need not in there] for needs in signal.needs]
-    missing = min(lacking, key=len, default=[])
-    card = signal.card._asdict()
-    return {"name": signal.name, "kind": signal.kind, "works": not missing, "missing": missing, **card}
 
 
 def _tell(found: dict[str, Any]) -> None:

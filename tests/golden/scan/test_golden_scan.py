@@ -54,7 +54,7 @@ def told(found: ScanResult, log: Path) -> dict[str, Any]:
                 "evidence": {e["kind"] + " " + e["signal"]: round(e["bits"], 1) for e in held},
             }
         )
-    return {"trusted": found.summary["trusted"], "counts": found.summary["counts"], "campaigns": campaigns}
+    return {"trust": found.summary["trust"], "counts": found.summary["counts"], "campaigns": campaigns}
 
 
 def test_a_small_demo_log_is_judged_as_before(found: ScanResult, log: Path) -> None:
