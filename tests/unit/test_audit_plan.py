@@ -153,7 +153,7 @@ def test_filtered_and_empty_and_broken_answers_are_left_out_and_counted(tmp_path
         return 200, {}, told
 
     results, _, _ = audited(tmp_path, odd)
-    assert set(results["sources"]["suspect"]["unusable"]) <= {"filtered", "empty", "no JSON of the expected form"}
+    assert set(results["sources"]["suspect"]["unusable"]) <= {"filtered", "empty", "not JSON of the expected form"}
     told = [results["sources"][name] for name in ("suspect", "control")]
     assert sum(s["usable"] + sum(s["unusable"].values()) for s in told) == 48 - 6
     assert results["tests"][0]["suspect"]["n_raw"] > 0
@@ -186,7 +186,7 @@ def test_empty_probabilities_and_those_of_another_tokenizer_leave_the_text(tmp_p
     results, kept, _ = audited(tmp_path, suspect(behave), 'access = "logprobs"')
     row = results["tests"][0]
     assert row["suspect"]["mode"] == "text" and row["control"]["mode"] == "logprobs"
-    assert "Tested from text: the probabilities it told are missing, or not over our tokens." in row["suspect"]["notes"]
+    assert "Tested from text: its probabilities are missing, or not over our tokens." in row["suspect"]["notes"]
     assert "Tested from text" in (kept.path / "report.md").read_text(encoding="utf-8")
 
 

@@ -70,7 +70,7 @@ def test_twins(
     if any(c.shape != (n,) for c in told) or (prompts is not None and len(prompts) != n):
         raise InputError("the columns of the pairs differ in length")
     if not all(np.isfinite(c).all() for c in told):
-        raise InputError("a log-probability is no finite number", fix="Leave out pairs the suspect did not score")
+        raise InputError("a log-probability is not a finite number", fix="Leave out pairs that the suspect did not score")
     d: F64 = told[0] - told[1] - (told[2] - told[3] if len(told) > 2 else 0.0)
     if prompts is not None:
         d = d[np.sort(np.unique(np.asarray(prompts), return_index=True)[1])]
