@@ -1,8 +1,8 @@
 """Canaries: harmless records that exist nowhere else, with words drawn from a committed seed.
 
-A record states that some label reads some words. A model that never saw it cannot prefer the drawn words to others from the
-same list, so their rank among decoys is uniform (Carlini et al. 2019; Wei et al. 2024). Serve canaries only to accounts
-that are in a case already, and only harmless ones; never use a seed twice.
+A record states that some label reads some words. A model that never saw it cannot prefer the drawn words to others from
+the same list, so their rank among decoys is uniform (Carlini et al. 2019; Wei et al. 2024). Serve canaries only to
+accounts that are in a case already, and only harmless ones; never use a seed twice.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def test_canaries(true: npt.ArrayLike, others: npt.ArrayLike) -> TestResult:
     if real.ndim != 1 or rest.ndim != 2 or len(rest) != len(real) or not rest.size:
         raise InputError(f"{real.shape} log-probabilities of canaries and {rest.shape} of their decoys")
     if not (np.isfinite(real).all() and np.isfinite(rest).all()):
-        raise InputError("a log-probability is not a finite number", fix="Leave out canaries that the suspect did not score")
+        raise InputError(
+            "a log-probability is not a finite number", fix="Leave out canaries that the suspect did not score"
+        )
     columns = np.column_stack([real, rest])
     # Treat every column as the real one in turn, so that the sum has a rank too.
     surprise = -np.log([[stats.rank(v, np.delete(row, j)) for j, v in enumerate(row)] for row in columns]).sum(0)

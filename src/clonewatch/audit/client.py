@@ -1,7 +1,7 @@
 """An OpenAI-compatible client that stores every raw response, waits when asked to, and can be resumed.
 
-The API key is read when it is needed and sent in one header; it appears in no file, message or process title. Certificates
-are always checked, and redirects are not followed.
+The API key is read when it is needed and sent in one header; it appears in no file, message or process title.
+Certificates are always checked, and redirects are not followed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Collected answers in the form that tests read: samples in our tokens, references, scores, and why some are missing."""
+"""Collected answers as tests read them: samples in our tokens, references, scores, and why some are missing."""
 
 from __future__ import annotations
 

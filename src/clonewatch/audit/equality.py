@@ -53,7 +53,8 @@ def test_equality(
     # The count of a common piece varies by its square root.
     counts /= np.sqrt(counts.sum(0) + 1)
     signs = np.concatenate([_splits(len(ours[p]), len(theirs[p]), permutations, draw) for p in prompts], axis=1)
-    # The squared distance between the two, for the real split and every other split. Rounded, so that equal splits are ties.
+    # The squared distance between the two, for the real split and every other split. Rounded, so that equal splits are
+    # ties.
     total = ((signs @ counts) ** 2).sum(1).round(_DIGITS)
     counted = len(counts)
     real, others = float(total[0]), total[1:]

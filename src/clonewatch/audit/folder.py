@@ -59,7 +59,9 @@ class Folder:
                 file.write(canonical(row) + b"\n")
         except OSError as error:
             raise OutputError(
-                f"cannot write: {error.strerror}", where=str(self.path / SENT), fix="Free space and run the same command again"
+                f"cannot write: {error.strerror}",
+                where=str(self.path / SENT),
+                fix="Free space and run the same command again",
             ) from error
 
     def read(self, name: str) -> bytes:
@@ -125,5 +127,7 @@ def read_rows(place: Path) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise InputError("this line is not a JSON object", where=f"{place}:{number}", fix="Write one object per line")
+            raise InputError(
+                "this line is not a JSON object", where=f"{place}:{number}", fix="Write one object per line"
+            )
         yield row

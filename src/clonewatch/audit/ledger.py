@@ -2,8 +2,8 @@
 
 One JSON record per line, each with the SHA-256 of its canonical text and of the previous record, so a change breaks the
 chain at its line. A chain cannot show that its end was cut off: publish or timestamp `head()`, and pass it to `verify`.
-Secrets are in a separate file that only its owner can read; the ledger contains SHA-256(tag, salt, secret) until a secret is
-revealed.
+Secrets are in a separate file that only its owner can read; the ledger contains SHA-256(tag, salt, secret) until a
+secret is revealed.
 
     {"at": "2026-01-31T12:00:00Z", "body": {...}, "kind": "commit", "n": 0, "previous": "00...", "hash": "..."}
 """
@@ -129,7 +129,9 @@ class Ledger:
         """
         with self._locked():
             if all(r.kind != "plan" or r.body["digest"] != plan for r in self.records()):
-                raise InputError("this plan was not registered before", where=plan, fix="Register it, then collect again")
+                raise InputError(
+                    "this plan was not registered before", where=plan, fix="Register it, then collect again"
+                )
             return self._append("look", {"plan": plan, "test": test, "commitment": commitment, "result": result})
 
     def timestamp(self, token: bytes, head: str, note: str = "") -> Record:

@@ -52,7 +52,7 @@ class TestResult:
 
     @property
     def p(self) -> float:
-        """The p-value as a number above 0; if a double cannot hold it, the least one that is shown (`log10_p` is exact)."""
+        """The p-value as a number above 0; or the least one that is shown (`log10_p` is exact)."""
         return float(10 ** max(self.log10_p, _LEAST))
 
     def told_p(self) -> str:
