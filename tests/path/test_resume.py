@@ -87,7 +87,7 @@ def test_a_scan_interrupted_before_any_step_resumes_to_the_same_result(
     stop_before(step, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt) as stopped:
         scan(settings)
-    assert "it goes on from there" in stopped.value.__notes__[0].replace("\n", " ")
+    assert "to resume from there" in stopped.value.__notes__[0].replace("\n", " ")
     said: list[str] = []
     stop_before(-1, KeyboardInterrupt())
     scan(settings, Notes(said))

@@ -122,15 +122,13 @@ def test_a_span_without_exchanges_reports_that_rows_were_skipped(log: Made, tmp_
 
 
 @pytest.fixture(scope="module")
-def visible_is_first_flag(log: Made) -> ScanResult:
+def dated(log: Made) -> ScanResult:
     return scanned(log.folder, first_flag=True)
 
 
-def test_the_first_flag_is_the_hour_at_which_a_scan_would_first_have_flagged(
-    log: Made, visible_is_first_flag: ScanResult
-) -> None:
+def test_the_first_flag_is_the_hour_at_which_a_scan_would_first_have_flagged(log: Made, dated: ScanResult) -> None:
     """A scan as of that hour flags the harvest, and one as of the hour before does not."""
-    found = visible_is_first_flag
+    found = dated
     (campaign,) = (c for c in found.tables["campaigns"].to_pylist() if c["flagged"])
     assert campaign["visible_is_first_flag"] and accused(found) <= log.members
     hour = campaign["visible_ts"].astimezone(UTC)
@@ -142,16 +140,14 @@ def test_the_first_flag_is_the_hour_at_which_a_scan_would_first_have_flagged(
     assert not before & log.members
 
 
-def test_looking_for_the_first_flag_changes_only_when_a_campaign_was_visible(
-    log: Made, visible_is_first_flag: ScanResult
-) -> None:
-    plain, looked = scanned(log.folder).tables, visible_is_first_flag.tables
+def test_looking_for_the_first_flag_changes_only_when_a_campaign_was_visible(log: Made, dated: ScanResult) -> None:
+    plain, first = scanned(log.folder).tables, dated.tables
     moved = ("visible_ts", "visible_exchanges", "visible_is_first_flag")
     for name, table in plain.items():
         columns = [c for c in table.column_names if c not in moved]
-        assert table.select(columns).equals(looked[name].select(columns)), name
+        assert table.select(columns).equals(first[name].select(columns)), name
     assert plain["campaigns"]["visible_is_first_flag"].to_pylist().count(True) == 0
-    quiet = [r for r in looked["campaigns"].to_pylist() if not r["flagged"]]
-    assert quiet and not any(r["visible_is_first_flag"] for r in quiet), (
-        "only what is flagged is looked for in the past"
+    unflagged = [r for r in first["campaigns"].to_pylist() if not r["flagged"]]
+    assert unflagged and not any(r["visible_is_first_flag"] for r in unflagged), (
+        "only flagged campaigns have a first flag"
     )

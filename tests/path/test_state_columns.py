@@ -1,4 +1,4 @@
-"""A column that another version keeps, or does not keep yet, harms no state and changes no result."""
+"""A column that only another version stores damages no state and changes no result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NEXT = [sys.executable, str(Path(__file__).with_name("next_version.py"))]
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
-    """A log in three pieces that are cut in the middle of a day."""
+    """A log in three parts, cut in the middle of a day."""
     place = tmp_path_factory.mktemp("columns")
     simulate("s01_shared_cards", place / "log", seed=5, scale=0.05)
     exchanges = pq.read_table(place / "log" / "exchanges").sort_by("ts")
@@ -54,7 +54,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
 
 @pytest.fixture(scope="module")
 def plain(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What this version alone makes of the log. Not to be changed by a test."""
+    """The state that this version alone writes from the log. Tests must not change it."""
     state = tmp_path_factory.mktemp("plain") / "state"
     for folder in days.folders:
         put(days, state, folder)
@@ -63,7 +63,7 @@ def plain(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def between(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, but the next version took in the second piece. Not to be changed by a test."""
+    """The same, but the next version ingested the second part. Tests must not change it."""
     state = tmp_path_factory.mktemp("between") / "state"
     first, second, third = days.folders
     put(days, state, first)
@@ -74,7 +74,7 @@ def between(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mixed(between: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may spoil."""
+    """A copy of it that a test may damage."""
     shutil.copytree(between, tmp_path / "state")
     return tmp_path / "state"
 
@@ -88,7 +88,7 @@ def expected(days: Days, plain: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def by_next(days: Days, *command: str) -> str:
-    """Have the next version do it; returns what it wrote."""
+    """Run a command of the next version; returns its output."""
     done = subprocess.run([*NEXT, *command, "--key", str(days.key), "--quiet"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -100,7 +100,7 @@ def differing(found: dict[str, pa.Table], expected: dict[str, pa.Table]) -> list
 
 
 def kept(days: Days, state: Path) -> dict[str, pa.Table]:
-    """All that a state holds, as this version knows it."""
+    """The content of a state in the columns of this version."""
     with store.opened(state, load_key(days.key)) as held:
         tables = {kind: held.table(files, LAYOUTS[kind]) for kind, files in held.manifest.kinds().items()}
     known = {kind: table.select(LAYOUTS[kind].schema.names) for kind, table in tables.items()}
@@ -144,7 +144,7 @@ def with_ones(table: pa.Table) -> pa.Table:
     return table.append_column("newer", pa.array([1] * table.num_rows, pa.int32()))
 
 
-def test_a_state_of_two_versions_tells_what_a_state_of_one_tells(
+def test_a_state_of_two_versions_gives_the_result_of_a_state_of_one(
     days: Days, plain: Path, between: Path, expected: dict[str, pa.Table], tmp_path: Path
 ) -> None:
     held = manifest(days, between).columns
@@ -156,7 +156,7 @@ def test_a_state_of_two_versions_tells_what_a_state_of_one_tells(
     assert differing(told(tmp_path / "next" / "100-days"), expected) == []
 
 
-def test_a_version_that_stages_a_column_more_takes_over_a_state_that_lacks_it(
+def test_a_version_with_one_more_column_continues_a_state_that_lacks_it(
     days: Days, plain: Path, expected: dict[str, pa.Table], tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
@@ -179,7 +179,7 @@ def test_neither_version_finds_damage_or_repairs_what_the_other_one_wrote(days: 
     assert (mixed / manifests.NAME).read_bytes() == before
 
 
-def test_a_damaged_file_is_left_out_and_the_other_columns_stay(days: Days, mixed: Path) -> None:
+def test_a_damaged_file_is_dropped_and_the_other_columns_stay(days: Days, mixed: Path) -> None:
     held, values = manifest(days, mixed), filled(days, mixed, "exchanges", "temperature")
     torn = mixed / "parts" / held.parts[0].exchanges.name
     torn.write_bytes(torn.read_bytes()[:-5])
@@ -207,7 +207,7 @@ def test_a_column_that_no_file_has_any_more_is_no_longer_listed(days: Days, mixe
     assert "temperature" not in manifest(days, mixed).columns["exchanges"]
 
 
-def test_forgetting_leaves_what_a_state_of_one_version_would_hold_and_the_column_of_others(
+def test_forgetting_leaves_the_content_of_a_one_version_state_and_the_extra_column(
     days: Days, plain: Path, mixed: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "plain"
@@ -219,13 +219,13 @@ def test_forgetting_leaves_what_a_state_of_one_version_would_hold_and_the_column
 
 
 def test_what_the_next_version_knows_of_an_account_outlives_a_log_of_this_version(days: Days, between: Path) -> None:
-    """The third piece brought the facts again, and this version reads no `domain` from them."""
+    """The third part contains the facts again, and this version reads no `domain` from them."""
     known = pq.read_table(days.log / "accounts.parquet")["email_domain"]
     assert filled(days, between, "facts", "domain") == [len(known) - known.null_count]
 
 
 @pytest.mark.parametrize("kind", ["exchanges", "names", "facts", "events"])
-def test_a_column_of_any_kind_of_file_outlives_all_that_is_done_to_a_state(
+def test_an_extra_column_of_any_kind_of_file_survives_every_command(
     days: Days, plain: Path, tmp_path: Path, kind: str
 ) -> None:
     state = tmp_path / "state"
@@ -249,7 +249,7 @@ def test_a_column_of_any_kind_of_file_outlives_all_that_is_done_to_a_state(
     assert upkeep.verify(state, days.key).problems == []
 
 
-def test_a_column_beside_the_sketches_of_texts_outlives_what_is_done_to_a_state(days: Days, tmp_path: Path) -> None:
+def test_an_extra_column_beside_sketches_of_texts_survives_every_command(days: Days, tmp_path: Path) -> None:
     state = tmp_path / "state"
     asked = ("Please sum up this chapter of the book on bees.", "Translate the notice at the harbour into Welsh.")
     for piece, text in enumerate(asked):
@@ -323,7 +323,7 @@ def test_two_types_of_one_column_are_refused_by_every_command_and_nothing_is_cha
     [{"schema": "clonewatch.state.v9"}, {"schema": "clonewatch.state.v1"}, {"cases": 3}],
     ids=["later", "earlier", "field"],
 )
-def test_a_manifest_of_another_version_is_not_taken_for_a_damaged_one(
+def test_a_manifest_of_another_version_does_not_count_as_damaged(
     days: Days, mixed: Path, change: dict[str, object]
 ) -> None:
     path = mixed / manifests.NAME
