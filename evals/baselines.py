@@ -1,6 +1,6 @@
-"""Other methods on the same logs, made anew from their papers: a score for every account, and groups where any.
+"""Other methods on the same logs, reimplemented from their papers: a score for every account, and groups if any.
 
-Each reads a log folder and nothing of the labels. They rank; none of them says where to draw a line.
+Each reads a log folder and no labels. They rank accounts; none of them sets a threshold.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from scipy.sparse import coo_array, csr_array, diags_array
 
 from evals.groups import LEAST, Floats, Ints, components, groups_of, levels, nearest, peel
 
-# Attributes that more accounts share than this are left out of pairwise methods, whose cost grows with its square.
+# Pairwise methods leave out attributes of more accounts than this: their cost grows with its square.
 MOST_SHARED = 1000
 _KEPT = 99.5  # percentile of similarities above which Pacheco's projection keeps a pair
-_AGREEING = 0.3  # Jaccard similarity from which SynchroTrap's groups are told
-# Accounts of less activity than this are not compared, as both papers do: one shared thing would be all they have.
+_AGREEING = 0.3  # Jaccard similarity from which SynchroTrap puts accounts into one group
+# Less active accounts are not compared, as in both papers: one shared attribute would be all they have.
 _ACTIVE, _VARIED = 10, 3
 _NO_STRUCTURE = 0.02  # modularity up to which all is one community
 _HOUR = 3_600_000_000
-_BLOCKS = 12  # dense blocks that are peeled off one after another
+_BLOCKS = 12  # dense blocks that are removed one after another
 _FEATURES, _WINDOW, _FEWEST = 256, 64, 8  # random Fourier features; exchanges of an account, at most and at least
-_SEED = 20_240_607  # of the random features and samples: the same every time
+_SEED = 20_240_607  # of the random features and samples: fixed
 _NETWORK = (
     "CASE WHEN contains(client_ip, ':') THEN array_to_string(list_slice(string_split(client_ip, ':'), 1, 3), ':')"
     " ELSE regexp_replace(client_ip, '\\.[0-9]+$', '') END"
@@ -37,9 +37,9 @@ _FACTS = {"payment": "payment_fingerprint", "device": "device_fingerprint"}
 
 
 class Ranking(NamedTuple):
-    """Suspicion of every account of a log, in the order of `Logged.ids`, and groups of their numbers (None: no groups).
+    """A score for every account of a log, in the order of `Logged.ids`, and groups of account numbers (None: no groups).
 
-    An account that a method says nothing of scores -inf.
+    An account that a method does not score has -inf.
     """
 
     score: Floats
@@ -47,25 +47,25 @@ class Ranking(NamedTuple):
 
 
 class Logged(NamedTuple):
-    """A log folder, open: its account ids in order, and a connection with the views `exchanges` and `accounts`."""
+    """An open log folder: its account ids in order, and a connection with `exchanges` and `accounts`."""
 
     ids: list[str]
     base: duckdb.DuckDBPyConnection
-    calm: Path | None = None  # an attack-free log, for the methods that need one
+    attack_free: Path | None = None  # an attack-free log, for the methods that need one
 
 
-def open_log(folder: Path, calm: Path | None = None) -> Logged:
-    """Open a log folder without text. calm: an attack-free log folder."""
+def open_log(folder: Path, attack_free: Path | None = None) -> Logged:
+    """Open a log folder without text. attack_free: an attack-free log folder."""
     ids = sorted(pq.read_table(folder / "accounts.parquet", columns=["account_id"])["account_id"].to_pylist())
     base = duckdb.connect(":memory:", config={"threads": 1})
     base.read_parquet(str(folder / "exchanges" / "*.parquet")).create_view("exchanges")
     base.read_parquet(str(folder / "accounts.parquet")).create_view("facts")
     base.execute("CREATE TABLE accounts AS SELECT *, ROW_NUMBER() OVER (ORDER BY account_id) - 1 AS number FROM facts")
-    return Logged(ids, base, calm)
+    return Logged(ids, base, attack_free)
 
 
 def volume(log: Logged) -> Ranking:
-    """Requests of an account: who sends most comes first."""
+    """Requests per account: the account that sends most ranks first."""
     score = np.zeros(len(log.ids))
     rows = log.base.execute(
         "SELECT a.number, COUNT(*) AS n FROM exchanges x JOIN accounts a USING (account_id) GROUP BY a.number"
@@ -77,8 +77,8 @@ def volume(log: Logged) -> Ranking:
 def infrastructure(log: Logged) -> Ranking:
     """Communities of accounts and the cards, devices and networks (/24) they share; no content.
 
-    After EvilCohort (Stringhini and others 2015): accounts tied by common addresses, communities by modularity, the
-    larger the more suspicious. Attributes of more than MOST_SHARED accounts are taken for public.
+    After EvilCohort (Stringhini and others 2015): accounts linked by common addresses, communities by modularity; larger
+    communities rank higher. Attributes of more than MOST_SHARED accounts count as public.
     """
     account, attribute, _ = _attributes(log, {"network": _NETWORK}, _FACTS)
     account, attribute, _ = _shared(account, attribute, MOST_SHARED)
@@ -98,7 +98,7 @@ def infrastructure(log: Logged) -> Ranking:
     home = np.full(len(log.ids), -1)
     for name, community in label.items():
         if name.startswith("a"):
-            # Where everybody shares everything no cut is better than none.
+            # Without community structure, all accounts are one community.
             home[int(name[1:])] = community if modularity > _NO_STRUCTURE else 0
     size = np.bincount(home[home >= 0])
     return Ranking(np.where(home >= 0, size[home].astype(float), -np.inf), groups_of(home))
@@ -108,7 +108,7 @@ def projection(log: Logged) -> Ranking:
     """Accounts that repeat the same templates and prompts: TF-IDF, cosine, the most similar pairs, their components.
 
     After Pacheco and others (2021). The groups are components of pairs above the 99.5th percentile of similarities; an
-    account scores the similarity at which it comes to belong to six. Bounded: attributes of more than MOST_SHARED
+    account scores the similarity at which it joins a group of six. To bound the cost, attributes of more than MOST_SHARED
     accounts are dropped, and 50 neighbours of each account are kept. Accounts of fewer than ten exchanges with a shared
     template or prompt, or of fewer than three of those, are not compared.
     """
@@ -121,16 +121,16 @@ def projection(log: Logged) -> Ranking:
     length = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel())
     vectors = csr_array(diags_array(1 / np.maximum(length, 1e-12)) @ vectors)
     left, right, alike, sample = nearest(vectors, lambda product, rows: product.data)
-    line = float(np.percentile(sample, _KEPT)) if len(sample) else 1.0
-    return Ranking(levels(len(log.ids), left, right, alike), components(len(log.ids), left, right, alike >= line))
+    threshold = float(np.percentile(sample, _KEPT)) if len(sample) else 1.0
+    return Ranking(levels(len(log.ids), left, right, alike), components(len(log.ids), left, right, alike >= threshold))
 
 
 def synchrony(log: Logged) -> Ranking:
-    """Accounts that do the same thing in the same hour: Jaccard similarity of (template or network, hour), single link.
+    """Accounts that do the same thing in the same hour: Jaccard similarity of (template or network, hour), single linkage.
 
-    After SynchroTrap (Cao and others 2014). The groups are single-link clusters at similarity 0.3; an account scores
-    the similarity at which it comes to belong to six. Bounded as the projection is; accounts of fewer than ten things
-    done are not compared.
+    After SynchroTrap (Cao and others 2014). The groups are single-linkage clusters at similarity 0.3; an account scores
+    the similarity at which it joins a group of six. Cost is bounded as in `projection`; accounts with fewer than ten
+    actions are not compared.
     """
     hour = f"|| ' ' || CAST(epoch_us(ts) // {_HOUR} AS VARCHAR)"
     account, attribute, _ = _attributes(
@@ -154,13 +154,11 @@ def synchrony(log: Logged) -> Ranking:
 
 
 def densest(log: Logged) -> Ranking:
-    """Blocks of accounts and attributes that are dense beyond the popularity of the attributes.
-
-    Peeled off one after another.
+    """Blocks of accounts and attributes that are denser than the attributes' popularity explains, one after another.
 
     After FRAUDAR (Hooi and others 2016): an attribute weighs 1/log(users + 5), the node that adds least is removed
     until nothing is left, and the densest remainder is the block. An account scores the density of its first block, and
-    within the block by its own share of it. Attributes of one account are left out: no block is held together by them.
+    within the block by its own share of it. Attributes of one account are left out: they hold no block together.
     """
     each = _TEXT | {"network": _NETWORK, "system": "CAST(system_hash AS VARCHAR)", "agent": "user_agent"}
     account, attribute, _ = _attributes(log, each, _FACTS)
@@ -183,18 +181,18 @@ def densest(log: Logged) -> Ranking:
 
 
 def discrepancy(log: Logged) -> Ranking:
-    """How far an account's exchanges lie from honest ones: maximum mean discrepancy against an attack-free log.
+    """How far an account's exchanges are from honest ones: maximum mean discrepancy against an attack-free log.
 
     After the per-client MMD detector of arXiv 2606.05725: RBF kernel by random Fourier features (Rahimi and Recht
-    2007), up to 64 exchanges of an account, bandwidth the median distance. The squared discrepancy is rid of its bias
-    and divided by its spread among honest accounts of the attack-free log with about as many exchanges. Accounts of
-    fewer than eight exchanges are not told of.
+    2007), up to 64 exchanges of an account, bandwidth the median distance. The squared discrepancy is
+    unbiased and divided by its standard deviation among honest accounts of the attack-free log with a similar number of
+    exchanges. Accounts of fewer than eight exchanges are not scored.
     """
-    if log.calm is None:
+    if log.attack_free is None:
         raise ValueError("an attack-free log is needed")
-    calm = open_log(log.calm)
+    attack_free = open_log(log.attack_free)
     rng = np.random.default_rng(_SEED)
-    honest, whose = _described(calm)
+    honest, whose = _described(attack_free)
     middle, spread = honest.mean(axis=0), np.maximum(honest.std(axis=0), 1e-6)
     honest = (honest - middle) / spread
     pairs = rng.integers(0, len(honest), (2, 4000))
@@ -207,15 +205,15 @@ def discrepancy(log: Logged) -> Ranking:
         return found
 
     usual = embedded(honest).mean(axis=0)
-    distance, n = _distances(embedded(honest), whose, usual, len(calm.ids))
+    distance, n = _distances(embedded(honest), whose, usual, len(attack_free.ids))
     rows, owner = _described(log)
     own, number = _distances(embedded((rows - middle) / spread), owner, usual, len(log.ids))
     score = np.full(len(log.ids), -np.inf)
     for low, high in ((_FEWEST, 16), (16, 32), (32, _WINDOW), (_WINDOW, _WINDOW + 1)):
-        calm_ones = distance[(n >= low) & (n < high)]
+        reference = distance[(n >= low) & (n < high)]
         here = (number >= low) & (number < high)
-        if len(calm_ones) >= LEAST:
-            score[here] = (own[here] - np.median(calm_ones)) / max(float(calm_ones.std()), 1e-9)
+        if len(reference) >= LEAST:
+            score[here] = (own[here] - np.median(reference)) / max(float(reference.std()), 1e-9)
     return Ranking(score)
 
 
@@ -230,10 +228,7 @@ BASELINES: dict[str, Callable[[Logged], Ranking]] = {
 
 
 def _attributes(log: Logged, sent: dict[str, str], facts: dict[str, str]) -> tuple[Ints, Ints, Ints]:
-    """Account, attribute and exchanges of everything that an account carries.
-
-    Sent, facts: kind and its SQL expression.
-    """
+    """Account, attribute and number of exchanges of every incidence. sent, facts: SQL expression by kind."""
     parts = [
         f"SELECT a.number AS account, '{kind} ' || ({value}) AS attribute, COUNT(*) AS n FROM exchanges x"
         f" JOIN accounts a USING (account_id) WHERE ({value}) IS NOT NULL GROUP BY 1, 2"
@@ -251,7 +246,7 @@ def _attributes(log: Logged, sent: dict[str, str], facts: dict[str, str]) -> tup
 
 
 def _shared(account: Ints, attribute: Ints, most: int, count: Ints | None = None) -> tuple[Ints, Ints, Ints]:
-    """The rows of attributes that at least two and at most `most` accounts carry, attributes numbered anew."""
+    """The rows of attributes with at least two and at most `most` accounts; attributes are renumbered."""
     users = np.bincount(attribute, minlength=1)[attribute] if len(attribute) else attribute
     kept = (users >= 2) & (users <= most)
     _, again = np.unique(attribute[kept], return_inverse=True)
@@ -259,7 +254,7 @@ def _shared(account: Ints, attribute: Ints, most: int, count: Ints | None = None
 
 
 def _active(account: Ints, attribute: Ints, count: Ints) -> tuple[Ints, Ints, Ints]:
-    """The rows of accounts that carry enough, and enough kinds, of what others carry too."""
+    """The rows of accounts with enough uses of shared attributes, and enough different ones."""
     sent, kinds = np.bincount(account, weights=count, minlength=1), np.bincount(account, minlength=1)
     kept = (sent >= _ACTIVE)[account] & (kinds >= _VARIED)[account]
     return account[kept], attribute[kept], count[kept]
@@ -279,7 +274,7 @@ _DESCRIBED: Sequence[str] = (
 
 
 def _described(log: Logged) -> tuple[Floats, Ints]:
-    """Features of up to a window of exchanges of every account, drawn by a hash of their ids; and whose they are."""
+    """Features of up to _WINDOW exchanges of every account, sampled by a hash of their ids; and the account of each."""
     columns = ", ".join(f"CAST({expression} AS DOUBLE) AS f{i}" for i, expression in enumerate(_DESCRIBED))
     rows = log.base.execute(
         f"SELECT a.number, {columns} FROM exchanges x JOIN accounts a USING (account_id)"
@@ -291,7 +286,7 @@ def _described(log: Logged) -> tuple[Floats, Ints]:
 
 
 def _distances(embedded: Floats, whose: Ints, usual: Floats, accounts: int) -> tuple[Floats, Ints]:
-    """Squared distance of each account's mean embedding from the usual one, rid of its bias; and exchanges of each."""
+    """Unbiased squared distance of each account's mean embedding from the usual one; and exchanges per account."""
     n = np.bincount(whose, minlength=accounts)
     rows = (np.ones(len(whose)), (whose, np.arange(len(whose))))
     total = np.asarray(coo_array(rows, shape=(accounts, len(whose))) @ embedded)

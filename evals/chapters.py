@@ -1,4 +1,4 @@
-"""The chapters of the evaluation page on campaigns: what was found, what was missed, when, and at what cost."""
+"""Chapters of the evaluation page on campaigns: what was found, what was missed, when, and at what cost."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from evals.wording import Record, of_whole, part_of, plain, scales_of, span, tab
 
 _POOLS = ("p1_thin_pool", "p2_fat_pool")
 _EARLY = 0.1  # share of a harvest before which an alarm is early
-_MISSES = 40  # missed campaigns that are told one by one
+_MISSES = 40  # missed campaigns that are listed one by one
 
 
 def by_scenario(summary: Record) -> str:
-    """One row a scenario and scale."""
+    """One row per scenario and scale."""
     groups: defaultdict[tuple[str, float], list[Record]] = defaultdict(list)
     for r in summary["campaigns"]:
         groups[r["scenario"], r["scale"]].append(r)
@@ -53,9 +53,9 @@ def by_scenario(summary: Record) -> str:
         "Honest flagged",
         "Exchange precision",
         "Exchange recall",
-        "Got away, at best",
+        "Not stopped, at best",
     ]
-    merged, pieces = total(summary["campaigns"], "merged"), [n for r in summary["campaigns"] for n in r["fragments"]]
+    merged, alarms = total(summary["campaigns"], "merged"), [n for r in summary["campaigns"] for n in r["fragments"]]
     blind = sum(r["blind"] for r in summary["campaigns"])
     stable = [v for r in summary["campaigns"] for v in r["stability"]]
     return f"""## By scenario
@@ -64,47 +64,47 @@ def by_scenario(summary: Record) -> str:
 
 {table_of(head, table)}
 
-*Got away, at best* is the share of true harvested exchanges that were sent before there was enough to test the
-campaign (`visible_ts`), or by accounts outside every alarm, averaged over campaigns; an alarm for which no such time is
-known stops nothing ({blind} such). Enough to test is not enough to convict: the replays under
-[time to detect](#time-to-detect) say when an alarm was raised. Alarms that hold two campaigns: {merged}.
-Alarms for each campaign that has any: {np.mean(pieces or [0]):.2f} on average, {max(pieces, default=0)} at most
-({sum(n > 1 for n in pieces)} of {len(pieces)} campaigns are in more than one).{
-        f" Stability of groups when the graph is drawn anew: median {np.median(stable):.2f}." if stable else ""
+*Not stopped, at best* is the share of true harvested exchanges that no response to the alarms could have stopped. They
+were sent before there was enough evidence to test the campaign (`visible_ts`), or by accounts outside every alarm. The
+share is averaged over campaigns; an alarm without such a time stops nothing ({blind} such). Enough evidence to test is
+not enough to flag: the replays under [time to detect](#time-to-detect) say when an alarm was raised.
+Alarms that cover two campaigns: {merged}. Alarms per campaign with at least one: {np.mean(alarms or [0]):.2f} on
+average, {max(alarms, default=0)} at most ({sum(n > 1 for n in alarms)} of {len(alarms)} campaigns have more than one).{
+        f" Stability of groups when the graph is resampled: median {np.median(stable):.2f}." if stable else ""
     }"""
 
 
 def missed(summary: Record) -> str:
-    """The campaigns that were not found, and how far the scan got."""
+    """The campaigns that were not found, and how much of each the scan reported."""
     rows = [(r, m) for r in summary["campaigns"] + summary["mimic"] for m in r["missed"]]
     seen: dict[tuple[Any, ...], list[str]] = {}
     for r, m in rows:
         if not m["told"]:
-            how = "no group holds any of it"
+            how = "no reported group contains any of its accounts"
         else:
-            state = "flagged" if m["flagged"] else "told of, not flagged"
-            how = f"its largest group, {state}, holds {m['told']} of its accounts; "
+            state = "flagged" if m["flagged"] else "reported but not flagged"
+            how = f"its largest group, {state}, contains {m['told']} of its accounts; "
             how += f"purity {m['purity']:.2f}, score {m['score']:.1f} bits"
         key = (m["campaign"], r["seed"], r["scale"])
         seen[key] = [f"`{m['campaign']}`", str(r["seed"]), f"{r['scale']:g}", str(m["accounts"]), how]
     if not seen:
         return "## What was missed\n\nEvery campaign was found." if summary["campaigns"] else ""
-    told = [seen[key] for key in sorted(seen)]
-    rest = f"\n\nAnd {len(told) - _MISSES} more." if len(told) > _MISSES else ""
+    listed = [seen[key] for key in sorted(seen)]
+    rest = f"\n\nAnd {len(listed) - _MISSES} more." if len(listed) > _MISSES else ""
     return f"""## What was missed
 
-{table_of(["Campaign", "Seed", "Scale", "Accounts", "How far the scan got"], told[:_MISSES])}{rest}"""
+{table_of(["Campaign", "Seed", "Scale", "Accounts", "What the scan reported"], listed[:_MISSES])}{rest}"""
 
 
 def mixing(summary: Record) -> str:
-    """Proxies that mix a harvest with honest customers."""
+    """Proxies that mix a harvest with the traffic of honest customers."""
     table = []
     for name in MIXING:
         rows = [r for r in summary["campaigns"] if r["scenario"] == name]
         if not rows:
             continue
         attributed, hit = total(rows, "attributed"), total(rows, "honest_hit")
-        customers, accused = (sum(r["proxy_customers"][i] for r in rows) for i in (0, 1))
+        customers, flagged = (sum(r["proxy_customers"][i] for r in rows) for i in (0, 1))
         table.append(
             [
                 f"`{name}`",
@@ -113,7 +113,7 @@ def mixing(summary: Record) -> str:
                 plain(attributed - hit, attributed),
                 plain(attributed - hit, total(rows, "harvested")),
                 plain(hit, sum(r["honest_exchanges"] or 0 for r in rows)),
-                f"{accused} of {customers:,}",
+                f"{flagged} of {customers:,}",
             ]
         )
     if not table:
@@ -125,12 +125,12 @@ def mixing(summary: Record) -> str:
         "Exchange precision",
         "Exchange recall",
         "Honest exchanges hit",
-        "Proxy customers accused",
+        "Proxy customers flagged",
     ]
     return f"""## Mixing proxies
 
-The accounts of these campaigns also carry the traffic of paying customers, so that the verdict on an account says
-little and the one on an exchange decides. *Cover* is the share of the accounts' requests that is not harvest.
+The accounts of these campaigns also carry the traffic of paying customers. The verdict on an account therefore says
+little, and the verdict on each exchange matters. *Cover* is the share of the accounts' requests that is not harvest.
 
 {table_of(head, table)}"""
 
@@ -144,14 +144,14 @@ def mimic(summary: Record) -> str:
     caught = wilson(total(rows, "caught"), total(rows, "members"))
     return f"""## The agent mimic
 
-`{MIMIC}` uses the prompts, tools and user agent of a popular coding agent, so that it shares most of what can be shared
-with honest users. Found on {found} of the seeds {span(r["seed"] for r in rows)}, scale
-{scales_of(rows)}; {caught} of its accounts flagged; honest accounts flagged:
+`{MIMIC}` uses the prompts, tools and user agent of a popular coding agent, so it shares most attributes with honest
+users. Found on {found} of the seeds {span(r["seed"] for r in rows)}, scale
+{scales_of(rows)}. Accounts flagged: {caught}. Honest accounts flagged:
 {exact(total(rows, "wronged"), total(rows, "honest"))}."""
 
 
 def pools(summary: Record) -> str:
-    """Many quiet accounts against few busy ones."""
+    """Many accounts that send little against few that send much."""
     table = []
     for name in _POOLS:
         rows = [r for r in summary["campaigns"] if r["scenario"] == name]
@@ -172,17 +172,17 @@ def pools(summary: Record) -> str:
         return ""
     head = [
         "Scenario",
-        "Accounts of a campaign",
-        "Requests an account and day",
+        "Accounts per campaign",
+        "Requests per account per day",
         "Found",
         "Accounts flagged",
-        "Got away, at best",
+        "Not stopped, at best",
     ]
     return f"## Thin and fat pools\n\n{table_of(head, table)}"
 
 
 def large(summary: Record) -> str:
-    """Logs of some ten thousand accounts, one by one."""
+    """Logs of about 50,000 accounts, one row each."""
     table = [
         [
             f"`{r['scenario']}`",
@@ -214,19 +214,19 @@ def large(summary: Record) -> str:
 
 
 def timing(summary: Record) -> str:
-    """How much of a campaign has gone when it can be seen, and when it is seen."""
+    """How much of a harvest has been sent when it becomes visible, and when it is flagged."""
     shares = sorted(v for r in summary["campaigns"] for v in r["before"])
     said = ""
     if shares:
         ten = sum(v <= _EARLY for v in shares)
         said = (
-            f"Share of an alarm's harvest that had gone before there was enough to test, over {len(shares)} campaigns: "
-            f"median {np.median(shares):.1%}, nine in ten below {np.quantile(shares, 0.9):.1%}; "
-            f"at most a tenth in {wilson(ten, len(shares))}."
+            f"Share of an alarm's harvest that was sent before there was enough evidence to test, over {len(shares)} "
+            f"campaigns: median {np.median(shares):.1%}, 90th percentile {np.quantile(shares, 0.9):.1%}; "
+            f"at most 10% in {wilson(ten, len(shares))}."
         )
     replay = summary["replay"]
-    early = sum(_gone(r) <= _EARLY for r in replay)
-    middle = np.median([_gone(r) for r in replay]) if replay else 0.0
+    early = sum(_sent_share(r) <= _EARLY for r in replay)
+    middle = np.median([_sent_share(r) for r in replay]) if replay else 0.0
     table = []
     for r in replay:
         last = r["steps"][-1] if r["steps"] else None
@@ -254,19 +254,19 @@ def timing(summary: Record) -> str:
         "Accounts",
         "Exchanges",
         "First alarm",
-        "Harvest gone by then",
-        "False alarms on the way",
+        "Harvest sent by then",
+        "False alarms before it",
     ]
     replays = (
         f"""
 
-Logs scanned again and again as they stood at the end of a day (`--as-of`), until an alarm of purity
-{summary["lines"]["purity"]:g} holds half of the accounts that had harvested by then. The share is of the
-true harvest, sent before the scan that raised it. `{HEADLINE}` is a small copy of a harvest of publicly alleged
-size: the same rates and days with fewer accounts. Found in
+Each log is scanned repeatedly as of increasing times (`--as-of`), until an alarm of purity
+{summary["lines"]["purity"]:g} contains half of the accounts that had harvested by then. The last but one column is the
+share of the true harvest that was sent before the scan that raised the alarm. `{HEADLINE}` is a scaled-down harvest of
+publicly alleged size: the same rates and days with fewer accounts. Found in
 {wilson(sum(bool(r["steps"]) and r["steps"][-1]["found"] for r in replay), len(replay))}
-replays; before a tenth had gone in {early} of them. Median share gone: {middle:.1%}, all of it where there was no
-alarm.
+replays; before 10% was sent in {early} of them. Median share sent: {middle:.1%}, where a replay without an alarm counts
+as 100%.
 
 {table_of(head, table)}"""
         if table
@@ -282,13 +282,13 @@ def cost(summary: Record) -> str:
         groups[r["scenario"]] += r["effort"]
     if not groups:
         return ""
-    gone: defaultdict[str, list[float]] = defaultdict(list)
+    sent_by_alarm: defaultdict[str, list[float]] = defaultdict(list)
     for r in summary["replay"]:
-        gone[r["scenario"]].append(_gone(r))
+        sent_by_alarm[r["scenario"]].append(_sent_share(r))
     table = []
     for name, efforts in sorted(groups.items()):
         sent, harvested, accounts = (sum(e[k] for e in efforts) for k in ("exchanges", "harvested", "accounts"))
-        cover, share = sent / harvested, float(np.mean(gone[name])) if gone[name] else None
+        cover, share = sent / harvested, float(np.mean(sent_by_alarm[name])) if sent_by_alarm[name] else None
         table.append(
             [
                 f"`{name}`",
@@ -298,19 +298,19 @@ def cost(summary: Record) -> str:
                 f"{cover / share:,.1f}" if share else "-",
             ]
         )
-    head = ["Scenario", "Accounts for 1,000 harvested exchanges", "By cover", "By detection", "Together"]
+    head = ["Scenario", "Accounts per 1,000 harvested exchanges", "By cover", "By detection", "Together"]
     return f"""## What it costs the attacker
 
-Accounts needed for each useful exchange, relative to a campaign without cover that is never stopped. By cover:
-exchanges of the campaign's accounts / harvested exchanges, which is 1 / (1 - share of cover). By detection:
-1 / share of the harvest gone at the first alarm of the replays above, 1 where there was none. The product is the
-multiplier. It leaves out what accounts, cards and addresses cost, and assumes that the whole campaign is stopped at its
-first alarm and that the attacker does not answer.
+How many more accounts an attacker needs per harvested exchange than a campaign without cover that is never stopped. By
+cover: exchanges of the campaign's accounts / harvested exchanges, which is 1 / (1 - share of cover). By detection:
+1 / share of the harvest sent at the first alarm of the replays above, 1 where there was none. *Together* is the
+product. It ignores the price of accounts, cards and addresses, and assumes that the first alarm stops the whole
+campaign and that the attacker does not react.
 
 {table_of(head, table)}"""
 
 
-def _gone(replay: Record) -> float:
-    """Share of a replayed harvest that was gone at the first alarm, 1 where there was none."""
+def _sent_share(replay: Record) -> float:
+    """Share of a replayed harvest that was sent by the first alarm, 1 where there was none."""
     last = replay["steps"][-1] if replay["steps"] else None
     return float(last["leaked"]) if last is not None and last["found"] else 1.0

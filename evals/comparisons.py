@@ -1,14 +1,14 @@
-"""The chapters of the evaluation page on honest accounts, error, and how other methods compare."""
+"""Chapters of the evaluation page on honest accounts, errors, and other methods."""
 
 from __future__ import annotations
 
 from evals.intervals import exact, precision_at, wilson
 from evals.jobs import OURS
-from evals.wording import Record, brief, scales_of, span, table_of, total
+from evals.wording import COLUMN_NAMES, Record, brief, scales_of, span, table_of, total
 
 
 def quiet(summary: Record) -> str:
-    """Attack-free logs: false alarms, and whether p-values mean what they say."""
+    """Attack-free logs: false alarms, and whether p-values are calibrated."""
     rows, parts = summary["quiet"], summary["calibration"]
     if not rows:
         return ""
@@ -26,8 +26,8 @@ def quiet(summary: Record) -> str:
         for p in parts
     ]
     head = [
-        "Accounts of a group",
-        "Groups told of",
+        "Accounts per group",
+        "Groups reported",
         "With a p-value",
         "KS",
         "p of KS",
@@ -37,14 +37,14 @@ def quiet(summary: Record) -> str:
     ]
     return f"""## Logs without a campaign
 
-{len(rows)} logs of honest people and look-alikes whose numbers are drawn anew for each (seeds
+{len(rows)} logs of honest people and look-alikes; how many of each is drawn for every log (seeds
 {span(r["seed"] for r in rows)}, scale {scales_of(rows)}): {total(rows, "accounts"):,} accounts,
-{total(rows, "exchanges"):,} exchanges. With a false alarm:
-{alarmed} of the logs. Honest accounts flagged: {exact(total(rows, "wronged"), total(rows, "honest"))}.
+{total(rows, "exchanges"):,} exchanges. Logs with a false alarm: {alarmed}. Honest accounts flagged: {exact(total(rows, "wronged"), total(rows, "honest"))}.
 
-Groups that are linked well enough to be told of carry a p-value although none is a campaign. If p-values mean what they
-say, no more than 5 % of them are at most 0.05, and the mean e-value is at most 1. *KS* is how far the share of small
-p-values exceeds what it should be, at most, and its p-value treats groups as independent.
+Groups that are linked strongly enough to be reported have a p-value, although none is a campaign. If the p-values are
+calibrated, no more than 5 % of them are at most 0.05, and the mean e-value is at most 1. *KS* is the one-sided
+Kolmogorov-Smirnov statistic: the largest excess of small p-values over the uniform distribution. Its p-value treats
+groups as independent.
 
 <<calibration>>
 
@@ -52,51 +52,49 @@ p-values exceeds what it should be, at most, and its p-value treats groups as in
 
 
 def look_alikes(summary: Record) -> str:
-    """Every honest role: heads, groups, flags."""
+    """Every honest role: accounts, how many were reported, how many were flagged."""
     if not summary["roles"]:
         return ""
     table = [
-        [f"`{name}`", f"{cluster_sizes:,}", f"{told:,}", str(exact(flagged, cluster_sizes))]
-        for name, (cluster_sizes, told, flagged) in summary["roles"].items()
+        [f"`{name}`", f"{accounts:,}", f"{reported:,}", str(exact(flagged, accounts))]
+        for name, (accounts, reported, flagged) in summary["roles"].items()
     ]
     return f"""## Honest look-alikes
 
-Honest accounts of all logs by what they are, those in groups that were told of without being flagged or with, and those
-flagged.
+Honest accounts of all logs by role: how many are in a reported group, flagged or not, and how many are flagged.
 
-{table_of(["Role", "Accounts", "In a group told of", "Flagged"], table)}"""
+{table_of(["Role", "Accounts", "In a reported group", "Flagged"], table)}"""
 
 
 def frontier(summary: Record) -> str:
-    """Yield against collateral."""
+    """Harvest stopped against honest accounts acted on."""
     found = summary["frontier"]
     if not any(found["by"].values()):
         return ""
     rule = found["rule"]
-    said = [_clean(name, lines) for name, lines in found["by"].items()]
+    said = [_clean(COLUMN_NAMES.get(name, name), lines) for name, lines in found["by"].items()]
     return f"""## Yield against collateral
 
-An operator who acts on every group above a line, every other condition left out, stops the harvest at best from the
-time there was enough to test the group, and hits the honest accounts in it. The line may be on the evidence alone
-(`campaigns.score`, in
-bits) or on how far the weakest condition of the verdict is met (`campaigns.threshold_ratio`). Over {found["campaigns"]}
-campaigns and {found["account_months"]:,.0f} honest account-months. Groups too weakly linked to be told of are not
-in it.
+Suppose that an operator acts on every group above a threshold and ignores every other criterion. At best, this stops the
+harvest from the time there was enough evidence to test the group, and it hits the honest accounts in the group. The
+threshold may be on the evidence alone (`campaigns.score`, in bits) or on the limiting criterion of the verdict
+(`campaigns.threshold_ratio`). Over {found["campaigns"]} campaigns and {found["account_months"]:,.0f} honest
+account-months. Groups that are linked too weakly to be reported are left out.
 
 <<frontier>>
 
-The rule of the scan: {rule["leaked"]:.1%} gets away, {rule["honest"]:,.1f} honest accounts acted on for every 100,000
-account-months. {" ".join(said)}"""
+The rule of the scan: {rule["leaked"]:.1%} of the harvest is not stopped, {rule["honest"]:,.1f} honest accounts are acted
+on per 100,000 account-months. {" ".join(said)}"""
 
 
 _SAID = {
-    "volume": "requests of an account",
+    "volume": "requests per account",
     "infrastructure": "communities of shared cards, devices and networks (after EvilCohort, 2015)",
     "projection": "TF-IDF of templates and prompts, cosine, top 0.5 % of pairs (after Pacheco and others, 2021)",
-    "synchrony": "Jaccard of (template or network, hour), single link (after SynchroTrap, 2014)",
+    "synchrony": "Jaccard similarity of (template or network, hour), single linkage (after SynchroTrap, 2014)",
     "densest": "densest blocks of accounts and attributes, log-weighted (after FRAUDAR, 2016)",
     "discrepancy": "MMD of an account's exchanges against honest ones (after arXiv 2606.05725)",
-    OURS: "a flagged group first, then score and membership",
+    OURS: "flagged groups first, then score and membership",
 }
 
 
@@ -109,10 +107,10 @@ def baselines(summary: Record) -> str:
     bases = sorted(next(iter(found.values()))["at"][rates[0]]["precision"], key=float, reverse=True)
     head = [
         "Method",
-        *(f"Recall, {_one_in(r)} honest accused" for r in rates),
-        *(f"Precision, {_one_in(b)} a member" for b in bases),
+        *(f"Recall at {_one_in(r)} honest flagged" for r in rates),
+        *(f"Precision at base rate {_one_in(b)}" for b in bases),
         "Campaigns in one group",
-        "Groups, of which honest",
+        "Groups, honest ones",
     ]
     table = []
     for name, told in found.items():
@@ -136,19 +134,19 @@ def baselines(summary: Record) -> str:
         high = bound.high or 0.0
         at_bound = ", ".join(f"{precision_at(float(b), recall, high) or 0:.3f} ({_one_in(b)})" for b in bases)
         flags = (
-            f"\n\nThe flags of this scan on these logs accuse {bound} of the honest accounts and {recall:.1%} of the "
-            f"others. At the upper bound of that interval precision would be {at_bound}: so few honest accounts cannot "
-            "show more."
+            f"\n\nOn these logs the scan flags {bound} of the honest accounts and {recall:.1%} of the "
+            f"members. At the upper bound of that interval precision would be {at_bound}: with so few honest accounts, "
+            "no stronger claim is possible."
         )
     return f"""## Other methods on the same logs
 
-Made anew for this page from their papers (`evals/baselines.py`), over {some["logs"]} logs of
+Reimplemented for this page from their papers (`evals/baselines.py`), over {some["logs"]} logs of
 {", ".join(f"`{s}`" for s in summary["oracles"]["as it is"]["each"])} with {some["honest"]:,} honest accounts and
-{some["members"]:,} of campaigns. The methods rank; recall is read where so many honest accounts are
-accused ({allowed}), the scores of all logs together, ties counted against the method. Precision is
-base * recall / (base * recall + (1 - base) * rate), at a rate of {_one_in(rates[-1])}. Nothing was tuned,
-neither theirs nor ours, and each method's bound is in its docstring. *Campaigns in one group*: some group holds half
-of a campaign at the purity of an alarm; nothing says which group that is.
+{some["members"]:,} member accounts. The methods rank accounts. Recall is taken at the score where a given number of
+honest accounts would be flagged ({allowed}); the scores of all logs are pooled, and ties count against the method.
+Precision is base * recall / (base * recall + (1 - base) * rate), at a rate of {_one_in(rates[-1])}. Nothing was tuned,
+neither theirs nor ours; the limits that bound each method's cost are in its docstring. *Campaigns in one group*: some
+group contains half of a campaign at the purity required of an alarm; the method does not say which group that is.
 
 <<baselines>>
 
@@ -156,7 +154,7 @@ of a campaign at the purity of an alarm; nothing says which group that is.
 
 
 def oracles(summary: Record) -> str:
-    """Which half loses: linking or testing."""
+    """Which half of the scan loses campaigns: linking or testing."""
     found = summary["oracles"]
     if not found:
         return ""
@@ -165,31 +163,31 @@ def oracles(summary: Record) -> str:
         lost = ", ".join(f"`{s}` {k} of {n}" for s, (k, n) in o["each"].items() if k < n) or "none"
         caught, wronged = wilson(o["caught"], o["members"]), exact(o["wronged"], o["honest"])
         table.append([name, f"{o['found']} of {o['campaigns']}", str(caught), str(wronged), lost])
-    head = ["What", "Campaigns found", "Accounts of campaigns flagged", "Honest accounts flagged", "Not found"]
-    return f"""## Which half loses
+    head = ["Variant", "Campaigns found", "Accounts of campaigns flagged", "Honest accounts flagged", "Not found"]
+    return f"""## Linking or testing: which half loses campaigns
 
-Two oracles on the same logs. One keeps the scan's own clusters and flags those of which most accounts are truly of a
-campaign: no test could do better on these clusters. The other puts the true campaigns in the place of the clusters and
-leaves the verdict to the scan: no linking could do better for these tests. Members that carry no rare attribute at
-all are in no cluster either way.
+Two oracles on the same logs. One keeps the scan's own clusters and flags those in which most accounts are true members:
+no test could do better on these clusters. The other replaces the clusters by the true campaigns and leaves the verdict
+to the scan: no linking could do better for these tests. Members without any rare attribute are in no cluster either
+way.
 
 {table_of(head, table)}"""
 
 
 def _clean(name: str, lines: list[Record]) -> str:
-    """The lowest line that spares every honest account of these logs."""
+    """The lowest threshold that hits no honest account of these logs."""
     free = [x for x in lines if x["honest"] == 0]
     if not free:
-        return f"No line on the {name} alone spares every honest account here."
+        return f"No threshold on the {name} alone spares every honest account here."
     best = min(free, key=lambda x: (x["leaked"], x["line"]))
     return (
-        f"With a line on the {name} alone that hits no honest account here, at least {best['leaked']:.1%} gets away "
-        f"(line {best['line']:.2g})."
+        f"A threshold of {best['line']:.2g} on the {name} alone hits no honest account here; at least "
+        f"{best['leaked']:.1%} is not stopped."
     )
 
 
 def _one_in(rate: str) -> str:
-    """A share in the words of a person.
+    """A share as "1 in N".
 
     >>> _one_in("0.0001")
     '1 in 10,000'

@@ -1,4 +1,4 @@
-"""Groups in graphs of accounts: nearest pairs, single link, components, and the densest part of a bipartite graph."""
+"""Groups in graphs of accounts: nearest pairs, single linkage, components, and the densest part of a bipartite graph."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-# A pair of accounts is evidence of nothing; groups and levels are asked for at the size that scans report from.
+# A pair of accounts is no evidence; groups and levels use the smallest size that scans report.
 LEAST = 6
-# Nearest accounts that are kept of each: bounds the pairs by 50 times the accounts.
+# Nearest neighbours kept per account: bounds the number of pairs at 50 times the accounts.
 _NEIGHBOURS = 50
 _ROWS = 500  # accounts compared with all others at a time
-_SAMPLE = 20_000  # likenesses drawn from each such comparison
+_SAMPLE = 20_000  # similarities sampled from each such comparison
 _SEED = 20_240_607  # of the sample: the same every time
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 def nearest(vectors: csr_array, alike: Callable[[csr_array, Ints], Floats]) -> tuple[Ints, Ints, Floats, Floats]:
-    """Pairs of each account with its nearest others and their mixture posterior.
-
-    And a sample of all positive likenesses.
-    """
+    """Pairs of each account with its nearest neighbours, their similarity, and a sample of all positive similarities."""
     pairs: list[tuple[Ints, Ints, Floats]] = []
     sample: list[Floats] = []
     rng = np.random.default_rng(_SEED)
@@ -51,39 +48,39 @@ def nearest(vectors: csr_array, alike: Callable[[csr_array, Ints], Floats]) -> t
 
 
 def levels(size: int, left: Ints, right: Ints, alike: Floats, least: int = LEAST) -> Floats:
-    """The similarity at which each of `size` accounts comes to belong to a single-link group of `least`; -inf: never.
+    """The similarity at which each of `size` accounts joins a single-linkage group of `least`; -inf: never.
 
     >>> levels(4, np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([0.9, 0.8, 0.1]), least=3).tolist()
     [0.8, 0.8, 0.8, 0.1]
     """
     found = np.full(size, -np.inf)
     root = list(range(size))
-    held = [[i] for i in range(size)]
+    group_of = [[i] for i in range(size)]
     for at in np.argsort(-alike, kind="stable").tolist():
         a, b = _root(root, int(left[at])), _root(root, int(right[at]))
         if a == b:
             continue
-        if len(held[a]) < len(held[b]):
+        if len(group_of[a]) < len(group_of[b]):
             a, b = b, a
-        joined = len(held[a]) + len(held[b])
-        if joined >= least:
+        merged = len(group_of[a]) + len(group_of[b])
+        if merged >= least:
             for group in (a, b):
-                if len(held[group]) < least:
-                    found[held[group]] = alike[at]
+                if len(group_of[group]) < least:
+                    found[group_of[group]] = alike[at]
         root[b] = a
-        held[a] += held[b]
-        held[b] = []
+        group_of[a] += group_of[b]
+        group_of[b] = []
     return found
 
 
 def components(size: int, left: Ints, right: Ints, chosen: NDArray[np.bool_]) -> list[Ints]:
-    """Groups of at least LEAST accounts that the chosen pairs connect."""
+    """Connected components of the chosen pairs with at least LEAST accounts."""
     graph = coo_array((np.ones(int(chosen.sum())), (left[chosen], right[chosen])), shape=(size, size))
     return groups_of(connected_components(graph, directed=False)[1])
 
 
 def peel(left: Ints, right: Ints, weight: Floats) -> tuple[tuple[NDArray[np.bool_], NDArray[np.bool_]], float]:
-    """The densest remainder of greedy peeling: who of each side is in it, and its weight per node.
+    """The densest remainder of greedy peeling: which nodes of each side are in it, and its weight per node.
 
     left, right, weight: the edges of a bipartite graph.
     """
@@ -120,6 +117,7 @@ def peel(left: Ints, right: Ints, weight: Floats) -> tuple[tuple[NDArray[np.bool
 
 
 def groups_of(label: NDArray[np.integer]) -> list[Ints]:
+    """The groups of at least LEAST accounts with one label; negative labels are no group."""
     kept = np.flatnonzero(label >= 0)
     order = kept[np.argsort(label[kept], kind="stable")]
     parts = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)

@@ -1,4 +1,4 @@
-"""Shares with their 95 % intervals, and precision at the base rates that are real."""
+"""Shares with their 95 % intervals, and precision at realistic base rates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LEVEL = 0.95
 
 
 class Share(NamedTuple):
-    """A count of a whole and the interval of the share; the bounds are None where there is no whole."""
+    """A count, its total and the interval of the share; the bounds are None where the total is zero."""
 
     part: int
     whole: int
@@ -19,7 +19,7 @@ class Share(NamedTuple):
 
     @property
     def value(self) -> float | None:
-        """The share itself, None where there is no whole."""
+        """The share itself, None where the total is zero."""
         return self.part / self.whole if self.whole else None
 
     def __str__(self) -> str:
@@ -29,7 +29,7 @@ class Share(NamedTuple):
 
 
 def exact(count: int, whole: int) -> Share:
-    """The interval of Clopper and Pearson (1934): never too narrow; for counts near none or all.
+    """The interval of Clopper and Pearson (1934): conservative; for counts near zero or near the total.
 
     >>> str(exact(0, 100))
     '0 of 100 (0.00%; 0.00% to 3.62%)'
@@ -38,7 +38,7 @@ def exact(count: int, whole: int) -> Share:
 
 
 def wilson(count: int, whole: int) -> Share:
-    """The interval of Wilson (1927): right on average.
+    """The interval of Wilson (1927): close to nominal coverage on average.
 
     >>> str(wilson(46, 50))
     '46 of 50 (92.00%; 81.16% to 96.85%)'

@@ -1,4 +1,4 @@
-"""The jobs of an evaluation, by size, the seeds that nobody looked at while building, and the scan of one job."""
+"""The jobs of an evaluation by size, the held-out seeds, and the scan of one job."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Record = dict[str, Any]
 # Seeds below 100 and from 5000 to 5999 belong to development and calibration; figures are reported on these alone.
 FIRST_SEED, FIRST_QUIET_SEED = 321, 1201
 DEVELOP_SEED, DEVELOP_QUIET_SEED = 1, 5001
-# Look-alikes in numbers drawn at random and no harvest: every alarm on such a log is false.
+# A random number of every look-alike and no harvest: every alarm on such a log is false.
 QUIET = "quiet_mixed"
 HEADLINE, MIXED = "headline", "mixed"
 MIMIC = "s05_agent_mimic"
-# A naive harvest, a mixing proxy, a stealthy one, a mimic, and the two that scans miss most.
+# A naive harvest, a mixing proxy, a stealthy harvest, a mimic, and the two that scans miss most often.
 RIVALLED = (
     "s01_shared_cards",
     "s02_mixing_proxy",
@@ -33,17 +33,17 @@ RIVALLED = (
     "p2_fat_pool",
 )
 MIXING = ("s02_mixing_proxy", "s03_mixing_proxy_95", "p5_reseller_stratum")
-# What this scan is called beside other methods.
+# The name of this scan in comparisons with other methods.
 OURS = "this scan"
 SIZES = ("small", "full")
 
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """One log to make and one thing to do with it, in a process of its own.
+    """One log to generate and one measurement on it, in its own process.
 
     kind: `scan` (scan and score), `rivals` (other methods and the oracles on the same log) or `replay` (scans as of
-    one day after another). scale: factor on the number of accounts.
+    increasing times). scale: factor on the number of accounts.
 
     >>> Job("scan", "quiet", 3, 0.25).name
     'scan-quiet-3-0.25'
@@ -56,12 +56,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name its result is kept under."""
+        """The name under which its result is kept."""
         return f"{self.kind}-{self.scenario}-{self.seed}-{self.scale:g}"
 
     @property
     def weight(self) -> float:
-        """Roughly how long it takes, relative to others: for the estimate of what is left."""
+        """Roughly how long it takes relative to others, for the estimate of the time left."""
         size = self.scale * {HEADLINE: 100, MIXED: 10}.get(self.scenario, 1)
         return (0.3 + size) * {"scan": 1.0, "rivals": 6.0, "replay": 6.0}[self.kind]
 
@@ -71,9 +71,9 @@ class Job:
 
 
 def plan(size: str, *, develop: bool = False) -> dict[str, list[Job]]:
-    """The jobs of a size by set, most telling first; a job may be in two sets.
+    """The jobs of a size by set, most informative first; a job may be in two sets.
 
-    develop: other seeds, for building; nothing measured on them is reported.
+    develop: the development seeds; nothing measured on them is reported.
 
     >>> sorted(plan("small"))
     ['campaigns', 'mimic', 'quiet', 'replay', 'rivals']
@@ -100,7 +100,7 @@ def plan(size: str, *, develop: bool = False) -> dict[str, list[Job]]:
         "mimic": [Job("scan", MIMIC, first + i, 0.5) for i in range(10)],
         "quiet": _quiet(quiet, 100, 0.1, 1.0),
         "rivals": [Job("rivals", name, first, 0.5) for name in RIVALLED],
-        # About 50,000 accounts each: four harvests among every look-alike, and the publicly alleged proportions.
+        # About 50,000 accounts each: four harvests among every look-alike, and a harvest of publicly alleged proportions.
         "large": [Job("scan", MIXED, first, 1.0), Job("scan", HEADLINE, first, 0.1)],
         "replay": [
             *(Job("replay", HEADLINE, first + i, 0.01) for i in range(2)),
@@ -110,7 +110,7 @@ def plan(size: str, *, develop: bool = False) -> dict[str, list[Job]]:
 
 
 def run_scan(job: Job, folder: Path, *, out: str = "scan", as_of: datetime | None = None) -> ScanResult:
-    """Scan `folder/log` into `folder/out`, on one thread, with a key that only the job decides."""
+    """Scan `folder/log` into `folder/out`, on one thread, with a key that depends only on the job."""
     key = folder / "key"
     if not key.exists():
         key.touch(mode=0o600)
@@ -120,11 +120,11 @@ def run_scan(job: Job, folder: Path, *, out: str = "scan", as_of: datetime | Non
 
 
 def numbered(letter: str) -> list[str]:
-    """The scenarios whose names begin with a letter and a number."""
+    """The scenarios whose names start with this letter and a digit."""
     return [name for name in scenarios() if name[0] == letter and name[1].isdigit()]
 
 
 def _quiet(first: int, count: int, low: float, high: float) -> list[Job]:
-    """Attack-free logs, one a seed, at scales drawn evenly on a log scale."""
+    """Attack-free logs, one per seed, at log-uniform scales."""
     scales = np.exp(np.random.default_rng(first).uniform(np.log(low), np.log(high), count)).round(3)
     return [Job("scan", QUIET, first + i, float(scale)) for i, scale in enumerate(scales)]

@@ -1,4 +1,4 @@
-"""Labelled logs in memory: read, changed in one respect, written, scanned and scored, and what is kept of it."""
+"""Labelled logs in memory: read, change in one respect, write, scan and score."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from clonewatch.pipeline.scan import ScanSettings, scan
 
 FOLDER = Path(__file__).resolve().parent / "runs"
 ENGINES = ("duckdb", "pyarrow", "numpy", "scipy", "numba", "graspologic-native")
-# Accounts may join the trusted set only when they are this old at the first exchange: a trusted account is not new.
+# Minimum age at the first exchange of accounts added to the trusted set: a trusted account is not new.
 AGED = timedelta(days=60)
-# What is taken away together, because an operator has all of it or none: table, columns.
+# Columns that are removed together, because an operator logs all of them or none: table, columns.
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "prompt_id": ("exchanges", ("prompt_id",)),
     "template_id": ("exchanges", ("template_id",)),
@@ -42,7 +42,7 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "format_hash": ("exchanges", ("format_hash",)),
     "system and tools": ("exchanges", ("system_hash", "tools_hash")),
 }
-_TOLD = ("campaigns", "members", "attribution")  # the tables of a scan that scores are read from
+_SCORED = ("campaigns", "members", "attribution")  # the result tables that scores are computed from
 Result = dict[str, Any]
 
 
@@ -57,7 +57,7 @@ class Log(NamedTuple):
 
     @property
     def members(self) -> pa.Array:
-        """Accounts that work for a campaign."""
+        """Accounts that belong to a campaign."""
         of = self.label_accounts.filter(pc.equal(self.label_accounts["role"], "member"))
         return of["account_id"].combine_chunks()
 
@@ -65,7 +65,7 @@ class Log(NamedTuple):
 def trusted(log: Log, share: float, rng: np.random.Generator) -> Log:
     """The log with this share of its accounts trusted, as far as there are honest accounts that are not new.
 
-    Fewer: some of the trusted, drawn at random. More: honest ones that are older than AGED join, drawn at random.
+    For fewer, a random subset of the trusted accounts is kept. For more, random honest accounts older than AGED join.
     """
     marks = log.accounts["anchor"].fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
     wanted = round(share * len(marks))
@@ -82,7 +82,7 @@ def trusted(log: Log, share: float, rng: np.random.Generator) -> Log:
 
 
 def infiltrated(log: Log, share: float, rng: np.random.Generator) -> Log:
-    """The log with this share of every campaign's accounts among the trusted, whatever was trusted of it before."""
+    """The log with this share of the campaign accounts in the trusted set, whichever of them were trusted before."""
     marks = log.accounts["anchor"].fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
     ours = np.flatnonzero(pc.is_in(log.accounts["account_id"], value_set=log.members).to_numpy(zero_copy_only=False))
     marks[ours] = False
@@ -103,13 +103,13 @@ def without(log: Log, groups: Iterable[str]) -> Log:
 
 
 def thinned(log: Log, share: float, rng: np.random.Generator) -> Log:
-    """The log with this share of its exchanges, drawn at random; every account keeps its facts."""
+    """The log with a random sample of this share of its exchanges; every account keeps its facts."""
     kept = np.sort(rng.choice(log.exchanges.num_rows, round(share * log.exchanges.num_rows), replace=False))
     return _of_exchanges(log, log.exchanges.take(pa.array(kept)))
 
 
 def half_seen(log: Log, share: float, rng: np.random.Generator) -> Log:
-    """The log as an operator sees it who has none of the accounts drawn: another region, another product."""
+    """The log of an operator who does not see a random share of the accounts: another region, another product."""
     ids = log.accounts["account_id"].combine_chunks()
     kept = ids.take(pa.array(np.sort(rng.choice(len(ids), round((1 - share) * len(ids)), replace=False))))
     log = log._replace(
@@ -127,7 +127,7 @@ def read(folder: Path) -> Log:
 
 
 def write(log: Log, folder: Path, origin: Path, before: Log) -> None:
-    """The log as a folder; exchanges that are those of `before`, which lies at `origin`, are linked and not copied."""
+    """Write the log as a folder. Exchanges equal to those of `before`, stored at `origin`, are hard-linked."""
     (folder / "exchanges").mkdir(parents=True)
     (folder / "labels").mkdir()
     if log.exchanges is before.exchanges:
@@ -143,11 +143,11 @@ def write(log: Log, folder: Path, origin: Path, before: Log) -> None:
 
 
 def scored(log: Path, scan_folder: Path, key: Path, clustering: int = 0) -> tuple[Result, list[str]]:
-    """Scan and score a labelled log: counts, and the accounts flagged. The report is not drawn."""
-    told = scan(ScanSettings(paths=(str(log),), seed=clustering, key_file=key, threads=1)).tables
+    """Scan and score a labelled log: counts, and the flagged accounts. No report is written."""
+    tables = scan(ScanSettings(paths=(str(log),), seed=clustering, key_file=key, threads=1)).tables
     scan_folder.mkdir()
-    for name in _TOLD:
-        pq.write_table(told[name], scan_folder / f"{name}.parquet")
+    for name in _SCORED:
+        pq.write_table(tables[name], scan_folder / f"{name}.parquet")
     scores, claim = evaluate(scan_folder, log), read_claim(scan_folder)
     accounts, campaigns, exchanges, counts = (scores[k] for k in ("accounts", "campaigns", "exchanges", "counts"))
     return {
@@ -166,12 +166,12 @@ def scored(log: Path, scan_folder: Path, key: Path, clustering: int = 0) -> tupl
 
 
 def part(count: int, whole: int) -> str:
-    """A share with three figures, or a dash where there is no whole."""
+    """A share with three decimals, or a dash where the total is zero."""
     return f"{count / whole:.3f}" if whole else "-"
 
 
 def fingerprint(*scripts: Path) -> str:
-    """SHA-256, shortened, over the package, these scripts, and the versions of what computes."""
+    """Shortened SHA-256 over the package, these scripts, and the versions of the engines."""
     digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in ENGINES).encode())
     root = Path(clonewatch.__file__).parent
     files = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
@@ -181,7 +181,7 @@ def fingerprint(*scripts: Path) -> str:
 
 
 def save(place: Path, content: object) -> None:
-    """JSON, written aside and moved into place."""
+    """Write JSON to a temporary file and move it into place."""
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_suffix(".part")
     draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

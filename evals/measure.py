@@ -1,4 +1,4 @@
-"""Does one job: makes a log, scans it, and writes down what was found, what was not, and who was wronged.
+"""Runs one job: generates a log, scans it, and records what was found, what was missed, and who was wrongly flagged.
 
     python -m evals.measure '{"kind": "scan", "scenario": "s01_shared_cards", "seed": 1, "scale": 0.3}' result.json
 
@@ -26,26 +26,26 @@ from clonewatch.lab.simulate import simulate
 from evals.jobs import Job, Record, run_scan
 from evals.oracles import rivalled
 
-# Accounts of a group that stand for it; customers of a proxy are told of, but not accused.
-_ACCUSED = ("core", "fringe")
-# Columns of campaigns that a line can be drawn on: the sum of the evidence, and how far the limiting criterion is open.
-LINES = ("score", "threshold_ratio")
-# Days after the log's first at which a replayed log is scanned, until the campaign is found.
+# Roles of a group that count as flagged; customers of a proxy are reported, but not flagged.
+_FLAGGED_ROLES = ("core", "fringe")
+# Columns of campaigns that a threshold can be set on: the total evidence, and the limiting criterion.
+THRESHOLD_COLUMNS = ("score", "threshold_ratio")
+# Days after the start of the log at which a replayed log is scanned, until the campaign is found.
 _LADDER = (0.125, 0.25, 0.375, 0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 17, 21, 25, 30, 37, 44)
 _DAY = 86_400_000_000
 
 
 class Harvest(NamedTuple):
-    """The truly harvested exchanges of a log: campaign, account and time (microseconds) of each."""
+    """The truly harvested exchanges of a log: campaign, account and time (microseconds since the epoch) of each."""
 
     campaign: NDArray[Any]
     account: NDArray[Any]
     ts: NDArray[np.int64]
 
 
-def main(words: list[str]) -> int:
-    """Do the job that the first word describes and write its result to the file that the second names."""
-    job, out = Job(**json.loads(words[0])), Path(words[1])
+def main(arguments: list[str]) -> int:
+    """Run the job given by the first argument and write its result to the file given by the second."""
+    job, out = Job(**json.loads(arguments[0])), Path(arguments[1])
     pa.set_cpu_count(1)
     with tempfile.TemporaryDirectory(prefix="clonewatch-eval-") as scratch:
         folder = Path(scratch)
@@ -62,7 +62,7 @@ def main(words: list[str]) -> int:
 
 
 def scanned(job: Job, folder: Path, made: Record) -> Record:
-    """Scan and score: the scores, every group that was told of, the yield-collateral curve, and what cover cost."""
+    """Scan and score: the scores, every reported group, the frontier, and what each campaign spent."""
     began = time.process_time()
     result = run_scan(job, folder)
     cost = {"cpu_seconds": round(time.process_time() - began, 2), "peak_memory_mb": result.summary["peak_memory_mb"]}
@@ -79,7 +79,7 @@ def scanned(job: Job, folder: Path, made: Record) -> Record:
 
 
 def replayed(job: Job, folder: Path, made: Record) -> Record:
-    """Scan the log as it stood after one day and after more, until the campaign is found; what had leaked by then."""
+    """Scan the log as of increasing times until the campaign is found; what share of the harvest was sent by then."""
     truth, harvest = read_truth(folder / "log"), read_harvest(folder / "log")
     first = int(pc.min(pq.read_table(folder / "log" / "exchanges", columns=["ts"])["ts"]).cast(pa.int64()).as_py())
     start = first // _DAY * _DAY
@@ -91,7 +91,7 @@ def replayed(job: Job, folder: Path, made: Record) -> Record:
         )
         groups = candidates(result.tables, truth)
         alarms = [g for g in groups if g["flagged"]]
-        # Of its accounts, those that had harvested by then.
+        # Only accounts that had harvested by then count.
         acting = len(np.unique(harvest.account[harvest.ts < moment]))
         found = any(g["purity"] >= FOUND_PURITY and g["members"] >= FOUND_SHARE * max(1, acting) for g in alarms)
         false = sum(g["purity"] < FOUND_SHARE for g in alarms)
@@ -126,11 +126,11 @@ def read_harvest(log: Path) -> Harvest:
 
 
 def candidates(tables: dict[str, pa.Table], truth: Truth) -> list[Record]:
-    """Every group that the scan told of, flagged or not, with its plain columns and who is truly in it.
+    """Every group that the scan reported, flagged or not, with its scalar columns and its true members.
 
-    purity: share of accounts of one true campaign. honest: heads of everybody else, by role.
+    purity: share of accounts of one true campaign. honest: number of all other accounts, by role.
     """
-    inside = _accused(tables["members"])
+    inside = _flaggable(tables["members"])
     members = truth.members
     found = []
     for row in tables["campaigns"].to_pylist():
@@ -138,8 +138,8 @@ def candidates(tables: dict[str, pa.Table], truth: Truth) -> list[Record]:
         own: dict[str, int] = {}
         honest: dict[str, int] = {}
         for account in accounts:
-            held, name = (own, members[account]) if account in members else (honest, truth.role[account])
-            held[name] = held.get(name, 0) + 1
+            counts, name = (own, members[account]) if account in members else (honest, truth.role[account])
+            counts[name] = counts.get(name, 0) + 1
         leading = max(sorted(own), key=lambda name: own[name], default=None)
         plain = {k: v for k, v in row.items() if v is None or isinstance(v, bool | int | float | str)}
         found.append(
@@ -156,15 +156,13 @@ def candidates(tables: dict[str, pa.Table], truth: Truth) -> list[Record]:
 
 
 def frontier(groups: list[Record], tables: dict[str, pa.Table], truth: Truth, harvest: Harvest) -> Record:
-    """What acting on every group of at least a score.
+    """What acting on every group above a threshold, on its score or its threshold ratio, would have stopped and hit.
 
-    Or a threshold ratio, would have stopped, and whom it would have hit.
-
-    One point for each value, highest first: the share of every campaign's harvest that got away (sent before the group
-    could be seen, or by accounts outside it), and honest accounts acted on so far. `flagged` is the same for the groups
-    that the scan flags. A group of which it is unknown when it could be seen stops nothing.
+    One point per threshold, highest first: the share of every campaign's harvest that was not stopped (sent before the
+    group became visible, or by accounts outside it), and the honest accounts acted on so far. `flagged` is the same for
+    the groups that the scan flags. A group without a time at which it became visible stops nothing.
     """
-    inside = _accused(tables["members"])
+    inside = _flaggable(tables["members"])
     names = sorted(set(truth.members.values()))
 
     def act(group: Record, stopped: NDArray[np.bool_], hit: set[str]) -> None:
@@ -177,7 +175,7 @@ def frontier(groups: list[Record], tables: dict[str, pa.Table], truth: Truth, ha
         return {name: round(1 - float(stopped[harvest.campaign == name].mean()), 6) for name in names}
 
     by: dict[str, list[Record]] = {}
-    for column in (name for name in LINES if name in tables["campaigns"].column_names):
+    for column in (name for name in THRESHOLD_COLUMNS if name in tables["campaigns"].column_names):
         stopped, hit, by[column] = np.zeros(len(harvest.ts), bool), set[str](), []
         for group in sorted(groups, key=lambda g: (-g[column], g["campaign_id"])):
             act(group, stopped, hit)
@@ -195,7 +193,7 @@ def frontier(groups: list[Record], tables: dict[str, pa.Table], truth: Truth, ha
 
 
 def effort(log: Path, truth: Truth, harvest: Harvest) -> dict[str, Record]:
-    """What each campaign spent: accounts, their exchanges, and how many of those were harvest."""
+    """What each campaign spent: accounts, their exchanges, how many of those were harvest, and the days it lasted."""
     sent = pq.read_table(log / "exchanges", columns=["account_id"])["account_id"].value_counts()
     count = dict(zip(sent.field("values").to_pylist(), sent.field("counts").to_pylist(), strict=True))
     found: dict[str, Record] = {}
@@ -211,12 +209,12 @@ def effort(log: Path, truth: Truth, harvest: Harvest) -> dict[str, Record]:
     return found
 
 
-def _accused(members: pa.Table) -> dict[str, set[str]]:
-    """Accounts of every group, its proxy customers left out."""
+def _flaggable(members: pa.Table) -> dict[str, set[str]]:
+    """Accounts of every group, without its proxy customers."""
     found: dict[str, set[str]] = {}
     columns = (members[name].to_pylist() for name in ("campaign_id", "account_id", "role"))
     for campaign, account, role in zip(*columns, strict=True):
-        if role in _ACCUSED:
+        if role in _FLAGGED_ROLES:
             found.setdefault(campaign, set()).add(account)
     return found
 

@@ -1,7 +1,7 @@
-"""Other methods and two oracles on one log: what linking alone would give, and what the tests alone would.
+"""Other methods and two oracles on one log: the best that linking alone and testing alone could give.
 
-The oracles step into a scan while it runs: one reads the clusters and judges them by the labels, the other puts the
-true campaigns in the place of the clusters and lets the tests judge. Together they say which half loses.
+The oracles intervene in a running scan. One reads the clusters and judges them by the labels; the other replaces the
+clusters by the true campaigns and lets the tests judge. Together they show which half loses campaigns.
 """
 
 from __future__ import annotations
@@ -29,59 +29,59 @@ from clonewatch.lab.evaluate import (
     score_campaigns,
 )
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline import examine as ending
+from clonewatch.pipeline import examine as examining
 from clonewatch.pipeline import scan
 from clonewatch.pipeline.detection import detect
 from clonewatch.pipeline.reporting import tables as results
 from evals.baselines import BASELINES, Ranking, open_log
 from evals.jobs import OURS, QUIET, Job, Record, run_scan
 
-# The attack-free log that the discrepancy of exchanges is calibrated on: no seed that is reported.
-_CALM_SEED = 5999
-# Scores beyond this many honest accounts in a thousand are not needed to read recall off at the rates reported.
+# Seed of the attack-free log that calibrates the baseline "discrepancy"; not a reported seed.
+_ATTACK_FREE_SEED = 5999
+# Recall at the reported rates needs the scores of this many honest accounts per thousand.
 _TOP_PER_MILLE = 20
 
 
 def rivalled(job: Job, folder: Path) -> Record:
     """Every baseline, our own ranking, and both oracles, on the log in `folder`."""
-    log, calm = folder / "log", folder / "calm"
-    simulate(QUIET, calm, seed=_CALM_SEED, scale=job.scale)
-    truth, opened = read_truth(log), open_log(log, calm)
+    log, attack_free = folder / "log", folder / "attack_free"
+    simulate(QUIET, attack_free, seed=_ATTACK_FREE_SEED, scale=job.scale)
+    truth, opened = read_truth(log), open_log(log, attack_free)
     ids = opened.ids
     member = np.array([account in truth.members for account in ids])
-    methods = {name: _told(method(opened), member, ids, truth) for name, method in BASELINES.items()}
-    untold: dict[str, set[str]] = {}
-    with watched(untold):
+    methods = {name: _ranked(method(opened), member, ids, truth) for name, method in BASELINES.items()}
+    unreported: dict[str, set[str]] = {}
+    with watched(unreported):
         run_scan(job, folder)
     claim = read_claim(folder / "scan")
-    methods[OURS] = _told(_own(claim, ids), member, ids, truth)
+    methods[OURS] = _ranked(_own(claim, ids), member, ids, truth)
     with true_campaigns_for_clusters(truth):
-        run_scan(job, folder, out="told")
-    tested = evaluate(folder / "told", log)
+        run_scan(job, folder, out="tested")
+    tested = evaluate(folder / "tested", log)
     return {
         "methods": methods,
         "oracles": {
             "as it is": _verdict(truth, claim),
-            "our clusters, true labels": _verdict(truth, labelled(truth, claim.accounts | untold)),
+            "our clusters, true labels": _verdict(truth, labelled(truth, claim.accounts | unreported)),
             "true clusters, our tests": _counts(tested["accounts"], tested["campaigns"], tested["counts"]),
         },
     }
 
 
 def labelled(truth: Truth, groups: dict[str, set[str]]) -> Claim:
-    """The claim of an oracle that flags a group if and only if most of its labelled accounts are members."""
+    """The claim of an oracle that flags a group exactly when most of its labelled accounts are members."""
     members = truth.members
     known = {name: {a for a in accounts if a in truth.campaign} for name, accounts in groups.items()}
-    flagged = {name for name, held in known.items() if held and sum(a in members for a in held) > len(held) / 2}
+    flagged = {name for name, group in known.items() if group and sum(a in members for a in group) > len(group) / 2}
     none = pa.table({"exchange_id": pa.array([], pa.string()), "campaign_id": pa.array([], pa.string())})
     return Claim(dict.fromkeys(groups, 0.0), flagged, groups, [], none, dict.fromkeys(groups))
 
 
-def _told(ranking: Ranking, member: NDArray[np.bool_], ids: list[str], truth: Truth) -> Record:
-    """Scores of all members and of the foremost honest accounts, and what the groups hold."""
+def _ranked(ranking: Ranking, member: NDArray[np.bool_], ids: list[str], truth: Truth) -> Record:
+    """Scores of all members and of the highest-ranked honest accounts, and what the groups contain."""
     honest = np.sort(ranking.score[~member])[::-1]
     top = honest[: max(10, len(honest) * _TOP_PER_MILLE // 1000)]
-    told: Record = {
+    kept: Record = {
         "honest": len(honest),
         "honest_top": [_plain(s) for s in top],
         "members": [_plain(s) for s in np.sort(ranking.score[member])[::-1]],
@@ -90,17 +90,17 @@ def _told(ranking: Ranking, member: NDArray[np.bool_], ids: list[str], truth: Tr
         wanted: dict[str, int] = {}
         for campaign in truth.members.values():
             wanted[campaign] = wanted.get(campaign, 0) + 1
-        held = [[truth.members.get(ids[i]) for i in group] for group in ranking.groups]
-        told["groups"] = {
-            "all": len(held),
-            "honest": sum(sum(c is not None for c in g) < FOUND_SHARE * len(g) for g in held),
+        campaigns = [[truth.members.get(ids[i]) for i in group] for group in ranking.groups]
+        kept["groups"] = {
+            "all": len(campaigns),
+            "honest": sum(sum(c is not None for c in g) < FOUND_SHARE * len(g) for g in campaigns),
             "campaigns": len(wanted),
             "found": sum(
-                any(g.count(c) >= FOUND_SHARE * n and g.count(c) >= FOUND_PURITY * len(g) for g in held)
+                any(g.count(c) >= FOUND_SHARE * n and g.count(c) >= FOUND_PURITY * len(g) for g in campaigns)
                 for c, n in wanted.items()
             ),
         }
-    return told
+    return kept
 
 
 def _own(claim: Claim, ids: list[str]) -> Ranking:
@@ -108,7 +108,7 @@ def _own(claim: Claim, ids: list[str]) -> Ranking:
     best: dict[str, float] = {}
     for campaign, account, membership, role in claim.membership:
         if role in ("core", "fringe") and membership > 0:
-            # Bits are logarithms of odds; what is flagged has also passed what no score holds.
+            # Bits are logarithms of odds. A flagged group has also met criteria that the score does not include.
             score = claim.score[campaign] + float(np.log2(membership)) + 1000.0 * (campaign in claim.flagged)
             best[account] = max(best.get(account, -np.inf), score)
     groups = [
@@ -136,22 +136,22 @@ def _counts(accounts: Record, campaigns: Record, counts: Record) -> Record:
 
 
 def _plain(score: float) -> float | None:
-    """Six figures; None for an account that nothing is said of."""
+    """Six significant figures; None for an account without a score."""
     return None if np.isneginf(score) else float(f"{score:.6g}")
 
 
 @contextmanager
-def watched(untold: dict[str, set[str]]) -> Iterator[None]:
-    """While a scan runs: the accounts of the clusters that its result tables leave out, into `untold`."""
+def watched(unreported: dict[str, set[str]]) -> Iterator[None]:
+    """While a scan runs: put the accounts of clusters that its result tables leave out into `unreported`."""
     build = results.build
 
     def watching(plan: Any, found: Any, account_ids: list[str], *rest: Any, **named: Any) -> Any:
         calibrated = found.attributed.calibrated
-        told = {verdict.cluster for verdict in calibrated.reported}
+        reported = {verdict.cluster for verdict in calibrated.reported}
         groups = calibrated.judged.merged.clustering.clusters.groups
         for cluster, accounts in _accounts_of(groups, plan, account_ids).items():
-            if cluster not in told:
-                untold[f"cluster {cluster}"] = accounts
+            if cluster not in reported:
+                unreported[f"cluster {cluster}"] = accounts
         return build(plan, found, account_ids, *rest, **named)
 
     with patch.object(results, "build", watching):
@@ -160,28 +160,25 @@ def watched(untold: dict[str, set[str]]) -> Iterator[None]:
 
 def _accounts_of(groups: pa.Table, plan: Any, account_ids: list[str]) -> dict[int, set[str]]:
     owned = plan.engine.fetch("SELECT entity, account FROM owners")
-    held = groups.select(["cluster", "entity"]).join(owned, "entity", join_type="inner")
+    rows = groups.select(["cluster", "entity"]).join(owned, "entity", join_type="inner")
     found: dict[int, set[str]] = {}
-    for cluster, account in zip(held["cluster"].to_pylist(), held["account"].to_pylist(), strict=True):
+    for cluster, account in zip(rows["cluster"].to_pylist(), rows["account"].to_pylist(), strict=True):
         found.setdefault(cluster, set()).add(account_ids[account])
     return found
 
 
 @contextmanager
 def true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
-    """While a scan runs: its clusters are the true campaigns.
-
-    Members that carry no rare attribute at all are left out.
-    """
-    examine = ending.examine
+    """While a scan runs: replace its clusters by the true campaigns, without members that have no rare attribute."""
+    examine = examining.examine
     caught: dict[str, Any] = {}
     names = {name: number for number, name in enumerate(sorted(set(truth.members.values())))}
 
-    def examining(plan: Any, intake: Any, *rest: Any, **named: Any) -> Any:
+    def remembering(plan: Any, intake: Any, *rest: Any, **named: Any) -> Any:
         caught.update(plan=plan, ids=intake.ids)
         return examine(plan, intake, *rest, **named)
 
-    def true_ones(attributes: pa.Table, *_: Any, **__: Any) -> clustering.Clusters:
+    def true_clusters(attributes: pa.Table, *_: Any, **__: Any) -> clustering.Clusters:
         ids = caught["ids"]
         owned = caught["plan"].engine.fetch("SELECT entity, account FROM owners")
         label: dict[int, int] = {}
@@ -191,5 +188,5 @@ def true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
                 label[entity] = names[campaign]
         return clustering.of_labels(attributes, label)
 
-    with patch.object(scan, "examine", examining), patch.object(detect, "cluster", true_ones):
+    with patch.object(scan, "examine", remembering), patch.object(detect, "cluster", true_clusters):
         yield

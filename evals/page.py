@@ -1,8 +1,8 @@
-"""Writes docs/evaluation.md and its pictures from the sums in evals/results.
+"""Writes docs/evaluation.md and its pictures from the summaries in evals/results.
 
     python -m evals.page
 
-Every figure comes from a run; none is typed here. Sums of the full evaluation are preferred to those of the small one.
+Every figure comes from a run; none is typed by hand. The summary of the full evaluation is preferred to the small one.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from evals.wording import Record, filled, plain, scales_of, span, table_of, tota
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "evaluation.md"
-# Studies of their own that write a section each, in the order of the page.
+# Separate studies that each write a section, in the order of the page.
 STUDIES = ("sensitivity", "posteriors", "paraphrase", "semi_synthetic", "other_worlds")
 
 
 def main() -> int:
-    """Write the page from the kept sums."""
+    """Write the page from the stored summary."""
     print(write(HERE / "results"))
     return 0
 
@@ -35,7 +35,7 @@ def write(results: Path, page: Path = PAGE, pictures_at: Path | None = None) -> 
     """Write the page and its pictures (beside it, in `pictures/`, or in `pictures_at`); returns where the page is."""
     found = next((results / f"{size}.json" for size in reversed(SIZES) if (results / f"{size}.json").is_file()), None)
     if found is None:
-        raise SystemExit(f"no sums in {results}: run `python -m evals.run small` first")
+        raise SystemExit(f"no summary in {results}: run `python -m evals.run small` first")
     summary = json.loads(found.read_text(encoding="utf-8"))
     at = pictures_at or page.parent / "pictures"
     at.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def write(results: Path, page: Path = PAGE, pictures_at: Path | None = None) -> 
 
 
 def text(summary: Record, shown: dict[str, str], studies: Sequence[str] = ()) -> str:
-    """The page. shown: links of the pictures there are. studies: sections of other studies, as Markdown."""
+    """The page. shown: links to the pictures that exist. studies: sections of other studies, as Markdown."""
     parts: list[Callable[[Record], str]] = [
         opening,
         totals,
@@ -79,21 +79,21 @@ def text(summary: Record, shown: dict[str, str], studies: Sequence[str] = ()) ->
         chapters.cost,
     ]
     sections = [part(summary) for part in parts]
-    told = {
+    captions = {
         "recall": "Share of accounts flagged and exchanges attributed, by scenario",
-        "calibration": "p-values of calibration groups against their expected shares",
-        "frontier": "Harvest that gets away against honest accounts acted on",
+        "calibration": "p-values of honest groups against their expected shares",
+        "frontier": "Harvest that is not stopped against honest accounts acted on",
         "baselines": "Accounts of campaigns found by each method",
     }
     whole = filled("\n\n".join(s.strip() for s in sections if s.strip()))
     whole = "\n\n".join([whole, *(s.strip() for s in studies)]) + "\n"
-    for name, said in told.items():
+    for name, said in captions.items():
         whole = whole.replace(f"<<{name}>>", f"![{said}]({shown[name]})" if name in shown else "")
     return whole
 
 
 def opening(summary: Record) -> str:
-    """What was run, on what, by which command."""
+    """What was run, on what data, with which command."""
     made = summary["made"]
     rows = [(name, summary[name]) for name in ("campaigns", "mimic", "quiet", "large") if name in made["runs"]]
     sets = [
@@ -111,27 +111,28 @@ def opening(summary: Record) -> str:
     command = "make eval" if summary["size"] == "small" else "make eval-full"
     return f"""# Evaluation
 
-What scans of this version find in simulated logs, whom they wrong, and how other methods do on the same logs. The seeds
-were not looked at while the scan was built: building used seeds below 100 and from 5000 to 5999. Seeds 301 to 320 and
-1001 to 1200 were reported for earlier versions, led to changes (three evaluation laboratories were flagged in one log)
-and are spent. The [scenarios](scenarios.md) and the scan are of one project, so on your log expect less; what real
-traffic gave is in [real data](real-data.md).
+What scans find in simulated logs, which honest accounts they flag wrongly, and how other methods perform on the same
+logs. The seeds in the table below were not used during development, which used seeds below 100 and from 5000 to 5999. Seeds
+301 to 320 and 1001 to 1200 were reported for earlier versions and led to changes (three evaluation laboratories were
+flagged in one log), so they are not used again. The [scenarios](scenarios.md) and the scan come from the same project:
+expect less on your log. Results on real traffic are in [real data](real-data.md).
 
-Written by `{command}` from the sums in `evals/results/{summary["size"]}.json`; `python -m evals.page` writes it again
-without running anything. A log, its scan and its scores are made in a process of their own on one thread.
+Written by `{command}` from the summary in `evals/results/{summary["size"]}.json`; `python -m evals.page` writes it again
+without running anything. Each log is generated, scanned and scored in its own process on one thread.
 
 {table_of(["Set", "Logs done", "Seeds", "Scales"], sets)}
 
-In all {sum(r["exchanges"] for r in logs):,} exchanges of {sum(r["accounts"] for r in logs):,} accounts in
+In total {sum(r["exchanges"] for r in logs):,} exchanges of {sum(r["accounts"] for r in logs):,} accounts in
 {len(logs)} scanned logs, {made["cpu_seconds_of_scans"]:,} CPU-seconds of scanning. Scale 1 is about
-{usual:,.0f} accounts; it changes the number of accounts, not what each does. clonewatch
+{usual:,.0f} accounts; the scale changes the number of accounts, not the behaviour of each. Measured with clonewatch
 {made["clonewatch"]}, Python {made["python"]}, {engines}; source {source}.
 
-A campaign counts as *found* when one alarm of purity {summary["lines"]["purity"]:g} or more holds
-{summary["lines"]["share"]:.0%} of its accounts. An alarm is *false* when less than half of its accounts are of any
-campaign. An exchange is *attributed* from posterior {summary["lines"]["posterior"]:g} on. Intervals are of 95 %:
-Clopper and Pearson's for errors that should be rare, Wilson's for the rest. They count logs and accounts as if drawn
-independently; accounts of one log are not, and exchanges so little that their shares stand without."""
+A campaign counts as *found* when one alarm of purity {summary["lines"]["purity"]:g} or more contains
+{summary["lines"]["share"]:.0%} of its accounts. An alarm is *false* when less than half of its accounts belong to any
+campaign. An exchange is *attributed* when its posterior is {summary["lines"]["posterior"]:g} or more. Intervals are
+95 %: Clopper and Pearson's for errors that should be rare, Wilson's for the rest. They treat logs and accounts as
+independent. Accounts of one log are not independent, and exchanges depend on each other so strongly that their shares
+have no interval."""
 
 
 def totals(summary: Record) -> str:
@@ -142,24 +143,27 @@ def totals(summary: Record) -> str:
     both = [*rows, *calm]
     every = {(r["scenario"], r["seed"], r["scale"]): r for r in [*both, *summary["mimic"], *summary.get("large", ())]}
     attributed, hit = total(rows, "attributed"), total(rows, "honest_hit")
-    wronged, everywhere = (exact(total(r, "wronged"), total(r, "honest")) for r in (both, list(every.values())))
+    flagged, everywhere = (exact(total(r, "wronged"), total(r, "honest")) for r in (both, list(every.values())))
     table: list[tuple[str, object]] = [
         ("campaigns found", wilson(total(rows, "found"), total(rows, "campaigns"))),
         ("accounts of campaigns flagged", wilson(total(rows, "caught"), total(rows, "members"))),
-        ("honest accounts flagged, these logs and the attack-free ones", wronged),
-        ("honest accounts flagged, every log of this page with a scan", everywhere),
-        ("alarms that are false, logs with a campaign", exact(total(rows, "false_alarms"), total(rows, "alarms"))),
+        ("honest accounts flagged, these logs and the attack-free ones", flagged),
+        ("honest accounts flagged, all scanned logs of this page", everywhere),
+        (
+            "false alarms among all alarms, logs with a campaign",
+            exact(total(rows, "false_alarms"), total(rows, "alarms")),
+        ),
         ("attack-free logs with a false alarm", exact(sum(r["false_alarms"] > 0 for r in calm), len(calm))),
         ("harvested exchanges attributed", plain(attributed - hit, total(rows, "harvested"))),
         ("attributed exchanges that are honest", plain(hit, attributed)),
         ("honest exchanges attributed", plain(hit, sum(r["honest_exchanges"] or 0 for r in rows))),
     ]
-    return f"""## In all
+    return f"""## Totals
 
 {table_of(["What", "Count (share; interval)"], [[name, str(share)] for name, share in table])}
 
-The share of attack-free logs with a false alarm is the realised false discovery rate there: on such a log every alarm
-is false."""
+On an attack-free log every alarm is false, so the share of these logs with a false alarm is the realised false
+discovery rate there."""
 
 
 def _where(summary: Record, name: str) -> list[str]:

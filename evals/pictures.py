@@ -1,4 +1,4 @@
-"""The charts of the evaluation page: Vega-Lite specifications drawn to still SVG."""
+"""The charts of the evaluation page: Vega-Lite specifications rendered to static SVG."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import vl_convert
 
+from evals.wording import COLUMN_NAMES
+
 Record = dict[str, Any]
 _WIDTH = 560
-_FEWEST = 5  # p-values from which a class has a line of its own
-# Told apart without colour vision, and in print by their shapes.
+_FEWEST = 5  # p-values from which a class has its own curve
+# Distinguishable without colour vision; in print by the shapes.
 _COLOURS = ["#1b6ca8", "#d1660f", "#5b8c2a", "#7a4fa3"]
 _CONFIG = {
     "font": "sans-serif",
@@ -25,7 +27,7 @@ _CONFIG = {
 
 
 def recall(rows: Sequence[Record]) -> str:
-    """Share of accounts flagged and of harvested exchanges attributed in every scenario, over its logs."""
+    """Share of accounts flagged and of harvested exchanges attributed, by scenario over its logs."""
     sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for r in rows:
         own = sums[r["scenario"]]
@@ -61,7 +63,7 @@ def recall(rows: Sequence[Record]) -> str:
                     "scale": {"domain": [0, 1]},
                     "axis": {"format": ".0%"},
                 },
-                "color": _told_apart("of"),
+                "color": _colour("of"),
                 "shape": {"field": "of", "type": "nominal", "title": None, "legend": None},
             },
         }
@@ -69,7 +71,7 @@ def recall(rows: Sequence[Record]) -> str:
 
 
 def agreement(parts: Sequence[Record]) -> str | None:
-    """The p-values of calibration groups against what they should be; None without any."""
+    """The p-values of honest groups against the uniform distribution; None without any."""
     values = [
         {"expected": (i + 0.5) / len(part["p"]), "p": p, "class": f"{part['class']} ({len(part['p'])})"}
         for part in parts
@@ -94,9 +96,9 @@ def agreement(parts: Sequence[Record]) -> str | None:
                     "data": {"values": values},
                     "mark": {"type": "line", "point": {"size": 18}, "strokeWidth": 1.4},
                     "encoding": {
-                        "x": square["x"] | unit | {"title": "share of calibration groups at or below"},
+                        "x": square["x"] | unit | {"title": "share of honest groups at or below"},
                         "y": square["y"] | unit | {"title": "p-value"},
-                        "color": _told_apart("class", "accounts of a group"),
+                        "color": _colour("class", "accounts per group"),
                     },
                 },
             ],
@@ -105,13 +107,18 @@ def agreement(parts: Sequence[Record]) -> str | None:
 
 
 def trade(found: Record) -> str | None:
-    """Yield that gets away against honest accounts acted on, as the line moves; None without lines."""
+    """Harvest not stopped against honest accounts acted on, by threshold; None without points."""
     if not any(found["by"].values()):
         return None
-    # A zero has no place on a log axis: it is drawn at the least that could have been seen.
+    # Zero cannot be drawn on a log axis: it is drawn at the smallest observable rate.
     least = 1e5 / found["account_months"]
     drawn = [
-        {"honest": max(x["honest"], least), "leaked": x["leaked"], "line": x["line"], "on": f"line on the {name}"}
+        {
+            "honest": max(x["honest"], least),
+            "leaked": x["leaked"],
+            "line": x["line"],
+            "on": f"threshold on the {COLUMN_NAMES.get(name, name)}",
+        }
         for name, lines in found["by"].items()
         for x in sorted(lines, key=lambda x: x["line"])
     ]
@@ -124,7 +131,7 @@ def trade(found: Record) -> str | None:
         "field": "leaked",
         "type": "quantitative",
         "scale": {"domain": [0, 1]},
-        "title": "harvest that gets away, at best",
+        "title": "harvest not stopped, at best",
     }
     y["axis"] = {"format": ".0%"}
     return _draw(
@@ -139,7 +146,7 @@ def trade(found: Record) -> str | None:
                         "x": x,
                         "y": y,
                         "order": {"field": "line", "type": "quantitative"},
-                        "color": _told_apart("on"),
+                        "color": _colour("on"),
                     },
                 },
                 {
@@ -158,9 +165,9 @@ def trade(found: Record) -> str | None:
 
 
 def methods(found: dict[str, Record]) -> str | None:
-    """Recall of every method at each honest rate; None without any."""
+    """Recall of every method at each false-positive rate; None without any."""
     values = [
-        {"method": name, "recall": at["recall"], "rate": f"1 in {round(1 / float(rate)):,} honest accounts accused"}
+        {"method": name, "recall": at["recall"], "rate": f"1 in {round(1 / float(rate)):,} honest accounts flagged"}
         for name, told in found.items()
         for rate, at in told["at"].items()
     ]
@@ -182,13 +189,13 @@ def methods(found: dict[str, Record]) -> str | None:
                     "scale": {"domain": [0, 1]},
                     "axis": {"format": ".0%"},
                 },
-                "color": _told_apart("rate"),
+                "color": _colour("rate"),
             },
         }
     )
 
 
-def _told_apart(field: str, title: str | None = None) -> Record:
+def _colour(field: str, title: str | None = None) -> Record:
     return {
         "field": field,
         "type": "nominal",
@@ -207,7 +214,7 @@ def _draw(spec: Record) -> str:
 
 
 def _native(value: Any) -> Any:
-    """The same with Python's own numbers."""
+    """The same value with numpy numbers as Python numbers."""
     if isinstance(value, dict):
         return {k: _native(v) for k, v in value.items()}
     if isinstance(value, list):

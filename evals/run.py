@@ -1,12 +1,12 @@
-"""The evaluation in one command: does what is not done yet, sums up, and writes the page.
+"""The evaluation in one command: runs the jobs that are missing, summarises them, and writes the page.
 
     python -m evals.run small            # a quarter of an hour on two cores
-    python -m evals.run full             # hours; go on with the same words after a stop
+    python -m evals.run full             # hours; repeat the command to resume after a stop
     python -m evals.run full --only quiet rivals
-    python -m evals.run full --no-run    # sum up what is there
+    python -m evals.run full --no-run    # summarise what is there
 
-Results of single runs lie in evals/runs/house, sums in evals/results, the page is docs/evaluation.md. A result is kept
-as long as the source it rests on stays the same.
+Results of single runs are stored in evals/runs/house, summaries in evals/results; the page is docs/evaluation.md. A
+result is kept until the source that it depends on changes.
 """
 
 from __future__ import annotations
@@ -28,40 +28,44 @@ HERE = Path(__file__).resolve().parent
 RUNS, RESULTS = HERE / "runs", HERE / "results"
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run, sum up, write the page; 1 when a job broke."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run, summarise, write the page; 1 if a job failed."""
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("size", choices=SIZES)
-    parse.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="jobs side by side")
-    parse.add_argument("--only", nargs="+", metavar="SET", help="run these sets; the page still holds all that is done")
-    parse.add_argument("--no-run", action="store_true", help="sum up what is done")
-    parse.add_argument("--stale", action="store_true", help="sum up results of another source too (says which)")
+    parse.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="jobs in parallel")
     parse.add_argument(
-        "--develop", action="store_true", help="seeds for building; writes to evals/runs/develop, not the page"
+        "--only", nargs="+", metavar="SET", help="run only these sets; the page still covers every finished set"
     )
-    asked = parse.parse_args(words)
-    sets = plan(asked.size, develop=asked.develop)
-    strange = sorted(set(asked.only or ()) - set(sets))
-    if strange:
-        parse.error(f"no set {', '.join(strange)}; there are {', '.join(sets)}")
-    folder = RUNS / ("develop" if asked.develop else "house")
+    parse.add_argument("--no-run", action="store_true", help="run nothing; summarise finished jobs")
+    parse.add_argument(
+        "--stale", action="store_true", help="also use results of other source versions (the page lists them)"
+    )
+    parse.add_argument(
+        "--develop", action="store_true", help="use the development seeds; write to evals/runs/develop, not the page"
+    )
+    options = parse.parse_args(arguments)
+    sets = plan(options.size, develop=options.develop)
+    unknown = sorted(set(options.only or ()) - set(sets))
+    if unknown:
+        parse.error(f"no set {', '.join(unknown)}; there are {', '.join(sets)}")
+    folder = RUNS / ("develop" if options.develop else "house")
     broken = []
-    if not asked.no_run:
-        jobs = [job for name, held in sets.items() if not asked.only or name in asked.only for job in held]
-        broken = run(jobs, folder, workers=asked.jobs, say=_say)
+    if not options.no_run:
+        jobs = [job for name, of_set in sets.items() if not options.only or name in options.only for job in of_set]
+        broken = run(jobs, folder, workers=options.jobs, say=_say)
     marks = {kind: fingerprint(kind) for kind in ("scan", "rivals", "replay")}
     done: dict[str, list[dict[str, Any]]] = {
-        name: [r for job in held if (r := kept(job, folder, None if asked.stale else marks[job.kind])) is not None]
-        for name, held in sets.items()
+        name: [r for job in of_set if (r := kept(job, folder, None if options.stale else marks[job.kind])) is not None]
+        for name, of_set in sets.items()
     }
-    summary = summarise(asked.size, done, wanted={name: len(held) for name, held in sets.items()})
-    results = folder / "results" if asked.develop else RESULTS
+    summary = summarise(options.size, done, wanted={name: len(of_set) for name, of_set in sets.items()})
+    results = folder / "results" if options.develop else RESULTS
     results.mkdir(parents=True, exist_ok=True)
-    (results / f"{asked.size}.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")
+    (results / f"{options.size}.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")
     for name in page.STUDIES:
         if (RUNS / f"{name}.md").is_file():
             shutil.copyfile(RUNS / f"{name}.md", results / f"{name}.md")
-    where = page.write(results, folder / "page.md", folder) if asked.develop else page.write(results)
+    where = page.write(results, folder / "page.md", folder) if options.develop else page.write(results)
     _say(f"page: {where}")
     for job, said in broken:
         _say(f"BROKEN {job.name}:\n{said}")

@@ -1,4 +1,4 @@
-"""Runs jobs in processes of their own, some at a time, and keeps each result: a run cut short goes on where it was."""
+"""Runs each job in its own process, some in parallel, and keeps every result, so an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from evals.jobs import Job
 
 HERE = Path(__file__).resolve().parent
 ENGINES = ("duckdb", "pyarrow", "numpy", "scipy", "numba", "graspologic-native")
-# What a result rests on besides the package; a change of the baselines does not make scans stale.
+# The scripts that a result depends on besides the package; a change of the baselines does not make scans stale.
 _MEASURED_BY = {
     "scan": ("measure.py",),
     "replay": ("measure.py",),
     "rivals": ("measure.py", "baselines.py", "groups.py", "oracles.py"),
 }
-_LONGEST = 3 * 3600  # seconds after which a job is taken for hung
-_CHANGED = "the source changed while it was measured: run again"
+_LONGEST = 3 * 3600  # seconds after which a job counts as hung
+_CHANGED = "the source changed during the measurement: run again"
 Run = dict[str, Any]
 Command = Callable[[Job, Path], Sequence[str]]
 
 
 class Broken(NamedTuple):
-    """A job that did not end well, and what it said."""
+    """A failed job and its message."""
 
     job: Job
     said: str
 
 
 def fingerprint(kind: str) -> str:
-    """SHA-256, shortened, over the package's source, what measures this kind of job, and the versions that compute."""
+    """Shortened SHA-256 over the package's source, the scripts for this kind of job, and the versions of the engines."""
     digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in ENGINES).encode())
     root = Path(clonewatch.__file__).parent
     files = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
@@ -50,12 +50,12 @@ def fingerprint(kind: str) -> str:
 
 
 def command(job: Job, out: Path) -> list[str]:
-    """How a job is run: `evals.measure`, which writes its result to `out`."""
+    """The command that runs a job: `evals.measure`, which writes its result to `out`."""
     return [sys.executable, "-m", "evals.measure", json.dumps(job.as_dict()), str(out)]
 
 
 def kept(job: Job, folder: Path, source: str | None) -> Run | None:
-    """The kept result of a job; None when there is none, or (given a source) when it is of another."""
+    """The kept result of a job; None if there is none, or if it is of another source than the given one."""
     place = folder / f"{job.name}.json"
     if not place.is_file():
         return None
@@ -72,10 +72,10 @@ def run(
     mark: Callable[[str], str] = fingerprint,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Broken]:
-    """Do what is not done yet, `workers` at a time; returns the jobs that broke. Results lie in `folder`, one a job.
+    """Run the jobs that have no result yet, `workers` at a time; returns the failed jobs. One result per job in `folder`.
 
-    how: the words of a job's command, which writes JSON. mark: the source that a kind of job rests on; a result of
-    another source is made anew, and one whose source changed while it was made is thrown away as broken.
+    how: the command of a job, which writes JSON. mark: the source that a kind of job depends on. A result of another
+    source is replaced; a result whose source changed during its run is discarded, and the job counts as failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = list(dict.fromkeys(jobs))
@@ -100,13 +100,13 @@ def run(
 def _one(
     job: Job, folder: Path, how: Command, mark: Callable[[str], str], source: str
 ) -> tuple[Job, str | None, float]:
-    """Run one job; what it said when it broke, and its seconds."""
+    """Run one job; its message if it failed, and its seconds."""
     place = folder / f"{job.name}.json"
     draft = place.with_suffix(".part")
     started = time.monotonic()
     if mark(job.kind) != source:
         return job, _CHANGED, 0.0
-    # One thread a job: the jobs themselves are what runs side by side.
+    # One thread per job: the jobs themselves run in parallel.
     single = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
     try:
         done = subprocess.run(
@@ -114,11 +114,11 @@ def _one(
         )
     except subprocess.TimeoutExpired:
         draft.unlink(missing_ok=True)
-        return job, f"not done after {_LONGEST} s", time.monotonic() - started
+        return job, f"not finished after {_LONGEST} s", time.monotonic() - started
     seconds = time.monotonic() - started
     if done.returncode or not draft.is_file():
         draft.unlink(missing_ok=True)
-        return job, done.stderr or f"left with {done.returncode} and wrote nothing", seconds
+        return job, done.stderr or f"exited with {done.returncode} and wrote nothing", seconds
     result = json.loads(draft.read_text(encoding="utf-8"))
     if mark(job.kind) != source:
         draft.unlink()

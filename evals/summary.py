@@ -1,4 +1,4 @@
-"""Sums over kept runs: everything the page says, in one small file that is kept with the source."""
+"""Summary of kept runs: everything that the page states, in one small file that is versioned with the source."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from evals.jobs import Job
 from evals.runner import ENGINES
 
 Record = dict[str, Any]
-RATES = (1e-2, 1e-3, 1e-4)  # shares of honest accounts accused at which recall is read off
+RATES = (1e-2, 1e-3, 1e-4)  # shares of honest accounts flagged at which recall is reported
 BASES = (1e-3, 1e-4, 1e-5)  # shares of members among all accounts of an operator
-# Accounts of a group, from and below: the classes that calibration is looked at by.
+# Group sizes in accounts, [from, below): the classes in which calibration is checked.
 CLASSES = ((0, 12), (12, 30), (30, 1_000_000))
-_LINES = 80  # points of the frontier
+_THRESHOLDS = 80  # points of the frontier
 _MONTH = 30.0  # days
 
 
 def summarise(size: str, sets: Mapping[str, Sequence[Record]], *, wanted: Mapping[str, int]) -> Record:
-    """Everything the page is made from. sets: runs by set. wanted: how many runs each set should have."""
+    """Everything that the page is built from. sets: runs by set. wanted: how many runs each set should have."""
     large = list(sets.get("large", ()))
     scans = unique([*sets["campaigns"], *sets["mimic"], *large])
     quiet = list(sets["quiet"])
@@ -59,12 +59,12 @@ def summarise(size: str, sets: Mapping[str, Sequence[Record]], *, wanted: Mappin
 
 
 def unique(runs: Iterable[Record]) -> list[Record]:
-    """Each run once, though it be in two sets."""
+    """Each run once, even if it is in two sets."""
     return list({Job(r["kind"], r["scenario"], r["seed"], r["scale"]).name: r for r in runs}.values())
 
 
 def row(run: Record) -> Record:
-    """One scanned log in a few numbers."""
+    """The main figures of one scanned log."""
     scores = run["scores"]
     accounts, campaigns, exchanges, counts = (scores[k] for k in ("accounts", "campaigns", "exchanges", "counts"))
     leaked = run["curve"]["flagged"]["leaked"]
@@ -108,7 +108,7 @@ def row(run: Record) -> Record:
 
 
 def _missed(name: str, run: Record) -> Record:
-    """A campaign that was not found: the largest group that holds some of it, told of or flagged."""
+    """A campaign that was not found: the reported group, flagged or not, that contains most of its members."""
     own = max((g for g in run["candidates"] if g["campaign"] == name), key=lambda g: g["members"], default=None)
     size = run["effort"][name]["accounts"]
     base: Record = {"campaign": name, "accounts": size}
@@ -123,22 +123,22 @@ def _missed(name: str, run: Record) -> Record:
 
 
 def roles(runs: Sequence[Record]) -> dict[str, list[int]]:
-    """Honest accounts by role: heads, in a group that was told of, flagged."""
+    """Honest accounts by role: how many there are, how many are in a reported group, how many are flagged."""
     found: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for run in runs:
         accounts = run["scores"]["accounts"]
-        for role, cluster_sizes in accounts["honest_by_role"].items():
-            found[role][0] += cluster_sizes
+        for role, count in accounts["honest_by_role"].items():
+            found[role][0] += count
             found[role][1] += sum(g["honest"].get(role, 0) for g in run["candidates"])
             found[role][2] += accounts["honest_flagged_by_role"].get(role, 0)
     return dict(sorted(found.items()))
 
 
 def calibration(quiet: Sequence[Record]) -> list[Record]:
-    """Of groups that were told of in attack-free logs: their p-values, in all and by class of size.
+    """The p-values of groups reported in attack-free logs, over all groups and by class of size.
 
-    ks: largest distance of the p-values' distribution above the uniform one (small p too often), with its p-value
-    against a uniform distribution (Kolmogorov and Smirnov, one-sided); groups of one log are not independent.
+    ks: one-sided Kolmogorov-Smirnov statistic, the largest excess of small p-values over the uniform distribution, with
+    its p-value. Groups of one log are not independent.
     """
     every = [(g["p_value"], g["e_value"], g["accounts"]) for r in quiet for g in r["candidates"]]
     parts = [("all", every)] + [(_class(low, high), [x for x in every if low <= x[2] < high]) for low, high in CLASSES]
@@ -173,46 +173,46 @@ def _class(low: int, high: int) -> str:
 
 
 def frontier(runs: Sequence[Record]) -> Record:
-    """Yield against collateral as a line moves, on the score or on the threshold ratio alone; and the scan's own rule.
+    """Harvest not stopped against honest accounts acted on, by threshold on the score or on the threshold ratio alone.
 
-    leaked: share of a campaign's harvest that gets away, averaged over campaigns. honest: honest accounts acted on for
-    every 100,000 account-months.
+    The scan's own rule is included. leaked: share of a campaign's harvest that is not stopped, averaged over campaigns.
+    honest: honest accounts acted on per 100,000 account-months.
     """
     months = sum(r["curve"]["honest_accounts"] * r["log"]["days"] / _MONTH for r in runs)
     campaigns = sum(len(r["curve"]["campaigns"]) for r in runs)
     if not campaigns:
         return {"campaigns": 0, "account_months": _brief(months), "by": {}, "rule": None}
 
-    def told(leaks: float, honest: int) -> Record:
+    def point(leaks: float, honest: int) -> Record:
         return {"leaked": _brief(leaks / campaigns), "honest": _brief(1e5 * honest / months)}
 
     by: dict[str, list[Record]] = {}
     for column in runs[0]["curve"]["by"]:
-        by[column] = lines = []
+        by[column] = points = []
         values = np.array([p["at"] for r in runs for p in r["curve"]["by"][column]])
         if not len(values):
             continue
-        for line in np.unique(np.quantile(values, np.linspace(0, 1, _LINES), method="nearest"))[::-1]:
+        for threshold in np.unique(np.quantile(values, np.linspace(0, 1, _THRESHOLDS), method="nearest"))[::-1]:
             leaks, honest = 0.0, 0
             for run in runs:
-                reached = [p for p in run["curve"]["by"][column] if p["at"] >= line]
+                reached = [p for p in run["curve"]["by"][column] if p["at"] >= threshold]
                 names = run["curve"]["campaigns"]
                 leaks += sum(reached[-1]["leaked"][n] for n in names) if reached else len(names)
                 honest += reached[-1]["honest"] if reached else 0
-            lines.append({"line": _brief(line)} | told(leaks, honest))
+            points.append({"line": _brief(threshold)} | point(leaks, honest))
     own = [r["curve"]["flagged"] for r in runs]
-    rule = told(sum(sum(f["leaked"].values()) for f in own), sum(f["honest"] for f in own))
+    rule = point(sum(sum(f["leaked"].values()) for f in own), sum(f["honest"] for f in own))
     return {"campaigns": campaigns, "account_months": _brief(months), "by": by, "rule": rule}
 
 
 def rivals(runs: Sequence[Record]) -> dict[str, Record]:
-    """Recall of every method at honest rates, the scores of all logs pooled, and precision at base rates."""
+    """Recall of every method at given false-positive rates, scores of all logs pooled, and precision at base rates."""
     found: dict[str, Record] = {}
     for name in runs[0]["methods"] if runs else ():
-        told = [r["methods"][name] for r in runs]
-        honest = sum(m["honest"] for m in told)
-        top = sorted((_score(s) for m in told for s in m["honest_top"]), reverse=True)
-        members = [_score(s) for m in told for s in m["members"]]
+        kept = [r["methods"][name] for r in runs]
+        honest = sum(m["honest"] for m in kept)
+        top = sorted((_score(s) for m in kept for s in m["honest_top"]), reverse=True)
+        members = [_score(s) for m in kept for s in m["members"]]
         at = {}
         for rate in RATES:
             recall = above(members, top, int(rate * honest))
@@ -228,15 +228,15 @@ def rivals(runs: Sequence[Record]) -> dict[str, Record]:
                             int(rate * m["honest"]),
                         )
                     )
-                    for m in told
+                    for m in kept
                 ],
             }
-        groups = [m["groups"] for m in told if "groups" in m]
+        groups = [m["groups"] for m in kept if "groups" in m]
         sums = {k: sum(g[k] for g in groups) for k in ("all", "honest", "campaigns", "found")}
         found[name] = {
             "honest": honest,
             "members": len(members),
-            "logs": len(told),
+            "logs": len(kept),
             "at": at,
             "groups": sums if groups else None,
         }
@@ -244,17 +244,17 @@ def rivals(runs: Sequence[Record]) -> dict[str, Record]:
 
 
 def above(members: Sequence[float], honest: Sequence[float], allowed: int) -> float:
-    """Share of members that score above the first honest account that is not allowed. Ties go against the method.
+    """Share of members that score above the first honest account beyond the allowed number; ties count against them.
 
     >>> above([3.0, 2.0, float("-inf")], [2.0, 1.0], 0)
     0.3333333333333333
     """
-    line = honest[allowed] if allowed < len(honest) else -np.inf
-    return sum(s > line for s in members) / len(members) if members else 0.0
+    threshold = honest[allowed] if allowed < len(honest) else -np.inf
+    return sum(s > threshold for s in members) / len(members) if members else 0.0
 
 
 def oracles(runs: Sequence[Record]) -> dict[str, Record]:
-    """The scan as it is and both oracles: sums over logs, and what was found in each scenario."""
+    """The unchanged scan and both oracles: sums over logs, and what was found in each scenario."""
     found: dict[str, Record] = {}
     for name in runs[0]["oracles"] if runs else ():
         sums = {k: sum(r["oracles"][name][k] for r in runs) for k in runs[0]["oracles"][name]}
@@ -271,5 +271,5 @@ def _score(kept: float | None) -> float:
 
 
 def _brief(value: float | None) -> float | None:
-    """Five figures are enough for a page."""
+    """Five significant figures: enough for the page."""
     return None if value is None else float(f"{float(value):.5g}")

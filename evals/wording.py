@@ -1,4 +1,4 @@
-"""Tables and figures in words, for the evaluation page."""
+"""Formatting of tables, figures and paragraphs for the evaluation page."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from evals.intervals import Share
 
 Record = dict[str, Any]
 _WIDTH = 120
+# Columns of `campaigns` that a threshold can be set on, as the page names them.
+COLUMN_NAMES = {"score": "score", "threshold_ratio": "threshold ratio"}
 
 
 def filled(text: str) -> str:
-    """Markdown with its paragraphs broken at 120 columns; tables, headings, lists, code and pictures stay as they are.
+    """Wrap paragraphs of Markdown at 120 columns; tables, headings, lists, code and pictures stay as they are.
 
     >>> filled("a\\nb\\n\\n| a |\\n|---|")
     'a b\\n\\n| a |\\n|---|'
@@ -34,28 +36,33 @@ def _broken(paragraph: str) -> str:
 
 
 def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(r)} |" for r in rows)])
 
 
 def total(rows: Sequence[Record], key: str) -> int:
+    """The sum of a field over rows."""
     return sum(int(r[key]) for r in rows)
 
 
 def of_whole(rows: Sequence[Record], part: str, whole: str) -> str:
+    """Sums of two fields over rows, as "n of m"."""
     return f"{total(rows, part):,} of {total(rows, whole):,}"
 
 
 def part_of(part: int, whole: int) -> str:
+    """A ratio with three decimals, "-" for a denominator of zero."""
     value = Share(part, whole, None, None).value
     return "-" if value is None else f"{value:.3f}"
 
 
 def brief(value: float | None) -> str:
+    """Three significant figures, "-" for None."""
     return "-" if value is None else f"{value:.3g}"
 
 
 def plain(part: int, whole: int) -> str:
-    """A count, its whole and their share, without an interval: for things that come in heaps.
+    """A count, its total and their ratio, without an interval: for items that are strongly dependent.
 
     >>> plain(1, 4)
     '1 of 4 (25.00%)'
@@ -69,16 +76,17 @@ def span(seeds: Iterable[int]) -> str:
     >>> span([301, 302, 303, 7])
     '7, 301 to 303'
     """
-    told: list[list[int]] = []
+    runs: list[list[int]] = []
     for seed in sorted(set(seeds)):
-        if told and seed == told[-1][-1] + 1:
-            told[-1].append(seed)
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
         else:
-            told.append([seed])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in told) or "-"
+            runs.append([seed])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs) or "-"
 
 
 def scales_of(rows: Sequence[Record]) -> str:
+    """The scales of rows, as a list of up to four or as a range."""
     scales = sorted({r["scale"] for r in rows})
     if not scales:
         return "-"
