@@ -21,7 +21,7 @@ from tests.path.test_state import Days, detected, manifest, put, rows, told
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import StateError
-from clonewatch.pipeline import upkeep
+from clonewatch.pipeline.daily import maintenance
 from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
 from clonewatch.pipeline.daily.ingest import IngestSettings, ingest
 from clonewatch.pipeline.daily.state_tables import LAYOUTS
@@ -41,10 +41,10 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
     third = exchanges.num_rows // 3
     folders = []
     for at in range(3):
-        folder = place / f"piece-{at}"
+        folder = place / f"third-{at}"
         (folder / "exchanges").mkdir(parents=True)
-        piece = exchanges.slice(at * third, third if at < 2 else None)
-        pq.write_table(piece, folder / "exchanges" / "part.parquet")
+        part = exchanges.slice(at * third, third if at < 2 else None)
+        pq.write_table(part, folder / "exchanges" / "part.parquet")
         for side in ("accounts.parquet", "events.parquet"):
             shutil.copyfile(place / "log" / side, folder / side)
         folders.append(folder)
@@ -173,7 +173,7 @@ def test_a_version_with_one_more_column_continues_a_state_that_lacks_it(
 def test_neither_version_finds_damage_or_repairs_what_the_other_one_wrote(days: Days, mixed: Path) -> None:
     before = (mixed / manifests.NAME).read_bytes()
     for fix in (False, True):
-        found = upkeep.verify(mixed, days.key, fix=fix)
+        found = maintenance.verify(mixed, days.key, fix=fix)
         assert found.problems == [] and not found.fixed
         assert by_next(days, "state", "verify", str(mixed), *["--fix"] * fix).startswith("Whole")
     assert (mixed / manifests.NAME).read_bytes() == before
@@ -183,7 +183,7 @@ def test_a_damaged_file_is_dropped_and_the_other_columns_stay(days: Days, mixed:
     held, values = manifest(days, mixed), filled(days, mixed, "exchanges", "temperature")
     torn = mixed / "parts" / held.parts[0].exchanges.name
     torn.write_bytes(torn.read_bytes()[:-5])
-    assert upkeep.verify(mixed, days.key, fix=True).fixed
+    assert maintenance.verify(mixed, days.key, fix=True).fixed
     assert len(manifest(days, mixed).parts) == len(held.parts) - 1
     assert filled(days, mixed, "exchanges", "temperature") == values and sum(values)
 
@@ -193,17 +193,17 @@ def test_compacting_keeps_a_column_that_this_version_does_not_know(
 ) -> None:
     values = sum(filled(days, mixed, "exchanges", "temperature"))
     parts = len(manifest(days, mixed).parts)
-    upkeep.compact(mixed, days.key)
+    maintenance.compact(mixed, days.key)
     assert len(manifest(days, mixed).parts) == parts - 2  # each cut was in the middle of a day
     assert sum(filled(days, mixed, "exchanges", "temperature")) == values > 0
     assert manifest(days, mixed).columns["exchanges"]["temperature"] == "float"
-    assert upkeep.verify(mixed, days.key).problems == []
+    assert maintenance.verify(mixed, days.key).problems == []
     [found] = detected(days, mixed, tmp_path / "out")
     assert differing(found, expected) == []
 
 
 def test_a_column_that_no_file_has_any_more_is_no_longer_listed(days: Days, mixed: Path) -> None:
-    upkeep.compact(mixed, days.key, keep=2)
+    maintenance.compact(mixed, days.key, keep=2)
     assert "temperature" not in manifest(days, mixed).columns["exchanges"]
 
 
@@ -213,9 +213,9 @@ def test_forgetting_leaves_the_content_of_a_one_version_state_and_the_extra_colu
     other = tmp_path / "plain"
     shutil.copytree(plain, other)
     account = rows(days, plain)[0][1]
-    done, same = (upkeep.forget(state, [account], days.key) for state in (mixed, other))
+    done, same = (maintenance.forget(state, [account], days.key) for state in (mixed, other))
     assert done == same and done.exchanges and kept(days, mixed) == kept(days, other)
-    assert sum(filled(days, mixed, "exchanges", "temperature")) and upkeep.verify(mixed, days.key).problems == []
+    assert sum(filled(days, mixed, "exchanges", "temperature")) and maintenance.verify(mixed, days.key).problems == []
 
 
 def test_what_the_next_version_knows_of_an_account_outlives_a_log_of_this_version(days: Days, between: Path) -> None:
@@ -232,7 +232,7 @@ def test_an_extra_column_of_any_kind_of_file_survives_every_command(
     shutil.copytree(plain, state)
     rewritten(state, kind, with_ones)
     before = filled(days, state, kind, "newer")
-    assert before and all(before) and upkeep.verify(state, days.key, fix=True).problems == []
+    assert before and all(before) and maintenance.verify(state, days.key, fix=True).problems == []
     name, first = days.folders[0].name, rows(days, state)[0]
     late = pq.read_table(days.folders[0] / "exchanges").slice(0, 30)
     ids = pa.array([f"late-{i}" for i in range(30)])
@@ -242,11 +242,11 @@ def test_an_extra_column_of_any_kind_of_file_survives_every_command(
     for side in ("accounts.parquet", "events.parquet"):
         shutil.copyfile(days.log / side, tmp_path / name / side)
     put(days, state, tmp_path / name)
-    upkeep.compact(state, days.key)
+    maintenance.compact(state, days.key)
     assert sum(filled(days, state, kind, "newer")) == sum(before)
-    upkeep.forget(state, [first[1]], days.key)
+    maintenance.forget(state, [first[1]], days.key)
     assert 0 < sum(filled(days, state, kind, "newer")) <= sum(before)
-    assert upkeep.verify(state, days.key).problems == []
+    assert maintenance.verify(state, days.key).problems == []
 
 
 def test_an_extra_column_beside_sketches_of_texts_survives_every_command(days: Days, tmp_path: Path) -> None:
@@ -268,11 +268,11 @@ def test_an_extra_column_beside_sketches_of_texts_survives_every_command(days: D
             rewritten(state, "sketches", with_ones)
     before = filled(days, state, "sketches", "newer")
     assert len(manifest(days, state).sketches) == 2 and len(before) == 1 and before[0]
-    upkeep.compact(state, days.key)
+    maintenance.compact(state, days.key)
     assert len(manifest(days, state).sketches) == 1 and filled(days, state, "sketches", "newer") == before
-    upkeep.forget(state, ["acct-1"], days.key)
+    maintenance.forget(state, ["acct-1"], days.key)
     [found] = windows(WindowSettings(state, tmp_path / "out", (7,), key_file=days.key))
-    assert found.days == 2 and upkeep.verify(state, days.key).problems == []
+    assert found.days == 2 and maintenance.verify(state, days.key).problems == []
 
 
 def test_events_that_differ_only_in_what_another_version_wrote_all_stay(
@@ -306,10 +306,10 @@ def test_two_types_of_one_column_are_refused_by_every_command_and_nothing_is_cha
     commands: list[Callable[[], object]] = [
         lambda: put(days, mixed, days.folders[0]),
         lambda: windows(WindowSettings(mixed, tmp_path / "out", (7,), key_file=days.key)),
-        lambda: upkeep.compact(mixed, days.key),
-        lambda: upkeep.forget(mixed, ["acct-1"], days.key),
-        lambda: upkeep.verify(mixed, days.key),
-        lambda: upkeep.verify(mixed, days.key, fix=True),
+        lambda: maintenance.compact(mixed, days.key),
+        lambda: maintenance.forget(mixed, ["acct-1"], days.key),
+        lambda: maintenance.verify(mixed, days.key),
+        lambda: maintenance.verify(mixed, days.key, fix=True),
     ]
     for command in commands:
         with pytest.raises(StateError, match="column 'cell' has type int64 here, and type int32") as refused:
@@ -330,7 +330,7 @@ def test_a_manifest_of_another_version_does_not_count_as_damaged(
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
     before = path.read_bytes()
     with pytest.raises(StateError, match=r"version|does not know"):
-        upkeep.verify(mixed, days.key, fix=True)
+        maintenance.verify(mixed, days.key, fix=True)
     assert path.read_bytes() == before
 
 
