@@ -52,7 +52,7 @@ examine = inspect, look into; example = instance, illustration; examples = insta
 exercise = task, assignment; expert = specialist, professional; explain = describe, make clear;
 explanation = account, clarification; extract = pull out, take out; fast = quick, rapid; fault = defect, flaw;
 features = traits, properties; figure = number, value; final = last, concluding; find = locate, work out;
-first = initially, to begin with; fix = repair, fix; follow = obey, keep to; following = next, subsequent;
+first = initially, to begin with; fix = repair, mend; follow = obey, keep to; following = next, subsequent;
 formal = official, strict; full = complete, entire; function = routine, procedure; functions = routines, procedures;
 gather = collect, bring together; generate = produce, create; get = obtain, receive; give = provide, supply;
 given = supplied, provided; good = fine, decent; group = set, cluster; guide = manual, handbook;
@@ -79,7 +79,7 @@ program = script, application; proper = right, fitting; propose = suggest, put f
 provide = give, supply; purpose = aim, goal; put = place, set; question = query, problem; quick = fast, swift;
 quickly = fast, swiftly; rapid = quick, speedy; read = go through, look over; reason = think, argue;
 reasoning = thinking, line of thought; reasons = grounds, motives; recommend = suggest, advise;
-refactor = restructure, rework; regarding = about, concerning; remove = delete, take away; repair = fix, fix;
+refactor = restructure, rework; regarding = about, concerning; remove = delete, take away; repair = fix, mend;
 repeat = redo, say again; replace = substitute, swap; reply = answer, response; report = account, statement;
 reports = states, gives; request = ask for, call for; require = need, call for; required = necessary, needed;
 respond = answer, reply; result = outcome, finding; results = outcomes, findings; return = give back, hand back;
