@@ -63,7 +63,7 @@ def test_a_busy_suspect_is_waited_for_as_long_as_it_says() -> None:
 
 def test_a_suspect_that_asks_for_an_hour_is_left_at_once() -> None:
     script = Script(httpx.Response(429, headers={"Retry-After": f"{LONGEST_WAIT + 1:.0f}"}))
-    with pytest.raises(ClientError, match="status 429, and asks to wait 301 seconds"):
+    with pytest.raises(ClientError, match="status 429, and requests a wait of 301 seconds"):
         script.ask()
     assert script.sent == [1]
 
@@ -77,7 +77,7 @@ def test_server_errors_and_lost_connections_are_tried_again_with_growing_pauses(
 
 def test_after_the_last_try_collecting_stops_and_says_how_to_go_on() -> None:
     script = Script(*[httpx.Response(500)] * TRIES)
-    with pytest.raises(ClientError, match=r"does not answer \(status 500\).*give the same command again"):
+    with pytest.raises(ClientError, match=r"does not answer \(status 500\).*run the same command again"):
         script.ask()
 
 
@@ -218,7 +218,7 @@ def test_answers_of_another_audit_are_taken_for_the_same_requests_and_no_others(
         assert results["sources"]["suspect"]["replayed"] == 12
         again.path.rename(tmp_path / "again")
         other, ledger = planned(tmp_path, url, more="temperature = 0.5")
-        with pytest.raises(InputError, match="asked something else"):
+        with pytest.raises(InputError, match="sent a different request"):
             collect(other, ledger, replay=tmp_path / "earlier")
 
 

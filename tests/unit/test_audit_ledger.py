@@ -91,10 +91,10 @@ def test_a_record_that_was_written_anew_with_a_right_hash_still_breaks_what_foll
     assert book.verify()[0].line == 2
 
 
-def test_a_timestamp_that_was_swapped_or_lost_is_told(book: Ledger) -> None:
+def test_a_timestamp_that_was_swapped_or_lost_is_reported(book: Ledger) -> None:
     (token,) = book.path.parent.glob("*.tsr")
     token.write_bytes(b"\x30\x03\x02\x01\x01")
-    assert "not the one that was kept" in book.verify()[0].what
+    assert "not the one that was stored" in book.verify()[0].what
     token.unlink()
     assert "is missing" in book.verify()[0].what
 
@@ -134,8 +134,8 @@ def test_secrets_that_others_may_read_are_refused(book: Ledger) -> None:
     assert len(book.records()) == 5
 
 
-def test_a_secret_that_is_not_kept_is_told(book: Ledger, tmp_path: Path) -> None:
-    with pytest.raises(KeyFileError, match="no secret is kept"):
+def test_a_secret_that_is_not_stored_is_reported(book: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match="no secret is stored"):
         book.secret("0" * 64)
     with pytest.raises(KeyFileError, match="cannot read the secrets"):
         at(tmp_path / "other.jsonl").secret("0" * 64)

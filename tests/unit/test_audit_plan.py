@@ -213,7 +213,7 @@ def test_a_plan_that_chose_it_may_look_again_with_new_answers_only(tmp_path: Pat
         collect(kept, ledger, parts=1)
         assert len(asked) == 8
         first = run_tests(kept, ledger)
-        with pytest.raises(InputError, match="look at these answers already"):
+        with pytest.raises(InputError, match="these answers were looked at already"):
             run_tests(kept, ledger)
         collect(kept, ledger, parts=2)
         second = run_tests(kept, ledger)
@@ -251,7 +251,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
         ("raw/suspect/answer-00002.json", "changed"),
         ("prompts.jsonl", "not the one that was planned"),
         ("results.json", "the raw answers give a different result"),
-        ("report.md", "does not say what these results say"),
+        ("report.md", "does not match these results"),
         ("manifest.json", "the ledger does not know these answers"),
     ],
 )

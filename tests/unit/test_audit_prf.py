@@ -165,7 +165,7 @@ def test_a_configuration_that_cannot_be_used_is_refused_and_its_key_not_shown(tm
 def test_a_configuration_that_is_no_json_is_refused_without_a_word_of_it(tmp_path: Path) -> None:
     file = tmp_path / "watermark.json"
     file.write_text('{"key": 5577')
-    with pytest.raises(InputError, match="no JSON") as told:
+    with pytest.raises(InputError, match="not JSON") as told:
         prf.read_vllm(file)
     assert "5577" not in str(told.value)
 

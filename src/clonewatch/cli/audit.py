@@ -1,4 +1,4 @@
-"""The commands that audit a suspect model: secrets beforehand, then plan, collect, test, report, verify."""
+"""The commands that audit a suspect model: commit secrets, then plan, collect, test, report, verify."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXIT_NOT_VERIFIED = 3
 
 Audit = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of an audit.")]
 LedgerOption = Annotated[
-    Path | None, typer.Option("--ledger", metavar="FILE", help="The ledger; ledger.jsonl beside DIR when left out.")
+    Path | None, typer.Option("--ledger", metavar="FILE", help="The ledger; by default ledger.jsonl beside DIR.")
 ]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -30,8 +30,8 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 def audit() -> None:
     """Test whether a suspect model depends on secrets that your own answers carried.
 
-    Commit secrets in a ledger before you use them, plan before you ask, and everybody can check the result from the
-    raw answers. docs/using/audit.md goes through all of it with a stand-in suspect.
+    Commit secrets in a ledger before you use them, and plan before you query the suspect; then everybody can check the
+    result from the raw answers. docs/using/audit.md walks through all steps with a stand-in suspect.
 
     For example:
 
@@ -51,17 +51,17 @@ def audit() -> None:
     """
 
 
-app.command("init", short_help="Start a ledger, with the coins of twin answers.")(audit_ledger.init)
+app.command("init", short_help="Start a ledger, and commit the coins of twin answers.")(audit_ledger.init)
 app.command("commit", short_help="Draw a secret and commit to it.")(audit_ledger.commit)
 app.command("import-key", short_help="Commit the watermark key that vLLM serves with.")(audit_ledger.import_key)
-app.command("mint-canaries", short_help="Draw records that exist nowhere else.")(audit_ledger.mint_canaries)
-app.command("flip", short_help="Throw the coin of a request.")(audit_ledger.flip)
+app.command("mint-canaries", short_help="Generate canary records that exist nowhere else.")(audit_ledger.mint_canaries)
+app.command("flip", short_help="Show the coin of a request.")(audit_ledger.flip)
 app.command("reveal", short_help="Publish a secret, so that others can verify.")(audit_ledger.reveal)
 
 
-@app.command("plan", short_help="Fix what will be asked and tested, before asking.")
+@app.command("plan", short_help="Fix requests and tests before collecting.")
 def plan(
-    settings: Annotated[Path, typer.Argument(metavar="SETTINGS", help="What to ask and test, TOML.")],
+    settings: Annotated[Path, typer.Argument(metavar="SETTINGS", help="The settings of the audit, a TOML file.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder for this audit.")],
     json: Json = False,
 ) -> None:
@@ -87,7 +87,7 @@ def plan(
         output.as_json({"plan": digest, "tests": told, "tokens": tokens})
         return
     output.say(
-        f"{made.prompts:,} prompts, {made.answers} answers to each, at most {tokens:,} tokens of each model. Access:"
+        f"{made.prompts:,} prompts, {made.answers} answers to each, at most {tokens:,} tokens from each model. Access:"
         f" {made.access}."
     )
     rows = [
@@ -98,35 +98,36 @@ def plan(
     for test, chance in zip(made.tests, chances, strict=True):
         output.say(f"Power of {test.id}: {_power(test.test, made.power.share, chance)}.")
     if made.power.effect is None and any(chances):
-        output.say("This is what small models showed, which over-learn: expect less of a large one.")
+        output.say("This was measured on small models, which over-learn: expect less from a large one.")
     unconfirmed = [t.id for t in made.tests if t.test == "watermark" and not t.confirmed]
     if unconfirmed:
         output.say(
             f"Warning: key, window and tokenizer of {', '.join(unconfirmed)} are not confirmed. Name text that you"
             " served with them in `served`."
         )
-    output.say(f"Plan {digest} is registered. Nothing was asked yet.")
+    output.say(f"Plan {digest} is registered. No request was sent yet.")
 
 
-@app.command("collect", short_help="Ask the models of the plan, and keep every answer.")
+@app.command("collect", short_help="Query the models of the plan, and store every answer.")
 def collect(
     folder: Audit,
     ledger: LedgerOption = None,
     rate: Annotated[
-        float, typer.Option("--rate", metavar="R", min=0, help="Requests a second to each model; no limit when 0.")
+        float, typer.Option("--rate", metavar="R", min=0, help="Requests per second to each model; 0 for no limit.")
     ] = 0.0,
     parts: Annotated[
         int, typer.Option("--parts", metavar="N", min=0, help="Collect for the first N looks of the plan; 0 for all.")
     ] = 0,
     replay: Annotated[
-        Path | None, typer.Option("--replay", metavar="DIR", help="Take the answers of another audit; ask nobody.")
+        Path | None,
+        typer.Option("--replay", metavar="DIR", help="Reuse the answers of another audit; send no request."),
     ] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Ask what the plan says, keep every raw answer with its hash, and seal them in the ledger.
+    """Send the requests of the plan, store every raw answer with its hash, and seal them in the ledger.
 
-    What was answered is not asked again: after an interruption give the same command once more.
+    Answered requests are not repeated: after an interruption run the same command again.
 
     For example:
 
@@ -172,12 +173,12 @@ def test(folder: Audit, ledger: LedgerOption = None, json: Json = False) -> None
         for row in results["tests"]
     ]
     output.table("", ("Test", "Kind", "Read from", "p corrected", "Control", "Finding"), rows)
-    output.say(f"Wrote {folder / 'results.json'}. Now: clonewatch audit report {folder}")
+    output.say(f"Wrote {folder / 'results.json'}. Next: clonewatch audit report {folder}")
 
 
 @app.command("report", short_help="Write report.md and report.html.")
 def report(folder: Audit, ledger: LedgerOption = None) -> None:
-    """Write the report of an audit out of its results and the ledger.
+    """Write the report of an audit from its results and the ledger.
 
     For example:
 
@@ -200,9 +201,9 @@ def verify(
     head: Annotated[str, typer.Option("--head", metavar="HASH", help="A hash of the ledger that was published.")] = "",
     json: Json = False,
 ) -> None:
-    """Check hashes, ledger, plan, every figure and the report, from the raw answers and without asking anybody.
+    """Check hashes, ledger, plan, every figure and the report, offline and from the raw answers.
 
-    Exit code 3 when something does not hold.
+    Exit code 3 if a check fails.
 
     For example:
 
@@ -217,7 +218,9 @@ def verify(
     else:
         for problem in problems:
             output.say(f"{problem.where}: {problem.what}")
-        output.say("Not verified." if problems else "Verified: hashes, ledger, plan, every figure and the report hold.")
+        output.say(
+            "Not verified." if problems else "Verified: hashes, ledger, plan, every figure and the report are correct."
+        )
     if problems:
         raise typer.Exit(EXIT_NOT_VERIFIED)
 
@@ -236,17 +239,19 @@ def _confirmed(test: PlannedTest) -> str:
 
 def _power(kind: str, share: float, promise: Promise | None) -> str:
     if promise is None:
-        return "unknown, for nothing like it was measured"
+        return "unknown, because nothing similar was measured"
     if kind == "twin":
         return f"{promise.power:.0%} for training on every released answer of the pairs"
     least = (
-        f"80% from a share of {promise.smallest:.1%} on" if promise.smallest <= 1 else "80% at no share; ask for more"
+        f"80% from a share of {promise.smallest:.1%} on"
+        if promise.smallest <= 1
+        else "80% at no share; plan more prompts or answers"
     )
     return f"{promise.power:.0%} for a training share of {share:.0%}; {least}"
 
 
 def _counting(quiet: bool) -> Callable[[int], Callable[[], None]]:
-    """Progress on standard error: how many requests are done."""
+    """Progress on standard error: the number of finished requests."""
 
     def begin(total: int) -> Callable[[], None]:
         done = 0

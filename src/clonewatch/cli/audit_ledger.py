@@ -1,4 +1,4 @@
-"""Commands that come before an audit: a ledger, and secrets that are committed in it before they are used."""
+"""Commands before an audit: create a ledger, and commit secrets in it before they are used."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 Book = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger, a file.")]
 Carrier = Annotated[
-    list[str] | None, typer.Option("--carrier", metavar="LABEL", help="Case or account that is served with it.")
+    list[str] | None, typer.Option("--carrier", metavar="LABEL", help="Case or account that it is used for.")
 ]
 Since = Annotated[str, typer.Option("--since", metavar="DATE", help="From when it is used.")]
 Until = Annotated[str, typer.Option("--until", metavar="DATE", help="Until when it is used.")]
 
 
 def init(ledger: Book, since: Since = "", json: Json = False) -> None:
-    """Start a ledger and commit the coins of twin answers, which can be switched on the same day.
+    """Start a ledger and commit the coins of twin answers, which can be used from the same day.
 
     For example:
 
@@ -42,7 +42,7 @@ def init(ledger: Book, since: Since = "", json: Json = False) -> None:
 
 def commit(
     ledger: Book,
-    kind: Annotated[Literal["watermark", "twin"], typer.Option("--kind", help="What is drawn.")] = "watermark",
+    kind: Annotated[Literal["watermark", "twin"], typer.Option("--kind", help="Kind of secret.")] = "watermark",
     rule: Annotated[Literal["kgw", "gumbel"], typer.Option("--rule", help="How the watermark uses its key.")] = "kgw",
     width: Annotated[
         int | None, typer.Option("--width", min=1, max=8, help="Tokens in a window; 1 for kgw and 2 for gumbel.")
@@ -53,7 +53,7 @@ def commit(
     until: Until = "",
     json: Json = False,
 ) -> None:
-    """Draw a secret and commit to it, before anything that carries it is served. One for each case names the case.
+    """Draw a secret and commit to it before anything that carries it is served. Use one per case to identify the case.
 
     For example:
 
@@ -78,7 +78,7 @@ def import_key(
     until: Until = "",
     json: Json = False,
 ) -> None:
-    """Commit the watermark key of a vLLM server, before it serves with it. The file is read and never shown.
+    """Commit the watermark key of a vLLM server before the server uses it. The content of the file is never shown.
 
     For example:
 
@@ -93,15 +93,15 @@ def import_key(
 
 def mint_canaries(
     ledger: Book,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where the records go, JSONL.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File for the records, JSONL.")],
     count: Annotated[int, typer.Option("--count", min=1, max=10_000, help="How many.")] = 16,
-    length: Annotated[int, typer.Option("--length", min=1, max=8, help="Secret words of each.")] = 3,
+    length: Annotated[int, typer.Option("--length", min=1, max=8, help="Secret words per record.")] = 3,
     carrier: Carrier = None,
     since: Since = "",
     until: Until = "",
     json: Json = False,
 ) -> None:
-    """Draw and commit a seed, and write the records it gives. Serve them only to accounts that are in a case.
+    """Draw and commit a seed, and write its records. Serve them only to accounts that are in a case.
 
     For example:
 
@@ -132,7 +132,7 @@ def flip(
         str, typer.Option("--secret", metavar="ID", help="Commitment of the coins, or its beginning.")
     ] = "",
 ) -> None:
-    """Print which of two answers to release: 0 the first, 1 the second. A server does this by itself; this is to check.
+    """Print which of two answers to release: 0 the first, 1 the second. A server does this itself; use this to check.
 
     For example:
 
@@ -150,7 +150,7 @@ def reveal(
     ledger: Book,
     secret: Annotated[str, typer.Argument(metavar="ID", help="The commitment, or its beginning.")],
 ) -> None:
-    """Publish a secret in the ledger, so that others can check its tests. It is worth nothing afterwards: no undo.
+    """Publish a secret in the ledger, so that others can check tests. It cannot be used afterwards; there is no undo.
 
     For example:
 
@@ -161,7 +161,7 @@ def reveal(
 
     book = Ledger(existing(ledger))
     record = book.reveal(resolve(book, secret))
-    output.say(f"Revealed {record.body['commitment']}. Serve nothing with it any more.")
+    output.say(f"Revealed {record.body['commitment']}. Do not use it any more.")
 
 
 def existing(ledger: Path) -> Path:

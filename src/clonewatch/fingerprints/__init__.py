@@ -1,1 +1,1 @@
-"""What a prompt looks like without its words; raw text ends here."""
+"""Features of prompts without their words; raw text is dropped here."""

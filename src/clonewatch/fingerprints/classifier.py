@@ -1,9 +1,9 @@
-"""What a prompt asks for, and how strongly it asks for a reasoning trace: a linear model over hashed words.
+"""What a prompt asks for, and how strongly it demands a reasoning trace: a linear model over hashed words.
 
-Task: the likeliest of nine, by multinomial logistic regression over words, word pairs and a few facts (code block,
+Task: the most likely of nine, by multinomial logistic regression over words, word pairs and a few facts (code block,
 question mark, list, JSON keys, tags, ...). Elicitation: 0..1, a separate logistic output trained on demands to write
 out hidden or step-by-step reasoning as a product, against plain questions that merely ask why. Both are hints about one
-prompt; evidence rests on many. The material they were trained on is in `training/`, the training in `train`.
+prompt; evidence needs many. The training material is in `training/`, the training code in `train`.
 """
 
 from functools import cache
@@ -23,9 +23,9 @@ Scores = npt.NDArray[np.float32]
 
 WEIGHTS = "weights.npz"
 ELICITATION = len(TASKS)  # the output after the tasks
-# A system prompt sets the scene for what the user asks, so it counts for a quarter as much.
+# A system prompt is only the context of the user's prompt, so it has a quarter of its weight.
 SYSTEM_SHARE = 0.25
-# Tools that the request offers speak for tool use, but every request of a coding agent offers them: a nudge, no more.
+# Offered tools are evidence for tool use, but every request of a coding agent offers them: a small weight.
 TOOLS_OFFERED = 0.5
 
 
@@ -53,8 +53,8 @@ def unpack(shipped: dict[str, npt.NDArray[np.generic]]) -> Lexicon:
 def decide(user: Scores, system: Scores, tools: npt.NDArray[np.bool_]) -> tuple[pa.Array, pa.Array]:
     """Task (string) and elicitation (float32) of N rows; null where the user's prompt has no word.
 
-    user, system: float32[N, OUTPUTS] sums of the two prompts, NaN rows where there is none. tools: bool[N], whether
-    tools were offered. The system prompt and offered tools shift the task; elicitation is the stronger of the two.
+    user, system: float32[N, OUTPUTS] sums of the two prompts, NaN rows if there is none. tools: bool[N], whether
+    tools were offered. The system prompt and offered tools shift the task; elicitation is the larger of the two.
     """
     silent = np.isnan(user[:, 0])
     heard = np.nan_to_num(user)

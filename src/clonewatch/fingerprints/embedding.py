@@ -1,8 +1,8 @@
-"""Template families by meaning: a small language model, run here, joins wordings that no sketch can join.
+"""Template families by meaning: a small local language model groups wordings that sketches cannot match.
 
 An extra (docs/using/embedding.md): all-MiniLM-L6-v2 (Wang et al., "MiniLM", 2020; Reimers and Gurevych,
 "Sentence-BERT", 2019), read from the installed package that carries its weights and computed with numpy. Nothing is
-downloaded, no code of that package runs, and no vector is kept: they join templates and are dropped with the texts.
+downloaded, no code of that package runs, and no vector is kept: they group templates and are dropped with the texts.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from clonewatch.model.errors import SetupError
 
 F32 = npt.NDArray[np.float32]
 
-# Cosine from which two texts are one request in other words. Figures behind it: docs/using/embedding.md.
+# Cosine from which two texts count as the same request in other words. Measured in docs/using/embedding.md.
 LINE = 0.85
-# Templates looked at, first seen first: at 20 to 40 texts a second this bounds the extra at about a quarter of an hour.
+# Templates embedded, in order of first occurrence: at 20 to 40 texts per second this takes at most about 15 minutes.
 LIMIT = 20_000
-# The request is mostly said at the beginning of a message, and time grows with length.
+# The request is mostly at the beginning of a message, and time grows with length.
 PIECES = 64
 CHARACTERS = 500
 BATCH = 64
@@ -40,7 +40,7 @@ _FIX = "pip install tokenizers safetensors && pip install --no-deps gt-all-minil
 
 
 class Examples:
-    """One text for each template, the first seen of the first seen, for `merge`; never written anywhere.
+    """The first text of each of the first templates, for `merge`; never written to disk.
 
     >>> examples = Examples()
     >>> examples.note(np.array([7, 0, 7], np.uint64), ["Name a river", "", "Name a lake"])
@@ -73,13 +73,13 @@ class Examples:
 
 
 def merge(texts: Sequence[str], templates: Sequence[int], line: float = LINE) -> dict[int, int]:
-    """Templates that go under another's name because their texts mean the same: template -> family.
+    """Templates that are renamed because their texts mean the same: template -> family.
 
-    texts: one for each template; templates: distinct. In order of template id, a template joins the family whose head
-    is most like it, if the cosine reaches `line`, or else heads a new one (leader clustering, Hartigan 1975): every
-    member is like its head, so no chain of small steps joins everything. The order given does not matter. Templates
-    that stay under their own name are left out. Raises SetupError when the extra is not installed, ValueError when the
-    lengths differ.
+    texts: one for each template; templates: distinct. In order of template id, a template is added to the family with
+    the most similar leader, if the cosine reaches `line`; otherwise it leads a new one (leader clustering, Hartigan
+    1975). Every member is similar to its leader, so no chain of small steps merges everything. The input order does not
+    matter. Templates that keep their own name are left out. Raises SetupError if the extra is not installed, ValueError
+    if the lengths differ.
     """
     if len(texts) != len(templates):
         raise ValueError(f"{len(texts)} texts but {len(templates)} templates")
@@ -110,9 +110,9 @@ def joined(vectors: F32, templates: Sequence[int], line: float = LINE) -> dict[i
 
 
 def embed(texts: Sequence[str]) -> F32:
-    """Unit vectors of texts, float32[N, 384]; a text without words gives the vector of nothing.
+    """Unit vectors of texts, float32[N, 384]; a text without words gives the vector of the empty text.
 
-    Raises SetupError when the extra is not installed or its weights are not the published ones.
+    Raises SetupError if the extra is not installed or its weights are not the published ones.
     """
     tokenizer, weights = _model()
     pieces = [e.ids for e in tokenizer.encode_batch([t[:CHARACTERS] for t in texts])]
@@ -136,14 +136,14 @@ def _text_at(texts: Sequence[str] | Text, row: int) -> str:
 
 
 def _batches(pieces: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Rows of like length together: little is computed on padding."""
+    """Batches of rows of similar length, so that little is computed on padding."""
     order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
     for at in range(0, len(order), BATCH):
         yield order[at : at + BATCH]
 
 
 def require() -> Path:
-    """Folder of the model, where the extra is installed. Raises SetupError where it is not."""
+    """The folder of the model. Raises SetupError if the extra is not installed."""
     found = importlib.util.find_spec(_CARRIER)
     if found is None or found.origin is None:
         raise SetupError(f"--embed needs the package {_CARRIER}, which is not installed", fix=_FIX)
@@ -154,8 +154,8 @@ def require() -> Path:
 
 
 def _model() -> tuple[Any, dict[str, F32]]:
-    """Tokenizer and weights, read anew each time: a scan needs them once, and they are large."""
-    # Imported here because they are an extra; the carrier is located and never imported: its code wants a framework.
+    """Tokenizer and weights, read on every call: a scan needs them once, and they are large."""
+    # Imported here because they are an extra; the carrier is located and never imported: its code needs a framework.
     folder = require()
     raw = (folder / "model.safetensors").read_bytes()
     if hashlib.sha256(raw).hexdigest() != _WEIGHTS:

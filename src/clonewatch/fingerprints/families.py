@@ -1,12 +1,12 @@
-"""Families: templates that are the same text but for a few words, found without comparing all pairs.
+"""Families: templates that are the same text except for a few words, found without comparing all pairs.
 
-Sketches are cut into 16 bands of 4 values; templates that agree on a whole band meet in a bucket, and each is compared
-with the leader of its bucket only (locality-sensitive hashing: Indyk and Motwani 1998; Broder 1997). Cost grows
+Sketches are cut into 16 bands of 4 values; templates that agree on a whole band share a bucket, and each is compared
+only with the leader of its bucket (locality-sensitive hashing: Indyk and Motwani 1998; Broder 1997). Cost grows
 linearly.
 
-Likeness is not transitive, so chains of small steps could join everything into one giant family. Therefore a family is
-a star: every member must resemble the family's centre, the member with the most likenesses, nearly as much as two
-templates must to be joined at all; whoever does not is taken out and looks for a family among the others taken out.
+Similarity is not transitive, so chains of small steps could merge everything into one giant family. Therefore a family
+is a star: every member must resemble the family's centre, the member with the most similar templates, nearly as much as
+two templates must to be merged at all; the others are removed and form families among themselves.
 """
 
 import numpy as np
@@ -20,9 +20,9 @@ from clonewatch.kernels.sketching import Sketches, resemblance
 U64 = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
 
-# Estimated Jaccard similarity of three-word shingles. Figures behind it: docs/fingerprints-measured.md.
+# Estimated Jaccard similarity of three-word shingles. Measured in docs/fingerprints-measured.md.
 THRESHOLD = 0.5
-# A member may be this much less like its centre than two templates that are joined: one word changed on either side.
+# A member may be this much less similar to its centre than the threshold: one word changed on each side.
 SLACK = 0.1
 BANDS = 16
 ROUNDS = 8
@@ -32,12 +32,12 @@ _ROWS_AT_A_TIME = 1 << 18
 def merge(template_ids: U64, sketches: Sketches, threshold: float = THRESHOLD) -> U64:
     """The family of every template: the smallest template id among its members.
 
-    Ids also decide which of two equals leads, so give numbers that say which came first, not hashes.
+    Ids also decide which of two equals leads, so use numbers in order of first occurrence, not hashes.
 
     template_ids: uint64[N], 0 for none. sketches: uint32[N, 64], a row of zeros for none. threshold: estimated Jaccard
-    similarity from which two templates are the same text. Returns uint64[N]; a template without sketch or likeness is
-    its own family, and 0 stays 0. The order of the rows does not matter. With 16 bands of 4 a pair of similarity 0.5
-    meets in 64 % of cases, of 0.7 in 98.8 %. Raises ValueError when the lengths differ.
+    similarity from which two templates are the same text. Returns uint64[N]; a template without a sketch or a similar
+    template is its own family, and 0 stays 0. The order of the rows does not matter. With 16 bands of 4 a pair of
+    similarity 0.5 shares a bucket in 64 % of cases, of 0.7 in 98.8 %. Raises ValueError if the lengths differ.
 
     >>> rows = np.tile(np.arange(1, 65, dtype=np.uint32), (3, 1))
     >>> rows[2] += np.uint32(1000)
@@ -58,7 +58,7 @@ def merge(template_ids: U64, sketches: Sketches, threshold: float = THRESHOLD) -
 
 
 def _one_sketch_each(template_ids: U64, sketches: Sketches, distinct: U64, place: Places) -> Sketches:
-    """The sketch of every distinct template; should rows disagree, the same one whatever their order."""
+    """The sketch of every distinct template; if rows disagree, the choice does not depend on their order."""
     if len(distinct) == len(template_ids):
         return sketches[np.argsort(place)]
     weight = (stir_all(sketches.astype(np.uint64)) * np.arange(1, 2 * sketches.shape[1], 2, dtype=np.uint64)).sum(
@@ -82,11 +82,11 @@ def _alike(sketches: Sketches, able: Places, threshold: float) -> tuple[Places, 
         starts = np.append(True, bucket[order][1:] != bucket[order][:-1]) if len(order) else np.zeros(0, bool)
         leader = order[np.flatnonzero(starts)[np.cumsum(starts) - 1]] if len(order) else order
         before = np.concatenate([order[:1], order[:-1]])
-        # The neighbour in the bucket as well: a leader that is unlike must not keep two like ones apart.
+        # Also compare neighbours in the bucket: a different leader must not separate two similar templates.
         for other, pairs in ((leader, ~starts), (before, ~starts & (leader != before))):
             lefts.append(able[other[pairs]])
             rights.append(able[order[pairs]])
-    # A pair as one number: sorting numbers is many times faster than sorting pairs.
+    # Each pair as one number: sorting numbers is many times faster than sorting pairs.
     left, right = np.divmod(np.unique(np.concatenate(lefts) * len(sketches) + np.concatenate(rights)), len(sketches))
     kept = _resembling(sketches, left, right, threshold)
     return left[kept], right[kept]

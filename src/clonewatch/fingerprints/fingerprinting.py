@@ -1,4 +1,4 @@
-"""Turns exchanges with text into exchanges with fingerprints; raw text ends here."""
+"""Replaces the text of exchanges by fingerprints; raw text is dropped here."""
 
 import msgspec
 import numpy as np
@@ -19,19 +19,19 @@ from clonewatch.model.schema import FINGERPRINT_COLUMNS, TEXT_COLUMNS
 
 U64 = npt.NDArray[np.uint64]
 
-# Rows worked on at a time: the decoded text of one slice stays in the processor's cache.
+# Rows processed at a time: the decoded text of one slice stays in the processor's cache.
 SLICE = 2048
-# System prompts and tool schemas repeat: what was found is remembered by raw hash, up to this many of each.
+# System prompts and tool schemas repeat: results are cached by raw hash, up to this many of each.
 _REMEMBERED = 50_000
 
 
 class Fingerprinter:
-    """Fills the fingerprint columns of exchanges and takes the text away.
+    """Fills the fingerprint columns of exchanges and removes the text.
 
     key: the operator's 32-byte secret (`keys.load_key`). Every column is keyed separately, so equal texts in different
-    columns do not show. Another key gives other values, and leaves what is equal, alike or in one cell as it is.
-    examples: where a text of each template is kept for a while, if anywhere. Not safe to share between threads; make
-    one each, they agree.
+    columns do not show. Another key gives other values, but preserves equality, similarity and shared cells.
+    examples: if given, temporarily keeps a text of each template. Not safe to share between threads; create one per
+    thread, their results agree.
 
     >>> batch = pa.record_batch({"messages": ['[{"role": "user", "content": "Name three rivers of Peru"}]']})
     >>> made = Fingerprinter(bytes(32)).apply(batch)
@@ -57,9 +57,9 @@ class Fingerprinter:
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The same rows without text, with the fingerprints that the text allows.
 
-        batch: any columns of `EXCHANGES`. A fingerprint already there is kept; where it is absent or null it is
-        computed from `messages` (shapes: see `kernels.chat`) and `system_text`; what the text cannot say stays null.
-        `system_text` wins over a system message. Raises TypeError when a text column holds no text.
+        batch: any columns of `EXCHANGES`. An existing fingerprint is kept; an absent or null one is
+        computed from `messages` (shapes: see `kernels.chat`) and `system_text`; what the text does not determine stays
+        null. `system_text` takes precedence over a system message. Raises TypeError if a text column is not text.
         """
         names = batch.schema.names
         made: dict[str, pa.Array] = {}
@@ -126,13 +126,13 @@ class Fingerprinter:
             return
         text = text_buffers(_array(system).take(pa.array(first[new])))
         read = read_prompts(text, self._system_keys, self.lexicon, SYSTEM)
-        # Too short for a skeleton: then the whole text is what it is known by.
+        # Too short for a skeleton: then the whole text identifies it.
         hashes = np.where(read.template != 0, read.template, read.prompt)
         for row, raw in enumerate(distinct[new].tolist()):
             self._systems[raw] = (hashes[row], read.form[row], read.scores[row])
 
     def _schema_hashes(self, messages: Text, chats: Chats, which: int, key: bytes) -> U64:
-        """Keyed hash of one JSON field of each request body, whatever the order of its keys; 0 where there is none."""
+        """Keyed hash of one JSON field of each request body, independent of key order; 0 if there is none."""
         spans = chats.spans[:, which]
         out = np.zeros(len(spans), np.uint64)
         for row in np.flatnonzero(spans[:, 1] > spans[:, 0]).tolist():
@@ -148,7 +148,7 @@ class Fingerprinter:
 
 
 def _canonical(raw: bytes) -> bytes | None:
-    """One spelling for equal JSON; what is cut short counts as it stands; null, `[]` and `{}` are no demand."""
+    """One notation for equal JSON; truncated JSON counts as it is; null, `[]` and `{}` are no demand."""
     try:
         value = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -174,6 +174,6 @@ def _hashes(values: U64) -> pa.Array:
 
 
 def _fill(given: pa.Array, computed: pa.Array) -> pa.Array:
-    """The given values, and the computed ones where there is none; lists have no `coalesce` kernel for every type."""
+    """The given values, or the computed ones if missing; `coalesce` has no kernel for lists of every type."""
     plain = given.dictionary_decode() if pa.types.is_dictionary(given.type) else given
     return pc.if_else(pc.is_valid(plain), plain.cast(computed.type), computed)

@@ -1,7 +1,7 @@
-"""The secret that fingerprints are keyed with: where it lives, how it is made, and one key for each purpose.
+"""The secret key of fingerprints: its location, its creation, and one derived key per purpose.
 
 Rotation: fingerprints made with different keys never match. To rotate, move the old file aside, let the next run create
-a new one, and make the fingerprints of the whole window again; a window that mixes keys shows two unrelated halves.
+a new one, and fingerprint the whole window again; a window that mixes keys shows two unrelated halves.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ _PERSON = b"clonewatch.v1"
 
 
 def default_path() -> Path:
-    """Where the key lives: `$CLONEWATCH_KEY_FILE`, else `clonewatch/fingerprint.key` in the user's configuration."""
+    """The path of the key: `$CLONEWATCH_KEY_FILE`, or `clonewatch/fingerprint.key` in the user's configuration."""
     named = os.environ.get("CLONEWATCH_KEY_FILE")
     if named:
         return Path(named)
@@ -27,11 +27,11 @@ def default_path() -> Path:
 
 
 def load_key(path: Path | None = None) -> bytes:
-    """The 32-byte secret; made on first use, in a file only its owner can read (0600, in a folder of 0700).
+    """The 32-byte secret; created on first use, in a file that only its owner can read (0600, in a folder of 0700).
 
-    path: the key file, or None for `default_path()`. The file holds 64 hexadecimal digits. Two processes that start
-    together end with the same key. Raises KeyFileError when the file cannot be read or made, is open to other users, or
-    holds anything else.
+    path: the key file, or None for `default_path()`. The file contains 64 hexadecimal digits. Two processes that start
+    together get the same key. Raises KeyFileError if the file cannot be read or created, is open to other users, or
+    contains anything else.
     """
     place = default_path() if path is None else path
     try:
@@ -41,9 +41,9 @@ def load_key(path: Path | None = None) -> bytes:
         text = place.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise KeyFileError(
-            f"the fingerprint key cannot be read or made: {error}",
+            f"the fingerprint key cannot be read or created: {error}",
             where=str(place),
-            fix="Name a file this user may write with --key or CLONEWATCH_KEY_FILE",
+            fix="Name a file that this user may write with --key or CLONEWATCH_KEY_FILE",
         ) from error
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise KeyFileError(
@@ -59,7 +59,7 @@ def load_key(path: Path | None = None) -> bytes:
         raise KeyFileError(
             f"the fingerprint key is not {2 * SECRET_BYTES} hexadecimal digits",
             where=str(place),
-            fix="Restore the file from its backup, or move it aside to have a new key made",
+            fix="Restore the file from its backup, or move it aside so that a new key is created",
         )
     return key
 
@@ -79,7 +79,7 @@ def derive(key: bytes, purpose: str) -> bytes:
 
 def _create(place: Path) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Written in full under another name, then linked: no reader sees half a key, and the first of two writers wins.
+    # Written in full under another name, then linked: no reader sees a partial key, and the first of two writers wins.
     draft = place.with_name(f"{place.name}.{secrets.token_hex(8)}.new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""Makes the shipped weights from the training material: `python -m clonewatch.fingerprints.train`.
+"""Trains the shipped weights from the training material: `python -m clonewatch.fingerprints.train`.
 
 Multinomial logistic regression for the task and a logistic regression for elicitation, over hashed words and word
 pairs, fitted with L-BFGS. The same material, seed and libraries give the same file.
@@ -31,16 +31,16 @@ BUCKETS = 1 << 14
 SEED = 20260
 PROMPTS_A_TASK = 2000
 PROMPTS_A_SIDE = 3000  # of elicitation
-# Strength of the pull towards zero; the material is small and regular, so it would otherwise be learnt by heart.
+# Regularisation strength; the material is small and regular, so it would otherwise be memorised.
 PENALTY_TASK, PENALTY_ELICITATION = 5e-5, 2e-5
-# A wrong alarm weighs as much as this many missed demands: honest prompts are far more frequent than in the material.
+# A false alarm weighs as much as this many missed demands: honest prompts are far more frequent in real logs.
 ORDINARY = 9.0
 # Share of the task material that is put among remarks which say nothing about the task (`asides.toml`), and how much of
 # that is put below the house rules of a product instead.
 SURROUNDED, RULED = 0.7, 0.25
-# Share of prompts that go on for long, and how many ordinary sentences are then added at most: length is no demand.
+# Share of long prompts, and the most ordinary sentences added to them: length is not a demand.
 LONG, LONG_DEMAND, LONG_ORDINARY = 0.3, 6, 30
-# People type in lower case and leave out the full stop; half of the material is made to look so.
+# People type in lower case and leave out the full stop; half of the material imitates that.
 CARELESS = 0.5
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -78,7 +78,7 @@ def train() -> dict[str, npt.NDArray[Any]]:
 def task_prompts(
     tasks: dict[str, Any], asides: dict[str, Any], draw: random.Random
 ) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Equally many prompts for every task, and the task of each by its place in TASKS."""
+    """Equally many prompts for every task, and the task of each as its index in TASKS."""
     prompts, labels = [], []
     for label, task in enumerate(TASKS):
         patterns = tasks[task]["patterns"]
@@ -92,7 +92,7 @@ def task_prompts(
 
 
 def _surrounded(asked: str, asides: dict[str, Any], draw: random.Random) -> str:
-    """A request among remarks, in the way people and products put them."""
+    """A request among remarks, as people and products write them."""
     if draw.random() < RULED:
         parts = [*draw.sample(asides["rules"], draw.randint(1, 5)), asked]
     else:
@@ -105,7 +105,7 @@ def _surrounded(asked: str, asides: dict[str, Any], draw: random.Random) -> str:
 
 
 def elicitation_prompts(demands: dict[str, Any], tasks: dict[str, Any], draw: random.Random) -> list[tuple[str, float]]:
-    """Prompts that demand a trace (1.0), and as many that do not (0.0): half close ones, half any task's."""
+    """Prompts that demand a trace (1.0), and as many that do not (0.0): half similar ones, half of any task."""
     slots = tasks["slots"] | demands["slots"]
     any_task = [pattern for task in TASKS for pattern in tasks[task]["patterns"]]
     positive, negative = demands["positive"]["patterns"], demands["negative"]["patterns"]
@@ -160,7 +160,7 @@ def _fit_tasks(x: csr_matrix, labels: npt.NDArray[np.int64]) -> Floats:
 
 
 def fit_elicitation(x: csr_matrix, labels: Floats) -> Floats:
-    """Weights that tell demands for reasoning from other prompts. labels: above 0 for a demand. float64 (columns,)."""
+    """Weights that separate demands for reasoning from other prompts, float64 (columns,). labels: > 0 for a demand."""
     _, columns = x.shape
     counted = np.where(labels > 0, 1.0, ORDINARY)
     counted /= counted.sum()

@@ -1,4 +1,4 @@
-"""Client addresses as keyed hashes: the address itself, and the block it was handed out from."""
+"""Client addresses as keyed hashes: the address itself, and the block from which it was assigned."""
 
 import ipaddress
 
@@ -13,7 +13,7 @@ from clonewatch.kernels.hashing import keyed_hash
 
 U64 = npt.NDArray[np.uint64]
 
-# The usual sizes of what one customer, office or rented machine holds.
+# The usual block sizes of one customer, office or rented machine.
 IPV4_BLOCK = 24
 IPV6_BLOCK = 48
 _NO_PLAIN = -1
@@ -23,9 +23,9 @@ def prefixes(ips: pa.Array | pa.ChunkedArray, key: bytes) -> tuple[U64, U64]:
     """Keyed hashes of every address and of its /24 (IPv4) or /48 (IPv6) block.
 
     ips: text column of N addresses or opaque strings. key: 16 bytes. Returns (address_hash, prefix_hash), uint64[N].
-    A null, and an address that names no host (loopback, link-local, unspecified or multicast), gives 0 for both.
-    Private and carrier addresses are kept: behind an internal gateway they are the clients, and where they are one
-    load balancer's, trusted accounts stand behind it too, so that it weighs nothing. An opaque string, such as an
+    A null, and an address that identifies no host (loopback, link-local, unspecified or multicast), gives 0 for both.
+    Private and carrier addresses are kept: behind an internal gateway they are the clients, and if they belong to one
+    load balancer, trusted accounts use it too, so that it has no weight. An opaque string, such as an
     address that was hashed before logging, has an address hash and prefix 0. IPv4 written as IPv6
     (`::ffff:1.2.3.4`) counts as IPv4. Each distinct value is parsed once, plain IPv4 in compiled code.
 
@@ -47,11 +47,11 @@ def _distinct(values: pa.Array, key: bytes) -> tuple[U64, U64]:
     addresses, blocks = np.zeros(len(values), np.uint64), np.zeros(len(values), np.uint64)
     text = text_buffers(values)
     plain = _plain_ipv4(text.data, text.offsets)
-    is_plain = (plain != _NO_PLAIN) & (plain >> 8 != 0)  # 0.0.0.x mixes an address of nobody with others
+    is_plain = (plain != _NO_PLAIN) & (plain >> 8 != 0)  # 0.0.0.x mixes the unspecified address with others
     numbers, place = np.unique(plain[is_plain] >> 8, return_inverse=True)
     named = keyed_hash(pa.array([_block(n) for n in numbers.tolist()], pa.string()), key)[place]
     blocks[is_plain] = named
-    # A plain address is its own one spelling; 0 where its block says nothing.
+    # A plain address is its own canonical form; 0 if its block identifies nobody.
     addresses[is_plain] = np.where(named != 0, keyed_hash(values.filter(pa.array(is_plain)), key), np.uint64(0))
     others = np.flatnonzero(~is_plain)
     if len(others):
@@ -62,9 +62,9 @@ def _distinct(values: pa.Array, key: bytes) -> tuple[U64, U64]:
 
 
 def _block(number: int) -> str | None:
-    """The /24 with these 24 bits, or None where its addresses identify nobody, as `_canonical` would say it."""
+    """The /24 with these 24 bits, or None if its addresses identify nobody, as in `_canonical`."""
     first, second, third = number >> 16, number >> 8 & 255, number & 255
-    # Loopback, multicast and link-local: whole blocks of the register of special addresses (RFC 6890).
+    # Loopback, multicast and link-local: complete blocks in the registry of special addresses (RFC 6890).
     if first == 127 or 224 <= first < 240 or (first, second) == (169, 254):
         return None
     return f"{first}.{second}.{third}.0/{IPV4_BLOCK}"
@@ -72,7 +72,7 @@ def _block(number: int) -> str | None:
 
 @compiled()
 def _plain_ipv4(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The 32 bits of each value that is an IPv4 address in its canonical spelling, -1 for all others."""
+    """The 32 bits of each value that is an IPv4 address in canonical form, -1 for all others."""
     out = np.full(len(offsets) - 1, _NO_PLAIN, np.int64)
     for row in range(len(out)):
         number, part, digits, dots = 0, 0, 0, 0
@@ -95,7 +95,7 @@ def _plain_ipv4(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> 
 
 
 def _canonical(value: str | None) -> tuple[str | None, str | None]:
-    """One spelling for the address and one for its block; None where it identifies nobody."""
+    """The canonical form of the address and of its block; None if it identifies nobody."""
     text = (value or "").strip()
     if not text:
         return None, None

@@ -24,9 +24,9 @@ class Text(NamedTuple):
 
 
 def text_buffers(column: pa.Array | pa.ChunkedArray) -> Text:
-    """The buffers of a string, large_string, string_view, binary, dictionary or null column; slices are honoured.
+    """The buffers of a string, large_string, string_view, binary, dictionary or null column; slices are respected.
 
-    Raises TypeError for a column that is no text.
+    Raises TypeError for a column that is not text.
 
     >>> text = text_buffers(pa.array(["ab", None, "c"]))
     >>> text.bytes_at(2), text.valid.tolist()
@@ -55,7 +55,7 @@ def text_buffers(column: pa.Array | pa.ChunkedArray) -> Text:
 
 
 def _frozen(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    # Read-only always, like the buffers of Arrow: one type, so each kernel is compiled once.
+    # Always read-only, like Arrow buffers: one type, so each kernel is compiled once.
     view = data.view()
     view.flags.writeable = False
     return view

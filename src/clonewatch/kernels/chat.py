@@ -1,16 +1,16 @@
-"""The words a person last typed, found in logged chat messages without building a Python object per row.
+"""Finds the user's last words in logged chat messages without building a Python object per row.
 
-One pass over the JSON of each row finds the last user message that holds text, the system prompt, and where the tool
-schemas, the answer format and the stop strings stand. Accepted shapes:
+One pass over the JSON of each row finds the last user message with text, the system prompt, and the positions of the
+tool schemas, the answer format and the stop strings. Accepted shapes:
 
 - `[{"role": "user", "content": "..."}, ...]`, as in OpenAI's and Anthropic's chat APIs; `content` may be a list of
-  parts, of which those with a `text` string count (several are joined by line breaks; images and tool results are
-  passed over);
+  parts, of which those with a `text` string count (several are concatenated with line breaks; images and tool results
+  are skipped);
 - `{"messages": [...], "system": "..." , "tools": [...], "response_format": {...}, "stop": ...}`: a whole request body
-  (`functions`, `stop_sequences`, `output_format` and `input` are understood as well);
-- a JSON string, or text that is no JSON: one user message.
+  (`functions`, `stop_sequences`, `output_format` and `input` are understood too);
+- a JSON string, or text that is not JSON: one user message.
 
-JSON cut short by a logger yields what stands before the cut.
+JSON that a logger truncated yields the part before the cut.
 """
 
 from typing import Any, NamedTuple
@@ -55,15 +55,15 @@ _SYSTEM = np.frombuffer(b"system", np.uint8)
 _TEXT = np.frombuffer(b"text", np.uint8)
 _TOOLS = np.frombuffer(b"tools", np.uint8)
 _USER = np.frombuffer(b"user", np.uint8)
-_SPAN_SLOTS = 16  # where[]: 0-1 user, 2-3 system, 4-9 the spans, 10-15 what a message under way holds
-_SYSTEM_BYTES = 4096  # as much of a system prompt as any fingerprint reads
+_SPAN_SLOTS = 16  # where[]: 0-1 user, 2-3 system, 4-9 the spans, 10-15 the parts of the current message
+_SYSTEM_BYTES = 4096  # the part of a system prompt that fingerprints read
 
 
 class Chats(NamedTuple):
     """What was found in N rows.
 
-    user, system: decoded text, not valid where there was none. spans: int64[N, 3, 2], start and end in the input
-    bytes of the raw JSON of `SPANS`; equal where absent.
+    user, system: decoded text, not valid if there was none. spans: int64[N, 3, 2], start and end in the input
+    bytes of the raw JSON of `SPANS`; equal if absent.
     """
 
     user: Text
@@ -96,7 +96,7 @@ def _read_rows(
     spans: npt.NDArray[np.int64],
     found: npt.NDArray[np.bool_],
 ) -> None:
-    zero: Any = np.int64(0)  # a literal 0 is a type of its own: what it is given to would be compiled twice
+    zero: Any = np.int64(0)  # a literal 0 has its own type: a kernel that takes it would be compiled twice
     at_user, at_system = zero, zero
     where = np.empty(_SPAN_SLOTS, np.int64)
     for row in range(len(valid)):
@@ -108,7 +108,7 @@ def _read_rows(
             if where[0] >= 0:
                 if data[where[0]] == QUOTE or data[where[0]] == SQUARE:
                     at_user = _decode(data, where[0], where[1], user, at_user, at_user + (end - start))
-                else:  # no JSON: the row itself
+                else:  # not JSON: the row itself
                     for i in range(start, end):
                         user[at_user] = data[i]
                         at_user += 1
@@ -137,7 +137,7 @@ def _locate(data: Bytes, start: int, end: int, where: npt.NDArray[np.int64]) -> 
         _body(data, i, end, where)
     else:
         where[0], where[1] = i, end
-        if data[i] == SQUARE:  # text that starts with a bracket: step over it, so that it is not read as parts
+        if data[i] == SQUARE:  # text that starts with a bracket: skip it, so that it is not read as parts
             where[0] = i + 1 if i + 1 < end else i
             while where[0] < end - 1 and (data[where[0]] == QUOTE or data[where[0]] == SQUARE):
                 where[0] += 1
@@ -220,7 +220,7 @@ def _messages(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> No
 
 @compiled()
 def _forget(where: npt.NDArray[np.int64]) -> None:
-    """No message is under way."""
+    """Reset the current message."""
     for k in range(10, _SPAN_SLOTS):
         where[k] = -1
 
@@ -242,7 +242,7 @@ def _note(data: Bytes, k: int, size: int, value: int, after: int, where: npt.NDA
 
 @compiled()
 def _settle(data: Bytes, where: npt.NDArray[np.int64]) -> None:
-    """A message is complete: keep it if it is the latest of the user with text, or the first of the system."""
+    """End a message: keep it if it is the latest user message with text, or the first system message."""
     role, value, after = where[10], where[11], where[12]
     _forget(where)
     if value < 0 or (data[value] == SQUARE and not _has_text(data, value, after)):
@@ -261,7 +261,7 @@ def _has_text(data: Bytes, i: int, end: int) -> bool:
 
 @compiled()
 def _next_text(data: Bytes, i: int, end: int) -> tuple[int, int, int]:
-    """The next part with text in a list of parts: start and end of its string, and where to go on; start -1 if none."""
+    """The next part with text in a list of parts: start and end of its string, where to continue; start -1 if none."""
     while i < end:
         i = skip_space(data, i, end)
         if i >= end or data[i] == UNSQUARE:

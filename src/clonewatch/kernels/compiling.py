@@ -1,4 +1,4 @@
-"""How kernels are compiled: once for a machine and kept on disk; where nothing can be kept, at every start."""
+"""Compiles kernels: once per machine and cached on disk; if nothing can be cached, at every start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Whom to tell, once, when something is about to be compiled; see `when_compiling`.
+# The callback for the next compilation; see `when_compiling`.
 _watchers: list[Callable[[], None]] = []
 _listening = False
 _places: set[Path] = set()
@@ -18,10 +18,10 @@ _kept = True
 
 
 def compiled(*, nogil: bool = False) -> Callable[[F], F]:
-    """Compile a function on its first call, and keep the machine code on disk if any place for it can be written.
+    """Compile a function on its first call, and keep the machine code on disk if any cache folder is writable.
 
-    Numba looks for one in this order: NUMBA_CACHE_DIR, `__pycache__` beside the source, the user's cache folder. nogil:
-    let other threads run meanwhile.
+    Numba tries in this order: NUMBA_CACHE_DIR, `__pycache__` beside the source, the user's cache folder. nogil:
+    let other threads run at the same time.
     """
 
     def decorate(function: F) -> F:
@@ -33,7 +33,7 @@ def compiled(*, nogil: bool = False) -> Callable[[F], F]:
         try:
             kernel = numba.njit(cache=True, nogil=nogil)(function)
             _places.add(Path(kernel.stats.cache_path))
-        except RuntimeError:  # of all faults this call can have, the one that no place can be written
+        except RuntimeError:  # of all errors of this call, the one that no folder is writable
             _kept = False
             kernel = numba.njit(nogil=nogil)(function)
         made: F = kernel
@@ -43,7 +43,7 @@ def compiled(*, nogil: bool = False) -> Callable[[F], F]:
 
 
 def cache_folder() -> Path | None:
-    """Where compiled kernels are kept, None where no place can be written. Known once a kernel is imported."""
+    """The folder of compiled kernels, None if no folder is writable. Known once a kernel is imported."""
     if not _kept or not _places:
         return None
     return Path(os.path.commonpath(_places))
@@ -51,9 +51,9 @@ def cache_folder() -> Path | None:
 
 @contextmanager
 def when_compiling(call: Callable[[], object]) -> Iterator[None]:
-    """Call this once, from whatever thread, when the first kernel within the block has to be compiled.
+    """Call this once, from any thread, when the first kernel in the block has to be compiled.
 
-    Kernels that lie compiled on disk do not count.
+    Kernels that are cached on disk do not count.
     """
 
     def once() -> None:
@@ -69,7 +69,7 @@ def when_compiling(call: Callable[[], object]) -> Iterator[None]:
 
 
 def _listen() -> None:
-    """Have the compiler report what it begins."""
+    """Subscribe to the compiler's events."""
     global _listening
     if _listening:
         return

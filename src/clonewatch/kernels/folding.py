@@ -1,4 +1,4 @@
-"""One table that says what every character is and which spelling it counts as, so that kernels fold as they read.
+"""A table of the class and the folded form of every character, so that kernels fold as they read.
 
 Close to Unicode NFKC with case folding and accents removed, one code point at a time: full-width and other
 compatibility forms become their plain letters, `É` becomes `e`, zero-width characters vanish. Built once, on first
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 # Classes, in the top byte of an entry; the folded code point is in the low 24 bits.
 SEPARATOR, LOWER, UPPER, DIGIT, SINGLE, IGNORED, STOP = range(7)
-SIZE = 0x1F000  # the planes that hold letters; above are pictographs, then rare ideographs
+SIZE = 0x1F000  # the planes with letters; above are pictographs, then rare ideographs
 
 # Scripts written without spaces: a character, not a word, is the unit.
 _SINGLE_RANGES = (

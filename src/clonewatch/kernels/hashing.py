@@ -1,9 +1,9 @@
 """Keyed hashes of whole columns: SipHash-2-4 straight over Arrow buffers, and a way to combine hashes.
 
-A keyed hash can be compared by whoever holds the key and by nobody else: without the key a guess at the text cannot be
-checked. Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012.
+Only the holder of the key can check a guess at the text against its hash. Source: Aumasson and Bernstein,
+"SipHash: a fast short-input PRF", INDOCRYPT 2012.
 
-Kernels are compiled on first use and cached on disk, so importing this module costs nothing.
+Kernels are compiled on first use and cached on disk, so importing this module is cheap.
 """
 
 import numpy as np
@@ -137,7 +137,7 @@ def _hash_rows(
     for row in range(rows):
         if valid[row]:
             value = siphash(data, offsets[row], offsets[row + 1], k0, k1)
-            # 0 stands for "no value" throughout, so the one input in 2^64 that hashes to it is moved to 1.
+            # 0 means "no value" everywhere, so the one input in 2^64 that hashes to it is moved to 1.
             out[row] = value if value != np.uint64(0) else np.uint64(1)
     return out
 
@@ -146,7 +146,7 @@ def keyed_hash(values: pa.Array | pa.ChunkedArray, key: bytes) -> U64:
     """Hash every value of a text or binary column with SipHash-2-4; a null gives 0, a value never does.
 
     values: string, large_string, string_view, binary or dictionary column of N rows. key: 16 bytes. Returns uint64[N].
-    Raises ValueError for a key of another length and TypeError for a column that is no text.
+    Raises ValueError for a key of another length and TypeError for a column that is not text.
 
     >>> [hex(h) for h in keyed_hash(pa.array([bytes(range(15)), None]), bytes(range(16))).tolist()]
     ['0xa129ca6149be45e5', '0x0']
@@ -166,7 +166,7 @@ def keyed_hash(values: pa.Array | pa.ChunkedArray, key: bytes) -> U64:
 
 
 def mix(*hashes: U64) -> U64:
-    """Combine columns of hashes into one, order mattering; 0 only where every part is 0.
+    """Combine columns of hashes into one; the order matters; 0 only if every part is 0.
 
     hashes: one or more uint64[N]. Returns uint64[N]. For hashes that are already keyed: mixing adds no secrecy.
 

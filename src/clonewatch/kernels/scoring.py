@@ -1,4 +1,4 @@
-"""The sums of the linear classifier: which features a prompt has, and what their weights add up to.
+"""The sums of the linear classifier: the features of a prompt, and the sums of their weights.
 
 Features are hashed word stems, hashed word pairs and a few yes-or-no facts. Weights are whole numbers of 8 bits; three
 sums share a 64-bit word, 21 bits each, which hold any sum of the at most 2 * MAX_TOKENS features of a prompt.
@@ -19,10 +19,10 @@ from clonewatch.model.schema import TASKS
 U64 = npt.NDArray[np.uint64]
 Bytes = npt.NDArray[np.uint8]
 
-OUTPUTS = len(TASKS) + 1  # sums of the classifier: one a task, one for elicitation
+OUTPUTS = len(TASKS) + 1  # sums of the classifier: one per task, one for elicitation
 # Facts about the whole prompt come before the words in the weights.
 FACTS = 16
-FACT_SHARE = np.float32(0.25)  # so that training leans on words before it leans on facts
+FACT_SHARE = np.float32(0.25)  # so that training relies on words before facts
 # Each weight is stored with this much added, so that none is negative.
 _BIAS = 128
 _LANES, _LANE_BITS = 3, 21
@@ -57,7 +57,7 @@ def add_scores(
 ) -> None:
     """Sum the weights of a prompt's stems and word pairs, over the root of their number, and of its facts.
 
-    weights: from `packed`. scales: float32[OUTPUTS], what a weight of 1 stands for. out: float32[OUTPUTS], NaN for a
+    weights: from `packed`. scales: float32[OUTPUTS], the value of a weight of 1. out: float32[OUTPUTS], NaN for a
     prompt without words.
     """
     if n == 0:
@@ -111,7 +111,7 @@ def fact_bits(counts: npt.NDArray[np.int64], n: int) -> int:
 
 
 class Features(NamedTuple):
-    """What the classifier sees of N texts, as a sparse matrix in rows: places, values, and where each row starts."""
+    """The classifier's features of N texts, as a sparse row matrix: columns, values, and the start of each row."""
 
     places: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
@@ -121,7 +121,7 @@ class Features(NamedTuple):
 def features(text: Text, buckets: int) -> Features:
     """The features whose weights `read_prompts` sums, for training.
 
-    buckets: a power of two; places are below buckets + FACTS.
+    buckets: a power of two; columns are below buckets + FACTS.
     """
     places, values, starts = _feature_rows(*text, fold_table(), np.uint64(buckets - 1))
     return Features(places, values, starts)

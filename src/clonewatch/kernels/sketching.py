@@ -1,11 +1,11 @@
-"""Sketches: 64 small numbers by which two word sequences can be compared without either.
+"""Sketches: 64 small numbers with which two word sequences can be compared without the words.
 
-MinHash (Broder, "On the resemblance and containment of documents", 1997): the share of equal places in two sketches
+MinHash (Broder, "On the resemblance and containment of documents", 1997): the share of equal positions in two sketches
 estimates the Jaccard similarity of the two sets of shingles, with a standard error of at most 1 / (2 sqrt 64) = 0.06.
 
-The 64 hash functions are public, so that two texts resemble each other equally under every key. Each minimum is then
+The 64 hash functions are public, so that the similarity of two texts is the same under every key. Each minimum is then
 enciphered with the key, which keeps equality and nothing else: Speck32/64 (Beaulieu et al., "The SIMON and SPECK
-Families of Lightweight Block Ciphers", 2013) between two secret masks for each place.
+Families of Lightweight Block Ciphers", 2013) between two secret masks per position.
 """
 
 from typing import NamedTuple
@@ -21,15 +21,15 @@ from clonewatch.model.schema import SKETCH_SIZE
 Sketches = npt.NDArray[np.uint32]
 SHINGLE = 3  # words
 EMPTY = np.uint32(0xFFFFFFFF)
-# The hash functions are SipHash of 0 to 63 under this public key. Another one would draw other estimates.
+# The hash functions are SipHash of 0 to 63 under this public key. Another key would give other estimates.
 _PUBLIC = b"public: sketches"
 _ROUNDS = 22
 
 
 class SketchKey(NamedTuple):
-    """How a sketch is made. factors, addends: uint32[64], the public hash functions, odd factors.
+    """The parameters of a sketch. factors, addends: uint32[64], the public hash functions, odd factors.
 
-    rounds: uint16[22], the round keys of the cipher. before, after: uint32[64], the masks of each place.
+    rounds: uint16[22], the round keys of the cipher. before, after: uint32[64], the masks per position.
     """
 
     factors: npt.NDArray[np.uint32]
@@ -68,7 +68,7 @@ def encipher(
     before: npt.NDArray[np.uint32],
     after: npt.NDArray[np.uint32],
 ) -> None:
-    """Replace the value of each place by its cipher, in place; a bijection of 32 bits. values: uint32[64]; compiled."""
+    """Encipher the value of each position, in place; a bijection of 32 bits. values: uint32[64]; compiled."""
     high, low = np.empty(SKETCH_SIZE, np.uint16), np.empty(SKETCH_SIZE, np.uint16)
     for k in range(SKETCH_SIZE):
         value = np.uint32(values[k] ^ before[k])
@@ -90,7 +90,7 @@ def minhash(
     addends: npt.NDArray[np.uint32],
     out: Sketches,
 ) -> None:
-    """Fill `out` (uint32[64]) with the least hashes of the 3-word shingles of `tokens[:count]`; compiled.
+    """Fill `out` (uint32[64]) with the smallest hashes of the 3-word shingles of `tokens[:count]`; compiled.
 
     A sequence shorter than a shingle is one shingle.
     """

@@ -1,6 +1,6 @@
-"""Where the parts of a prompt that vary end: code, quotations, braces, brackets, XML-like tags.
+"""Finds the ends of the variable parts of a prompt: code, quotations, braces, brackets, XML-like tags.
 
-Each search is bounded, so that the cost of a prompt stays linear however it is written. Places are byte offsets.
+Each search is bounded, so that the cost of a prompt is always linear. Positions are byte offsets.
 """
 
 from typing import Any
@@ -15,13 +15,13 @@ Bytes = npt.NDArray[np.uint8]
 
 # FNV-1a, 64 bits.
 OFFSET, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
-_FENCE_BYTES = 8192  # a code block, quote or brace may be this long; a longer one is taken to be unclosed
+_FENCE_BYTES = 8192  # the longest code block, quote or brace; a longer one counts as unclosed
 QUOTE_BYTES = 4096
 BRACE_BYTES = 4096
-_TINY_CONTENT, _SHORT_CONTENT = 4, 40  # bytes inside a tag pair that may show a blank to fill in rather than data
+_TINY_CONTENT, _SHORT_CONTENT = 4, 40  # maximum bytes inside a tag pair that can be a blank to fill in rather than data
 _INCLUDE = np.frombuffer(b"include", np.uint8)
 _YOUR, _HERE = np.frombuffer(b"your", np.uint8), np.frombuffer(b"here", np.uint8)
-# Tags that hold the template itself rather than data (matched by their first letters).
+# Tags that contain the template itself rather than data (matched by their first letters).
 _INSTRUCTION_TAGS = np.frombuffer(b"insttaskruleguidsystpromrequform", np.uint8)
 
 
@@ -66,7 +66,7 @@ def point_at(data: Bytes, i: int, end: int) -> tuple[int, int]:
 
 @compiled()
 def letter_follows(data: Bytes, i: int, end: int, fold: npt.NDArray[np.uint32]) -> bool:
-    """Whether a letter stands at `i`."""
+    """Whether there is a letter at `i`."""
     if i >= end:
         return False
     if data[i] < 0x80:
@@ -78,7 +78,7 @@ def letter_follows(data: Bytes, i: int, end: int, fold: npt.NDArray[np.uint32]) 
 
 @compiled()
 def after_chunk(data: Bytes, i: int, end: int) -> int:
-    """The end of this run of ASCII that is not space."""
+    """The end of this run of non-space ASCII."""
     while i < end and 32 < data[i] < 0x80:
         i += 1
     return i
@@ -86,7 +86,7 @@ def after_chunk(data: Bytes, i: int, end: int) -> int:
 
 @compiled()
 def find_ticks(data: Bytes, i: int, end: int, fence: bool) -> int:
-    """The place after a closing code mark; for an unclosed block the end, for a lone tick where it stands."""
+    """The position after a closing code mark; for an unclosed block the end, for a lone tick its own position."""
     limit = min(end, i + (_FENCE_BYTES if fence else 256))
     j = i
     while j < limit:
@@ -101,7 +101,7 @@ def find_ticks(data: Bytes, i: int, end: int, fence: bool) -> int:
 
 @compiled()
 def find_quote(data: Bytes, i: int, end: int, opening: int) -> int:
-    """The place after the mark that closes a quotation, or `i` when there is none near."""
+    """The position after the mark that closes a quotation, or `i` if there is none nearby."""
     limit = min(end, i + QUOTE_BYTES)
     closing = 34
     if opening == 0x201C:
@@ -128,7 +128,7 @@ def find_quote(data: Bytes, i: int, end: int, opening: int) -> int:
 
 @compiled()
 def find_apostrophe(data: Bytes, i: int, end: int) -> int:
-    """The place after a single quote that closes on the same line, before a non-letter; else `i`."""
+    """The position after a single quote that closes on the same line, before a non-letter; otherwise `i`."""
     limit = min(end, i + 200)
     j = i
     while j < limit and data[j] != 10:
@@ -142,7 +142,7 @@ def find_apostrophe(data: Bytes, i: int, end: int) -> int:
 
 @compiled()
 def find_brace(data: Bytes, i: int, end: int) -> int:
-    """The place after the brace that closes the one before `i`, or `i` when there is none near."""
+    """The position after the brace that closes the one before `i`, or `i` if there is none nearby."""
     depth = 1
     for j in range(i, min(end, i + BRACE_BYTES)):
         if data[j] == 123:
@@ -156,7 +156,7 @@ def find_brace(data: Bytes, i: int, end: int) -> int:
 
 @compiled()
 def find_bracket(data: Bytes, i: int, end: int) -> int:
-    """The place after a bracket that closes on the same line, or `i` when there is none near."""
+    """The position after a bracket that closes on the same line, or `i` if there is none nearby."""
     for j in range(i, min(end, i + 80)):
         if data[j] == 93:
             return j + 1
@@ -179,7 +179,7 @@ def is_code_angle(data: Bytes, start: int, i: int) -> bool:
 
 @compiled()
 def place_of(ordered: npt.NDArray[np.uint64], value: np.uint64) -> int:
-    """Place of a value in a sorted array, -1 when it is not there."""
+    """The index of a value in a sorted array, -1 if it is absent."""
     low, high = 0, len(ordered)
     while low < high:
         middle = (low + high) >> 1
@@ -198,7 +198,7 @@ def is_markup(token: np.uint64) -> bool:
 
 @compiled()
 def tag_at(data: Bytes, i: int, end: int) -> tuple[int, int]:
-    """End of the name and end of the tag that starts after a `<` at `i - 1`; the second is `i` when it is no tag."""
+    """End of the name and end of the tag that starts after a `<` at `i - 1`; the second is `i` if it is not a tag."""
     j = i + 1 if i < end and data[i] == 47 else i
     first = j
     while j < end and j - first < 40:
@@ -221,7 +221,7 @@ def tag_at(data: Bytes, i: int, end: int) -> tuple[int, int]:
 
 @compiled()
 def find_closing(data: Bytes, i: int, end: int, name: int, name_end: int, budget: int) -> tuple[int, int, int]:
-    """End of the content, end of the closing tag (-1 when not found), and bytes looked at."""
+    """End of the content, end of the closing tag (-1 if not found), and bytes examined."""
     size = name_end - name
     limit = min(end, i + max(budget, 0))
     j = i
@@ -266,7 +266,7 @@ def _starts(data: Bytes, i: int, end: int, word: Bytes) -> bool:
 
 @compiled()
 def holds_instructions(data: Bytes, name: int, name_end: int) -> bool:
-    """Whether a tag of this name holds the template itself, such as `instructions`."""
+    """Whether a tag of this name contains the template itself, such as `instructions`."""
     if name_end - name < 4:
         return False
     for family in range(0, len(_INSTRUCTION_TAGS), 4):
@@ -280,7 +280,7 @@ def holds_instructions(data: Bytes, name: int, name_end: int) -> bool:
 
 @compiled()
 def hash_bytes(data: Bytes, start: int, end: int) -> np.uint64:
-    """FNV-1a of some bytes, ASCII letters in lower case."""
+    """FNV-1a of a byte range, with ASCII letters in lower case."""
     h = OFFSET
     for i in range(start, end):
         c = data[i]

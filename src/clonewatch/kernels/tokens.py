@@ -1,6 +1,6 @@
-"""Words of a prompt, and which of them belong to its skeleton.
+"""Splits a prompt into words, and marks those that belong to its skeleton.
 
-One pass over the bytes. Slots vanish: words with digits, addresses, paths, identifiers, code, quoted text, text in
+One pass over the bytes. Slots are removed: words with digits, addresses, paths, identifiers, code, quoted text, text in
 braces or brackets, and the content of XML-like data tags. Capitalised words in mid-sentence (names) and the words of
 list items are kept but marked, for the caller to drop. A character of a script without spaces counts as a word.
 """
@@ -39,13 +39,13 @@ Bytes = npt.NDArray[np.uint8]
 MAX_TOKENS = 2048
 MAX_MARKS = 32
 _AHEAD = 8  # letters of a word that are hashed at once
-STEM = 6  # letters that stand for a word and its inflections
+STEM = 6  # letters that represent a word and its inflections
 # Marks on a token.
 NAME, LISTED, IDEOGRAPH, TAG = 1, 2, 4, 8
-# What else is counted, by place in `counts`.
+# Other counts, by index in `counts`.
 FENCES, QUESTIONS, QUOTES, ITEMS, NUMBERS, BRACES, TAGS, KEYS, SINGLES, WORDS, LINES, PATHS, COUNTS = range(13)
 
-_SEARCH_BYTES = 65536  # closing tags, quotes and braces are searched in so many bytes a prompt: cost stays linear
+_SEARCH_BYTES = 65536  # bytes per prompt in which closing tags, quotes and braces are searched: linear cost
 
 
 @compiled()
@@ -68,13 +68,13 @@ def tokenise(
     """
     for k in range(COUNTS):
         counts[k] = 0
-    # A literal is a type of its own: kernels that are given one and then a number would be compiled twice.
+    # A literal has its own type: kernels called with a literal and with a number would be compiled twice.
     zero: Any = np.int64(0)
     yes: Any = np.bool_(True)
     n, i = zero, start
     budget = zero + _SEARCH_BYTES
     stem = OFFSET
-    # shape: 1 begins upper, 2 has a digit or underscore, 4 has an inner capital
+    # shape: 1 starts with a capital, 2 has a digit or underscore, 4 has an inner capital
     word, length, shape = OFFSET, zero, zero
     sentence_start, line_start, listed = yes, yes, not yes
     chunk_first, slashes = 0, 0  # tokens before this run of non-space ASCII, slashes in it
@@ -83,7 +83,7 @@ def tokenise(
         size = 1
         if 97 <= c <= 122:  # most bytes of most prompts: no table, no branches
             if length == 0 and i + _AHEAD < end:
-                # How long a word is cannot be foretold, so all of these steps are taken, and those beyond it undone.
+                # The length of a word is unknown, so all of these steps are taken, and those beyond its end undone.
                 alive = np.uint64(0xFFFFFFFFFFFFFFFF)
                 at = np.uint64(i)
                 for j in range(_AHEAD):
@@ -104,7 +104,7 @@ def tokenise(
                 if i == end:
                     break
                 c = np.int64(data[i])
-            if c == 32 and shape <= 1:  # and so most words end: what the lines below do, without what cannot be
+            if c == 32 and shape <= 1:  # most words end here: the steps below, without the impossible cases
                 stems[n] = ((stem if length >= STEM else word) & ~np.uint64(15)) | np.uint64(min(length, 15))
                 name = shape == 1 and not sentence_start and length > 1
                 tokens[n], marks[n] = word, (LISTED if listed else 0) | (NAME if name else 0)
@@ -272,7 +272,7 @@ def _emit(
 
 @compiled()
 def _add_form(forms: npt.NDArray[np.uint64], kind: int, token: np.uint64) -> bool:
-    """Put a value into one of the two small sets; a full set stays as it is. An empty place is 0."""
+    """Add a value to one of the two small sets; a full set is unchanged. An empty slot is 0."""
     for k in range(kind * MAX_MARKS, (kind + 1) * MAX_MARKS):
         if forms[k] == token:
             return False

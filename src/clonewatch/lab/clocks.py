@@ -1,4 +1,4 @@
-"""When requests arrive: sessions of people, machines, cron jobs and work queues, a day at a time."""
+"""When requests arrive: sessions of people, machines, cron jobs and work queues, one day at a time."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -23,11 +23,11 @@ TENANT_HOURS = np.array(
      .6]
 )  # fmt: skip
 FLAT_HOURS = np.ones(24)
-_MOST_A_DAY = 30_000  # requests of one account in one day; keeps a freak draw from filling the log
+_MOST_A_DAY = 30_000  # limit on requests per account per day; keeps an extreme draw from filling the log
 
 
 class Beats(NamedTuple):
-    """Arrivals of one day. who: row of the cohort. Rows of a session stand together, in order of turn."""
+    """Arrivals of one day. who: row of the cohort. Rows of a session are adjacent, in order of turn."""
 
     who: Codes
     ts: Ints
@@ -36,7 +36,7 @@ class Beats(NamedTuple):
 
 
 class ArrivalClock(Protocol):
-    """Tells when requests arrive."""
+    """Decides when requests arrive."""
 
     def beats(self, day: int, rng: np.random.Generator) -> Beats:
         """The arrivals that start on this day, microseconds from the start of the window."""
@@ -44,7 +44,7 @@ class ArrivalClock(Protocol):
 
 
 class Turns(NamedTuple):
-    """How long sessions are: a share of single requests, else 2 + a mixture of two geometric lengths.
+    """Session lengths: a share of single requests, otherwise 2 + a mixture of two geometric lengths.
 
     The defaults give a mean of 2.2 and 59 % single: between RAGPulse (1.78, 59 %) and WildChat (2.35, 58 %).
     """
@@ -80,14 +80,14 @@ AGENT_THINK = Think(median=16.0, sigma=0.75, pause_share=0.08, pause=280.0, paus
 
 
 def hours_table(profile: Reals, resolution: int = 2048) -> Reals:
-    """Hours to draw from so that they follow a profile of 24 weights: quantiles of the day, in hours."""
+    """A table of hours for drawing from a profile of 24 weights: quantiles of the day, in hours."""
     cumulated = np.concatenate([[0.0], np.cumsum(profile)]) / profile.sum()
     table: Reals = np.interp((np.arange(resolution) + 0.5) / resolution, cumulated, np.arange(25.0))
     return table
 
 
 def segments(lengths: Ints) -> tuple[Ints, Ints]:
-    """For runs of these lengths laid end to end: the run and the place within it, of every element.
+    """For consecutive runs of these lengths: the run of every element and its position within it.
 
     >>> [a.tolist() for a in segments(np.array([2, 1]))]
     [[0, 0, 1], [0, 1, 0]]
@@ -98,7 +98,7 @@ def segments(lengths: Ints) -> tuple[Ints, Ints]:
 
 
 def running(values: Reals, lengths: Ints) -> Reals:
-    """Running sums that start anew with every run."""
+    """Running sums that restart with every run."""
     total = np.cumsum(values)
     ends = np.cumsum(lengths)
     before = np.concatenate([[0.0], total])[ends - lengths]
@@ -108,10 +108,10 @@ def running(values: Reals, lengths: Ints) -> Reals:
 
 @dataclass
 class SessionClock:
-    """People: heavy-tailed numbers of sessions, at hours of their own time zone, with think time between turns.
+    """People: heavy-tailed numbers of sessions, at hours of their time zone, with think time between turns.
 
-    rate: sessions a day of each account. zone: hours from UTC. calendar: a factor for each day of the window.
-    restless: sigma of the log-normal factor that makes one day of an account unlike the next.
+    rate: sessions per account per day. zone: hours from UTC. calendar: a factor for each day of the window.
+    restless: sigma of the log-normal factor by which an account's days differ.
     """
 
     rate: Reals
@@ -158,9 +158,9 @@ class SessionClock:
 
 @dataclass
 class MachineClock:
-    """A program: renewals with a coefficient of variation, following its users' day or none.
+    """A program: a renewal process with a coefficient of variation, with or without its users' daily rhythm.
 
-    rate: requests a day. variation: CV of the gaps (benign median about 1.2). flat: no daily rhythm.
+    rate: requests per day. variation: CV of the gaps (benign median about 1.2). flat: no daily rhythm.
     """
 
     rate: Reals
@@ -173,7 +173,7 @@ class MachineClock:
     calendar: Reals | None = None
 
     def beats(self, day: int, rng: np.random.Generator) -> Beats:
-        """Single requests, each its own session."""
+        """Single requests, each in its own session."""
         level = self.weekend if day % 7 in (3, 4) else 1.0
         if self.calendar is not None:
             level *= float(self.calendar[day])
@@ -195,7 +195,7 @@ class MachineClock:
 
 @dataclass
 class CronClock:
-    """A schedule: every so many minutes, a few requests a few seconds apart; most schedules start on the hour."""
+    """A schedule: at a fixed interval, a few requests some seconds apart; most schedules start on the hour."""
 
     period_min: Ints
     phase_min: Ints
@@ -204,7 +204,7 @@ class CronClock:
     weekdays: bool = False
 
     def beats(self, day: int, rng: np.random.Generator) -> Beats:
-        """Ticks of today."""
+        """The scheduled runs of this day."""
         if self.weekdays and day % 7 in (3, 4):
             return alone(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64), rng)
         ticks = np.maximum(0, (1440 - self.phase_min + self.period_min - 1) // self.period_min).astype(np.int64)
@@ -218,12 +218,12 @@ class CronClock:
 
 @dataclass
 class QueueClock:
-    """One queue dealt to many accounts.
+    """One queue distributed over many accounts.
 
-    daily: jobs a day over all accounts. begin, end: when each account is in the pool (microseconds). closed: a fixed
-    number of workers each wait for the answer before asking again, so the total is steady; open: jobs come by chance.
-    share: relative use of each account. ramp: a factor for each day. turn_taking: deal in turn rather than at random.
-    profile: hours of the operator's day, flat for none.
+    daily: jobs per day over all accounts. begin, end: when each account is in the pool (microseconds). closed: a fixed
+    number of workers each wait for the answer before the next request, so the total is steady; open: random arrivals.
+    share: relative use of each account. ramp: a factor for each day. turn_taking: distribute in turn rather than at
+    random. profile: the operator's daily rhythm, flat for none.
     """
 
     daily: float
@@ -235,11 +235,11 @@ class QueueClock:
     turn_taking: bool = False
     profile: Reals = field(default_factory=lambda: FLAT_HOURS)
     zone: float = 0.0
-    per_account: bool = False  # daily is then a figure for one account: the total follows the pool that is alive
+    per_account: bool = False  # daily is then per account: the total follows the number of active accounts
     _turn: int = 0
 
     def beats(self, day: int, rng: np.random.Generator) -> Beats:
-        """Jobs of today, given to accounts in the pool at that moment."""
+        """The jobs of this day, assigned to accounts that are in the pool at that time."""
         middle = day * DAY + DAY // 2
         alive = np.flatnonzero((self.begin < (day + 1) * DAY) & (self.end > day * DAY))
         if not len(alive):
@@ -253,7 +253,7 @@ class QueueClock:
         count = int(rng.poisson(expected)) if not self.closed else round(expected * float(rng.normal(1, 0.01)))
         if count <= 0:
             return alone(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64), rng)
-        if self.closed:  # near-even spacing with the spread of many workers' service times
+        if self.closed:  # nearly even spacing with the variation of many workers' service times
             along = np.sort((np.arange(count) + rng.normal(0, 1.5, size=count)) / count % 1.0)
         else:
             along = np.sort(rng.random(count))
@@ -269,13 +269,13 @@ class QueueClock:
             who = alive[np.searchsorted(weight, rng.random(count) * weight[-1], side="right").clip(0, len(alive) - 1)]
         inside = (ts >= self.begin[who]) & (ts < self.end[who])
         spare = alive[(self.begin[alive] <= middle) & (self.end[alive] > middle)]
-        if len(spare):  # a job meant for an account that is gone goes to another
+        if len(spare):  # a job for an account that is gone goes to another one
             who = np.where(inside, who, spare[rng.integers(len(spare), size=count)])
         return alone(who.astype(np.int32), ts, rng)
 
 
 def alone(who: Codes, ts: Ints, rng: np.random.Generator) -> Beats:
-    """Requests without a conversation: each its own session."""
+    """Requests without a conversation: each in its own session."""
     session = rng.integers(1, 2**63, size=len(who)).astype(np.uint64)
     return Beats(who, ts, session, np.zeros(len(who), dtype=np.int16))
 

@@ -1,4 +1,4 @@
-"""What requests ask: topic cell, template, prompt, system prompt and forced format, as hashes."""
+"""The content of requests: topic cell, template, prompt, system prompt and forced format, as hashes."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -11,15 +11,15 @@ from clonewatch.lab.ids import Hashes, mix
 from clonewatch.lab.rows import Codes, Ints, Rows
 from clonewatch.lab.topics import Topics
 
-# Genres: which grammar would write the text of a row.
+# Genres: the grammar that would write the text of a row.
 CHAT, CODE, DATA, HOMEWORK, APP, AGENT, HARVEST, GRADE, REWRITE, TRACE, PROBE, CONTINUE, LABEL, REWORDED = range(14)
 _GENRE_OF_TASK = np.array([CODE, CODE, HOMEWORK, DATA, CHAT, CHAT, CHAT, CHAT, CHAT], dtype=np.int8)
 
 
 class Habits(NamedTuple):
-    """How people word things; drawn per log. The ranges are those measured on public prompt sets.
+    """How people word requests; drawn per log. The ranges are those measured on public prompt sets.
 
-    popular: share of openings taken from prompts that many people send (exact duplicates of people: 0.6 to 10 %).
+    popular: share of openings that are prompts many people send (exact duplicates of people: 0.6 to 10 %).
     skeleton: share of openings that follow a widely used skeleton (openings shared by five or more: 8 to 25 %).
     proceed: share of later turns that only say "continue". retry: share of turns that repeat the one before.
     """
@@ -46,19 +46,19 @@ def zipf_rank(rng: np.random.Generator, size: int, ranks: int) -> Ints:
 
 
 def fresh(rng: np.random.Generator, size: int) -> Hashes:
-    """Prompts or templates nobody used before."""
+    """Prompts or templates that nobody used before."""
     return rng.integers(1, 2**63, size=size).astype(np.uint64)
 
 
 def _carried(values: NDArray[np.generic], again: NDArray[np.bool_]) -> NDArray[np.generic]:
-    """Where `again`, the value of the nearest earlier row that is not."""
+    """Replace values where `again` by that of the nearest earlier row that is not."""
     source = np.maximum.accumulate(np.where(again, 0, np.arange(len(values))))
     return values[source]
 
 
 @dataclass
 class People:
-    """Curiosity: own interests and the public's, popular prompts, skeletons, retries and "continue".
+    """People's content: own and public interests, popular prompts, skeletons, retries and "continue".
 
     interests: (accounts, k) cells. loyalty: share of sessions on one's own interests. system, toolset: per account.
     own_template: share of openings in one's own recurring wording.
@@ -72,10 +72,10 @@ class People:
     own_template: float = 0.1
     asks_why: float = 0.03
     genre: int | None = None
-    users: int = 0  # end users an account names in its requests
+    users: int = 0  # end users that an account names in its requests
 
     def fill(self, beats: Beats, topics: Topics, rng: np.random.Generator) -> Rows:
-        """Openings first, then what follows in the session."""
+        """Openings first, then the later turns of the session."""
         h, count, first = self.habits, len(beats.who), beats.turn == 0
         own = self.interests[beats.who, (self.interests.shape[1] * rng.random(count) ** 2).astype(np.int64)]
         cell = np.where(rng.random(count) < self.loyalty, own, topics.popular(rng, count)).astype(np.int32)
@@ -123,10 +123,10 @@ class People:
 
 @dataclass
 class App:
-    """A product built on the API: few templates, one system prompt that changes now and then, its users' questions.
+    """A product built on the API: few templates, one system prompt that changes occasionally, its users' questions.
 
-    app: product of each account. cells: (products, k). templates: how many each product has. repeats: share of prompts
-    its users send word for word again. releases: days between changes of the system prompt, 0 for never.
+    app: product of each account. cells: (products, k). templates: number per product. repeats: share of prompts
+    that its users repeat word for word. releases: days between changes of the system prompt, 0 for never.
     """
 
     app: Codes
@@ -144,7 +144,7 @@ class App:
     systemless: bool = False
 
     def fill(self, beats: Beats, topics: Topics, rng: np.random.Generator) -> Rows:
-        """Questions put through the product's templates."""
+        """Questions in the product's templates."""
         count, app = len(beats.who), self.app[beats.who].astype(np.int64)
         cell = self.cells[app, (self.cells.shape[1] * rng.random(count) ** self.flatness).astype(np.int64)]
         which = (self.templates[app] * rng.random(count) ** 1.7).astype(np.int64)
@@ -180,10 +180,10 @@ class App:
 
 @dataclass
 class Fixed:
-    """A fixed list asked over and over: benchmarks, probes, course work, nightly jobs.
+    """A fixed list that is asked repeatedly: benchmarks, probes, course work, nightly jobs.
 
     items: how many in each list. sheet: the list each account works through. in_order: everyone covers everything in
-    order; otherwise items are picked with a preference for the first. reworded: share asked in one's own words.
+    order; otherwise items are drawn with a preference for the first. reworded: share asked in own words.
     """
 
     sheet: Codes
@@ -242,10 +242,10 @@ class Fixed:
 
 @dataclass
 class Agent:
-    """A coding agent: one harness's prompts and tools, a person's own repositories behind them.
+    """A coding agent: one harness's prompts and tools, applied to a person's own repositories.
 
-    harness: of each account. version_days: days between prompt releases (a real one had 229 in nine months).
-    extras: tool sets a person may have added. repos: (accounts, k) cells.
+    harness: of each account. version_days: days between prompt releases (a real one had 229 releases in nine months).
+    extras: tool sets that a person may have added. repos: (accounts, k) cells.
     """
 
     harness: Codes

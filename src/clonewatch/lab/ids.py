@@ -1,4 +1,4 @@
-"""Numbers that look like ids: mixing, naming and spelling them out, fast."""
+"""Numbers that look like ids: fast mixing, naming and formatting."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ Hashes = NDArray[np.uint64]
 
 
 def mix(numbers: NDArray[np.integer] | Hashes, salt: int = 0) -> Hashes:
-    """Scatter whole numbers over 64 bits, one to one for a given salt (finaliser of splitmix64, Steele et al. 2014).
+    """Spread integers over 64 bits, bijectively for a given salt (finaliser of splitmix64, Steele et al. 2014).
 
     >>> int(mix(np.array([1, 2]))[0]) == int(mix(np.array([1]))[0])
     True
@@ -27,14 +27,14 @@ def mix(numbers: NDArray[np.integer] | Hashes, salt: int = 0) -> Hashes:
 
 
 def _apart(salt: int) -> int:
-    """Salts that are neighbours, far apart: or mix(n, salt + 1) would be mix(n + 1, salt)."""
+    """Separate neighbouring salts: otherwise mix(n, salt + 1) would be mix(n + 1, salt)."""
     state = (salt * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03) & _ALL
     state = ((state ^ (state >> 32)) * 0xD6E8FEB86659FD93) & _ALL
     return state ^ (state >> 32)
 
 
 def named(*parts: int | str) -> int:
-    """A 63-bit number that stands for these words, the same on every machine.
+    """A 63-bit hash of these words, the same on every machine.
 
     >>> named("campaign", 1) == named("campaign", 1) != named("campaign", 2)
     True
@@ -44,7 +44,7 @@ def named(*parts: int | str) -> int:
 
 
 def spelled(numbers: Hashes, prefix: str = "") -> pa.StringArray:
-    """Each number as `prefix` and 16 hex digits; zero means there is none (null).
+    """Each number as `prefix` and 16 hex digits; zero means none (null).
 
     >>> spelled(np.array([255, 0], dtype=np.uint64), "s-").to_pylist()
     ['s-00000000000000ff', None]

@@ -1,4 +1,4 @@
-"""Knobs: every number a scenario leaves to chance, drawn once and written down."""
+"""Knobs: every random parameter of a scenario, drawn once and recorded."""
 
 from collections.abc import Sequence
 from math import exp, log
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Knobs:
-    """Draws named values from ranges and remembers them for `scenario.json`.
+    """Draws named values from ranges and records them for `scenario.json`.
 
     >>> knobs = Knobs(np.random.default_rng(1), {})
     >>> 3 <= knobs.whole("cards", 3, 9) <= 9
@@ -20,23 +20,23 @@ class Knobs:
         self.rng, self.drawn, self.prefix = rng, drawn, prefix
 
     def under(self, prefix: str) -> "Knobs":
-        """The same knobs, written down under another heading."""
+        """The same knobs, recorded under another heading."""
         return Knobs(self.rng, self.drawn, f"{prefix}.")
 
     def real(self, name: str, low: float, high: float) -> float:
-        """A number, even between low and high."""
+        """A number, uniform between low and high."""
         return float(self._keep(name, round(float(self.rng.uniform(low, high)), 6)))
 
     def spread(self, name: str, low: float, high: float) -> float:
-        """A positive number, even on a log scale between low and high."""
+        """A positive number, log-uniform between low and high."""
         return float(self._keep(name, round(exp(float(self.rng.uniform(log(low), log(high)))), 6)))
 
     def whole(self, name: str, low: int, high: int) -> int:
-        """A whole number, low and high included."""
+        """An integer, low and high included."""
         return int(self._keep(name, int(self.rng.integers(low, high + 1))))
 
     def size(self, name: str, low: float, high: float, scale: float, least: int) -> int:
-        """A head count that grows with the scale of the log, never below `least`."""
+        """A number of accounts that grows with the scale of the log, never below `least`."""
         return int(self._keep(name, max(least, round(float(self.rng.uniform(low, high)) * scale))))
 
     def one(self, name: str, choices: Sequence[str]) -> str:

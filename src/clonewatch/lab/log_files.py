@@ -1,4 +1,4 @@
-"""From rows of codes to the Parquet files of a log folder."""
+"""Writes rows of codes as the Parquet files of a log folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from clonewatch.model.schema import (
 if TYPE_CHECKING:
     from clonewatch.lab.text.author import Author
 
-_SLICE = 131_072  # rows turned into Arrow at a time: bounds memory whatever the day's size
+_SLICE = 131_072  # rows converted to Arrow at a time: bounds memory for any size of a day
 _WORDS = (
     "channel",
     "operation",
@@ -44,12 +44,12 @@ _WORDS = (
     "task",
     "org_id",
 )
-# What text leaves to fingerprinting. Tool schemas are not part of the text, so their hash stays.
+# Columns that are left to fingerprinting if text is written. Tool schemas are not text, so their hash stays.
 _LEFT_OUT = tuple(c for c in FINGERPRINT_COLUMNS if c != "tools_hash")
 
 
 class LogWriter:
-    """Writes exchanges in order of time, and remembers which were harvested. Use as a context manager."""
+    """Writes exchanges in order of time, and records which were harvested. Use as a context manager."""
 
     def __init__(self, world: World, out: Path, author: Author | None) -> None:
         self.world, self.author = world, author
@@ -79,7 +79,7 @@ class LogWriter:
         self._labels.close()
 
     def write(self, day: Rows) -> None:
-        """One stretch of time, unsorted within, later than anything written before."""
+        """Write one period of time, unsorted, later than everything written before."""
         order = np.lexsort((day["session"], day["ts"]))
         for start in range(0, len(order), _SLICE):
             self._slice(taken(day, order[start : start + _SLICE]))
@@ -104,7 +104,7 @@ class LogWriter:
             )
 
     def _loose(self) -> pa.Schema:
-        """The schema with words as dictionaries: written faster, read back as plain strings."""
+        """The schema with words as dictionaries: faster to write, read back as plain strings."""
         kinds = [
             field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in _WORDS else field
             for field in self.schema
@@ -167,7 +167,7 @@ class LogWriter:
 
 
 def write_books(world: World, out: Path) -> None:
-    """Accounts, events and account labels, each in an order that says nothing."""
+    """Write accounts, events and account labels, each in an order that reveals nothing."""
     facts, hashes = world.facts(), world.account_hashes()
     ids = spelled(hashes, "acct-")
     columns: dict[str, pa.Array] = {"account_id": ids, "anchor": pa.array(world.trusted())}
@@ -191,7 +191,7 @@ def write_books(world: World, out: Path) -> None:
 
 
 def write_knobs(out: Path, said: dict[str, object]) -> None:
-    """`scenario.json`: what was drawn and what came of it."""
+    """Write `scenario.json`: what was drawn, and the result."""
     (out / "scenario.json").write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -213,7 +213,7 @@ def _events(world: World, ids: pa.StringArray) -> pa.Table:
 
 
 def _signup_addresses(world: World, columns: dict[str, pa.Array]) -> None:
-    """The address at sign-up: the first one an account's traffic would use."""
+    """The address at sign-up: the first one that an account's traffic would use."""
     book = world.network.table().column("client_ip").combine_chunks()
     place = np.full(world.accounts, -1, dtype=np.int64)
     for traffic in reversed(world.traffic):
@@ -255,7 +255,7 @@ def _save(table: pa.Table, path: Path) -> None:
 
 
 def _arrays(table: pa.Table, words: tuple[str, ...]) -> dict[str, pa.Array]:
-    """Columns of a book; those of few words as dictionaries."""
+    """Columns of a table; those with few distinct words as dictionaries."""
     found = {name: table.column(name).combine_chunks() for name in table.column_names}
     return {name: a.dictionary_encode() if name in words else a for name, a in found.items()}
 
@@ -275,7 +275,7 @@ def _objects(values: Array, kind: str) -> pa.Array:
 
 
 def pieces(parts: list[Rows], until: int) -> tuple[Rows, Rows]:
-    """All rows before a time, and those that are not yet due."""
+    """Split rows into those before a time and those that are not yet due."""
     whole = joined(parts)
     due = whole["ts"] < until
     return taken(whole, due), taken(whole, ~due)

@@ -1,6 +1,6 @@
-"""Where requests come from: addresses, their operators and the builds that send them. All of it is made up.
+"""Where requests come from: addresses, their operators and client builds. All of it is generated.
 
-Addresses are random numbers in ordinary IPv4 space and AS numbers are from the private range; they name nobody.
+Addresses are random numbers in ordinary IPv4 space and AS numbers are from the private range; they identify nobody.
 """
 
 from typing import NamedTuple
@@ -19,14 +19,14 @@ _OPERATORS = {RESIDENTIAL: 6, MOBILE: 3, EDUCATION: 8, HOSTING: 4, VPN: 2}  # ne
 
 
 class Pool(NamedTuple):
-    """A run of addresses in the address book."""
+    """A range of addresses in the address book."""
 
     start: int
     size: int
 
 
 class Network:
-    """The address book: every address a request may come from, in pools."""
+    """The address book: every address that a request may come from, in pools."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -41,7 +41,7 @@ class Network:
     def pool(self, size: int, kind: int, country: int, *, operators: int = 1, together: bool = False) -> Pool:
         """New addresses of one kind in one country.
 
-        operators: how many networks they are spread over. together: neighbours in one /24 rather than strewn.
+        operators: the number of networks. together: adjacent in one /24 rather than scattered.
         """
         rng, start = self.rng, self.size
         blocks = self._networks(kind, country)
@@ -61,7 +61,7 @@ class Network:
         return Pool(start, size)
 
     def homes(self, countries: Codes, each: int) -> Ints:
-        """`each` residential addresses for everyone, given where they live. Returns the start of each one's run."""
+        """`each` residential addresses per person, given their countries. Returns the start of each person's range."""
         starts = np.empty(len(countries), dtype=np.int64)
         for country in np.unique(countries):
             who = np.flatnonzero(countries == country)
@@ -70,11 +70,11 @@ class Network:
         return starts
 
     def address(self, index: int) -> str:
-        """One address, spelled out."""
+        """One address as text."""
         return str(self.table().column("client_ip")[index].as_py())
 
     def table(self) -> pa.Table:
-        """The book: client_ip, asn, country, egress."""
+        """The address book as a table: client_ip, asn, country, egress."""
         if not self._ip:
             self.pool(1, RESIDENTIAL, 0)
         ip, asn = np.concatenate(self._ip), np.concatenate(self._asn)
@@ -97,10 +97,10 @@ class Network:
 
 
 class Routes(NamedTuple):
-    """How each account reaches the service: up to four pools, each with a weight and a habit.
+    """How each account reaches the service: up to four pools, each with a weight and a lease.
 
-    start, size: (accounts, routes). weight: (accounts, routes), cumulated to 1. lease_days: days one address of a pool
-    is kept by an account, 0 when it changes with every session, negative when it changes with every request.
+    start, size: (accounts, routes). weight: (accounts, routes), cumulated to 1. lease_days: days for which an account
+    keeps one address of a pool, 0 if it changes with every session, negative if it changes with every request.
     """
 
     start: Ints
@@ -137,12 +137,12 @@ def routes(weights: Reals, pools: list[tuple[Ints, Ints, int]]) -> Routes:
 
 
 def shared(pool: Pool, count: int, lease_days: int) -> Routes:
-    """Everyone behind one pool."""
+    """Routes with every account behind one pool."""
     return routes(np.ones((count, 1)), [(np.full(count, pool.start), np.full(count, pool.size), lease_days)])
 
 
 class Builds:
-    """The book of client builds: user agent, TLS fingerprint, SDK; families have versions, people upgrade."""
+    """The table of client builds: user agent, TLS fingerprint, SDK; families have versions, people upgrade."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -162,7 +162,7 @@ class Builds:
         return Pool(start, count)
 
     def table(self) -> pa.Table:
-        """The book: user_agent, tls_fingerprint, sdk."""
+        """The table: user_agent, tls_fingerprint, sdk."""
         kinds = pa.schema([("user_agent", pa.string()), ("tls_fingerprint", pa.string()), ("sdk", pa.string())])
         return pa.table({"user_agent": self.agents, "tls_fingerprint": self.tls, "sdk": self.sdks}, schema=kinds)
 

@@ -1,4 +1,4 @@
-"""Outages of the service: when they are, and what they do to the requests that meet them."""
+"""Outages of the service: when they happen, and their effect on requests at that time."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from clonewatch.lab.rows import MINUTE, Flags, Ints
 
-_COME_BACK = 0.85  # share of the requests that clients send again; the rest is logged as failures
+_COME_BACK = 0.85  # share of the requests that clients repeat; the rest is logged as failures
 _BACK_WITHIN = 6 * MINUTE  # mean delay after the outage
 
 
@@ -16,7 +16,7 @@ class Outages(NamedTuple):
     spans: tuple[tuple[int, int], ...]
 
     def postpone(self, ts: Ints, rng: np.random.Generator) -> tuple[Ints, Flags]:
-        """Move most requests that meet an outage to shortly after it. Changes `ts`; returns it and who failed."""
+        """Move most requests during an outage to shortly after it. Changes `ts`; returns it and the failed ones."""
         failed = np.zeros(len(ts), dtype=bool)
         for begin, until in self.spans:
             hit = np.flatnonzero((ts >= begin) & (ts < until))

@@ -32,13 +32,13 @@ _COUNTRY_SHARE = np.array([c.share for c in COUNTRIES]) / sum(c.share for c in C
 _ZONES = np.array([c.zone for c in COUNTRIES])
 _CODES = np.array([c.code for c in COUNTRIES], dtype=object)
 _PREFIXES = np.array([c.prefix for c in COUNTRIES], dtype=object)
-_DISPOSABLE = 0.012  # share of honest people with a disposable mail address
+_DISPOSABLE = 0.012  # share of honest people with a disposable e-mail address
 _NEWCOMERS = 0.16  # share of ordinary accounts opened during the window
 
 
 @dataclass
 class Crowd:
-    """Some accounts and what their traffic needs to know of them. zone: hours from UTC, with a personal shift."""
+    """Some accounts with the facts that their traffic needs. zone: hours from UTC, with a personal shift."""
 
     ids: Codes
     country: Codes
@@ -62,7 +62,7 @@ def between(world: World, count: int, low_day: float, high_day: float) -> Ints:
 
 
 def strings(numbers: Hashes, prefix: str) -> NDArray[np.object_]:
-    """Ids spelled out, as objects for the account book."""
+    """Ids as text, as objects for the account table."""
     return np.array(spelled(numbers, prefix).to_pylist(), dtype=object)
 
 
@@ -77,9 +77,9 @@ def enrol(
     churn: float = 0.08,
     **facts: object,
 ) -> Crowd:
-    """Open accounts for people who have nothing to do with one another; `facts` replaces what they share.
+    """Create accounts for unrelated people; `facts` replaces their defaults.
 
-    churn: share that stops using the service at some time within the window.
+    churn: share that stops using the service at some time in the window.
     """
     rng = world.rng
     if country is None:
@@ -182,7 +182,7 @@ def server_routes(world: World, crowd: Crowd, kind: int, *, each: int = 2, lease
 
 
 def pick_builds(world: World, count: int, families: list[Pool], shares: list[float]) -> tuple[Codes, Ints]:
-    """A build each and the one upgraded to, and when. Newer versions are commoner; half never upgrade in the window."""
+    """A build for each account, its upgrade, and when. Newer ones are more common; half never upgrade in the window."""
     rng = world.rng
     family = rng.choice(len(families), size=count, p=np.array(shares) / sum(shares))
     start = np.array([f.start for f in families])[family]
@@ -202,7 +202,7 @@ def adoption(world: World, count: int, curious: float = 0.55, keen: float = 0.12
 
 
 def manner(world: World, count: int, *, api: float = 0.45, **said: object) -> Manner:
-    """How unrelated people ask: own model, console or API, parameters mostly left alone. `said` replaces parts.
+    """How unrelated people ask: own model, console or API, mostly default parameters. `said` replaces parts.
 
     Tokens: Azure conversation trace, median 1,020 in and 129 out, spread to the quartiles there.
     """

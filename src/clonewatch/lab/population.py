@@ -12,9 +12,9 @@ from clonewatch.lab.traffic import Traffic
 from clonewatch.lab.vocabulary import CLOUD, DIRECT, HOSTING, LARGE, MID, SMALL
 from clonewatch.lab.world import World
 
-_BANNED = 0.004  # honest accounts banned in the window; nothing public fits better than "a few in a thousand"
+_BANNED = 0.004  # honest accounts banned in the window; no public figure is more precise than "a few in a thousand"
 _LEAKED = 0.001
-_INTERESTS = 7  # cells a person returns to
+_INTERESTS = 7  # cells to which a person returns
 
 
 def curiosity(world: World, count: int, **said: object) -> People:
@@ -31,7 +31,7 @@ def curiosity(world: World, count: int, **said: object) -> People:
 
 
 def heavy_tail(world: World, count: int, mean: float, sigma: float = 1.25) -> Reals:
-    """Rates of unlike people: log-normal with this mean."""
+    """Rates of different people: log-normal with this mean."""
     found: Reals = np.exp(world.rng.normal(np.log(mean) - sigma**2 / 2, sigma, size=count))
     return np.minimum(found, mean * 60)
 
@@ -58,7 +58,7 @@ def chatting(world: World, crowd: Crowd, rate: Reals, **said: object) -> Traffic
 
 
 def individuals(world: World, count: int, rate: float) -> None:
-    """Everybody else. rate: mean requests a day of an account; sessions are that over the mean session length."""
+    """Everybody else. rate: mean requests per account per day; sessions are that over the mean session length."""
     crowd = enrol(world, count, "benign")
     sessions = heavy_tail(world, count, rate / 2.2)
     _misfortunes(world, crowd)

@@ -1,4 +1,4 @@
-"""Exchanges in the making: columns of numbers, codes in place of words, until they are written."""
+"""Exchanges before they are written: columns of numbers, with codes in place of words."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ HOUR = 3_600_000_000
 MINUTE = 60_000_000
 SECOND = 1_000_000
 
-# name -> (dtype, value when a source does not say). 0 is "none" for hashes, -1 for codes and counts, NaN for reals.
+# name -> (dtype, default value). 0 is "none" for hashes, -1 for codes and counts, NaN for reals.
 COLUMNS: Mapping[str, tuple[str, float]] = {
     "account": ("int32", -1),
     "ts": ("int64", 0),
@@ -74,7 +74,7 @@ def rows(count: int, given: Mapping[str, Array | float]) -> Rows:
 
 
 def joined(parts: Iterable[Rows]) -> Rows:
-    """The parts one after another."""
+    """Concatenate the parts."""
     listed = list(parts)
     if not listed:
         return rows(0, {})
@@ -82,5 +82,5 @@ def joined(parts: Iterable[Rows]) -> Rows:
 
 
 def taken(part: Rows, which: Array | slice) -> Rows:
-    """Some of the rows, in the order asked for."""
+    """Some of the rows, in the given order."""
     return {name: column[which] for name, column in part.items()}

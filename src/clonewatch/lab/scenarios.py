@@ -15,7 +15,7 @@ from clonewatch.lab.world import World
 from clonewatch.ports.shelf import Shelf
 
 CAMPAIGNS = Shelf("clonewatch.lab.campaigns", "CAMPAIGN")
-# Look-alike -> how it is made and its head count at scale 1 of an ordinary scenario (low, high, least).
+# Look-alike -> how it is made and its number of accounts at scale 1 of an ordinary scenario (low, high, least).
 LOOKALIKES: dict[str, tuple[Callable[[World, int], None], float, float, int]] = {
     "coding_agent": (agents.coding_agent, 350, 700, 12),
     "rag_app": (agents.rag_app, 80, 240, 8),
@@ -37,16 +37,16 @@ LOOKALIKES: dict[str, tuple[Callable[[World, int], None], float, float, int]] = 
     "drift_monitor": (events.drift_monitor, 8, 24, 3),
 }
 _DAYS = (30, 44)
-# In a drawn mix: the chance that a kind of look-alike is missing, and the factors on its usual head count.
+# In a drawn mix: the chance that a kind of look-alike is missing, and the factors on its usual number of accounts.
 _ABSENT, _CROWDS = 0.3, (0.2, 4.0)
 
 
 class Scenario(NamedTuple):
     """What a scenario is made of.
 
-    people, firms: individuals and businesses at scale 1. rate: mean requests a day of an individual. campaigns: name in
-    the labels and its plan. crowd: factor on the look-alikes' head counts, 0 for none. drawn: how many people there
-    are, how much they ask and which look-alikes live among them is drawn anew by every seed.
+    people, firms: individuals and businesses at scale 1. rate: mean requests per individual per day. campaigns: name in
+    the labels and its plan. crowd: factor on the look-alikes' numbers, 0 for none. drawn: every seed draws the number
+    of people, how much they ask and which look-alikes exist.
     """
 
     summary: str
@@ -63,7 +63,7 @@ class Scenario(NamedTuple):
 
 
 def plans() -> dict[str, PoolPlan]:
-    """All harvests on the shelf, by name."""
+    """All available harvests, by name."""
     found: dict[str, PoolPlan] = {}
     for module in CAMPAIGNS.names():
         found |= CAMPAIGNS.load(module)
@@ -81,15 +81,15 @@ _SUMMARIES = {
     "s08_topic_sharded": "every account keeps to its own topics",
     "s09_hydra": "accounts banned all the time and replaced within a day",
     "s10_slow_start": "grows over a month",
-    "s11_aged_accounts": "bought aged accounts, a tenth of them trusted",
+    "s11_aged_accounts": "bought aged accounts, 10 % of them trusted",
     "s12_disjoint_cells": "twenty parts that share nothing but the list of questions",
     "s13_release_jump": "almost all accounts move to the new model on release day",
-    "s14_popularity_matched": "asks what the public asks, as often as the public does",
+    "s14_popularity_matched": "asks about public topics, as often as the public does",
     "s15_two_in_one_proxy": "two harvests in one resale proxy",
     "s16_human_sessions": "imitates human sessions and think time",
-    "p1_thin_pool": "six requests an account and day over ten or twenty days, customers' traffic mixed in",
-    "p2_fat_pool": "about 860 requests an account and day, one fixed prompt; banned at mid-window, then a second pool",
-    "p4_trace_cleaning": "rotated accounts that send harvested answers back to be tidied",
+    "p1_thin_pool": "six requests per account per day over ten or twenty days, customers' traffic mixed in",
+    "p2_fat_pool": "about 860 requests per account per day, one fixed prompt; banned at mid-window, then a second pool",
+    "p4_trace_cleaning": "rotated accounts that send harvested answers back to be cleaned up",
     "p5_reseller_stratum": "a large resale pool of which 3 to 10 % is harvest",
     "p6_release_pivot": "half of the traffic moves to the new model within a day",
     "p7_probing_then_scale": "a few accounts try wordings and are refused, then a pool scales up",
@@ -131,7 +131,7 @@ def catalogue() -> dict[str, Scenario]:
         firm_rate=8.0,
     )
     found["demo"] = Scenario(
-        "a small log to look at: three harvests and every look-alike, about 3,000 accounts",
+        "a small log to examine: three harvests and every look-alike, about 3,000 accounts",
         (("cards", "s01_shared_cards"), ("proxy", "s02_mixing_proxy"), ("rollouts", "s06_rollouts")),
         people=1900,
         firms=12,
@@ -142,7 +142,7 @@ def catalogue() -> dict[str, Scenario]:
         firm_rate=12.0,
     )
     found["headline"] = Scenario(
-        "a harvest of publicly alleged size: 24,975 accounts, 44 days, 26 requests a day, among 400,000 honest ones",
+        "a harvest of publicly alleged size: 24,975 accounts, 44 days, 26 requests per day, among 400,000 honest ones",
         (("headline", "headline"),),
         people=330_000,
         firms=3_000,
@@ -180,7 +180,7 @@ _MIXED = {
 
 
 def build(world: World, scenario: Scenario) -> None:
-    """Fill the world with everyone a scenario needs."""
+    """Add all accounts and traffic of a scenario to the world."""
     scale = world.scale
     if scenario.drawn:
         mix = world.knobs.under("mix")

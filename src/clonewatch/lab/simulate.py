@@ -23,7 +23,7 @@ Prompts = Mapping[str, Sequence[str]]
 
 
 def scenarios() -> dict[str, str]:
-    """Every scenario and what it is, in a line.
+    """Every scenario with a description of one line.
 
     >>> scenarios()["quiet"]
     'no harvest at all, every look-alike'
@@ -40,17 +40,17 @@ def simulate(
     text: bool | Prompts = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write a labelled log folder and return what `scenario.json` says.
+    """Write a labelled log folder and return the content of `scenario.json`.
 
-    scale: factor on the number of accounts; rates stay. text: write messages instead of fingerprints; where prompts are
-    given, lists under "campaign" and "honest", they stand in place of made-up ones. The same arguments give the same
-    bytes. Raises SetupError for an unknown scenario or a scale that is not positive, OutputError when `out` exists.
+    scale: factor on the number of accounts; rates stay. text: write messages instead of fingerprints; if prompts are
+    given, as lists under "campaign" and "honest", they replace generated ones. The same arguments give the same bytes.
+    Raises SetupError for an unknown scenario or a scale that is not positive, OutputError if `out` exists.
     """
     known = catalogue()
     if scenario not in known:
         raise SetupError(f"unknown scenario {scenario!r}", fix=f"Choose one of: {', '.join(known)}.")
     if not scale > 0:
-        raise SetupError(f"scale must be positive, not {scale}", fix="1 is the usual size, 0.1 a tenth of it.")
+        raise SetupError(f"scale must be positive, not {scale}", fix="1 is the usual size, 0.1 is 10 % of it.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(
             "the output folder is not empty", where=str(out), fix="Name a folder that does not exist yet."
@@ -81,7 +81,7 @@ def simulate(
 
 
 def _play(world: World, log: LogWriter, progress: Progress) -> None:
-    """Day by day: what starts today, plus what ran over from yesterday."""
+    """Day by day: the traffic that starts today, plus sessions that continue from yesterday."""
     progress.start("simulate", world.days, "days")
     over: Rows = joined([])
     for day in range(world.days):

@@ -1,4 +1,4 @@
-"""What people ask about: a few thousand fine topic cells, their popularity and the task each belongs to."""
+"""What people ask about: a few thousand fine topic cells, their popularity and their tasks."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from clonewatch.lab.rows import Codes
 from clonewatch.lab.vocabulary import TASK
 
 CELLS = 4096
-_RESOLUTION = 1 << 18  # size of the look-up table popularity is drawn from; the rarest cells get at least one entry
-# Rough shares of request kinds in public usage reports; the exact mix is a free choice of this simulation.
+_RESOLUTION = 1 << 18  # size of the look-up table for drawing by popularity; the rarest cells have at least one entry
+# Rough shares of request kinds in public usage reports; the exact mix is a choice of this simulation.
 _TASK_SHARES = {
     "software_engineering": 0.26,
     "agentic_tool_use": 0.07,
@@ -23,7 +23,7 @@ _TASK_SHARES = {
 
 
 class Topics:
-    """Cells with a Zipf popularity and a task each. task: (CELLS,) codes. table: draws from it follow popularity."""
+    """Topic cells, each with a Zipf popularity and a task. task: (CELLS,) codes. table: for draws by popularity."""
 
     def __init__(self, knobs: Knobs) -> None:
         rng = knobs.rng
@@ -40,7 +40,7 @@ class Topics:
         ]
 
     def popular(self, rng: np.random.Generator, size: int | tuple[int, ...]) -> Codes:
-        """Cells drawn as the public draws them."""
+        """Cells drawn by popularity."""
         return self.table[rng.integers(len(self.table), size=size)]
 
     def about(self, tasks: tuple[str, ...]) -> Codes:

@@ -1,4 +1,4 @@
-"""A cohort at work: clock, content, manner and routes put together into rows."""
+"""The traffic of a cohort: clock, content, manner and routes combined into rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clonewatch.lab.topics import Topics
 from clonewatch.lab.vocabulary import END, FAILED, LENGTH, MODELS, NEW, REFUSAL, TOOL
 
 NEVER = 2**62
-_RESUMED_PER_MILLE = 8  # sessions that go on from one before the log, or from another device
+_RESUMED_PER_MILLE = 8  # sessions that continue one from before the log, or from another device
 _VERBOSITY = np.array([m.verbosity for m in MODELS])
 _REASONING = np.array([m.reasoning for m in MODELS])
 _SPEED = np.array([m.speed_ms for m in MODELS])
@@ -27,7 +27,7 @@ _SPEED = np.array([m.speed_ms for m in MODELS])
 class Manner:
     """How a cohort asks: model, tokens, request parameters and failures.
 
-    model: of each account. adopts: when it moves to the new model (microseconds, NEVER for not at all). inputs,
+    model: of each account. adopts: when it moves to the new model (microseconds, or NEVER). inputs,
     outputs: median and sigma of log-normal tokens on the mid model. grow: input added per turn, share of an opening.
     same_input: share of requests with one exact length. eager: share of an account's requests that move.
     """
@@ -115,10 +115,10 @@ class Traffic:
     client: Codes
     upgrade: Ints
     campaign: int = -1
-    grace: Ints | None = None  # how long after its end an account still tries, and is refused with 403
+    grace: Ints | None = None  # how long after its end an account still sends requests, which are refused with 403
 
     def emit(self, day: int, topics: Topics, outages: Outages, rng: np.random.Generator) -> Rows:
-        """Rows that start on this day; a session may run into the next."""
+        """Rows that start on this day; a session may continue on the next."""
         beats = self.clock.beats(day, rng)
         if not len(beats.who):
             return rows(0, {})
@@ -132,7 +132,7 @@ class Traffic:
         else:
             beats = beats._replace(ts=ts)
         made: Rows = self.content.fill(beats, topics, rng)
-        told = made.pop("status", np.full(len(beats.who), 200))  # failures that the content brought about
+        told = made.pop("status", np.full(len(beats.who), 200))  # failures caused by the content
         made |= self.manner.fill(beats, rng)
         made["status"] = np.where(lost, 529, np.where(told != 200, told, made["status"]))
         barred = beats.ts >= self.end[beats.who]
@@ -152,7 +152,7 @@ class Traffic:
 
 
 def _signatures(made: Rows) -> Rows:
-    """Reasoning signatures as honest clients send them back: from the turn before, or from a resumed session."""
+    """Reasoning signatures as honest clients return them: from the previous turn, or from a resumed session."""
     used = (made["turn"] > 0) & (_REASONING[made["model"]] > 0) & (made["status"] == 200)
     seed = mix(made["session"], 91)
     resumed = seed % np.uint64(1000) < np.uint64(_RESUMED_PER_MILLE)

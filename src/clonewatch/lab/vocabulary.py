@@ -1,4 +1,4 @@
-"""The words behind the codes: models, channels, builds, countries; all names are made up or generic."""
+"""The words behind the codes: models, channels, builds, countries; all names are invented or generic."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ TASK = {name: code for code, name in enumerate(TASKS)}
 
 
 class Model(NamedTuple):
-    """A served model. verbosity: output length against the mid model. reasoning: hidden share of its output.
+    """A served model. verbosity: output length relative to the mid model. reasoning: hidden share of its output.
 
     The share .81 of a reasoning model is the median measured on a public trace (ServeGen, deepseek-r1 tenants).
     """

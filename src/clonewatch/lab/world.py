@@ -1,4 +1,4 @@
-"""The stage a scenario is played on: calendar, topics, addresses, builds, the account book and what drives traffic."""
+"""The world of a scenario: calendar, topics, addresses, builds, the account table and the sources of traffic."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FACTS = (
 
 
 class World:
-    """Everything one scenario is made of. Times are microseconds from the start of the window."""
+    """Everything in one scenario. Times are microseconds from the start of the window."""
 
     def __init__(self, name: str, seed: int, scale: float, days: int, drawn: dict[str, object]) -> None:
         self.name, self.seed, self.scale, self.days = name, seed, scale, days
@@ -69,7 +69,7 @@ class World:
             self.network.pool(24, kind, int(self.rng.integers(len(COUNTRIES))), operators=3, together=True)
             for kind in (VPN, VPN, VPN, VPN, VPN, VPN, PROXY, PROXY)
         ]
-        self.agent_builds: Pool | None = None  # of the popular coding agent, once somebody uses it
+        self.agent_builds: Pool | None = None  # of the popular coding agent, once an account uses it
         self.browser = self.builds.family("Mozilla/5.0 Browser", 36, sdk=False, platforms=5)
         self.python = self.builds.family("lumen-python", 64, platforms=4)
         self.node = self.builds.family("lumen-node", 48, platforms=4)
@@ -81,7 +81,7 @@ class World:
         return self._carriers[country]
 
     def enrol(self, count: int, role: str, campaign: int = -1, **facts: object) -> Codes:
-        """Open accounts. facts: a value for all, or an array with one for each. Returns their numbers."""
+        """Create accounts. facts: a value for all, or an array with one for each. Returns their numbers."""
         unknown = set(facts) - set(FACTS)
         if unknown:
             raise KeyError(f"no such account fact: {sorted(unknown)}")
@@ -108,7 +108,7 @@ class World:
         return self.rng.integers(1, 2**63, size=count).astype(np.uint64)
 
     def facts(self) -> dict[str, np.ndarray[tuple[int], np.dtype[np.object_]]]:
-        """The account book so far, by column."""
+        """The account table so far, by column."""
         return {fact: np.concatenate(told) for fact, told in self._facts.items()}
 
     def roles(self) -> tuple[np.ndarray[tuple[int], np.dtype[np.object_]], Ints]:
@@ -118,11 +118,11 @@ class World:
         return names, np.repeat(np.array([c for _, c, _ in self._roles], dtype=np.int64), counts)
 
     def account_hashes(self) -> Hashes:
-        """The number behind every account id: scattered, so that ids carry no hint of who they are."""
+        """The number behind every account id: scattered, so that ids reveal nothing about the accounts."""
         return mix(np.arange(1, self.accounts + 1), self.salt)
 
     def trusted(self) -> Flags:
-        """Who is an anchor: aged accounts only, each with the drawn share times the trust of its kind."""
+        """Which accounts are trusted: aged accounts only, each with the drawn share times the trust of its kind."""
         facts = self.facts()
         aged = facts["created_at"].astype(np.int64) < -_AGED_DAYS * DAY
         trust = np.array([1.0 if t is None else float(t) for t in facts["trust"]])
@@ -143,7 +143,7 @@ class World:
 
 
 def _habits(knobs: Knobs, salt: int) -> Habits:
-    """How the public words things in this log (what the ranges rest on: see `Habits`)."""
+    """How the public words requests in this log (for the source of the ranges see `Habits`)."""
     return Habits(
         popular=knobs.real("popular_prompts", 0.02, 0.05),
         skeleton=knobs.real("common_skeletons", 0.06, 0.2),

@@ -1,1 +1,1 @@
-"""Shelf of harvests as a provider's log would show them: who, when, how much. Test data for detection, nothing else."""
+"""Harvests as a provider's log would show them: who, when, how much. Test data for detection, nothing else."""

@@ -1,4 +1,4 @@
-"""What a harvest asks: a list of questions dealt out to accounts, in wording families and a forced format."""
+"""The content of a harvest: a list of questions distributed over accounts, in wording families and a forced format."""
 
 from dataclasses import dataclass, field
 
@@ -10,17 +10,17 @@ from clonewatch.lab.ids import Hashes, mix
 from clonewatch.lab.rows import Array, Codes, Ints, Reals, Rows
 from clonewatch.lab.topics import Topics
 
-_REQUEUE = 40  # a failed request is tried again within this many others
+_REQUEUE = 40  # a failed request is repeated within this many others
 _REMEMBERED = 20_000  # sessions whose signatures may be redeemed elsewhere
 
 
 @dataclass
 class Curriculum:
-    """The list of questions; several pools of accounts may work it off together.
+    """The list of questions; several pools of accounts may work through it together.
 
     cells: topics it covers. rollouts: times each question is asked (mean, when varied). popular: share of questions
-    whose topic follows public popularity rather than being spread flat; those repeat now and then. shards: 0 when any
-    account may get any topic, else topics are divided by account into this many parts.
+    whose topic follows public popularity rather than a uniform distribution; those repeat occasionally. shards: 0 when
+    any account may get any topic, otherwise topics are divided by account into this many parts.
     """
 
     cells: Codes
@@ -61,9 +61,9 @@ class Curriculum:
 class Harvest:
     """Content of harvested exchanges of one pool of accounts.
 
-    families: wording templates. paraphrase: share reworded so that nothing of the template is left. formatted: share
-    with a forced output format. clean: share of requests that send an earlier answer back to be tidied. replay: share
-    that redeems a reasoning signature issued elsewhere. probing: early part with many wordings and repeats.
+    families: wording templates. paraphrase: share reworded so that nothing of the template remains. formatted: share
+    with a forced output format. clean: share of requests that send an earlier answer back to be cleaned up. replay:
+    share that redeems a reasoning signature issued elsewhere. probing: early part with many wordings and repeats.
     """
 
     curriculum: Curriculum
@@ -131,7 +131,7 @@ class Harvest:
         return made
 
     def _requeued(self, count: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-        """Places of requests that repeat a failed one, and of the failed ones: a queue tries again a little later."""
+        """Positions of requests that repeat a failed one, and of the failed ones: a queue retries a little later."""
         failed = np.flatnonzero(rng.random(count) < self.failures)
         retry = failed + rng.integers(1, _REQUEUE, size=len(failed))
         retry, first = np.unique(retry, return_index=True)
@@ -153,7 +153,7 @@ class Harvest:
 
 
 def chance(hashes: Hashes, salt: int) -> Reals:
-    """A number in 0..1 that stays with a wording: one wording always orders the same format."""
+    """A number in 0..1 that is fixed per wording: one wording always demands the same format."""
     found: Reals = (mix(hashes, salt) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return found
 
@@ -166,7 +166,7 @@ def _failures(count: int, lost: Ints, rng: np.random.Generator) -> Array:
 
 
 def ramp_up(days: int, first: float, last: float, ramp_days: float) -> Reals:
-    """Factor for each day: nothing outside [first, last), growing over the first `ramp_days`."""
+    """Factor for each day: 0 outside [first, last), growing over the first `ramp_days`."""
     day = np.arange(days) + 0.5
     grown = np.clip((day - first) / ramp_days, 0.0, 1.0) if ramp_days > 0 else np.ones(days)
     return np.where((day >= np.floor(first)) & (day < last), np.maximum(grown, 0.02), 0.0)

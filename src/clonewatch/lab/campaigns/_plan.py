@@ -1,4 +1,4 @@
-"""What one harvest is made of: the ranges of its knobs, and the knobs once they are drawn."""
+"""The parameters of one harvest: the ranges of its knobs, and the drawn values."""
 
 from dataclasses import dataclass, fields
 
@@ -9,15 +9,15 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """Ranges the knobs of one harvest are drawn from. Shares are 0..1, times in days unless named otherwise.
+    """The ranges from which the knobs of one harvest are drawn. Shares are 0..1, times in days unless named otherwise.
 
-    accounts: head count at scale 1 (least: at any scale). rate: requests of an account on a working day, cover
+    accounts: number at scale 1 (least: at any scale). rate: requests of an account on a working day, cover
     included. per_address, per_card, per_device: accounts that share one. egress: `pool` (rotating, shared), `own`
     (residential, one's own) or `hosting`. cover: share of requests that are not harvest; cover_from: `chat` or
     `customers` of a resale proxy. schedule: `closed`, `open` or `sessions`. created: sign-up days against the window.
-    split: parts that share nothing but the list of questions. ban: chance of a ban a day. replace_hours: until the next
-    account takes over. wave: all accounts banned at once at this share of the window. customers: honest people behind
-    the same addresses at scale 1. react: share that moves to the new model within a day of release.
+    split: parts that share nothing but the list of questions. ban: chance of a ban per day. replace_hours: until the
+    next account takes over. wave: all accounts banned at once at this share of the window. customers: honest people
+    behind the same addresses at scale 1. react: share that moves to the new model within a day of release.
     """
 
     accounts: Range

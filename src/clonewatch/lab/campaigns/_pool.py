@@ -34,8 +34,8 @@ from clonewatch.lab.vocabulary import (
 )
 from clonewatch.lab.world import World
 
-_STUBBORN = HOUR // 3  # how long a banned account is still tried by the queue
-_PUBLIC_BUILDS = 0.5  # chance that a pool runs the very builds everyone runs; nothing public is known of this share
+_STUBBORN = HOUR // 3  # how long the queue still tries a banned account
+_PUBLIC_BUILDS = 0.5  # chance that a pool uses the same builds as everybody; no public figure is known
 
 
 class Life(NamedTuple):
@@ -47,7 +47,7 @@ class Life(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One harvest in the making: where, with which knobs, what it asks, and the number of its campaign."""
+    """One harvest under construction: its world, knobs, content, and the number of its campaign."""
 
     world: World
     drawn: Drawn
@@ -56,7 +56,7 @@ class Operation(NamedTuple):
 
 
 def launch(world: World, name: str, plan: PoolPlan, *, egress: Pool | None = None) -> Pool | None:
-    """Set a harvest going. egress: addresses shared with another campaign. Returns the addresses it uses."""
+    """Start a harvest. egress: addresses shared with another campaign. Returns the addresses it uses."""
     number = len(world.campaigns)
     world.campaigns.append(name)
     knobs = world.knobs.under(name)
@@ -87,7 +87,7 @@ def launch(world: World, name: str, plan: PoolPlan, *, egress: Pool | None = Non
 
 
 def _pool(operation: Operation, part: int, size: int, egress: Pool | None) -> Pool | None:
-    """Open the accounts of one part of a harvest and set them to work; returns the addresses they share, if any."""
+    """Create the accounts of one part of a harvest and their traffic; returns the addresses they share, if any."""
     world, d, curriculum, number = operation
     plan = d.plan
     life = _lives(world, d, size)
@@ -140,7 +140,7 @@ def _pool(operation: Operation, part: int, size: int, egress: Pool | None) -> Po
 
 
 def _lives(world: World, d: Drawn, size: int) -> Life:
-    """Accounts over the window: each banned at some time, perhaps, and then replaced by a new one."""
+    """Accounts over the window: each may be banned at some time, and is then replaced by a new one."""
     rng, window = world.rng, world.days * DAY
     first, last = d["first_day"] * DAY, int(window * d["last"])
     start = (first + rng.uniform(0, max(d["ramp"], 0.2), size=size) * DAY).astype(np.int64)
@@ -166,7 +166,7 @@ def _accounts(world: World, d: Drawn, life: Life, number: int) -> Crowd:
     rng, count = world.rng, len(life.begin)
     low, high = d.plan.created
     created = (rng.uniform(low, high, size=count) * DAY).astype(np.int64)
-    if d.plan.bursts:  # opened in batches within an hour or two
+    if d.plan.bursts:  # created in batches within an hour or two
         batches = max(1, count // 25)
         batch = rng.integers(batches, size=count)
         moment = (rng.uniform(low, high, size=batches) * DAY).astype(np.int64)
@@ -193,7 +193,7 @@ def _accounts(world: World, d: Drawn, life: Life, number: int) -> Crowd:
 
 
 def _programmes(world: World, count: int, share: float) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
-    """Preferential programmes entered under a pretext."""
+    """Preferential programmes that were joined under a pretext."""
     told = np.full(count, None, dtype=object)
     told[world.rng.random(count) < share] = ("education", "research", "start-up")[int(world.rng.integers(3))]
     return told
@@ -228,7 +228,7 @@ def _systems(world: World, count: int, share: float) -> tuple[Hashes, Hashes]:
 
 
 def _builds(world: World, count: int) -> Pool:
-    """Client builds of a pool: some of the public ones, or public names on a TLS stack of its own."""
+    """Client builds of a pool: some of the public ones, or public names on its own TLS stack."""
     names = {
         "lumen-python": world.python,
         "http-client": world.raw,
@@ -274,7 +274,7 @@ def _manner(world: World, d: Drawn, count: int) -> Manner:
 
 
 def _reaction(world: World, d: Drawn, count: int) -> Ints:
-    """One operator decides: a share of accounts moves within a day of the release, the rest like anyone or never."""
+    """One operator decides: a share of accounts moves within a day of the release, the rest like anybody or never."""
     quick = world.rng.random(count) < d["react"]
     soon = world.release + (world.rng.uniform(0, 1, size=count) * DAY).astype(np.int64)
     return np.where(quick, soon, adoption(world, count, curious=0.3))
@@ -303,7 +303,7 @@ def _clock(world: World, d: Drawn, crowd: Crowd, life: Life) -> ArrivalClock:
 
 
 def _cover(world: World, d: Drawn, crowd: Crowd, harvest: Traffic) -> None:
-    """What the accounts send besides: chat made up to look human, or the traffic of a proxy's real customers."""
+    """Other traffic of the accounts: chat generated to look human, or the traffic of a proxy's real customers."""
     count = len(crowd.ids)
     sessions = np.full(count, d["rate"] * d["cover"] / 2.2)
     if d.plan.cover_from == "customers":
@@ -344,13 +344,13 @@ def _probing(operation: Operation) -> None:
 
 
 class _Mimic:
-    """A harvest in the popular agent's clothes: its system prompt, tools and wrappers, other questions."""
+    """A harvest that imitates the popular agent: its system prompt, tools and wrappers, with other questions."""
 
     def __init__(self, harvest: Content, agent: Agent) -> None:
         self.harvest, self.agent = harvest, agent
 
     def fill(self, beats: Beats, topics: Topics, rng: np.random.Generator) -> Rows:
-        """The harvest's questions with the agent's surroundings."""
+        """The harvest's questions with the agent's wrappers."""
         made = self.agent.fill(beats, topics, rng)
         asked = self.harvest.fill(beats, topics, rng)
         return made | {key: asked[key] for key in ("cell", "prompt", "elicitation", "status")}

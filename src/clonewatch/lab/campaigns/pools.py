@@ -1,4 +1,4 @@
-"""Harvests known by the shape of their pool of accounts: thin, fat, rotated, probing first, replaying signatures."""
+"""Harvests with a characteristic pool of accounts: thin, fat, rotated, probing first, replaying signatures."""
 
 from clonewatch.lab.campaigns._plan import PoolPlan
 

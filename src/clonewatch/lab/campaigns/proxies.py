@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from clonewatch.lab.campaigns._plan import PoolPlan
 
-COVERS = (0, 50, 80, 90, 95, 99)  # per cent of the traffic that is customers'
+COVERS = (0, 50, 80, 90, 95, 99)  # percentage of customers' traffic
 
 _PROXY = PoolPlan(
     accounts=(250, 500),
@@ -16,7 +16,7 @@ _PROXY = PoolPlan(
     bursts=False,
 )
 
-# The same harvest of one request an account and day, under ever more of customers' traffic.
+# The same harvest of one request per account per day, under increasing customers' traffic.
 _COVERED = replace(_PROXY, accounts=(250, 350), least=30, ban=(0.0, 0.0), ramp=(0, 0), first_day=(0, 0))
 
 CAMPAIGN = {

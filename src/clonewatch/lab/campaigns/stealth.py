@@ -1,4 +1,4 @@
-"""Harvests that spend on looking like strangers: own addresses, own cards, reworded prompts, human hours."""
+"""Harvests that pay to look unrelated: own addresses, own cards, reworded prompts, human hours."""
 
 from dataclasses import replace
 

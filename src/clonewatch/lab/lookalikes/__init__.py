@@ -1,1 +1,1 @@
-"""Honest groups that look like a campaign in one way or another; each has its own role in the labels."""
+"""Honest groups that resemble a campaign in some way; each has its own role in the labels."""

@@ -57,7 +57,7 @@ def agent_content(world: World, count: int, salt: int) -> Agent:
 
 
 def coding_agent(world: World, size: int) -> None:
-    """Many strangers on one harness: same system prompt, tools and user agent, own repositories."""
+    """Many unrelated people on one harness: same system prompt, tools and user agent, own repositories."""
     knobs = world.knobs.under("coding_agent")
     crowd = enrol(world, size, "coding_agent")
     builds, salt = agent_harness(world)
@@ -81,7 +81,7 @@ def coding_agent(world: World, size: int) -> None:
 
 
 def rag_app(world: World, size: int) -> None:
-    """A start-up whose product opens an account for each of its users: one template, one system prompt, one build."""
+    """A start-up whose product creates an account for each of its users: one template, one system prompt, one build."""
     rng, knobs = world.rng, world.knobs.under("rag_app")
     apps = max(1, round(size / 120))
     app = rng.integers(apps, size=size).astype(np.int32)
@@ -128,7 +128,7 @@ def privacy_vpn(world: World, size: int) -> None:
 
 
 def proxy_customers(world: World, size: int, egress: Pool, role: str = "proxy_customer") -> Crowd:
-    """Honest people whose requests leave through addresses that a campaign uses as well."""
+    """Honest people whose requests leave through addresses that a campaign also uses."""
     crowd = enrol(world, size, role)
     world.traffic.append(
         chatting(world, crowd, heavy_tail(world, size, 0.6), routes=_behind(egress, size)),
@@ -157,7 +157,7 @@ def newsroom(world: World, size: int) -> None:
 
 
 def red_team(world: World, size: int) -> None:
-    """Security researchers: odd prompts, many refusals, retried in other words; declared to the operator."""
+    """Security researchers: unusual prompts, many refusals, retried in other words; declared to the operator."""
     rng = world.rng
     crowd = enrol(
         world,
@@ -185,7 +185,7 @@ def red_team(world: World, size: int) -> None:
 
 
 def viral_prompt(world: World, size: int) -> None:
-    """A prompt that goes round: ordinary people all send it within three days, then never again."""
+    """A viral prompt: ordinary people all send it within three days, then never again."""
     rng = world.rng
     crowd = enrol(world, size, "viral_prompt", churn=0.0)
     world.traffic.append(chatting(world, crowd, heavy_tail(world, size, 0.5)))
@@ -214,11 +214,11 @@ def _behind(pool: Pool, count: int) -> Routes:
 
 
 def traffic_of(world: World, crowd: Crowd, **said: object) -> Traffic:
-    """Machine-like honest traffic: everything but the accounts is told."""
+    """Machine-like honest traffic: everything except the accounts is given."""
     return Traffic(crowd.ids, crowd.begin, crowd.end, **said)  # type: ignore[arg-type]
 
 
 def spread_over(world: World, count: int, groups: int) -> Codes:
-    """Members dealt to groups at random, every group with at least one."""
+    """Members assigned to groups at random, every group with at least one."""
     dealt = np.concatenate([np.arange(groups), world.rng.integers(groups, size=max(0, count - groups))])
     return dealt[:count].astype(np.int32)

@@ -1,4 +1,4 @@
-"""Honest crowds brought together by an occasion or a schedule: classes, hackathons, rings of friends, cron jobs."""
+"""Honest crowds that share an occasion or a schedule: classes, hackathons, rings of friends, cron jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clonewatch.lab.world import World
 
 
 def university_class(world: World, size: int) -> None:
-    """A course: accounts opened the same week, one campus network, the same exercises, rushes before deadlines."""
+    """A course: accounts created in the same week, one campus network, the same exercises, rushes before deadlines."""
     rng, knobs = world.rng, world.knobs.under("university_class")
     start = knobs.real("first_day", 0, world.days * 0.3)
     campus = world.network.pool(knobs.whole("addresses", 1, 4), EDUCATION, int(rng.integers(18)), together=True)
@@ -157,7 +157,7 @@ def ci_fleet(world: World, size: int) -> None:
 
 
 def drift_monitor(world: World, size: int) -> None:
-    """Teams that send the same probes every few hours to see whether answers drift: ordinary hygiene."""
+    """Teams that send the same probes every few hours to see whether answers drift: an ordinary practice."""
     rng, knobs = world.rng, world.knobs.under("drift_monitor")
     products = max(1, size // 8)
     crowd = enrol(world, size, "drift_monitor", churn=0.0)
@@ -194,6 +194,6 @@ def drift_monitor(world: World, size: int) -> None:
 
 
 def _same_action(content: Fixed, world: World) -> Fixed:
-    """One published action: the system prompt is everyone's, the questions are each repository's."""
+    """One published action: everybody has its system prompt, each repository has its own questions."""
     content.common_system = int(world.fresh(1)[0])
     return content

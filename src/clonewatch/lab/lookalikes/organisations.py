@@ -52,7 +52,7 @@ def enterprise(world: World, size: int) -> None:
 
 
 def reseller(world: World, size: int) -> None:
-    """A declared reseller's key pool: one card, one hosting network, balanced keys, the public's conversations."""
+    """A declared reseller's key pool: one card, one hosting network, balanced keys, public conversations."""
     knobs = world.knobs.under("reseller")
     pool = world.network.pool(8, HOSTING, 0, together=True)
     crowd = enrol(
@@ -94,7 +94,7 @@ def multi_provider_router(world: World, size: int) -> None:
 
 def _relay(world: World, crowd: Crowd, rate: Reals, ways: Routes, users: int = 0) -> None:
     size = len(crowd.ids)
-    everyone = world.topics.popular(world.rng, (size, 400))  # not one person's interests but a public's
+    everyone = world.topics.popular(world.rng, (size, 400))  # not one person's interests but the public's
     client, upgrade = pick_builds(world, size, [world.wrapper, world.python], [0.7, 0.3])
     world.traffic.append(
         chatting(
@@ -154,7 +154,7 @@ def batch_customer(world: World, size: int) -> None:
 
 
 def annotation_vendor(world: World, size: int) -> None:
-    """A vendor of annotations: workers' accounts grading answers by a rubric, declared use, one network."""
+    """An annotation vendor: workers' accounts that grade answers by a rubric, declared use, one network."""
     knobs = world.knobs.under("annotation_vendor")
     crowd = enrol(
         world,
@@ -198,7 +198,7 @@ def annotation_vendor(world: World, size: int) -> None:
 
 
 def synthetic_data_firm(world: World, size: int) -> None:
-    """A licensed maker of training data: a true curriculum, flat and without repeats, under contract."""
+    """A licensed producer of training data: a real curriculum, uniform and without repeats, under contract."""
     knobs = world.knobs.under("synthetic_data_firm")
     crowd = enrol(
         world,
@@ -233,7 +233,7 @@ def synthetic_data_firm(world: World, size: int) -> None:
 
 
 def eval_lab(world: World, size: int) -> None:
-    """Laboratories that run the same benchmarks, most of them on release day; some belong to nobody declared."""
+    """Laboratories that run the same benchmarks, most on release day; some belong to no declared organisation."""
     rng, knobs = world.rng, world.knobs.under("eval_lab")
     crowd = enrol(
         world,
@@ -298,7 +298,7 @@ def _machine(world: World, crowd: Crowd, clock: ArrivalClock, content: Content, 
 
 
 def _some(world: World, size: int, share: float, value: str) -> Array:
-    """The value for a share of accounts, nothing for the rest."""
+    """The value for a share of accounts, null for the rest."""
     told = np.full(size, None, dtype=object)
     told[world.rng.random(size) < share] = value
     return told

@@ -1,1 +1,1 @@
-"""Grammars that write made-up prompts: people's, programs', and a harvest's generic questions."""
+"""Grammars that generate prompts: people's, programs', and a harvest's generic questions."""

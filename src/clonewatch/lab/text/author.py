@@ -1,4 +1,4 @@
-"""Writes the text of rows: system prompt and last user message, following from the ids of template and prompt."""
+"""Writes the text of rows: system prompt and last user message, derived from the ids of template and prompt."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from clonewatch.lab.text.word_lists import SHORT
 from clonewatch.model.errors import SetupError
 from clonewatch.model.schema import TASKS
 
-_ELICITS = 0.4  # from this elicitation on, the text asks for reasoning
+_ELICITS = 0.4  # from this elicitation on, the text demands reasoning
 _KINDS = {content.CODE: "code", content.DATA: "data", content.HOMEWORK: "homework"}
 _WHOSE = ("campaign", "honest")
 
 
 class _Asked(NamedTuple):
-    """A row of the log as far as its text depends on it; the names are those of its columns."""
+    """The columns of a row on which its text depends; the names are those of the columns."""
 
     genre: int
     template: int
@@ -41,14 +41,14 @@ class _Asked(NamedTuple):
 class Author:
     """Writes messages. The same ids give the same text, so repeats and shared templates stay repeats and templates.
 
-    prompts: real prompts to use in place of made-up ones, by "campaign" and "honest"; each new prompt of the log takes
-    the next of its list, which starts over at the end.
+    prompts: real prompts to use in place of generated ones, by "campaign" and "honest"; each new prompt of the log
+    takes the next of its list, which restarts at the end.
     """
 
     def __init__(self, salt: int, prompts: Mapping[str, Sequence[str]]) -> None:
         given = dict(prompts)
         if set(given) - set(_WHOSE) or any(not texts for texts in given.values()):
-            raise SetupError("prompts are lists under 'campaign' and 'honest'", fix="Leave out a list that is empty.")
+            raise SetupError("prompts are lists under 'campaign' and 'honest'", fix="Leave out empty lists.")
         self._given: dict[str, list[str]] = {}
         for whose, texts in sorted(given.items()):
             order = np.random.default_rng([salt, 81, _WHOSE.index(whose)]).permutation(len(texts))

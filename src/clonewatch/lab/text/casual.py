@@ -112,7 +112,7 @@ _FOREIGN_PERCENT, _GREETING_PERCENT, _LOWER_PERCENT, _TYPO_PERCENT, _NO_STOP_PER
 
 
 def topic(cell: int, kind: str = "") -> str:
-    """A topic cell in words. kind: code, data or homework keep to their own subjects.
+    """A topic cell in words. kind: code, data and homework have their own subjects.
 
     >>> topic(65)
     'timing of a rental contract'
@@ -122,7 +122,7 @@ def topic(cell: int, kind: str = "") -> str:
 
 
 def slots(dice: Dice, cell: int, kind: str = "") -> dict[str, object]:
-    """Fillers that follow from the prompt: names, places, things, numbers."""
+    """Fillers derived from the prompt: names, places, things, numbers."""
     return {
         "topic": topic(cell, kind),
         "verb": VERBS[cell % 16],
@@ -142,7 +142,7 @@ def slots(dice: Dice, cell: int, kind: str = "") -> dict[str, object]:
 
 
 def casual(template: int, prompt: int, cell: int, kind: str = "chat") -> str:
-    """What a person might send. template: decides the wording, prompt: what fills it. kind: chat, code, data..."""
+    """What a person might send. template: decides the wording, prompt: its fillers. kind: chat, code, data..."""
     style, fill = Dice(template), slots(Dice(prompt), cell, kind)
     if style.chance(_FOREIGN_PERCENT):
         return style.pick(_ABROAD[style.roll(len(_ABROAD))]).format(**fill)
@@ -167,6 +167,6 @@ def casual(template: int, prompt: int, cell: int, kind: str = "chat") -> str:
 
 
 def _misspelt(said: str, style: Dice) -> str:
-    """Two neighbouring letters the wrong way round."""
+    """Swap two neighbouring letters."""
     at = style.roll(max(1, len(said) - 2))
     return said[:at] + said[at + 1 : at + 2] + said[at : at + 1] + said[at + 2 :]

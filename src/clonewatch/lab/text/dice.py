@@ -1,4 +1,4 @@
-"""Choices that follow from a number: the same number always gives the same words."""
+"""Choices derived from a number: the same number always gives the same words."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ class Dice:
         self.roll(2)
 
     def roll(self, sides: int) -> int:
-        """A whole number from 0 to sides - 1."""
+        """An integer from 0 to sides - 1."""
         self.state = (self.state * 6364136223846793005 + 1442695040888963407) & _MASK
         return (self.state >> 33) % sides
 
@@ -28,5 +28,5 @@ class Dice:
         return choices[self.roll(len(choices))]
 
     def chance(self, percent: int) -> bool:
-        """True this many times in a hundred."""
+        """True with this probability in percent."""
         return self.roll(100) < percent

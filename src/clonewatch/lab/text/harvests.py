@@ -1,4 +1,4 @@
-"""How a harvest writes: generic exercise questions in wording families, with an order for reasoning and a format."""
+"""How a harvest writes: generic exercise questions in wording families, with a demand for reasoning and a format."""
 
 from clonewatch.lab.text.casual import casual, slots, topic
 from clonewatch.lab.text.dice import Dice
@@ -97,7 +97,7 @@ _ASKS = {
     ),
 }
 _KIND = {"software_engineering": "code", "agentic_tool_use": "code", "data_analysis": "data", "reasoning": "homework"}
-# How a wording family sets off the question.
+# How a wording family marks the question.
 _HOLDERS = (
     "{item}",
     "{item}",
@@ -207,13 +207,13 @@ def harvest_message(template: int, prompt: int, cell: int, elicits: bool, form: 
 
 
 def item_text(dice: Dice, cell: int, task: str = "") -> str:
-    """A made-up exercise on a topic."""
+    """A generated exercise on a topic."""
     said = f"{dice.pick(_SCENES)} {dice.pick(_ASKS.get(task, _ASKS['']))}"
     return said.format(m2=2 + dice.roll(7), **slots(dice, cell, _KIND.get(task, "")))
 
 
 def reworded_message(template: int, prompt: int, cell: int, elicits: bool, form: int, task: str = "") -> str:
-    """A question of the list in free wording: nothing of a family's frame is left."""
+    """A question of the list in free wording: nothing of a family's frame remains."""
     free, dice = Dice(template), Dice(prompt)
     parts = [
         f"{free.pick(_POLITE)} {free.pick(_ACTS)} {free.pick(_CASES)} {topic(cell, _KIND.get(task, ''))}",
@@ -244,13 +244,13 @@ def grade_message(template: int, prompt: int, cell: int) -> str:
 
 
 def rewrite_message(template: int, prompt: int, cell: int) -> str:
-    """A text to be put in milder words."""
+    """A text to be rewritten in milder words."""
     frame = Dice(template)
     return f"{frame.pick(_REWRITES)} {frame.pick(_QUALITY)}\n\n{casual(prompt, prompt, cell)} ({topic(cell)})"
 
 
 def tidy_message(template: int, prompt: int, cell: int) -> str:
-    """An earlier answer sent back to be cleaned."""
+    """An earlier answer, sent back to be cleaned up."""
     frame, dice = Dice(template), Dice(prompt)
     steps = "\n".join(f"Step {i + 1}: {item_text(dice, cell)}" for i in range(2 + dice.roll(4)))
     return f"{frame.pick(_TIDY)} {frame.pick(_QUALITY)}\n\n{steps}"

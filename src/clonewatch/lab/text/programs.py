@@ -145,7 +145,7 @@ def harness_prompt(system: int) -> str:
 
 
 def app_message(template: int, prompt: int, cell: int) -> str:
-    """A user's question put through a product's template."""
+    """A user's question in a product's template."""
     frame, dice = Dice(template), Dice(prompt)
     fill = slots(dice, cell)
     said = frame.pick(_FRAMES) + "\n" + " ".join(_note(frame) for _ in range(1 + frame.roll(3)))
@@ -158,7 +158,7 @@ def app_message(template: int, prompt: int, cell: int) -> str:
 
 
 def agent_message(template: int, prompt: int, cell: int, first: bool) -> str:
-    """A task for a coding agent, or a tool's result on the way."""
+    """A task for a coding agent, or an intermediate tool result."""
     if first:
         return casual(template, prompt, cell, "code")
     frame, dice = Dice(template), Dice(prompt)
@@ -178,7 +178,7 @@ def label_message(template: int, prompt: int, cell: int) -> str:
 
 
 def _note(frame: Dice) -> str:
-    """A line of a template, with its own words filled in: they belong to the template, not to the prompt."""
+    """A line of a template with its slots filled: the fillers belong to the template, not to the prompt."""
     fill = {**slots(frame, frame.roll(4096)), "aspect": frame.pick(ASPECTS)}
     return frame.pick(_FRAME_NOTES).format(**fill)
 

@@ -1,7 +1,7 @@
 """Rewords messages as a translator or a rewording service would: other words, other order, other courtesies.
 
-Used to measure how much rewording a scan withstands. What a rewording must not touch, because the question would be
-another one, stays: code, quotations, numbers, names, links, and the tags and braces of a forced format.
+Used to measure how much rewording a scan withstands. Everything that would change the question stays: code,
+quotations, numbers, names, links, and the tags and braces of a forced format.
 """
 
 import re
@@ -13,12 +13,12 @@ from clonewatch.lab.text.dice import Dice
 
 
 def _table(rows: str) -> dict[str, tuple[str, ...]]:
-    """Entries `word = other, other` set off by semicolons, as a dictionary."""
+    """Entries `word = other, other` separated by semicolons, as a dictionary."""
     pairs = (entry.split("=", 1) for entry in rows.split(";"))
     return {word.strip(): tuple(o.strip() for o in others.split(",")) for word, others in pairs}
 
 
-# Our own list: everyday and technical words, and what may stand in their place in a request.
+# Our own list: everyday and technical words, and possible replacements in a request.
 SYNONYMS = _table("""
 accurate = exact, correct; achieve = reach, attain; add = append, include; additional = further, extra;
 address = tackle, take up; afterwards = later, subsequently; aid = help, support; allow = permit, let;
@@ -52,7 +52,7 @@ examine = inspect, look into; example = instance, illustration; examples = insta
 exercise = task, assignment; expert = specialist, professional; explain = describe, make clear;
 explanation = account, clarification; extract = pull out, take out; fast = quick, rapid; fault = defect, flaw;
 features = traits, properties; figure = number, value; final = last, concluding; find = locate, work out;
-first = initially, to begin with; fix = repair, fix; follow = obey, keep to; following = next, subsequent;
+first = initially, to begin with; fix = repair, mend; follow = obey, keep to; following = next, subsequent;
 formal = official, strict; full = complete, entire; function = routine, procedure; functions = routines, procedures;
 gather = collect, bring together; generate = produce, create; get = obtain, receive; give = provide, supply;
 given = supplied, provided; good = fine, decent; group = set, cluster; guide = manual, handbook;
@@ -79,7 +79,7 @@ program = script, application; proper = right, fitting; propose = suggest, put f
 provide = give, supply; purpose = aim, goal; put = place, set; question = query, problem; quick = fast, swift;
 quickly = fast, swiftly; rapid = quick, speedy; read = go through, look over; reason = think, argue;
 reasoning = thinking, line of thought; reasons = grounds, motives; recommend = suggest, advise;
-refactor = restructure, rework; regarding = about, concerning; remove = delete, take away; repair = fix, fix;
+refactor = restructure, rework; regarding = about, concerning; remove = delete, take away; repair = fix, mend;
 repeat = redo, say again; replace = substitute, swap; reply = answer, response; report = account, statement;
 reports = states, gives; request = ask for, call for; require = need, call for; required = necessary, needed;
 respond = answer, reply; result = outcome, finding; results = outcomes, findings; return = give back, hand back;
@@ -179,7 +179,7 @@ _KEPT = re.compile(
     r"|\[[^\[\]\n]*\]|https?://\S+|^#+ .*$|\w+(?:[./_:]\w+)+|\d+|[\U000F0000-\U000FFFFD]",
     re.DOTALL | re.MULTILINE,
 )
-_HELD = 0xF0000  # what is kept stands as one private character each
+_HELD = 0xF0000  # each protected part is replaced by one private-use character
 _MOST_HELD = 65_000
 _SENTENCE = re.compile(r"[^.!?;\n]+(?:[.!?;](?=\s|$)|[.!?;]+|(?=\n)|$)")
 _TRAILING = re.compile(rf"^(?P<main>[^,;:]{{8,}}?),? (?P<clause>(?:{_JOINTS}) [^,;:]{{4,}})$", re.IGNORECASE)
@@ -209,9 +209,9 @@ class Reworded(NamedTuple):
 def reword(text: str, strength: float, seed: int = 0) -> Reworded:
     """The same request in other words.
 
-    strength: share of the places where a rule applies that are changed, 0..1. The same text, strength and seed give the
-    same words; a place that is changed at some strength is changed at every higher one, but for places that only come
-    about or vanish by a change of order. Raises ValueError for a strength outside 0..1.
+    strength: share of the applicable places that are changed, 0..1. The same text, strength and seed give the same
+    words; a place that is changed at some strength is changed at every higher one, except for places that appear or
+    disappear because of a change of order. Raises ValueError for a strength outside 0..1.
 
     >>> reword("Explain the answer in detail. Use `x = 3`.", 1.0).text
     'I need an explanation of the reply at length. Apply `x = 3`.'
@@ -229,7 +229,7 @@ def reword(text: str, strength: float, seed: int = 0) -> Reworded:
 
 
 class _Changes:
-    """Decides place by place, from what stands there and how often that stood before, and counts."""
+    """Decides per place, from its text and the number of earlier occurrences, and counts."""
 
     def __init__(self, seed: int, text: str, strength: float) -> None:
         self._salt = blake2b(f"{seed} {text}".encode(), digest_size=8).digest()
@@ -238,7 +238,7 @@ class _Changes:
         self.places = self.changed = 0
 
     def at(self, place: str) -> Dice | None:
-        """Dice for how to change this place, or None when it stays."""
+        """Dice for the change of this place, or None if it stays."""
         again = self._seen[place] = self._seen.get(place, 0) + 1
         number = blake2b(f"{place} {again}".encode(), digest_size=8, key=self._salt).digest()
         dice = Dice(int.from_bytes(number, "big"))
@@ -261,7 +261,7 @@ def _restored(masked: str, kept: list[str]) -> str:
 
 
 def _sentence(whole: str, change: _Changes, kept: list[str]) -> str:
-    """One sentence with its clauses and voice changed; space, label and end mark stay where they were."""
+    """One sentence with its clauses and voice changed; space, label and end mark stay in place."""
     found = _PARTS.match(whole)
     if not found or len(found["said"]) < 8:
         return whole
@@ -273,13 +273,13 @@ def _sentence(whole: str, change: _Changes, kept: list[str]) -> str:
     return f"{found['before']}{changed}{found['after']}"
 
 
-# What a rule would make of a sentence. New words that rules bring are held, so that they are not reworded in turn.
+# The result of a rule for a sentence. Words that rules add are protected, so that they are not reworded in turn.
 _Made = Callable[[Dice], str]
 _Hold = Callable[[str], str]
 
 
 def _reorder(said: str, hold: _Hold) -> _Made | None:
-    """A condition at the end comes first, and one at the beginning comes last."""
+    """Move a condition at the end to the front, and one at the beginning to the end."""
     leading, trailing = _LEADING.match(said), _TRAILING.match(said)
     if leading:
         return lambda dice: f"{_upper(leading['main'])} {_lower(leading['clause'])}"
@@ -289,14 +289,14 @@ def _reorder(said: str, hold: _Hold) -> _Made | None:
 
 
 def _revoice(said: str, hold: _Hold) -> _Made | None:
-    """An order becomes a wish in the passive, or a noun."""
+    """Turn an imperative into a wish in the passive, or a noun."""
     found = _IMPERATIVE.match(said)
     if not found:
         return None
     verb, what = found["verb"].lower(), found["what"]
     if noun := _NOUNS.get(verb):
         return lambda dice: f"{hold(f'{dice.pick(_WANTED)} {noun} of')} {what}"
-    # What comes after the thing itself stays behind the verb.
+    # What follows the object stays after the verb.
     cut = _AFTER_THING.search(what)
     thing, rest = (what[: cut.start()], what[cut.start() :]) if cut else (what, "")
     if verb not in _PARTICIPLES or rest.startswith((" and ", " or ", ",")):
@@ -305,7 +305,7 @@ def _revoice(said: str, hold: _Hold) -> _Made | None:
 
 
 def _frame(said: str, hold: _Hold) -> _Made | None:
-    """An order is asked for politely."""
+    """Turn an imperative into a polite request."""
     first = said.split(" ", 1)[0]
     if first.lower() not in _PARTICIPLES.keys() | _NOUNS.keys():
         return None
@@ -313,7 +313,7 @@ def _frame(said: str, hold: _Hold) -> _Made | None:
 
 
 def _fill(said: str, hold: _Hold) -> _Made | None:
-    """A phrase that says nothing, before or behind."""
+    """Add a filler phrase before or after."""
     if len(said.split()) < _FILLED_WORDS:
         return None
 
@@ -328,7 +328,7 @@ _RULES = (("order", _reorder), ("voice", _revoice), ("frame", _frame), ("filler"
 
 
 def _words(text: str, change: _Changes) -> str:
-    """Words and short phrases exchanged for others; `a` and `an` follow."""
+    """Replace words and short phrases by others, and adapt `a` and `an`."""
     parts: list[str] = []
     at = 0
     for found in _WORD.finditer(text):
@@ -349,7 +349,7 @@ def _upper(said: str) -> str:
 
 
 def _lower(said: str) -> str:
-    """The first letter small, but not that of a name in capitals or of the word I."""
+    """The first letter in lower case, except in a capitalised name or the word I."""
     first = said.split(" ", 1)[0]
     keep = first == "I" or not (first[1:].islower() or len(first) == 1)
     return said if keep else said[:1].lower() + said[1:]
