@@ -39,7 +39,8 @@ def quiet(summary: Record) -> str:
 
 {len(rows)} logs of honest people and look-alikes; how many of each is drawn for every log (seeds
 {span(r["seed"] for r in rows)}, scale {scales_of(rows)}): {total(rows, "accounts"):,} accounts,
-{total(rows, "exchanges"):,} exchanges. Logs with a false alarm: {alarmed}. Honest accounts flagged: {exact(total(rows, "wronged"), total(rows, "honest"))}.
+{total(rows, "exchanges"):,} exchanges. Logs with a false alarm: {alarmed}.
+Honest accounts flagged: {exact(total(rows, "wronged"), total(rows, "honest"))}.
 
 Groups that are linked strongly enough to be reported have a p-value, although none is a campaign. If the p-values are
 calibrated, no more than 5 % of them are at most 0.05, and the mean e-value is at most 1. *KS* is the one-sided
@@ -75,16 +76,16 @@ def frontier(summary: Record) -> str:
     said = [_clean(COLUMN_NAMES.get(name, name), lines) for name, lines in found["by"].items()]
     return f"""## Yield against collateral
 
-Suppose that an operator acts on every group above a threshold and ignores every other criterion. At best, this stops the
-harvest from the time there was enough evidence to test the group, and it hits the honest accounts in the group. The
+Suppose that an operator acts on every group above a threshold and ignores every other criterion. At best, this stops
+the harvest from the time there was enough evidence to test the group, and it hits the honest accounts in the group. The
 threshold may be on the evidence alone (`campaigns.score`, in bits) or on the limiting criterion of the verdict
 (`campaigns.threshold_ratio`). Over {found["campaigns"]} campaigns and {found["account_months"]:,.0f} honest
 account-months. Groups that are linked too weakly to be reported are left out.
 
 <<frontier>>
 
-The rule of the scan: {rule["leaked"]:.1%} of the harvest is not stopped, {rule["honest"]:,.1f} honest accounts are acted
-on per 100,000 account-months. {" ".join(said)}"""
+The rule of the scan: {rule["leaked"]:.1%} of the harvest is not stopped, {rule["honest"]:,.1f} honest accounts are
+acted on per 100,000 account-months. {" ".join(said)}"""
 
 
 _SAID = {
