@@ -282,8 +282,8 @@ def main() -> int:
     if fingerprint(*scripts) != source:
         sys.exit("the source changed during the measurement: run again")
     said = (
-        f"A resale proxy at scale {options.scale:g}, seeds {', '.join(map(str, options.seeds))}; one harvested request per "
-        "account per day, the rest customers' traffic; scans as of increasing days of the same logs. clonewatch "
+        f"A resale proxy at scale {options.scale:g}, seeds {', '.join(map(str, options.seeds))}; one harvested request "
+        "per account per day, the rest customers' traffic; scans as of increasing days of the same logs. clonewatch "
         f"{version('clonewatch')}, source {source}. Account recall covers the members that had harvested by then."
     )
     text = report(rows, said)

@@ -2,7 +2,7 @@
 
     python evals/prompts.py --data FOLDER [--write docs/fingerprints-measured.md]
 
-FOLDER contains `prompts_human.parquet` and `prompts_harvest.parquet`. Nothing is trained on them; only figures are kept.
+FOLDER has `prompts_human.parquet` and `prompts_harvest.parquet`. No model is trained on them; only figures are kept.
 """
 
 import argparse

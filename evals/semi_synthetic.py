@@ -6,7 +6,8 @@ The honest part is real: sessions of a retrieval service (RAGPulse), API tenants
 coding-agent sessions (kv-cache-tester). It has times, tokens, repeats and sessions, but no addresses, cards or devices,
 because no public log has them. The campaign's accounts, and customers of the same proxy, are the laboratory's. The
 other honest accounts of the laboratory are left out, or included with `--lookalikes`. A random share of the real
-accounts, drawn for every log, is trusted. Finished runs are kept, so an interrupted run resumes unless the source has changed.
+accounts, drawn for every log, is trusted. Finished runs are kept: an interrupted run resumes unless the source has
+changed.
 """
 
 import argparse
@@ -109,7 +110,7 @@ def make(scenario: str, seed: int, scale: float, out: Path, *, data: Path, looka
     pq.write_table(labels, out / "labels" / "accounts.parquet")
     harvested = pq.read_table(made / "labels" / "exchanges.parquet")
     pq.write_table(harvested, out / "labels" / "exchanges.parquet")
-    anchors = int(pc.sum(pc.fill_null(accounts["anchor"], False)).as_py() or 0)
+    trusted_accounts = int(pc.sum(pc.fill_null(accounts["anchor"], False)).as_py() or 0)
     return {
         "scenario": scenario,
         "seed": seed,
@@ -120,7 +121,7 @@ def make(scenario: str, seed: int, scale: float, out: Path, *, data: Path, looka
         "exchanges": log.num_rows,
         "real_exchanges": real.num_rows,
         "harvested": harvested.num_rows,
-        "anchors": anchors,
+        "trusted": trusted_accounts,
         "absent_columns": [],
         "absent_account_facts": [],
     }

@@ -3,8 +3,8 @@
     python -m evals.sensitivity [--scenarios s01_shared_cards quiet] [--seeds 1 2] [--scale 0.3] [--jobs 2] [--out DIR]
 
 Each scenario is simulated once per seed. Every case rewrites the log, and the copy is scanned and scored. Finished
-cases are kept, so an interrupted run resumes unless the source has changed. Everything is simulated: the figures describe a
-scan on these worlds, not on your log.
+cases are kept, so an interrupted run resumes unless the source has changed. Everything is simulated: the figures
+describe a scan on these worlds, not on your log.
 """
 
 from __future__ import annotations
@@ -318,9 +318,9 @@ def main() -> int:
         sys.exit("the source changed during the measurement: run again")
     rows, stable = table(list(done.values())), stability(done)
     said = (
-        f"Scenarios {', '.join(options.scenarios)}; seeds {', '.join(map(str, options.seeds))}; scale {options.scale:g}; "
-        f"clonewatch {version('clonewatch')}, source {source}. Counts are summed over all {len(done)} logs, and over "
-        "draws."
+        f"Scenarios {', '.join(options.scenarios)}; seeds {', '.join(map(str, options.seeds))}; scale "
+        f"{options.scale:g}; clonewatch {version('clonewatch')}, source {source}. "
+        f"Counts are summed over all {len(done)} logs, and over draws."
     )
     if groups:
         said += f" Removing {', '.join(groups)} loses most accounts; these are also removed in pairs."

@@ -227,7 +227,7 @@ def _power(sums: Record) -> str:
 
 The power that a plan states comes from curves fitted to the rows above with a share of at most 25 %, for green lists
 and twins. Evidence is y = sqrt(-2 ln p), normal with mean effect * share^bend * sqrt(n / (1 + n / reach)) and standard
-deviation sqrt(1 + (spread * mean)^2); n counts tokens, or pairs of which all released answers were trained on (share 1).
+deviation sqrt(1 + (spread * mean)^2); n counts tokens, or pairs whose released answers were all trained on (share 1).
 
 {whole}
 Each seed, predicted by the curves of the other seeds: of the rows with this predicted power at alpha 0.001, this many
