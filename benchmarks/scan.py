@@ -205,7 +205,7 @@ def write_lines(log: Path, out: Path) -> None:
 
 
 def check(sizes: list[int], kept: Path, runs: int) -> int:
-    """Compare scans with the kept figures, in bare reads, so that machines are comparable. Returns 1 if any is slower."""
+    """Compare scans with the kept figures, in bare reads, so that machines are comparable; 1 if any is slower."""
     before = {f["rows"]: f["times_bare_cpu"] for f in json.loads(kept.read_text(encoding="utf-8"))["without_text"]}
     slower = 0
     for rows in sizes:
@@ -272,9 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[300_000, 1_000_000, 3_000_000, 10_000_000])
     parser.add_argument("--text", type=int, default=1_000_000, help="rows of the log with text; 0 for none")
-    parser.add_argument(
-        "--runs", type=int, default=3, help="runs of each scan (the median is kept); large logs have one"
-    )
+    parser.add_argument("--runs", type=int, default=3, help="runs per scan (the median is kept); large logs have one")
     parser.add_argument("--headline", type=float, default=0.0, help="scan only a headline log, at this scale")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "scan.json")
     parser.add_argument("--check", action="store_true", help="compare with the kept figures; exit 1 if slower")

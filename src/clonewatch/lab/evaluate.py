@@ -294,7 +294,7 @@ def _read(path: Path, needed: Iterable[str]) -> pa.Table:
             raise InputError(
                 f"no column {', '.join(missing)}",
                 where=str(path),
-                fix="The table may be of an older version: scan again.",
+                fix="Scan again: an older version may have written it.",
             )
         optional = ("visible_exchanges", "harvested_exchanges") if path.stem == "campaigns" else ()
         return pq.read_table(path, columns=[*needed, *(n for n in optional if n in names)])
