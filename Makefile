@@ -1,4 +1,4 @@
-# What one does with a checkout. `make demo` shows what it is, `make check test` is what the build runs.
+# The targets of a checkout. `make demo` shows what it is, `make check test` is what the build runs.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,16 +10,16 @@ EVAL ?=
 
 help:
 	@echo "make setup   a virtual environment in .venv with everything in it"
-	@echo "make demo    a made-up log, scanned and scored: demo/scan/report.html"
+	@echo "make demo    a generated log, scanned and scored: demo/scan/report.html"
 	@echo "make test    all tests"
 	@echo "make check   format, style, types, import direction"
-	@echo "make golden  write the golden files anew; read the difference before keeping it"
-	@echo "make eval    detection on logs whose truth is known, into docs/evaluation.md (EVAL='--only quiet' for a part)"
-	@echo "make eval-full   the same on more and larger logs; hours, and goes on where it was stopped"
+	@echo "make golden  rewrite the golden files; read the diff before you keep it"
+	@echo "make eval    detection on labelled logs, into docs/evaluation.md (EVAL='--only quiet' for a part)"
+	@echo "make eval-full   the same on more and larger logs; hours; resumes where it was stopped"
 	@echo "make audit-study   the audit on students trained for it, into docs/audit.md; the transformers need torch"
 	@echo "make bench   speed and memory; takes long, and fills docs/performance.md"
 	@echo "make docs    the documentation site, into site/; checks links and names"
-	@echo "make clean   remove what the other targets wrote, but not .venv"
+	@echo "make clean   remove what the other targets wrote, except .venv"
 
 setup: $(STAMP)
 
@@ -62,7 +62,7 @@ imports: $(STAMP)
 
 golden: $(STAMP)
 	CLONEWATCH_GOLDEN=write $(BIN)/python -m pytest tests/golden tests/contract/test_docs.py tests/path/test_tutorial.py
-	@echo "Written anew. Was every change meant? git diff tests/golden docs"
+	@echo "Rewritten. Was every change intended? git diff tests/golden docs"
 
 eval: $(STAMP)
 	$(BIN)/python -m evals.run small $(EVAL)

@@ -38,7 +38,7 @@ __all__ = [
     "simulate",
 ]
 
-# Types of arguments and results, by module. They need Arrow, so they are imported when somebody asks for them.
+# Types of arguments and results, by module. They need Arrow, so they are imported on first use.
 _TYPES = {
     "Ingested": "clonewatch.pipeline.daily.ingest",
     "Progress": "clonewatch.ports.progress",

@@ -1,4 +1,4 @@
-"""What a Python program calls: one typed function per command, importing the machinery only when it is called."""
+"""The Python interface: one typed function per command. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def scan(
     master: str | None = None,
     progress: Progress | bool = False,
 ) -> ScanResult:
-    """Read a log and find campaigns: what `clonewatch scan` does, with the same options and the same answer.
+    """Read a log and find campaigns, as `clonewatch scan` does, with the same options and the same result.
 
-    The first call on a machine compiles for about a minute; later ones do not.
+    The first call on a machine compiles for about a minute; later calls do not.
 
     >>> import clonewatch
     >>> result = clonewatch.scan("logs/", out="result", accounts="accounts.csv")  # doctest: +SKIP
@@ -53,37 +53,36 @@ def scan(
 
     Args:
         paths: One or more log files, folders of them, or globs; addresses such as `s3a://` for Spark.
-        out: Folder for the tables and `report.html`. An earlier result there is replaced once the new one is whole.
+        out: Folder for the tables and `report.html`. An earlier result there is replaced once the new one is complete.
             None keeps the result in memory.
-        map: Field map (TOML) for a log of no known format, or the name of a preset: `nginx`, `envoy`, `kong`.
-        accounts: What you know of accounts: payment, device, sign-up, whom you trust. CSV, JSON lines or Parquet.
+        map: Field map (TOML) for a log in no known format, or the name of a preset: `nginx`, `envoy`, `kong`.
+        accounts: Account facts: payment, device, sign-up, trusted accounts. CSV, JSON lines or Parquet.
         events: Bans, model releases and outages, with times.
-        format: Log format. With `auto`, the files themselves show it.
-        seed: Seed of everything that is drawn. Equal seeds give equal tables.
-        key: File with the secret for the hashes, made on first use. None: the key of this user.
+        format: Log format. `auto` recognises it from the files.
+        seed: Random seed. Equal seeds give equal tables.
+        key: File with the secret key of the hashes, created on first use. None: the key of this user.
         keep_text: Also keep the text of exchanges that are attributed to flagged campaigns. Needs `out`.
-        memory: Memory that the engine may use before it goes to disk, such as `"2GB"`.
-        threads: Threads of the engine. None: all of them.
+        memory: Memory that the engine may use before it spills to disk, such as `"2GB"`.
+        threads: Threads of the engine. None: one per core.
         max_rejected: Share of rejected rows, 0 to 1, above which TooManyRejected is raised.
         since: Leave out exchanges before this time, a datetime or an ISO 8601 string. Without a time zone it is UTC.
-        as_of: Leave out everything from this time on, as a scan at that time would have seen the log.
-        calibration: File with calibration groups of your own, from `clonewatch calibrate`. None: the ones that ship.
-        first_flag: Also find the hour at which each campaign would first have been flagged. Costs about ten more scans
-            of what was read.
-        replay: The same as `first_flag`, by the name of the command line's option.
-        embed: Merge prompt templates that mean the same. An extra, and slow.
-        engine: Where it is computed: `duckdb`, in this process, or `spark`, an extra.
-        master: Address of the Spark master, if it is not the one that Spark is set up for.
-        progress: True draws progress on standard error; or an object of your own that implements
-            `clonewatch.Progress`.
+        as_of: Leave out everything from this time on, so that the scan sees the log as it was then.
+        calibration: File with your own calibration groups, from `clonewatch calibrate`. None: the shipped ones.
+        first_flag: Also find the hour at which each campaign would first have been flagged. Takes about as
+            long as ten more scans of the data already read.
+        replay: The same as `first_flag`, under the name of the command-line option.
+        embed: Merge prompt templates with the same meaning. Needs the extra `embed`, and is slow.
+        engine: `duckdb`, which runs in this process, or `spark`, which needs the extra `spark`.
+        master: Address of the Spark master. None: the one in Spark's own configuration.
+        progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 
     Returns:
         The tables, the summary, and the folder that holds them.
 
     Raises:
         SetupError: A path, map, key or option is wrong. Nothing was read. (InputError, MappingError, KeyFileError.)
-        OutputError: The result could not be written. An earlier result is untouched.
-        TooManyRejected: So many rows were rejected that the result, which was written, should not be trusted.
+        OutputError: The result could not be written. An earlier result is unchanged.
+        TooManyRejected: Too many rows were rejected. The result was written but should not be trusted.
     """
     from clonewatch.pipeline.scan import ScanSettings
     from clonewatch.pipeline.scan import scan as run
@@ -104,7 +103,7 @@ def scan(
         since=_instant(since, "since"),
         as_of=_instant(as_of, "as_of"),
         calibration=_path(calibration),
-        replay=first_flag or replay,
+        first_flag=first_flag or replay,
         embed=embed,
         engine=engine,
         master=master,
@@ -117,10 +116,10 @@ def load(folder: str | Path) -> ScanResult:
     """Read back the result that a scan wrote into a folder.
 
     Args:
-        folder: What was given as `out`.
+        folder: The folder that was passed as `out`.
 
     Raises:
-        InputError: The folder holds no result, or a file of it cannot be read.
+        InputError: The folder holds no result, or one of its files cannot be read.
     """
     from clonewatch.pipeline.scan_result import load as run
 
@@ -130,12 +129,12 @@ def load(folder: str | Path) -> ScanResult:
 def doctor(
     paths: str | Path | Sequence[str | Path], *, map: str | Path | None = None, format: str = "auto"
 ) -> dict[str, Any]:
-    """Say what a log allows before you scan it: `clonewatch doctor --json`. Reads the first 50,000 rows.
+    """Report what a log allows before you scan it, as `clonewatch doctor --json` does. Reads the first 50,000 rows.
 
     Args:
         paths: Log files, folders of them, or globs.
         map: Field map (TOML), or the name of a preset.
-        format: Log format. With `auto`, the files themselves show it.
+        format: Log format. `auto` recognises it from the files.
 
     Returns:
         `rows`, `rejected` with `reasons`, `columns` (share of rows filled), `signals` (which can work, and what the
@@ -145,7 +144,7 @@ def doctor(
         SetupError: A path or the map is wrong. (InputError, MappingError.)
     """
     from clonewatch.adapters.reading import open_log
-    from clonewatch.cli.doctor import look
+    from clonewatch.pipeline.look import look
 
     return look(open_log(_paths(paths), format=format, mapping=_path(map)))
 
@@ -164,31 +163,31 @@ def ingest(
     max_rejected: float = 0.01,
     progress: Progress | bool = False,
 ) -> Ingested:
-    """Take a log into a state, which keeps fingerprints and hashes, never text: what `clonewatch ingest` does.
+    """Add a log to a state, which keeps fingerprints and hashes, never text, as `clonewatch ingest` does.
 
-    Files and exchanges that the state holds already change nothing.
+    Files and exchanges that are already in the state change nothing.
 
     Args:
         paths: Log files, folders of them, or globs.
-        state: Folder of the state, made on first use.
+        state: Folder of the state, created on first use.
         map: Field map (TOML), or the name of a preset.
-        accounts: What you know of accounts.
+        accounts: Account facts.
         events: Bans, model releases and outages, with times.
-        format: Log format. With `auto`, the files themselves show it.
-        key: File with the secret for the hashes. A state is bound to one key.
-        memory: Memory that the engine may use before it goes to disk.
-        threads: Threads of the engine. None: all of them.
-        max_rejected: Share of rejected rows, 0 to 1, above which nothing is taken in.
-        progress: True draws progress on standard error; or an object of your own.
+        format: Log format. `auto` recognises it from the files.
+        key: File with the secret key of the hashes. A state belongs to one key.
+        memory: Memory that the engine may use before it spills to disk.
+        threads: Threads of the engine. None: one per core.
+        max_rejected: Share of rejected rows, 0 to 1, above which nothing is added.
+        progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 
     Returns:
-        How many exchanges were read, rejected, repeated and taken in, by day.
+        How many exchanges were read, rejected and repeated, and how many were added per day.
 
     Raises:
         SetupError: A path, map, key or option is wrong. Nothing was read.
-        StateError: The state is damaged, in use, or bound to another key.
-        OutputError: The state could not be written; it is as it was.
-        TooManyRejected: Too many rows were rejected; the state is as it was.
+        StateError: The state is damaged, in use, or belongs to another key.
+        OutputError: The state could not be written and is unchanged.
+        TooManyRejected: Too many rows were rejected. The state is unchanged.
     """
     from clonewatch.pipeline.daily.ingest import IngestSettings
     from clonewatch.pipeline.daily.ingest import ingest as run
@@ -225,22 +224,22 @@ def detect(
     again: bool = False,
     progress: Progress | bool = False,
 ) -> list[Window]:
-    """Look for campaigns in the last days that a state holds: what `clonewatch detect` does.
+    """Look for campaigns in the latest days of a state, as `clonewatch detect` does.
 
     Args:
         state: Folder of the state.
-        out: Folder for the results: one folder per window in it, such as `7-days`.
+        out: Folder for the results. Each window gets a folder in it, such as `7-days`.
         days: Lengths of the windows, in days.
         until: Last day of the windows, a datetime or an ISO 8601 string. None: the newest day of the state.
-        key: File with the secret for the hashes.
+        key: File with the secret key of the hashes.
         seed: Seed of the clustering.
-        memory: Memory that the engine may use before it goes to disk.
-        threads: Threads of the engine. None: all of them.
-        calibration: File with calibration groups of your own.
+        memory: Memory that the engine may use before it spills to disk.
+        threads: Threads of the engine. None: one per core.
+        calibration: File with your own calibration groups.
         first_flag: Also find the hour at which each campaign would first have been flagged.
-        replay: The same as `first_flag`, by the name of the command line's option.
-        again: Also examine windows whose result would be the same.
-        progress: True draws progress on standard error; or an object of your own.
+        replay: The same as `first_flag`, under the name of the command-line option.
+        again: Also examine windows whose result would not change.
+        progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 
     Returns:
         One window each: `first`, `last`, `out`, and `result`, which is None if nothing changed since the result in
@@ -248,8 +247,8 @@ def detect(
 
     Raises:
         SetupError: An option is wrong.
-        StateError: The state is empty, damaged, in use, or bound to another key.
-        OutputError: A result could not be written. An earlier result is untouched.
+        StateError: The state is empty, damaged, in use, or belongs to another key.
+        OutputError: A result could not be written. An earlier result is unchanged.
     """
     from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
 
@@ -263,7 +262,7 @@ def detect(
         memory=memory,
         threads=threads,
         calibration=_path(calibration),
-        replay=first_flag or replay,
+        first_flag=first_flag or replay,
         again=again,
     )
     with _watched(progress) as watcher:
@@ -279,18 +278,18 @@ def simulate(
     text: bool = False,
     progress: Progress | bool = False,
 ) -> dict[str, Any]:
-    """Write a labelled synthetic log: honest people, their look-alikes, and a harvest among them.
+    """Write a labelled synthetic log: honest accounts, look-alikes, and a harvest among them.
 
     Args:
-        scenario: Its name, such as `demo`; `clonewatch simulate --list` prints all.
+        scenario: Name of a scenario, such as `demo`; `clonewatch simulate --list` prints all of them.
         out: New folder for the log. The labels are in its folder `labels`, which a scan never reads.
         seed: Equal seeds give equal logs.
         scale: Factor on the number of accounts; 0.1 is a tenth.
-        text: Write made-up messages in place of fingerprints.
-        progress: True draws progress on standard error; or an object of your own.
+        text: Write generated messages instead of fingerprints.
+        progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 
     Returns:
-        What `scenario.json` holds: accounts, exchanges, roles, campaigns.
+        The content of `scenario.json`: accounts, exchanges, roles, campaigns.
 
     Raises:
         SetupError: There is no such scenario, or the scale is not positive.
@@ -303,17 +302,17 @@ def simulate(
 
 
 def evaluate(result: ScanResult | str | Path, labels: str | Path) -> dict[str, Any]:
-    """Score a result against labels: accounts, campaigns and exchanges found, and honest accounts flagged.
+    """Score a result against labels: accounts, campaigns and exchanges found, and honest accounts wrongly flagged.
 
     Args:
-        result: A result that was written, or its folder.
+        result: A result that was written to a folder, or that folder.
         labels: The log folder of `simulate`, or its folder `labels`.
 
     Returns:
-        Measures by name, nested. A share without a denominator is None.
+        Nested measures by name. A share whose denominator is zero is None.
 
     Raises:
-        SetupError: The result was kept in memory and has no folder.
+        SetupError: The result is in memory only and has no folder.
         InputError: A table or column is missing, or result and labels have no account in common.
     """
     from clonewatch.lab.evaluate import evaluate as run
@@ -321,12 +320,12 @@ def evaluate(result: ScanResult | str | Path, labels: str | Path) -> dict[str, A
     if isinstance(result, str | os.PathLike):
         return run(Path(result), Path(labels))
     if result.directory is None:
-        raise SetupError("the result was kept in memory", fix="Scan with out=, so that it is written")
+        raise SetupError("the result is in memory only", fix="Scan with out=, so that it is written to a folder")
     return run(result.directory, Path(labels))
 
 
 def _paths(given: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
-    """One path or several as text, as the adapters take them: a glob or an address is no Path.
+    """One or several paths as text, as the adapters expect them: a glob or an address is not a Path.
 
     >>> _paths("logs/*.csv"), _paths([Path("a"), "b"])
     (('logs/*.csv',), ('a', 'b'))
@@ -353,14 +352,14 @@ def _instant(given: datetime | str | None, name: str) -> datetime | None:
             given = datetime.fromisoformat(given)
         except ValueError as error:
             raise SetupError(
-                f"{name} is no time: {given!r}", fix="Write it as 2026-05-01 or 2026-05-01T12:00:00"
+                f"{name} is not a time: {given!r}", fix="Write it as 2026-05-01 or 2026-05-01T12:00:00"
             ) from error
     return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
 
 
 @contextmanager
 def _watched(progress: Progress | bool) -> Iterator[Progress | None]:
-    """Who is told of progress: nobody, the terminal, or the caller's own object."""
+    """Where progress goes: nowhere, the terminal, or the caller's own object."""
     if progress is True:
         from clonewatch.cli.progress import watching
 

@@ -1,4 +1,4 @@
-"""The errors that a caller can handle: each says what is wrong, where, and the fix."""
+"""The errors that a caller can handle. Each says what is wrong, where, and how to fix it."""
 
 from clonewatch.model.errors import (
     ClonewatchError,

@@ -1,4 +1,4 @@
-"""A plug-in is one file: nothing outside its shelf knows it by name, so that a file can come and go alone."""
+"""A plug-in is one file: no other module knows its name, so a file can be added or removed by itself."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "clonewatch"
-SHELVES = (SOURCE / "links" / "signals", SOURCE / "behaviour" / "tests")
-# The laboratory and the audit have a vocabulary of their own.
-ELSEWHERE = (*SHELVES, SOURCE / "lab", SOURCE / "audit", SOURCE / "fingerprints")
+FOLDERS = (SOURCE / "links" / "signals", SOURCE / "behaviour" / "tests")
+# The lab, the audit and the fingerprints use these words with meanings of their own.
+EXEMPT = (*FOLDERS, SOURCE / "lab", SOURCE / "audit", SOURCE / "fingerprints")
 COLUMNS = {
     *(column.name for table in (schema.EXCHANGES, schema.ACCOUNTS, schema.EVENTS) for column in table.columns),
     *EXCHANGE_SCHEMA.names,
@@ -24,22 +24,22 @@ COLUMNS = {
     *EVENT_SCHEMA.names,
     *schema.EGRESS,
 }
-# A signal named like a column of the log: the word means the column.
+# Where a signal has the name of a column, the word means the column.
 PLUG_INS = {*SIGNALS.names(), *TESTS.names()} - COLUMNS
-MODULES = sorted(m for m in SOURCE.rglob("*.py") if not any(place in m.parents for place in ELSEWHERE))
+MODULES = sorted(m for m in SOURCE.rglob("*.py") if not any(place in m.parents for place in EXEMPT))
 
 
 def literals(module: Path) -> Iterator[str]:
-    """String literals of a module, but for docstrings."""
+    """String literals of a module, without docstrings."""
     tree = ast.parse(module.read_text(encoding="utf-8"))
-    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.value
 
 
 def names_in(literal: str) -> set[str]:
-    """Plug-ins that a literal names: by itself, as a word of two parts, or as part of a table's name."""
+    """Plug-ins that a literal names: as the whole literal, as a compound word, or within the name of a table."""
     words = set(re.findall(r"\w+", literal)) - COLUMNS
     found = {literal} & PLUG_INS | {name for name in words & PLUG_INS if "_" in name}
     prefixes = ("behaviour", "carried", "rare", "popular", "top")
@@ -47,7 +47,7 @@ def names_in(literal: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.relative_to(SOURCE).as_posix())
-def test_no_module_outside_the_shelves_names_a_plug_in(module: Path) -> None:
+def test_no_other_module_names_a_plug_in(module: Path) -> None:
     assert {(name, text) for text in literals(module) for name in names_in(text)} == set()
 
 
@@ -58,6 +58,6 @@ def test_a_name_in_a_literal_is_found() -> None:
     assert names_in("it is a release of mine") == set()
 
 
-def test_a_name_is_used_once_over_both_shelves() -> None:
-    """A report and a table of evidence tell signals by their names."""
+def test_no_name_is_used_for_both_kinds_of_signal() -> None:
+    """The report and the table of evidence identify signals by name."""
     assert set(SIGNALS.names()) & set(TESTS.names()) == set()

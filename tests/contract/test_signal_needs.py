@@ -1,4 +1,4 @@
-"""The columns that a linking signal says it needs are the columns that it reads, and no others."""
+"""The columns that a linking signal declares are exactly the columns that it reads."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 
 STAGED = {"exchanges": EXCHANGE_SCHEMA.names, "accounts": ACCOUNT_SCHEMA.names, "events": EVENT_SCHEMA.names}
-# Every row has these: no log can lack them.
+# Every row has these columns: no log can lack them.
 ALWAYS = {
     *(f"exchanges.{name}" for name in ("row", "exchange_id", "xid", "account", "ts")),
     *("accounts.account", "events.ts"),
 }
 # An entity's column and the account fact it is made from.
 OF_ENTITIES = {"entities.created": "accounts.created"}
-# What is computed from the text of a request where the log does not hold it.
+# Computed from the text of a request where the log lacks them.
 FROM_TEXT = {STAGED_FROM.get(f"exchanges.{name}", f"exchanges.{name}") for name in FINGERPRINT_COLUMNS}
 TEXT = {"exchanges.messages", "exchanges.system_text"}
 every_signal = pytest.mark.parametrize("signal", [SIGNALS.load(n) for n in SIGNALS.names()], ids=SIGNALS.names())
@@ -48,7 +48,7 @@ def columns(sql: str, made: dict[str, list[str]]) -> set[str]:
 
 
 def read(signal: LinkingSignal) -> set[str]:
-    """Staged columns that a signal reads and that a log may lack. What a fold reads of a table is not looked into."""
+    """Staged columns that a signal reads and that a log may lack. Columns that a fold reads are not examined."""
     shared = {step.writes: step for step in prompts.STEPS}
     steps = [step for step in signal.steps if isinstance(step, Query)]
     if {table for step in signal.steps for table in step.reads} & set(shared):
@@ -60,42 +60,42 @@ def read(signal: LinkingSignal) -> set[str]:
 
 
 def filled(alternative: tuple[str, ...]) -> set[str]:
-    """Staged columns that are there where a log has these."""
+    """Staged columns that are present where a log has these."""
     direct = {STAGED_FROM.get(need, need) for need in alternative} - TEXT
     return direct | (FROM_TEXT if TEXT & set(alternative) else set())
 
 
 def folded(signal: LinkingSignal) -> bool:
-    """Whether Python reads some of the columns, where SQL does not show it."""
+    """Whether Python code reads some of the columns, which SQL does not show."""
     return any(not isinstance(step, Query) and "entities" in step.reads for step in signal.steps)
 
 
 @every_signal
-def test_a_signal_works_on_each_alternative_that_it_names(signal: LinkingSignal) -> None:
+def test_a_signal_works_with_each_alternative_that_it_declares(signal: LinkingSignal) -> None:
     optional = {STAGED_FROM.get(name, name) for name in signal.signal.uses}
     for alternative in signal.signal.needs:
         assert read(signal) - optional - filled(alternative) == set()
 
 
 @every_signal
-def test_a_signal_names_no_column_that_it_does_not_read(signal: LinkingSignal) -> None:
-    named = {need for alternative in signal.signal.needs for need in alternative} - TEXT | set(signal.signal.uses)
-    unread = {STAGED_FROM.get(name, name) for name in named} - read(signal)
+def test_a_signal_declares_no_column_that_it_does_not_read(signal: LinkingSignal) -> None:
+    declared = {need for alternative in signal.signal.needs for need in alternative} - TEXT | set(signal.signal.uses)
+    unread = {STAGED_FROM.get(name, name) for name in declared} - read(signal)
     assert unread == ({"accounts.created"} if folded(signal) else set())
 
 
 @every_signal
-def test_what_text_can_give_is_not_asked_of_the_log(signal: LinkingSignal) -> None:
+def test_a_signal_that_text_can_serve_declares_the_text_as_an_alternative(signal: LinkingSignal) -> None:
     if read(signal) & FROM_TEXT:
         assert any(TEXT & set(alternative) for alternative in signal.signal.needs)
 
 
-def test_a_signal_that_reads_more_than_it_says_is_found_out() -> None:
-    honest: LinkingSignal = SIGNALS.load("template")
-    sly = honest._replace(sql=honest.sql.replace("x.template", "x.tools"))
+def test_a_signal_that_reads_more_than_it_declares_fails() -> None:
+    template: LinkingSignal = SIGNALS.load("template")
+    undeclared = template._replace(sql=template.sql.replace("x.template", "x.tools"))
     with pytest.raises(AssertionError):
-        test_a_signal_works_on_each_alternative_that_it_names(
-            sly._replace(signal=honest.signal._replace(needs=(("exchanges.template_id",),)))
+        test_a_signal_works_with_each_alternative_that_it_declares(
+            undeclared._replace(signal=template.signal._replace(needs=(("exchanges.template_id",),)))
         )
     with pytest.raises(AssertionError):
-        test_a_signal_names_no_column_that_it_does_not_read(sly)
+        test_a_signal_declares_no_column_that_it_does_not_read(undeclared)

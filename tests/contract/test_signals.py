@@ -1,4 +1,4 @@
-"""Every signal on the shelves, unasked: its card, its columns, and that it tells an operation from its honest twin."""
+"""Every signal, discovered by name: its card, its columns, and that it tells an operation from its innocent twin."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LOADED: dict[str, LinkingSignal | BehaviouralTest] = {
 TABLES = {t.name: t for t in (schema.EXCHANGES, schema.ACCOUNTS, schema.EVENTS)}
 
 
-# ---- the shelves --------------------------------------------------------------------------------------------------
+# ---- every signal -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=sorted(LOADED))
@@ -53,13 +53,13 @@ def test_a_signal_is_named_after_its_module_and_kind(request: pytest.FixtureRequ
     assert request.node.callspec.params["plugin"] == f"{signal.kind}:{signal.name}"
 
 
-def test_a_signal_says_what_it_is_in_the_first_line_of_its_module(signal: Signal) -> None:
+def test_the_first_line_of_a_signals_module_says_what_it_is(signal: Signal) -> None:
     package = (SIGNALS if signal.kind == "link" else TESTS).package
-    said = importlib.import_module(f"{package}.{signal.name}").__doc__
-    assert said and said.splitlines()[0].strip().endswith(".")
+    docstring = importlib.import_module(f"{package}.{signal.name}").__doc__
+    assert docstring and docstring.splitlines()[0].strip().endswith(".")
 
 
-def test_a_card_leaves_nothing_unsaid(signal: Signal) -> None:
+def test_every_field_of_a_card_is_filled(signal: Signal) -> None:
     assert all(field.strip() for field in signal.card)
     assert signal.card.family.isidentifier()
 
@@ -73,10 +73,12 @@ def test_a_signal_needs_columns_that_exist(signal: Signal) -> None:
             assert column in TABLES[table].names
 
 
-def test_a_link_is_bounded_and_a_test_says_what_it_measured(plugin: LinkingSignal | BehaviouralTest) -> None:
+def test_a_linking_signal_has_a_cap_and_a_behavioural_test_writes_its_table(
+    plugin: LinkingSignal | BehaviouralTest,
+) -> None:
     if isinstance(plugin, LinkingSignal):
         assert 0 < plugin.cap <= MOST_BITS
-        assert not (plugin.weak and plugin.deceptive), "what only corroborates deceives nobody"
+        assert not (plugin.weak and plugin.deceptive), "a signal that only corroborates shows no deception"
         assert not plugin.column or plugin.column in EXCHANGE_SCHEMA.names
         assert not plugin.content or plugin.column, "content attributes select exchanges, so they need a column"
         return
@@ -85,7 +87,7 @@ def test_a_link_is_bounded_and_a_test_says_what_it_measured(plugin: LinkingSigna
     assert plugin.against is None or plugin.against < 0
 
 
-# ---- intents: an operation above its honest twin -------------------------------------------------------------------
+# ---- behavioural tests: an operation above its innocent twin ---------------------------------------------------------
 
 
 class Slice(NamedTuple):
@@ -97,7 +99,10 @@ class Slice(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """Both slices and whatever else a signal reads. starts: by entity, in microseconds. trusted: entities of each."""
+    """Both slices and the other tables that a test reads.
+
+    starts: of each slice, the start of its entities in microseconds. trusted: trusted entities of each slice.
+    """
 
     attack: Slice
     twin: Slice
@@ -123,7 +128,7 @@ SLICE_SCHEMA = pa.schema(
         ("logprobs", pa.bool_()),
     ]
 )
-QUIET_SCHEMA = pa.schema([f for f in SLICE_SCHEMA if f.name not in ("cluster", "row", "ts", "model")])
+BACKGROUND_SCHEMA = pa.schema([f for f in SLICE_SCHEMA if f.name not in ("cluster", "row", "ts", "model")])
 # The staged name of an exchange column where the slice goes by another.
 STAGED = {"n": "answers", "prompt_id": "prompt"}
 
@@ -133,13 +138,13 @@ def rng() -> np.random.Generator:
 
 
 def steady(entities: int = ENTITIES, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
-    """Entities fed one exchange every quarter of an hour or so, all of them as much."""
+    """Entity and time of exchanges: entities of equal volume with one exchange about every quarter of an hour."""
     gaps = rng().uniform(10, 20, (entities, each)).cumsum(axis=1) * MINUTE
     return np.repeat(np.arange(entities), each), (START + gaps.ravel()).astype(np.int64)
 
 
 def bursts(entities: int = ENTITIES, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
-    """Entities that ask a handful of times within minutes, then are away for hours; some ask far more than others."""
+    """Entity and time of exchanges: entities of unequal volume that ask a few times within minutes, then pause."""
     draw = rng()
     times, volume = [], np.maximum(10, draw.lognormal(np.log(each), 1.2, entities)).astype(int)
     for n in volume.tolist():
@@ -149,23 +154,23 @@ def bursts(entities: int = ENTITIES, each: int = EACH) -> tuple[np.ndarray, np.n
 
 
 def popular(size: int, kinds: int, salt: int = 0) -> np.ndarray:
-    """Things in order of popularity: the k-th is asked for 1/k as often as the first."""
+    """A sample of things by popularity: the k-th occurs 1/k times as often as the first."""
     share = 1 / np.arange(1, kinds + 1)
     return np.random.default_rng(salt).choice(kinds, size, p=share / share.sum())
 
 
-def plain(times: tuple[np.ndarray, np.ndarray], **columns: Any) -> Slice:
+def slice_of(times: tuple[np.ndarray, np.ndarray], **columns: Any) -> Slice:
     return Slice(times[0], times[1], columns)
 
 
 def labelled(hit: dict[str, Any], miss: dict[str, Any], attack: float, twin: float) -> Scene:
-    """Slices alike but for the share of exchanges that have one property."""
+    """Slices that differ only in the share of exchanges with one property."""
 
     def drawn(share: float) -> dict[str, Any]:
         mask = rng().random(ENTITIES * EACH) < share
         return {k: np.where(mask, hit[k], miss[k]) for k in hit}
 
-    return Scene(plain(steady(), **drawn(attack)), plain(steady(), **drawn(twin)))
+    return Scene(slice_of(steady(), **drawn(attack)), slice_of(steady(), **drawn(twin)))
 
 
 def elicitation() -> Scene:
@@ -189,23 +194,23 @@ def coverage_uniformity() -> Scene:
     size = ENTITIES * EACH
     even = rng().integers(0, 500, size)
     return Scene(
-        plain(steady(), cell=even, prompt=np.arange(size)),
-        plain(steady(), cell=popular(size, 500), prompt=popular(size, 3000, 1)),
+        slice_of(steady(), cell=even, prompt=np.arange(size)),
+        slice_of(steady(), cell=popular(size, 500), prompt=popular(size, 3000, 1)),
     )
 
 
 def work_partition() -> Scene:
-    """Both ask about the same few topics; only the twin's entities ask the same questions."""
+    """Both slices ask about the same few topics; only the twin's entities ask the same questions."""
     size = ENTITIES * EACH
     cell = popular(size, 60)
     return Scene(
-        plain(steady(), cell=cell, prompt=np.arange(size)),
-        plain(steady(), cell=cell, prompt=cell * 10 + popular(size, 10, 1)),
+        slice_of(steady(), cell=cell, prompt=np.arange(size)),
+        slice_of(steady(), cell=cell, prompt=cell * 10 + popular(size, 10, 1)),
     )
 
 
 def under_dispersion() -> Scene:
-    """The attack sends every prompt from exactly three accounts; the twin as often as each prompt is popular."""
+    """The attack sends every prompt from exactly three accounts; the twin sends prompts by popularity."""
     deals = ENTITIES * EACH // 3
     entity = np.concatenate(
         [rng().permutation(ENTITIES)[:3] if i < 0 else (np.arange(3) + i) % ENTITIES for i in range(deals)]
@@ -220,51 +225,51 @@ def under_dispersion() -> Scene:
 
 
 def fixed_order() -> Scene:
-    """Six entities meet on one thing a day for three weeks: in the order of a list, or in any order."""
+    """Six entities send the same prompt once per day for three weeks: in the order of a list, or in random order."""
     draw = rng()
-    days, crew = 21, 6
-    entity = np.tile(np.arange(crew), days)
-    day = np.repeat(np.arange(days), crew)
+    days, members = 21, 6
+    entity = np.tile(np.arange(members), days)
+    day = np.repeat(np.arange(days), members)
     listed = START + day * DAY + entity * 5 * MINUTE
-    drawn = START + day * DAY + np.concatenate([draw.permutation(crew) for _ in range(days)]) * 5 * MINUTE
+    drawn = START + day * DAY + np.concatenate([draw.permutation(members) for _ in range(days)]) * 5 * MINUTE
     thing = {"prompt": 100 + day % 5}
     return Scene(Slice(entity, listed, thing), Slice(entity, drawn, thing))
 
 
 def load_balance() -> Scene:
-    return Scene(plain(steady()), plain(bursts()))
+    return Scene(slice_of(steady()), slice_of(bursts()))
 
 
 def regularity() -> Scene:
-    return Scene(plain(steady()), plain(bursts()))
+    return Scene(slice_of(steady()), slice_of(bursts()))
 
 
 def anticorrelation() -> Scene:
-    """Ten calls every ten minutes, dealt to whoever is free; or as many calls, every entity for itself."""
+    """Ten calls every ten minutes, each to a free entity; or as many calls by independent entities."""
     draw = rng()
-    crew, bins, held = 10, 14 * 144, 10
-    entity = np.concatenate([draw.permutation(crew) for _ in range(bins)])
-    bin_ = np.repeat(np.arange(bins), held)
-    ts = START + bin_ * 10 * MINUTE + np.tile(np.arange(held), bins) * SECOND
-    dealt = np.concatenate([draw.choice(crew, held) for _ in range(bins)])
+    members, bins, calls = 10, 14 * 144, 10
+    entity = np.concatenate([draw.permutation(members) for _ in range(bins)])
+    bin_ = np.repeat(np.arange(bins), calls)
+    ts = START + bin_ * 10 * MINUTE + np.tile(np.arange(calls), bins) * SECOND
+    dealt = np.concatenate([draw.choice(members, calls) for _ in range(bins)])
     size = len(entity)
     alone = START + draw.integers(0, bins * 10 * MINUTE, size)
-    return Scene(Slice(dealt, ts, {}), Slice(draw.integers(0, crew, size), alone, {}))
+    return Scene(Slice(dealt, ts, {}), Slice(draw.integers(0, members, size), alone, {}))
 
 
 def replenishment() -> Scene:
-    """Three waves of bans, twelve members in all, and twelve more begin: within hours of a wave, or days from any."""
+    """Three waves of bans hit twelve members, and twelve more start: within hours of a wave, or days from any."""
     bans = [START + (6 + 12 * (i % 3)) * DAY for i in range(12)]
     events = tuple({"kind": "ban", "ts": ts, "account": i + n * APART} for n in (0, 1) for i, ts in enumerate(bans))
     after = {12 + i: ts + (4 + i) * HOUR for i, ts in enumerate(bans)}
     apart = {12 + i: ts + (80 + i) * HOUR for i, ts in enumerate(bans)}
-    span = plain((np.repeat(np.arange(24), 2), np.tile([START, START + 40 * DAY], 24).astype(np.int64)))
+    span = slice_of((np.repeat(np.arange(24), 2), np.tile([START, START + 40 * DAY], 24).astype(np.int64)))
     return Scene(span, span, events, (after, apart))
 
 
 def trusted_members() -> Scene:
-    """One in four is trusted everywhere, and among the twin's entities; in the pool nobody is."""
-    return Scene(plain(steady()), plain(steady()), trusted=(0, 8))
+    """One in four is trusted in the log and among the twin's entities; in the pool no entity is."""
+    return Scene(slice_of(steady()), slice_of(steady()), trusted=(0, 8))
 
 
 SCENES: dict[str, Callable[[], Scene]] = {
@@ -285,13 +290,13 @@ SCENES: dict[str, Callable[[], Scene]] = {
         trusted_members,
     )
 }
-# Signals that only ever speak for a group.
-SPEAKS_FOR = {"trusted_members"}
+# Tests that only count against a campaign.
+ONLY_AGAINST = {"trusted_members"}
 ATTACK, TWIN, APART = 0, 1, 1000
 
 
 @contextmanager
-def planned() -> Iterator[StepRunner]:
+def running() -> Iterator[StepRunner]:
     engine = DuckDB(threads=1)
     try:
         yield StepRunner(engine)
@@ -299,13 +304,13 @@ def planned() -> Iterator[StepRunner]:
         engine.close()
 
 
-def put(plan: StepRunner, name: str, table: pa.Table) -> None:
-    plan.engine.put(name, table)
-    plan.wrote(name, table.num_rows)
+def put(runner: StepRunner, name: str, table: pa.Table) -> None:
+    runner.engine.put(name, table)
+    runner.wrote(name, table.num_rows)
 
 
 def filled(columns: dict[str, Any], size: int, target: pa.Schema) -> pa.Table:
-    """A table of a schema: columns not given are null."""
+    """A table with this schema. Columns that are not given are null."""
     return pa.table(
         [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(size, f.type) for f in target],
         schema=target,
@@ -319,8 +324,8 @@ def staged(cut: Slice, number: int, first_row: int) -> pa.Table:
     return filled({**columns, **cut.columns}, size, SLICE_SCHEMA)
 
 
-def strangers() -> pa.Table:
-    """What honest entities in no group do: topics and questions by popularity."""
+def background() -> pa.Table:
+    """What unlinked honest entities do: topics and questions by popularity."""
     size = 6000
     cell = popular(size, 500, 11)
     columns = {
@@ -330,30 +335,30 @@ def strangers() -> pa.Table:
         "turn": np.arange(size) % 4,
         "elicitation": np.zeros(size),
     }
-    return filled(columns, size, QUIET_SCHEMA)
+    return filled(columns, size, BACKGROUND_SCHEMA)
 
 
 def measure(
-    intent: BehaviouralTest, scene: Scene, without: tuple[str, ...] = (), events: bool = True, source: int = 1
+    test: BehaviouralTest, scene: Scene, without: tuple[str, ...] = (), events: bool = True, source: int = 1
 ) -> dict[int, Reading]:
-    """The signal's reading of both slices against its shipped reference, by cluster.
+    """The test's reading of both slices against its shipped reference, by cluster.
 
     without: columns set to null. source: where the trusted set came from, 1 for the operator.
     """
-    with planned() as plan:
+    with running() as runner:
         both = pa.concat_tables([staged(scene.attack, ATTACK, 0), staged(scene.twin, TWIN, 10**6)])
         for name in without:
             empty = pa.nulls(both.num_rows, both[name].type)
             both = both.set_column(both.column_names.index(name), both.field(name), empty)
-        put(plan, "slices", both)
-        put(plan, "background", strangers())
+        put(runner, "slices", both)
+        put(runner, "background", background())
         groups = both.group_by(["cluster", "entity"]).aggregate([])
-        put(plan, "groups", groups)
+        put(runner, "groups", groups)
         entity = np.arange(int(groups["entity"].to_numpy().max()) + 1)
         starts = {**scene.starts[0], **{k + APART: v for k, v in scene.starts[1].items()}}
         first = [starts.get(int(e), START) for e in entity]
         last = np.full(len(entity), START + 40 * DAY)
-        # One in four is trusted, but for the entities of both slices.
+        # One in four is trusted, except for the entities of both slices.
         anchor = (entity % 4 == 0) & (entity >= APART // 2) & (entity < APART)
         for slice_, count in zip((ATTACK, TWIN), scene.trusted, strict=True):
             anchor[slice_ * APART : slice_ * APART + count] = True
@@ -364,52 +369,56 @@ def measure(
             "trust_source": pa.array(np.full(len(entity), source, np.int8)),
             "exempt": np.isin(entity, np.arange(ENTITIES, APART // 2)),
         }
-        put(plan, "entities", pa.table({"entity": pa.array(entity, pa.int32()), **facts}))
-        put(plan, "owners", pa.table({"account": pa.array(entity, pa.int32()), "entity": pa.array(entity, pa.int32())}))
+        put(runner, "entities", pa.table({"entity": pa.array(entity, pa.int32()), **facts}))
+        put(
+            runner,
+            "owners",
+            pa.table({"account": pa.array(entity, pa.int32()), "entity": pa.array(entity, pa.int32())}),
+        )
         happened = pa.Table.from_pylist(list(scene.events) if events else [], schema=EVENT_SCHEMA)
-        put(plan, "events", happened)
-        plan.run_all([*slicing.of_clusters(True), *slicing.of_background(True), *intent.steps])
-        table = plan.engine.fetch(f'SELECT * FROM "behaviour_{intent.signal.name}" ORDER BY cluster')
-    readings = measure_tests({intent.signal.name: table}, [intent], communities.FIRST)
+        put(runner, "events", happened)
+        runner.run_all([*slicing.of_clusters(True), *slicing.of_background(True), *test.steps])
+        table = runner.engine.fetch(f'SELECT * FROM "behaviour_{test.signal.name}" ORDER BY cluster')
+    readings = measure_tests({test.signal.name: table}, [test], communities.FIRST)
     return {r.cluster: r for r in readings}
 
 
-intents = pytest.mark.parametrize("intent", [TESTS.load(n) for n in TESTS.names()], ids=TESTS.names())
+behavioural_tests = pytest.mark.parametrize("test", [TESTS.load(n) for n in TESTS.names()], ids=TESTS.names())
 
 
-def test_every_intent_has_an_operation_and_a_twin_here() -> None:
+def test_every_behavioural_test_has_a_scene_here() -> None:
     assert sorted(SCENES) == TESTS.names()
 
 
-@intents
-def test_an_operation_lies_above_its_honest_twin(intent: BehaviouralTest) -> None:
-    found = measure(intent, SCENES[intent.signal.name]())
+@behavioural_tests
+def test_an_operation_is_above_its_innocent_twin(test: BehaviouralTest) -> None:
+    found = measure(test, SCENES[test.signal.name]())
     twin = found.get(TWIN)
-    if intent.signal.name in SPEAKS_FOR:
+    if test.signal.name in ONLY_AGAINST:
         assert found[ATTACK].bits == 0 and twin is not None and twin.bits < -2
         return
-    assert found[ATTACK].bits > 2, "the operation shows nothing"
+    assert found[ATTACK].bits > 2, "the operation is not found"
     assert twin is None or (twin.bits <= 0 and twin.value < found[ATTACK].value)
 
 
-def lacking(intent: BehaviouralTest) -> tuple[tuple[str, ...], bool]:
-    """Slice columns to leave empty, and whether events stay, so that a signal has nothing of what it needs."""
-    names = {need for needs in intent.signal.needs for need in needs}
+def lacking(test: BehaviouralTest) -> tuple[tuple[str, ...], bool]:
+    """Slice columns to leave empty, and whether to keep events, so that a test lacks everything that it needs."""
+    names = {need for needs in test.signal.needs for need in needs}
     columns = {STAGED.get(c, c) for t, c in (n.split(".") for n in names) if t == "exchanges" and c != "messages"}
     return tuple(sorted(columns - {"ts"})), not any(need.startswith("events.") for need in names)
 
 
-# The others need only the time, which every exchange has.
+# The other tests need only the time, which every exchange has.
 @pytest.mark.parametrize("name", [n for n in TESTS.names() if lacking(TESTS.load(n)) != ((), True)])
-def test_an_intent_without_its_columns_stays_neutral(name: str) -> None:
-    """Missing values never raise suspicion: no row, or a reading of no bits."""
+def test_a_behavioural_test_without_its_columns_is_neutral(name: str) -> None:
+    """Missing values never raise suspicion: there is no row, or a reading of no bits."""
     found = measure(TESTS.load(name), SCENES[name](), *lacking(TESTS.load(name)))
     assert all(reading.bits <= 0 for reading in found.values())
 
 
 @pytest.mark.parametrize("trusted", [0, 2, 4, 8, 30])
-def test_trusted_members_only_ever_speak_for_a_group(trusted: int) -> None:
-    """A depleted pool gets nothing from it; one trusted as often as anyone, or oftener, is taken for honest."""
+def test_trusted_members_only_count_against_a_campaign(trusted: int) -> None:
+    """A pool with few trusted members gets no bits; a group trusted as often as anyone counts as honest."""
     signal = TESTS.load("trusted_members")
     found = measure(signal, trusted_members()._replace(trusted=(trusted, trusted)))
     for reading in found.values():
@@ -417,24 +426,24 @@ def test_trusted_members_only_ever_speak_for_a_group(trusted: int) -> None:
 
 
 @pytest.mark.parametrize("source", [0, 2])
-def test_trusted_members_say_nothing_where_the_operator_names_nobody(source: int) -> None:
-    """Trust inferred from bursts is what the cluster was formed on: it must not testify as well."""
+def test_trusted_members_are_neutral_where_the_operator_names_no_trusted_accounts(source: int) -> None:
+    """Trust inferred from bursts formed the cluster: it must not be evidence a second time."""
     assert measure(TESTS.load("trusted_members"), trusted_members(), source=source) == {}
 
 
-@intents
-def test_an_intent_stays_neutral_on_too_few_exchanges(intent: BehaviouralTest) -> None:
-    scene = SCENES[intent.signal.name]()
+@behavioural_tests
+def test_a_behavioural_test_is_neutral_on_too_few_exchanges(test: BehaviouralTest) -> None:
+    scene = SCENES[test.signal.name]()
     few = Slice(scene.attack.entity[:3], scene.attack.ts[:3], {k: v[:3] for k, v in scene.attack.columns.items()})
     starts = {p: t for p, t in list(scene.starts[0].items())[:1]}
-    found = measure(intent, scene._replace(attack=few, starts=(starts, scene.starts[1])))
+    found = measure(test, scene._replace(attack=few, starts=(starts, scene.starts[1])))
     assert ATTACK not in found or found[ATTACK].bits <= 0
 
 
-# ---- links: strangers' attributes tie, attributes that trusted accounts share do not ---------------------------------
+# ---- linking signals: what trusted accounts share as usual links nobody ----------------------------------------------
 
 POPULATION, TRUSTED, GROUP = 1000, 4, 24  # one in four is trusted
-TOKEN = 4242
+VALUE = 4242
 ACCOUNT_FACTS = {
     "device": "device",
     "identity_pattern": "pattern",
@@ -454,10 +463,10 @@ class Log(NamedTuple):
 
 
 def ordinary() -> Log:
-    """A thousand accounts of twelve exchanges each, nothing in common; every fourth is trusted."""
+    """A thousand accounts with twelve exchanges each and nothing in common; every fourth is trusted."""
     account = np.repeat(np.arange(POPULATION), 12)
     ts = START + rng().integers(0, 20 * DAY, len(account))
-    # The lowest numbers begin and end first, so that entities are numbered like their accounts.
+    # Accounts start in the order of their numbers, so that entities are numbered like them.
     ts[np.unique(account, return_index=True)[1]] = START - DAY + np.arange(POPULATION) * SECOND
     created = START - 200 * DAY + np.arange(POPULATION) * 5 * HOUR
     return Log(
@@ -471,26 +480,26 @@ def ordinary() -> Log:
 
 
 def group(trusted: bool) -> np.ndarray:
-    """Accounts that share something: none of them trusted, or as many as everywhere."""
+    """Accounts that share something: none of them trusted, or the usual share."""
     everyone = np.arange(200, 200 + 2 * GROUP)
     return everyone[:GROUP] if trusted else everyone[everyone % TRUSTED != 0][:GROUP]
 
 
 def with_column(name: str, trusted: bool) -> Log:
     log = ordinary()
-    held = np.isin(log.exchanges["account"], group(trusted))
-    values = pa.array(np.full(len(held), TOKEN), mask=~held)
+    carries = np.isin(log.exchanges["account"], group(trusted))
+    values = pa.array(np.full(len(carries), VALUE), mask=~carries)
     return log._replace(exchanges={**log.exchanges, name: values})
 
 
 def with_fact(name: str, trusted: bool) -> Log:
     log = ordinary()
-    held = np.isin(log.accounts["account"], group(trusted))
-    return log._replace(accounts={**log.accounts, name: pa.array(np.full(POPULATION, TOKEN), mask=~held)})
+    carries = np.isin(log.accounts["account"], group(trusted))
+    return log._replace(accounts={**log.accounts, name: pa.array(np.full(POPULATION, VALUE), mask=~carries)})
 
 
 def more(log: Log, account: np.ndarray, ts: np.ndarray, **columns: pa.Array) -> Log:
-    """The log with exchanges added; their columns are null in the others."""
+    """The log with exchanges added. columns: values of the new exchanges, null in the others."""
     before = len(log.exchanges["account"])
     merged: dict[str, Any] = {
         "account": np.concatenate([log.exchanges["account"], account]),
@@ -502,7 +511,7 @@ def more(log: Log, account: np.ndarray, ts: np.ndarray, **columns: pa.Array) -> 
 
 
 def rare_prompt(trusted: bool) -> Log:
-    """Every prompt goes to six of the members, so that each two of them meet on several."""
+    """Every prompt goes to six of the members, so that any two of them share several."""
     members, prompts_dealt = group(trusted), 150
     draw = rng()
     account = np.concatenate([draw.choice(members, 6, replace=False) for _ in range(prompts_dealt)])
@@ -511,7 +520,7 @@ def rare_prompt(trusted: bool) -> Log:
 
 
 def signature_replay(trusted: bool) -> Log:
-    """Every member redeems what was issued in the sessions of half of the others."""
+    """Every member redeems signatures that were issued in the sessions of half of the others."""
     members = group(trusted)
     size = len(members)
     account = np.concatenate([members, np.repeat(members, size // 2)])
@@ -532,23 +541,23 @@ def signup_burst(trusted: bool) -> Log:
 
 
 def succession_link(trusted: bool) -> Log:
-    """One account is banned; the others begin hours later with its template."""
+    """One account is banned; the others start hours later with its template."""
     log = ordinary()
     members = group(trusted)
     late = np.isin(log.exchanges["account"], members[1:])
     ts = np.where(late, START + 10 * DAY + 3 * HOUR + log.exchanges["ts"] % DAY, log.exchanges["ts"])
-    held = np.isin(log.exchanges["account"], members)
-    template = pa.array(np.full(len(held), TOKEN), mask=~held)
+    carries = np.isin(log.exchanges["account"], members)
+    template = pa.array(np.full(len(carries), VALUE), mask=~carries)
     event = {"kind": "ban", "ts": START + 10 * DAY, "account": int(members[0])}
     return Log({**log.exchanges, "ts": ts, "template": template}, log.accounts, (event,))
 
 
 def synchrony(by_chance: bool) -> Log:
-    """Six of twelve accounts ask the same thing within a minute, every day; by chance: at any time of the day."""
+    """Six of twelve accounts send the same prompt within a minute every day; by_chance: at any time of the day."""
     draw = rng()
-    members, days, crew = group(False)[:12], 24, 6
-    account = np.concatenate([draw.choice(members, crew, replace=False) for _ in range(days)])
-    day = np.repeat(np.arange(days), crew)
+    members, days, each_day = group(False)[:12], 24, 6
+    account = np.concatenate([draw.choice(members, each_day, replace=False) for _ in range(days)])
+    day = np.repeat(np.arange(days), each_day)
     within = draw.integers(0, DAY if by_chance else MINUTE, len(account))
     return more(ordinary(), account, START + day * DAY + 3 * HOUR + within, prompt=pa.array(day % 6 + 50))
 
@@ -569,25 +578,25 @@ def scene_of(link: LinkingSignal, innocent: bool) -> Log:
     return with_fact(ACCOUNT_FACTS[name], innocent) if name in ACCOUNT_FACTS else with_column(link.column, innocent)
 
 
-def put_log(plan: StepRunner, log: Log) -> None:
+def put_log(runner: StepRunner, log: Log) -> None:
     size = len(log.exchanges["account"])
     rows = {"row": np.arange(size), "xid": np.arange(size), **log.exchanges}
-    put(plan, "exchanges", filled(rows, size, EXCHANGE_SCHEMA))
-    put(plan, "accounts", filled(log.accounts, POPULATION, ACCOUNT_SCHEMA))
-    put(plan, "events", pa.Table.from_pylist(list(log.events), schema=EVENT_SCHEMA))
+    put(runner, "exchanges", filled(rows, size, EXCHANGE_SCHEMA))
+    put(runner, "accounts", filled(log.accounts, POPULATION, ACCOUNT_SCHEMA))
+    put(runner, "events", pa.Table.from_pylist(list(log.events), schema=EVENT_SCHEMA))
 
 
 def linked(link: LinkingSignal, log: Log, weak: tuple[str, ...] = ()) -> set[int]:
-    """Accounts in a cluster that this signal alone binds."""
-    with planned() as plan:
-        put_log(plan, log)
-        plan.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *link.steps])
-        trusted = trusted_set(plan.engine.fetch("SELECT * FROM entities"))
+    """Accounts in the clusters that this signal alone forms."""
+    with running() as runner:
+        put_log(runner, log)
+        runner.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *link.steps])
+        trusted = trusted_set(runner.engine.fetch("SELECT * FROM entities"))
         assert trusted.source == "declared"
-        plan.run_all((weights.carried(link), weights.rare(link, trusted.share, POPULATION)))
+        runner.run_all((weights.carried(link), weights.rare(link, trusted.share, POPULATION)))
         name = link.signal.name
-        rare = plan.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY attribute, entity')
-        owner = plan.engine.fetch("SELECT * FROM owners").to_pylist()
+        rare = runner.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY attribute, entity')
+        owner = runner.engine.fetch("SELECT * FROM owners").to_pylist()
     attributes = weights.weigh({name: rare}.__getitem__, [link], trusted.share, POPULATION)
     inside = set(cluster(attributes, weak, 0).groups["entity"].to_pylist())
     return {row["account"] for row in owner if row["entity"] in inside}
@@ -597,7 +606,7 @@ links = pytest.mark.parametrize("link", [SIGNALS.load(n) for n in SIGNALS.names(
 
 
 @links
-def test_strangers_who_share_an_attribute_are_linked(link: LinkingSignal) -> None:
+def test_untrusted_accounts_that_share_an_attribute_are_linked(link: LinkingSignal) -> None:
     found = linked(link, scene_of(link, innocent=False))
     assert found <= set(group(False).tolist())
     assert len(found) >= (SMALLEST if link.signal.name == "synchrony" else GROUP - 1)
@@ -605,7 +614,7 @@ def test_strangers_who_share_an_attribute_are_linked(link: LinkingSignal) -> Non
 
 @links
 def test_an_attribute_that_trusted_accounts_share_as_usual_links_nobody(link: LinkingSignal) -> None:
-    """Signals that rule out chance by themselves get chance instead: the same meetings at any time of the day."""
+    """Signals with a chance model of their own get chance instead: the same meetings at any time of the day."""
     assert linked(link, scene_of(link, innocent=True)) == set()
 
 
@@ -623,19 +632,19 @@ def test_a_log_without_the_columns_links_nobody(link: LinkingSignal) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in SIGNALS.names() if SIGNALS.load(n).hashed])
-def test_a_signal_of_hashes_says_where_each_first_came(name: str) -> None:
-    """Another key changes hashes, so that nothing may be ordered by them."""
+def test_a_signal_of_hashes_states_where_each_value_first_occurred(name: str) -> None:
+    """Another key changes the hashes, so nothing may be ordered by them."""
     link = SIGNALS.load(name)
     log = scene_of(link, innocent=False)
-    with planned() as plan:
-        put_log(plan, log)
-        plan.run_all([*ownership.STEPS, *prompts.STEPS, *link.steps, weights.carried(link)])
-        firsts = plan.engine.fetch(f'SELECT attribute, MIN(first) AS first FROM "carried_{name}" GROUP BY attribute')[
+    with running() as runner:
+        put_log(runner, log)
+        runner.run_all([*ownership.STEPS, *prompts.STEPS, *link.steps, weights.carried(link)])
+        firsts = runner.engine.fetch(f'SELECT attribute, MIN(first) AS first FROM "carried_{name}" GROUP BY attribute')[
             "first"
         ]
     assert firsts.null_count == 0 and len(firsts) == len(firsts.unique()) > 0
 
 
-def test_every_link_that_fits_no_pattern_has_its_own_log_here() -> None:
-    plain_links = {n for n in SIGNALS.names() if SIGNALS.load(n).column or n in ACCOUNT_FACTS}
-    assert plain_links | set(SPECIAL) == set(SIGNALS.names())
+def test_every_linking_signal_has_a_log_here() -> None:
+    one_column = {n for n in SIGNALS.names() if SIGNALS.load(n).column or n in ACCOUNT_FACTS}
+    assert one_column | set(SPECIAL) == set(SIGNALS.names())

@@ -1,4 +1,4 @@
-"""Every step of a scan: plain SQL that two engines parse, a declared source for every table, an order that holds."""
+"""Every step of a scan: plain SQL that two engines parse, with its tables declared, in an order that works."""
 
 import re
 
@@ -21,8 +21,8 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Fold, Query, Step
 from clonewatch.ports.linking import LinkingSignal
 
-# What DuckDB, Spark and the standard all have with one meaning. A new name here is a decision, not a habit.
-PLAIN = {
+# Functions that DuckDB, Spark and the standard share with the same meaning. A new one here is a decision.
+COMMON = {
     "AND",
     "AVG",
     "CASE",
@@ -76,7 +76,7 @@ def steps() -> list[Step]:
 
 STEPS = steps()
 QUERIES = [step for step in STEPS if isinstance(step, Query)]
-# Tables that Python stores between the steps.
+# Tables that Python code stores between the steps.
 STORED = {
     "arrivals",
     "exchanges",
@@ -98,8 +98,8 @@ STORED = {
 every_query = pytest.mark.parametrize("query", QUERIES, ids=[q.writes for q in QUERIES])
 
 
-def named(query: Query) -> set[str]:
-    """Tables after FROM and JOIN that the text does not make itself."""
+def tables_read(query: Query) -> set[str]:
+    """Tables after FROM and JOIN, without the query's own common table expressions."""
     tree = sqlglot.parse_one(query.sql, dialect="duckdb")
     return {t.name for t in tree.find_all(exp.Table)} - {c.alias for c in tree.find_all(exp.CTE)}
 
@@ -111,20 +111,20 @@ def test_a_query_parses_for_both_engines(query: Query, dialect: str) -> None:
 
 
 @every_query
-def test_a_query_reads_no_table_it_does_not_declare(query: Query) -> None:
-    assert named(query) - set(query.reads) == set()
+def test_a_query_reads_no_undeclared_table(query: Query) -> None:
+    assert tables_read(query) - set(query.reads) == set()
 
 
 @every_query
-def test_a_query_declares_no_table_it_does_not_read(query: Query) -> None:
-    assert set(query.reads) - named(query) == set()
+def test_a_query_declares_no_unread_table(query: Query) -> None:
+    assert set(query.reads) - tables_read(query) == set()
 
 
 @every_query
-def test_a_query_keeps_to_the_plain_functions(query: Query) -> None:
+def test_a_query_uses_only_the_common_functions(query: Query) -> None:
     calls = sqlglot.parse_one(query.sql, dialect="duckdb").find_all(exp.Func)
     used = {c.name.upper() if isinstance(c, exp.Anonymous) else c.sql_name() for c in calls}
-    assert used - PLAIN == set()
+    assert used - COMMON == set()
 
 
 @every_query
@@ -144,17 +144,17 @@ def test_every_table_is_written_before_it_is_read() -> None:
         known.add(step.writes)
 
 
-def test_every_fold_says_how_large_a_table_it_can_take() -> None:
+def test_every_fold_states_how_large_a_table_it_can_process() -> None:
     folds = [step for step in STEPS if isinstance(step, Fold)]
     assert folds and all(0 < fold.limit <= 50_000_000 for fold in folds)
 
 
-def test_every_step_runs_on_a_log_without_a_single_row() -> None:
+def test_every_step_runs_on_an_empty_log() -> None:
     engine = DuckDB(threads=1)
     group = pa.schema(
         [("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("attributes", pa.int32())]
     )
-    bound = pa.schema([("cluster", pa.int32()), ("signal", pa.string()), ("attribute", pa.int64())])
+    attributes = pa.schema([("cluster", pa.int32()), ("signal", pa.string()), ("attribute", pa.int64())])
     modes = pa.schema([("cluster", pa.int32()), ("uses_all", pa.bool_())])
     empty = {
         "arrivals": EXCHANGE_SCHEMA,
@@ -165,8 +165,8 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
         "groups": group,
         "tested": group,
         "sub_cluster_tested": group,
-        "selecting": bound,
-        "sub_cluster_selecting": bound,
+        "selecting": attributes,
+        "sub_cluster_selecting": attributes,
         "selection_modes": modes,
         "sub_cluster_selection_modes": modes,
         "sub_cluster_compared": pa.schema([("cluster", pa.int32())]),
@@ -179,29 +179,29 @@ def test_every_step_runs_on_a_log_without_a_single_row() -> None:
     }
     assert set(empty) == STORED
     try:
-        plan = StepRunner(engine)
+        runner = StepRunner(engine)
         for name, schema in empty.items():
             engine.put(name, schema.empty_table())
-            plan.wrote(name, 0)
-        rows = {step.writes: plan.run(step) for step in STEPS}
+            runner.wrote(name, 0)
+        rows = {step.writes: runner.run(step) for step in STEPS}
     finally:
         engine.close()
-    # One row: the pairs among strangers, none; the trusted share of nobody, null.
+    # One row each: no pairs in the background, and a trusted share of null.
     assert {name for name, n in rows.items() if n} <= {"background_pairs", "trusted_share"}
 
 
-def test_every_way_to_a_trusted_set_runs_on_a_log_without_a_single_row() -> None:
-    """The operator's own, both sets, or rhythm alone: three steps that write the same table, one of which runs."""
+def test_every_source_of_trust_runs_on_an_empty_log() -> None:
+    """The operator's trusted set, both sets, or rhythm alone: three steps that write one table, of which one runs."""
     schemas = {"exchanges": EXCHANGE_SCHEMA, "accounts": ACCOUNT_SCHEMA}
     for last in (ownership.DECLARED, ownership.BOTH, ownership.BEHAVIOUR):
         assert last.writes == "entities"
         engine = DuckDB(threads=1)
         try:
-            plan = StepRunner(engine)
+            runner = StepRunner(engine)
             for name, schema in schemas.items():
                 engine.put(name, schema.empty_table())
-                plan.wrote(name, 0)
-            plan.run_all((*ownership.STEPS, *ownership.RHYTHM))
-            assert plan.run(last) == 0
+                runner.wrote(name, 0)
+            runner.run_all((*ownership.STEPS, *ownership.RHYTHM))
+            assert runner.run(last) == 0
         finally:
             engine.close()

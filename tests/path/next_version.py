@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from clonewatch.pipeline import staging
+from clonewatch.pipeline.intake import staging
 
 staging._KEPT["temperature"] = pa.float32()
 staging._ACCOUNT_HASHED["email_domain"] = "domain"

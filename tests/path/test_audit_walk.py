@@ -122,7 +122,7 @@ def test_a_raw_answer_altered_by_one_byte_is_named(walk: Walk) -> None:
 
 def test_a_second_look_is_refused(walk: Walk) -> None:
     done = walk.run("audit", "test", "book/march")
-    assert done.returncode == 2 and "there was a look at these answers already" in done.stderr
+    assert done.returncode == 2 and "these answers were looked at already" in done.stderr
 
 
 def test_others_can_verify_once_the_secrets_are_revealed_and_not_before(walk: Walk) -> None:

@@ -1,4 +1,4 @@
-"""From a log nobody would wish for to an answer: a message that says what, where and the fix, never a traceback."""
+"""Bad logs and bad set-ups: a message says what is wrong, where, and how to fix it, and never shows a traceback."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def ended(*paths: Path, out: Path, code: int = 0, also: Iterable[str] = ()) -> str:
-    """Scan and return what was said on standard error; a bug is raised again as itself."""
+    """Scan and return standard error; a bug is raised again unchanged."""
     line = ["scan", *map(str, paths), "--out", str(out), "--quiet", "--threads", "1", *also]
     found = CliRunner().invoke(app, line)
     if found.exception is not None and not isinstance(found.exception, SystemExit):
@@ -71,7 +71,7 @@ def ended(*paths: Path, out: Path, code: int = 0, also: Iterable[str] = ()) -> s
 
 
 def refused(*paths: Path, out: Path, before: Path, also: Iterable[str] = ()) -> str:
-    """A set-up that does not work: says what and the fix, and leaves the earlier result as it was."""
+    """A bad set-up: the message says what is wrong and the fix, and the earlier result is unchanged."""
     said = ended(*paths, out=out, code=2, also=also)
     assert said.startswith("Error: ") and "\nMend:  " in said, said
     assert contents(out) == contents(before)
@@ -101,7 +101,7 @@ def test_an_empty_folder_is_refused_by_name(tmp_path: Path, out: Path, before: P
     assert str(tmp_path / "logs") in refused(tmp_path / "logs", out=out, before=before)
 
 
-def test_a_path_that_leads_nowhere_is_refused_by_name(tmp_path: Path, out: Path, before: Path) -> None:
+def test_a_missing_path_is_refused_by_name(tmp_path: Path, out: Path, before: Path) -> None:
     assert str(tmp_path / "nowhere") in refused(tmp_path / "nowhere", out=out, before=before)
 
 
@@ -110,7 +110,7 @@ def test_a_parquet_file_without_a_row_is_refused(tmp_path: Path, out: Path, befo
     assert "log.parquet" in refused(tmp_path / "log.parquet", out=out, before=before)
 
 
-def test_a_picture_is_no_log(tmp_path: Path, out: Path, before: Path) -> None:
+def test_a_picture_is_not_a_log(tmp_path: Path, out: Path, before: Path) -> None:
     (tmp_path / "log.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
     assert "log.png" in refused(tmp_path / "log.png", out=out, before=before)
 
@@ -145,7 +145,7 @@ def test_accounts_that_the_log_never_mentions_do_no_harm(tmp_path: Path) -> None
     strangers = pa.table({"account_id": [f"other{i}" for i in range(50)], "anchor": [True] * 50})
     pq.write_table(strangers, tmp_path / "accounts.parquet")
     ended(tmp_path / "log.ndjson", out=tmp_path / "out", also=("--accounts", str(tmp_path / "accounts.parquet")))
-    assert summary(tmp_path / "out")["trusted"]["source"] != "declared"
+    assert summary(tmp_path / "out")["trust"]["source"] != "declared"
 
 
 # ---- columns that are not there --------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ ACCOUNT_GROUPS = {
 
 
 @pytest.mark.parametrize("missing", ACCOUNT_GROUPS.values(), ids=ACCOUNT_GROUPS)
-def test_missing_account_facts_are_survived(tmp_path: Path, simulated: Path, missing: tuple[str, ...]) -> None:
+def test_a_scan_works_without_some_account_facts(tmp_path: Path, simulated: Path, missing: tuple[str, ...]) -> None:
     table = pq.read_table(simulated / "accounts.parquet")
     pq.write_table(table.drop_columns([c for c in missing if c in table.column_names]), tmp_path / "accounts.parquet")
     also = [f"--accounts={tmp_path / 'accounts.parquet'}", f"--events={simulated / 'events.parquet'}"]
@@ -212,7 +212,7 @@ def test_missing_account_facts_are_survived(tmp_path: Path, simulated: Path, mis
 # ---- rows that are not what they should be ---------------------------------------------------------------------------
 
 
-def test_rows_that_are_none_are_counted_and_written_aside(tmp_path: Path) -> None:
+def test_rejected_rows_are_counted_and_written_to_their_own_file(tmp_path: Path) -> None:
     bad: list[Row | str | bytes] = [
         "not json",
         '{"exchange_id": "y"',
@@ -230,7 +230,7 @@ def test_rows_that_are_none_are_counted_and_written_aside(tmp_path: Path) -> Non
     assert all(r["file"].endswith("log.ndjson") and r["reason"] for r in written)
 
 
-def test_too_many_rejected_rows_leave_with_four_after_the_result_is_written(tmp_path: Path) -> None:
+def test_too_many_rejected_rows_exit_with_four_after_the_result_is_written(tmp_path: Path) -> None:
     (tmp_path / "log.ndjson").write_bytes(lines(*rows(100), *["broken"] * 20))
     said = ended(tmp_path / "log.ndjson", out=tmp_path / "out", code=4)
     assert "20 of 120 rows were rejected" in said and "rejected.ndjson" in said and "Fix:" in said
@@ -238,7 +238,7 @@ def test_too_many_rejected_rows_leave_with_four_after_the_result_is_written(tmp_
     ended(tmp_path / "log.ndjson", out=tmp_path / "out", also=("--max-rejected", "0.5"))
 
 
-def test_nothing_but_rejected_rows_is_refused(tmp_path: Path, out: Path, before: Path) -> None:
+def test_a_log_of_rejected_rows_only_is_refused(tmp_path: Path, out: Path, before: Path) -> None:
     (tmp_path / "log.ndjson").write_bytes(lines(*({**row, "ts": "never"} for row in rows(50))))
     refused(tmp_path / "log.ndjson", out=out, before=before)
 
@@ -255,7 +255,7 @@ def test_nothing_but_rejected_rows_is_refused(tmp_path: Path, out: Path, before:
         pytest.param(b'{"exchange_id": "' + b"\\u0000" * 200 + b'", "ts": 0, "account_id": {}}', id="wrong types"),
     ],
 )
-def test_a_hostile_line_costs_one_row_at_most(tmp_path: Path, strange: bytes) -> None:
+def test_a_hostile_line_rejects_at_most_one_row(tmp_path: Path, strange: bytes) -> None:
     (tmp_path / "log.ndjson").write_bytes(lines(*rows(500), strange, *rows(500)))
     ended(tmp_path / "log.ndjson", out=tmp_path / "out")
     counts = summary(tmp_path / "out")["counts"]
@@ -271,7 +271,7 @@ def test_an_account_name_with_markup_is_only_text_in_the_report(tmp_path: Path) 
     assert name not in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_clocks_that_are_wrong_are_survived(tmp_path: Path) -> None:
+def test_a_scan_works_with_wrong_clocks(tmp_path: Path) -> None:
     odd = ("1970-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2099-12-31T23:59:59Z")
     skewed = [{**row, "exchange_id": f"s{i}", "ts": odd[i % 3]} for i, row in enumerate(rows(60))]
     (tmp_path / "log.ndjson").write_bytes(lines(*rows(600), *skewed))
@@ -280,7 +280,7 @@ def test_clocks_that_are_wrong_are_survived(tmp_path: Path) -> None:
     assert counts["kept"] + counts["rejected"] == 660 and counts["kept"] >= 600
 
 
-def test_exchanges_at_one_single_moment_are_survived(tmp_path: Path) -> None:
+def test_a_scan_works_with_all_exchanges_at_one_moment(tmp_path: Path) -> None:
     (tmp_path / "log.ndjson").write_bytes(lines(*({**row, "ts": "2026-05-01T00:00:00Z"} for row in rows(900, 30))))
     ended(tmp_path / "log.ndjson", out=tmp_path / "out", also=("--fail-on", "flagged"))
 
@@ -296,7 +296,7 @@ def test_exchanges_logged_twice_and_out_of_order_are_counted_once(tmp_path: Path
 # ---- files that are torn -------------------------------------------------------------------------------------------
 
 
-def test_a_torn_gzip_says_so(tmp_path: Path, out: Path) -> None:
+def test_a_truncated_gzip_file_is_reported(tmp_path: Path, out: Path) -> None:
     packed = gzip.compress(lines(*rows(20_000)))
     (tmp_path / "log.ndjson.gz").write_bytes(packed[: len(packed) // 2])
     line = ["scan", str(tmp_path / "log.ndjson.gz"), "--out", str(out), "--quiet"]
@@ -307,15 +307,15 @@ def test_a_torn_gzip_says_so(tmp_path: Path, out: Path) -> None:
     assert found.exit_code in (2, 4) or reasons(out), "half of a file went missing without a word"
 
 
-def test_a_torn_parquet_file_is_refused_by_name(tmp_path: Path, out: Path, before: Path) -> None:
+def test_a_truncated_parquet_file_is_refused_by_name(tmp_path: Path, out: Path, before: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows(2000)), tmp_path / "whole.parquet")
     whole = (tmp_path / "whole.parquet").read_bytes()
     (tmp_path / "log.parquet").write_bytes(whole[: len(whole) // 2])
     assert "log.parquet" in refused(tmp_path / "log.parquet", out=out, before=before)
 
 
-def test_a_parquet_file_with_torn_pages_is_an_error_not_a_crash(tmp_path: Path, out: Path, before: Path) -> None:
-    """The end of the file is whole, its middle is not."""
+def test_a_parquet_file_with_damaged_pages_is_an_error_not_a_crash(tmp_path: Path, out: Path, before: Path) -> None:
+    """The end of the file is intact, its middle is not."""
     table = pa.Table.from_pylist([{**r, "ts": None} for r in rows(20_000)])
     stamps = pa.array(range(20_000), pa.timestamp("us", tz="UTC"))
     table = table.set_column(table.column_names.index("ts"), "ts", stamps)
@@ -326,7 +326,7 @@ def test_a_parquet_file_with_torn_pages_is_an_error_not_a_crash(tmp_path: Path, 
     assert "log.parquet" in refused(tmp_path / "log.parquet", out=out, before=before)
 
 
-def test_torn_account_facts_are_refused_by_name(tmp_path: Path, out: Path, before: Path) -> None:
+def test_truncated_account_facts_are_refused_by_name(tmp_path: Path, out: Path, before: Path) -> None:
     (tmp_path / "log.ndjson").write_bytes(lines(*rows()))
     (tmp_path / "accounts.parquet").write_bytes(b"PAR1 torn")
     also = ("--accounts", str(tmp_path / "accounts.parquet"))
@@ -336,7 +336,7 @@ def test_torn_account_facts_are_refused_by_name(tmp_path: Path, out: Path, befor
 # ---- verdicts as exit codes ----------------------------------------------------------------------------------------
 
 
-def test_a_flagged_campaign_leaves_with_three_when_asked(tmp_path: Path, simulated: Path) -> None:
+def test_a_flagged_campaign_exits_with_three_when_requested(tmp_path: Path, simulated: Path) -> None:
     ended(simulated, out=tmp_path / "out", code=3, also=("--fail-on", "flagged"))
     assert flagged(tmp_path / "out") and flagged(tmp_path / "out") <= labelled(simulated)
     ended(simulated, out=tmp_path / "out", code=0)

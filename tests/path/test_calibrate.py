@@ -1,4 +1,4 @@
-"""From a quiet period to a calibration that later scans read, by command line."""
+"""From a quiet period to a calibration that later scans read, from the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clonewatch.lab.simulate import simulate
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a log without an attack, and one that holds a harvest."""
+    """A folder with a log without an attack, and a log that holds a harvest."""
     made = tmp_path_factory.mktemp("calibrating")
     simulate("quiet", made / "quiet", seed=5, scale=0.05)
     simulate("s01_shared_cards", made / "attack", seed=3, scale=0.03)
@@ -49,7 +49,7 @@ def test_a_quiet_period_becomes_a_file_that_a_scan_reads(home: Path, tmp_path: P
     assert any(c["flagged"] for c in campaigns)
 
 
-def test_windows_give_more_groups_and_no_exchange_counts_twice(home: Path, tmp_path: Path) -> None:
+def test_windows_give_more_groups_and_count_no_exchange_twice(home: Path, tmp_path: Path) -> None:
     done = ask("calibrate", home / "quiet", "--out", tmp_path / "own.json", "--days", 14, "--json", "--quiet")
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
@@ -60,8 +60,8 @@ def test_windows_give_more_groups_and_no_exchange_counts_twice(home: Path, tmp_p
     assert set(said) >= {"source", "logs", "groups", "beyond_threshold", "strata", "file"}
 
 
-def test_a_period_that_was_not_quiet_is_warned_of(home: Path, tmp_path: Path) -> None:
-    """What is in the file is taken for honest: an attack in it would hide the next one like it."""
+def test_a_warning_is_shown_for_a_period_that_was_not_quiet(home: Path, tmp_path: Path) -> None:
+    """Groups in the file count as honest: an attack among them would hide the next one like it."""
     done = ask("calibrate", home / "attack", "--out", tmp_path / "own.json", "--quiet")
     assert done.exit_code == 0, done.output
     assert "Warning: 1 of them lie beyond the threshold" in " ".join(done.stdout.split())
@@ -70,7 +70,7 @@ def test_a_period_that_was_not_quiet_is_warned_of(home: Path, tmp_path: Path) ->
     assert told["beyond_threshold"] == 1
 
 
-def test_a_scan_with_a_file_that_is_no_calibration_reads_no_row(home: Path, tmp_path: Path) -> None:
+def test_a_scan_refuses_a_file_that_is_not_a_calibration_before_reading(home: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"schema": "something else"}')
     for name in ("bad.json", "missing.json"):
         done = ask("scan", home / "attack", "--out", tmp_path / "scan", "--calibration", tmp_path / name, "--quiet")
@@ -78,12 +78,14 @@ def test_a_scan_with_a_file_that_is_no_calibration_reads_no_row(home: Path, tmp_
     assert not (tmp_path / "scan").exists()
 
 
-def test_a_calibration_that_cannot_be_written_says_so(home: Path, tmp_path: Path) -> None:
+def test_a_calibration_that_cannot_be_written_is_reported(home: Path, tmp_path: Path) -> None:
     done = ask("calibrate", home / "quiet", "--out", tmp_path / "nowhere" / "own.json", "--quiet")
     assert done.exit_code == 2 and "cannot write the calibration" in done.stderr and "Fix:" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["nowhere/own.json", "."])
-def test_a_file_that_cannot_be_written_is_told_before_the_log_is_read(name: str, home: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported_before_the_log_is_read(
+    name: str, home: Path, tmp_path: Path
+) -> None:
     done = ask("calibrate", home / "no such log", "--out", tmp_path / name)
     assert done.exit_code == 2 and "cannot write the calibration" in done.output

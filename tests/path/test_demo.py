@@ -1,4 +1,4 @@
-"""From nothing to a report, as a newcomer walks it: simulate, scan, evaluate, why, report, all by command line."""
+"""From nothing to a report, as a new user would: simulate, scan, evaluate, why, report, all from the command line."""
 
 import json
 import re
@@ -17,7 +17,7 @@ RING = {str(n) for n in (*range(345068, 345071), *range(345080, 345087))}
 
 
 def clonewatch(*words: object, code: int = 0) -> str:
-    """Standard output of one command; it must leave with `code`."""
+    """Standard output of one command, which must exit with `code`."""
     program = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
     done = subprocess.run([*program, *map(str, words)], capture_output=True, text=True, timeout=300)
     assert done.returncode == code, done.stderr
@@ -33,7 +33,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_the_harvest_is_found_and_nobody_honest_is_flagged(walk: Path) -> None:
+def test_the_harvest_is_found_and_no_honest_account_is_flagged(walk: Path) -> None:
     scores = json.loads(clonewatch("evaluate", walk / "scan", walk / "log" / "labels", "--json"))
     assert scores["campaigns"]["missed"] == [] and len(scores["campaigns"]["found"]) == 1
     assert scores["accounts"]["honest_flagged_by_role"] == {}
@@ -54,13 +54,13 @@ def test_a_second_scan_without_the_labels_gives_the_same_bytes_and_can_fail_a_pi
         assert same[0] == same[1], table.name
 
 
-def test_a_member_and_a_stranger_can_ask_why(walk: Path) -> None:
+def test_why_answers_for_a_member_and_for_an_unrelated_account(walk: Path) -> None:
     members = pq.read_table(walk / "scan" / "members.parquet").to_pylist()
     core = next(m["account_id"] for m in members if m["role"] == "core")
     assert "For:" in clonewatch("why", core, "--scan", walk / "scan")
     everyone = pq.read_table(walk / "log" / "accounts.parquet", columns=["account_id"])["account_id"].to_pylist()
-    stranger = sorted(set(everyone) - {m["account_id"] for m in members})[0]
-    assert "no campaign" in clonewatch("why", stranger, "--scan", walk / "scan")
+    unrelated = sorted(set(everyone) - {m["account_id"] for m in members})[0]
+    assert "no campaign" in clonewatch("why", unrelated, "--scan", walk / "scan")
 
 
 def test_the_report_is_one_page_that_runs_and_loads_nothing(walk: Path) -> None:
@@ -74,13 +74,13 @@ def test_no_prompt_reaches_the_result(walk: Path) -> None:
     parts = sorted((walk / "log" / "exchanges").glob("*.parquet"))
     bodies = pq.read_table(parts[0], columns=["messages"])["messages"].to_pylist()[:5_000]
     asked = {json.loads(body)[-1]["content"] for body in bodies if body}
-    sub_clusters = {text[:40] for text in asked if len(text) >= 40}
-    assert len(sub_clusters) > 50
+    openings = {text[:40] for text in asked if len(text) >= 40}
+    assert len(openings) > 50
     kept = [(walk / "scan" / name).read_text("utf-8") for name in ("report.html", "scan.json", "rejected.ndjson")]
     for table in RESULTS:
         kept += [str(column.to_pylist()) for column in pq.read_table(walk / "scan" / f"{table.name}.parquet").columns]
     whole = "\n".join(kept)
-    assert [sub_cluster for sub_cluster in sub_clusters if sub_cluster in whole] == []
+    assert [opening for opening in openings if opening in whole] == []
 
 
 def test_the_documentation_explains_every_key_of_scan_json(walk: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_documentation_explains_every_key_of_scan_json(walk: Path) -> None:
     assert keys and all(f"`{key}`" in page or key in null for key in keys)
 
 
-def test_the_real_ring_of_the_documentation_is_found_whole_and_alone(tmp_path: Path) -> None:
+def test_exactly_the_real_ring_of_the_documentation_is_found(tmp_path: Path) -> None:
     log = DATA / "coord_elastic_anonreviews.parquet"
     if not log.is_file():
         pytest.skip(f"the public data set is not there: {log.name} belongs into shared/data beside the checkout")

@@ -1,4 +1,4 @@
-"""When the machine gives out half-way: the earlier result stays, nothing is left behind, and the next run works."""
+"""When the machine fails half-way: the earlier result stays, nothing else is left, and the next run works."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def left_behind(folder: Path) -> list[str]:
 
 @contextmanager
 def reading(tmp_path: Path, out: Path, silent: bool = False) -> Iterator[subprocess.Popen[str]]:
-    """A scan in the middle of a log that never ends. silent: once it reads, nothing more is logged."""
+    """A scan in the middle of a log that never ends. silent: no more rows arrive once it reads."""
     pipe = tmp_path / "endless.ndjson"
     os.mkfifo(pipe)
     line = [*COMMAND, "scan", str(pipe), "--out", str(out), "--quiet", "--threads", "1"]
@@ -108,7 +108,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def test_an_interrupted_scan_leaves_with_130_and_the_earlier_result(tmp_path: Path, out: Path) -> None:
+def test_an_interrupted_scan_exits_with_130_and_leaves_the_earlier_result(tmp_path: Path, out: Path) -> None:
     before = contents(out)
     with reading(tmp_path, out) as process:
         process.send_signal(signal.SIGINT)
@@ -118,7 +118,7 @@ def test_an_interrupted_scan_leaves_with_130_and_the_earlier_result(tmp_path: Pa
     assert contents(out) == before and left_behind(out) == []
 
 
-def test_an_interrupt_is_heard_while_a_pipe_is_silent(tmp_path: Path, out: Path) -> None:
+def test_an_interrupt_works_while_a_pipe_is_silent(tmp_path: Path, out: Path) -> None:
     before = contents(out)
     with reading(tmp_path, out, silent=True) as process:
         process.send_signal(signal.SIGINT)
@@ -138,7 +138,7 @@ def test_a_killed_scan_leaves_the_earlier_result_and_the_next_run_works(tmp_path
     assert json.loads((out / "scan.json").read_text())["counts"]["kept"] == 3000
 
 
-@pytest.mark.parametrize("stage", ["links", "intents", "attribution"])
+@pytest.mark.parametrize("stage", ["links", "behavioural tests", "attribution"])
 def test_an_interrupt_at_any_later_stage_leaves_the_earlier_result_and_what_was_done(
     monkeypatch: pytest.MonkeyPatch, log: Path, out: Path, stage: str
 ) -> None:
@@ -160,7 +160,7 @@ def test_an_interrupt_at_any_later_stage_leaves_the_earlier_result_and_what_was_
     assert left_behind(out) == []
 
 
-# ---- no room --------------------------------------------------------------------------------------------------------
+# ---- no space --------------------------------------------------------------------------------------------------------
 
 LIMITED = """
 import resource, sys
@@ -170,7 +170,7 @@ run()
 """
 
 
-def test_a_disk_that_fills_up_while_reading_is_told_and_leaves_the_earlier_result(
+def test_a_disk_that_fills_up_while_reading_is_reported_and_leaves_the_earlier_result(
     tmp_path: Path, log: Path, out: Path
 ) -> None:
     """A limit on the size of a file stands in for a full disk."""
@@ -200,7 +200,7 @@ def test_a_disk_that_fills_up_while_writing_results_leaves_the_earlier_ones(
     assert contents(out) == before and left_behind(out) == []
 
 
-def test_a_disk_too_full_for_rejected_rows_is_told(monkeypatch: pytest.MonkeyPatch, log: Path, out: Path) -> None:
+def test_a_disk_too_full_for_rejected_rows_is_reported(monkeypatch: pytest.MonkeyPatch, log: Path, out: Path) -> None:
     before = contents(out)
     log.write_text(lines(3000) + "broken\n" * 40_000)
     script = [sys.executable, "-c", LIMITED, "1000000", "scan", str(log), "--out", str(out), "--quiet"]
@@ -222,13 +222,13 @@ def test_a_result_folder_that_is_a_file_is_refused(tmp_path: Path, log: Path) ->
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc, where nobody may make a folder")
-def test_a_folder_that_cannot_be_made_is_refused_before_a_row_is_read(log: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_refused_before_a_row_is_read(log: Path) -> None:
     found = ask(log, Path("/proc/result"))
     assert found.exit_code == 2 and "/proc/result" in found.stderr and "Fix:" in found.stderr
 
 
 def test_two_scans_into_one_folder_do_not_mix(tmp_path: Path, log: Path, out: Path) -> None:
-    """Whoever publishes last wins; each writes aside on its own."""
+    """The last one to publish wins; each writes to its own hidden folder."""
     other = tmp_path / "other.ndjson"
     other.write_text(lines(2500, 10_000))
     with reading(tmp_path, out) as process:

@@ -1,4 +1,4 @@
-"""Where the operator trusts very few, a second set stands beside theirs, and each verdict says on which it rests."""
+"""Where an operator marks very few trusted accounts, a second set is added, and each verdict states its set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clonewatch.pipeline.scan import ScanSettings, scan
 
 
 def trusting(folder: Path, scenario: str, scale: float, kept: int, seed: int = 3) -> tuple[ScanResult, set[str]]:
-    """The scan of a log of whose trusted accounts only so many are named, and the members of its harvest."""
+    """The scan of a log of whose trusted accounts only some are marked, and the members of its harvest."""
     simulate(scenario, folder, seed=seed, scale=scale)
     accounts = pq.read_table(folder / "accounts.parquet")
     named = np.flatnonzero([bool(a) for a in accounts["anchor"].to_pylist()])
@@ -30,7 +30,7 @@ def trusting(folder: Path, scenario: str, scale: float, kept: int, seed: int = 3
 
 
 def sources(found: ScanResult) -> set[str]:
-    """Whose trust the linked groups rest on."""
+    """The trusted sets that the linked groups rest on."""
     return {trust for trust, _, _ in found.summary["linked_groups"]}
 
 
@@ -40,24 +40,24 @@ def accused(found: ScanResult) -> set[str]:
     return {m["account_id"] for m in members if m["campaign_id"] in flagged and m["role"] != "proxy_customer"}
 
 
-def test_a_campaign_that_few_trusted_accounts_cannot_show_is_found_by_the_second_set(tmp_path: Path) -> None:
+def test_a_campaign_that_a_small_trusted_set_misses_is_found_with_the_second(tmp_path: Path) -> None:
     found, members = trusting(tmp_path / "log", "s04_stealth", 0.1, kept=35)
-    assert found.summary["trusted"]["source"] == "declared"
-    assert found.summary["trusted"]["share"] < FEW_TRUSTED
+    assert found.summary["trust"]["source"] == "declared"
+    assert found.summary["trust"]["share"] < FEW_TRUSTED
     assert sources(found) == {"behaviour"}
     assert accused(found) <= members and len(accused(found)) >= 0.8 * len(members)
 
 
-def test_each_group_says_whose_trust_its_own_links_rest_on(tmp_path: Path) -> None:
-    """The pool on shared cards shows with the operator's few; a class only with the second set."""
+def test_each_group_states_the_trusted_set_of_its_links(tmp_path: Path) -> None:
+    """The operator's few accounts suffice for the pool on shared cards; a class needs the second set."""
     found, members = trusting(tmp_path / "log", "s01_shared_cards", 0.1, kept=25)
-    assert found.summary["trusted"]["share"] < FEW_TRUSTED
+    assert found.summary["trust"]["share"] < FEW_TRUSTED
     assert sources(found) == {"declared", "behaviour"}
     assert accused(found) <= members and len(accused(found)) >= 0.8 * len(members)
 
 
 @pytest.mark.parametrize("kept", [35, 0])
-def test_the_second_set_flags_nobody_in_a_log_without_an_attack(tmp_path: Path, kept: int) -> None:
+def test_the_second_set_flags_no_account_in_a_log_without_an_attack(tmp_path: Path, kept: int) -> None:
     found, _ = trusting(tmp_path / "log", "quiet", 0.2, kept)
-    assert found.summary["trusted"]["source"] == ("declared" if kept else "behaviour")
+    assert found.summary["trust"]["source"] == ("declared" if kept else "behaviour")
     assert sources(found) == {"behaviour"} and accused(found) == set()

@@ -1,4 +1,4 @@
-"""Real prompts through the text path: fingerprints made, text dropped, and the campaign still found."""
+"""Real prompts through the text path: they are fingerprinted, text is dropped, and the campaign is still found."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_sets_are_the_real_ones(measuring: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_a_campaign_with_real_words_is_found_and_nobody_else(
+def test_a_campaign_with_real_prompts_is_found_and_no_other_account(
     measured: dict[str, tuple[Path, dict[str, Any]]], words: str
 ) -> None:
     told = measured[words][1]
@@ -56,8 +56,10 @@ def test_a_campaign_with_real_words_is_found_and_nobody_else(
     assert told["honest_flagged"] == 0
 
 
-def test_real_harvests_are_seen_as_the_work_they_ask_for(measured: dict[str, tuple[Path, dict[str, Any]]]) -> None:
-    """Most of the set asks for programs, the rest for calls of tools."""
+def test_real_harvests_are_classified_as_the_tasks_they_request(
+    measured: dict[str, tuple[Path, dict[str, Any]]],
+) -> None:
+    """Most of the set requests programs, the rest tool calls."""
     tasks = measured["harvest"][1]["tasks"]
     assert tasks["software_engineering"] > 0.6
     assert tasks["software_engineering"] + tasks["agentic_tool_use"] > 0.8
@@ -72,7 +74,7 @@ def test_real_harvests_share_more_templates_than_people_do(
 def test_no_word_of_a_prompt_is_in_any_result(
     measuring: ModuleType, measured: dict[str, tuple[Path, dict[str, Any]]]
 ) -> None:
-    """The log holds the raw text, the result must not: every long word run of some prompts is looked for."""
+    """The log holds the raw text, the result must not: it is searched for every long run of words of some prompts."""
     runs = [t.strip()[:60].encode() for t in measuring.load(DATA).harvest[::40] if len(t.strip()) >= 60]
     folder = measured["harvest"][0]
     logged = b"".join(

@@ -1,6 +1,6 @@
 """Every failure of the study that came before this program, as a test that would have caught it.
 
-Small logs of known truth. Where a test says that something is left alone, another line shows that it is looked at.
+Small logs of known truth. Where a test says that something is not flagged, another line shows that it is examined.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Making = Callable[..., World]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Making:
-    """Simulates a scenario; the same one again is not made twice."""
+    """Simulates a scenario, each one only once."""
 
     @cache
     def simulated(name: str, seed: int, scale: float) -> World:
@@ -81,7 +81,7 @@ def scanned(folder: Path, **settings: Any) -> ScanResult:
 
 
 def changed(world: World, folder: Path, **tables: pa.Table | None) -> Path:
-    """The log with some of its tables replaced; None leaves one out."""
+    """The log with some of its tables replaced; None drops one."""
     (folder / "exchanges").mkdir(parents=True)
     for name, place in (
         ("exchanges", "exchanges/all.parquet"),
@@ -129,7 +129,9 @@ def crowd(accounts: int, each: int = 6) -> pa.Table:
     )
 
 
-def test_a_template_of_everybody_makes_no_pairs_of_accounts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_template_that_all_accounts_use_makes_no_pairs_of_accounts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Pair projection: 317,000 incidences became 683 million pairs, nearly all of a few popular templates."""
     rows: dict[str, int] = {}
     wrote = StepRunner.wrote
@@ -146,14 +148,14 @@ def test_a_template_of_everybody_makes_no_pairs_of_accounts(monkeypatch: pytest.
         pq.write_table(crowd(accounts), path)
         found = scan(ScanSettings(paths=(str(path),), threads=1))
         assert found.summary["counts"]["kept"] == accounts * 6 == rows["exchanges"]
-        assert rows["carried_template"] == accounts, "the template is looked at"
+        assert rows["carried_template"] == accounts, "the template is examined"
         assert max(rows.values()) <= 3 * rows["exchanges"], "nor are there pairs by the way"
         totals.append(sum(rows.values()))
     assert totals[1] <= 4.5 * totals[0], "four times the accounts make about four times the rows"
 
 
 def with_entities(size: int, trusted: np.ndarray, carriers: int) -> StepRunner:
-    """Entities of whom the first so many carry one template."""
+    """Entities of which the first ones carry one template."""
     plan = StepRunner(DuckDB(threads=1))
     entity = pa.array(range(size), pa.int32())
     columns = {"anchor": trusted.astype(np.int8), "exempt": np.zeros(size, bool), "declared": np.zeros(size, bool)}
@@ -185,7 +187,7 @@ def test_seven_thousand_users_of_an_agent_are_not_linked_for_one_trusted_in_a_hu
 
 
 def test_the_largest_campaign_is_not_lost_for_being_popular(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Document frequency as rarity dropped the templates of the largest campaigns, whose recall was nothing."""
+    """Document frequency as rarity dropped the templates of the largest campaigns, whose recall was zero."""
     plans = scenarios.plans()
     pool = plans["s01_shared_cards"]
     plans["s01_shared_cards"] = replace(
@@ -204,8 +206,8 @@ def test_the_largest_campaign_is_not_lost_for_being_popular(tmp_path: Path, monk
     assert len(found & members) >= 0.8 * len(members) and not found - members
 
 
-def test_a_heavy_user_alone_is_neither_linked_nor_flagged(made: Making, tmp_path: Path) -> None:
-    """Volume as a signal: a quarter of the whole log from one account, steady, even and all single questions."""
+def test_a_single_heavy_user_is_neither_linked_nor_flagged(made: Making, tmp_path: Path) -> None:
+    """Volume as a signal: a quarter of the log from one account, steady, even and all single questions."""
     world = made("s01_shared_cards", 3, 0.03)
     log = pq.read_table(world.folder / "exchanges")
     size = log.num_rows // 3
@@ -265,7 +267,7 @@ def test_attack_free_logs_raise_no_flag_though_groups_are_linked(
     assert not linked(found) & customers
 
 
-def test_a_customer_of_many_accounts_is_one_entity_because_it_says_so(
+def test_a_customer_of_many_accounts_is_one_entity_by_declaration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ownership collapse switched off: the batch customer was flagged in every log."""
@@ -296,21 +298,21 @@ def test_a_customer_of_many_accounts_is_one_entity_because_it_says_so(
 
 
 @pytest.mark.parametrize("name", TESTS.names())
-def test_a_statistic_that_is_missing_is_neutral_and_hides_no_other(name: str) -> None:
-    """A missing value scored as nothing read as six sigma; a single NaN silenced every alarm of 25 days."""
-    intent = TESTS.load(name)
+def test_a_missing_statistic_is_neutral_and_hides_no_other(name: str) -> None:
+    """A missing value scored as zero read as six sigma; a single NaN silenced every alarm of 25 days."""
+    test = TESTS.load(name)
     numbers = [0, 1, 2, *range(FIRST, FIRST + 12)]
-    loud = intent.usual + 20 * max(intent.spread, intent.effect) if not intent.in_bits else -5.0
-    honest = [intent.usual] * 11 + [float("nan")]
+    loud = test.usual + 20 * max(test.spread, test.effect) if not test.in_bits else -5.0
+    honest = [test.usual] * 11 + [float("nan")]
     table = pa.table(
         {
             "cluster": pa.array(numbers, pa.int32()),
             "value": pa.array([float("nan"), None, loud, *honest], pa.float64(), from_pandas=False),
             "error": [0.01] * len(numbers),
-            "n": [intent.least + 100] * len(numbers),
+            "n": [test.least + 100] * len(numbers),
         }
     )
-    readings = {r.cluster: r for r in measure_tests({name: table}, [intent], FIRST)}
+    readings = {r.cluster: r for r in measure_tests({name: table}, [test], FIRST)}
     assert 0 not in readings and 1 not in readings
     assert abs(readings[2].bits) > 1 and np.isfinite(readings[2].bits)
 
@@ -334,7 +336,7 @@ def test_a_log_without_releases_is_judged_by_the_rest(
 
 
 @pytest.mark.parametrize("column", ["cell", "prompt_id"])
-def test_a_log_without_a_column_flags_nobody_else(release: World, tmp_path: Path, column: str) -> None:
+def test_a_log_without_a_column_flags_no_other_account(release: World, tmp_path: Path, column: str) -> None:
     log = pq.read_table(release.folder / "exchanges")
     found = scanned(changed(release, tmp_path / "log", exchanges=log.drop_columns([column])))
     assert accused(found) <= release.members
@@ -366,7 +368,7 @@ def test_customers_of_a_proxy_are_never_members_however_much_cover_it_mixes_in(
 
 
 @pytest.mark.parametrize("days", [1, 3, 12])
-def test_nobody_honest_is_a_member_however_short_the_log(made: Making, days: int) -> None:
+def test_no_honest_account_is_a_member_however_short_the_log(made: Making, days: int) -> None:
     """Users of the proxy's network were collateral after 2, 4 and 14 days of exposure, and not after 7."""
     world = made("s02_mixing_proxy", 3, 0.1)
     first = pc.min(pq.read_table(world.folder / "exchanges", columns=["ts"])["ts"]).as_py()

@@ -1,4 +1,4 @@
-"""A scan that is stopped goes on where it was when the same question is asked again."""
+"""An interrupted scan resumes from its last finished step when the same scan is run again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(log: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The result of a scan that nobody stopped."""
+    """The result of an uninterrupted scan."""
     out = tmp_path_factory.mktemp("whole") / "result"
     scan(ScanSettings((str(log),), out=out, key_file=key))
     return out
@@ -48,7 +48,7 @@ def whole(log: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def stop_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], None]:
-    """Makes the step of that number, counted from the start of the next scan, raise instead; -1: none does."""
+    """Makes the step of that number, counted from the start of the next scan, raise instead; -1 for none."""
     run = StepRunner.run
     left = [-1]
 
@@ -68,7 +68,7 @@ def stop_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException
 
 
 def equal(one: Path, other: Path) -> None:
-    """Both hold the same tables, byte by byte, and nothing beside their files."""
+    """Both hold the same tables, byte by byte, and no other files."""
     names = sorted(f.name for f in one.iterdir())
     assert names == sorted(f.name for f in other.iterdir())
     for name in names:
@@ -80,14 +80,14 @@ def equal(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2, 15, 40, 80])
-def test_a_scan_stopped_before_any_step_goes_on_to_the_same_answer(
+def test_a_scan_interrupted_before_any_step_resumes_to_the_same_result(
     log: Path, key: Path, whole: Path, tmp_path: Path, stop_before: Callable[..., None], step: int
 ) -> None:
     settings = ScanSettings((str(log),), out=tmp_path / "result", key_file=key)
     stop_before(step, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt) as stopped:
         scan(settings)
-    assert "it goes on from there" in stopped.value.__notes__[0].replace("\n", " ")
+    assert "to resume from there" in stopped.value.__notes__[0].replace("\n", " ")
     said: list[str] = []
     stop_before(-1, KeyboardInterrupt())
     scan(settings, Notes(said))
@@ -95,7 +95,7 @@ def test_a_scan_stopped_before_any_step_goes_on_to_the_same_answer(
     equal(tmp_path / "result", whole)
 
 
-def test_a_scan_stopped_twice_goes_on_twice(
+def test_a_scan_interrupted_twice_resumes_twice(
     log: Path, key: Path, whole: Path, tmp_path: Path, stop_before: Callable[..., None]
 ) -> None:
     settings = ScanSettings((str(log),), out=tmp_path / "result", key_file=key)
@@ -108,10 +108,10 @@ def test_a_scan_stopped_twice_goes_on_twice(
     equal(tmp_path / "result", whole)
 
 
-def test_after_a_full_disk_it_goes_on_with_more_memory(
+def test_after_a_full_disk_a_scan_resumes_with_more_memory(
     log: Path, key: Path, whole: Path, tmp_path: Path, stop_before: Callable[..., None]
 ) -> None:
-    """What a scan may use is no part of the question."""
+    """The memory that a scan may use is not part of the question."""
     stop_before(30, OutputError("the disk gave out", fix="Free some space"))
     with pytest.raises(OutputError):
         scan(ScanSettings((str(log),), out=tmp_path / "result", key_file=key, memory="300MB", threads=1))
@@ -124,7 +124,7 @@ def test_after_a_full_disk_it_goes_on_with_more_memory(
 
 
 @pytest.mark.parametrize("change", ["seed", "key", "log", "since"])
-def test_another_question_begins_anew_and_removes_what_was_left(
+def test_another_question_starts_again_and_removes_what_was_left(
     log: Path, key: Path, tmp_path: Path, stop_before: Callable[..., None], change: str
 ) -> None:
     out, paths = tmp_path / "result", (str(log),)
@@ -149,7 +149,7 @@ def test_another_question_begins_anew_and_removes_what_was_left(
     assert not left.exists()
 
 
-def test_a_spoiled_remainder_is_told_and_the_earlier_result_stays(
+def test_a_damaged_remainder_is_reported_and_the_earlier_result_stays(
     log: Path, key: Path, tmp_path: Path, stop_before: Callable[..., None]
 ) -> None:
     settings = ScanSettings((str(log),), out=tmp_path / "result", key_file=key)
@@ -167,7 +167,7 @@ def test_a_spoiled_remainder_is_told_and_the_earlier_result_stays(
     assert (tmp_path / "result" / "campaigns.parquet").read_bytes() == before
 
 
-def test_text_that_was_asked_for_does_not_outlive_a_stopped_scan(
+def test_kept_text_does_not_outlive_an_interrupted_scan(
     log: Path, key: Path, tmp_path: Path, stop_before: Callable[..., None]
 ) -> None:
     stop_before(30, KeyboardInterrupt())
@@ -176,7 +176,7 @@ def test_text_that_was_asked_for_does_not_outlive_a_stopped_scan(
     assert list((tmp_path / "result").iterdir()) == []
 
 
-def test_the_command_says_what_is_kept_and_that_it_goes_on(
+def test_the_command_reports_what_is_kept_and_that_it_resumes(
     log: Path, key: Path, tmp_path: Path, stop_before: Callable[..., None]
 ) -> None:
     asked = ["scan", str(log), "--out", str(tmp_path / "result"), "--key", str(key)]
@@ -184,17 +184,17 @@ def test_the_command_says_what_is_kept_and_that_it_goes_on(
     first = CliRunner().invoke(app, asked)
     assert first.exit_code == 130
     assert "Earlier results are as they were" in first.stderr
-    assert "goes on from there" in first.stderr.replace("\n", " ")
+    assert "resume from there" in first.stderr.replace("\n", " ")
     stop_before(-1, KeyboardInterrupt())
     second = CliRunner().invoke(app, asked)
     assert second.exit_code == 0, second.stderr
     assert READ_BEFORE in second.stderr
 
 
-def test_a_scan_killed_at_any_moment_goes_on_to_the_same_answer(
+def test_a_scan_killed_at_any_moment_resumes_to_the_same_result(
     log: Path, key: Path, whole: Path, tmp_path: Path
 ) -> None:
-    """kill -9, every time a little later, until one run ends by itself."""
+    """kill -9, a little later every time, until one run completes."""
     asked = [*COMMAND, "scan", str(log), "--out", str(tmp_path / "result"), "--key", str(key)]
     errors = tmp_path / "stderr"
     resumed, moment = 0, 0.2
@@ -221,7 +221,7 @@ def test_a_scan_killed_at_any_moment_goes_on_to_the_same_answer(
 
 
 class Notes:
-    """Progress that keeps what was said of the stages."""
+    """Progress that records what is reported of the stages."""
 
     def __init__(self, said: list[str]) -> None:
         self.said = said

@@ -1,4 +1,4 @@
-"""A scan of the past sees what was there then: `--as-of`, `--since` and `--replay` against logs cut by hand."""
+"""A scan of the past sees the log as it was: `--as-of`, `--since` and the first flag against logs cut by hand."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def accused(found: ScanResult) -> set[str]:
     return {m["account_id"] for m in members if m["campaign_id"] in flagged and m["role"] != "proxy_customer"}
 
 
-def test_a_scan_as_of_an_instant_is_the_scan_of_the_log_cut_there(tmp_path: Path) -> None:
-    """Cut at the very microsecond of an exchange, a week after a release: that exchange is no longer seen."""
+def test_a_scan_as_of_a_time_equals_the_scan_of_the_log_cut_there(tmp_path: Path) -> None:
+    """Cut at the exact microsecond of an exchange, a week after a release: that exchange is no longer used."""
     log = simulated(tmp_path / "whole", "s13_release_jump", 0.05)
     events = pq.read_table(log.folder / "events.parquet").to_pylist()
     released = next(e["ts"] for e in events if e["kind"] == "model_release")
@@ -98,8 +98,8 @@ def test_a_scan_as_of_an_instant_is_the_scan_of_the_log_cut_there(tmp_path: Path
     assert "release" in {e["signal"] for e in found.tables["evidence"].to_pylist()}, "events before it are known"
 
 
-def test_a_scan_since_a_day_is_the_scan_of_the_rest_of_the_log(log: Made, tmp_path: Path) -> None:
-    """Both ends by command line, where an instant without a zone is taken for UTC."""
+def test_a_scan_since_a_day_equals_the_scan_of_the_rest_of_the_log(log: Made, tmp_path: Path) -> None:
+    """Both ends from the command line, where a time without a zone is UTC."""
     start, end = ((log.first + (log.last - log.first) * part).date() for part in (0.3, 0.8))
     words = ["--since", start.isoformat(), "--as-of", f"{end}T00:00", "--quiet", "--threads", "1"]
     key = ["--key", str(tmp_path / "key")]
@@ -114,23 +114,21 @@ def test_a_scan_since_a_day_is_the_scan_of_the_rest_of_the_log(log: Made, tmp_pa
     assert start.isoformat() <= said["window"]["first"] < said["window"]["last"] < end.isoformat()
 
 
-def test_a_span_without_an_exchange_says_that_rows_were_left_out(log: Made, tmp_path: Path) -> None:
+def test_a_span_without_exchanges_reports_that_rows_were_skipped(log: Made, tmp_path: Path) -> None:
     words = ["scan", str(log.folder), "--out", str(tmp_path / "none"), "--as-of", "2001-01-01", "--quiet"]
     done = CliRunner().invoke(app, words)
-    assert done.exit_code == 2 and "--as-of were left out" in done.stderr and "Traceback" not in done.stderr
+    assert done.exit_code == 2 and "--as-of were skipped" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "none" / "scan.json").exists()
 
 
 @pytest.fixture(scope="module")
-def visible_is_first_flag(log: Made) -> ScanResult:
-    return scanned(log.folder, replay=True)
+def dated(log: Made) -> ScanResult:
+    return scanned(log.folder, first_flag=True)
 
 
-def test_a_replay_finds_the_hour_at_which_a_scan_would_first_have_flagged(
-    log: Made, visible_is_first_flag: ScanResult
-) -> None:
+def test_the_first_flag_is_the_hour_at_which_a_scan_would_first_have_flagged(log: Made, dated: ScanResult) -> None:
     """A scan as of that hour flags the harvest, and one as of the hour before does not."""
-    found = visible_is_first_flag
+    found = dated
     (campaign,) = (c for c in found.tables["campaigns"].to_pylist() if c["flagged"])
     assert campaign["visible_is_first_flag"] and accused(found) <= log.members
     hour = campaign["visible_ts"].astimezone(UTC)
@@ -142,14 +140,14 @@ def test_a_replay_finds_the_hour_at_which_a_scan_would_first_have_flagged(
     assert not before & log.members
 
 
-def test_looking_back_changes_nothing_but_when_it_was_visible(log: Made, visible_is_first_flag: ScanResult) -> None:
-    plain, looked = scanned(log.folder).tables, visible_is_first_flag.tables
+def test_looking_for_the_first_flag_changes_only_when_a_campaign_was_visible(log: Made, dated: ScanResult) -> None:
+    plain, first = scanned(log.folder).tables, dated.tables
     moved = ("visible_ts", "visible_exchanges", "visible_is_first_flag")
     for name, table in plain.items():
         columns = [c for c in table.column_names if c not in moved]
-        assert table.select(columns).equals(looked[name].select(columns)), name
+        assert table.select(columns).equals(first[name].select(columns)), name
     assert plain["campaigns"]["visible_is_first_flag"].to_pylist().count(True) == 0
-    quiet = [r for r in looked["campaigns"].to_pylist() if not r["flagged"]]
-    assert quiet and not any(r["visible_is_first_flag"] for r in quiet), (
-        "only what is flagged is looked for in the past"
+    unflagged = [r for r in first["campaigns"].to_pylist() if not r["flagged"]]
+    assert unflagged and not any(r["visible_is_first_flag"] for r in unflagged), (
+        "only flagged campaigns have a first flag"
     )

@@ -1,4 +1,4 @@
-"""The Spark engine on a real cluster of two executors: one contract, one dialect, and one answer with DuckDB's."""
+"""The Spark engine on a real cluster of two executors: one contract, one dialect, and the same results as DuckDB."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def told(events: Path) -> list[dict[str, Any]]:
 # ---- one contract --------------------------------------------------------------------------------------------------
 
 
-def test_what_is_put_comes_back_with_its_types_unsigned_hashes_included(engine: DuckDB | Spark) -> None:
+def test_a_stored_table_is_fetched_with_its_types_including_unsigned_hashes(engine: DuckDB | Spark) -> None:
     engine.put("numbers", NUMBERS)
     assert engine.fetch('SELECT * FROM "numbers" ORDER BY a').equals(NUMBERS)
 
@@ -184,7 +184,7 @@ def test_a_parameter_is_a_value_never_sql(engine: DuckDB | Spark) -> None:
     assert engine.fetch("SELECT a FROM numbers WHERE b = $b", {"b": "3' OR '1'='1"}).num_rows == 0
 
 
-def test_what_is_made_aside_hides_what_is_outside_and_is_gone_afterwards(engine: DuckDB | Spark) -> None:
+def test_tables_of_a_scope_hide_outer_ones_and_are_dropped_at_its_end(engine: DuckDB | Spark) -> None:
     engine.put("numbers", NUMBERS)
     with engine.aside():
         assert engine.store("numbers", "SELECT * FROM numbers WHERE a < $most", {"most": 10}) == 10
@@ -246,7 +246,7 @@ def test_windows_and_ties_are_decided_by_what_the_step_orders_by(engine: DuckDB 
     assert engine.fetch(top, {"most": 1}).to_pylist() == [{"g": 1, "n": 3}]
 
 
-def test_what_does_not_fit_in_64_bits_raises(engine: DuckDB | Spark) -> None:
+def test_a_value_beyond_64_bits_raises(engine: DuckDB | Spark) -> None:
     engine.put("t", pa.table({"h": pa.array([2**63 - 1], pa.int64())}))
     with pytest.raises(Exception, match=r"(?i)overflow|out of range"):
         engine.fetch("SELECT h * 2 AS x FROM t")
@@ -263,7 +263,7 @@ def spark(cluster: Path, tmp_path: Path) -> Iterator[Spark]:
     made.close()
 
 
-def test_a_graph_of_more_rows_than_the_setting_allows_does_not_come_to_the_driver(spark: Spark) -> None:
+def test_more_rows_than_the_setting_allows_are_not_fetched_to_the_driver(spark: Spark) -> None:
     attributes = pa.array(range(MOST_ROWS + 1), pa.int64())
     spark.put("rare_template", pa.table({"attribute": attributes, "entity": attributes.cast(pa.int32())}))
     with pytest.raises(OutputError, match="more than 200,000 rows") as caught:
@@ -306,14 +306,14 @@ def test_a_work_folder_may_be_an_address_that_only_spark_can_open(cluster: Path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_parquet_is_named(spark: Spark, tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_named(spark: Spark, tmp_path: Path) -> None:
     (tmp_path / "log.parquet").write_text("not at all")
     with pytest.raises(InputError, match="cannot read") as caught:
         spark.read("seen", [str(tmp_path / "log.parquet")], frozenset({"a"}), NUMBERS.schema, iter)
     assert caught.value.where.endswith("log.parquet")
 
 
-def test_a_java_that_does_not_run_is_told_with_the_fix(tmp_path: Path) -> None:
+def test_a_java_that_does_not_run_is_reported_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "java").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "bin" / "java").chmod(0o755)
@@ -330,7 +330,7 @@ def test_a_java_that_does_not_run_is_told_with_the_fix(tmp_path: Path) -> None:
 
 
 def test_a_second_master_is_refused_while_a_session_runs(cluster: Path) -> None:
-    with pytest.raises(SetupError, match="runs already"):
+    with pytest.raises(SetupError, match="already active"):
         Spark(master="local[1]")
 
 
@@ -402,10 +402,10 @@ def slicing_tables(content: list[tuple[str, str]]) -> dict[str, pa.Table]:
 # ---- executors that die --------------------------------------------------------------------------------------------
 
 
-def test_rows_half_fetched_go_on_when_every_executor_was_killed(spark: Spark, cluster: Path) -> None:
-    """What had been sorted lay with the dead: it is computed again."""
+def test_fetching_rows_continues_after_every_executor_was_killed(spark: Spark, cluster: Path) -> None:
+    """Rows that were sorted on the killed executors are computed again."""
     spark.put("numbers", NUMBERS)
-    # Few rows would come as one part, fetched whole.
+    # Few rows would be one partition, fetched at once.
     spark.session.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
     try:
         rows = spark.stream("SELECT a, COUNT(*) AS n FROM numbers GROUP BY a ORDER BY a")
@@ -426,7 +426,7 @@ def test_rows_half_fetched_go_on_when_every_executor_was_killed(spark: Spark, cl
 
 @contextmanager
 def killing() -> Iterator[list[int]]:
-    """Inside, the oldest executor is held still, and killed with the signal nobody can catch once a task is its own."""
+    """In the block, the oldest executor is paused, and killed with SIGKILL once it has a task."""
     killed: list[int] = []
     over, oldest = threading.Event(), executors()[0]
     name = Path(f"/proc/{oldest}/cmdline").read_text().split("\0--executor-id\0")[1].split("\0")[0]
@@ -455,14 +455,14 @@ def killing() -> Iterator[list[int]]:
 
 
 def working() -> dict[str, int]:
-    """How many tasks each living executor was given and has not given back."""
+    """How many unfinished tasks each living executor has."""
     known = context()._jsc.sc().statusStore().executorList(True)  # Python shows none
     found = [known.apply(i) for i in range(known.length())]
     return {str(one.id()): int(one.activeTasks()) for one in found}
 
 
 def staged(engine: DuckDB | Spark, log: Path, refused: list[Rejected]) -> StepRunner:
-    """Table `exchanges` and those of the accounts' side, by the lake where the engine can read one."""
+    """Table `exchanges` and those of the accounts' side, read by the engine's workers where it has any."""
     plan, stager, opened = StepRunner(engine), Stager(KEY), open_log([str(log)])
     if isinstance(engine, Spark):
         read_lake(engine, plan, stager, opened, (), Reading(KEY), refused.extend)
@@ -511,7 +511,7 @@ def losses(events: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small log of the headline's kind with texts, in two files, with rows that are none and others sent twice."""
+    """A small log of the headline's kind with texts, in two files, with bad rows and rows sent twice."""
     folder = tmp_path_factory.mktemp("headline")
     simulate("headline", folder / "made", seed=3, scale=0.0005, text=True)
     rows = pq.read_table(folder / "made" / "exchanges")
@@ -551,7 +551,7 @@ def rounded(value: Any) -> Any:
     return {k: rounded(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def test_a_scan_on_the_cluster_gives_duckdbs_answer_and_tells_no_log_the_key(
+def test_a_scan_on_the_cluster_gives_duckdbs_result_and_logs_no_key(
     cluster: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(log.parent)
@@ -564,7 +564,7 @@ def test_a_scan_on_the_cluster_gives_duckdbs_answer_and_tells_no_log_the_key(
         alike(table, theirs.tables[name])
     for file in sorted((tmp_path / "duckdb").glob("*.parquet")):
         alike(pq.read_table(file), pq.read_table(tmp_path / "spark" / file.name))
-    for part in ("window", "counts", "trusted", "signals", "chance", "warnings"):
+    for part in ("window", "counts", "trust", "signals", "chance", "warnings"):
         assert rounded(theirs.summary[part]) == rounded(ours.summary[part]), part
     one, other = ([{k: v for k, v in i.items() if k != "sha256"} for i in r.summary["inputs"]] for r in (ours, theirs))
     assert one == other
@@ -577,7 +577,7 @@ def test_a_scan_on_the_cluster_gives_duckdbs_answer_and_tells_no_log_the_key(
 def assert_the_key_is_in_no_log(events: Path, key: str) -> None:
     held = [p for place in (events, work_of(application())) for p in place.rglob("*") if p.suffix != ".jar"]
     logs = [p.read_bytes() for p in held if p.is_file()]
-    assert any(b"MapInArrow" in log for log in logs), "the logs that were looked at do not tell of the reading"
+    assert any(b"MapInArrow" in log for log in logs), "the logs that were examined do not show the reading step"
     wanted = re.compile(re.escape(bytes.fromhex(key)) + b"|" + key.encode())
     assert not any(wanted.search(log) for log in logs)
     spelt = repr(bytes.fromhex(key)).encode()

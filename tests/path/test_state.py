@@ -1,4 +1,4 @@
-"""A state kept from day to day tells what a scan of the same days tells, whatever happens to it in between."""
+"""Detection over a state gives the result of a scan of the same days, whatever happens to the state in between."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMMAND = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
 
 
 class Days(NamedTuple):
-    """A simulated log cut into days. folders: one a day, oldest first. key: of the fingerprints."""
+    """A simulated log cut into days. folders: one per day, oldest first. key: of the fingerprints."""
 
     folders: list[Path]
     log: Path
@@ -74,7 +74,7 @@ def kept(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mine(kept: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may spoil."""
+    """A copy of it that a test may damage."""
     shutil.copytree(kept, tmp_path / "state")
     return tmp_path / "state"
 
@@ -117,7 +117,7 @@ def rows(days: Days, state: Path) -> list[tuple[str, str, int]]:
     return sorted(found)
 
 
-def test_every_window_tells_what_a_scan_of_its_days_tells(days: Days, kept: Path, tmp_path: Path) -> None:
+def test_every_window_gives_the_result_of_a_scan_of_its_days(days: Days, kept: Path, tmp_path: Path) -> None:
     week, fortnight, everything = detected(days, kept, tmp_path / "out", 7, 14, 100)
     assert any(pc.sum(table["campaigns.parquet"]["flagged"]).as_py() for table in (week, fortnight, everything))
     for found, folders in ((week, days.folders[-7:]), (fortnight, days.folders[-14:]), (everything, days.folders)):
@@ -126,7 +126,7 @@ def test_every_window_tells_what_a_scan_of_its_days_tells(days: Days, kept: Path
         assert [name for name in found if not found[name].equals(expected[name])] == []
 
 
-def test_a_window_in_which_nothing_changed_is_not_looked_at_again(days: Days, mine: Path, tmp_path: Path) -> None:
+def test_an_unchanged_window_is_not_examined_again(days: Days, mine: Path, tmp_path: Path) -> None:
     settings = WindowSettings(mine, tmp_path / "out", (2,), key_file=days.key)
     first, second = windows(settings)[0], windows(settings)[0]
     assert first.result is not None and second.result is None
@@ -141,7 +141,7 @@ def test_a_file_that_was_read_before_is_not_read_again(days: Days, mine: Path) -
     assert manifest(days, mine) == before
 
 
-def test_the_same_exchanges_under_another_form_change_nothing(days: Days, mine: Path, tmp_path: Path) -> None:
+def test_the_same_exchanges_in_another_format_change_nothing(days: Days, mine: Path, tmp_path: Path) -> None:
     table = pq.read_table(days.folders[3] / "exchanges")
     pq.write_table(table, tmp_path / "again.parquet", compression="gzip")
     before = rows(days, mine)
@@ -150,8 +150,8 @@ def test_the_same_exchanges_under_another_form_change_nothing(days: Days, mine: 
     assert rows(days, mine) == before
 
 
-def test_exchanges_that_come_late_find_their_day(days: Days, tmp_path: Path) -> None:
-    """Halves of a day in two files, the second after the days that follow; some rows come twice."""
+def test_late_exchanges_are_added_to_their_day(days: Days, tmp_path: Path) -> None:
+    """Halves of a day in two files, the second one ingested after later days; some rows are in both."""
     table = pq.read_table(days.folders[4] / "exchanges")
     half = table.num_rows // 2
     (tmp_path / "early").mkdir(), (tmp_path / "late").mkdir()
@@ -221,12 +221,12 @@ def test_a_full_disk_leaves_the_state_as_it_was(days: Days, mine: Path, tmp_path
     assert put(days, mine, tmp_path / "x.parquet").kept == table.num_rows
 
 
-def test_a_torn_part_is_named_and_fixed_by_ingesting_its_log_again(days: Days, mine: Path, tmp_path: Path) -> None:
+def test_a_truncated_part_is_named_and_fixed_by_ingesting_its_log_again(days: Days, mine: Path, tmp_path: Path) -> None:
     seen = rows(days, mine)
     part = manifest(days, mine).parts[6]
     path = mine / "parts" / part.exchanges.name
     path.write_bytes(path.read_bytes()[: part.exchanges.size // 2])
-    with pytest.raises(StateError, match=r"damaged: of another size"):
+    with pytest.raises(StateError, match=r"damaged: its size differs"):
         detected(days, mine, tmp_path / "out")
     found = maintenance.verify(mine, days.key)
     assert [part.exchanges.name in problem for problem in found.problems] == [True] and not found.fixed
@@ -246,7 +246,7 @@ def test_a_byte_that_changed_on_the_disk_is_found(days: Days, mine: Path) -> Non
     assert result.exit_code == 3 and part.exchanges.name in result.stdout
 
 
-def test_a_torn_manifest_gives_way_to_the_one_before_it(days: Days, mine: Path) -> None:
+def test_a_damaged_manifest_is_replaced_by_the_one_before_it(days: Days, mine: Path) -> None:
     (mine / "state.json").write_bytes((mine / "state.json").read_bytes()[:100])
     with pytest.raises(StateError, match="manifest of the state is damaged"):
         rows(days, mine)
@@ -256,10 +256,10 @@ def test_a_torn_manifest_gives_way_to_the_one_before_it(days: Days, mine: Path) 
     assert maintenance.verify(mine, days.key).problems == []
 
 
-def test_without_the_book_of_accounts_there_is_no_fixing(days: Days, mine: Path) -> None:
+def test_a_state_without_its_account_ids_cannot_be_fixed(days: Days, mine: Path) -> None:
     (mine / "parts" / manifest(days, mine).names[0].name).unlink()
     assert maintenance.verify(mine, days.key).problems
-    with pytest.raises(StateError, match="book of accounts"):
+    with pytest.raises(StateError, match="account ids are damaged"):
         maintenance.verify(mine, days.key, fix=True)
 
 
@@ -312,14 +312,14 @@ def test_a_forgotten_account_leaves_no_trace_and_does_not_come_back(days: Days, 
         assert account not in [n for file in held.manifest.names for n in held.read(file)["account_id"].to_pylist()]
 
 
-def test_a_state_whose_first_moment_was_interrupted_can_be_begun_again(days: Days, tmp_path: Path) -> None:
+def test_a_state_whose_creation_was_interrupted_can_be_created_again(days: Days, tmp_path: Path) -> None:
     (tmp_path / "state" / "parts").mkdir(parents=True)
     (tmp_path / "state" / ".draft-state.json").write_text("{", encoding="utf-8")
     assert put(days, tmp_path / "state", days.folders[0]).kept
     assert not (tmp_path / "state" / ".draft-state.json").exists()
 
 
-def test_compacting_changes_no_answer_and_lets_go_of_what_it_must(days: Days, mine: Path, tmp_path: Path) -> None:
+def test_compacting_changes_no_result_and_deletes_expired_columns(days: Days, mine: Path, tmp_path: Path) -> None:
     late = pq.read_table(days.folders[-3] / "exchanges").slice(0, 40)
     ids = pa.array([f"late-{i}" for i in range(40)])
     pq.write_table(late.set_column(late.column_names.index("exchange_id"), "exchange_id", ids), tmp_path / "x.parquet")
@@ -339,18 +339,18 @@ def test_compacting_changes_no_answer_and_lets_go_of_what_it_must(days: Days, mi
     assert maintenance.verify(mine, days.key).problems == []
 
 
-def test_what_no_result_can_do_without_is_not_let_go_of(days: Days, kept: Path) -> None:
+def test_a_column_that_every_result_needs_is_not_deleted(days: Days, kept: Path) -> None:
     for name in ("exchange_id", "ts", "no_such_column"):
-        with pytest.raises(SetupError, match="can be let go of"):
+        with pytest.raises(SetupError, match="not a column that can be deleted"):
             maintenance.compact(kept, days.key, fields={name: 3})
 
 
-def test_two_processes_do_not_hold_one_state(days: Days, mine: Path) -> None:
+def test_two_processes_cannot_hold_one_state(days: Days, mine: Path) -> None:
     with store.opened(mine, load_key(days.key)), pytest.raises(StateError, match=f"process {os.getpid()}"):
         put(days, mine, days.folders[0])
 
 
-def test_a_state_is_free_for_others_while_it_is_looked_at(days: Days, mine: Path, tmp_path: Path) -> None:
+def test_a_state_is_free_for_others_while_a_window_is_examined(days: Days, mine: Path, tmp_path: Path) -> None:
     """A window reads what was there when it began, whatever is forgotten meanwhile."""
     [expected] = detected(days, mine, tmp_path / "before", 6)
     work = ["detect", "--state", str(mine), "--out", str(tmp_path / "out"), "--days", "6", "--key", str(days.key)]
@@ -370,34 +370,34 @@ def test_another_key_is_refused(days: Days, mine: Path, tmp_path: Path) -> None:
         maintenance.verify(mine, tmp_path / "another")
 
 
-def test_a_log_of_bad_rows_is_not_taken_in(days: Days, mine: Path, tmp_path: Path) -> None:
+def test_a_log_of_bad_rows_is_not_added(days: Days, mine: Path, tmp_path: Path) -> None:
     before = manifest(days, mine)
     bad = tmp_path / "bad.ndjson"
     good = '{"exchange_id": "a", "ts": "2026-05-01T00:00:00Z", "account_id": "x", "turn": 0}\n'
     bad.write_text(good + '{"exchange_id": "b", "ts": "yesterday", "account_id": "x"}\n', encoding="utf-8")
-    with pytest.raises(TooManyRejected, match="nothing was taken in"):
+    with pytest.raises(TooManyRejected, match="nothing was added"):
         put(days, mine, bad)
     assert manifest(days, mine) == before
     [aside] = (mine / "rejected").iterdir()
     assert "ts" in aside.read_text(encoding="utf-8")
 
 
-def test_a_folder_of_other_things_is_left_alone(days: Days, tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_refused_and_unchanged(days: Days, tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").write_text("x", encoding="utf-8")
-    with pytest.raises(StateError, match="holds other things"):
+    with pytest.raises(StateError, match="holds other files"):
         put(days, tmp_path / "letters", days.folders[0])
     with pytest.raises(StateError, match="no state here"):
         detected(days, tmp_path / "nowhere", tmp_path / "out")
 
 
-def test_a_state_that_cannot_be_written_says_so(days: Days, tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_written_is_reported(days: Days, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(OutputError, match="could not be written"):
         put(days, tmp_path / "file" / "state", days.folders[0])
 
 
-def test_the_commands_say_what_they_did(days: Days, tmp_path: Path) -> None:
+def test_the_commands_report_what_they_did(days: Days, tmp_path: Path) -> None:
     run, key = CliRunner(), ["--key", str(days.key), "--quiet"]
     state, out = str(tmp_path / "state"), str(tmp_path / "out")
     taken = run.invoke(app, ["ingest", *map(str, days.folders[:9]), "--state", state, *key])

@@ -1,4 +1,4 @@
-"""A column that another version keeps, or does not keep yet, harms no state and changes no result."""
+"""A column that only another version stores damages no state and changes no result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.path.test_state import Days, detected, manifest, put, rows, told
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import StateError
-from clonewatch.pipeline import upkeep
+from clonewatch.pipeline.daily import maintenance
 from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
 from clonewatch.pipeline.daily.ingest import IngestSettings, ingest
 from clonewatch.pipeline.daily.state_tables import LAYOUTS
@@ -34,17 +34,17 @@ NEXT = [sys.executable, str(Path(__file__).with_name("next_version.py"))]
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
-    """A log in three pieces that are cut in the middle of a day."""
+    """A log in three parts, cut in the middle of a day."""
     place = tmp_path_factory.mktemp("columns")
     simulate("s01_shared_cards", place / "log", seed=5, scale=0.05)
     exchanges = pq.read_table(place / "log" / "exchanges").sort_by("ts")
     third = exchanges.num_rows // 3
     folders = []
     for at in range(3):
-        folder = place / f"piece-{at}"
+        folder = place / f"third-{at}"
         (folder / "exchanges").mkdir(parents=True)
-        piece = exchanges.slice(at * third, third if at < 2 else None)
-        pq.write_table(piece, folder / "exchanges" / "part.parquet")
+        part = exchanges.slice(at * third, third if at < 2 else None)
+        pq.write_table(part, folder / "exchanges" / "part.parquet")
         for side in ("accounts.parquet", "events.parquet"):
             shutil.copyfile(place / "log" / side, folder / side)
         folders.append(folder)
@@ -54,7 +54,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
 
 @pytest.fixture(scope="module")
 def plain(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What this version alone makes of the log. Not to be changed by a test."""
+    """The state that this version alone writes from the log. Tests must not change it."""
     state = tmp_path_factory.mktemp("plain") / "state"
     for folder in days.folders:
         put(days, state, folder)
@@ -63,7 +63,7 @@ def plain(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def between(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, but the next version took in the second piece. Not to be changed by a test."""
+    """The same, but the next version ingested the second part. Tests must not change it."""
     state = tmp_path_factory.mktemp("between") / "state"
     first, second, third = days.folders
     put(days, state, first)
@@ -74,7 +74,7 @@ def between(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mixed(between: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may spoil."""
+    """A copy of it that a test may damage."""
     shutil.copytree(between, tmp_path / "state")
     return tmp_path / "state"
 
@@ -88,7 +88,7 @@ def expected(days: Days, plain: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def by_next(days: Days, *command: str) -> str:
-    """Have the next version do it; returns what it wrote."""
+    """Run a command of the next version; returns its output."""
     done = subprocess.run([*NEXT, *command, "--key", str(days.key), "--quiet"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -100,7 +100,7 @@ def differing(found: dict[str, pa.Table], expected: dict[str, pa.Table]) -> list
 
 
 def kept(days: Days, state: Path) -> dict[str, pa.Table]:
-    """All that a state holds, as this version knows it."""
+    """The content of a state in the columns of this version."""
     with store.opened(state, load_key(days.key)) as held:
         tables = {kind: held.table(files, LAYOUTS[kind]) for kind, files in held.manifest.kinds().items()}
     known = {kind: table.select(LAYOUTS[kind].schema.names) for kind, table in tables.items()}
@@ -144,7 +144,7 @@ def with_ones(table: pa.Table) -> pa.Table:
     return table.append_column("newer", pa.array([1] * table.num_rows, pa.int32()))
 
 
-def test_a_state_of_two_versions_tells_what_a_state_of_one_tells(
+def test_a_state_of_two_versions_gives_the_result_of_a_state_of_one(
     days: Days, plain: Path, between: Path, expected: dict[str, pa.Table], tmp_path: Path
 ) -> None:
     held = manifest(days, between).columns
@@ -156,7 +156,7 @@ def test_a_state_of_two_versions_tells_what_a_state_of_one_tells(
     assert differing(told(tmp_path / "next" / "100-days"), expected) == []
 
 
-def test_a_version_that_stages_a_column_more_takes_over_a_state_that_lacks_it(
+def test_a_version_with_one_more_column_continues_a_state_that_lacks_it(
     days: Days, plain: Path, expected: dict[str, pa.Table], tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
@@ -173,17 +173,17 @@ def test_a_version_that_stages_a_column_more_takes_over_a_state_that_lacks_it(
 def test_neither_version_finds_damage_or_repairs_what_the_other_one_wrote(days: Days, mixed: Path) -> None:
     before = (mixed / manifests.NAME).read_bytes()
     for fix in (False, True):
-        found = upkeep.verify(mixed, days.key, fix=fix)
+        found = maintenance.verify(mixed, days.key, fix=fix)
         assert found.problems == [] and not found.fixed
         assert by_next(days, "state", "verify", str(mixed), *["--fix"] * fix).startswith("Whole")
     assert (mixed / manifests.NAME).read_bytes() == before
 
 
-def test_a_damaged_file_is_left_out_and_the_other_columns_stay(days: Days, mixed: Path) -> None:
+def test_a_damaged_file_is_dropped_and_the_other_columns_stay(days: Days, mixed: Path) -> None:
     held, values = manifest(days, mixed), filled(days, mixed, "exchanges", "temperature")
     torn = mixed / "parts" / held.parts[0].exchanges.name
     torn.write_bytes(torn.read_bytes()[:-5])
-    assert upkeep.verify(mixed, days.key, fix=True).fixed
+    assert maintenance.verify(mixed, days.key, fix=True).fixed
     assert len(manifest(days, mixed).parts) == len(held.parts) - 1
     assert filled(days, mixed, "exchanges", "temperature") == values and sum(values)
 
@@ -193,46 +193,46 @@ def test_compacting_keeps_a_column_that_this_version_does_not_know(
 ) -> None:
     values = sum(filled(days, mixed, "exchanges", "temperature"))
     parts = len(manifest(days, mixed).parts)
-    upkeep.compact(mixed, days.key)
+    maintenance.compact(mixed, days.key)
     assert len(manifest(days, mixed).parts) == parts - 2  # each cut was in the middle of a day
     assert sum(filled(days, mixed, "exchanges", "temperature")) == values > 0
     assert manifest(days, mixed).columns["exchanges"]["temperature"] == "float"
-    assert upkeep.verify(mixed, days.key).problems == []
+    assert maintenance.verify(mixed, days.key).problems == []
     [found] = detected(days, mixed, tmp_path / "out")
     assert differing(found, expected) == []
 
 
 def test_a_column_that_no_file_has_any_more_is_no_longer_listed(days: Days, mixed: Path) -> None:
-    upkeep.compact(mixed, days.key, keep=2)
+    maintenance.compact(mixed, days.key, keep=2)
     assert "temperature" not in manifest(days, mixed).columns["exchanges"]
 
 
-def test_forgetting_leaves_what_a_state_of_one_version_would_hold_and_the_column_of_others(
+def test_forgetting_leaves_the_content_of_a_one_version_state_and_the_extra_column(
     days: Days, plain: Path, mixed: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "plain"
     shutil.copytree(plain, other)
     account = rows(days, plain)[0][1]
-    done, same = (upkeep.forget(state, [account], days.key) for state in (mixed, other))
+    done, same = (maintenance.forget(state, [account], days.key) for state in (mixed, other))
     assert done == same and done.exchanges and kept(days, mixed) == kept(days, other)
-    assert sum(filled(days, mixed, "exchanges", "temperature")) and upkeep.verify(mixed, days.key).problems == []
+    assert sum(filled(days, mixed, "exchanges", "temperature")) and maintenance.verify(mixed, days.key).problems == []
 
 
 def test_what_the_next_version_knows_of_an_account_outlives_a_log_of_this_version(days: Days, between: Path) -> None:
-    """The third piece brought the facts again, and this version reads no `domain` from them."""
+    """The third part contains the facts again, and this version reads no `domain` from them."""
     known = pq.read_table(days.log / "accounts.parquet")["email_domain"]
     assert filled(days, between, "facts", "domain") == [len(known) - known.null_count]
 
 
 @pytest.mark.parametrize("kind", ["exchanges", "names", "facts", "events"])
-def test_a_column_of_any_kind_of_file_outlives_all_that_is_done_to_a_state(
+def test_an_extra_column_of_any_kind_of_file_survives_every_command(
     days: Days, plain: Path, tmp_path: Path, kind: str
 ) -> None:
     state = tmp_path / "state"
     shutil.copytree(plain, state)
     rewritten(state, kind, with_ones)
     before = filled(days, state, kind, "newer")
-    assert before and all(before) and upkeep.verify(state, days.key, fix=True).problems == []
+    assert before and all(before) and maintenance.verify(state, days.key, fix=True).problems == []
     name, first = days.folders[0].name, rows(days, state)[0]
     late = pq.read_table(days.folders[0] / "exchanges").slice(0, 30)
     ids = pa.array([f"late-{i}" for i in range(30)])
@@ -242,14 +242,14 @@ def test_a_column_of_any_kind_of_file_outlives_all_that_is_done_to_a_state(
     for side in ("accounts.parquet", "events.parquet"):
         shutil.copyfile(days.log / side, tmp_path / name / side)
     put(days, state, tmp_path / name)
-    upkeep.compact(state, days.key)
+    maintenance.compact(state, days.key)
     assert sum(filled(days, state, kind, "newer")) == sum(before)
-    upkeep.forget(state, [first[1]], days.key)
+    maintenance.forget(state, [first[1]], days.key)
     assert 0 < sum(filled(days, state, kind, "newer")) <= sum(before)
-    assert upkeep.verify(state, days.key).problems == []
+    assert maintenance.verify(state, days.key).problems == []
 
 
-def test_a_column_beside_the_sketches_of_texts_outlives_what_is_done_to_a_state(days: Days, tmp_path: Path) -> None:
+def test_an_extra_column_beside_sketches_of_texts_survives_every_command(days: Days, tmp_path: Path) -> None:
     state = tmp_path / "state"
     asked = ("Please sum up this chapter of the book on bees.", "Translate the notice at the harbour into Welsh.")
     for piece, text in enumerate(asked):
@@ -268,11 +268,11 @@ def test_a_column_beside_the_sketches_of_texts_outlives_what_is_done_to_a_state(
             rewritten(state, "sketches", with_ones)
     before = filled(days, state, "sketches", "newer")
     assert len(manifest(days, state).sketches) == 2 and len(before) == 1 and before[0]
-    upkeep.compact(state, days.key)
+    maintenance.compact(state, days.key)
     assert len(manifest(days, state).sketches) == 1 and filled(days, state, "sketches", "newer") == before
-    upkeep.forget(state, ["acct-1"], days.key)
+    maintenance.forget(state, ["acct-1"], days.key)
     [found] = windows(WindowSettings(state, tmp_path / "out", (7,), key_file=days.key))
-    assert found.days == 2 and upkeep.verify(state, days.key).problems == []
+    assert found.days == 2 and maintenance.verify(state, days.key).problems == []
 
 
 def test_events_that_differ_only_in_what_another_version_wrote_all_stay(
@@ -306,13 +306,13 @@ def test_two_types_of_one_column_are_refused_by_every_command_and_nothing_is_cha
     commands: list[Callable[[], object]] = [
         lambda: put(days, mixed, days.folders[0]),
         lambda: windows(WindowSettings(mixed, tmp_path / "out", (7,), key_file=days.key)),
-        lambda: upkeep.compact(mixed, days.key),
-        lambda: upkeep.forget(mixed, ["acct-1"], days.key),
-        lambda: upkeep.verify(mixed, days.key),
-        lambda: upkeep.verify(mixed, days.key, fix=True),
+        lambda: maintenance.compact(mixed, days.key),
+        lambda: maintenance.forget(mixed, ["acct-1"], days.key),
+        lambda: maintenance.verify(mixed, days.key),
+        lambda: maintenance.verify(mixed, days.key, fix=True),
     ]
     for command in commands:
-        with pytest.raises(StateError, match="column 'cell' is of type int64 here, and of type int32") as refused:
+        with pytest.raises(StateError, match="column 'cell' has type int64 here, and type int32") as refused:
             command()
         assert str(mixed) in refused.value.where and "new folder" in refused.value.fix
     assert {path: path.read_bytes() for path in before} == before
@@ -323,14 +323,14 @@ def test_two_types_of_one_column_are_refused_by_every_command_and_nothing_is_cha
     [{"schema": "clonewatch.state.v9"}, {"schema": "clonewatch.state.v1"}, {"cases": 3}],
     ids=["later", "earlier", "field"],
 )
-def test_a_manifest_of_another_version_is_not_taken_for_a_damaged_one(
+def test_a_manifest_of_another_version_does_not_count_as_damaged(
     days: Days, mixed: Path, change: dict[str, object]
 ) -> None:
     path = mixed / manifests.NAME
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
     before = path.read_bytes()
     with pytest.raises(StateError, match=r"version|does not know"):
-        upkeep.verify(mixed, days.key, fix=True)
+        maintenance.verify(mixed, days.key, fix=True)
     assert path.read_bytes() == before
 
 

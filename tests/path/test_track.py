@@ -1,4 +1,4 @@
-"""Groups followed over the scans of several windows, by command line."""
+"""Groups followed over the scans of several windows, from the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ask(*words: object) -> Any:
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Scans of three windows of one log, each window ten days."""
+    """Scans of three ten-day windows of one log."""
     home = tmp_path_factory.mktemp("tracking")
     simulate("s01_shared_cards", home / "log", seed=3, scale=0.1)
     first = min(pq.read_table(home / "log" / "exchanges", columns=["ts"])["ts"].to_pylist())
@@ -61,7 +61,7 @@ def test_the_table_says_how_often_a_group_was_seen(scans: list[Path]) -> None:
     assert said.exit_code == 0 and "3 of 3" in said.stdout and "T0001" in said.stdout
 
 
-def test_one_scan_two_alike_and_no_scan_are_refused_with_the_fix(scans: list[Path], tmp_path: Path) -> None:
+def test_one_scan_two_equal_windows_and_no_scan_are_refused_with_the_fix(scans: list[Path], tmp_path: Path) -> None:
     for words in ((scans[0],), (scans[0], scans[0]), (scans[0], tmp_path)):
         done = ask("track", *words)
         assert done.exit_code == 2 and "Error:" in done.output and "Fix:" in done.output

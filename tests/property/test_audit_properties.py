@@ -31,14 +31,14 @@ def test_the_order_of_samples_changes_nothing(texts: list[list[int]], random: ob
 
 @given(TEXTS)
 @settings(max_examples=60, deadline=None)
-def test_saying_everything_again_adds_no_evidence(texts: list[list[int]]) -> None:
+def test_repeating_every_text_adds_no_evidence(texts: list[list[int]]) -> None:
     one, two = (watermark.test_watermark(whole(t), Watermark(KEYED), decoys=0) for t in (texts, texts * 3))
     assert one.log10_p == two.log10_p and one.n_distinct == two.n_distinct
 
 
 @given(TEXTS, st.integers(0, 2**64 - 1))
 @settings(max_examples=60, deadline=None)
-def test_every_p_value_is_told_and_none_is_zero(texts: list[list[int]], key: int) -> None:
+def test_every_p_value_is_reported_and_none_is_zero(texts: list[list[int]], key: int) -> None:
     for rule in ("gumbel", "kgw"):
         result = watermark.test_watermark(whole(texts), Watermark(VllmPhilox(key, 2), rule), decoys=5)  # type: ignore[arg-type]
         assert 0 < result.p <= 1 and json.loads(json.dumps(result.to_json(), allow_nan=False)) == result.to_json()
@@ -46,7 +46,7 @@ def test_every_p_value_is_told_and_none_is_zero(texts: list[list[int]], key: int
 
 @given(st.lists(st.floats(-50, 50, allow_nan=False), min_size=1, max_size=40))
 @settings(max_examples=150, deadline=None)
-def test_a_sign_flip_is_a_probability_and_scale_is_nothing_to_it(differences: list[float]) -> None:
+def test_a_sign_flip_test_gives_a_probability_that_ignores_scale(differences: list[float]) -> None:
     d = np.round(np.array(differences), 3)
     log10_p, _ = stats.sign_flip(d)
     assert -len(d) * np.log10(2) - 1e-9 <= log10_p <= 0
@@ -61,6 +61,6 @@ def test_more_hits_are_never_less_surprising(n: int, share: float, data: st.Data
 
 
 @given(st.floats(-5000, 0, allow_nan=False))
-def test_a_told_p_value_is_never_smaller_than_the_real_one(log10_p: float) -> None:
+def test_a_reported_p_value_is_never_smaller_than_the_real_one(log10_p: float) -> None:
     digits, _, exponent = told(log10_p).partition("e")
     assert np.log10(float(digits)) + int(exponent or 0) >= log10_p - 1e-6

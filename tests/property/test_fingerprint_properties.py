@@ -47,14 +47,14 @@ def test_rows_do_not_influence_each_other(rows: list[str | None], data: st.DataO
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(max_size=80), min_size=1, max_size=6))
-def test_bytes_that_are_no_text_break_nothing(rows: list[bytes]) -> None:
+def test_bytes_that_are_not_text_cause_no_error(rows: list[bytes]) -> None:
     made = PRINTER.apply(pa.record_batch({"messages": pa.array(rows, pa.binary())}))
     assert made.num_rows == len(rows)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=40)), max_size=20), st.binary(min_size=16, max_size=16))
-def test_equal_values_and_only_they_hash_alike(values: list[str | None], key: bytes) -> None:
+def test_only_equal_values_have_equal_hashes(values: list[str | None], key: bytes) -> None:
     hashes = keyed_hash(pa.array(values, pa.string()), key).tolist()
     assert len(set(hashes)) == len(set(values))
     assert all((h == 0) == (v is None) for h, v in zip(hashes, values, strict=True))

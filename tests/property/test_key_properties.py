@@ -37,7 +37,7 @@ def scanned(folder: Path, key: str) -> ScanResult:
 
 
 def nameless(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows of a table, in their order, without what shows a hash."""
+    """The rows of a table in order, without columns that show a hash."""
     rows: list[dict[str, Any]] = table.drop_columns([n for n in table.column_names if n == HASHED]).to_pylist()
     return rows
 
@@ -59,12 +59,12 @@ def test_a_key_changes_no_row_of_any_table(results: list[ScanResult]) -> None:
             assert nameless(other.tables[name]) == nameless(table), name
 
 
-def test_a_key_changes_nothing_of_the_summary(results: list[ScanResult]) -> None:
+def test_a_key_does_not_change_the_summary(results: list[ScanResult]) -> None:
     told = [json.dumps({k: v for k, v in result.summary.items() if k not in MEASURED}) for result in results]
     assert told[1:] == told[:-1]
 
 
-def test_a_key_changes_every_name_and_not_who_goes_by_it(results: list[ScanResult]) -> None:
+def test_a_key_changes_every_hash_and_not_who_carries_it(results: list[ScanResult]) -> None:
     one, *others = (carriers(result) for result in results)
     for other in others:
         assert sorted(map(sorted, other.values())) == sorted(map(sorted, one.values()))

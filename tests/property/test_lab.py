@@ -1,4 +1,4 @@
-"""What holds for any seed: determinism of words, session order, one-to-one ids, bounds of the metrics."""
+"""What holds for any seed: determinism of words, session order, injective ids, bounds of the metrics."""
 
 import numpy as np
 import pyarrow as pa
@@ -18,19 +18,19 @@ CELLS = st.integers(0, 4095)
 
 
 @given(st.lists(st.integers(1, 2**63), min_size=1, max_size=200, unique=True), SEEDS)
-def test_mixing_never_makes_two_numbers_one(numbers: list[int], salt: int) -> None:
+def test_mixing_never_maps_two_numbers_to_one(numbers: list[int], salt: int) -> None:
     assert len(np.unique(mix(np.array(numbers, dtype=np.uint64), salt))) == len(numbers)
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=100))
-def test_spelling_is_hexadecimal_and_zero_is_nothing(numbers: list[int]) -> None:
+def test_ids_are_spelled_in_hexadecimal_and_zero_is_null(numbers: list[int]) -> None:
     made = spelled(np.array(numbers, dtype=np.uint64), "x-")
     made.validate(full=True)
     assert made.equals(pa.array([f"x-{n:016x}" if n else None for n in numbers], pa.string()))
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=50))
-def test_running_sums_start_anew_with_every_run(lengths: list[int]) -> None:
+def test_running_sums_restart_with_every_run(lengths: list[int]) -> None:
     sizes = np.array(lengths)
     _, place = segments(sizes)
     assert np.array_equal(running(np.ones(len(place)), sizes), place + 1.0)

@@ -1,4 +1,4 @@
-"""What holds of reading whatever the rows, their layout and their packing."""
+"""Properties of reading that hold whatever the rows, their layout and their packing."""
 
 import gzip
 import io
@@ -162,7 +162,7 @@ def test_documents_are_the_objects_of_an_array_however_it_is_laid_out(
 
 @MANY
 @given(raw=st.binary(max_size=300))
-def test_nothing_in_a_head_upsets_the_outline_or_the_stream(raw: bytes) -> None:
+def test_no_bytes_at_the_start_of_a_file_break_the_outline_or_the_stream(raw: bytes) -> None:
     assert isinstance(outline(raw), dict) and isinstance(outline(b"{" + raw), dict)
     for magic in (b"", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd"):
         stream = Stream(Tally(io.BytesIO(magic + raw), None))
@@ -181,7 +181,7 @@ def test_a_whole_object_has_its_top_level_keys_in_the_outline(value: object) -> 
 
 @MANY
 @given(text=st.text(alphabet=st.characters(), max_size=20))
-def test_fixing_leaves_sound_text_alone_and_makes_broken_text_sound(text: str) -> None:
+def test_fixing_keeps_valid_text_and_makes_invalid_text_valid(text: str) -> None:
     escaped = json.dumps(text).encode()
     fixed = json.loads(fix(escaped))
     fixed.encode()  # raises for half of a pair
@@ -191,7 +191,7 @@ def test_fixing_leaves_sound_text_alone_and_makes_broken_text_sound(text: str) -
 
 @MANY
 @given(micros=moments)
-def test_a_moment_survives_every_way_of_writing_it(micros: int) -> None:
+def test_a_time_is_read_back_from_every_notation(micros: int) -> None:
     from datetime import UTC, datetime, timedelta
 
     when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)

@@ -1,4 +1,4 @@
-"""A scan finds the same campaigns whatever the order, the packing and the names of things."""
+"""A scan finds the same campaigns whatever the order of rows, the packing of files and the names of accounts."""
 
 from __future__ import annotations
 
@@ -127,8 +127,8 @@ def test_the_same_scan_twice_gives_the_same_bytes(log: Tables, tmp_path: Path) -
     ]
 
 
-def test_without_accounts_and_events_nobody_else_is_flagged(log: Tables, found: Campaigns, tmp_path: Path) -> None:
-    """Less knowledge is never more suspicion: whoever is flagged now was linked and flagged before."""
+def test_without_accounts_and_events_no_other_account_is_flagged(log: Tables, found: Campaigns, tmp_path: Path) -> None:
+    """Less data never adds suspicion: an account that is flagged now was linked and flagged before."""
     (tmp_path / "log").mkdir()
     pq.write_table(log.exchanges, tmp_path / "log" / "exchanges.parquet")
     guilty = {account for flagged, _, members, _ in found if flagged for account, _ in members}

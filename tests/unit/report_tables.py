@@ -262,7 +262,7 @@ def summary() -> dict[str, Any]:
             "entities": 48112,
             "trusted": 9822,
         },
-        "trusted": {"source": "declared", "share": 0.204},
+        "trust": {"source": "declared", "share": 0.204},
         "stages": [{"name": "read", "seconds": 41.2, "cpu_seconds": 60.1, "rows": 2250000, "bytes": 912345678}],
         "peak_memory_mb": 611.0,
         "signals": [

@@ -153,7 +153,7 @@ def test_filtered_and_empty_and_broken_answers_are_left_out_and_counted(tmp_path
         return 200, {}, told
 
     results, _, _ = audited(tmp_path, odd)
-    assert set(results["sources"]["suspect"]["unusable"]) <= {"filtered", "empty", "no JSON of the expected form"}
+    assert set(results["sources"]["suspect"]["unusable"]) <= {"filtered", "empty", "not JSON of the expected form"}
     told = [results["sources"][name] for name in ("suspect", "control")]
     assert sum(s["usable"] + sum(s["unusable"].values()) for s in told) == 48 - 6
     assert results["tests"][0]["suspect"]["n_raw"] > 0
@@ -186,7 +186,7 @@ def test_empty_probabilities_and_those_of_another_tokenizer_leave_the_text(tmp_p
     results, kept, _ = audited(tmp_path, suspect(behave), 'access = "logprobs"')
     row = results["tests"][0]
     assert row["suspect"]["mode"] == "text" and row["control"]["mode"] == "logprobs"
-    assert "Tested from text: the probabilities it told are missing, or not over our tokens." in row["suspect"]["notes"]
+    assert "Tested from text: its probabilities are missing, or not over our tokens." in row["suspect"]["notes"]
     assert "Tested from text" in (kept.path / "report.md").read_text(encoding="utf-8")
 
 
@@ -203,7 +203,7 @@ def test_answers_in_several_languages_are_tested_and_the_result_says_what_was_un
 
 def test_a_second_look_is_refused(tmp_path: Path) -> None:
     _, kept, ledger = audited(tmp_path, honest)
-    with pytest.raises(InputError, match="there was a look at these answers already"):
+    with pytest.raises(InputError, match="these answers were looked at already"):
         run_tests(kept, ledger)
 
 
@@ -231,7 +231,7 @@ def test_canaries_may_not_be_looked_at_twice(tmp_path: Path) -> None:
     commit_canaries(Ledger(tmp_path / "ledger.jsonl"), 4, 3, "The label of {name} reads", Usage(carriers=["case-7"]))
     settings = (tmp_path / "settings.toml").read_text(encoding="utf-8")
     (tmp_path / "settings.toml").write_text("looks = 2\n" + settings, encoding="utf-8")
-    with pytest.raises(InputError, match="only tests of a watermark may look more than once"):
+    with pytest.raises(InputError, match="only watermark tests may look more than once"):
         make_plan(tmp_path / "settings.toml", tmp_path / "again")
 
 
@@ -250,7 +250,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     [
         ("raw/suspect/answer-00002.json", "changed"),
         ("prompts.jsonl", "not the one that was planned"),
-        ("results.json", "the raw answers give something else"),
+        ("results.json", "the raw answers give a different result"),
         ("report.md", "does not say what these results say"),
         ("manifest.json", "the ledger does not know these answers"),
     ],

@@ -1,4 +1,4 @@
-"""Which exchanges were harvested, and which accounts are members."""
+"""Which exchanges count as harvested, and which accounts as members."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,11 +9,11 @@ from clonewatch.campaigns.attribution import CORE, FLOOR_EXCHANGES, FLOOR_SHARE,
 
 HARVEST = {"task": 2, "demand": 4, "opening": 1, "sampled": 1}
 HONEST = {"task": 7, "demand": 0, "opening": 0, "sampled": 0}
-QUIET = pa.Table.from_pylist([{**HONEST, "n": 9000}, {**HARVEST, "n": 30}])
+BACKGROUND = pa.Table.from_pylist([{**HONEST, "n": 9000}, {**HARVEST, "n": 30}])
 
 
 def profile(cover: float, entities: int = 10, each: int = 1000, caught: float = 0.7) -> pa.Table:
-    """Entities of one cluster of whose exchanges the share `cover` is honest; the slice holds most of the harvest."""
+    """Entities of one cluster. cover: honest share of their exchanges. caught: share of the harvest in the slice."""
     rows = []
     for entity in range(entities):
         harvest = round(each * (1 - cover))
@@ -27,7 +27,7 @@ def profile(cover: float, entities: int = 10, each: int = 1000, caught: float = 
 
 
 def posteriors(cover: float) -> dict[tuple[int, bool], float]:
-    table = mixture(profile(cover), QUIET, {0: False}, set())
+    table = mixture(profile(cover), BACKGROUND, {0: False}, set())
     return {(r["task"], r["held"]): r["posterior"] for r in table.to_pylist()}
 
 
@@ -38,36 +38,36 @@ def test_attribution_does_not_depend_on_how_much_cover_is_mixed_in(cover: float)
     assert found.get((7, False), 0.0) < 0.1
 
 
-def test_a_harvest_that_escaped_its_template_is_still_likelier_than_the_cover() -> None:
+def test_a_harvest_outside_the_template_is_still_likelier_than_the_cover() -> None:
     found = posteriors(0.5)
     assert found[2, True] > found[2, False] > found[7, False]
 
 
-def test_an_entity_without_any_harvest_in_its_slice_is_not_convicted_by_likeness() -> None:
+def test_an_entity_without_any_harvest_in_its_slice_is_not_convicted_by_a_mixture_posterior() -> None:
     both = pa.concat_tables(
         [
             profile(0.2),
             pa.Table.from_pylist([{"cluster": 0, "entity": 99, **HARVEST, "held": False, "n": 500}]),
         ]
     )
-    found = mixture(both, QUIET, {0: False}, set()).to_pylist()
+    found = mixture(both, BACKGROUND, {0: False}, set()).to_pylist()
     assert max(r["posterior"] for r in found if r["entity"] == 99) < 0.5
 
 
-def test_where_attributes_select_accounts_all_their_exchanges_count_but_those_of_neighbours() -> None:
-    table = mixture(profile(0.5), QUIET, {0: True}, {(0, 3)})
-    by_party = {r["entity"]: r["posterior"] for r in table.to_pylist()}
-    assert by_party[0] == 0.95 and by_party[3] == 0.05
+def test_where_attributes_select_accounts_all_exchanges_count_except_those_of_neighbours() -> None:
+    table = mixture(profile(0.5), BACKGROUND, {0: True}, {(0, 3)})
+    by_entity = {r["entity"]: r["posterior"] for r in table.to_pylist()}
+    assert by_entity[0] == 0.95 and by_entity[3] == 0.05
 
 
 def test_posteriors_are_probabilities_whatever_the_counts() -> None:
     for cover in (0.0, 0.001, 0.999):
-        values = mixture(profile(cover), QUIET, {0: False}, set())["posterior"].to_numpy()
+        values = mixture(profile(cover), BACKGROUND, {0: False}, set())["posterior"].to_numpy()
         assert ((values >= 0) & (values <= 1)).all()
 
 
-def test_no_strangers_to_compare_with_leaves_the_slice() -> None:
-    table = mixture(profile(0.5), QUIET.slice(0, 0), {0: False}, set()).to_pylist()
+def test_without_a_background_only_the_slice_is_attributed() -> None:
+    table = mixture(profile(0.5), BACKGROUND.slice(0, 0), {0: False}, set()).to_pylist()
     assert all((r["posterior"] >= 0.5) == r["held"] for r in table)
 
 
@@ -90,13 +90,13 @@ def test_an_account_of_the_operator_that_mostly_serves_others_is_fringe() -> Non
     assert role(round(1000 * share), 1000, linking_families=1)[1] == "proxy_customer"
 
 
-def test_an_account_that_other_clusterings_leave_out_is_fringe_however_much_it_harvests() -> None:
+def test_an_account_that_other_clusterings_leave_out_is_fringe_however_much_it_harvested() -> None:
     score, name = role(80, 100, together=CORE - 0.01)
     assert name == "fringe" and score == role(80, 100)[0]
     assert role(80, 100, together=CORE)[1] == "core"
 
 
-def test_consensus_makes_no_customer_a_member() -> None:
+def test_consensus_does_not_make_a_customer_a_member() -> None:
     assert role(90, 100, linking_families=0, together=1.0)[1] == "proxy_customer"
     assert role(round(1000 * FLOOR_SHARE / 2), 1000, linking_families=1, together=1.0)[1] == "proxy_customer"
 
@@ -106,7 +106,7 @@ def test_a_neighbour_is_a_customer_whatever_it_asked() -> None:
     assert name == "proxy_customer" and score <= 0.25
 
 
-def test_a_handful_of_harvested_exchanges_makes_no_member() -> None:
+def test_a_few_harvested_exchanges_do_not_make_a_member() -> None:
     assert role(FLOOR_EXCHANGES - 1, 3)[1] == "proxy_customer"
 
 
@@ -116,8 +116,8 @@ def test_membership_grows_with_share_and_links() -> None:
     assert role(50, 100, mass=0.2)[0] < role(50, 100, mass=5.0)[0] <= 1.0
 
 
-def told(attributes: dict[str, tuple[int, int]], n: int = 40) -> pa.Table:
-    """Attributes by name: (elicitation, opening) of the n exchanges that each selects."""
+def selected(attributes: dict[str, tuple[int, int]], n: int = 40) -> pa.Table:
+    """The table of attribute profiles. attributes: by name, demand and opening of the n exchanges that each selects."""
     rows = [
         {
             "cluster": 3,
@@ -135,7 +135,7 @@ def told(attributes: dict[str, tuple[int, int]], n: int = 40) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-STRANGERS = pa.Table.from_pylist(
+MANY_TASKS = pa.Table.from_pylist(
     [
         {"task": k % 6, "demand": d, "opening": o, "sampled": 0, "n": n}
         for k in range(6)
@@ -145,27 +145,27 @@ STRANGERS = pa.Table.from_pylist(
 )
 
 
-def test_attributes_of_a_proxys_customers_are_told_from_the_campaigns_own() -> None:
+def test_attributes_of_a_proxys_customers_are_told_apart_from_the_campaigns_own() -> None:
     attributes = {"harvest a": (3, 1), "harvest b": (4, 1), "an app": (0, 0), "a chat": (0, 1), "another app": (0, 0)}
-    found = attribution.customer_attributes(told(attributes), STRANGERS)
+    found = attribution.customer_attributes(selected(attributes), MANY_TASKS)
     assert sorted(found["attribute"].to_pylist()) == [2, 3, 4] and set(found["cluster"].to_pylist()) == {3}
 
 
 @pytest.mark.parametrize("kind", [(3, 1), (0, 1), (0, 0)])
-def test_where_all_attributes_are_of_one_kind_none_is_the_customers(kind: tuple[int, int]) -> None:
-    """A harvest without a habit that shows keeps its attributes: nothing tells them from each other."""
-    assert attribution.customer_attributes(told({f"t{i}": kind for i in range(6)}), STRANGERS).num_rows == 0
+def test_where_all_attributes_are_of_one_kind_none_belongs_to_customers(kind: tuple[int, int]) -> None:
+    """A harvest without a visible habit keeps its attributes: nothing tells them apart."""
+    assert attribution.customer_attributes(selected({f"t{i}": kind for i in range(6)}), MANY_TASKS).num_rows == 0
 
 
-def test_without_strangers_no_attribute_is_taken_for_the_customers() -> None:
-    attributes = told({"harvest": (3, 1), "an app": (0, 0)})
-    assert attribution.customer_attributes(attributes, STRANGERS.slice(0, 0)).num_rows == 0
+def test_without_a_background_no_attribute_counts_as_the_customers() -> None:
+    attributes = selected({"harvest": (3, 1), "an app": (0, 0)})
+    assert attribution.customer_attributes(attributes, MANY_TASKS.slice(0, 0)).num_rows == 0
 
 
-def test_customers_are_told_the_same_way_in_any_order_of_rows() -> None:
-    attributes = told({f"h{i}": (3, 1) for i in range(4)} | {f"c{i}": (0, 0) for i in range(9)})
+def test_the_order_of_rows_does_not_change_which_attributes_are_the_customers() -> None:
+    attributes = selected({f"h{i}": (3, 1) for i in range(4)} | {f"c{i}": (0, 0) for i in range(9)})
     shuffled = attributes.take(pa.array(np.random.default_rng(2).permutation(attributes.num_rows)))
     one, other = (
-        attribution.customer_attributes(t, STRANGERS)["attribute"].to_pylist() for t in (attributes, shuffled)
+        attribution.customer_attributes(t, MANY_TASKS)["attribute"].to_pylist() for t in (attributes, shuffled)
     )
     assert one == other == list(range(4, 13))

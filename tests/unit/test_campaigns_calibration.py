@@ -1,7 +1,4 @@
-"""What a threshold ratio is worth.
-
-P-values not too small too often, e-values of mean one, false discoveries bounded.
-"""
+"""Calibration: p-values are valid, e-values have a mean of at most one, false discoveries are bounded."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from clonewatch.campaigns.calibration import (
 from clonewatch.model.errors import InputError, OutputError
 
 
-def groups(threshold_ratios: Sequence[float], entities: int = 30, trust: str = "declared") -> list[Group]:
+def groups_of(threshold_ratios: Sequence[float], entities: int = 30, trust: str = "declared") -> list[Group]:
     return [Group(trust, entities, float(m)) for m in threshold_ratios]
 
 
@@ -41,7 +38,7 @@ def rng(seed: int = 1) -> np.random.Generator:
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("n", [9, 199])
 def test_p_values_of_exchangeable_threshold_ratios_are_uniform_or_larger(n: int, ties: bool) -> None:
-    """Each draw brings calibration groups of its own: the chance is over both."""
+    """Each round draws its own calibration groups: the probability is over both."""
     draw, rounds = rng(), 4000
     found = []
     for _ in range(rounds):
@@ -56,14 +53,14 @@ def test_p_values_of_exchangeable_threshold_ratios_are_uniform_or_larger(n: int,
 
 
 def test_a_p_value_cannot_fall_below_one_over_n_plus_one() -> None:
-    honest = [k / 100 for k in range(99)]
-    assert p_value(50.0, honest) == 0.01
-    assert p_value(-1.0, honest) == 1.0
+    null = [k / 100 for k in range(99)]
+    assert p_value(50.0, null) == 0.01
+    assert p_value(-1.0, null) == 1.0
 
 
 def test_a_larger_threshold_ratio_never_has_a_larger_p_value() -> None:
-    honest = sorted(rng().normal(size=50).tolist())
-    found = [p_value(m, honest) for m in np.linspace(-3, 3, 100)]
+    null = sorted(rng().normal(size=50).tolist())
+    found = [p_value(m, null) for m in np.linspace(-3, 3, 100)]
     assert found == sorted(found, reverse=True)
 
 
@@ -72,10 +69,10 @@ def test_a_larger_threshold_ratio_never_has_a_larger_p_value() -> None:
 
 MIXED = Calibration(
     [
-        *groups([0.1] * 120, entities=10),
-        *groups([0.9] * 110, entities=50),
-        *groups([0.5] * 40, entities=200),
-        *groups([0.7] * 30, entities=10, trust="behaviour"),
+        *groups_of([0.1] * 120, entities=10),
+        *groups_of([0.9] * 110, entities=50),
+        *groups_of([0.5] * 40, entities=200),
+        *groups_of([0.7] * 30, entities=10, trust="behaviour"),
     ]
 )
 
@@ -87,34 +84,37 @@ MIXED = Calibration(
         (19, "declared", "declared, under 20 entities", 120),
         (20, "declared", "declared, 20 to 79 entities", 110),
         (79, "declared", "declared, 20 to 79 entities", 110),
-        (80, "declared", "declared", 270),  # too few as large: all of declared trust
-        (10, "behaviour", "any", 300),  # too few of that trust: all of them
+        (80, "declared", "declared", 270),  # too few of that size: all of declared trust
+        (10, "behaviour", "any", 300),  # too few of that trust: all groups
         (10, "none", "any", 300),
     ],
 )
-def test_groups_are_compared_with_those_of_like_size_and_trust(entities: int, trust: str, stratum: str, n: int) -> None:
-    (found,) = MIXED.calibrated_groups([Group(trust, entities, 0.6)])
+def test_groups_are_compared_with_those_of_similar_size_and_the_same_trust(
+    entities: int, trust: str, stratum: str, n: int
+) -> None:
+    (found,) = MIXED.calibrate([Group(trust, entities, 0.6)])
     assert (found.stratum, found.n) == (stratum, n)
 
 
-def test_the_stratum_decides_what_a_threshold_ratio_is_worth() -> None:
-    small, middle = MIXED.calibrated_groups([Group("declared", 10, 0.6), Group("declared", 50, 0.6)])
+def test_the_same_threshold_ratio_has_different_p_values_in_different_strata() -> None:
+    small, middle = MIXED.calibrate([Group("declared", 10, 0.6), Group("declared", 50, 0.6)])
     assert small.p_value == pytest.approx(1 / 121) and middle.p_value == 1.0
 
 
-def test_without_any_calibration_groups_nothing_is_said_and_nothing_is_kept() -> None:
-    (found,) = Calibration([]).calibrated_groups([Group("declared", 30, 2.0)])
+def test_without_calibration_groups_there_is_no_p_value_and_nothing_is_kept() -> None:
+    (found,) = Calibration([]).calibrate([Group("declared", 30, 2.0)])
     assert found.p_value is None and found.e_value is None and found.n == 0 and not found.kept
 
 
 def test_p_values_within_strata_stay_valid_where_the_strata_differ() -> None:
-    """Large calibration groups lie close to the threshold; the small ones must not make them look odd."""
+    """Large calibration groups come close to the threshold; small ones must not make them look unusual."""
     draw, hits, rounds = rng(), {10: 0, 200: 0}, 600
     for _ in range(rounds):
         threshold_ratios = {10: draw.normal(0.2, 0.1, 151), 200: draw.normal(0.8, 0.1, 151)}
-        quiet = Calibration([g for size, m in threshold_ratios.items() for g in groups(m[1:].tolist(), entities=size)])
+        null = [g for size, m in threshold_ratios.items() for g in groups_of(m[1:].tolist(), entities=size)]
+        calibrated = Calibration(null)
         for size, m in threshold_ratios.items():
-            p = quiet.calibrated_groups([Group("declared", size, float(m[0]))])[0].p_value
+            p = calibrated.calibrate([Group("declared", size, float(m[0]))])[0].p_value
             hits[size] += p is not None and p <= 0.1
     assert all(n / rounds <= 0.1 + 4 * np.sqrt(0.09 / rounds) for n in hits.values()), hits
 
@@ -133,37 +133,37 @@ def null_e_values(draw: np.random.Generator, n: int, beyond: float, rounds: int)
 
 
 @pytest.mark.parametrize(("n", "beyond"), [(20, 0.05), (100, 0.02), (100, 0.3)])
-def test_e_values_of_calibration_groups_are_worth_one_at_most_on_average(n: int, beyond: float) -> None:
+def test_e_values_of_calibration_groups_average_at_most_one(n: int, beyond: float) -> None:
     found = null_e_values(rng(), n, beyond, 20_000)
     assert found.mean() <= 1 + 4 * found.std() / np.sqrt(len(found))
-    assert found.mean() > 0.5, "nobody came beyond the threshold, so that the mean says nothing"
+    assert found.mean() > 0.5, "no group reached the threshold, so the mean shows nothing"
 
 
-def test_an_e_value_is_nothing_short_of_the_line() -> None:
+def test_an_e_value_is_zero_below_the_threshold() -> None:
     assert e_value(np.nextafter(THRESHOLD, 0), [0.1] * 500) == 0.0
     assert e_value(THRESHOLD, [0.1] * 500) == 501.0
     assert e_value(THRESHOLD, [0.1] * 490 + [THRESHOLD] * 10) == pytest.approx(501 / 11)
 
 
 def days(draw: np.random.Generator, rounds: int, length: int, n: int) -> np.ndarray:
-    """E-values of one calibration group each day: yesterday's threshold ratio mostly stays. Shape (rounds, days)."""
+    """E-values of one honest group per day, its threshold ratio autocorrelated. Shape (rounds, days)."""
     out = np.empty((rounds, length))
     for i in range(rounds):
-        honest = sorted(draw.normal(0, 0.6, n).tolist())
+        null = sorted(draw.normal(0, 0.6, n).tolist())
         threshold_ratio = draw.normal(0, 0.6)
         for day in range(length):
             threshold_ratio = 0.8 * threshold_ratio + 0.6 * draw.normal(0, 0.6)  # the same law every day
-            out[i, day] = e_value(threshold_ratio, honest)
+            out[i, day] = e_value(threshold_ratio, null)
     return out
 
 
 def test_averages_over_days_stay_e_values_and_running_maxima_do_not() -> None:
-    """Looking every day and keeping the largest is how a quiet customer is flagged in the end."""
+    """Scanning every day and keeping the largest value would flag an honest customer in the end."""
     found = days(rng(), 3000, 30, 60)
     means = np.array([averaged(row) for row in found.tolist()])
     assert means.mean() <= 1 + 4 * means.std() / np.sqrt(len(means))
     assert found.max(axis=1).mean() > 2
-    # Twenty is what one group needs at a false discovery rate of 5 %: Markov's bound holds for means alone.
+    # One group needs an e-value of twenty at a false discovery rate of 5 %: Markov's bound holds for means only.
     strict = np.array([averaged(row) >= 20 for row in found.tolist()]).mean()
     assert strict <= 0.05
     assert averaged([]) == 0.0
@@ -180,62 +180,62 @@ def test_the_largest_e_values_are_kept_together() -> None:
 
 
 def test_false_discoveries_are_bounded_where_null_groups_rise_and_fall_together() -> None:
-    """A holiday, a new app: calibration groups of one log depend on each other. The bound holds all the same."""
+    """After a holiday or a new app, honest groups of one log depend on each other. The bound still holds."""
     draw, false, found = rng(), [], 0
     nulls, harvests = 18, 4
     for _ in range(1500):
-        honest = sorted(np.where(draw.random(300) < 0.02, THRESHOLD + 0.5, 0.2).tolist())
-        shared = draw.random() < 0.02  # one event lifts all null groups of a log at once
+        null = sorted(np.where(draw.random(300) < 0.02, THRESHOLD + 0.5, 0.2).tolist())
+        shared = draw.random() < 0.02  # one event raises all null groups of a log at once
         threshold_ratios = [THRESHOLD + 0.5 if shared else 0.2] * nulls + [THRESHOLD + 1.0] * harvests
-        kept = e_bh([e_value(m, honest) for m in threshold_ratios], 0.05)
+        kept = e_bh([e_value(m, null) for m in threshold_ratios], 0.05)
         wrong = sum(i < nulls for i in kept)
         false.append(wrong / max(1, len(kept)))
         found += len(kept) - wrong
     assert np.mean(false) <= 0.05 + 3 * np.std(false) / np.sqrt(len(false))
-    assert found > 0, "nothing was ever found, so that no discovery could be false"
+    assert found > 0, "nothing was ever found, so no discovery could be false"
 
 
-def test_a_flag_is_taken_back_when_too_many_calibration_groups_lie_beyond_the_threshold() -> None:
-    sure = Calibration(groups([0.2] * 400))
-    loud = Calibration(groups([0.2] * 340 + [THRESHOLD + 0.1] * 60))
-    mine = [Group("declared", 30, THRESHOLD + 0.4), *groups([0.3] * 5)]
-    assert [s.kept for s in sure.calibrated_groups(mine)] == [True, *[False] * 5]
-    assert [s.kept for s in loud.calibrated_groups(mine)] == [False] * 6
+def test_a_flag_is_withdrawn_when_too_many_calibration_groups_are_beyond_the_threshold() -> None:
+    few_beyond = Calibration(groups_of([0.2] * 400))
+    many_beyond = Calibration(groups_of([0.2] * 340 + [THRESHOLD + 0.1] * 60))
+    mine = [Group("declared", 30, THRESHOLD + 0.4), *groups_of([0.3] * 5)]
+    assert [s.kept for s in few_beyond.calibrate(mine)] == [True, *[False] * 5]
+    assert [s.kept for s in many_beyond.calibrate(mine)] == [False] * 6
 
 
-def test_many_groups_beyond_the_threshold_stand_together() -> None:
-    """The more groups are linked, the stronger one has to be; several strong ones carry each other."""
-    quiet = Calibration(groups([0.2] * 40))
-    crowd = groups([0.3] * 12)
-    assert not quiet.calibrated_groups([Group("declared", 30, 2.0), *crowd])[0].kept
-    both = quiet.calibrated_groups([Group("declared", 30, 2.0), Group("declared", 30, 1.5), *crowd])
+def test_several_groups_beyond_the_threshold_support_each_other() -> None:
+    """A single group must be stronger where many are linked; several strong ones need less each."""
+    calibrated = Calibration(groups_of([0.2] * 40))
+    crowd = groups_of([0.3] * 12)
+    assert not calibrated.calibrate([Group("declared", 30, 2.0), *crowd])[0].kept
+    both = calibrated.calibrate([Group("declared", 30, 2.0), Group("declared", 30, 1.5), *crowd])
     assert [s.kept for s in both[:2]] == [True, True]
 
 
 @pytest.mark.parametrize(("n", "found", "bound"), [(400, 10, 0.05), (99, 10, 0.1), (99, 60, 0.25), (0, 3, 0.25)])
-def test_the_bound_is_told_where_there_are_too_few_calibration_groups_to_hold_the_usual_one(
+def test_the_bound_is_wider_where_there_are_too_few_calibration_groups_for_the_usual_one(
     n: int, found: int, bound: float
 ) -> None:
-    assert Calibration(groups([0.2] * n)).bound(groups([0.5] * found)) == pytest.approx(bound)
+    assert Calibration(groups_of([0.2] * n)).bound(groups_of([0.5] * found)) == pytest.approx(bound)
 
 
 def test_the_bound_does_not_depend_on_how_strong_the_groups_are() -> None:
-    """Or it would be chosen after the fact."""
-    quiet = Calibration(groups([0.2] * 50))
-    assert quiet.bound(groups([0.1] * 8)) == quiet.bound(groups([1.8] * 8)) == pytest.approx(8 / 51)
+    """Otherwise it would be chosen after the fact."""
+    calibrated = Calibration(groups_of([0.2] * 50))
+    assert calibrated.bound(groups_of([0.1] * 8)) == calibrated.bound(groups_of([1.8] * 8)) == pytest.approx(8 / 51)
 
 
 @pytest.mark.parametrize(("n", "nulls", "beyond"), [(60, 6, 0.05), (300, 12, 0.03), (120, 12, 0.2)])
-def test_flags_on_calibration_groups_stay_within_the_bound_that_is_told(n: int, nulls: int, beyond: float) -> None:
-    """All groups of a scan are honest: whatever is kept is false."""
-    draw, false, told = rng(), [], set()
+def test_flags_on_honest_groups_stay_within_the_stated_bound(n: int, nulls: int, beyond: float) -> None:
+    """All groups of the scan are honest: every one that is kept is a false discovery."""
+    draw, false, bounds = rng(), [], set()
     for _ in range(800):
         threshold_ratios = np.where(draw.random(n + nulls) < beyond, THRESHOLD + 0.2, 0.3)
-        quiet = Calibration(groups(threshold_ratios[nulls:].tolist()))
-        mine = groups(threshold_ratios[:nulls].tolist())
-        told.add(round(quiet.bound(mine), 6))
-        false.append(any(s.kept for s in quiet.calibrated_groups(mine)))
-    (bound,) = told
+        calibrated = Calibration(groups_of(threshold_ratios[nulls:].tolist()))
+        mine = groups_of(threshold_ratios[:nulls].tolist())
+        bounds.add(round(calibrated.bound(mine), 6))
+        false.append(any(s.kept for s in calibrated.calibrate(mine)))
+    (bound,) = bounds
     assert np.mean(false) <= bound + 3 * np.sqrt(bound / len(false))
 
 
@@ -244,23 +244,25 @@ def test_flags_on_calibration_groups_stay_within_the_bound_that_is_told(n: int, 
 
 def test_what_is_written_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "shipped", lambda: Calibration([]))
-    mine = Calibration([*groups([0.25, 1.75]), *groups([0.5], entities=7, trust="behaviour")], logs=3, source="May")
-    mine.write(tmp_path / "quiet.json", {"days": 14})
-    back = read(tmp_path / "quiet.json")
-    assert back.groups == mine.groups and back.logs == 3 and "quiet.json" in back.source
-    assert json.loads((tmp_path / "quiet.json").read_text())["about"] == {"days": 14}
-    assert [p.name for p in tmp_path.iterdir()] == ["quiet.json"]
+    mine = Calibration(
+        [*groups_of([0.25, 1.75]), *groups_of([0.5], entities=7, trust="behaviour")], logs=3, source="May"
+    )
+    mine.write(tmp_path / "calibration.json", {"days": 14})
+    back = read(tmp_path / "calibration.json")
+    assert back.groups == mine.groups and back.logs == 3 and "calibration.json" in back.source
+    assert json.loads((tmp_path / "calibration.json").read_text())["about"] == {"days": 14}
+    assert [p.name for p in tmp_path.iterdir()] == ["calibration.json"]
 
 
-def test_own_strata_with_enough_groups_stand_alone_and_the_others_are_filled_up(
+def test_own_strata_with_enough_groups_are_used_alone_and_the_others_are_filled_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = Calibration([*groups([0.1] * 500, entities=10), *groups([0.2] * 500, entities=50)])
+    ours = Calibration([*groups_of([0.1] * 500, entities=10), *groups_of([0.2] * 500, entities=50)])
     monkeypatch.setattr(calibration, "shipped", lambda: ours)
-    own = Calibration([*groups([0.8] * 100, entities=10), *groups([0.9] * 99, entities=50)], logs=1)
+    own = Calibration([*groups_of([0.8] * 100, entities=10), *groups_of([0.9] * 99, entities=50)], logs=1)
     own.write(tmp_path / "own.json", {})
     strata = read(tmp_path / "own.json").describe()["strata"]
-    assert strata["declared, under 20 entities"] == 100, "a hundred of one's own are enough"
+    assert strata["declared, under 20 entities"] == 100, "a hundred of the operator's own are enough"
     assert strata["declared, 20 to 79 entities"] == 99 + 500, "ninety-nine are not"
 
 
@@ -278,7 +280,7 @@ def test_own_strata_with_enough_groups_stand_alone_and_the_others_are_filled_up(
         '{"schema": "clonewatch.calibration.v1", "groups": 7, "logs": 0, "source": ""}',
     ],
 )
-def test_a_file_that_is_no_calibration_is_refused_with_its_place_and_a_fix(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_calibration_is_refused_with_its_path_and_a_fix(tmp_path: Path, text: str) -> None:
     path = tmp_path / "torn.json"
     path.write_text(text)
     with pytest.raises(InputError, match="not a calibration") as caught:
@@ -287,7 +289,7 @@ def test_a_file_that_is_no_calibration_is_refused_with_its_place_and_a_fix(tmp_p
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "binary"])
-def test_a_file_that_cannot_be_read_is_refused_with_its_place_and_a_fix(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_its_path_and_a_fix(tmp_path: Path, kind: str) -> None:
     path = tmp_path if kind == "folder" else tmp_path / "calibration.json"
     if kind == "binary":
         path.write_bytes(b"\xff\xfe\x00")
@@ -297,7 +299,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_place_and_a_fix(tmp_path
 
 
 @pytest.mark.parametrize("threshold_ratio", ["NaN", "Infinity"])
-def test_a_threshold_ratio_that_is_no_number_is_refused(tmp_path: Path, threshold_ratio: str) -> None:
+def test_a_threshold_ratio_that_is_not_a_finite_number_is_refused(tmp_path: Path, threshold_ratio: str) -> None:
     path = tmp_path / "odd.json"
     path.write_text(
         '{"schema": "clonewatch.calibration.v1", "groups": [["declared", 30, '
@@ -310,13 +312,13 @@ def test_a_threshold_ratio_that_is_no_number_is_refused(tmp_path: Path, threshol
 
 def test_a_calibration_that_cannot_be_written_says_where(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write the calibration") as caught:
-        Calibration([]).write(tmp_path / "nowhere" / "quiet.json", {})
-    assert "quiet.json" in str(caught.value.where)
+        Calibration([]).write(tmp_path / "nowhere" / "calibration.json", {})
+    assert "calibration.json" in str(caught.value.where)
 
 
-def test_the_shipped_calibration_is_whole() -> None:
+def test_the_shipped_calibration_is_complete() -> None:
     found = shipped()
     assert len(found.groups) >= 100
     assert all(g.trust in ("declared", "behaviour", "none") and g.entities >= 6 for g in found.groups)
-    told = found.describe()
-    assert told["groups"] == len(found.groups) and told["strata"]["any"] == len(found.groups)
+    described = found.describe()
+    assert described["groups"] == len(found.groups) and described["strata"]["any"] == len(found.groups)

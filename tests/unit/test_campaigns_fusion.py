@@ -1,4 +1,4 @@
-"""Evidence fused: families are counted, evidence against is subtracted, and no deception is no flag."""
+"""Fusion of evidence: families count, evidence against is subtracted, and without deception nothing is flagged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALL_TESTS: dict[str, BehaviouralTest] = {name: TESTS.load(name) for name in TEST
 FAMILY = {name: test.signal.card.family for name, test in ALL_TESTS.items()}
 
 
-# Bits in a factor of ten: one in a thousand is three of them.
+# Bits in a factor of ten.
 TEN = float(np.log2(10))
 
 
@@ -40,21 +40,21 @@ def reading(signal: str, bits: float, cluster: int = 0) -> Reading:
     return Reading(cluster, signal, FAMILY[signal], 1.0, 0.1, 100, 0.0, 0.5, 20, bits)
 
 
-def ties(*held: tuple[str, int, float]) -> pa.Table:
-    """What ties the entities of cluster 0: (signal, entities that carry the attribute, factors of ten it weighs)."""
+def edges(*links: tuple[str, int, float]) -> pa.Table:
+    """Edges of cluster 0 from (signal, entities that carry the attribute, its weight in factors of ten)."""
     rows: list[dict[str, Any]] = [
         {"cluster": 0, "entity": entity, "signal": signal, "weight": tens * TEN}
-        for signal, entities, tens in held
+        for signal, entities, tens in links
         for entity in range(entities)
     ]
     return pa.Table.from_pylist(rows, schema=EDGE_SCHEMA)
 
 
-COVERT = ties(("payment", 20, 6.0), ("template", 20, 6.0))
+COVERT = edges(("payment", 20, 6.0), ("template", 20, 6.0))
 
 
-def verdict(*readings: Reading, tied: pa.Table = COVERT, trust: str = "declared", size: int = 20) -> Verdict:
-    return judge(readings, tied, {0: size}, ALL_LINKS, ALL_TESTS, {0: trust})[0]
+def verdict(*readings: Reading, linked: pa.Table = COVERT, trust: str = "declared", size: int = 20) -> Verdict:
+    return judge(readings, linked, {0: size}, ALL_LINKS, ALL_TESTS, {0: trust})[0]
 
 
 STRONG = (reading("coverage_uniformity", 5.0), reading("regularity", 5.0), reading("elicitation", 5.0))
@@ -66,16 +66,16 @@ def test_three_families_and_covert_linkage_are_flagged() -> None:
 
 
 def test_two_families_are_not_enough_where_trust_is_known() -> None:
-    """However loud: a batch job is steady and even too."""
-    loud = (reading("coverage_uniformity", 8.0), reading("regularity", 8.0))
-    assert verdict(*loud).bits > FLAG_BITS and not verdict(*loud).flagged
-    assert verdict(*loud, trust="none").flagged, (
-        "where nobody is trusted, what strangers never share is asked for instead"
+    """However strong: a batch job is steady and even too."""
+    strong = (reading("coverage_uniformity", 8.0), reading("regularity", 8.0))
+    assert verdict(*strong).bits > FLAG_BITS and not verdict(*strong).flagged
+    assert verdict(*strong, trust="none").flagged, (
+        "where no account is trusted, a link that unrelated accounts never share is required instead"
     )
 
 
 def test_two_signals_of_one_family_count_once() -> None:
-    """Elicitation, sampling and single turns are all of the family of harvest."""
+    """Elicitation, sampling and single turns all belong to the family `harvest`."""
     found = verdict(reading("elicitation", 8.0), reading("sampling", 8.0), reading("single_turn", 4.0))
     assert found.families == ("harvest",) and found.bits == 8 and not found.flagged
 
@@ -92,118 +92,121 @@ def test_evidence_against_is_subtracted(signal: str) -> None:
     assert found.bits == 11 and not found.flagged
 
 
-def test_families_that_only_whisper_do_not_count() -> None:
-    quiet = FAMILY_BITS - 0.1
-    found = verdict(reading("coverage_uniformity", 8.0), reading("regularity", quiet), reading("elicitation", quiet))
+def test_families_with_faint_evidence_do_not_count() -> None:
+    faint = FAMILY_BITS - 0.1
+    found = verdict(reading("coverage_uniformity", 8.0), reading("regularity", faint), reading("elicitation", faint))
     assert found.bits > FLAG_BITS and found.families == ("coverage",) and not found.flagged
 
 
-OVERT = ties(("template", 20, 8.0), ("egress", 20, 6.0))
+OVERT = edges(("template", 20, 8.0), ("egress", 20, 6.0))
 
 
 def test_without_deception_nothing_is_flagged() -> None:
-    found = verdict(*STRONG, tied=OVERT)
+    found = verdict(*STRONG, linked=OVERT)
     assert found.link_bits >= LINK_BITS and not found.deception and not found.flagged and found.level == "L1"
 
 
 EVEN_LOAD = reading("load_balance", 5.0)
 
 
-def test_one_work_list_dealt_out_in_like_shares_is_deception_enough() -> None:
+def test_one_work_list_dealt_out_in_equal_shares_is_a_deception() -> None:
     found = verdict(
-        reading("coverage_uniformity", 5.0), EVEN_LOAD, reading("work_partition", 7.0), tied=ties(("template", 20, 8.0))
+        reading("coverage_uniformity", 5.0),
+        EVEN_LOAD,
+        reading("work_partition", 7.0),
+        linked=edges(("template", 20, 8.0)),
     )
     assert found.deception == ("work_partition",) and found.flagged and found.level == "L3"
 
 
-def test_entrants_of_a_contest_never_ask_the_same_and_that_is_no_deception() -> None:
-    """Whoever brings work of their own brings as much of it as they like: nobody dealt it out."""
-    found = verdict(*STRONG, reading("work_partition", 8.0), tied=OVERT)
+def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_deception() -> None:
+    """People who bring their own work bring as much as they like: nobody dealt it out."""
+    found = verdict(*STRONG, reading("work_partition", 8.0), linked=OVERT)
     assert not found.deception and not found.flagged
 
 
 @pytest.mark.parametrize(("bits", "shown"), [(3.2, False), (3.4, True)])
-def test_a_fact_of_deception_needs_one_in_ten(bits: float, shown: bool) -> None:
-    for heard in (
+def test_a_fact_of_deception_must_be_significant_at_one_in_ten(bits: float, shown: bool) -> None:
+    for evidence in (
         (reading("work_partition", bits), EVEN_LOAD),
         (reading("work_partition", 8.0), reading("load_balance", bits)),
     ):
         found = verdict(
-            *STRONG[:2], reading("replenishment", 0.0), *heard, reading("coverage_uniformity", 8.0), tied=OVERT
+            *STRONG[:2], reading("replenishment", 0.0), *evidence, reading("coverage_uniformity", 8.0), linked=OVERT
         )
         assert bool(found.deception) == shown
 
 
-def test_even_shares_shaped_for_training_and_dealt_out_are_deception() -> None:
-    """Load and harvest, at a machine's pace or spread evenly over a list: nobody works like that for themselves."""
+def test_equal_shares_of_work_shaped_for_training_are_a_deception() -> None:
+    """Load and harvest, at a machine's pace or spread evenly over a list: nobody does their own work like that."""
     dealt = (reading("load_balance", 5.0), reading("regularity", 5.0), reading("elicitation", 5.0))
-    found = verdict(*dealt, tied=OVERT)
+    found = verdict(*dealt, linked=OVERT)
     assert found.deception == ("dealt out",) and found.flagged
     for missing in range(3):
         two = [r if i != missing else r._replace(bits=3.0) for i, r in enumerate(dealt)]
-        assert not verdict(*two, reading("release", 8.0), tied=OVERT).flagged
-        # A list worked evenly stands in for a machine's pace, and for nothing else.
-        assert verdict(*two, reading("coverage_uniformity", 8.0), tied=OVERT).flagged == (missing == 1)
-    class_like = verdict(*dealt, reading("work_partition", -1.0), tied=OVERT)
+        assert not verdict(*two, reading("release", 8.0), linked=OVERT).flagged
+        # A list worked evenly replaces a machine's pace, and nothing else.
+        assert verdict(*two, reading("coverage_uniformity", 8.0), linked=OVERT).flagged == (missing == 1)
+    class_like = verdict(*dealt, reading("work_partition", -1.0), linked=OVERT)
     assert not class_like.deception and not class_like.flagged
 
 
 def test_a_weak_identity_link_is_no_deception() -> None:
-    patterned = ties(("template", 20, 8.0), ("phone", 20, 2.0), ("identity_pattern", 20, 3.0))
-    assert not verdict(*STRONG, tied=patterned).flagged
+    patterned = edges(("template", 20, 8.0), ("phone", 20, 2.0), ("identity_pattern", 20, 3.0))
+    assert not verdict(*STRONG, linked=patterned).flagged
 
 
 def test_entities_that_are_hardly_linked_are_not_flagged() -> None:
-    loose = ties(("payment", 4, 3.0))
-    found = verdict(*STRONG, tied=loose)
+    loose = edges(("payment", 4, 3.0))
+    found = verdict(*STRONG, linked=loose)
     assert found.link_bits == pytest.approx(0.6 * TEN) and not found.flagged and found.level == "L0"
 
 
 def test_a_signal_counts_once_however_many_of_its_attributes_an_entity_carries() -> None:
-    many = ties(*(("client", 20, 1.0 + k / 10) for k in range(9)))
+    many = edges(*(("client", 20, 1.0 + k / 10) for k in range(9)))
     assert linkage(many, {0: 20}, ALL_LINKS)[0] == (("client", "software", pytest.approx(1.8 * TEN)),)
 
 
 def test_only_the_best_link_of_a_family_counts() -> None:
-    tied = ties(("payment", 20, 2.0), ("device", 20, 3.0))
-    assert verdict(tied=tied).link_bits == total_bits(linkage(tied, {0: 20}, ALL_LINKS)[0]) == LINK_BITS
+    linked = edges(("payment", 20, 2.0), ("device", 20, 3.0))
+    assert verdict(linked=linked).link_bits == total_bits(linkage(linked, {0: 20}, ALL_LINKS)[0]) == LINK_BITS
 
 
-def test_with_inferred_trust_pace_is_not_heard() -> None:
-    """Entities linked for having no bursts are not tested for having none."""
+def test_with_inferred_trust_pace_does_not_count() -> None:
+    """Entities that were linked because they have no bursts are not tested for having none."""
     assert verdict(*STRONG).flagged
     found = verdict(*STRONG, trust="behaviour")
     assert found.families == ("coverage", "harvest") and not found.flagged
     assert verdict(*STRONG, reading("load_balance", 5.0), trust="behaviour").flagged
 
 
-def test_with_inferred_trust_two_kinds_of_link_are_asked_for() -> None:
-    heard = (*STRONG, reading("load_balance", 5.0), reading("work_partition", 8.0))
-    alone = ties(("payment", 20, 8.0))
-    assert verdict(*heard, tied=alone).flagged
-    assert not verdict(*heard, tied=alone, trust="behaviour").flagged
+def test_with_inferred_trust_two_families_of_links_are_required() -> None:
+    evidence = (*STRONG, reading("load_balance", 5.0), reading("work_partition", 8.0))
+    alone = edges(("payment", 20, 8.0))
+    assert verdict(*evidence, linked=alone).flagged
+    assert not verdict(*evidence, linked=alone, trust="behaviour").flagged
 
 
 def test_each_cluster_is_judged_by_the_trust_its_own_links_rest_on() -> None:
     both = pa.concat_tables([COVERT, COVERT.set_column(0, "cluster", pa.array([1] * COVERT.num_rows, pa.int32()))])
-    heard = [r._replace(cluster=c) for c in (0, 1) for r in STRONG]
-    found = judge(heard, both, {0: 20, 1: 20}, ALL_LINKS, ALL_TESTS, {0: "declared", 1: "behaviour"})
+    evidence = [r._replace(cluster=c) for c in (0, 1) for r in STRONG]
+    found = judge(evidence, both, {0: 20, 1: 20}, ALL_LINKS, ALL_TESTS, {0: "declared", 1: "behaviour"})
     assert [v.flagged for v in found] == [True, False]
 
 
 def test_without_any_trust_a_shared_template_links_nobody() -> None:
-    loud = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD)
-    assert verdict(*loud, tied=OVERT).flagged
-    assert not verdict(*loud, tied=OVERT, trust="none").flagged
-    assert verdict(*loud, tied=COVERT, trust="none").flagged
+    strong = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD)
+    assert verdict(*strong, linked=OVERT).flagged
+    assert not verdict(*strong, linked=OVERT, trust="none").flagged
+    assert verdict(*strong, linked=COVERT, trust="none").flagged
 
 
-def test_dealt_rollouts_are_not_mistaken_for_shared_questions() -> None:
-    """Fixed rollouts look like people who ask the same; the certificate overrules it."""
+def test_dealt_out_rollouts_are_not_mistaken_for_shared_questions() -> None:
+    """Fixed rollouts look like people who ask the same questions; under-dispersion overrules that."""
     found = verdict(reading("under_dispersion", 8.0), reading("work_partition", -6.0), reading("regularity", 6.0))
     assert found.bits == 14
     assert verdict(reading("work_partition", -6.0), *STRONG).bits == 9
-    # An order may be the calendar's: it certifies nothing.
+    # A fixed order may come from the calendar: it overrules nothing.
     assert verdict(reading("fixed_order", 8.0), reading("work_partition", -6.0), reading("regularity", 6.0)).bits == 8
 
 
@@ -214,9 +217,9 @@ def test_a_group_is_flagged_exactly_where_its_threshold_ratio_reaches_one() -> N
     draw = np.random.default_rng(0)
     seen = set()
     for _ in range(400):
-        heard = [reading(s, float(draw.uniform(-3, 9))) for s in draw.choice(TESTS.names(), 7, replace=False)]
-        tied = ties(("payment", int(draw.integers(1, 21)), 5.0), ("template", 20, float(draw.uniform(0.5, 6))))
-        found = verdict(*heard, tied=tied, trust=str(draw.choice(["declared", "behaviour", "none"])))
+        evidence = [reading(s, float(draw.uniform(-3, 9))) for s in draw.choice(TESTS.names(), 7, replace=False)]
+        linked = edges(("payment", int(draw.integers(1, 21)), 5.0), ("template", 20, float(draw.uniform(0.5, 6))))
+        found = verdict(*evidence, linked=linked, trust=str(draw.choice(["declared", "behaviour", "none"])))
         assert found.flagged == (found.threshold_ratio >= 1.0)
         seen.add(found.flagged)
     assert seen == {True, False}
@@ -225,18 +228,18 @@ def test_a_group_is_flagged_exactly_where_its_threshold_ratio_reaches_one() -> N
 def test_the_threshold_ratio_is_that_of_the_limiting_criterion() -> None:
     best = verdict(*(r._replace(bits=8.0) for r in STRONG))
     assert best.threshold_ratio == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, linkage, deception: 2, 1.8, 4, 12
-    whisper = verdict(reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
-    assert whisper.threshold_ratio == pytest.approx(1.5 / FAMILY_BITS)
-    assert verdict(*STRONG, tied=ties(("payment", 20, 1.5))).threshold_ratio == pytest.approx(1.5 * TEN / LINK_BITS)
+    faint_third = verdict(reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
+    assert faint_third.threshold_ratio == pytest.approx(1.5 / FAMILY_BITS)
+    assert verdict(*STRONG, linked=edges(("payment", 20, 1.5))).threshold_ratio == pytest.approx(1.5 * TEN / LINK_BITS)
     assert verdict(*STRONG, reading("trusted_members", -6.0)).threshold_ratio == pytest.approx(9 / FLAG_BITS)
 
 
 def test_groups_with_a_criterion_not_met_at_all_are_ordered_by_their_evidence() -> None:
-    """A hundred calibration groups without any deception would all tie, and a tie says nothing of the next one."""
+    """Otherwise all calibration groups without a deception would be equal, and their p-values would mean nothing."""
     threshold_ratios = [
-        verdict(reading("coverage_uniformity", bits), tied=OVERT).threshold_ratio
+        verdict(reading("coverage_uniformity", bits), linked=OVERT).threshold_ratio
         if bits >= 0
-        else verdict(reading("work_partition", bits), tied=OVERT).threshold_ratio
+        else verdict(reading("work_partition", bits), linked=OVERT).threshold_ratio
         for bits in (-8.0, -3.0, 0.5, 3.0, 8.0)
     ]
     assert (
@@ -245,45 +248,48 @@ def test_groups_with_a_criterion_not_met_at_all_are_ordered_by_their_evidence() 
         and max(threshold_ratios) < 0
     )
     assert (
-        verdict(*STRONG, tied=OVERT).threshold_ratio < verdict(*STRONG, tied=ties(("payment", 20, 0.6))).threshold_ratio
+        verdict(*STRONG, linked=OVERT).threshold_ratio
+        < verdict(*STRONG, linked=edges(("payment", 20, 0.6))).threshold_ratio
     )
 
 
-def test_a_group_that_lacks_a_kind_of_link_is_half_way_at_most() -> None:
-    loud = (*STRONG, reading("work_partition", 8.0), reading("load_balance", 8.0))
-    assert verdict(*loud, tied=OVERT, trust="none").threshold_ratio == 0.5
-    assert verdict(*loud, tied=ties(("payment", 20, 8.0)), trust="behaviour").threshold_ratio == 0.5
+def test_a_group_that_lacks_a_required_kind_of_link_is_at_most_half_way() -> None:
+    strong = (*STRONG, reading("work_partition", 8.0), reading("load_balance", 8.0))
+    assert verdict(*strong, linked=OVERT, trust="none").threshold_ratio == 0.5
+    assert verdict(*strong, linked=edges(("payment", 20, 8.0)), trust="behaviour").threshold_ratio == 0.5
 
 
 def test_more_evidence_never_lowers_the_threshold_ratio() -> None:
     for signal in ("coverage_uniformity", "regularity", "elicitation", "work_partition"):
         found = [verdict(*STRONG, reading(signal, bits)).threshold_ratio for bits in np.arange(0, 8.1, 0.5)]
         assert found == sorted(found), signal
-    threshold_ratios = [verdict(*STRONG, tied=ties(("payment", 20, w))).threshold_ratio for w in np.arange(0.1, 8, 0.3)]
+    threshold_ratios = [
+        verdict(*STRONG, linked=edges(("payment", 20, w))).threshold_ratio for w in np.arange(0.1, 8, 0.3)
+    ]
     assert threshold_ratios == sorted(threshold_ratios)
 
 
 # ---- one reading ---------------------------------------------------------------------------------------------------
 
 
-def test_strength_is_the_surprise_in_bits_up_to_a_cap() -> None:
+def test_strength_is_significance_in_bits_up_to_a_cap() -> None:
     assert strength(2.0, 1.0, REGULARITY) == pytest.approx(-np.log2(norm.sf(2.0)))
     assert strength(50.0, 1.0, REGULARITY) == REGULARITY.most
 
 
-def test_surprise_without_effect_is_no_evidence() -> None:
+def test_significance_without_effect_is_no_evidence() -> None:
     assert strength(REGULARITY.effect * 0.99, 1e-6, REGULARITY) == 0.0
 
 
-def test_a_value_far_below_the_usual_speaks_against() -> None:
+def test_a_value_far_below_the_usual_is_evidence_against() -> None:
     assert strength(-4.0, 1.0, REGULARITY) == pytest.approx(np.log2(norm.cdf(-4.0)).clip(-REGULARITY.most, 0))
 
 
-def test_evidence_in_bits_is_taken_as_it_is_and_not_compared_with_communities() -> None:
+def test_evidence_in_bits_is_taken_as_it_is_and_not_compared_with_communiedges() -> None:
     trusted: BehaviouralTest = TESTS.load("trusted_members")
     assert trusted.in_bits and strength(-3.5, 1.0, trusted) == -3.5
     assert strength(-50.0, 1.0, trusted) == -trusted.most_against
-    assert strength(-0.5, 1.0, trusted) == 0.0, "less than a bit is nothing"
+    assert strength(-0.5, 1.0, trusted) == 0.0, "less than one bit counts nothing"
     table = values((0, -5.0, 0.0, 30), *((FIRST + i, -4.9, 0.0, 30) for i in range(20)))
     found = measure_tests({"trusted_members": table["regularity"]}, [trusted], FIRST)[0]
     assert found.bits == -5.0
@@ -305,14 +311,14 @@ def test_too_few_observations_are_no_reading() -> None:
     assert measure_tests(values((0, 9.0, 0.1, REGULARITY.least - 1)), [REGULARITY], FIRST) == []
 
 
-def test_few_reference_communities_leave_the_shipped_reference() -> None:
+def test_with_few_reference_communities_the_shipped_reference_is_used() -> None:
     (found, *_) = measure_tests(values((0, 3.0, 0.1, 500), (FIRST, 2.0, 0.1, 500)), [REGULARITY], FIRST)
     assert (found.usual, found.spread) == (REGULARITY.usual, REGULARITY.spread)
 
 
 def test_enough_reference_communities_replace_the_shipped_reference() -> None:
-    honest = [(FIRST + i, 3.0 + 0.01 * i, 0.1, 500) for i in range(20)]
-    found = measure_tests(values((0, 3.2, 0.1, 500), *honest), [REGULARITY], FIRST)[0]
+    references = [(FIRST + i, 3.0 + 0.01 * i, 0.1, 500) for i in range(20)]
+    found = measure_tests(values((0, 3.2, 0.1, 500), *references), [REGULARITY], FIRST)[0]
     assert found.usual == pytest.approx(3.095) and found.bits == 0.0 and found.references == 20
-    # Their agreement does not make every deviation a sensation.
+    # Where they agree, not every deviation is remarkable.
     assert found.spread == pytest.approx(0.5 * REGULARITY.spread)

@@ -18,11 +18,11 @@ import pytest
 from typer.testing import CliRunner
 
 from clonewatch import __version__
-from clonewatch.cli import doctor as examining
 from clonewatch.cli import progress as drawing
 from clonewatch.cli.main import app, message
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError, TooManyRejected
+from clonewatch.pipeline.look import _can
 from clonewatch.ports.signal import Card, Signal
 
 _SPEC = importlib.util.spec_from_file_location("report_tables", Path(__file__).with_name("report_tables.py"))
@@ -331,9 +331,9 @@ def test_doctor_counts_why_rows_are_rejected(log: Path) -> None:
 
 def test_a_signal_works_when_one_of_its_alternatives_is_there() -> None:
     signal = Signal("c", "link", Card("t", "f", "c", "m", "i", "e"), (("exchanges.a", "exchanges.b"), ("exchanges.c",)))
-    assert examining._can(signal, {"exchanges.c"})["works"]
-    assert examining._can(signal, {"exchanges.a", "exchanges.b"})["works"]
-    assert examining._can(signal, {"exchanges.a"})["missing"] == ["exchanges.b"]
+    assert _can(signal, {"exchanges.c"})["works"]
+    assert _can(signal, {"exchanges.a", "exchanges.b"})["works"]
+    assert _can(signal, {"exchanges.a"})["missing"] == ["exchanges.b"]
 
 
 def test_a_long_stage_says_so_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The default engine: bounded, and clear about what failed."""
+"""The default engine: memory is bounded, and errors say what failed."""
 
 import os
 import resource
@@ -25,7 +25,7 @@ def engine(tmp_path: Path) -> Iterator[DuckDB]:
 NUMBERS = pa.table({"a": pa.array(range(1000), pa.int64()), "b": [str(i % 7) for i in range(1000)]})
 
 
-def test_what_is_put_comes_back(engine: DuckDB) -> None:
+def test_a_stored_table_is_fetched_unchanged(engine: DuckDB) -> None:
     engine.put("numbers", NUMBERS)
     assert engine.fetch('SELECT * FROM "numbers" ORDER BY a').equals(NUMBERS)
 
@@ -69,7 +69,7 @@ def test_a_parameter_is_a_value_never_sql(engine: DuckDB) -> None:
     assert engine.fetch("SELECT a FROM numbers WHERE b = $b", {"b": "3' OR '1'='1"}).num_rows == 0
 
 
-def test_a_table_gets_another_name(engine: DuckDB) -> None:
+def test_a_table_is_renamed(engine: DuckDB) -> None:
     engine.put("old", NUMBERS)
     engine.rename("old", "new")
     assert engine.fetch("SELECT COUNT(*) AS n FROM new").to_pylist() == [{"n": 1000}]
@@ -81,7 +81,7 @@ def test_a_failed_statement_names_the_table_and_shows_the_text(engine: DuckDB) -
     assert any("building table 'weights'" in note and "no_such_column" in note for note in caught.value.__notes__)
 
 
-def test_memory_that_gives_out_says_what_was_being_built_and_the_fix(tmp_path: Path) -> None:
+def test_running_out_of_memory_names_the_table_and_the_fix(tmp_path: Path) -> None:
     engine = DuckDB(memory="8MB", threads=1, folder=tmp_path)
     try:
         with pytest.raises(OutputError, match="building table 'large'") as caught:
@@ -96,7 +96,7 @@ def tables(engine: DuckDB) -> set[str]:
     return set(found["name"].to_pylist())
 
 
-def test_what_is_made_aside_is_gone_afterwards_and_hides_what_is_outside_meanwhile(engine: DuckDB) -> None:
+def test_tables_of_a_scope_hide_outer_ones_and_are_dropped_at_its_end(engine: DuckDB) -> None:
     engine.put("numbers", NUMBERS)
     engine.put("untouched", NUMBERS.slice(0, 3))
     with engine.aside():
@@ -110,7 +110,7 @@ def test_what_is_made_aside_is_gone_afterwards_and_hides_what_is_outside_meanwhi
     assert engine.store("more", "SELECT * FROM numbers", {}) == 1000
 
 
-def test_nothing_is_left_aside_after_an_error(engine: DuckDB) -> None:
+def test_an_error_leaves_no_table_of_its_scope(engine: DuckDB) -> None:
     engine.put("numbers", NUMBERS)
     for _ in range(2):
         with pytest.raises(ArithmeticError, match="half-way"), engine.aside():
@@ -124,7 +124,7 @@ def test_nothing_is_left_aside_after_an_error(engine: DuckDB) -> None:
     assert "main.half" in tables(engine)
 
 
-def test_a_return_from_aside_leaves_nothing_either(engine: DuckDB) -> None:
+def test_a_return_leaves_no_table_of_its_scope_either(engine: DuckDB) -> None:
     def early() -> int:
         with engine.aside():
             return engine.store("numbers", "SELECT 1 AS a", {})
@@ -132,7 +132,7 @@ def test_a_return_from_aside_leaves_nothing_either(engine: DuckDB) -> None:
     assert early() == 1 and tables(engine) == set()
 
 
-def test_closing_leaves_no_file_behind(tmp_path: Path) -> None:
+def test_closing_leaves_no_file(tmp_path: Path) -> None:
     engine = DuckDB(threads=1, folder=tmp_path)
     engine.put("numbers", NUMBERS)
     assert list(tmp_path.iterdir())
@@ -140,7 +140,7 @@ def test_closing_leaves_no_file_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_engine_knows_nothing_of_the_first(engine: DuckDB, tmp_path: Path) -> None:
+def test_a_second_engine_does_not_see_tables_of_the_first(engine: DuckDB, tmp_path: Path) -> None:
     engine.put("numbers", NUMBERS)
     other = DuckDB(threads=1, folder=tmp_path)
     try:
@@ -167,7 +167,7 @@ print(sorted(p.name for p in Path(sys.argv[1]).iterdir()))
 """
 
 
-def test_a_disk_that_gives_out_is_an_output_error_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_output_error_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the size of a file stands in for a full disk: both refuse the write."""
     assert hasattr(resource, "RLIMIT_FSIZE")
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -204,7 +204,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("error", [duckdb.IOException("No space left on device"), duckdb.OutOfMemoryException("full")])
-def test_a_disk_or_memory_that_gives_out_while_a_result_is_read_is_told_with_the_fix(
+def test_running_out_of_disk_or_memory_while_reading_a_result_names_the_fix(
     engine: DuckDB, monkeypatch: pytest.MonkeyPatch, error: duckdb.Error
 ) -> None:
     with monkeypatch.context() as broken:

@@ -45,10 +45,10 @@ def activity(count: int, org: list[int | None] | None = None, first: list[int] |
 
 def groups(table: pa.Table) -> set[frozenset[int]]:
     """Accounts by entity."""
-    held: dict[int, set[int]] = {}
+    members: dict[int, set[int]] = {}
     for row in table.to_pylist():
-        held.setdefault(row["entity"], set()).add(row["account"])
-    return {frozenset(v) for v in held.values()}
+        members.setdefault(row["entity"], set()).add(row["account"])
+    return {frozenset(v) for v in members.values()}
 
 
 def test_accounts_under_a_declared_organisation_are_one_entity() -> None:
@@ -56,12 +56,12 @@ def test_accounts_under_a_declared_organisation_are_one_entity() -> None:
     assert groups(owners(table, activity(4))) == {frozenset({0, 1}), frozenset({2}), frozenset({3})}
 
 
-def test_an_undeclared_organisation_leaves_accounts_apart() -> None:
+def test_accounts_of_an_undeclared_organisation_are_separate_entities() -> None:
     table = accounts(3, org=[7, 7, 7], org_declared=[False, False, True])
     assert groups(owners(table, activity(3))) == {frozenset({n}) for n in range(3)}
 
 
-def test_an_organisation_of_unknown_standing_counts_as_declared() -> None:
+def test_an_organisation_of_unknown_status_counts_as_declared() -> None:
     """A missing fact lowers suspicion."""
     table = accounts(2, org=[7, 7])
     assert groups(owners(table, activity(2))) == {frozenset({0, 1})}
@@ -89,8 +89,8 @@ def test_rows_in_another_order_give_the_same_owners() -> None:
     assert owners(table.take(mixed), active.take(mixed[::-1])) == owners(table, active)
 
 
-def test_the_values_of_hashes_number_no_entity() -> None:
-    """Two organisations that began, ended and did the same: the one whose account comes first is first."""
+def test_the_values_of_hashes_do_not_number_entities() -> None:
+    """Of two organisations with the same start, end and volume, the one whose account comes first is first."""
     starts = [100, 200, 100, 200]
     one, other = (owners(accounts(4, org=org), activity(4, first=starts)) for org in ([5, 5, 9, 9], [9, 9, 5, 5]))
     assert one == other
@@ -98,7 +98,7 @@ def test_the_values_of_hashes_number_no_entity() -> None:
 
 
 @pytest.mark.parametrize("hashed", [(5, 9), (9, 5)], ids=["one key", "another key"])
-def test_an_account_belongs_to_the_organisation_it_names_most_and_of_two_the_earlier(hashed: tuple[int, int]) -> None:
+def test_an_account_belongs_to_the_organisation_it_names_most_often_or_else_first(hashed: tuple[int, int]) -> None:
     first, second = hashed
     named = [(0, first), (0, second), (0, second), (1, second), (1, first), (1, None), (2, None)]
     rows = {
@@ -120,7 +120,7 @@ def made(count: int, **columns: Any) -> pa.Table:
     return entity_facts(table, active, owners(table, active))
 
 
-def test_the_trusted_are_those_the_operator_names() -> None:
+def test_the_operator_names_the_trusted_entities() -> None:
     found = trusted_set(made(100, anchor=[i < 25 for i in range(100)]))
     assert found == ("declared", 0.25, 25)
 
@@ -130,7 +130,7 @@ def test_too_few_named_trusted_accounts_count_as_none() -> None:
     assert found == ("none", 0.0, 0)
 
 
-def test_when_everybody_is_trusted_nobody_is() -> None:
+def test_when_everybody_is_trusted_there_is_no_trusted_set() -> None:
     assert trusted_set(made(100, anchor=[True] * 100)).source == "none"
 
 
@@ -148,13 +148,13 @@ def test_a_contract_that_allows_training_exempts_the_entity() -> None:
     ]
 
 
-def test_old_accounts_are_those_made_well_before_the_window() -> None:
+def test_aged_accounts_were_created_well_before_the_window() -> None:
     table = made(3, created=[0, 390 * DAY, None])
     by_first = table.sort_by("entity")["aged"].to_pylist()
     assert by_first == [True, False, False]
 
 
-def test_a_declared_use_is_noted() -> None:
+def test_a_declared_use_is_recorded() -> None:
     assert made(2, declared_use=[None, 9])["declared"].to_pylist() == [False, True]
 
 
@@ -163,13 +163,13 @@ def rhythm(bursty: int, steady: int) -> pa.Table:
     return pa.table({"entity": pa.array(range(len(short)), pa.int32()), "short": short})
 
 
-def test_those_who_work_in_bursts_are_trusted_where_nobody_is_named() -> None:
+def test_entities_that_work_in_bursts_are_trusted_where_the_operator_names_none() -> None:
     found = trust_by_rhythm(made(100), rhythm(60, 40))
     assert trusted_set(found) == ("behaviour", 0.6, 60)
     assert all(e < 60 for e, a in zip(found["entity"].to_pylist(), found["anchor"].to_pylist(), strict=True) if a)
 
 
-def test_rhythm_of_a_handful_makes_nobody_trusted() -> None:
+def test_with_too_few_rhythms_no_entity_is_trusted() -> None:
     assert trusted_set(trust_by_rhythm(made(100), rhythm(10, 2))).source == "none"
 
 
@@ -203,31 +203,31 @@ def withdrawn(count: int = 200, **columns: Any) -> set[int]:
 
 def shared(*groups_of: list[int], count: int = 200) -> list[int | None]:
     """One instrument or device for each of these groups; everybody else has one of their own."""
-    held: list[int | None] = [1000 + k for k in range(count)]
+    values: list[int | None] = [1000 + k for k in range(count)]
     for attribute, members in enumerate(groups_of):
         for member in members:
-            held[member] = attribute
-    return held
+            values[member] = attribute
+    return values
 
 
 def trusting(*entities: int, count: int = 200) -> list[bool]:
-    """A quarter of all are trusted, none of the first fifty but those named."""
+    """A quarter of all are trusted, and of the first fifty only those named."""
     return [k in entities or (k >= 50 and k % 3 == 0) for k in range(count)]
 
 
 @pytest.mark.parametrize("fact", ["payment", "device"])
-def test_bought_accounts_that_share_an_instrument_with_strangers_lose_trust(fact: str) -> None:
+def test_bought_accounts_that_share_an_instrument_with_unrelated_ones_lose_trust(fact: str) -> None:
     pool = list(range(8))
     assert withdrawn(anchor=trusting(2, 5), **{fact: shared(pool)}) == {2, 5}
 
 
-def test_sharing_a_network_or_a_name_pattern_costs_no_trust() -> None:
+def test_sharing_a_network_an_address_pattern_or_a_referral_costs_no_trust() -> None:
     pool = shared(list(range(8)))
     assert withdrawn(anchor=trusting(2, 5), signup_network=pool, pattern=pool, referrer=pool) == set()
 
 
 def test_a_household_of_trusted_people_keeps_its_trust() -> None:
-    """Where most of those on the card are trusted, the card is theirs."""
+    """Where most of the entities on a card are trusted, the card is theirs."""
     assert withdrawn(anchor=trusting(2, 3, 4), payment=shared([1, 2, 3, 4])) == set()
 
 
@@ -236,8 +236,8 @@ def test_accounts_of_one_declared_organisation_share_its_card_and_keep_their_tru
     assert withdrawn(anchor=trusting(2), org=org, payment=shared(list(range(8)))) == set()
 
 
-def test_an_overt_customer_keeps_its_trust_and_makes_no_card_doubtful() -> None:
-    """What a declared customer pays for another is known to the operator: the two of them are no strangers."""
+def test_an_overt_customer_keeps_its_trust_and_makes_no_card_suspect() -> None:
+    """The operator knows what a declared customer pays for another: the two are not unrelated."""
     use = [1 if k == 2 else None for k in range(200)]
     assert withdrawn(anchor=trusting(2), declared_use=use, payment=shared([2, 3, 4, 5])) == set()
     assert withdrawn(anchor=trusting(4), declared_use=use, payment=shared([2, 4])) == set()
@@ -246,13 +246,15 @@ def test_an_overt_customer_keeps_its_trust_and_makes_no_card_doubtful() -> None:
 
 @pytest.mark.parametrize("fact", ["payment", "device"])
 @pytest.mark.parametrize(("users", "lost"), [(2, True), (16, True), (17, False), (120, False)])
-def test_card_brands_and_cheap_phones_of_very_many_cost_no_trust(fact: str, users: int, lost: bool) -> None:
-    held = shared(list(range(users)))
-    assert withdrawn(anchor=trusting(1), **{fact: held}) == ({1} if lost else set())
+def test_what_very_many_share_such_as_card_brands_and_cheap_phones_costs_no_trust(
+    fact: str, users: int, lost: bool
+) -> None:
+    values = shared(list(range(users)))
+    assert withdrawn(anchor=trusting(1), **{fact: values}) == ({1} if lost else set())
 
 
-def test_where_half_of_the_trusted_would_lose_it_nobody_does() -> None:
-    """In a land where neighbours share phones, sharing says nothing."""
+def test_where_more_than_half_of_the_trusted_would_lose_trust_nobody_does() -> None:
+    """Where neighbours usually share phones, sharing shows nothing."""
     count = 200
     couples = [[2 * k, 2 * k + 1] for k in range(50)]
     most = [k % 2 == 0 for k in range(100)] + [False] * 100
@@ -271,12 +273,12 @@ def test_missing_instruments_and_devices_cost_no_trust() -> None:
 def test_the_second_set_holds_the_bursty_and_the_operators_own() -> None:
     named = made(100, anchor=[k in range(95, 100) or k in range(20) for k in range(100)])
     both = with_second_set(named, trust_by_rhythm(made(100), rhythm(60, 40)))
-    assert both["anchor"].to_pylist() == named["anchor"].to_pylist(), "the operator's own set is as it was"
+    assert both["anchor"].to_pylist() == named["anchor"].to_pylist(), "the operator's own set is unchanged"
     assert [k for k, v in enumerate(both["second"].to_pylist()) if v] == [*range(60), *range(95, 100)]
     assert trusted_set(both).source == "declared"
 
 
-def test_where_rhythm_shows_nobody_there_is_no_second_set() -> None:
+def test_where_no_entity_is_trusted_by_rhythm_there_is_no_second_set() -> None:
     named = made(100, anchor=[k < 25 for k in range(100)])
     both = with_second_set(named, trust_by_rhythm(made(100), rhythm(10, 2)))
     assert not any(both["second"].to_pylist())

@@ -1,4 +1,4 @@
-"""A log read by workers, out of order and in sub clusters, is staged as one process stages it. No cluster is needed."""
+"""A log that workers read in parts and out of order is staged as one process stages it. No cluster is needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEY = bytes(range(32))
 
 
 class Workers(DuckDB):
-    """DuckDB with two workers that take turns at sub clusters of the files, the last file first."""
+    """DuckDB with two workers that take turns at parts of the files, the last file first."""
 
     def read(
         self,
@@ -44,7 +44,7 @@ class Workers(DuckDB):
 
 
 def pieces_of(address: str, columns: frozenset[str]) -> list[pa.RecordBatch]:
-    """Stretches of one file as a worker sees them: with the file's address, escaped, and the place of every row."""
+    """Ranges of one file as a worker sees them: with the escaped address of the file and the place of every row."""
     path = Path(address.removeprefix("file://"))
     rows = pq.read_table(path)
     rows = rows.select([name for name in rows.column_names if name in columns])
@@ -101,9 +101,9 @@ def test_workers_stage_what_one_process_stages(log: Path, tmp_path: Path, monkey
 
 
 def test_an_address_needs_an_engine_whose_workers_can_open_it() -> None:
-    with pytest.raises(InputError, match="read by Spark only"):
+    with pytest.raises(InputError, match="only Spark can read"):
         scan(ScanSettings(paths=("s3a://lake/exchanges",)))
-    with pytest.raises(InputError, match="one log"):
+    with pytest.raises(InputError, match="mixes local files"):
         open_lake(["s3a://lake/exchanges", "here.parquet"], None, None)
 
 

@@ -42,18 +42,18 @@ def test_a_table_is_written_once(plan: StepRunner) -> None:
         plan.wrote("given", 1)
 
 
-def test_a_fold_gets_whole_tables_in_the_order_it_names(plan: StepRunner) -> None:
+def test_a_fold_receives_whole_tables_in_the_order_of_its_reads(plan: StepRunner) -> None:
     plan.run(Query("one", ("given",), "SELECT 1 AS b"))
     fold = Fold("sum", ("given", "one"), lambda g, o: pa.table({"n": [g.num_rows * 10 + o.num_rows]}), 10)
     assert plan.run(fold) == 1
     assert plan.engine.fetch('SELECT * FROM "sum"').to_pylist() == [{"n": 101}]
 
 
-def test_a_fold_over_its_bound_is_refused_before_it_runs(plan: StepRunner) -> None:
+def test_a_fold_over_its_limit_is_refused_before_it_runs(plan: StepRunner) -> None:
     def never(_: pa.Table) -> pa.Table:
         raise AssertionError("the fold ran")
 
-    with pytest.raises(StepError, match=r"'sum' folds 'given' of 10 rows; bound is 9"):
+    with pytest.raises(StepError, match=r"'sum' folds 'given' of 10 rows; the limit is 9"):
         plan.run(Fold("sum", ("given",), never, 9))
 
 

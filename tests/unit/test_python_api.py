@@ -1,4 +1,4 @@
-"""The Python interface: every option is in the signature, paths may be text, and a result answers questions."""
+"""The Python interface: every option is in the signature, paths may be text, and a result can be queried."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _SPEC.loader.exec_module(made)
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the pipeline was given, in place of a run."""
+    """The settings and progress that the pipeline receives, in place of a run."""
     held: list[Any] = []
 
     def keep(settings: Any, progress: Any) -> Any:
         held.extend((settings, progress))
         return "the answer"
 
-    for place in ("scan.scan", "ingest.ingest", "window.windows"):
+    for place in ("scan.scan", "daily.ingest.ingest", "daily.detect_window.windows"):
         monkeypatch.setattr(f"clonewatch.pipeline.{place}", keep)
     return held
 
@@ -110,10 +110,10 @@ def test_every_other_option_of_a_scan_arrives(given: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["first_flag", "replay"])
-def test_the_first_flag_is_asked_for_by_either_name(given: list[Any], name: str) -> None:
+def test_the_first_flag_can_be_requested_by_either_name(given: list[Any], name: str) -> None:
     clonewatch.scan("x", **{name: True})  # type: ignore[arg-type]
     clonewatch.detect("s", "o", **{name: True})  # type: ignore[arg-type]
-    assert given[0].replay and given[2].replay
+    assert given[0].first_flag and given[2].first_flag
 
 
 @pytest.mark.parametrize(
@@ -125,19 +125,19 @@ def test_the_first_flag_is_asked_for_by_either_name(given: list[Any], name: str)
         ("2026-05-01T14:00:00+02:00", datetime(2026, 5, 1, 14, tzinfo=timezone(timedelta(hours=2)))),
     ],
 )
-def test_a_time_is_a_datetime_or_text_and_utc_unless_it_says_otherwise(
+def test_a_time_may_be_a_datetime_or_text_and_is_utc_without_a_zone(
     given: list[Any], said: datetime | str, meant: datetime
 ) -> None:
     clonewatch.scan("x", since=said, as_of=said)
     assert (given[0].since, given[0].as_of) == (meant, meant)
 
 
-def test_text_that_is_no_time_is_refused_by_name() -> None:
-    with pytest.raises(clonewatch.errors.SetupError, match="as_of is no time: 'yesterday'"):
+def test_text_that_is_not_a_time_is_refused_by_name() -> None:
+    with pytest.raises(clonewatch.errors.SetupError, match="as_of is not a time: 'yesterday'"):
         clonewatch.scan("x", as_of="yesterday")
 
 
-def test_a_state_is_fed_and_examined_with_the_options_of_the_commands(given: list[Any]) -> None:
+def test_ingest_and_detect_take_the_options_of_their_commands(given: list[Any]) -> None:
     clonewatch.ingest("log", "state", map="nginx", key="k", threads=2, max_rejected=0.5)
     clonewatch.detect("state", "out", days=[7], until="2026-06-07", key="k", again=True)
     taken = IngestSettings(("log",), Path("state"), "nginx", key_file=Path("k"), threads=2, max_rejected=0.5)
@@ -150,7 +150,7 @@ def test_a_state_is_fed_and_examined_with_the_options_of_the_commands(given: lis
     ]
 
 
-def test_progress_goes_to_an_object_of_the_caller_or_is_drawn(
+def test_progress_is_drawn_or_goes_to_an_object_of_the_caller(
     given: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = Silent()
@@ -180,7 +180,7 @@ def test_the_tables_of_a_result_are_properties(result: ScanResult) -> None:
     assert result.report is None and result.directory is None
 
 
-def test_a_notebook_shows_the_campaigns_and_runs_nothing_that_a_log_holds(folder: Path) -> None:
+def test_a_notebook_shows_the_campaigns_and_escapes_what_a_log_holds(folder: Path) -> None:
     tables = made.scan(flagged=0, linked=0) | {
         "campaigns": made.table(made.schema.CAMPAIGNS, [made.campaign(made.HOSTILE, level="<b>L3</b>")])
     }
@@ -200,7 +200,7 @@ def test_an_empty_result_shows_no_table() -> None:
     assert "No campaigns flagged" in shown and "<table>" not in shown
 
 
-def test_one_campaign_is_shown_with_its_evidence_and_its_accounts_firmest_first(result: ScanResult) -> None:
+def test_a_campaign_is_shown_with_its_evidence_and_its_accounts_by_membership(result: ScanResult) -> None:
     shown = result.show("C2")
     assert shown["campaign"]["tasks"]["grading"] == 4000
     assert {r["campaign_id"] for r in shown["evidence"]} == {"C2"} and len(shown["evidence"]) == 4
@@ -210,12 +210,12 @@ def test_one_campaign_is_shown_with_its_evidence_and_its_accounts_firmest_first(
     assert weights and weights == sorted(weights, reverse=True)
 
 
-def test_a_campaign_that_is_not_there_is_refused_with_those_that_are(result: ScanResult) -> None:
+def test_an_unknown_campaign_is_refused_and_the_known_ones_are_listed(result: ScanResult) -> None:
     with pytest.raises(InputError, match=r"no campaign 'C9' in this scan.*C1, C2, G1"):
         result.show("C9")
 
 
-def test_a_result_says_why_an_account_is_in_a_campaign(result: ScanResult) -> None:
+def test_a_result_explains_why_an_account_is_in_a_campaign(result: ScanResult) -> None:
     (place,) = result.why("C1-acct-00003")
     assert place["campaign"]["campaign_id"] == "C1" and place["member"]["account_id"] == "C1-acct-00003"
     assert {r["campaign_id"] for r in place["evidence"]} == {"C1"}
@@ -224,7 +224,7 @@ def test_a_result_says_why_an_account_is_in_a_campaign(result: ScanResult) -> No
     assert result.why("a stranger") == []
 
 
-def test_why_gives_the_surest_exchanges_of_the_account_alone(result: ScanResult) -> None:
+def test_why_returns_the_most_probable_exchanges_of_the_account_only(result: ScanResult) -> None:
     rows = [
         {"exchange_id": f"x{i}", "campaign_id": "C1", "posterior": i / 32, "account_id": f"C1-acct-{i % 2:05d}"}
         for i in range(30)
@@ -234,7 +234,7 @@ def test_why_gives_the_surest_exchanges_of_the_account_alone(result: ScanResult)
     assert [x["exchange_id"] for x in place["exchanges"]] == [f"x{i}" for i in range(28, 8, -2)]
 
 
-def test_python_and_the_command_line_say_the_same_of_an_account(folder: Path) -> None:
+def test_python_and_the_command_line_agree_on_an_account(folder: Path) -> None:
     line = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
     words = ["why", "C1-acct-00003", "--scan", str(folder), "--json"]
     said = json.loads(subprocess.run([*line, *words], capture_output=True, text=True, check=True).stdout)
@@ -243,7 +243,7 @@ def test_python_and_the_command_line_say_the_same_of_an_account(folder: Path) ->
 
 
 def _timeless(told: list[dict[str, Any]], ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the command line said, with times as Python writes them."""
+    """The output of the command line, with times as Python writes them."""
     for theirs, mine in zip(told, ours, strict=True):
         theirs["campaign"] |= {k: str(v) for k, v in mine["campaign"].items() if isinstance(v, datetime)}
     return told
@@ -260,7 +260,7 @@ def test_a_result_is_read_back_from_its_folder(folder: Path) -> None:
     assert back.evidence.num_rows == 8
 
 
-def test_the_attribution_of_a_folder_is_read_only_when_asked_for(folder: Path) -> None:
+def test_the_attribution_of_a_folder_is_read_on_demand(folder: Path) -> None:
     back = clonewatch.load(folder)
     assert "attribution" not in back.tables
     assert back.attribution["exchange_id"].to_pylist() == ["ex-000017", "ex-000017"]
@@ -281,20 +281,20 @@ def test_a_damaged_table_is_refused(folder: Path) -> None:
         clonewatch.load(folder)
 
 
-def test_a_table_that_a_result_lacks_is_refused_by_name(result: ScanResult) -> None:
+def test_a_missing_table_of_a_result_is_refused_by_name(result: ScanResult) -> None:
     with pytest.raises(InputError, match="holds no table 'evidence'"):
         _ = ScanResult(None, {"campaigns": result.campaigns}, {}).evidence
 
 
 def test_a_result_in_memory_cannot_be_scored(result: ScanResult) -> None:
-    with pytest.raises(SetupError, match="kept in memory"):
+    with pytest.raises(SetupError, match="in memory only"):
         clonewatch.evaluate(result, "labels")
 
 
-# ---- from log to answer, without the command line -----------------------------------------------------------------
+# ---- from log to result, without the command line -----------------------------------------------------------------
 
 
-def test_a_log_is_made_up_and_examined_from_python(tmp_path: Path) -> None:
+def test_a_log_is_simulated_and_examined_from_python(tmp_path: Path) -> None:
     said = clonewatch.simulate("quiet", str(tmp_path / "log"), scale=0.02)
     seen = clonewatch.doctor(tmp_path / "log")
     assert seen["rows"] == said["exchanges"] and seen["rejected"] == 0
@@ -304,21 +304,21 @@ def test_a_log_is_made_up_and_examined_from_python(tmp_path: Path) -> None:
 # ---- the package --------------------------------------------------------------------------------------------------
 
 
-def test_everything_that_the_package_offers_is_there() -> None:
+def test_every_public_name_of_the_package_exists() -> None:
     assert [name for name in clonewatch.__all__ if not hasattr(clonewatch, name)] == []
     assert issubclass(clonewatch.errors.TooManyRejected, clonewatch.errors.ClonewatchError)
     with pytest.raises(AttributeError, match="no attribute 'scam'"):
         clonewatch.scam  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_every_error_of_the_model_can_be_imported_where_callers_look() -> None:
+def test_every_error_of_the_model_is_in_the_public_module_of_errors() -> None:
     from clonewatch.model import errors as held
 
     every = {n for n, kind in vars(held).items() if isinstance(kind, type) and issubclass(kind, held.ClonewatchError)}
     assert set(clonewatch.errors.__all__) == every
 
 
-def test_no_module_imports_from_the_package_that_stands_above_it() -> None:
+def test_no_module_imports_the_package_above_it() -> None:
     upward = [
         path.relative_to(SOURCE).as_posix()
         for path in SOURCE.rglob("*.py")

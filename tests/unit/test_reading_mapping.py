@@ -32,8 +32,8 @@ GOOD = {"format": "jsonl_map", "fields": {"account_id": "a", "ts": "t"}}
         ({"constants": {"model": ["x"]}}, "not one value"),
         ({"constants": {"account_id": "x"}}, "cannot be a constant"),
         ({"constants": {"ts": 1}}, "cannot be a constant"),
-        ({"time": "weeks"}, "`time` is not understood"),
-        ({"time": "s since yesterday"}, "`time` is not understood"),
+        ({"time": "weeks"}, "unknown value of `time`"),
+        ({"time": "s since yesterday"}, "unknown value of `time`"),
         ({"field": {}}, "Did you mean 'fields'"),
     ],
 )

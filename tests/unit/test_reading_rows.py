@@ -358,7 +358,7 @@ def test_a_second_row_for_an_account_is_rejected_and_strange_events_too(tmp_path
     assert accounts is not None and accounts.column("plan").to_pylist() == ["one"]
     assert events is not None and events.column("kind").to_pylist() == ["ban"]
     assert {r.reason for r in rejected} == {
-        "account_id: an earlier row is about the same account",
+        "account_id: an earlier row describes the same account",
         "account_id: missing",
         "kind: not a known kind of event",
         "ts: missing",

@@ -220,7 +220,7 @@ def test_merged_sub_clusters_are_shown_with_their_weakest_merge_and_their_list_i
 
 
 def test_a_trusted_set_that_was_inferred_is_said_to_be() -> None:
-    summary = made.summary() | {"trusted": {"source": "behaviour", "share": 0.3}}
+    summary = made.summary() | {"trust": {"source": "behaviour", "share": 0.3}}
     said = text_of(render(made.scan(1, 0, 5), summary, made.SIGNALS))
     assert "accounts that work in bursts, as people do, were used instead" in said
     assert "the scan had none to compare with" not in said

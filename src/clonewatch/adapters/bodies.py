@@ -1,6 +1,6 @@
 """Request and response bodies of the model APIs, read into exchange columns.
 
-Clients write request bodies, so nothing in one may cost the row: a parameter of a wrong type or range is left out.
+Clients write request bodies, so no part of one may reject the row: a parameter of a wrong type or range is dropped.
 The column `messages` takes the whole request body as it is; fingerprinting finds the prompt, system prompt, tools and
 answer format in it.
 """
@@ -44,11 +44,11 @@ _ANTHROPIC = {
     "top_p": ("top_p",),
     "max_tokens": ("max_tokens",),
 }
-_MOST_STOP = 64  # a stop reason is a word; anything longer is not one
+_MOST_STOP = 64  # a stop reason is a short word; anything longer is dropped
 
 
 def fit(column: str, value: object) -> Any:
-    """The value as its column wants it, None when it does not fit.
+    """The value in the type of its column, None if it does not fit.
 
     >>> fit("max_tokens", "256"), fit("max_tokens", -1), fit("temperature", "hot"), fit("n", 10**9)
     (256, None, None, None)
@@ -111,7 +111,7 @@ def anthropic(request: Mapping[str, object], response: object, row: Row) -> None
     cached = fit("cached_tokens", usage.get("cache_read_input_tokens"))
     fresh = [fit("input_tokens", usage.get(k)) for k in ("input_tokens", "cache_creation_input_tokens")]
     if fresh[0] is not None:
-        # This API counts cached tokens apart; the column counts all tokens in.
+        # This API counts cached tokens separately; the column counts all input tokens.
         put(row, "input_tokens", sum(filter(None, [*fresh, cached])))
     put(row, "cached_tokens", cached)
     put(row, "output_tokens", usage.get("output_tokens"))
@@ -143,14 +143,14 @@ def converse(request: Mapping[str, object], response: object, row: Row) -> None:
 
 
 def parsed(value: object) -> object:
-    """A body as logged: an object stays, JSON held as text is read, other text stays text."""
+    """A body as logged: an object stays, JSON in text is parsed, other text stays text."""
     if isinstance(value, msgspec.Raw):
         value = _unpacked(value)
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return _decode(value)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            return value  # cut by the logger: its text is still a prompt
+            return value  # truncated by the logger: its text is still a prompt
     return value
 
 
@@ -160,7 +160,7 @@ def _unpacked(raw: msgspec.Raw) -> object:
         try:
             return _decode(attempt(held))
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            continue  # fixed once; then kept as text: what the client sent is odd, but it was sent
+            continue  # fixed once; then kept as text: it is odd, but the client sent it
     return held.decode("utf-8", "replace") or None
 
 
@@ -179,13 +179,13 @@ def content_text(content: object) -> str:
 
 
 def inner(value: object, key: str) -> dict[str, object]:
-    """The object under a key, empty when there is none."""
+    """The object under a key; empty if there is none."""
     found = value.get(key) if isinstance(value, Mapping) else None
     return found if isinstance(found, dict) else {}
 
 
 def first(value: object) -> dict[str, object]:
-    """The first object of a list, empty when there is none."""
+    """The first object of a list; empty if there is none."""
     return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
 
 
@@ -218,7 +218,7 @@ def _output_text(output: object) -> str:
 
 
 def _signature(messages: object) -> str | None:
-    """An id for the last reasoning signature handed back in the conversation: a hash, as signatures are long."""
+    """An id for the last reasoning signature returned in the conversation: a hash, as signatures are long."""
     for message in reversed(messages if isinstance(messages, list) else []):
         content = message.get("content") if isinstance(message, dict) else None
         for part in reversed(content if isinstance(content, list) else []):

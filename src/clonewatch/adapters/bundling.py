@@ -1,4 +1,4 @@
-"""Small JSON files of one format read together: what a file costs beside its rows is paid once for hundreds of them."""
+"""Reads small JSON files of one format together, so that the fixed cost per file is paid once for hundreds of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clonewatch.adapters import lines
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.ports.adapter import Within
 
-# A larger file is worth a reading of its own.
+# Larger files are read separately.
 SMALL_BYTES = 64 << 10
 MOST_FILES = 512
 MOST_BYTES = 8 << 20
@@ -23,7 +23,7 @@ Entry = TypeVar("Entry")
 
 
 class Piece(NamedTuple):
-    """One small file: its bytes, and how many lines or documents it holds."""
+    """One small file: its bytes, and its number of lines or documents."""
 
     data: bytes
     units: int
@@ -36,7 +36,7 @@ class Piece(NamedTuple):
 
 
 def runs(entries: Iterable[tuple[Entry, str, int]]) -> Iterator[list[Entry]]:
-    """Consecutive small files of one format, in lists within bounds; every other file in a list of its own.
+    """Consecutive small files of one format, in lists of limited size; every other file in its own list.
 
     entries: what to return, its format ("" to be read alone), its size in bytes.
 
@@ -60,7 +60,7 @@ def runs(entries: Iterable[tuple[Entry, str, int]]) -> Iterator[list[Entry]]:
 
 
 def piece(path: Path, size: int) -> Piece | None:
-    """A small file as it lies on disk; None for what is no plain JSON. Raises OSError."""
+    """A small file as stored on disk; None if it is not plain JSON. Raises OSError."""
     with path.open("rb") as file:
         data = file.read(size)
     text = data.removeprefix(_BOM).lstrip()
@@ -72,7 +72,7 @@ def piece(path: Path, size: int) -> Piece | None:
 
 
 def joined(pieces: list[Piece]) -> Stream | None:
-    """Their bytes as one stream; None where some are documents over several lines and others are lines."""
+    """Their bytes as one stream; None if some are documents over several lines and others are lines."""
     if len({one.spread for one in pieces}) != 1:
         return None
     data = b"\n".join(one.data.removeprefix(_BOM) for one in pieces)
@@ -80,7 +80,7 @@ def joined(pieces: list[Piece]) -> Stream | None:
 
 
 def places(names: list[str], pieces: list[Piece]) -> tuple[Within, ...]:
-    """Where in their stream each of them stands, as its reader numbers rows: by lines, or by documents."""
+    """Where in the stream each file begins, in the reader's row numbers: lines or documents."""
     counts = [one.units if one.spread else one.data.count(b"\n") + 1 for one in pieces]
     starts = accumulate(counts, initial=0)
     return tuple(Within(name, one.data, before) for name, one, before in zip(names, pieces, starts, strict=False))

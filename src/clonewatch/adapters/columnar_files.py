@@ -1,4 +1,4 @@
-"""Columnar files: their columns checked, Parquet opened, its batches sized by memory, damage told apart from rows."""
+"""Columnar files: checks columns, opens Parquet, sizes batches by memory, and separates damage from rows."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Source
 
 MAGIC = b"PAR1"
-# What a damaged file raises, depending on where the damage lies.
+# What a damaged file raises, depending on where the damage is.
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-_MOST_BYTES = 32 << 20  # decoded bytes a batch
+_MOST_BYTES = 32 << 20  # decoded bytes per batch
 _FEWEST_ROWS, _MOST_ROWS = 4096, 65_536
 
 
 def opened(source: Source) -> pq.ParquetFile:
-    """The file with its footer read. Raises InputError when it is packed, piped in, or has no readable footer."""
+    """The file with its footer read. Raises InputError if it is compressed, piped in, or has no readable footer."""
     if source.path is None or (isinstance(source.stream, Stream) and source.stream.packed):
         raise InputError(
             "Parquet must be read from a plain file", where=source.name, fix="Write it to disk, decompressed, first"
         )
     try:
-        # Buffering ahead would hold on to the bytes of every row group until the file is closed.
+        # Prefetching would keep the bytes of every row group in memory until the file is closed.
         file = pq.ParquetFile(source.path, pre_buffer=False)
-        len(file.schema_arrow.names)  # raises when a damaged footer holds names that are no text
+        len(file.schema_arrow.names)  # raises if a damaged footer contains names that are not text
         return file
     except DAMAGE as error:
         raise InputError(
-            "a Parquet file without a readable footer; it may be cut off", where=source.name, fix="Copy it again"
+            "a Parquet file without a readable footer; it may be truncated", where=source.name, fix="Copy it again"
         ) from error
 
 
@@ -42,7 +42,7 @@ def batches(
 ) -> Iterator[tuple[pa.RecordBatch, range, list[Rejected]]]:
     """Batches of these top-level columns with their 1-based row numbers.
 
-    A damaged page ends the file with a rejection: what came before stays read.
+    A damaged page ends the file with a rejection; the rows before it are kept.
     """
     total, row = file.metadata.num_rows, 0
     reader = file.iter_batches(batch_size=_batch_rows(file.metadata), columns=columns)
@@ -67,25 +67,25 @@ def batches(
 
 
 def _check(batch: pa.RecordBatch) -> None:
-    """Raise when indices or offsets point outside their data. Plain text is checked row by row later."""
+    """Raise if indices or offsets point outside their data. Plain text is checked row by row later."""
     for column in batch.columns:
         column.validate(full=pa.types.is_dictionary(column.type) or pa.types.is_nested(column.type))
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
-    # Sizes of single columns would be closer, but a damaged footer may promise columns that a row group lacks.
+    # Sizes of single columns would be closer, but a damaged footer may list columns that a row group lacks.
     size: int = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     rows: int = metadata.num_rows
     return max(_FEWEST_ROWS, min(_MOST_ROWS, _MOST_BYTES * rows // max(size, 1)))
 
 
 def require_columns(names: list[str], file: str, mapped: str) -> None:
-    """Raise MappingError when a columnar file lacks a required exchange column."""
+    """Raise MappingError if a columnar file lacks a required exchange column."""
     missing = [c.name for c in EXCHANGES.columns if c.required and c.name not in names]
     if missing:
         raise MappingError(
             f"no column {' nor '.join(missing)}",
             where=file,
-            fix=f'Say which columns hold them in a field map (format = "{mapped}") and give it with --map; '
+            fix=f'Name their columns in a field map (format = "{mapped}") and pass it with --map; '
             f"the file has: {', '.join(names[:30])}",
         )

@@ -1,4 +1,4 @@
-"""Foreign columns made into the typed columns of a table, and the rows that do not fit named with the reason."""
+"""Converts foreign columns into the typed columns of a table, and rejects rows that do not fit, with the reason."""
 
 from __future__ import annotations
 
@@ -34,11 +34,10 @@ def conform(
 ) -> tuple[pa.RecordBatch, list[Rejected]]:
     """The rows of `found` that fit `table`, typed and in its column order, and the rest as `Rejected`.
 
-    found: column name -> Arrow array or list of plain values, all of one length; names the table lacks are left out,
-    and so are columns without a single value. numbers: 1-based line or row number of each row. at: how times are
-    written.
-    Missing optional values are null, so are NaN and empty text; a missing required one, or a value of the wrong type or
-    range, rejects its row. Reasons name fields and kinds of fault, never values.
+    found: column name -> Arrow array or list of plain values, all of one length; names that the table lacks are left
+    out, as are columns without any value. numbers: 1-based line or row number of each row. at: how times are
+    written. Missing optional values are null, so are NaN and empty text; a missing required one, or a value of the
+    wrong type or range, rejects its row. Reasons name fields and kinds of error, never values.
 
     >>> from clonewatch.model.schema import EXCHANGES
     >>> batch, rejected = conform(
@@ -124,7 +123,7 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
         try:
             return _FROM_ARROW[column.type](pa.array(values, _WIDE.get(column.type, target)), column, at)
         except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):
-            pass  # one value among them does not fit: one by one below
+            pass  # at least one value does not fit: one by one below
     made = [None if v is None or v == "" else _PLAIN[column.type](v, column) for v in values]
     bad = np.fromiter(
         (m is None and v is not None and v != "" for m, v in zip(made, values, strict=True)), np.bool_, len(values)
@@ -143,7 +142,7 @@ _PLAIN: dict[str, Callable[[Any, Column], Any]] = {
     "uint64": unsigned,
     "list<uint32>": sketch,
 }
-# Sets of Python types that Arrow reads as they are, and the wider Arrow type to check ranges on.
+# Sets of Python types that Arrow reads directly, and the wider Arrow type for checking ranges.
 _EXACT: dict[str, tuple[set[type], ...]] = {
     "string": ({str},),
     "int16": ({int},),

@@ -24,7 +24,7 @@ class CsvRows(NamedTuple):
 
 
 class _Text:
-    """Lines as text for the CSV reader, remembering where it is and what was no text."""
+    """Lines as text for the CSV reader, with its position and the lines that were not text."""
 
     def __init__(self, source: Source) -> None:
         self.source, self.number, self.size = source, 0, 0
@@ -48,7 +48,7 @@ def first_line(head: bytes) -> bytes:
 
 
 def header(line: bytes) -> list[str]:
-    """Names in the header line of a CSV file, whichever separator it uses; none when it is no such line.
+    """Names in the header line of a CSV file, with any separator; empty if it is not a header line.
 
     >>> header(b"a;b c;d")
     ['a', 'b c', 'd']
@@ -66,10 +66,10 @@ def _header(text: str) -> tuple[list[str], str]:
 
 
 def csv_rows(source: Source) -> Iterator[CsvRows]:
-    """Rows of a CSV file in batches; the separator is the one that cuts the header into most names.
+    """Rows of a CSV file in batches; the separator is the one that splits the header into the most names.
 
-    Quoted cells may hold line breaks (blank lines in them are lost). Rows with too few or too many cells, or not in
-    UTF-8, are rejected. Raises InputError when there is no header.
+    Quoted cells may contain line breaks (blank lines in them are lost). Rows with too few or too many cells, or not in
+    UTF-8, are rejected. Raises InputError if there is no header.
     """
     csv.field_size_limit(MOST_LINE)
     text = _Text(source)

@@ -1,4 +1,4 @@
-"""A logged API call: the gateway's own facts around a request body and a response body, in several spellings."""
+"""A logged API call: the gateway's own facts around a request body and a response body, under several names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from clonewatch.ports.mapping import FieldMap
 
 Wire = Literal["openai", "anthropic"]
 
-# Column -> the keys that may hold it beside the bodies, in order of preference. A raw API key is never read.
+# Column -> its possible keys beside the bodies, in order of preference. A raw API key is never read.
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "exchange_id": ("exchange_id", "request_id", "id"),
     "ts": ("ts", "timestamp", "time", "@timestamp", "created_at", "start_time", "startTime"),
@@ -47,7 +47,7 @@ _ANTHROPIC_REQUEST = ("system", "anthropic_version", "stop_sequences", "thinking
 
 
 def wire(head: bytes) -> Wire | None:
-    """Which API the first logged call of a file is of, None when it is no call with a request body.
+    """The API of the first logged call of a file, None if it is not a call with a request body.
 
     >>> wire(b'{"ts": 1, "account_id": "a", "request": {"messages": []}, "response": {"choices": []}}')
     'openai'
@@ -80,7 +80,7 @@ def wire(head: bytes) -> Wire | None:
 
 
 def _under(keys: Mapping[str, str], names: tuple[str, ...]) -> Mapping[str, str] | None:
-    """Keys of the body under the first of these names: of an object, of its `body`, or of JSON held as text."""
+    """Keys of the body under the first of these names: of an object, of its `body`, or of JSON in text."""
     name = next((n for n in names if n in keys), None)
     if name is None:
         return None
@@ -92,7 +92,7 @@ def _under(keys: Mapping[str, str], names: tuple[str, ...]) -> Mapping[str, str]
             try:
                 held = _value(b'"' + keys[prefix].encode() + b'"')
             except (msgspec.MsgspecError, ValueError):
-                continue  # a number, or text with broken escapes: no body
+                continue  # a number, or text with invalid escapes: not a body
             body = held.removeprefix("event: message_start\n").removeprefix("data:").lstrip().encode()
             if inner_keys := outline(body):
                 return inner_keys
@@ -100,7 +100,7 @@ def _under(keys: Mapping[str, str], names: tuple[str, ...]) -> Mapping[str, str]
 
 
 def read_calls(source: Source, mapping: FieldMap | None, api: Wire) -> Iterator[Batch]:
-    """Logged calls of one API as exchanges. mapping: fields that go before the spellings known here."""
+    """Logged calls of one API as exchanges. mapping: fields that take precedence over the names known here."""
     for part in rows(source.stream, source.name, lambda line: call(_decode(line), api)):
         yield assemble(part, source, mapping)
 
@@ -135,7 +135,7 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
 
 
 def _api_of(answer: dict[str, object], otherwise: Wire) -> Wire:
-    """The API that an answer is of: a gateway may serve both and log them to one file."""
+    """The API of an answer: a gateway may serve both and log them to one file."""
     if "stop_reason" in answer or answer.get("type") == "message":
         return "anthropic"
     return "openai" if "choices" in answer or "output" in answer else otherwise

@@ -1,4 +1,4 @@
-"""Streamed answers put together again from their server-sent events."""
+"""Reassembles streamed answers from their server-sent events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _decode = msgspec.json.Decoder().decode
 def events(logged: object) -> list[dict[str, object]]:
     r"""The data of each event, from raw event-stream text, or from a list of such texts or of decoded objects.
 
-    What is no JSON object is passed over: a cut stream still tells what came before.
+    Anything but a JSON object is skipped: a truncated stream still yields the events before the cut.
 
     >>> events('event: x\ndata: {"a": 1}\n\ndata: [DONE]\n')
     [{'a': 1}]
@@ -28,12 +28,12 @@ def events(logged: object) -> list[dict[str, object]]:
             try:
                 found.append(_decode(data))
             except (msgspec.MsgspecError, ValueError, RecursionError):
-                continue  # a chunk cut by the logger
+                continue  # a chunk truncated by the logger
     return found
 
 
 def assembled(logged: object) -> dict[str, object]:
-    """The answer as it would have come without streaming; empty when nothing can be made of it.
+    """The answer as it would be without streaming; empty if nothing can be reassembled.
 
     Understands the chunks of chat completions, the events of responses and those of messages.
 

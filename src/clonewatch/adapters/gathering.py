@@ -1,4 +1,4 @@
-"""Small batches gathered into larger ones: a log of one request a file costs as little as one of many."""
+"""Merges small batches into larger ones, so that a log with one request per file costs as little as a single file."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-# What a batch costs in later stages hardly depends on its rows up to about here.
+# Up to about this many rows, the cost of a batch in later stages hardly depends on its size.
 ENOUGH_ROWS = 4096
-# Long prompts: what waits to be gathered stays small.
+# Prompts may be long: limits the memory of batches that wait.
 ENOUGH_BYTES = 8 << 20
 
 
 def gathered(batches: Iterable[pa.RecordBatch], order: list[str]) -> Iterator[pa.RecordBatch]:
-    """The same rows in the same order, small batches joined; large ones pass as they are.
+    """The same rows in the same order, with small batches merged; large ones pass unchanged.
 
-    batches: with columns of one type by name, some absent where all their values are null. order: every column name,
-    in the order that joined batches have. A batch that is joined has nulls where one of its parts lacked the column.
+    batches: with columns of one type by name, some absent if all their values are null. order: every column name,
+    in the order of merged batches. A merged batch has nulls where one of its parts lacked the column.
 
     >>> one, other = pa.record_batch({"a": [1]}), pa.record_batch({"a": [2], "b": ["x"]})
     >>> [batch.to_pydict() for batch in gathered([one, other], ["a", "b"])]
@@ -50,6 +50,6 @@ def _joined(parts: list[pa.RecordBatch], order: list[str]) -> pa.RecordBatch:
 
 
 def _column(parts: list[pa.RecordBatch], name: str, kind: pa.DataType) -> pa.Array:
-    """One column of all parts, null where a part has none."""
+    """One column of all parts; null where a part lacks it."""
     places = [(part, part.schema.get_field_index(name)) for part in parts]
     return pa.concat_arrays([part.column(at) if at >= 0 else pa.nulls(part.num_rows, kind) for part, at in places])

@@ -1,4 +1,4 @@
-"""From paths as a person gives them to the files to read, in a fixed order."""
+"""Expands the paths that a user gives into the files to read, in a fixed order."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from clonewatch.model.errors import InputError
 
 STANDARD_INPUT = "-"
 EXCHANGE_FOLDER = "exchanges"
-LABEL_FOLDER = "labels"  # answers for evaluation: never read
+LABEL_FOLDER = "labels"  # labels for evaluation: never read
 _SIDE_ENDINGS = (".parquet", ".ndjson", ".jsonl", ".csv", ".arrow")
 
 
 class Found(NamedTuple):
-    """Files to read, in order. logs, accounts, events: paths. listed: the logs that a folder held."""
+    """Files to read, in order. logs, accounts, events: paths. listed: the logs found in a folder."""
 
     logs: list[Path]
     accounts: list[Path]
@@ -26,10 +26,10 @@ class Found(NamedTuple):
 
 
 def find_inputs(paths: Iterable[str | Path]) -> Found:
-    """The files that paths, globs and folders stand for; each once, the parts of a folder sorted.
+    """The files behind paths, globs and folders, each once; the files of a folder are sorted.
 
-    Folders are read to any depth, hidden files are skipped. A folder that holds `exchanges/` is a log with its accounts
-    and events beside it; whatever else it holds is left alone. Raises InputError for a path that leads nowhere.
+    Folders are read to any depth, hidden files are skipped. A folder that contains `exchanges/` is a log with its
+    accounts and events next to it; everything else in it is ignored. Raises InputError for a path that does not exist.
     """
     found = Found([], [], [], set())
     seen: set[str] = set()
@@ -43,7 +43,7 @@ def find_inputs(paths: Iterable[str | Path]) -> Found:
                     _add(found.logs, log, seen)
                     found.listed.add(log)
                 if len(found.logs) == before and not any(True for _ in _walk(path, Found([], [], [], set()))):
-                    raise InputError("no files in this folder", where=str(path), fix="Name a folder that holds logs")
+                    raise InputError("no files in this folder", where=str(path), fix="Name a folder that contains logs")
             elif path.exists():
                 _add(found.logs, path, seen)
                 found.listed.discard(path)

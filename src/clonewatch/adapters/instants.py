@@ -1,4 +1,4 @@
-"""When something happened: every way logs write a time, as microseconds UTC."""
+"""Converts every notation of time in logs to microseconds UTC."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-# A request outside these years is a broken clock or a wrong unit, not a request.
+# A time outside these years means a broken clock or a wrong unit.
 EARLIEST = 946_684_800_000_000  # 2000-01-01, microseconds
 LATEST = 4_102_444_800_000_000  # 2100-01-01
 _SCALE = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
@@ -29,9 +29,9 @@ class TimeFormat(NamedTuple):
 
 
 def time_format(text: str) -> TimeFormat | None:
-    """The time format a field map names, or None when it names none.
+    """The time format that a field map names, or None if it is unknown.
 
-    "auto" tells numbers apart by magnitude; "UNIT since DATE" places times that count from a moment of their own.
+    "auto" detects the unit of numbers by magnitude; "UNIT since DATE" is for times that count from DATE.
 
     >>> time_format("ms")
     TimeFormat(unit='ms', offset=0)
@@ -48,7 +48,7 @@ def time_format(text: str) -> TimeFormat | None:
 
 
 def instant(value: object, at: TimeFormat = TimeFormat()) -> int | None:  # noqa: B008 - a TimeFormat is immutable
-    """One time as microseconds UTC, or None when it is none between 2000 and 2100.
+    """One time as microseconds UTC, or None if it is not a time between 2000 and 2100.
 
     Accepts RFC 3339 text (without a zone: UTC), access-log text, numbers and numbers as text.
 
@@ -104,7 +104,7 @@ def _moment(value: datetime) -> int | None:
 
 
 def instants(values: pa.Array, at: TimeFormat = TimeFormat()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
-    """A column of times as timestamp[us, UTC], and a mask of those that could not be read (null there).
+    """A column of times as timestamp[us, UTC], and a mask of those that could not be read (they are null).
 
     values: text, integers, floats, dates, or timestamps of any unit and zone (without a zone: UTC).
     """
@@ -119,7 +119,7 @@ def instants(values: pa.Array, at: TimeFormat = TimeFormat()) -> tuple[pa.Array,
         try:
             return _numbers(values.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), TimeFormat("us"))
         except pa.ArrowInvalid:
-            pass  # some are written otherwise: one by one below
+            pass  # some use another notation: one by one below
     return _one_by_one(values.to_pylist(), at)
 
 
@@ -134,7 +134,7 @@ def from_objects(values: list[object], at: TimeFormat = TimeFormat()) -> tuple[p
         if kinds and kinds <= {int, float}:
             return instants(pa.array(values, pa.float64()), at)
     except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):
-        pass  # a huge integer or a lone surrogate among them: one by one
+        pass  # contains a huge integer or a lone surrogate: one by one
     return _one_by_one(values, at)
 
 

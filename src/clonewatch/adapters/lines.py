@@ -1,4 +1,4 @@
-"""A stream cut into lines, or into JSON documents, none longer than a bound."""
+"""Splits a stream into lines, or into JSON documents, of limited length."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-MOST_LINE = 16 << 20  # bytes; a longer line is no request any API accepts
-MOST_ROWS = 32_768  # rows a batch
-MOST_BYTES = 32 << 20  # bytes of text a batch
+MOST_LINE = 16 << 20  # bytes; no API accepts a longer request
+MOST_ROWS = 32_768  # rows per batch
+MOST_BYTES = 32 << 20  # bytes of text per batch
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _STRUCTURE = re.compile(rb'["{}]')
@@ -16,7 +16,7 @@ _REST_OF_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class Lines(NamedTuple):
-    """Some lines without their ends, the 1-based number of each, those of oversized ones, whether the last is torn."""
+    """Some lines without line endings, their 1-based numbers, those of oversized lines, whether the last is torn."""
 
     lines: list[bytes]
     numbers: list[int]
@@ -27,7 +27,7 @@ class Lines(NamedTuple):
 def lines(stream: BinaryIO) -> Iterator[Lines]:
     r"""Lines in batches bounded by rows and bytes; empty ones are counted but left out, a byte order mark is dropped.
 
-    torn: the very last line has no end, so it may have been cut off in mid-write.
+    torn: the last line has no line ending, so it may have been cut off while it was written.
 
     >>> import io
     >>> batch, = lines(io.BytesIO(b"one\r\n\ntwo"))
@@ -89,7 +89,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def is_spread(head: bytes) -> bool:
-    r"""Whether JSON documents are spread over several lines or gathered in one array, rather than written one a line.
+    r"""Whether JSON documents span several lines or are in one array, rather than one per line.
 
     >>> is_spread(b'[{"a": 1}]'), is_spread(b'{\n "a": 1}'), is_spread(b'{"a": 1}\n')
     (True, True, False)
@@ -99,9 +99,9 @@ def is_spread(head: bytes) -> bool:
 
 
 def documents(stream: BinaryIO) -> Iterator[Lines]:
-    """JSON objects of an array, or simply one after another however they are laid out, as `lines` gives lines.
+    """JSON objects of an array, or concatenated in any layout, in the same form as `lines`.
 
-    Numbers count objects, not lines. Only strings and braces are looked at; the decoder checks what lies between.
+    Numbers count objects, not lines. Only strings and braces are examined; the decoder checks everything else.
     """
     held: list[bytes] = []
     numbers: list[int] = []
@@ -123,7 +123,7 @@ def documents(stream: BinaryIO) -> Iterator[Lines]:
 
 
 def _objects(stream: BinaryIO) -> Iterator[bytes | None]:
-    """Each outermost {...}, None for one that is too long; an unfinished last one as it is."""
+    """Each outermost {...}, None for one that is too long; an incomplete last one as it is."""
     parts: list[bytes] = []
     length, depth, in_string, escaped = 0, 0, False, False
     for chunk in _chunks(stream):
@@ -133,7 +133,7 @@ def _objects(stream: BinaryIO) -> Iterator[bytes | None]:
                 at, escaped = at + escaped, False
                 found = _REST_OF_STRING.match(chunk, at)
                 if not found:
-                    # An odd run of backslashes at the end escapes the first byte of the next chunk.
+                    # An odd number of backslashes at the end escapes the first byte of the next chunk.
                     trailing = len(chunk) - len(chunk.rstrip(b"\\"))
                     escaped = min(trailing, len(chunk) - at) % 2 == 1
                     break

@@ -1,4 +1,4 @@
-"""Rows of a foreign log made into exchanges through a field map."""
+"""Converts rows of a foreign log into exchanges through a field map."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ ABSENT = "-"  # how access logs write "nothing"
 _OR = " | "
 _HASHED = frozenset(c.name for c in EXCHANGES.columns if c.type == "uint64")
 _TYPES = {c.name: c.type for c in EXCHANGES.columns}
-_MOST_EMBEDDED = 1 << 20  # bytes of JSON held as text that a path will step into
-_MARK = 1024  # bytes of a file that tell it from others of its name, few so that a log that grows keeps its ids
+_MOST_EMBEDDED = 1 << 20  # maximum bytes of JSON in text that a path steps into
+_MARK = 1024  # first bytes that distinguish files of the same name; few, so that a log that grows keeps its ids
 _decode = msgspec.json.Decoder().decode
 
 
 def required(mapping: FieldMap | None, name: str) -> FieldMap:
-    """The field map, which formats of foreign logs cannot do without. Raises MappingError when there is none."""
+    """The field map, which formats of foreign logs require. Raises MappingError if there is none."""
     if mapping is None:
-        raise MappingError(f"{name} needs a field map", fix=f"Give one with --map; it looks like\n{EXAMPLE}")
+        raise MappingError(f"{name} needs a field map", fix=f"Pass one with --map; for example:\n{EXAMPLE}")
     return mapping
 
 
 def finder(spec: str) -> Callable[[Mapping[str, object]], Any]:
-    """What looks up a field in a row: a key as written, or dots stepping into objects, lists and JSON held as text.
+    """A function that looks up a field in a row: a key as written, or dots into objects, lists and JSON in text.
 
-    " | " separates alternatives: the first that is there counts.
+    " | " separates alternatives: the first one present counts.
 
     >>> find = finder("user.id | user_id")
     >>> find({"user": {"id": 7}}), find({"user_id": 8}), find({"user": '{"id": 9}'}), find({})
@@ -71,7 +71,7 @@ def _step(row: object, path: tuple[str, ...]) -> object:
             try:
                 row = _decode(row)
             except (msgspec.MsgspecError, ValueError, RecursionError):
-                return None  # text that only looks like JSON holds no field
+                return None  # text that only looks like JSON has no fields
         if isinstance(row, dict):
             row = row.get(key)
         elif isinstance(row, list) and key.isdigit() and int(key[:9]) < len(row):
@@ -82,9 +82,9 @@ def _step(row: object, path: tuple[str, ...]) -> object:
 
 
 def exchange_ids(source: Source, numbers: Sequence[int]) -> pa.Array:
-    """Ids for rows that have none: a hash of the file's name and beginning, then the row number.
+    """Ids for rows without one: a hash of the file's name and first bytes, then the row number.
 
-    The folder is left out, so that a log moved or copied keeps its ids, and a copy read twice is dropped as duplicates.
+    The folder is left out, so that a log that is moved or copied keeps its ids, and a copy is dropped as duplicates.
     """
     if not source.files:
         mark = _mark(source.name, head_of(source.stream))
@@ -105,7 +105,7 @@ def _mark(name: str, head: bytes) -> str:
 
 
 def _complete_ids(ids: Values | None, source: Source, numbers: Sequence[int]) -> Values:
-    """The ids as logged, derived ones where there are none."""
+    """The ids as logged, and derived ids where they are missing."""
     if ids is None:
         return exchange_ids(source, numbers)
     if isinstance(ids, pa.Array):
@@ -121,7 +121,7 @@ def _complete_ids(ids: Values | None, source: Source, numbers: Sequence[int]) ->
 def build(
     found: Columns, mapping: FieldMap, source: Source, numbers: Sequence[int]
 ) -> tuple[pa.RecordBatch, list[Rejected]]:
-    """Exchanges from the fields found for each column: constants added, unsigned columns hashed, absent ids derived.
+    """Exchanges from the fields found for each column: adds constants, hashes unsigned columns, derives missing ids.
 
     found: exchange column -> values, as Arrow or plain. numbers: 1-based row numbers.
     """
@@ -147,7 +147,7 @@ def _without_dashes(values: Values) -> Values:
 def objects(
     parts: Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]], mapping: FieldMap, source: Source
 ) -> Iterator[Batch]:
-    """Batches from rows held as dictionaries: their fields, their numbers, and lines rejected before."""
+    """Batches from rows as dictionaries: their fields, their numbers, and lines that were rejected before."""
     finders = {name: finder(spec) for name, spec in mapping.fields.items()}
     for rows, numbers, rejected in parts:
         found: Columns = {name: [find(row) for row in rows] for name, find in finders.items()}
@@ -156,9 +156,9 @@ def objects(
 
 
 def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | None) -> Batch:
-    """A batch from rows already read into columns: column -> value. A field map's fields and constants go before them.
+    """A batch from rows already read into columns: column -> value. A field map's fields and constants take precedence.
 
-    Fields of the map are looked up in the rows as logged. Rows without an id get one derived from their place.
+    Fields of the map are looked up in the rows as logged. Rows without an id get one derived from their position.
     """
     made = part.rows
     names = {name for row in made for name in row}

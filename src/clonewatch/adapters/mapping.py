@@ -1,4 +1,4 @@
-"""Field maps: a TOML file that says which field of a foreign log fills which exchange column."""
+"""Field maps: a TOML file that states which field of a foreign log fills which exchange column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clonewatch.ports.mapping import FieldMap
 _PRESETS = "clonewatch.adapters"
 _KEYS = ("format", "time", "fields", "constants", "about")
 _NEEDED = ("account_id", "ts")
-_UNMAPPABLE = ("sketch",)  # a list of numbers under our own key: no foreign log holds it
+_UNMAPPABLE = ("sketch",)  # a list of numbers under our own key: no foreign log has it
 EXAMPLE = """\
 format = "jsonl_map"       # or csv_map, parquet_map
 time = "auto"              # or iso, s, ms, us, ns, or "s since 2026-01-01T00:00:00Z"
@@ -29,7 +29,7 @@ ts = "time"
 
 
 def presets() -> list[str]:
-    """Names of the field maps that come with the package.
+    """Names of the field maps that ship with the package.
 
     >>> "nginx" in presets()
     True
@@ -39,9 +39,9 @@ def presets() -> list[str]:
 
 
 def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
-    """Read a field map, or the preset of that name when there is no such file.
+    """Read a field map, or the preset of that name if there is no such file.
 
-    formats: names of the known adapters. Raises MappingError for a missing file, for one that is no TOML, and as
+    formats: names of the known adapters. Raises MappingError for a missing file, for one that is not TOML, and as
     `check_map`.
     """
     name = str(path)
@@ -50,7 +50,7 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
     except FileNotFoundError:
         if name not in presets():
             raise MappingError(
-                "no such field map", where=name, fix=f"Give a TOML file, or a preset: {', '.join(presets())}"
+                "no such field map", where=name, fix=f"Name a TOML file, or a preset: {', '.join(presets())}"
             ) from None
         text = files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -65,23 +65,23 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
 
 
 def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> FieldMap:
-    """A field map from parsed TOML. Raises MappingError naming the key at fault and the nearest valid one.
+    """A field map from parsed TOML. Raises MappingError naming the wrong key and the closest valid one.
 
     >>> check_map({"format": "csv_map", "fields": {"acount_id": "u", "ts": "t"}}, "my.toml", ["csv_map"])
     Traceback (most recent call last):
-    clonewatch.model.errors.MappingError: 'acount_id' is no exchange column (my.toml). Did you mean 'account_id'?
+    clonewatch.model.errors.MappingError: 'acount_id' is not an exchange column (my.toml). Did you mean 'account_id'?
     """
     formats = tuple(formats)
     for key in raw:
-        _known(key, _KEYS, "no part of a field map", name)
+        _known(key, _KEYS, "not part of a field map", name)
     form = raw.get("format")
     if not isinstance(form, str):
-        raise MappingError("the field map names no format", where=name, fix=f"It looks like\n{EXAMPLE}")
+        raise MappingError("the field map does not name a format", where=name, fix=f"It looks like\n{EXAMPLE}")
     _known(form, formats, "no format", name)
     time = raw.get("time", "auto")
     if not isinstance(time, str) or time_format(time) is None:
         raise MappingError(
-            "`time` is not understood",
+            "unknown value of `time`",
             where=name,
             fix='Use auto, iso, s, ms, us, ns or "s since 2026-01-01T00:00:00Z"',
         )
@@ -91,7 +91,9 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
             raise MappingError(f"the field for `{column}` is not text", where=name, fix=f'Write {column} = "its.path"')
     for column, value in constants.items():
         if not isinstance(value, str | int | float | bool):
-            raise MappingError(f"the constant for `{column}` is not one value", where=name, fix="Use text or a number")
+            raise MappingError(
+                f"the constant for `{column}` is not a single value", where=name, fix="Use text or a number"
+            )
         if column in fields or column in ("exchange_id", "ts"):
             raise MappingError(f"`{column}` cannot be a constant here", where=name, fix="Map it to a field")
     if form.endswith("_map"):
@@ -100,7 +102,7 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
                 raise MappingError(
                     f"nothing is mapped to `{column}`",
                     where=name,
-                    fix=f'Name the field that holds it under [fields]: {column} = "..."; a map looks like\n{EXAMPLE}',
+                    fix=f'Name its field under [fields]: {column} = "..."; for example:\n{EXAMPLE}',
                 )
     return FieldMap(form, fields, constants, time)
 
@@ -110,7 +112,7 @@ def _section(raw: Mapping[str, object], key: str, name: str) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise MappingError(f"[{key}] is not a table", where=name, fix=f"It looks like\n{EXAMPLE}")
     for column in section:
-        _known(column, tuple(c for c in EXCHANGES.names if c not in _UNMAPPABLE), "no exchange column", name)
+        _known(column, tuple(c for c in EXCHANGES.names if c not in _UNMAPPABLE), "not an exchange column", name)
     return section
 
 

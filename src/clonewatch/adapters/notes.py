@@ -1,4 +1,4 @@
-"""What a reader has to say beside its rows."""
+"""The messages of a reader, next to its rows."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class Notes:
         self.warnings: list[str] = []
 
     def warn(self, sentence: str) -> None:
-        """Note a sentence unless it is there already."""
+        """Add a sentence unless it is already there."""
         if sentence not in self.warnings:
             self.warnings.append(sentence)
 
     def unknown(self, columns: list[str]) -> None:
-        """Note columns that were not read."""
+        """Add a warning about columns that were not read."""
         if columns:
             shown = ", ".join(c if c.isprintable() and len(c) <= 64 else "(unprintable)" for c in columns[:20])
             self.warn(f"columns not read: {shown}{', ...' if len(columns) > 20 else ''}")

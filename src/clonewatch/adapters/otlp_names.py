@@ -1,8 +1,8 @@
-"""Names that telemetry gives to the facts of a model call: one table for all dialects in use.
+"""Attribute names of telemetry for the facts of a model call: one table for all dialects in use.
 
-The conventions are in development and moved more than once, so the names are listed here rather than taken from a
-package that follows only the newest. Dialects: `genai` (OpenTelemetry GenAI semantic conventions since they have a
-repository of their own), `genai-old` (the same before), `openllmetry`, `langfuse`, `openinference`. `general` names are
+The conventions are in development and changed more than once, so the names are listed here rather than taken from a
+package that follows only the newest. Dialects: `genai` (OpenTelemetry GenAI semantic conventions since they have their
+own repository), `genai-old` (the earlier ones), `openllmetry`, `langfuse`, `openinference`. `general` names are
 plain OpenTelemetry ones. Earlier names of a column win.
 """
 
@@ -84,7 +84,8 @@ ALIASES: tuple[Alias, ...] = (
     Alias("response_text", "output.value", "openinference"),
 )
 
-# Attributes written key by key: PREFIX.0.role, PREFIX.0.content, PREFIX.1.role ... ("{i}" is the place of the number).
+# Attributes written key by key: PREFIX.0.role, PREFIX.0.content, PREFIX.1.role ... ("{i}" is the position of the
+# number).
 INDEXED: tuple[Alias, ...] = (
     Alias("messages", "gen_ai.prompt.{i}", "openllmetry"),
     Alias("messages", "llm.input_messages.{i}.message", "openinference"),
@@ -92,14 +93,14 @@ INDEXED: tuple[Alias, ...] = (
     Alias("response_text", "llm.output_messages.{i}.message", "openinference"),
 )
 
-# Request parameters gathered in one JSON attribute, and token counts likewise.
+# Request parameters combined in one JSON attribute, and token counts likewise.
 PARAMETERS: tuple[Alias, ...] = (
     Alias("*", "llm.invocation_parameters", "openinference"),
     Alias("*", "langfuse.observation.model.parameters", "langfuse"),
 )
 USAGE = Alias("*", "langfuse.observation.usage_details", "langfuse")
 
-# A span or log record is a model call when it has one of these; other spans of a trace are passed over.
+# A span or log record is a model call if it has one of these; other spans of a trace are skipped.
 CALLS = (
     "gen_ai.request.model",
     "gen_ai.response.model",
@@ -109,7 +110,7 @@ CALLS = (
     "langfuse.observation.model.name",
 )
 
-# What `operation` is called, and which operations are no model call though they name a model.
+# Values of `operation`, and operations that are not model calls although they name a model.
 OPERATIONS = {
     "chat": "chat",
     "generate_content": "chat",
@@ -120,7 +121,7 @@ OPERATIONS = {
 }
 NOT_CALLS = ("invoke_agent", "create_agent", "execute_tool", "invoke_workflow", "retrieval")
 
-# Old conventions put each message in an event of its own: event name -> role.
+# Old conventions put each message into a separate event: event name -> role.
 MESSAGE_EVENTS = {
     "gen_ai.system.message": "system",
     "gen_ai.user.message": "user",
@@ -128,5 +129,5 @@ MESSAGE_EVENTS = {
     "gen_ai.tool.message": "tool",
 }
 CHOICE_EVENT = "gen_ai.choice"
-# Events whose attributes count as those of the call.
+# Events whose attributes belong to the call.
 CONTENT_EVENTS = ("gen_ai.content.prompt", "gen_ai.content.completion", "gen_ai.client.inference.operation.details")

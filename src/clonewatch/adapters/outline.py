@@ -1,4 +1,4 @@
-"""The keys of the first JSON object of a head that may be cut off in the middle of it."""
+"""The keys of the first JSON object of a head, which may be cut off inside that object."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]|[^\s{}\[\]:,"]+|"', re.DOTALL)
 _DEEPEST = 4
-_LONGEST = 64 * 1024  # bytes of a value worth keeping
+_LONGEST = 64 * 1024  # bytes of a value to keep
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -16,8 +16,8 @@ _BOM = b"\xef\xbb\xbf"
 def outline(head: bytes) -> Mapping[str, str]:
     """Dotted paths of the first object's keys, to four levels, with plain values ("" for others).
 
-    The last ones are remembered, as every format asks the same of a file.
-    A first array is stepped into; elements of inner lists count as their list. Empty for what is no JSON object.
+    Recent results are cached, as every format needs the same outline of a file.
+    A first array is entered; elements of inner lists count as their list. Empty if there is no JSON object.
 
     >>> outline(b'{"a": {"b": "x"}, "c": [{"d": 1}], "e": "cut of')
     {'a': '', 'a.b': 'x', 'c': '', 'c.d': '1', 'e': ''}
@@ -33,7 +33,7 @@ def outline(head: bytes) -> Mapping[str, str]:
     for token in _TOKEN.finditer(text):
         mark = token[0][:1]
         if token[0] == b'"':
-            break  # a string that the head cuts: what follows is inside it
+            break  # a truncated string: the rest of the head is inside it
         if token[2] is not None:
             key = ".".join(filter(None, [*path, token[1].decode("utf-8", "replace")]))
             if len(path) <= _DEEPEST:

@@ -1,4 +1,4 @@
-"""Logs opened and read: whatever paths and formats, one stream of typed exchanges and of rejected rows."""
+"""Opens and reads logs: any paths and formats become one stream of typed exchanges and of rejected rows."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from clonewatch.ports.shelf import Shelf
 FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
 AUTO = "auto"
 Reject = Callable[[Sequence[Rejected]], None]
-Noted = list[tuple[str, str]]  # file, and what there is to say of it
+Noted = list[tuple[str, str]]  # a file and a sentence about it
 _NO_ACCOUNT = "account_id: missing"
-# A sentence that holds for more files than this names the first of them only.
+# A sentence about more files than this names only the first of them.
 _FILES_NAMED = 3
 
 
 class _Input(NamedTuple):
-    """One file and what reads it. stream: only for pipes, which cannot be opened twice."""
+    """One file and its reader. stream: only for pipes, which cannot be opened twice."""
 
     path: Path
     adapter: Adapter
@@ -43,8 +43,8 @@ class _Input(NamedTuple):
 class Log:
     """One log of one or many files, ready to be read once.
 
-    total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: what each file gave, complete once `batches` has
-    ended.
+    total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
+    has finished.
     """
 
     def __init__(self, inputs: list[_Input], found: Found, mapping: FieldMap | None, noted: Noted) -> None:
@@ -57,11 +57,11 @@ class Log:
         self._sides: dict[str, pa.Table | None] = {}
         self._waiting: list[Rejected] = []
         self._columns: frozenset[str] | None = None
-        self._alone: set[str] = set()  # formats whose files are read one by one, however small
+        self._alone: set[str] = set()  # formats whose files are always read separately
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences for the operator; what holds for many files is said once."""
+        """Sentences for the operator; a sentence about many files appears once."""
         files: dict[str, list[str]] = {}
         for name, sentence in self._noted:
             files.setdefault(sentence, []).append(name)
@@ -92,7 +92,7 @@ class Log:
         return [str(i.path) for i in self._inputs]
 
     def stamps(self) -> list[tuple[str, int, int]] | None:
-        """Path, size and time of last change (ns) of every file; None where one is a pipe."""
+        """Path, size and modification time (ns) of every file; None if one is a pipe."""
         files = [i.path for i in self._inputs] + self._found.accounts + self._found.events
         if any(_is_pipe(path) for path in files):
             return None
@@ -100,15 +100,15 @@ class Log:
         return [(path, s.st_size, s.st_mtime_ns) for path, s in stats]
 
     def accounts(self) -> pa.Table | None:
-        """The accounts table with all its columns, None when there is none; its bad rows are rejected by `batches`."""
+        """The accounts table with all its columns, None if there is none; its bad rows are rejected by `batches`."""
         return self._side(ACCOUNTS, self._found.accounts)
 
     def events(self) -> pa.Table | None:
-        """The events table with all its columns, None when there is none; its bad rows are rejected by `batches`."""
+        """The events table with all its columns, None if there is none; its bad rows are rejected by `batches`."""
         return self._side(EVENTS, self._found.events)
 
     def read_sides(self, reject: Reject) -> None:
-        """Read accounts and events. reject: told of their rejected rows, once."""
+        """Read accounts and events. reject: called with their rejected rows, once."""
         self.accounts()
         self.events()
         if self._waiting:
@@ -118,10 +118,10 @@ class Log:
     def batches(self, reject: Reject, columns: frozenset[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Every exchange: batches with a subset of the columns of `EXCHANGES`, in its order and Arrow types.
 
-        The three required columns are always there, without nulls; other columns are left out of a batch that has no
-        value of theirs. reject: told of rejected rows as they come, those of accounts and events first.
-        columns: the ones that will be used, None for all; others may be left out. Raises MappingError when a file turns
-        out to name no accounts, before more than its first batch is read.
+        The three required columns are always present, without nulls; other columns are left out of a batch in which
+        they have no value. reject: called with rejected rows as they occur, those of accounts and events first.
+        columns: the ones that will be used, None for all; others may be left out. Raises MappingError if a file names
+        no accounts, before more than its first batch is read.
         """
         self._columns = columns
         self.read_sides(reject)
@@ -129,7 +129,7 @@ class Log:
         yield from gathered((b for run in runs for b in self._read_run(run, reject)), list(EXCHANGES.names))
 
     def _read_run(self, run: list[_Input], reject: Reject) -> Iterator[pa.RecordBatch]:
-        """Some files of one format, together if that changes nothing, else in halves down to one by one."""
+        """Read files of one format together if that changes nothing, otherwise in halves, down to single files."""
         if len(run) == 1:
             yield from self._read(run[0], reject)
             return
@@ -142,9 +142,9 @@ class Log:
             yield from self._read_run(run[at : at + size], reject)
 
     def _read_together(self, run: list[_Input]) -> list[pa.RecordBatch] | None:
-        """The exchanges of small JSON files read as one; None where a row is rejected, for then its file must be known.
+        """The exchanges of small JSON files read together; None if a row is rejected: its file must be known.
 
-        None as well where the format does not make one exchange of each line or document: then it is noted.
+        Also None if the format does not yield one exchange per line or document; the format is then remembered.
         """
         with _readable(run[0].path):
             pieces = [bundling.piece(i.path, _size(i)) for i in run]
@@ -192,7 +192,7 @@ class Log:
         if stream.torn:
             rejected += 1
             reject([Rejected(name, read + rejected, stream.torn)])
-            stream.notes.warn(f"{stream.torn}; what came before was read")
+            stream.notes.warn(f"{stream.torn}; the rows before that were read")
         self._noted += [(name, warning) for warning in stream.notes.warnings]
         tally = stream.tally
         self.inputs.append(_measured(name, tally, entry.adapter.name, read, rejected))
@@ -232,12 +232,12 @@ def open_log(
     accounts: Path | None = None,
     events: Path | None = None,
 ) -> Log:
-    """Open a log: find its files, tell their formats, check what can be checked before a row is read.
+    """Open a log: find its files, detect their formats, and check what can be checked before a row is read.
 
-    paths: files, globs, folders, or "-" for standard input. format: a name on the shelf, or "auto" to tell each file's
+    paths: files, globs, folders, or "-" for standard input. format: a format's name, or "auto" to detect each file's
     format from its first bytes. mapping: a TOML field map or the name of a preset. accounts, events: files to use in
-    place of those found beside the exchanges. Raises InputError for paths that lead nowhere, empty input and unknown
-    formats, MappingError when a field map is wrong or an account key cannot be had.
+    place of those found beside the exchanges. Raises InputError for missing paths, empty input and unknown
+    formats, MappingError if a field map is wrong or no account can be found.
     """
     field_map = load_map(mapping, FORMATS.names()) if mapping is not None else None
     wanted = _wanted(format, field_map)
@@ -254,7 +254,7 @@ def open_log(
         raise InputError(
             "no exchanges in any of the files",
             where=", ".join(map(str, found.logs[:3])),
-            fix="They are empty or of no known format; name the format with --format, or map their fields with --map",
+            fix="They are empty or of unknown format; name the format with --format, or map their fields with --map",
         )
     return Log(inputs, found, field_map, noted)
 
@@ -267,14 +267,14 @@ def _wanted(name: str, mapping: FieldMap | None) -> str | None:
     if mapping and mapping.format != name:
         raise MappingError(f"the field map is for {mapping.format}, not {name}", fix="Leave --format out")
     if name.endswith("_map") and mapping is None:
-        raise MappingError(f"{name} needs a field map", fix=f"Give one with --map; it looks like\n{EXAMPLE}")
+        raise MappingError(f"{name} needs a field map", fix=f"Pass one with --map; for example:\n{EXAMPLE}")
     return name
 
 
 def _recognise(
     path: Path, adapters: list[Adapter], wanted: str | None, mapping: FieldMap | None, found: Found, noted: Noted
 ) -> _Input | None:
-    """What reads this file; None, with a warning, for an empty one and for a strange one that a folder held."""
+    """The reader of this file; None, with a warning, for an empty file or a file of unknown format in a folder."""
     stream = _open(path)
     piped = _is_pipe(path)
     try:
@@ -285,9 +285,9 @@ def _recognise(
         claimed = adapters if wanted else [a for a in adapters if a.claims(head, path.name)]
         if len(claimed) != 1:
             if path in found.listed:
-                noted.append((str(path), "of no known format, left out"))
+                noted.append((str(path), "unknown format, skipped"))
                 return None
-            what = "no known format" if not claimed else "several formats: " + ", ".join(a.name for a in claimed)
+            what = "unknown format" if not claimed else "several formats: " + ", ".join(a.name for a in claimed)
             fix = "Name it with --format, or map its fields with --map"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; known are {', '.join(FORMATS.names())}")
         claimed[0].check(_source(path, stream), mapping)
@@ -315,11 +315,13 @@ def _size(entry: _Input) -> int:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Say what a file that cannot be read means for the operator."""
+    """Turn the error of an unreadable file into one for the operator."""
     try:
         yield
     except OSError as error:
-        raise InputError("cannot be read", where=str(path), fix=f"Check its rights ({type(error).__name__})") from error
+        raise InputError(
+            "cannot be read", where=str(path), fix=f"Check its permissions ({type(error).__name__})"
+        ) from error
 
 
 def _source(path: Path, stream: Stream, columns: frozenset[str] | None = None) -> Source:
@@ -327,12 +329,12 @@ def _source(path: Path, stream: Stream, columns: frozenset[str] | None = None) -
 
 
 def _is_pipe(path: Path) -> bool:
-    """Standard input, a named pipe or the shell's <(...): what can be read only once, and has no size."""
+    """Standard input, a named pipe or the shell's <(...): they can be read only once and have no size."""
     return str(path) == STANDARD_INPUT or not path.is_file()
 
 
 def _measured(name: str, tally: Tally, form: str, read: int, rejected: int) -> Measured:
-    digest = tally.sha256  # reads what the adapter did not, so that the count below is complete
+    digest = tally.sha256  # reads the rest that the adapter did not read, so that the count below is complete
     return Measured(name, tally.done, digest, form, read, rejected)
 
 
@@ -340,7 +342,7 @@ def _refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: s
     if rejected and all(r.reason == _NO_ACCOUNT for r in rejected):
         hint = adapter.account_hint
         raise MappingError(
-            "no account can be told from these rows, and without one there is nothing to link",
+            "these rows name no account, and without accounts there is nothing to link",
             where=name,
-            fix=f"{hint[0].upper()}{hint[1:]}. A field map looks like\n{EXAMPLE}",
+            fix=f"{hint[0].upper()}{hint[1:]}. For example, a field map:\n{EXAMPLE}",
         )

@@ -1,4 +1,4 @@
-"""JSON rows decoded one by one, those that are none named with the reason."""
+"""Decodes JSON rows one by one, and rejects invalid ones with the reason."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from clonewatch.model.read_results import Rejected
 
 Row = TypeVar("Row")
 _TORN = "the line is cut off at the end of the file"
-# Escaped backslashes and whole pairs are stepped over; a lone half is group 1.
+# Escaped backslashes and complete pairs are skipped; a lone half is group 1.
 _SURROGATES = re.compile(
     rb"(?:\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2}))"
 )
-# As Python and JavaScript writers leave them; an exponent of three digits is beyond what a float holds, or next to it.
+# As Python and JavaScript write them; an exponent of three digits is at or beyond the limit of a float.
 _NO_NUMBERS = re.compile(rb"(?<=[:\[,])(\s*)(?:NaN|-?Infinity|-?\d+(?:\.\d+)?[eE]\+?\d{3,})(?=\s*[,}\]])")
 _FIELD = re.compile(r"\$[\w.\[\]]*")
-# Keys looked at for the warning about unknown ones; a sample, as looking at all would double the work.
+# Rows examined for the warning about unknown keys; a sample, as examining all would double the work.
 SAMPLED_ROWS = 200
 
 
 class Rows(NamedTuple, Generic[Row]):
-    """Decoded rows, the number of each, the lines they came from, and the lines that were none."""
+    """Decoded rows, their numbers, the lines they came from, and the lines that were invalid."""
 
     rows: list[Row]
     numbers: list[int]
@@ -35,7 +35,7 @@ class Rows(NamedTuple, Generic[Row]):
 
 
 def rows(stream: BinaryIO, file: str, decode: Callable[[bytes], Row]) -> Iterator[Rows[Row]]:
-    """Decode every line or document of a stream with `decode`, which raises msgspec errors for what is none."""
+    """Decode every line or document of a stream with `decode`, which raises msgspec errors for invalid lines."""
     spread = lines.is_spread(head_of(stream))
     for batch in lines.documents(stream) if spread else lines.lines(stream):
         rejected = [Rejected(file, n, f"longer than {lines.MOST_LINE >> 20} MiB") for n in batch.oversized]
@@ -61,7 +61,7 @@ def _careful(batch: lines.Lines, file: str, decode: Callable[[bytes], Row], reje
 
 
 def _tried(line: bytes, decode: Callable[[bytes], Row]) -> tuple[Row | None, bytes, Exception | None]:
-    """The row, or why there is none; a line that is only broken text is fixed and tried once more."""
+    """The row, or the error; a line with only invalid text is fixed and tried once more."""
     try:
         return decode(line), line, None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -75,10 +75,10 @@ def _tried(line: bytes, decode: Callable[[bytes], Row]) -> tuple[Row | None, byt
 
 
 def fix(line: bytes) -> bytes:
-    r"""The line with what JSON lacks put right: text that is no UTF-8, halves of surrogate pairs, odd numbers.
+    r"""Fix what JSON does not allow in a line: text that is not UTF-8, halves of surrogate pairs, special numbers.
 
-    Broken text becomes U+FFFD; NaN, infinities and numbers beyond all floats become null. Clients choose their prompts,
-    user agents and parameters: if such a thing cost the row, it would be a way not to be seen.
+    Invalid text becomes U+FFFD; NaN, infinities and numbers too large for a float become null. Clients choose their
+    prompts, user agents and parameters: if these could reject the row, they would be a way to hide it.
 
     >>> fix(b'"a\\ud800b"')
     b'"a\\ufffdb"'
@@ -89,7 +89,7 @@ def fix(line: bytes) -> bytes:
 
 
 def reason(error: Exception) -> str:
-    """Why a line was no row, in words that never quote the line.
+    """Why a line was rejected, in words that never quote the line.
 
     >>> reason(RecursionError("..."))
     'JSON nested too deeply'
@@ -117,5 +117,5 @@ def unknown_keys(raw: list[bytes], known: frozenset[str]) -> list[str]:
         try:
             found |= decoder.decode(line).keys()
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            continue  # rejected by its reader, which says why
+            continue  # rejected by its reader, with the reason
     return sorted(found - known)

@@ -1,4 +1,4 @@
-"""The tables beside a log, accounts and events: small, read whole, typed and checked row by row."""
+"""The side tables of a log, accounts and events: small, read completely, typed and checked row by row."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Part = tuple[dict[str, object], list[int] | range, list[Rejected]]
 
 
 class Side(NamedTuple):
-    """One such file as read: typed rows with all columns of the table, rejected rows, columns not read, its format."""
+    """A side table as read: typed rows with all columns of the table, rejected rows, columns not read, its format."""
 
     rows: pa.Table
     rejected: list[Rejected]
@@ -40,8 +40,8 @@ class Side(NamedTuple):
 def read_side(path: Path, stream: Stream, table: Table) -> Side:
     """Read accounts or events from Parquet, Arrow, JSON lines or CSV.
 
-    Raises InputError for a file of no such format, MappingError when it lacks a required column. Of several rows for
-    one account the first counts; the others are rejected.
+    Raises InputError for a file of another format, MappingError if it lacks a required column. If several rows
+    describe one account, the first counts; the others are rejected.
     """
     source = Source(str(path), stream, str(path))  # type: ignore[arg-type]
     head = stream.head()
@@ -57,7 +57,7 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
         return Side(arrow_schema(table).empty_table(), [], [], "empty")
     else:
         raise InputError(
-            f"the {table.name} are in no known format", where=str(path), fix="Give Parquet, Arrow, JSON lines or CSV"
+            f"the {table.name} are of unknown format", where=str(path), fix="Use Parquet, Arrow, JSON lines or CSV"
         )
     return _gather(path, table, form, parts)
 
@@ -104,15 +104,15 @@ def first_of_each(accounts: pa.Table, file: str) -> tuple[pa.Table, list[Rejecte
         return accounts, []
     keep = np.zeros(accounts.num_rows, np.bool_)
     keep[first] = True
-    reason = "account_id: an earlier row is about the same account"
+    reason = "account_id: an earlier row describes the same account"
     return accounts.filter(pa.array(keep)), [Rejected(file, int(i) + 1, reason) for i in np.flatnonzero(~keep)]
 
 
 def last_of_each(accounts: pa.Table) -> pa.Table:
-    """The last row of every account, as a whole: of several files a later one is a later snapshot.
+    """The last complete row of every account: a later file is a later snapshot.
 
     The rule for repeated account rows: within one file the first row of an account counts and the others are rejected
-    (`first_of_each`), of several files the last one counts, and in a state the row of the latest log.
+    (`first_of_each`); across several files the last one counts; in a state, the row of the latest log.
     """
     ids = accounts["account_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     _, last = np.unique(ids[::-1], return_index=True)
@@ -137,7 +137,7 @@ def _arrow(source: Source) -> Iterator[Part]:
         whole = pa.ipc.open_file(pa.BufferReader(source.stream.read())).read_all().combine_chunks()
         whole.validate(full=True)
     except columnar_files.DAMAGE as error:
-        raise InputError("not a whole Arrow file", where=source.name, fix="Copy it again") from error
+        raise InputError("not a complete Arrow file", where=source.name, fix="Copy it again") from error
     found = {n: c.combine_chunks() for n, c in zip(whole.schema.names, whole.columns, strict=True)}
     yield found, range(1, whole.num_rows + 1), []
 

@@ -1,4 +1,4 @@
-"""Bytes as they lie on disk, counted and hashed while read, and inflated within bounds."""
+"""The bytes of a file, counted and hashed while they are read, and decompressed within limits."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from clonewatch.adapters.notes import Notes
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-HEAD = 64 * 1024  # bytes looked at to tell a format
+HEAD = 64 * 1024  # bytes examined to detect a format
 _CHUNK = 1 << 20
-# A zstd block of 4 bytes can hold 128 KiB: small pieces bound what one call can return to about 32 MiB.
+# A zstd block of 4 bytes can expand to 128 KiB: small pieces limit the result of one call to about 32 MiB.
 _ZSTD_PIECE = 1024
 _ZSTD_WINDOW = 1 << 27  # 128 MiB, the format's recommended limit for decoders
-# Logs shrink 5- to 50-fold. Beyond this ratio, once past a size that fits in memory, it is a bomb and not a log.
+# Logs compress 5- to 50-fold. Beyond this ratio, and a size that fits in memory, it is a decompression bomb.
 MOST_RATIO = 500
 RATIO_FROM = 256 << 20
 
 
 class Tally(io.RawIOBase):
-    """A file read up to the size it had when opened; `done` counts the bytes, `sha256` is of all of them at the end."""
+    """A file read up to the size it had when opened; `done` counts the bytes, `sha256` covers all at the end."""
 
     def __init__(self, raw: BinaryIO, size: int | None) -> None:
         self._raw, self.size, self.done = raw, size, 0
@@ -37,7 +37,7 @@ class Tally(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to this many bytes, fewer at the end; what was appended since opening is left for the next run."""
+        """Up to this many bytes, fewer at the end; bytes appended since opening are left for the next run."""
         limit = _CHUNK if size is None or size < 0 else size
         if self.size is not None:
             limit = min(limit, self.size - self.done)
@@ -60,11 +60,11 @@ class Tally(io.RawIOBase):
 
 
 class Stream(io.RawIOBase):
-    """Decompressed bytes of a tally; gzip and zstd are told by their first bytes.
+    """Decompressed bytes of a tally; gzip and zstd are detected by their first bytes.
 
-    packed: "gzip", "zstd" or "". torn: after the end, what was wrong with it, "" when it ended well: compressed data
-    that breaks off gives the bytes so far, then ends. notes: what its reader has to say. progress: bytes done, for
-    readers that go by path and not by this stream.
+    packed: "gzip", "zstd" or "". torn: after the end, what was wrong with it, "" if it ended well: truncated
+    compressed data yields the bytes so far, then ends. notes: the messages of its reader. progress: bytes done, for
+    readers that read by path and not from this stream.
     """
 
     def __init__(self, tally: Tally) -> None:
@@ -85,7 +85,7 @@ class Stream(io.RawIOBase):
         return True
 
     def head(self) -> bytes:
-        """The first 64 KiB, kept to be read again, and the same whatever has been read since."""
+        """The first 64 KiB, which can be read again and stay the same whatever has been read since."""
         if self._head is None:
             while len(self._held) < HEAD and (more := self._next()):
                 self._held += more
@@ -115,7 +115,7 @@ class Stream(io.RawIOBase):
 
     @property
     def done(self) -> int:
-        """Bytes of the file that are behind the reader."""
+        """Bytes of the file that were read."""
         return self.tally.done if self.progress is None else self.progress
 
     def _next(self) -> bytes:
@@ -124,11 +124,11 @@ class Stream(io.RawIOBase):
         except (zlib.error, zstandard.ZstdError):
             self.torn = f"the {self.packed} data is damaged"
         except EOFError:
-            self.torn = f"the {self.packed} data breaks off"
+            self.torn = f"the {self.packed} data is truncated"
         else:
             self._out += len(data)
             if self.packed and self._out > RATIO_FROM and self._out > MOST_RATIO * self.tally.done:
-                self.torn = f"the {self.packed} data grows more than {MOST_RATIO}-fold"
+                self.torn = f"the {self.packed} data expands more than {MOST_RATIO}-fold"
             else:
                 return data
         self._pieces = iter(())
@@ -185,12 +185,12 @@ def _unzstd(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def notes_of(stream: BinaryIO) -> Notes:
-    """The notes of a stream; of a plain one, notes that nobody reads."""
+    """The notes of a stream; for a plain stream, notes that are discarded."""
     return stream.notes if isinstance(stream, Stream) else Notes()
 
 
 def head_of(stream: BinaryIO) -> bytes:
-    """The first bytes of a stream, to be read again; none of a plain one that cannot be rewound."""
+    """The first bytes of a stream, which can be read again; empty for a plain stream that cannot be rewound."""
     if isinstance(stream, Stream):
         return stream.head()
     if not stream.seekable():

@@ -8,13 +8,13 @@ from clonewatch.adapters import otlp_names as names
 from clonewatch.adapters.bodies import content_text, parsed, put
 
 Attributes = dict[str, object]
-_MOST_INDEXED = 1000  # messages written key by key that are put together; a conversation is shorter
+_MOST_INDEXED = 1000  # limit on messages written key by key; a conversation is shorter
 _DEEPEST = 32  # nested attribute values
 _TEXT = ("messages", "response_text", "system_text")
 
 
 class Record(NamedTuple):
-    """A span or a log record. start, end: nanoseconds, 0 when unknown. id: hex ids joined, "" when there are none."""
+    """A span or a log record. start, end: nanoseconds, 0 if unknown. id: concatenated hex ids, "" if there are none."""
 
     resource: Attributes
     attributes: Attributes
@@ -25,7 +25,7 @@ class Record(NamedTuple):
 
 
 def records(request: dict[str, object]) -> list[Record]:
-    """All spans and log records of one export request; parts of a wrong shape are passed over."""
+    """All spans and log records of one export request; parts of a wrong shape are skipped."""
     found = []
     for group in _objects(request.get("resourceSpans")):
         resource = attributes(_object(group.get("resource")).get("attributes"))
@@ -48,7 +48,7 @@ def attributes(pairs: object) -> Attributes:
 
 
 def call(record: Record) -> dict[str, object] | None:
-    """A model call as a row: column -> value; None for a record that is none."""
+    """A model call as a row: column -> value; None for other records."""
     given = record.attributes
     for name, values in record.events:
         if name in names.CONTENT_EVENTS:
@@ -125,7 +125,7 @@ def _value(value: object, depth: int) -> object:
 
 
 def _content(column: str, value: object) -> object:
-    """Text of a content attribute, which may be JSON as text; messages get `content` where they came in `parts`."""
+    """Text of a content attribute, which may be JSON as text; messages with `parts` get `content`."""
     value = parsed(value)
     if column == "messages":
         if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""One foreign value made into what its column holds, or None where it is none."""
+"""Converts one foreign value to the type of its column, or None if it does not fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from clonewatch.model.schema import SKETCH_SIZE, Column
 
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-# The first number that each type no longer holds.
+# The first number beyond each type.
 LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
 _UINT64 = 2**64
 
@@ -28,7 +28,7 @@ def text(value: object, column: Column | None = None) -> str | None:
 
 
 def as_json(value: object) -> str | None:
-    """A value as compact JSON, or None when it cannot be written as such."""
+    """A value as compact JSON, or None if that is impossible."""
     try:
         return msgspec.json.encode(value).decode()
     except (UnicodeError, TypeError, RecursionError, msgspec.MsgspecError, OverflowError):
@@ -93,7 +93,7 @@ def truth(value: object, column: Column | None = None) -> bool | None:
 
 
 def unsigned(value: object, column: Column | None = None) -> int | None:
-    """An unsigned 64-bit number; decimal or 0x text counts, negative numbers are taken as stored two's complement."""
+    """An unsigned 64-bit number; decimal or 0x text counts, negative numbers are read as two's complement."""
     if isinstance(value, str):
         try:
             value = int(value, 16 if value[:2].lower() == "0x" else 10) if len(value) <= 20 else None

@@ -1,4 +1,4 @@
-"""Reading raw responses: what a model wrote and held likely, in our token ids; and why an answer cannot be used."""
+"""Reads raw responses: a model's text and probabilities, in our token ids, and why an answer cannot be used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clonewatch.audit.tokenizing import Tokenizer
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model wrote. tokens: as it spelled them, with the most likely ones at each; empty where it told none."""
+    """What a model wrote. tokens: as it returned them, with the most likely ones at each; empty if it returned none."""
 
     text: str
     finish: str = ""
@@ -36,7 +36,7 @@ class Read:
 
 
 class Scored:
-    """What a model holds likely in a given text. tokens: as it spells them; start: of each, in characters."""
+    """A model's probabilities in a given text. tokens: as it returned them; start: of each, in characters."""
 
     def __init__(self, choice: Mapping[str, Any]) -> None:
         told = choice["logprobs"]
@@ -48,7 +48,7 @@ class Scored:
             raise ValueError("the columns of the probabilities differ in length")
 
     def between(self, first: int, end: int) -> float | None:
-        """Log-probability of the tokens that begin at characters first to end - 1; None where one has none."""
+        """Log-probability of the tokens that begin at characters first to end - 1; None if one has none."""
         told = [p for p, at in zip(self.logprob, self.start, strict=True) if first <= at < end]
         if not told or any(p is None or not math.isfinite(p) for p in told):
             return None
@@ -72,11 +72,11 @@ def _choices(raw: Mapping[str, Any]) -> list[Any] | str:
         told = json.loads(body_of(raw))["choices"]
         return sorted(told, key=lambda c: c.get("index", 0))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
-        return "no JSON of the expected form"
+        return "not JSON of the expected form"
 
 
 def read(raw: Mapping[str, Any]) -> Read:
-    """The answers of a response to a question, of either interface."""
+    """The answers in a response, of either interface."""
     found, choices = Read(), _choices(raw)
     if isinstance(choices, str):
         found.unusable[choices] += 1
@@ -85,7 +85,7 @@ def read(raw: Mapping[str, Any]) -> Read:
         try:
             answer = _answer(choice)
         except (KeyError, TypeError, ValueError, AttributeError):
-            found.unusable["no JSON of the expected form"] += 1
+            found.unusable["not JSON of the expected form"] += 1
             continue
         if answer.finish == "content_filter":
             found.unusable["filtered"] += 1
@@ -100,7 +100,7 @@ def _answer(choice: Mapping[str, Any]) -> Answer:
     message, told = choice.get("message"), choice.get("logprobs") or {}
     text = choice["text"] if message is None else (message.get("content") or "")
     if not isinstance(text, str):
-        raise TypeError("the text of an answer is no text")
+        raise TypeError("the text of an answer is not a string")
     finish = str(choice.get("finish_reason") or "")
     if message is None:
         most = told.get("top_logprobs") or []
@@ -116,7 +116,7 @@ def _likely(row: Mapping[str, float | None] | None) -> Mapping[str, float]:
 
 
 def scored(raw: Mapping[str, Any], count: int) -> list[Scored] | None:
-    """What a model said of `count` given texts, in their order; None where it did not score them all."""
+    """What a model returned for `count` given texts, in order; None if it did not score all of them."""
     choices = _choices(raw)
     if isinstance(choices, str) or len(choices) != count:
         return None
@@ -134,10 +134,10 @@ def likely(
     first: int,
     offset: int = 0,
 ) -> Likely | None:
-    """Probabilities in our ids; None where the model's tokens are not ours.
+    """Probabilities in our ids; None if the model's tokens are not ours.
 
-    tokens, most: as the model told them; ids: the same text in our tokenizer; first: the least index that is wanted;
-    offset: what to add to make it a position.
+    tokens, most: as the model returned them; ids: the same text in our tokenizer; first: the smallest index needed;
+    offset: what to add to turn an index into a position.
     """
     if len(tokens) < len(ids) or [_one(tokenizer, t) for t in tokens[: len(ids)]] != list(ids) or len(most) < len(ids):
         return None
@@ -153,7 +153,7 @@ def likely(
 
 
 def _ids(tokenizer: Tokenizer, row: Mapping[str, float]) -> dict[int, float]:
-    """Probabilities by id. Tokens that are none of ours are left out, which costs power only."""
+    """Probabilities by id. Tokens outside our vocabulary are left out, which only costs power."""
     told: dict[int, float] = {}
     for text, p in row.items():
         one = _one(tokenizer, text)

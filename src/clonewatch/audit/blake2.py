@@ -1,6 +1,6 @@
-"""Keyed BLAKE2b of many short rows at a time, equal to the standard library's of each one.
+"""Keyed BLAKE2b of many short rows at a time, equal to the standard library's for each row.
 
-A thousand decoy keys over a hundred thousand tokens are 10^8 hashes: the standard library takes minutes for them.
+A thousand decoy keys over a hundred thousand tokens are 10^8 hashes: the standard library needs minutes for that.
 Source: RFC 7693. Compiled on first use and cached on disk.
 """
 
@@ -95,7 +95,7 @@ def _digests(ids: U64, start: U64, key_block: U64) -> U64:
     _compress(keyed, key_block, np.uint64(_BLOCK), False, v)
     out = np.empty(rows, np.uint64)
     for row in range(rows):
-        for i in range(16):  # not a slice: setting one compiles many times as long
+        for i in range(16):  # not a slice: assigning one takes many times longer to compile
             m[i] = np.uint64(0)
         for i in range(width):
             m[i >> 1] |= ids[row, i] << np.uint64(32 * (i & 1))
@@ -118,7 +118,7 @@ def keyed_digests(ids: U64, key: bytes, person: bytes) -> U64:
     True
     """
     if not 1 <= len(key) <= 64 or len(person) != 16 or ids.shape[1] > MOST_IDS:
-        raise ValueError(f"a key has 1 to 64 bytes, a person 16, a row at most {MOST_IDS} ids")
+        raise ValueError(f"a key has 1 to 64 bytes, a personalisation 16, a row at most {MOST_IDS} ids")
     start = _IV.copy()
     start[0] ^= np.uint64(0x01010000 | len(key) << 8 | _DIGEST)
     start[6:8] ^= np.frombuffer(person, "<u8")

@@ -1,7 +1,7 @@
 """Canaries: harmless records that exist nowhere else, with words drawn from a committed seed.
 
-A record says that some label reads some words. A model that never saw it cannot prefer the drawn words to others of the
-same list, so their rank among decoys is uniform (Carlini and others 2019; Wei and others 2024). Serve canaries only to
+A record states that some label reads some words. A model that never saw it cannot prefer the drawn words to others from
+the same list, so their rank among decoys is uniform (Carlini et al. 2019; Wei et al. 2024). Serve canaries only to
 accounts that are in a case already, and only harmless ones; never use a seed twice.
 """
 
@@ -28,12 +28,12 @@ TEMPLATE = "The garden label for {name} reads"
 _PERSON = b"clonewatch.canar"
 _LEAST_SEED, _MOST_SEED = 16, 64
 _MOST_WORDS = 8
-_FEW = 8  # canaries below which even full memorisation is told by a few ranks only
+_FEW = 8  # below this many canaries even full memorisation shows in a few ranks only
 
 
 @dataclass(frozen=True)
 class Canary:
-    """A record. id: `canary-0001`. carrier: the text that leads up to it. secret: the words that complete it."""
+    """A record. id: `canary-0001`. carrier: the text before the secret. secret: the words that complete it."""
 
     id: str
     carrier: str
@@ -52,10 +52,10 @@ def words() -> tuple[str, ...]:
 
 
 def mint(count: int, seed: bytes, length: int = 3, template: str = TEMPLATE) -> list[Canary]:
-    """Canaries out of a committed seed, the same ones for the same seed.
+    """Generate canaries from a committed seed; the same seed gives the same canaries.
 
     seed: 16 to 64 random bytes. length: words of a secret; each is a byte of entropy. template: the carrier, with
-    `{name}` where two words that tell records apart go.
+    `{name}` as the place of two words that distinguish records.
 
     >>> one = mint(1, bytes(32))[0]
     >>> one.id, one.carrier.startswith("The garden label for "), len(one.secret.split())
@@ -68,7 +68,7 @@ def mint(count: int, seed: bytes, length: int = 3, template: str = TEMPLATE) -> 
     if "{name}" not in template:
         raise InputError("the template has no {name}", where=template)
     if not 0 < count <= len(words()) ** 2 // 4:
-        raise InputError(f"{count} canaries; from 1 to {len(words()) ** 2 // 4} can be told apart")
+        raise InputError(f"{count} canaries; 1 to {len(words()) ** 2 // 4} are possible")
     minted: list[Canary] = []
     names: set[str] = set()
     for i in range(count):
@@ -81,7 +81,7 @@ def mint(count: int, seed: bytes, length: int = 3, template: str = TEMPLATE) -> 
 
 
 def decoys(canary: Canary, count: int = 999) -> list[str]:
-    """Other secrets, drawn as the real one was; public, the same ones for whoever checks."""
+    """Other secrets, drawn like the real one; public, and the same for everybody who checks."""
     length = len(canary.secret.split())
     return [_drawn(bytes(_LEAST_SEED), f"{canary.id} {canary.carrier} {j}", length) for j in range(count)]
 
@@ -90,41 +90,43 @@ def test_canaries(true: npt.ArrayLike, others: npt.ArrayLike) -> TestResult:
     """Test whether a suspect's preference for our words is independent of the seed. Needs log-probabilities.
 
     true: float[N], log-probability of each canary's secret after its carrier; others: float[N, M], of its decoys. Each
-    canary gives an exact rank, and Fisher's method adds them up. Use each canary once.
+    canary gives an exact rank, and Fisher's method combines them. Use each canary once.
     """
     real, rest = np.asarray(true, np.float64), np.asarray(others, np.float64)
     if real.ndim != 1 or rest.ndim != 2 or len(rest) != len(real) or not rest.size:
         raise InputError(f"{real.shape} log-probabilities of canaries and {rest.shape} of their decoys")
     if not (np.isfinite(real).all() and np.isfinite(rest).all()):
-        raise InputError("a log-probability is no finite number", fix="Leave out canaries the suspect did not score")
+        raise InputError(
+            "a log-probability is not a finite number", fix="Leave out canaries that the suspect did not score"
+        )
     columns = np.column_stack([real, rest])
-    # Every column as if it were the real one, so that the sum has a rank of its own.
+    # Treat every column as the real one in turn, so that the sum has a rank too.
     surprise = -np.log([[stats.rank(v, np.delete(row, j)) for j, v in enumerate(row)] for row in columns]).sum(0)
     ranks = [math.log10(stats.rank(r, row)) for r, row in zip(real, rest, strict=True)]
     return TestResult(
         test="canary",
-        hypothesis="Which words the suspect holds likely after our carriers does not depend on the canaries' seed.",
+        hypothesis="Which words the suspect considers likely after our carriers does not depend on the canaries' seed.",
         mode="logprobs",
         n_raw=len(real),
         n_scored=len(real),
         n_distinct=len(real),
         statistic=(float(surprise[0]) - len(real)) / math.sqrt(len(real)),
         log10_p=stats.fisher(ranks),
-        method="exact ranks among decoys, joined by Fisher",
+        method="exact ranks among decoys, combined by Fisher's method",
         p_rank=stats.rank(float(surprise[0]), surprise[1:]),
         decoys=rest.shape[1],
         decoy_mean=float(((surprise[1:] - len(real)) / math.sqrt(len(real))).mean()),
         decoy_sd=float(((surprise[1:] - len(real)) / math.sqrt(len(real))).std()),
         assumptions=(
             "The seed was drawn at random, kept secret, and committed before any canary was released.",
-            "The canaries were shown to nobody but those named with the commitment.",
+            "The canaries were shown only to those named with the commitment.",
         ),
-        notes=(f"Only {len(real)} canaries: a null result says little.",) if len(real) < _FEW else (),
+        notes=(f"Only {len(real)} canaries: a null result is weak evidence.",) if len(real) < _FEW else (),
     )
 
 
 def test_canary_samples(canaries: Sequence[Canary], completions: Sequence[Sequence[str]]) -> TestResult:
-    """The same from text alone: whether the suspect ever says our words after our carrier.
+    """Test canaries from text alone: whether the suspect ever writes our words after our carrier.
 
     completions: what it wrote after each carrier, any number of answers. A hit has a chance of at most (distinct
     guesses in the answers) / 256^words, so the p-value is exact. Weak: it needs near-verbatim memory of the record.
@@ -150,17 +152,17 @@ def test_canary_samples(canaries: Sequence[Canary], completions: Sequence[Sequen
         method="exact chance of a lucky guess (Poisson binomial); the statistic is far from normal",
         assumptions=(
             "The seed was drawn at random, kept secret, and committed before any canary was released.",
-            "The canaries were shown to nobody but those named with the commitment.",
+            "The canaries were shown only to those named with the commitment.",
         ),
         notes=(
             f"{hits} of {len(canaries)} canaries were completed.",
-            "Weak by nature: only near-verbatim memory shows in text, so a null result says next to nothing.",
+            "Weak by nature: only near-verbatim memory shows in text, so a null result means almost nothing.",
         ),
     )
 
 
 def _guesses(answer: str, length: int) -> set[str]:
-    """Every run of words of the list in an answer, `length` long."""
+    """Every sequence of `length` words from the list in an answer."""
     known = set(words())
     told = re.findall(r"[a-z]+", answer.lower())
     runs = (told[i : i + length] for i in range(len(told) - length + 1))

@@ -1,7 +1,7 @@
-"""Asking a suspect: an OpenAI-compatible client that keeps every raw response, waits when told to, and can be resumed.
+"""An OpenAI-compatible client that stores every raw response, waits when asked to, and can be resumed.
 
-The API key is read when it is needed and goes into one header; it is in no file, message or process title. Certificates
-are always checked, and redirects are not followed.
+The API key is read when it is needed and sent in one header; it appears in no file, message or process title.
+Certificates are always checked, and redirects are not followed.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from clonewatch.audit.plan import ModelEndpoint, loopback
 from clonewatch.audit.requests import Request
 from clonewatch.model.errors import ClonewatchError, InputError, KeyFileError, SetupError
 
-# More than any answer asked for here; an endless one must not fill the disk.
+# More than any answer requested here; an endless one must not fill the disk.
 MOST_BYTES = 64 * 2**20
-# A model that writes long answers takes minutes; one that says nothing for two has gone.
+# A model that writes long answers takes minutes; one that is silent for two is gone.
 CONNECT_SECONDS, READ_SECONDS = 20.0, 120.0
-# 1 + 2 + 4 + 8 + 16 seconds, with jitter: a hiccup passes, a closed door is told within the minute.
+# 1 + 2 + 4 + 8 + 16 seconds, with jitter: short failures pass, permanent ones are reported within a minute.
 TRIES = 6
 FIRST_WAIT = 1.0
-# A longer Retry-After is no hiccup: better to stop, and go on another time.
+# A longer Retry-After is not a short failure: stop, and resume later.
 LONGEST_WAIT = 300.0
 _AGAIN = {408, 425, 429, 500, 502, 503, 504, 529}
 
 
 class ClientError(ClonewatchError):
-    """A model could not be asked; what it answered before is kept, and the same command goes on from there."""
+    """A model could not be queried; its earlier answers are kept, and the same command resumes from there."""
 
 
 class Environment(NamedTuple):
-    """What a client works in, which tests replace. transport: of httpx, None for its own."""
+    """A client's surroundings, which tests replace. transport: an httpx transport, None for the default."""
 
     transport: object = None
     sleep: Callable[[float], None] = time.sleep
@@ -55,9 +55,9 @@ REAL = Environment()
 
 
 class Client:
-    """A model that can be asked. name: its role. rate: requests per second at most; 0 for no limit.
+    """A model that can be queried. name: its role. rate: maximum requests per second; 0 for no limit.
 
-    Use as a context, which closes the connections.
+    Use it as a context manager, which closes the connections.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Client:
             verify=True,
             follow_redirects=False,
             transport=environment.transport,
-            # A proxy of the environment is for what lies outside.
+            # A proxy from the environment is for addresses outside this machine.
             trust_env=not loopback(host),
             timeout=self._http.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
         )
@@ -90,10 +90,10 @@ class Client:
         self._client.close()
 
     def ask(self, request: Request, sent: Callable[[int], None]) -> dict[str, Any]:
-        """Send a request until there is an answer that is final, and return it as it is kept.
+        """Send a request until there is a final answer, and return it as it is stored.
 
-        sent: told the number of the try before each one. Raises ClientError where the model stays silent or busy, and
-        SetupError where it does not take the key or the address.
+        sent: called with the attempt's number before each one. Raises ClientError if the model stays silent or busy,
+        and SetupError if it rejects the key or the address.
         """
         reason = ""
         for attempt in range(1, TRIES + 1):
@@ -114,18 +114,18 @@ class Client:
                 if asked is not None:
                     wait = asked
                 if wait > LONGEST_WAIT:
-                    reason += f", and asks to wait {wait:.0f} seconds"
+                    reason += f", and requests a wait of {wait:.0f} seconds"
                     break
             if attempt < TRIES:
                 self._sleep(wait)
         raise ClientError(
             f"the {self.name} does not answer ({reason})",
             where=request.name,
-            fix="Its answers so far are kept: give the same command again later, with a lower --rate if it is busy",
+            fix="Its answers so far are kept: run the same command again later, with a lower --rate if it is busy",
         )
 
     def _post(self, request: Request) -> tuple[int, Any, bytes, str]:
-        """Status, headers, body and what is wrong with it, of one try."""
+        """Status, headers, body and its problem, for one attempt."""
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         url = self.source.url.rstrip("/") + request.path
         with self._client.stream("POST", url, json=request.body, headers=headers) as answer:
@@ -133,23 +133,23 @@ class Client:
             for piece in answer.iter_bytes():
                 body += piece
                 if len(body) > MOST_BYTES:
-                    return answer.status_code, answer.headers, b"", f"longer than {MOST_BYTES:,} bytes, and not kept"
+                    return answer.status_code, answer.headers, b"", f"longer than {MOST_BYTES:,} bytes, and not stored"
         if self._key and self._key.encode() in body:
             raise ClientError(
-                f"an answer of the {self.name} repeats the API key, and was not kept",
+                f"an answer of the {self.name} repeats the API key, and was not stored",
                 where=request.name,
-                fix="Ask for a new key, and find out who answers at this address",
+                fix="Request a new key, and find out who operates this address",
             )
         return answer.status_code, answer.headers, body, ""
 
     def _refused(self, status: int) -> None:
-        """Raise for what no later request would change."""
+        """Raise for statuses that no later request would change."""
         place = self.source.key_env or self.source.key_file or "no key_env and no key_file"
         if status in {401, 403}:
-            raise SetupError(f"the {self.name} does not take the key (status {status})", where=place)
+            raise SetupError(f"the {self.name} rejects the key (status {status})", where=place)
         if status in {404, 405} or 300 <= status < 400:
             raise SetupError(
-                f"nothing answers for the {self.name} there (status {status})",
+                f"there is no model for the {self.name} at this address (status {status})",
                 where=self.source.url,
                 fix="Check url, model and api in the settings, and plan again",
             )
@@ -172,19 +172,19 @@ class Client:
 
 
 class Replay:
-    """A model that is not asked again: its answers come from the folder of another audit with the same requests."""
+    """A model that is not queried again: its answers come from the folder of another audit with the same requests."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
 
     def ask(self, request: Request, sent: Callable[[int], None]) -> dict[str, Any]:
-        """See `Client.ask`. Raises InputError where the other audit did not ask this."""
+        """See `Client.ask`. Raises InputError if the other audit did not send this request."""
         told = self._folder.object(f"{RAW}/{request.name}.json")
         if told.get("request") != request.body:
             raise InputError(
-                "the other audit asked something else here",
+                "the other audit sent a different request here",
                 where=str(self._folder.path / RAW / request.name),
-                fix="Only answers to the same requests can be used again",
+                fix="Only answers to the same requests can be reused",
             )
         return {**told, "replayed": True}
 
@@ -192,9 +192,9 @@ class Replay:
 def collect(
     folder: Folder, requests: Iterable[Request], models: dict[str, Client] | dict[str, Replay], step: Callable[[], None]
 ) -> int:
-    """Ask what was not answered yet, and keep every answer before the next question; returns how many were new.
+    """Send the unanswered requests, and store every answer before the next request; returns how many were new.
 
-    step: called after each. Raises OutputError where the disk is full; nothing is lost then but the answer at hand.
+    step: called after each. Raises OutputError if the disk is full; only the current answer is then lost.
     """
     new = 0
     for request in requests:
@@ -212,7 +212,7 @@ def _note(folder: Folder, name: str, attempt: int) -> None:
 
 
 def key_of(name: str, source: ModelEndpoint) -> str:
-    """The API key of a model, from its variable or its file. Raises KeyFileError that never shows it."""
+    """The API key of a model, from its variable or its file. Raises a KeyFileError that never shows the key."""
     if source.key_env:
         key, where = os.environ.get(source.key_env, ""), f"the variable {source.key_env}"
     elif source.key_file:
@@ -234,7 +234,7 @@ def key_of(name: str, source: ModelEndpoint) -> str:
 
 
 def _retry_after(told: str, now: datetime) -> float | None:
-    """The seconds of a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3); None where it is neither.
+    """Seconds from a Retry-After header, which contains seconds or a date (RFC 9110, 10.2.3); None if it is neither.
 
     >>> _retry_after("7", datetime.now(UTC)), _retry_after("soon", datetime.now(UTC))
     (7.0, None)

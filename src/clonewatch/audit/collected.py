@@ -1,4 +1,4 @@
-"""What was collected, as tests read it: samples in our tokens, references, scores, and why some are missing."""
+"""Collected answers as tests read them: samples in our tokens, references, scores, and why some are missing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from clonewatch.audit.samples import Likely, Sample
 from clonewatch.audit.watermark import Mode
 from clonewatch.model.errors import InputError
 
-# Above this share of answers without probabilities (or without a reference) the test does without them for all.
+# Above this share of answers without probabilities (or without a reference) the test uses none for all answers.
 _MOST_MISSING = 0.1
-# From this share of tokens that our vocabulary lacks on, a result says so.
+# From this share of tokens outside our vocabulary on, a result says so.
 _MANY_UNKNOWN = 0.2
 WITHOUT_REFERENCE = "Tested without a reference: our own model did not score these answers in our tokens."
-# Completions are compared over this many prompts: more sharpen a test that is sharp already.
+# Completions are compared over this many prompts: the test is sharp enough with them.
 EQUALITY_PROMPTS = 100
 
 
@@ -38,7 +38,7 @@ class Samples:
 
 
 class Collected:
-    """The raw answers of a folder, read on demand. Raises InputError for a file that is not there."""
+    """The raw answers of a folder, read on demand. Raises InputError for a missing file."""
 
     def __init__(self, folder: Folder, plan: AuditPlan) -> None:
         self._folder, self._plan = folder, plan
@@ -52,7 +52,7 @@ class Collected:
 
     @cached_property
     def prompts(self) -> list[str]:
-        """What was asked."""
+        """The prompts that were sent."""
         return [str(row["prompt"]) for row in self._folder.rows(PROMPTS)]
 
     @cached_property
@@ -61,7 +61,7 @@ class Collected:
         return self._folder.rows(TWINS)
 
     def raw(self, name: str, what: str) -> dict[str, Any]:
-        """A response as it was kept."""
+        """A response as it was stored."""
         return self._folder.object(f"{RAW}/{name}/{what}.json")
 
     def _answered(self, name: str, what: str) -> Read:
@@ -70,11 +70,11 @@ class Collected:
         return self._read[name, what]
 
     def answers(self, name: str, what: str) -> list[Answer]:
-        """What a model answered to one request, as far as it can be used."""
+        """The usable answers of a model to one request."""
         return self._answered(name, what).answers
 
     def scores(self, name: str, what: str, texts: Sequence[str], starts: Sequence[int]) -> list[float] | None:
-        """Log-probability of each text from its start on; None where the model did not score them all."""
+        """Log-probability of each text from its start on; None if the model did not score all of them."""
         told = answers.scored(self.raw(name, what), len(texts))
         if told is None:
             return None
@@ -110,9 +110,9 @@ class Collected:
         }
 
     def samples(self, name: str, parts: Iterable[int], like: Samples | None = None) -> Samples:
-        """The answers of a model to the prompts of some parts. like: take its mode, and a reference where it has one.
+        """The answers of a model to the prompts of some parts. like: use its mode, and a reference if it has one.
 
-        The mode and the reference are chosen by what the model told, never by a key.
+        The mode and the reference are chosen by what the model returned, never by a key.
         """
         rows = [row for i in self._prompts_of(parts) for row in self._rows(name, i)]
         if not rows:
@@ -123,7 +123,7 @@ class Collected:
         if wanted and (like is not None or _mostly(r.likely is not None for r, _ in rows)):
             mode, rows = "logprobs", [row for row in rows if row[0].likely is not None]
         elif wanted:
-            notes.append("Tested from text: the probabilities it told are missing, or not over our tokens.")
+            notes.append("Tested from text: its probabilities are missing, or not over our tokens.")
         reference = None
         if like.reference is not None if like else "ours" in self._plan.sources:
             if like is not None or _mostly(about is not None for _, about in rows):
@@ -142,7 +142,7 @@ class Collected:
         return [i for i in range(len(self.prompts)) if self._plan.part(i) in held]
 
     def _rows(self, name: str, i: int) -> list[tuple[Sample, Likely | None]]:
-        """The answers to one prompt, each with what our own model holds likely in it."""
+        """The answers to one prompt, each with our own model's probabilities."""
         told = self.answers(name, f"answer-{i:05d}")
         given = self.tokenizer.encode(requests.before(self._plan, name, self.prompts[i]))
         about: Sequence[answers.Scored | None] = [None] * len(told)

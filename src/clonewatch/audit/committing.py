@@ -1,4 +1,4 @@
-"""Secrets by kind: how each is drawn and committed, and a committed watermark as the function that it keys."""
+"""Secrets by kind: how each is drawn and committed, and a committed watermark as its keyed function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clonewatch.audit.prf import Blake2, Rule, Watermark
 from clonewatch.model.errors import InputError, KeyFileError
 
 _BYTES = 32
-# What students learn: docs/audit.md. Wider windows leave nothing behind with green lists.
+# What students learn: docs/audit.md. With green lists, wider windows leave no trace.
 WIDTHS: dict[Rule, int] = {"kgw": 1, "gumbel": 2}
 
 
@@ -28,7 +28,7 @@ def commit_watermark(ledger: Ledger, rule: Rule, width: int, gamma: float, usage
 
 
 def commit_vllm(ledger: Ledger, config: Path, usage: Usage) -> str:
-    """Commit the key of a vLLM configuration; returns the commitment. Raises InputError that never shows the key."""
+    """Commit the key of a vLLM configuration; returns the commitment. Raises an InputError that never shows the key."""
     served = prf.read_vllm(config)
     told = json.loads(config.read_text(encoding="utf-8"))
     public = {"prf": served.prf.name, "rule": served.rule, "width": served.prf.width, "gamma": served.gamma}
@@ -57,7 +57,7 @@ def watermark_of(test: PlannedTest, secret: bytes) -> Watermark:
 
 
 def reader(ledger: Ledger) -> Callable[[str], bytes]:
-    """A function that gives the secret of a commitment: out of the file of secrets, or as the ledger reveals it."""
+    """A function that returns the secret of a commitment, from the file of secrets or as revealed in the ledger."""
     revealed: dict[str, dict[str, Any]] = {r.body["commitment"]: r.body for r in ledger.records() if r.kind == "reveal"}
 
     def secret(commitment: str) -> bytes:
@@ -67,7 +67,7 @@ def reader(ledger: Ledger) -> Callable[[str], bytes]:
             raise KeyFileError(
                 "this secret is not here, and the ledger does not reveal it",
                 where=commitment[:12],
-                fix="Ask who owns the ledger to reveal it: clonewatch audit reveal",
+                fix="Ask the owner of the ledger to reveal it: clonewatch audit reveal",
             )
         return ledger.secret(commitment)
 
@@ -75,7 +75,7 @@ def reader(ledger: Ledger) -> Callable[[str], bytes]:
 
 
 def resolve(ledger: Ledger, beginning: str, kind: Literal["watermark", "canary", "twin"] | None = None) -> str:
-    """The one commitment that begins so. Raises InputError where there is none or are several."""
+    """The only commitment that begins so. Raises InputError if there is none or several."""
     listed = [r.body for r in ledger.records() if r.kind == "commit" and kind in {None, r.body["secret"]}]
     found = [b["commitment"] for b in listed if b["commitment"].startswith(beginning)]
     if len(found) != 1:

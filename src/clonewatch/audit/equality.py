@@ -2,8 +2,8 @@
 
 Run it first: a resold copy answers like us without having been trained on anything. The permutation is that of Gao,
 Liang and Guestrin, "Model equality testing: which model is this API serving?", 2024 (arXiv 2410.20247). They compare
-answers to one prompt letter by letter; two answers to a prompt tell next to nothing that way. Here the pieces of all
-answers are counted together, so that what one model says oftener than the other adds up over the prompts.
+answers to one prompt letter by letter, which shows almost nothing with two answers per prompt. Here the pieces of all
+answers are counted together, so that the differences in usage between the models add up over the prompts.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from clonewatch.model.errors import InputError
 
 F64 = npt.NDArray[np.float64]
 
-# Completions are compared over this many characters: what follows differs by chance alone.
+# Completions are compared over this many characters: what follows differs only by chance.
 LENGTH = 200
-# About a word with its neighbour, in any language; buckets enough that few of them meet.
+# About a word and its neighbour, in any language; enough buckets that collisions are rare.
 _PIECE, _BUCKETS = 5, 4096
 _DIGITS = 9
-_FEWEST = 2  # completions of a prompt, on either side, for a difference within it to be seen at all
+_FEWEST = 2  # completions of a prompt, on each side, that are needed to see a difference within it
 
 
 def test_equality(
@@ -37,30 +37,31 @@ def test_equality(
     length: int = LENGTH,
     seed: int = 0,
 ) -> TestResult:
-    """Test whether two sources give completions of the same distribution, by how often they use every piece of text.
+    """Test whether two sources give completions of the same distribution, by how often they use each piece of text.
 
     ours, theirs: completions by prompt; prompts without two completions on either side are left out. The two are
     permuted within a prompt, so that the p-value is exact; its floor is 1 / (permutations + 1). A small p says that the
-    models differ; a large one, that this many completions do not tell them apart.
+    models differ; a large one, that this many completions do not distinguish them.
     """
     prompts = [p for p in ours if len(ours[p]) >= _FEWEST and len(theirs.get(p, ())) >= _FEWEST]
     if not prompts:
         raise InputError(
-            "no prompt has two completions of either model", fix="Ask both the same prompts, twice or more"
+            "no prompt has two completions of either model", fix="Send both the same prompts, twice or more"
         )
     draw = np.random.default_rng(seed)
     counts = np.array([_pieces(text[:length]) for p in prompts for text in (*ours[p], *theirs[p])])
-    # A piece that everybody uses varies by the square root of how often it is used.
+    # The count of a common piece varies by its square root.
     counts /= np.sqrt(counts.sum(0) + 1)
     signs = np.concatenate([_splits(len(ours[p]), len(theirs[p]), permutations, draw) for p in prompts], axis=1)
-    # The squared distance between the two, for the real split and every other one. Rounded: equal splits are ties.
+    # The squared distance between the two, for the real split and every other split. Rounded, so that equal splits are
+    # ties.
     total = ((signs @ counts) ** 2).sum(1).round(_DIGITS)
     counted = len(counts)
     real, others = float(total[0]), total[1:]
     p, spread = stats.rank(real, others), float(others.std())
     return TestResult(
         test="equality",
-        hypothesis="The suspect and our model give completions of one distribution.",
+        hypothesis="The suspect and our model draw completions from the same distribution.",
         mode="text",
         n_raw=sum(map(len, ours.values())) + sum(map(len, theirs.values())),
         n_scored=counted,
@@ -70,7 +71,7 @@ def test_equality(
         method="exact permutation, pieces of five characters",
         p_rank=p,
         decoys=permutations,
-        assumptions=("Completions of one prompt are independent draws, at the same settings on either side.",),
+        assumptions=("Completions of one prompt are independent draws, with the same settings on both sides.",),
         notes=("A small p says that the models differ; only a large one supports that our model is resold.",),
     )
 
@@ -85,7 +86,7 @@ def _splits(n: int, m: int, permutations: int, draw: np.random.Generator) -> F64
 
 
 def _pieces(text: str) -> F64:
-    """How often a text holds each run of five characters, in buckets. float64[_BUCKETS]."""
+    """How often a text contains each run of five characters, in buckets. float64[_BUCKETS]."""
     runs = [text[i : i + _PIECE] for i in range(max(1, len(text) - _PIECE + 1))]
     told = np.bincount([zlib.crc32(run.encode("utf-8", "replace")) % _BUCKETS for run in runs], minlength=_BUCKETS)
     return told.astype(np.float64)

@@ -3,10 +3,10 @@
 ::
 
     plan.json  prompts.jsonl  tokenizer.txt or .json  twins.jsonl     inputs, fixed by the digest of the plan
-    raw/suspect/answer-00000.json ...                                 one file a response, whole or not there
-    sent.jsonl                                                        one line a request, before it is sent
+    raw/suspect/answer-00000.json ...                                 one file per response, complete or absent
+    sent.jsonl                                                        one line per request, before it is sent
     manifest.json                                                     SHA-256 of all of these
-    results.json  report.md  report.html                              what came of it
+    results.json  report.md  report.html                              the outcome
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Folder:
         self.path = path
 
     def write(self, name: str, data: bytes) -> None:
-        """Store a file whole: after a crash it is there with all of its bytes, or as it was."""
+        """Store a file atomically: after a crash it has all of its new bytes, or is as it was."""
         place = self.path / name
         aside = place.with_name(place.name + ".part")
         try:
@@ -49,17 +49,19 @@ class Folder:
             raise OutputError(
                 f"cannot write: {error.strerror}",
                 where=str(place),
-                fix="Free space and give the same command again; what is kept is not asked for twice",
+                fix="Free space and run the same command again; stored answers are not requested twice",
             ) from error
 
     def note(self, row: Mapping[str, object]) -> None:
-        """One more line in the list of requests."""
+        """Append a line to the list of requests."""
         try:
             with (self.path / SENT).open("ab") as file:
                 file.write(canonical(row) + b"\n")
         except OSError as error:
             raise OutputError(
-                f"cannot write: {error.strerror}", where=str(self.path / SENT), fix="Free space and go on"
+                f"cannot write: {error.strerror}",
+                where=str(self.path / SENT),
+                fix="Free space and run the same command again",
             ) from error
 
     def read(self, name: str) -> bytes:
@@ -70,7 +72,7 @@ class Folder:
             raise InputError(
                 f"cannot read: {error.strerror}",
                 where=str(self.path / name),
-                fix="Is this the folder of an audit, and was the step before done?",
+                fix="Check that this is the folder of an audit and that the previous step is done",
             ) from error
 
     def object(self, name: str) -> dict[str, Any]:
@@ -78,17 +80,17 @@ class Folder:
         try:
             told = json.loads(self.read(name))
         except (ValueError, RecursionError) as error:
-            raise InputError(f"this is no JSON: {error}", where=str(self.path / name)) from error
+            raise InputError(f"not JSON: {error}", where=str(self.path / name)) from error
         if not isinstance(told, dict):
-            raise InputError("this is no JSON object", where=str(self.path / name))
+            raise InputError("not a JSON object", where=str(self.path / name))
         return told
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """The JSON objects of a file, one a line; none where there is no file."""
+        """The JSON objects of a file, one per line; empty if there is no file."""
         return list(read_rows(self.path / name)) if (self.path / name).exists() else []
 
     def has(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         return (self.path / name).is_file()
 
     def hashes(self) -> dict[str, str]:
@@ -104,7 +106,7 @@ class Folder:
         return hashlib.sha256(data).hexdigest()
 
     def changed(self) -> list[tuple[str, str]]:
-        """Files that are not as the manifest says: name and what is wrong."""
+        """Files that differ from the manifest: name and problem."""
         then, now = self.object(MANIFEST), self.hashes()
         wrong = [(n, "it was changed since the answers were sealed") for n in now if then.get(n, now[n]) != now[n]]
         wrong += [(n, "it is missing") for n in then if n not in now]
@@ -112,7 +114,7 @@ class Folder:
 
 
 def read_rows(place: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSONL file. Raises InputError that names the line."""
+    """The objects of a JSONL file. Raises an InputError that names the line."""
     try:
         lines = place.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -125,5 +127,7 @@ def read_rows(place: Path) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise InputError("this line is no JSON object", where=f"{place}:{number}", fix="One object a line")
+            raise InputError(
+                "this line is not a JSON object", where=f"{place}:{number}", fix="Write one object per line"
+            )
         yield row

@@ -1,9 +1,9 @@
-"""The ledger: secrets committed before release, plans before looks, in a file in which nothing can be changed unseen.
+"""The ledger: secrets committed before release, plans before looks, in a file in which no change goes unnoticed.
 
-One JSON record a line, each with the SHA-256 of its canonical text and of the record before it, so a change breaks the
-chain at its line. What a chain cannot show is that its end was cut off: publish or timestamp `head()`, and give it to
-`verify`. A secret lives in a file of its own that only its owner can read; the ledger holds SHA-256(tag, salt, secret)
-until it is revealed.
+One JSON record per line, each with the SHA-256 of its canonical text and of the previous record, so a change breaks the
+chain at its line. A chain cannot show that its end was cut off: publish or timestamp `head()`, and pass it to `verify`.
+Secrets are in a separate file that only its owner can read; the ledger contains SHA-256(tag, salt, secret) until a
+secret is revealed.
 
     {"at": "2026-01-31T12:00:00Z", "body": {...}, "kind": "commit", "n": 0, "previous": "00...", "hash": "..."}
 """
@@ -56,7 +56,7 @@ class Record(NamedTuple):
 
 
 class BrokenLine(NamedTuple):
-    """A line that does not hold, counted from 1, and why."""
+    """An invalid line, counted from 1, and why."""
 
     line: int
     what: str
@@ -65,10 +65,10 @@ class BrokenLine(NamedTuple):
 class Ledger:
     """An append-only file of commitments, plans and looks.
 
-    path: the ledger, a JSONL file. Its secrets live beside it in `<path>.secrets`, mode 0600. clock: for tests.
+    path: the ledger, a JSONL file. Its secrets are stored beside it in `<path>.secrets`, mode 0600. clock: for tests.
 
-    Several processes may append at a time: each append holds a lock, and is on disk before it returns. A line that was
-    torn by a crash is moved to a file beside, and a record of kind `torn` tells of it.
+    Several processes may append at a time: each append takes a lock, and is on disk before it returns. A line that was
+    torn by a crash is moved to a separate file, and a record of kind `torn` reports it.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -86,7 +86,7 @@ class Ledger:
     ) -> str:
         """Commit to a secret before anything that carries it is released; returns the commitment, 64 hex digits.
 
-        kind: `watermark`, `canary` or `twin`. public: scheme and parameters that are no secret. usage: when it is
+        kind: `watermark`, `canary` or `twin`. public: scheme and parameters that are not secret. usage: when it is
         used, and for whom.
         """
         salt = entropy.token_bytes(_SALT_BYTES)
@@ -100,45 +100,47 @@ class Ledger:
             "carriers": list(usage.carriers),
         }
         with self._locked():
-            # The secret first: a commitment whose secret was lost would be worth nothing.
+            # The secret first: a commitment whose secret was lost would be useless.
             self._keep_secret({"commitment": commitment, "salt": salt.hex(), "secret": secret.hex()})
             self._append("commit", body)
         return commitment
 
     def reveal(self, commitment: str) -> Record:
-        """Publish a secret in the ledger: from then on all can check the tests with it, and nobody may use it."""
+        """Publish a secret in the ledger: from then on everybody can check its tests, and nobody may use it."""
         kept = self._secret(commitment)
         with self._locked():
             return self._append("reveal", {"commitment": commitment, "salt": kept["salt"], "secret": kept["secret"]})
 
     def secret(self, commitment: str) -> bytes:
-        """The secret of a commitment. Raises KeyFileError where its file is open to others or does not hold it."""
+        """The secret of a commitment. Raises KeyFileError if its file is open to others or does not contain it."""
         return bytes.fromhex(self._secret(commitment)["secret"])
 
     def plan(self, plan: Mapping[str, object] | bytes) -> str:
-        """Register a plan before anything is asked of a suspect; returns its digest, SHA-256 of its canonical text."""
+        """Register a plan before any request to a suspect; returns its digest, SHA-256 of its canonical text."""
         digest = digest_of(plan)
         with self._locked():
             self._append("plan", {"digest": digest})
         return digest
 
     def look(self, plan: str, test: str, commitment: str = "", result: str = "") -> Record:
-        """Record that a test was run under a plan, whatever came of it. result: digest of what it gave.
+        """Record that a test was run under a plan, whatever the outcome. result: digest of its result.
 
-        Raises InputError where the plan was not registered before.
+        Raises InputError if the plan was not registered before.
         """
         with self._locked():
             if all(r.kind != "plan" or r.body["digest"] != plan for r in self.records()):
-                raise InputError("this plan was not registered before", where=plan, fix="Register it, then ask anew")
+                raise InputError(
+                    "this plan was not registered before", where=plan, fix="Register it, then collect again"
+                )
             return self._append("look", {"plan": plan, "test": test, "commitment": commitment, "result": result})
 
     def timestamp(self, token: bytes, head: str, note: str = "") -> Record:
-        """Keep an RFC 3161 timestamp of the head: the DER bytes go to a file beside, their digest into the ledger.
+        """Keep an RFC 3161 timestamp of the head: the DER bytes go to a separate file, their digest into the ledger.
 
-        head: the hash that was stamped. The authority's signature is checked with its own tools, as docs/audit.md says.
+        head: the hash that was stamped. Check the authority's signature with its own tools, as docs/audit.md describes.
         """
         if not token.startswith(b"\x30"):
-            raise InputError("a timestamp token is a DER sequence", fix="Give the .tsr file as the authority sent it")
+            raise InputError("a timestamp token is a DER sequence", fix="Use the .tsr file as the authority sent it")
         with self._locked():
             held = self.records()
             if all(r.hash != head for r in held):
@@ -149,7 +151,7 @@ class Ledger:
             return self._append("timestamp", body)
 
     def records(self) -> list[Record]:
-        """Every whole record. Raises InputError for a line that is none; a torn last line is left out."""
+        """Every complete record. Raises InputError for an invalid line; a torn last line is left out."""
         found = []
         for line, text in self._lines():
             record = _parsed(text)
@@ -164,9 +166,9 @@ class Ledger:
         return held[-1].hash if held else FIRST
 
     def verify(self, head: str = "") -> list[BrokenLine]:
-        """Everything that does not hold, by line; an empty list when the whole ledger does.
+        """Every invalid line; an empty list if the whole ledger is valid.
 
-        head: a hash that was published; it must be that of some record, or the end was cut off.
+        head: a hash that was published; it must belong to some record, or the end was cut off.
         """
         problems: list[BrokenLine] = []
         previous, n = FIRST, 0
@@ -182,7 +184,7 @@ class Ledger:
                 problems.append(BrokenLine(line, "the chain breaks: this record does not follow the one before it"))
                 break
             if record.n != n:
-                problems.append(BrokenLine(line, f"record {record.n} stands where {n} should"))
+                problems.append(BrokenLine(line, f"record {record.n} is in place of record {n}"))
             problems += [BrokenLine(line, what) for what in self._wrong(record, commitments, plans)]
             if record.kind == "commit":
                 commitments.add(record.body["commitment"])
@@ -199,12 +201,12 @@ class Ledger:
         return problems
 
     def _wrong(self, record: Record, commitments: set[str], plans: set[str]) -> list[str]:
-        """What a record claims that does not hold, its place in the chain aside."""
+        """The false claims of a record, apart from its place in the chain."""
         body = record.body
         try:
             if record.kind == "reveal":
                 if body["commitment"] not in commitments:
-                    return ["a secret is revealed that was not committed before"]
+                    return ["a revealed secret was not committed before"]
                 if commitment_of(bytes.fromhex(body["salt"]), bytes.fromhex(body["secret"])) != body["commitment"]:
                     return ["the revealed secret is not the committed one"]
             elif record.kind == "look":
@@ -217,7 +219,7 @@ class Ledger:
                 if not place.is_file():
                     return [f"the timestamp {place.name} is missing"]
                 if hashlib.sha256(place.read_bytes()).hexdigest() != body["sha256"]:
-                    return [f"the timestamp {place.name} is not the one that was kept"]
+                    return [f"the timestamp {place.name} is not the one that was stored"]
             elif record.kind == "commit":
                 str(body["commitment"])
             elif record.kind == "plan":
@@ -225,11 +227,11 @@ class Ledger:
             elif record.kind != "torn":
                 return [f"a record of unknown kind {record.kind!r}"]
         except (KeyError, TypeError, ValueError) as error:
-            return [f"the body of this {record.kind} is not as it should be: {error!r}"]
+            return [f"the body of this {record.kind} is invalid: {error!r}"]
         return []
 
     def _append(self, kind: Kind, body: Mapping[str, object]) -> Record:
-        """One more record, on disk before this returns. The lock is held."""
+        """Append a record, on disk before this returns. The caller has the lock."""
         self._set_aside()
         held = self.records()
         at = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -240,7 +242,7 @@ class Ledger:
         return Record(**told)
 
     def _set_aside(self) -> None:
-        """Move a torn last line to a file beside, and tell of it in the ledger."""
+        """Move a torn last line to a separate file, and record that in the ledger."""
         torn = self._tail()
         if not torn:
             return
@@ -259,7 +261,7 @@ class Ledger:
             raise InputError(f"cannot read the ledger: {error.strerror}", where=str(self.path)) from error
 
     def _tail(self) -> bytes:
-        """What follows the last line end."""
+        """What follows the last line ending."""
         return self._bytes().rpartition(b"\n")[2]
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
@@ -281,7 +283,7 @@ class Ledger:
     def _keep_secret(self, row: Mapping[str, str]) -> None:
         if self.secrets_path.exists():
             self._guarded()
-        # On a line of its own even after one that was torn.
+        # On its own line even after a torn one.
         _write(self.secrets_path, b"\n" + canonical(row) + b"\n", 0o600)
 
     def _guarded(self) -> None:
@@ -310,9 +312,9 @@ class Ledger:
                 continue  # a torn line: its commitment was never written
             if kept.get("commitment") == commitment:
                 if commitment_of(bytes.fromhex(kept["salt"]), bytes.fromhex(kept["secret"])) != commitment:
-                    raise KeyFileError("the kept secret is not the committed one", where=str(self.secrets_path))
+                    raise KeyFileError("the stored secret is not the committed one", where=str(self.secrets_path))
                 return dict(kept)
-        raise KeyFileError("no secret is kept for this commitment", where=f"{self.secrets_path}, {commitment[:12]}")
+        raise KeyFileError("no secret is stored for this commitment", where=f"{self.secrets_path}, {commitment[:12]}")
 
 
 def commitment_of(salt: bytes, secret: bytes) -> str:
@@ -327,7 +329,7 @@ def commitment_of(salt: bytes, secret: bytes) -> str:
 
 
 def canonical(told: Mapping[str, object]) -> bytes:
-    """The one text of a JSON object: keys sorted, no spaces, ASCII.
+    """The canonical text of a JSON object: keys sorted, no spaces, ASCII.
 
     >>> canonical({"b": 1, "a": [True]})
     b'{"a":[true],"b":1}'
@@ -346,21 +348,21 @@ def _parsed(text: bytes) -> Record | str:
         told = json.loads(text.decode("ascii"))
         again = canonical(told)
     except (ValueError, RecursionError):
-        return "this line is no JSON record"
+        return "this line is not a JSON record"
     if not isinstance(told, dict) or set(told) != _FIELDS or not isinstance(told["body"], dict):
-        return "this line is no record of a ledger"
+        return "this line is not a ledger record"
     if not isinstance(told["n"], int) or not all(isinstance(told[k], str) for k in _FIELDS - {"body", "n"}):
-        return "this line is no record of a ledger"
+        return "this line is not a ledger record"
     if again != text:
-        return "this line was changed: it is not written as records are"
+        return "this line was changed: it is not in canonical form"
     record = Record(**told)
     if hashlib.sha256(canonical({k: v for k, v in told.items() if k != "hash"})).hexdigest() != record.hash:
-        return "this record was changed: its hash does not fit"
+        return "this record was changed: its hash does not match"
     return record
 
 
 def _write(place: Path, data: bytes, mode: int, how: int = os.O_APPEND) -> None:
-    """Write bytes to a file, made with this mode, and have them on disk: at its end, or in its place. OutputError."""
+    """Append bytes to a file created with this mode, or replace it, and sync it to disk. Raises OutputError."""
     try:
         new = not place.exists()
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | how, mode)
@@ -371,7 +373,7 @@ def _write(place: Path, data: bytes, mode: int, how: int = os.O_APPEND) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-        if new and os.name == "posix":  # elsewhere a folder cannot be opened, and its entries need no flush
+        if new and os.name == "posix":  # on other systems a folder cannot be opened, and its entries need no flush
             folder = os.open(place.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -379,5 +381,5 @@ def _write(place: Path, data: bytes, mode: int, how: int = os.O_APPEND) -> None:
                 os.close(folder)
     except OSError as error:
         raise OutputError(
-            f"cannot write: {error.strerror}", where=str(place), fix="Free space, or name another place"
+            f"cannot write: {error.strerror}", where=str(place), fix="Free space, or choose another location"
         ) from error

@@ -1,4 +1,4 @@
-"""What one test of an audit found: the hypothesis in words, the p-value with its method, and what it rests on."""
+"""The result of one audit test: the hypothesis in words, the p-value with its method, and the assumptions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clonewatch.audit import stats
 
-# The least p-value told as a plain number: below it, 10 ** log10_p is no normal double.
+# The least p-value that is shown as a plain number: below it, 10 ** log10_p is not a normal double.
 _LEAST = -307.0
 
 
@@ -20,10 +20,10 @@ class TestResult:
     """One test of the hypothesis that a suspect's behaviour is independent of one secret of ours.
 
     test: `watermark`, `canary`, `canary-sampling`, `twin` or `equality`. hypothesis: H0 in plain words. mode: `text` or
-    `logprobs`, what the suspect gave. n_raw: units seen (tokens, canaries, pairs); n_scored: left after exclusions;
+    `logprobs`, what the suspect returned. n_raw: units seen (tokens, canaries, pairs); n_scored: after exclusions;
     n_distinct: independent draws of the secret among them. statistic: standardised, near N(0, 1) under H0 unless the
     method says otherwise. log10_p: exact or an upper bound, by `method`; never minus infinity. p_rank: the rank of the
-    statistic among those of decoy secrets, which needs no quality of the pseudo-random function; its floor is
+    statistic among those of decoy secrets, which assumes nothing about the pseudo-random function; its floor is
     1 / (decoys + 1). commitment: id of the secret in the ledger.
     """
 
@@ -52,11 +52,11 @@ class TestResult:
 
     @property
     def p(self) -> float:
-        """The p-value as a number above 0; where a double cannot hold it, the least one told (`log10_p` is exact)."""
+        """The p-value as a number above 0; or the least one that is shown (`log10_p` is exact)."""
         return float(10 ** max(self.log10_p, _LEAST))
 
     def told_p(self) -> str:
-        """The p-value as text, also where no double holds it.
+        """The p-value as text, even if no double can hold it.
 
         >>> TestResult("twin", "", "logprobs", 9, 9, 9, 3.0, -400.5, "exact").told_p()
         '3.2e-401'
@@ -69,7 +69,7 @@ class TestResult:
 
 
 class AmongDecoys(TypedDict):
-    """The fields of a result that compare a statistic with those of decoy secrets; None where there are no decoys."""
+    """The fields of a result that compare a statistic with those of decoy secrets; None without decoys."""
 
     p_rank: float | None
     decoys: int
@@ -94,7 +94,7 @@ def among_decoys(statistic: float, others: npt.NDArray[np.float64]) -> AmongDeco
 
 
 def told(log10_p: float) -> str:
-    """A p-value given as log10, in words that hold for any size; rounded up, so that it never looks smaller.
+    """A p-value given as log10, as text for any size; rounded up, so that it never looks smaller.
 
     >>> told(-2.0), told(0.0), told(-400.5), told(-9.0 + 1e-12)
     ('0.01', '1', '3.2e-401', '1e-9')

@@ -1,4 +1,4 @@
-"""Philox4x32-10, the counter-based generator that serving stacks draw their watermarks with, over whole columns.
+"""Philox4x32-10 over whole columns: the counter-based generator with which serving stacks draw watermarks.
 
 Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. The first mapping is
 the one vLLM documents as `philox4x32-10-v1`; the second the additive one (`lefthash`) of its Bernoulli watermark.
@@ -16,7 +16,7 @@ F64 = npt.NDArray[np.float64]
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
-# What sets the absorbing of a window apart from the drawing of a token, in vLLM's mapping.
+# What separates absorbing a window from drawing a token, in vLLM's mapping.
 _CONTEXT, _TOKEN = np.uint64(0x574D4358), np.uint64(0x574D544B)
 _ZERO, _TWO, _THREE, _EIGHT = np.uint64(0), np.uint64(2), np.uint64(3), np.uint64(8)
 _31_BITS = np.uint64(0x7FFFFFFF)

@@ -1,4 +1,4 @@
-"""The plan of an audit: whom to ask what, with which secrets, tests and alpha; fixed before the first question."""
+"""The plan of an audit: models, requests, secrets, tests and alpha, fixed before the first request."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from clonewatch.model.errors import InputError
 Access = Literal["text", "logprobs", "scoring"]
 
 VERSION = 1
-# Corrected p-values from which a report says "evidence" and "strong evidence".
+# Corrected p-values at or below which a report says "evidence" and "strong evidence".
 ALPHA, STRONG = 1e-3, 1e-6
-# Decoys that a rank needs to say anything at all, and those that give one in a thousand.
+# The least number of decoys for a useful rank, and the number that gives one in a thousand.
 LEAST_DECOYS, DECOYS = 20, 999
 # Secrets that are tested on pairs of answers, which the settings name.
 _NEED_PAIRS = {"twin"}
@@ -37,31 +37,31 @@ class ModelEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_file: str = ""
 
     def check(self, name: str) -> None:
-        """Refuse an address that would carry a secret in the clear."""
+        """Refuse an address that would send a secret unencrypted."""
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InputError(f"the address of the {name} is no http(s) address", fix="https://host/v1")
+            raise InputError(f"the address of the {name} is not an http(s) address", fix="https://host/v1")
         if parts.username or parts.password or parts.query:
             raise InputError(
-                f"the address of the {name} holds a secret or a query", fix="Name a variable with key_env instead"
+                f"the address of the {name} contains a secret or a query", fix="Name a variable with key_env instead"
             )
         if parts.scheme == "http" and not loopback(parts.hostname):
             raise InputError(
                 f"the address of the {name} is not encrypted", fix="Use https; http is for this machine only"
             )
         if self.key_env and self.key_file:
-            raise InputError(f"the key of the {name} has two places", fix="Give key_env or key_file")
+            raise InputError(f"the {name} has two sources for its key", fix="Set only one of key_env and key_file")
 
 
 class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What power is computed from. effect: see `audit.power`; None where nobody knows. share: looked for."""
+    """The input of the power. effect: see `audit.power`; None if unknown. share: the training share to find."""
 
     effect: float | None = None
     share: float = 0.1
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a provider writes: the TOML file that `clonewatch audit plan` reads. Paths count from that file."""
+    """What a provider writes: the TOML file that `clonewatch audit plan` reads. Paths are relative to that file."""
 
     ledger: str
     prompts: str
@@ -83,29 +83,29 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     power: Effect = Effect()
 
     def check(self) -> None:
-        """Refuse what cannot be planned, with the fix."""
+        """Refuse settings that cannot be planned, and say how to fix them."""
         for name, source in self.sources().items():
             source.check(name)
             if source.api == "chat" and (self.access == "scoring" or name == "ours"):
                 raise InputError(
-                    f"the {name} is asked to score given texts, which only the completions interface can do",
+                    f"the {name} would have to score given texts, which only the completions interface can do",
                     fix='Set api = "completions", or access = "logprobs", or leave out [ours]',
                 )
         if not 0 < self.alpha <= ALPHA:
-            raise InputError(f"alpha is {self.alpha}; it is above 0 and at most {ALPHA}", fix="0.001")
+            raise InputError(f"alpha is {self.alpha}; it must be above 0 and at most {ALPHA}", fix="0.001")
         limits = {"answers": (1, 128), "tokens": (8, 8192), "decoys": (LEAST_DECOYS, 99_999), "looks": (1, 100)}
         for name, (least, most) in limits.items():
             if not least <= getattr(self, name) <= most:
-                raise InputError(f"{name} is {getattr(self, name)}; it is {least} to {most}")
+                raise InputError(f"{name} is {getattr(self, name)}; it must be {least} to {most}")
         if not 0 < self.temperature <= 2:
             raise InputError(f"temperature is {self.temperature}; answers must vary", fix="1.0")
         if self.access != "text" and not 1 <= self.logprobs <= 100:
-            raise InputError(f"logprobs is {self.logprobs}; it is 1 to 100", fix="20")
+            raise InputError(f"logprobs is {self.logprobs}; it must be 1 to 100", fix="20")
         if self.ours is not None and self.answers < 2:
             raise InputError("to compare a suspect with our own model, a prompt needs two answers", fix="answers = 2")
 
     def sources(self) -> dict[str, ModelEndpoint]:
-        """The models that are asked, by role."""
+        """The models that are queried, by role."""
         named = {"suspect": self.suspect, "control": self.control}
         return named if self.ours is None else {**named, "ours": self.ours}
 
@@ -125,7 +125,7 @@ class PlannedTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class AuditPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What `plan.json` holds, and the ledger the digest of. head: of the ledger when it was made; files: SHA-256."""
+    """The content of `plan.json`, whose digest is in the ledger. head: of the ledger at that time; files: SHA-256."""
 
     version: int
     made: str
@@ -145,7 +145,7 @@ class AuditPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     files: dict[str, str]
 
     def part(self, i: int) -> int:
-        """The look, from 0, that the prompt i is first used in."""
+        """The look, from 0, in which prompt i is first used."""
         return i * self.looks // self.prompts
 
     def to_json(self) -> dict[str, Any]:
@@ -158,7 +158,7 @@ Form = TypeVar("Form", Settings, AuditPlan)
 
 
 def read_settings(place: Path) -> Settings:
-    """The settings of a TOML file, checked. Raises InputError that says which field is wrong."""
+    """The settings of a TOML file, checked. Raises an InputError that names the wrong field."""
     try:
         told = tomllib.loads(place.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -169,18 +169,18 @@ def read_settings(place: Path) -> Settings:
 
 
 def converted(told: dict[str, Any], form: type[Form], where: str) -> Form:
-    """Plain values as settings or a plan. Raises InputError that says which field is wrong."""
+    """Plain values as settings or a plan. Raises an InputError that names the wrong field."""
     try:
         return msgspec.convert(told, form)
     except msgspec.ValidationError as error:
-        raise InputError(f"not as it should be: {error}", where=where, fix="See docs/using/audit.md") from error
+        raise InputError(f"invalid: {error}", where=where, fix="See docs/using/audit.md") from error
 
 
 def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bool) -> list[PlannedTest]:
-    """The tests of a plan: one for each committed secret, or for those that are wanted, in the order of the ledger.
+    """The tests of a plan: one per committed secret, or per wanted secret, in the order of the ledger.
 
-    wanted: commitments, or their beginnings. twins: whether pairs are given. Raises InputError for an unknown one, a
-    revealed one (whoever read it could have aimed at it), and where nothing is left to test.
+    wanted: commitments, or their beginnings. twins: whether pairs are given. Raises InputError for an unknown or a
+    revealed secret (anybody who read it could have aimed at it), and if there is nothing to test.
     """
     records = ledger.records()
     revealed = {r.body["commitment"] for r in records if r.kind == "reveal"}
@@ -190,7 +190,7 @@ def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bo
         if len(fitting) != 1:
             raise InputError(f"{len(fitting)} commitments begin with {one!r}", where=str(ledger.path))
         if fitting[0].body["commitment"] in revealed:
-            raise InputError(f"the secret {one} was revealed, so it can be tested no more", fix="Plan without it")
+            raise InputError(f"the secret {one} was revealed, so it can no longer be tested", fix="Plan without it")
     chosen = [r for r in commits if not wanted or r.body["commitment"].startswith(tuple(wanted))]
     chosen = [r for r in chosen if r.body["commitment"] not in revealed]
     chosen = [r for r in chosen if twins or wanted or r.body["secret"] not in _NEED_PAIRS]
@@ -219,7 +219,7 @@ def _one(i: int, record: Record, confirmed: set[str]) -> PlannedTest:
 
 
 def reaches(access: Access, wanted: Access) -> bool:
-    """Whether an access is at least the wanted one.
+    """Whether an access includes the wanted one.
 
     >>> reaches("scoring", "logprobs"), reaches("text", "logprobs")
     (True, False)

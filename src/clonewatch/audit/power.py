@@ -1,12 +1,13 @@
-"""What chance a plan has to find what it looks for, by a model of effects that is stated and never hidden.
+"""The power of a plan, under a model of effects that is always stated.
 
 Evidence is y = sqrt(-2 ln p). It is taken as normal, with the mean effect * share**bend * sqrt(n / (1 + n / reach)) and
 the deviation sqrt(1 + (spread * mean)**2): it grows with the training share and the number n of answered tokens (of
-pairs, for twins) until more of them say nothing new. A test at alpha finds what has y >= sqrt(2 ln(tests / alpha)).
+pairs, for twins) until more of them add nothing. A test at alpha detects y >= sqrt(2 ln(tests / alpha)).
 
 `curves.json` holds curves fitted by `python -m evals.audit_study` to students that were really trained, and
-docs/audit.md says how well they foretell seeds they were not fitted to. These students are tiny and over-learn: for a
-large model every curve here promises too much. Where nothing was measured there is no curve, and power is not known.
+docs/audit.md reports how well they predict seeds to which they were not fitted. These students are tiny and over-learn:
+for a large model every curve here is too optimistic. Where nothing was measured there is no curve, and the power is
+unknown.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from clonewatch.model.errors import InputError
 Students = Literal["transformer", "trigram"]
 # How the watermarks of the study were served. Other windows and shares of green tokens were not measured for power.
 MEASURED = {"rule": "kgw", "width": 1, "gamma": 0.5}
-# The smallest share worth telling: below it the study has no rows.
+# The smallest share that is shown: the study has no rows below it.
 _LEAST_SHARE = 1e-4
 
 
 class Curve(NamedTuple):
-    """How evidence grows. The defaults are the plainest curve: in proportion to share and to the root of n."""
+    """How evidence grows. The defaults give the simplest curve: proportional to share and to the square root of n."""
 
     effect: float
     bend: float = 1.0
@@ -46,12 +47,12 @@ class Curve(NamedTuple):
         return self.effect * share**self.bend * math.sqrt(n / (1 + n / self.reach)) if share > 0 else 0.0
 
     def deviation(self, mean: float) -> float:
-        """Standard deviation of y where this much is expected."""
+        """Standard deviation of y at this expectation."""
         return math.hypot(1.0, self.spread * mean)
 
 
 def measured(kind: str, reading: str, students: Students = "transformer") -> Curve | None:
-    """The curve that was fitted to students; None where nothing was measured.
+    """The curve that was fitted to students; None if nothing was measured.
 
     kind: `kgw` (served as MEASURED, with a bias of 2) or `twin`. reading: `plain` (text, no reference), `text` or
     `logprobs` (with our model as reference).
@@ -69,7 +70,7 @@ def _measured() -> dict[str, Curve]:
 
 
 def power(curve: Curve, share: float, n: int, alpha: float, tests: int = 1) -> float:
-    """The chance, 0..1, that one test at alpha, corrected for the number of tests, finds this training share.
+    """Power, 0..1: the chance that one test at alpha, corrected for the number of tests, finds this training share.
 
     >>> round(power(Curve(0.2), 0.1, 90_000, 1e-3), 2), power(Curve(0.2), 0.1, 1_000, 1e-3) < 0.01
     (0.99, True)
@@ -81,7 +82,7 @@ def power(curve: Curve, share: float, n: int, alpha: float, tests: int = 1) -> f
 
 
 def smallest(curve: Curve, n: int, alpha: float, tests: int = 1, chance: float = 0.8) -> float:
-    """The smallest training share that is found with this chance; infinite where none is.
+    """The smallest training share that is found with this chance; infinite if none is.
 
     >>> round(smallest(Curve(0.2), 90_000, 1e-3), 3), smallest(Curve(0.2), 9, 1e-3)
     (0.076, inf)

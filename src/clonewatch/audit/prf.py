@@ -1,6 +1,6 @@
-"""Pseudo-random functions of (window, token): what a serving stack keys its watermark with, recomputed for the audit.
+"""Pseudo-random functions of (window, token): the keyed functions of watermarks, recomputed for the audit.
 
-Any object with the methods of `Prf` will do; SynthID and the vocabulary permutations of HF-KGW fit the same shape (a
+Any object with the methods of `Prf` works; SynthID and the vocabulary permutations of HF-KGW fit the same shape (a
 permutation's place over its size is a uniform number) and have no adapter here.
 """
 
@@ -30,7 +30,7 @@ _MOST_ID = 2**32 - 1
 
 @runtime_checkable
 class Prf(Protocol):
-    """A secret key and the uniform numbers it gives to every (window, token)."""
+    """A secret key and the uniform number that it assigns to every (window, token)."""
 
     @property
     def name(self) -> str:
@@ -47,11 +47,11 @@ class Prf(Protocol):
         ...
 
     def inputs(self, context: I64, token: I64) -> U64:
-        """What the function reads, as one number each: equal numbers are one draw. uint64[N]."""
+        """The inputs of the function, as one number each: equal numbers are one draw. uint64[N]."""
         ...
 
     def decoy(self, i: int) -> Self:
-        """The same mapping with an independent random key, the same one for the same i."""
+        """The same mapping with an independent random key; the same i gives the same key."""
         ...
 
 
@@ -86,10 +86,11 @@ class VllmPhilox:
 
 
 class VllmAdditive:
-    """The `lefthash` seeding of vLLM's stateless Bernoulli watermark: a window counts only by the sum of its ids.
+    """The `lefthash` seeding of vLLM's stateless Bernoulli watermark: only the sum of a window's ids counts.
 
-    Green when the number is below gamma, so it goes with the rule `kgw`. (a, b) and (b, a) are one draw. Checked on the
-    known answers of Philox and by its documentation, not on vectors of vLLM: none were published.
+    A token is green if its number is below gamma, so this belongs to the rule `kgw`. (a, b) and (b, a) are one draw.
+    Checked against known answers of Philox and vLLM's documentation, not against test vectors of vLLM: none were
+    published.
     """
 
     name = "sbw-lefthash"
@@ -127,7 +128,7 @@ class Blake2:
         if not 16 <= len(secret) <= 64:
             raise InputError(f"a watermark secret has 16 to 64 bytes, not {len(secret)}", fix="Draw 32 random bytes")
         if not 1 <= width < blake2.MOST_IDS:
-            raise InputError(f"a window of {width} tokens; it has 1 to {blake2.MOST_IDS - 1}")
+            raise InputError(f"a window of {width} tokens; it must have 1 to {blake2.MOST_IDS - 1}")
         self._secret, self.width = secret, width
 
     def uniform(self, context: I64, token: I64) -> F64:
@@ -156,14 +157,14 @@ class Watermark(NamedTuple):
 
 
 def read_vllm(path: Path) -> Watermark:
-    """The watermark of a vLLM `--watermark-config`, kept as a JSON file. Raises InputError that never shows the key."""
+    """The watermark of a vLLM `--watermark-config`, as a JSON file. Raises an InputError that never shows the key."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no JSON"
-        raise InputError(f"cannot read the watermark's configuration: {reason}", where=str(path)) from None
+        reason = error.strerror if isinstance(error, OSError) else "not JSON"
+        raise InputError(f"cannot read the watermark configuration: {reason}", where=str(path)) from None
     if not isinstance(told, dict):
-        raise InputError("the watermark's configuration is no JSON object", where=str(path))
+        raise InputError("the watermark configuration is not a JSON object", where=str(path))
     return vllm_watermark(told, where=str(path))
 
 
@@ -176,7 +177,7 @@ def vllm_watermark(config: Mapping[str, object], where: str = "") -> Watermark:
     algorithm = config.get("algorithm", "gumbel")
     key, width = config.get("key"), config.get("context_width")
     if isinstance(key, bool) or not isinstance(key, int):
-        raise InputError("the watermark's configuration has no `key` that is a whole number", where=where)
+        raise InputError("the watermark configuration has no integer `key`", where=where)
     if not 0 <= key < 2**64:
         raise InputError("the watermark's `key` does not fit in 64 bits", where=where)
     if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
@@ -186,7 +187,7 @@ def vllm_watermark(config: Mapping[str, object], where: str = "") -> Watermark:
     if algorithm == "gumbel":
         return Watermark(VllmPhilox(key, width or 4), "gumbel")
     if algorithm == "dual_key_gumbel":
-        # Most tokens are drawn with the first key; those of the second are noise here and cost power only.
+        # Most tokens are drawn with the first key; those of the second are noise here and only cost power.
         first = hashlib.sha256(b"key_a" + key.to_bytes(8, "big")).digest()[:8]
         return Watermark(VllmPhilox(int.from_bytes(first, "big"), width or 4), "gumbel")
     if algorithm == "red_green":
@@ -210,7 +211,7 @@ def _checked(key: int, width: int) -> None:
     if not 0 <= key < 2**64:
         raise InputError("a Philox key is a whole number below 2**64")
     if width < 1:
-        raise InputError(f"a window of {width} tokens; it has at least 1")
+        raise InputError(f"a window of {width} tokens; it must have at least 1")
 
 
 def _columns(context: I64, token: I64, width: int) -> tuple[U64, U64]:
@@ -220,12 +221,12 @@ def _columns(context: I64, token: I64, width: int) -> tuple[U64, U64]:
         raise ValueError(f"windows of shape {window.shape} for {len(drawn)} tokens and a width of {width}")
     for part in (window, drawn):
         if part.size and (part.min() < 0 or part.max() > _MOST_ID):
-            raise InputError("a token id is negative or above 2**32 - 1", fix="Give ids of your own tokenizer")
+            raise InputError("a token id is negative or above 2**32 - 1", fix="Use the ids of your own tokenizer")
     return np.ascontiguousarray(window, np.uint64), np.ascontiguousarray(drawn, np.uint64)
 
 
 def _folded(window: U64, token: U64) -> U64:
-    """One number for a row. Two rows that meet by accident are scored as one draw, which costs nothing but a token."""
+    """One number per row. Two rows that collide are scored as one draw, which only costs a token."""
     total = np.zeros(len(token), np.uint64)
     for column in (*window.T, token):
         total = stir_all(total * np.uint64(0x9E3779B97F4A7C15) + column + np.uint64(1))
@@ -233,7 +234,7 @@ def _folded(window: U64, token: U64) -> U64:
 
 
 def _decoy_bytes(i: int) -> bytes:
-    # Public and fixed: independent of any real secret, and the same for whoever checks the audit.
+    # Public and fixed: independent of any real secret, and the same for everybody who checks the audit.
     return hashlib.blake2b(i.to_bytes(8, "little"), digest_size=32, person=b"clonewatch.decoy").digest()
 
 

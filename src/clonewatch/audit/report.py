@@ -1,7 +1,7 @@
-"""The report of an audit: what was planned, found and assumed, in sentences that say no more than the tests do.
+"""The report of an audit: what was planned, found and assumed, in sentences that claim no more than the tests show.
 
-It is one list of chapters, drawn as Markdown and as an HTML page. It names the cases whose traffic carried a secret, as
-the ledger labels them, and never a person or a company as a cause.
+It is one list of chapters, rendered as Markdown and as an HTML page. It names the cases whose traffic carried a secret,
+as the ledger labels them, and never a person or a company as a cause.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from clonewatch.audit.plan import STRONG, AuditPlan, PlannedTest
 from clonewatch.audit.run_tests import NO_EVIDENCE, NOT_USABLE, SAME_MODEL
 
 _ACCESS = {
-    "text": "text only, read again with our tokenizer",
+    "text": "text only, encoded with our tokenizer",
     "logprobs": "text and the probabilities of likely tokens",
-    "scoring": "text, probabilities of likely tokens, and probabilities of texts that we gave",
+    "scoring": "text, probabilities of likely tokens, and probabilities of given texts",
 }
 _NAMES = {
     "watermark": "watermark",
@@ -30,30 +30,30 @@ _NAMES = {
     "twin": "twin answers",
 }
 _HYPOTHESES = {
-    "watermark": "What the suspect writes and holds likely does not depend on this watermark key.",
+    "watermark": "What the suspect writes and considers likely does not depend on this watermark key.",
     "canary": "Which words the suspect prefers after our carriers does not depend on the seed of these canaries.",
     "twin": "Which answer of a pair the suspect prefers does not depend on the coin that released one.",
 }
 
 OTHER_EXPLANATIONS = (
     "Answers of ours were reposted on the web or in a public dataset, and the suspect learned from those.",
-    "A vendor, a contractor or a third model stands in between, and nobody at the suspect's knew.",
-    "The secret leaked, and somebody used it.",
-    "Somebody else imitated our secret on purpose, to make the suspect look as it does (spoofing).",
-    "The suspect is our own model, resold or called behind another name; the test of equality is about this.",
+    "A vendor, a contractor or a third model was in between, and the suspect's operator did not know.",
+    "The secret leaked, and somebody else used it.",
+    "Somebody else imitated our secret on purpose, to produce this result (spoofing).",
+    "The suspect is our own model, resold or called under another name; the equality test examines this.",
 )
 LIMITS = (
-    "It names no person and no company as the cause, and says nothing about knowledge, purpose or lawfulness.",
-    "It does not say how much of anybody's training data came from us.",
+    "It names no person and no company as the cause, and makes no statement on knowledge, purpose or lawfulness.",
+    "It does not say how much of any training data came from us.",
     "A p-value is the chance of such a result, or a more extreme one, if the hypothesis of independence holds. It is"
     " not the chance that the hypothesis holds.",
-    "A result without evidence clears nobody: rewriting, filtering and a small amount of text all hide a secret.",
-    "What weight it has in a dispute is for counsel to judge.",
+    "A result without evidence clears nobody: rewriting, filtering or a small amount of text can hide a secret.",
+    "Its weight in a dispute is for counsel to judge.",
 )
 
 
 class Chapter(NamedTuple):
-    """A part of the report: sentences, then points, then a table with its heads first."""
+    """A chapter of the report: sentences, then points, then a table whose first row is its header."""
 
     title: str
     sentences: Sequence[str]
@@ -73,10 +73,10 @@ def chapters(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: 
         _figures(plan, results),
         _equality(results),
         _control(results),
-        Chapter("What it rests on", (), _assumptions(plan, results)),
+        Chapter("Assumptions", (), _assumptions(plan, results)),
         Chapter(
             "Other explanations",
-            ("A suspect that depends on a secret can have come to it by other ways:",),
+            ("There are other ways in which a suspect can come to depend on a secret:",),
             OTHER_EXPLANATIONS,
         ),
         Chapter("What this report does not say", (), LIMITS),
@@ -99,7 +99,7 @@ def markdown(parts: Sequence[Chapter]) -> str:
 
 
 def page(parts: Sequence[Chapter], style: str) -> str:
-    """The report as one HTML page that needs nothing else. style: CSS."""
+    """The report as one self-contained HTML page. style: CSS."""
     return _environment().get_template("report.html.j2").render(parts=parts, style=style)
 
 
@@ -121,7 +121,7 @@ def _standing(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
     if replayed:
         sentences.append(
             f"{replayed:,} answers were collected for another audit, before this plan was made. The prompts and tests"
-            " were therefore not fixed before the suspect was asked, which weakens everything below."
+            " were therefore not fixed before the suspect was asked, which weakens all findings below."
         )
     unconfirmed = [t.id for t in plan.tests if t.test == "watermark" and not t.confirmed]
     if unconfirmed:
@@ -137,13 +137,13 @@ def _answers(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
 
 
 def _answer(plan: AuditPlan, test: PlannedTest, row: Mapping[str, Any]) -> str:
-    """One finding in words."""
+    """One finding as a sentence."""
     about = f"{test.id} ({_NAMES[test.test]}, {_served(test)})"
     p = told(row["log10_p_holm"])
     if row["level"] == NOT_USABLE:
         return (
             f"{about}: not usable. The control, which should know nothing of this secret, shows it too"
-            f" (corrected p = {told(row['control_log10_p_holm'])}). Something in how we asked carries the secret."
+            f" (corrected p = {told(row['control_log10_p_holm'])}). Something in our procedure carries the secret."
         )
     if "refused" in row["suspect"]:
         return f"{about}: no evidence, because there was nothing to test: {row['suspect']['refused']}."
@@ -169,7 +169,7 @@ def _served(test: PlannedTest) -> str:
 
 
 def _tests(plan: AuditPlan) -> Chapter:
-    rows = [("Test", "Hypothesis that was tested", "Who was served with the secret", "From", "Until", "Committed at")]
+    rows = [("Test", "Hypothesis that was tested", "Served to", "From", "Until", "Committed at")]
     rows += [
         (t.id, _HYPOTHESES[t.test], ", ".join(t.carriers) or "all", t.since or "-", t.until or "-", t.committed)
         for t in plan.tests
@@ -177,8 +177,7 @@ def _tests(plan: AuditPlan) -> Chapter:
     sentences = (
         f"{len(plan.tests)} tests were planned, and all of them are reported. A corrected p-value takes their number"
         " into account (Holm 1979).",
-        f"'Evidence' stands for a corrected p-value of at most {plan.alpha:g}, 'strong evidence' for at most"
-        f" {STRONG:g}.",
+        f"'Evidence' means a corrected p-value of at most {plan.alpha:g}, 'strong evidence' for at most {STRONG:g}.",
         "Each secret was drawn at random and committed in a ledger at the time given, before it was used.",
     )
     return Chapter("What was planned", sentences, (), rows)
@@ -192,19 +191,19 @@ def _asked(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
         f" {results['parts']}."
     )
     sentences = (
-        f"Access to the suspect: {_ACCESS[plan.access]}. What a test used is in its row below.",
+        f"Access to the suspect: {_ACCESS[plan.access]}. The access that each test used is in its row below.",
         f"{plan.prompts:,} prompts, {plan.answers} answers to each, at most {plan.tokens} tokens, temperature"
-        f" {plan.temperature:g}. {results['requests']:,} requests were sent, repeated ones included.",
+        f" {plan.temperature:g}. {results['requests']:,} requests were sent, including repeated ones.",
         looks,
         "Names and addresses of the models are in plan.json.",
     )
-    rows = [("Model", "First answer", "Last answer", "Usable", "Cut at the limit", "Not usable")]
+    rows = [("Model", "First answer", "Last answer", "Usable", "Truncated at the limit", "Not usable")]
     for name, source in results["sources"].items():
         why = "; ".join(f"{count:,} {reason}" for reason, count in source["unusable"].items()) or "0"
         rows.append(
             (name, source["first"], source["last"], f"{source['usable']:,}", f"{source['at_the_limit']:,}", why)
         )
-    return Chapter("How it was asked", sentences, (), rows)
+    return Chapter("How the models were queried", sentences, (), rows)
 
 
 def _figures(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
@@ -220,7 +219,7 @@ def _figures(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
             "Method",
             "p corrected",
             "p by rank",
-            "Decoys: number, mean, deviation",
+            "Decoys: number, mean, standard deviation",
             "Control: p corrected",
             "Finding",
         ),
@@ -256,7 +255,7 @@ def _figures(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
     ]
     sentences = (
         "p is exact or an upper bound, by the method named. The rank among decoy secrets assumes less and cannot be"
-        " below one in the number of decoys plus one; where it disagrees, there is no finding.",
+        " below 1 / (number of decoys + 1); if it disagrees, there is no finding.",
     )
     return Chapter("All results", sentences, notes, rows)
 
@@ -280,14 +279,14 @@ def _equality(results: Mapping[str, Any]) -> Chapter:
     p = told(found["log10_p"])
     if found["log10_p"] > math.log10(SAME_MODEL):
         said = (
-            f"The suspect's answers are not told apart from those of our own model (p = {p}, {found['method']}). It may"
-            " be our model itself; whatever is found above then needs no training to explain it."
+            f"The suspect's answers cannot be distinguished from those of our own model (p = {p}, {found['method']})."
+            " It may be our model itself; then no training is needed to explain the findings above."
         )
     else:
         said = (
-            f"The suspect's answers are told apart from those of our own model without the watermark (p = {p},"
-            f" {found['method']}; the line is {SAME_MODEL:g}). This speaks against a plain resale, not against a"
-            " changed one."
+            f"The suspect's answers differ from those of our own model without the watermark (p = {p},"
+            f" {found['method']}; the threshold is {SAME_MODEL:g}). This is evidence against a plain resale, not"
+            " against a modified model."
         )
     return Chapter(title, (said,))
 
@@ -302,7 +301,7 @@ def _control(results: Mapping[str, Any]) -> Chapter:
     ]
     return Chapter(
         "The control",
-        (f"A model that is known not to have seen our answers was asked the same and tested the same way. {seen}",),
+        (f"A model that is known not to have seen our answers got the same requests and the same tests. {seen}",),
         refused,
     )
 
@@ -316,13 +315,13 @@ def _assumptions(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
     listed = [f"{one} ({', '.join(ids)})" for one, ids in made.items()]
     if plan.power.effect is not None:
         listed.append(
-            f"Power of watermark tests: a model trained on nothing else leans by {plan.power.effect:g} deviations for"
-            f" the square root of a token, and one with {plan.power.share:.0%} by as much less. Stated in the plan, not"
-            " measured here."
+            f"Power of watermark tests: a model trained on nothing else has an effect of {plan.power.effect:g} standard"
+            f" deviations per square root of a token, and one with {plan.power.share:.0%} proportionally less. Stated"
+            " in the plan, not measured here."
         )
     if any(row["power"] is not None for row in results["tests"]):
         listed.append(
-            "Power that the plan does not state is what small models showed that were trained for it. They over-learn:"
+            "Power that the plan does not state was measured on small models that were trained for it. They over-learn:"
             " a large model shows less, so the true power is lower."
         )
     return listed
@@ -345,9 +344,9 @@ def _papers(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: S
         else:
             rows.append((str(r.n), r.at, f"look at {r.body['test']}", r.body["result"]))
     sentences = (
-        "Each line is a record of the ledger, whose records carry the hash of the one before. `clonewatch audit verify`"
-        " checks them, every raw answer and every figure above, without asking anybody.",
-        f"The plan was made at {plan.made}, when the ledger stood at {plan.head}.",
+        "Each line is a record of the ledger, in which each record contains the hash of the previous one. `clonewatch"
+        " audit verify` checks them, every raw answer and every figure above, offline.",
+        f"The plan was made at {plan.made}, when the head of the ledger was {plan.head}.",
         f"The answers tested here are those sealed as {results['sealed']}, by version {results['program']}.",
     )
     return Chapter("Commitments, hashes and looks", sentences, (), rows)

@@ -1,4 +1,4 @@
-"""What is asked of whom: every request of an audit, made out of its plan alone, so that a resumed one asks the same."""
+"""Every request of an audit, derived from its plan alone, so that a resumed audit sends the same requests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from clonewatch.audit.canary import Canary
 from clonewatch.audit.plan import AuditPlan, ModelEndpoint, PlannedTest
 from clonewatch.model.errors import InputError
 
-# Decoys a canary is scored beside. A request holds them all, and canaries add up, so a hundred are enough.
+# Decoys scored with each canary. One request contains them all, and canaries add up, so a hundred are enough.
 CANARY_DECOYS = 99
-# Between a prompt and an answer of a chat, which has no text of its own there.
+# The separator between the prompt and the answer of a chat, which has none of its own.
 _BREAK = {"completions": "", "chat": "\n\n"}
 
 
 class Request(NamedTuple):
-    """One request. name: its raw file, without the ending. path: below the address. body: the JSON that is sent."""
+    """One request. name: its raw file, without the suffix. path: relative to the address. body: the JSON to send."""
 
     name: str
     source: str
@@ -26,7 +26,7 @@ class Request(NamedTuple):
 
 
 def answers(plan: AuditPlan, prompts: Sequence[str], parts: int) -> Iterator[Request]:
-    """The questions of the first parts: every prompt to every model."""
+    """The requests of the first parts: every prompt to every model."""
     for i, prompt in enumerate(prompts):
         if plan.part(i) < parts:
             for name in plan.sources:
@@ -34,7 +34,7 @@ def answers(plan: AuditPlan, prompts: Sequence[str], parts: int) -> Iterator[Req
 
 
 def written(plan: AuditPlan, name: str, what: str, prompt: str) -> Request:
-    """Ask a model to answer a prompt."""
+    """The request that a model answer a prompt."""
     source = plan.sources[name]
     body = {"model": source.model, "max_tokens": plan.tokens, "temperature": plan.temperature, "n": plan.answers}
     if source.api == "chat":
@@ -49,7 +49,7 @@ def written(plan: AuditPlan, name: str, what: str, prompt: str) -> Request:
 
 
 def scored(source: ModelEndpoint, name: str, what: str, texts: Sequence[str], logprobs: int = 1) -> Request:
-    """Ask a model what it holds likely in given texts. One more token is written, and ignored."""
+    """The request for a model's probabilities in given texts. One more token is generated, and ignored."""
     body = {
         "model": source.model,
         "prompt": list(texts),
@@ -62,18 +62,18 @@ def scored(source: ModelEndpoint, name: str, what: str, texts: Sequence[str], lo
 
 
 def reference(plan: AuditPlan, name: str, i: int, prompt: str, told: Sequence[str]) -> Request:
-    """Ask our own model what it holds likely in a model's answers to a prompt."""
+    """The request for our own model's probabilities in a model's answers to a prompt."""
     before = prompt + _BREAK[plan.sources[name].api]
     return scored(plan.sources["ours"], "ours", f"reference-{name}-{i:05d}", [before + t for t in told], plan.logprobs)
 
 
 def before(plan: AuditPlan, name: str, prompt: str) -> str:
-    """What stands before an answer, as text."""
+    """The text before an answer."""
     return prompt + _BREAK[plan.sources[name].api]
 
 
 def twins(plan: AuditPlan, test: PlannedTest, pairs: Sequence[dict[str, Any]]) -> Iterator[Request]:
-    """The requests of a test of twins. Both answers go in the order of asking, which hides the coin."""
+    """The requests of a test of twins. Both answers are sent in the order of generation, which hides the coin."""
     for i, pair in enumerate(pairs):
         for name, source in plan.sources.items():
             what = f"twin-{test.id}-{i:05d}"
@@ -84,7 +84,7 @@ def twins(plan: AuditPlan, test: PlannedTest, pairs: Sequence[dict[str, Any]]) -
 
 
 def canaries(plan: AuditPlan, test: PlannedTest, minted: Sequence[Canary]) -> Iterator[Request]:
-    """The requests of a test of canaries. The secret goes among its decoys in order of the alphabet."""
+    """The requests of a test of canaries. The secret and its decoys are sent in alphabetical order."""
     for i, one in enumerate(minted):
         for name, source in plan.sources.items():
             what = f"canary-{test.id}-{i:05d}"
@@ -97,22 +97,22 @@ def canaries(plan: AuditPlan, test: PlannedTest, minted: Sequence[Canary]) -> It
 
 
 def candidates(one: Canary) -> list[str]:
-    """The secret and its decoys, sorted and each once."""
+    """The secret and its decoys, sorted, without repeats."""
     return sorted({one.secret, *canary.decoys(one, CANARY_DECOYS)})
 
 
 def minted(test: PlannedTest, secret: Callable[[str], bytes]) -> list[Canary]:
-    """The canaries of a test out of their seed."""
+    """The canaries of a test, generated from their seed."""
     public = test.public
     return canary.mint(public["count"], secret(test.commitment), public["length"], public["template"])
 
 
 def pairs_of(test: PlannedTest, pairs: Sequence[dict[str, Any]], tests: Sequence[PlannedTest]) -> list[dict[str, Any]]:
-    """The pairs whose coin a secret threw: those that name its commitment, or all where it is the only twin secret."""
+    """The pairs whose coin a secret decided: those that name its commitment, or all if it is the only twin secret."""
     alone = sum(t.test == "twin" for t in tests) == 1
     named = [p for p in pairs if "commitment" in p]
     if len(named) < len(pairs) and not alone:
         raise InputError(
-            "several twin secrets, and a pair that names none", fix='Give every pair the "commitment" of its coin'
+            "there are several twin secrets, and a pair names none", fix='Give every pair the "commitment" of its coin'
         )
     return [p for p in pairs if p.get("commitment", test.commitment) == test.commitment]

@@ -22,7 +22,7 @@ from clonewatch.model.errors import InputError
 
 Step = Callable[[], None]
 
-# What the ledger calls the sealing of raw answers; the looks at tests are called by test and part.
+# The ledger's name for the seal of raw answers; looks are named by test and part.
 SEALED = "collect"
 _PAIR = ("request_id", "prompt", "first", "second")
 
@@ -30,8 +30,8 @@ _PAIR = ("request_id", "prompt", "first", "second")
 def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
     """Check the settings, copy what they name, and register the plan; returns it and its digest.
 
-    Raises InputError for anything that would spoil the audit: a key or tokenizer that our own served text does not
-    bear out, a prompt that is there twice, a revealed secret.
+    Raises InputError for anything that would invalidate the audit: a key or tokenizer that our own served text does not
+    confirm, a repeated prompt, a revealed secret.
     """
     settings = read_settings(settings_file)
     near = settings_file.parent
@@ -40,7 +40,7 @@ def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
     if broken:
         raise InputError(f"the ledger does not hold: {broken[0].what}", where=f"{ledger.path}:{broken[0].line}")
     if out.exists() and any(out.iterdir()):
-        raise InputError("this folder holds something already", where=str(out), fix="An audit has a folder of its own")
+        raise InputError("this folder is not empty", where=str(out), fix="Use a separate folder for each audit")
     tokenizer = tokenizing.read(near / settings.tokenizer)
     prompts = _prompts(near / settings.prompts)
     pairs = _pairs(near / settings.twins) if settings.twins else []
@@ -97,10 +97,10 @@ def collect(
     replay: Path | None = None,
     begin: Callable[[int], Step] = lambda total: lambda: None,
 ) -> tuple[int, str]:
-    """Ask what the plan says and was not answered yet, then seal the raw answers; returns how many were new, the seal.
+    """Send the unanswered requests of the plan, then seal the raw answers; returns the number of new ones and the seal.
 
-    parts: of the plan's looks; all when 0. rate: requests a second to each model at most. replay: another audit's
-    folder, whose answers to the same requests are taken in place of asking. begin: told how many requests there are.
+    parts: of the plan's looks; all when 0. rate: maximum requests per second to each model. replay: another audit's
+    folder, whose answers to the same requests are reused. begin: called with the number of requests.
     """
     plan, digest = read_plan(kept)
     _registered(ledger, digest)
@@ -127,9 +127,9 @@ def collect(
 
 
 def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
-    """Run every test of the plan on what was collected, record the look, and write the results.
+    """Run every test of the plan on the collected answers, record the look, and write the results.
 
-    Raises InputError where answers are missing or changed, and for a second look that the plan did not choose.
+    Raises InputError if answers are missing or changed, and for a second look that was not planned.
     """
     plan, digest = read_plan(kept)
     _registered(ledger, digest)
@@ -143,9 +143,9 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
     before = looked(ledger, digest)
     if before and parts <= max(before):
         raise InputError(
-            "there was a look at these answers already",
+            "these answers were looked at already",
             where=f"plan {digest[:12]}, look {max(before)}",
-            fix="A second look needs a plan that chose looks > 1 beforehand, and new answers; the results are kept",
+            fix="A second look needs a plan with looks > 1 and new answers; the existing results are kept",
         )
     results: dict[str, Any] = {
         "program": version("clonewatch"),
@@ -163,7 +163,7 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
 
 
 def looked(ledger: Ledger, digest: str) -> list[int]:
-    """The parts that were looked at under a plan, in order."""
+    """The parts of a plan that were looked at, in order."""
     names = [r.body["test"] for r in ledger.records() if r.kind == "look" and r.body["plan"] == digest]
     return sorted({int(name.partition("/")[2]) for name in names if "/" in name})
 
@@ -183,7 +183,7 @@ def _registered(ledger: Ledger, digest: str) -> None:
         raise InputError(
             "the ledger does not know this plan",
             where=f"{ledger.path}, {digest[:12]}",
-            fix="Name the ledger it was made with: --ledger FILE. A plan that was changed is another plan",
+            fix="Name the ledger in which it was registered: --ledger FILE. A changed plan counts as another plan",
         )
 
 
@@ -196,7 +196,9 @@ def _prompts(place: Path) -> list[str]:
     if not prompts:
         raise InputError("there are no prompts", where=str(place))
     if len(set(prompts)) < len(prompts):
-        raise InputError("a prompt is there twice", where=str(place), fix="Each prompt once; answers sets how often")
+        raise InputError(
+            "a prompt occurs twice", where=str(place), fix="List each prompt once; `answers` sets the number of answers"
+        )
     return prompts
 
 
@@ -207,14 +209,14 @@ def _pairs(place: Path) -> list[dict[str, Any]]:
             raise InputError(f"a pair lacks one of {', '.join(_PAIR)}", where=str(place))
         pairs.append({name: row[name] for name in (*_PAIR, "commitment") if name in row})
     if len({p["request_id"] for p in pairs}) < len(pairs):
-        raise InputError("a request_id is there twice", where=str(place))
+        raise InputError("a request_id occurs twice", where=str(place))
     return pairs
 
 
 def _confirmed(
     test: PlannedTest, served: list[dict[str, Any]], tokenizer: tokenizing.Tokenizer, ledger: Ledger
 ) -> PlannedTest:
-    """A test, confirmed on text that we served with its watermark. Raises InputError where the text lacks it."""
+    """A test, confirmed on text that we served with its watermark. Raises InputError if the text does not carry it."""
     rows = [row for row in served if test.commitment.startswith(str(row.get("commitment", "")))]
     if test.test != "watermark" or not rows:
         return test
@@ -228,11 +230,12 @@ def _confirmed(
 
 
 def _agree(settings: Settings, tests: list[PlannedTest], pairs: list[dict[str, Any]], prompts: int) -> None:
-    """Refuse what does not go together."""
+    """Refuse inconsistent settings."""
     kinds = {test.test for test in tests}
     if settings.looks > 1 and kinds != {"watermark"}:
         raise InputError(
-            "only tests of a watermark may look more than once", fix="Name their commitments in secrets, or looks = 1"
+            "only watermark tests may look more than once",
+            fix="List only their commitments in secrets, or set looks = 1",
         )
     if settings.looks > prompts:
         raise InputError(f"{settings.looks} looks at {prompts} prompts")
@@ -252,7 +255,7 @@ def _questions(plan: AuditPlan, collected: Collected, ledger: Ledger, parts: int
 
 
 def _references(plan: AuditPlan, collected: Collected, parts: int) -> Iterator[Request]:
-    """What is asked of our own model about the answers of the others."""
+    """The requests to our own model about the answers of the others."""
     for i, prompt in enumerate(collected.prompts):
         for name in ROLES:
             if plan.part(i) < parts:
@@ -262,7 +265,7 @@ def _references(plan: AuditPlan, collected: Collected, parts: int) -> Iterator[R
 
 
 def _complete(plan: AuditPlan, kept: Folder, collected: Collected) -> int:
-    """How many parts are there whole. Raises InputError for none."""
+    """How many parts are complete. Raises InputError for none."""
 
     def whole(part: int) -> bool:
         held = [i for i in range(plan.prompts) if plan.part(i) == part]
@@ -271,6 +274,6 @@ def _complete(plan: AuditPlan, kept: Folder, collected: Collected) -> int:
     parts = next((part for part in range(plan.looks) if not whole(part)), plan.looks)
     if not parts:
         raise InputError(
-            "not every question was answered yet", where=str(kept.path), fix="Go on: clonewatch audit collect"
+            "not every request is answered yet", where=str(kept.path), fix="Continue with: clonewatch audit collect"
         )
     return parts

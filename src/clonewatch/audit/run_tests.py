@@ -1,7 +1,7 @@
-"""From raw answers to results: every planned test of the suspect, the same of the control, corrected for their number.
+"""From raw answers to results: every planned test on the suspect and on the control, corrected for their number.
 
-Nothing here asks anybody and nothing is drawn that is not fixed by the plan, so whoever holds the folder and the
-secrets comes to the same figures.
+Nothing here uses the network, and every random draw is fixed by the plan, so anybody with the folder and the secrets
+obtains the same figures.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STRONG_EVIDENCE, EVIDENCE, NO_EVIDENCE = "strong evidence", "evidence", "no evid
 NOT_USABLE = "not usable"
 # A bound that assumes an ideal function says "evidence" only if the rank among decoys, which does not, agrees.
 _RANK_AGREES = 0.05
-# From this p on, the suspect's and our own answers are not told apart.
+# Above this p, the suspect's answers cannot be distinguished from our own.
 SAME_MODEL = 0.01
 
 
@@ -35,7 +35,7 @@ def results_of(plan: AuditPlan, collected: Collected, secret: Secret, parts: int
     """The results of a plan, as plain values.
 
     collected: what was collected. secret: of a commitment. parts: how many of the plan's looks are due. A test that
-    cannot be made counts with p = 1 and says why.
+    cannot be run counts with p = 1 and states the reason.
     """
     rows: list[dict[str, Any]] = []
     for test in plan.tests:
@@ -92,7 +92,7 @@ def _watermark(
         one = collected.samples(name, [part], like=read)
         counted = watermark.tally(one.samples, keyed.prf, one.mode, one.reference)
         inputs = keyed.prf.inputs(counted.context, counted.token)
-        # What an earlier look scored is no new draw.
+        # Inputs that an earlier look scored are not new draws.
         fresh = ~np.isin(inputs, seen)
         scores = watermark.scores(keyed.prf, counted, keyed.rule, keyed.gamma)
         log10_p = looks.look(counted.weight[fresh], scores[fresh])
@@ -101,7 +101,7 @@ def _watermark(
         result,
         log10_p=min(0.0, log10_p),
         p_rank=None,
-        method=f"e-process, valid however often one looks; look {parts} of at most {plan.looks}",
+        method=f"e-process, valid for any number of looks; look {parts} of at most {plan.looks}",
     )
 
 
@@ -161,7 +161,7 @@ def _twin(plan: AuditPlan, collected: Collected, test: PlannedTest, secret: Secr
 
 
 def _alike(collected: Collected, name: str, what: str, pair: dict[str, Any]) -> list[float] | None:
-    """How alike a model's own answers are to both of a pair: mean share of token pairs in common (Dice 1945)."""
+    """Similarity of a model's own answers to both answers of a pair: mean share of common token pairs (Dice 1945)."""
     own = [_bigrams(collected.tokenizer.encode(a.text)) for a in collected.answers(name, what)]
     if not own:
         return None
@@ -176,7 +176,7 @@ def _bigrams(ids: Sequence[int]) -> set[tuple[int, int]]:
 def _missed(result: TestResult, missed: int, what: str) -> TestResult:
     if not missed:
         return result
-    return dataclasses.replace(result, notes=(*result.notes, f"{missed} {what} were not scored and are left out."))
+    return dataclasses.replace(result, notes=(*result.notes, f"{missed} {what} were not scored and were left out."))
 
 
 def _equality(plan: AuditPlan, collected: Collected, parts: int) -> TestResult:
@@ -185,7 +185,7 @@ def _equality(plan: AuditPlan, collected: Collected, parts: int) -> TestResult:
 
 
 def _level(plan: AuditPlan, row: dict[str, Any]) -> str:
-    """What a test amounts to, by its corrected p-value, its rank, and the control."""
+    """The level of evidence of a test, from its corrected p-value, its rank, and the control."""
     line = math.log10(plan.alpha)
     if row["control_log10_p_holm"] <= line:
         return NOT_USABLE
@@ -196,7 +196,7 @@ def _level(plan: AuditPlan, row: dict[str, Any]) -> str:
 
 
 def _power(plan: AuditPlan, test: PlannedTest, told: dict[str, Any], tests: int) -> float | None:
-    """The chance that this test, as it could be made, had to find the plan's share; None where nobody knows."""
+    """The power of this test, as it was run, for the plan's share; None if unknown."""
     if "refused" in told:
         return None
     centred = "ours" in plan.sources and WITHOUT_REFERENCE not in told["notes"]
@@ -206,14 +206,14 @@ def _power(plan: AuditPlan, test: PlannedTest, told: dict[str, Any], tests: int)
 
 
 class Promise(NamedTuple):
-    """What a test can be expected to find: the chance for the plan's share, and the share found 4 times out of 5."""
+    """Expected results of a test: the power for the plan's share, and the share found with a power of 80 %."""
 
     power: float
     smallest: float
 
 
 def promised(plan: AuditPlan, collected: Collected) -> list[Promise | None]:
-    """What every test of a plan promises before anybody is asked; None where nobody knows."""
+    """The expected power of every test of a plan, before any request; None if unknown."""
     mode, centred = ("logprobs" if reaches(plan.access, "logprobs") else "text"), "ours" in plan.sources
     tests = len(plan.tests)
     told: list[Promise | None] = []
@@ -232,7 +232,7 @@ def promised(plan: AuditPlan, collected: Collected) -> list[Promise | None]:
 
 
 def curve_of(plan: AuditPlan, test: PlannedTest, mode: str, centred: bool) -> power.Curve | None:
-    """How the evidence of a test grows: as the plan states, else as it was measured; None where it never was.
+    """How the evidence of a test grows: as stated in the plan, otherwise as measured; None if neither.
 
     mode: what is read, `text` or `logprobs`. centred: whether our own model is the reference. The curve of twins is for
     a suspect that was trained on every released answer.

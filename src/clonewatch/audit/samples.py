@@ -1,4 +1,4 @@
-"""What a suspect gave: token ids with the part it was given and the part it wrote, and what it held likely."""
+"""A suspect's samples: token ids (the given and the written part) and its probabilities."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Encode = Callable[[str], Sequence[int]]
 
 @dataclass(frozen=True, eq=False)
 class Likely:
-    """What a model held likely at some positions of a text, each given all tokens before it.
+    """A model's probabilities at some positions of a text, each given all tokens before it.
 
     position: int64[M], indices into the tokens. token: int64[M, K], ids in our tokenizer; -1 where there are fewer than
     K. probability: float32[M, K], 0 where the token is -1.
@@ -33,11 +33,11 @@ class Likely:
             raise InputError(f"{rows} positions, tokens {self.token.shape}, probabilities {self.probability.shape}")
         values = self.probability[self.token >= 0]
         if values.size and not (values.min() >= 0 and values.max() <= 1 + 1e-4):
-            raise InputError("a probability is not between 0 and 1", fix="Give exp(logprob), not the logprob")
+            raise InputError("a probability is not between 0 and 1", fix="Use exp(logprob), not the logprob")
 
     @classmethod
     def most(cls, position: I64, probability: npt.NDArray[np.floating], k: int = 64) -> Likely:
-        """The k most likely tokens out of whole distributions. probability: float[M, V]."""
+        """The k most likely tokens of complete distributions. probability: float[M, V]."""
         k = min(k, probability.shape[1])
         token = np.argpartition(probability, -k, axis=1)[:, -k:].astype(np.int64)
         return cls(position, token, np.take_along_axis(probability, token, 1).astype(np.float32))
@@ -47,8 +47,8 @@ class Likely:
 class Sample:
     """One text. tokens: int64[n] in our tokenizer, the prompt first; given: how many of them the suspect was given.
 
-    Everything from `given` on the suspect wrote. likely: what it held likely, at positions from `given` on when it was
-    asked to write, at any position when it only read (given = n).
+    The suspect wrote everything from `given` on. likely: its probabilities, at positions from `given` on if it wrote,
+    at any position if it only scored (given = n).
     """
 
     tokens: I64
@@ -72,7 +72,7 @@ class Sample:
 
 
 def from_texts(texts: Sequence[str], encode: Encode, prompts: Sequence[str] | None = None) -> list[Sample]:
-    """Samples from a suspect's answers as text. encode: our tokenizer. prompts: what was asked, if it is to be kept.
+    """Samples from a suspect's answers as text. encode: our tokenizer. prompts: the prompts, if they are to be kept.
 
     A prompt is only used to leave out what the suspect could have copied from it.
 

@@ -1,8 +1,8 @@
-"""Serving twins: an ASGI layer that asks for some answers twice, releases one by the coin, and keeps the other.
+"""Serving twins: ASGI middleware that requests some answers twice, releases one by the coin, and stores the other.
 
-Nobody is served anything but a plain answer of the model, without delay: both are asked for at once, and the released
-one is passed on as it comes, streamed or not. It costs a second answer on the share of requests that is chosen. Put it
-inside what meters and limits, so that a user pays for one.
+Every user receives an ordinary answer of the model, without delay: both are requested at once, and the released one is
+passed on as it arrives, streamed or not. The cost is a second answer for the chosen share of requests. Put the
+middleware inside metering and rate limits, so that a user pays for one answer.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 PATHS = frozenset({"/v1/chat/completions", "/v1/completions"})
-# One request in a hundred: twins show from a hundred pairs on, and cost one answer more in a hundred.
+# One request in a hundred: a test needs about a hundred pairs, and the cost is one more answer in a hundred.
 SHARE = 0.01
 _PERSON = b"clonewatch.share"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two answers to one request. answers: bodies in the order they were asked for; `flip` tells which was released."""
+    """Two answers to one request. answers: bodies in the order of the requests; `flip` returns which was released."""
 
     request_id: str
     request: bytes
@@ -39,15 +39,15 @@ class Pair:
 
     @property
     def whole(self) -> bool:
-        """Whether both are answers, so that the pair may be tested."""
+        """Whether both answers are valid, so that the pair may be tested."""
         return all(200 <= status < 300 for status in self.statuses) and all(self.answers)
 
 
 class Twins:
-    """ASGI middleware. keep: stores a pair; it is awaited after the released answer is out.
+    """ASGI middleware. keep: stores a pair; it is awaited after the released answer was sent.
 
-    secret: the committed twin secret. share: of requests that are asked for twice, chosen by the secret as well. paths:
-    where POST is an order for an answer. Everything else passes untouched.
+    secret: the committed twin secret. share: of requests that are sent twice, also chosen by the secret. paths:
+    on which a POST requests an answer. Everything else passes through unchanged.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Twins:
         paths: Collection[str] = PATHS,
     ) -> None:
         if not 0 <= share <= 1:
-            raise InputError(f"a share of {share}; it is between 0 and 1")
+            raise InputError(f"a share of {share}; it must be between 0 and 1")
         flip(secret, "")  # a secret of the wrong size is refused before anything is served
         self.app, self.secret, self.keep, self.share, self.paths = app, secret, keep, share, frozenset(paths)
 
@@ -79,7 +79,7 @@ class Twins:
         tasks = [asyncio.create_task(run.through(self.app, dict(scope))) for run in runs]
         try:
             await tasks[released]
-            # The released answer is out. Whether the other one failed its user never sees; its status tells of it.
+            # The released answer was sent. If the other one failed, the user never sees it; its status records it.
             await asyncio.wait([tasks[1 - released]])
         finally:
             for task in tasks:
@@ -90,7 +90,7 @@ class Twins:
 
 
 def chosen(secret: bytes, request_id: str, share: float) -> bool:
-    """Whether a request is asked for twice, by the secret and apart from the coin.
+    """Whether a request is sent twice, by the secret and independent of the coin.
 
     >>> chosen(bytes(32), "a", 1.0), chosen(bytes(32), "a", 0.0)
     (True, False)
@@ -100,7 +100,7 @@ def chosen(secret: bytes, request_id: str, share: float) -> bool:
 
 
 class _Run:
-    """One of the two ways through the application. send: where the answer goes as it comes, or None to only keep it."""
+    """One of the two runs of the application. send: receives the answer as it arrives, or None to only store it."""
 
     def __init__(self, request: bytes, receive: Receive, send: Send | None) -> None:
         self.request, self.after, self.onward = request, receive, send
@@ -126,13 +126,13 @@ class _Run:
 
 
 async def _never() -> Message:
-    """What comes after the request of an answer that nobody waits for: nothing, until its task is cancelled."""
+    """What follows the request when nobody waits for the answer: nothing, until its task is cancelled."""
     nothing: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
     return await nothing
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The whole request; None where its sender went away."""
+    """The whole request; None if the client disconnected."""
     parts: list[bytes] = []
     while True:
         message = await receive()

@@ -1,4 +1,4 @@
-"""Tails and tests in log space: what turns a statistic into a p-value that is exact, or an upper bound, and never 0.
+"""Tail probabilities in log space: p-values that are exact or upper bounds, and never 0.
 
 Every function returns log10 of a probability unless it says otherwise. A bound is a number that the true p-value cannot
 exceed, so calling it p is safe.
@@ -111,11 +111,11 @@ def rank(value: float, decoys: npt.ArrayLike) -> float:
 
 
 def sign_flip(differences: npt.ArrayLike) -> tuple[float, str]:
-    """log10 p of the sum of paired differences when every sign was a fair coin, and the method it was found by.
+    """log10 p of the sum of paired differences if every sign is a fair coin, and the method.
 
     differences: float[N]; zeros are ties and dropped. Fisher's randomisation test, without sampling: the sum of the
     losing differences is convolved on a grid, each rounded down, so the p-value is exact up to that rounding and never
-    too small. Above 4,000 pairs Hoeffding's bound, exp(-S^2 / 2 sum d^2), takes its place.
+    too small. Above 4,000 pairs Hoeffding's bound, exp(-S^2 / 2 sum d^2), is used instead.
 
     >>> sign_flip([1.0] * 20)[0] == 20 * math.log10(0.5), sign_flip([1.0, -1.0])
     (True, (0.0, 'no excess'))
@@ -130,7 +130,7 @@ def sign_flip(differences: npt.ArrayLike) -> tuple[float, str]:
     lost = float(-d[d < 0].sum())
     if lost == 0:
         return len(d) * math.log10(0.5), "exact sign flip"
-    # Rounding a difference down can only make more coins look as good as the real ones.
+    # Rounding a difference down can only increase the number of coins that are as good as the real ones.
     steps = np.floor(np.abs(d) * (_CELLS / lost)).clip(max=_CELLS + 1).astype(np.int64)
     chance, scale = np.zeros(_CELLS + 1), 0.0
     chance[0] = 1.0
@@ -194,9 +194,9 @@ def holm(log10s: Sequence[float]) -> list[float]:
 
 
 class EProcess:
-    """A p-value that stays valid however often one looks: tests may be stopped, or go on, for what they show.
+    """A p-value that stays valid for any number of looks: tests may be stopped or continued because of what they show.
 
-    Every look brings inputs that no earlier look scored, with weights that do not depend on the key. The product of
+    Every look adds inputs that no earlier look scored, with weights that do not depend on the key. The product of
     exp(rate * weight * score) over its mean under H0, averaged over fixed rates, is a test martingale, and 1 / its
     maximum an anytime-valid p-value (Ville 1939; Ramdas and others 2023).
 
@@ -214,7 +214,7 @@ class EProcess:
         self._best = 0.0
 
     def look(self, weights: F64, scores: F64) -> float:
-        """log10 of the anytime-valid p after one more look. weights, scores: float64[N] of inputs not scored before."""
+        """log10 of the anytime-valid p after another look. weights, scores: float64[N] of inputs not scored before."""
         self.looks += 1
         largest = float(np.abs(weights).max(initial=0.0))
         if largest > 0:

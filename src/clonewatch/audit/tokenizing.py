@@ -1,4 +1,4 @@
-"""The provider's tokenizer: what turns a suspect's text into the token ids that the watermark was keyed with."""
+"""The provider's tokenizer: converts a suspect's text into the token ids with which the watermark was keyed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Tokenizer(Protocol):
 
     @property
     def unknown(self) -> int:
-        """The id of what the vocabulary lacks; -1 where there is none."""
+        """The id of unknown words; -1 if there is none."""
         ...
 
     def encode(self, text: str) -> list[int]:
@@ -28,7 +28,7 @@ class Tokenizer(Protocol):
 class Words:
     """Lower-case words, digits and signs, for demonstrations: the id of a word is its line in a list.
 
-    listed: words by id; of two equal ones the first counts. What is not listed has the id after the last.
+    listed: words by id; of two equal ones the first counts. Unlisted words have the id after the last.
 
     >>> Words(["", "the", "cat"]).encode("The cat sat")
     [1, 2, 3]
@@ -44,7 +44,7 @@ class Words:
 
 
 class Pieces:
-    """A `tokenizer.json` of the Hugging Face format, read by the optional package `tokenizers`."""
+    """A `tokenizer.json` in the Hugging Face format, read by the optional package `tokenizers`."""
 
     def __init__(self, text: str, where: str) -> None:
         try:
@@ -59,7 +59,7 @@ class Pieces:
             told = None
         if not isinstance(told, dict) or not isinstance(told.get("model"), dict):
             raise InputError(
-                "this is no tokenizer.json", where=where, fix="Give the file that came with the model that you serve"
+                "not a tokenizer.json", where=where, fix="Use the file that came with the model that you serve"
             )
         self._reader = Reader.from_str(text)
         self._reader.no_truncation()
@@ -74,7 +74,7 @@ class Pieces:
 
 
 def read(place: Path) -> Tokenizer:
-    """The tokenizer of a file: `.json` in the Hugging Face format, else a list with one word a line."""
+    """The tokenizer of a file: `.json` in the Hugging Face format, otherwise a list with one word per line."""
     try:
         text = place.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -83,5 +83,7 @@ def read(place: Path) -> Tokenizer:
         return Pieces(text, str(place))
     listed = text.removesuffix("\n").split("\n")
     if not any(listed):
-        raise InputError("the list of words is empty", where=str(place), fix="One word a line; its line is its id")
+        raise InputError(
+            "the list of words is empty", where=str(place), fix="Write one word per line; its line is its id"
+        )
     return Words(listed)

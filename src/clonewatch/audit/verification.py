@@ -18,22 +18,22 @@ from clonewatch.audit.run import SEALED, looked, read_plan
 from clonewatch.audit.run_tests import results_of
 from clonewatch.model.errors import InputError, KeyFileError
 
-# What floating point on another machine may change, and no more.
+# Tolerance for floating point on another machine.
 _CLOSE = 1e-6
 
 
 class Problem(NamedTuple):
-    """Something that does not hold: where, and what."""
+    """A failed check: where, and what."""
 
     where: str
     what: str
 
 
 def verify(kept: Folder, ledger: Ledger, head: str = "") -> list[Problem]:
-    """Everything about an audit that does not hold; an empty list when all of it does.
+    """Every failed check of an audit; an empty list if all checks pass.
 
     ledger: with its file of secrets, or with the secrets revealed in it. head: a hash of the ledger that was
-    published. Raises InputError where there is no audit to check.
+    published. Raises InputError if there is no audit to check.
     """
     plan, digest = read_plan(kept)
     results = kept.object(RESULTS)
@@ -49,7 +49,7 @@ def verify(kept: Folder, ledger: Ledger, head: str = "") -> list[Problem]:
     if not any(p.where == RESULTS for p in problems):
         again = report.markdown(report.chapters(plan, digest, results, _until(records, digest)))
         if kept.read(REPORT).decode("utf-8", "replace") != again:
-            problems.append(Problem(REPORT, "it does not say what these results say"))
+            problems.append(Problem(REPORT, "it does not match these results"))
     return problems
 
 
@@ -62,10 +62,10 @@ def _inputs(kept: Folder, plan: AuditPlan) -> Iterator[Problem]:
 def _bound(
     kept: Folder, plan: AuditPlan, digest: str, results: Mapping[str, Any], records: list[Record]
 ) -> Iterator[Problem]:
-    """Whether the ledger knows the plan, the secrets, the answers and the results, in this order."""
+    """Check that the ledger contains the plan, the secrets, the answers and the results, in this order."""
     planned = next((r for r in records if r.kind == "plan" and r.body["digest"] == digest), None)
     if planned is None:
-        yield Problem(PLAN, "the ledger does not know this plan: it was changed, or the ledger is another one")
+        yield Problem(PLAN, "the ledger does not know this plan: it was changed, or this is another ledger")
         return
     committed = {r.body["commitment"]: r for r in records if r.kind == "commit"}
     for test in plan.tests:
@@ -76,7 +76,7 @@ def _bound(
             or found.at != test.committed
             or found.body["carriers"] != test.carriers
         ):
-            yield Problem(PLAN, f"the secret of {test.id} is not in the ledger as the plan says")
+            yield Problem(PLAN, f"the secret of {test.id} is not in the ledger as planned")
     mine = [r for r in records if r.kind == "look" and r.body["plan"] == digest]
     sealed = [r for r in mine if r.body["test"] == SEALED and r.body["result"] == results["sealed"]]
     if results["plan"] != digest:
@@ -91,55 +91,55 @@ def _bound(
         wanted[f"equality/{parts}"] = results["equality"]
     for name, row in wanted.items():
         if name not in told or told[name].body["result"] != digest_of(row) or told[name].n < sealed[0].n:
-            yield Problem(RESULTS, f"the ledger knows no such result of {name}")
+            yield Problem(RESULTS, f"the ledger contains no such result of {name}")
     looks = [r for r in mine if r.body["test"].partition("/")[0] == plan.tests[0].id]
     if len(looks) > plan.looks or len({r.body["test"] for r in looks}) < len(looks):
-        yield Problem(RESULTS, f"{len(looks)} looks, where {plan.looks} were planned")
+        yield Problem(RESULTS, f"{len(looks)} looks, but {plan.looks} were planned")
 
 
 def _raw(kept: Folder, records: list[Record], digest: str) -> Iterator[Problem]:
-    """Whether every raw answer is the one that was received, and younger than the plan."""
+    """Check that every raw answer is unchanged since it was received, and newer than the plan."""
     planned = next((r.at for r in records if r.kind == "plan" and r.body["digest"] == digest), "")
     for place in sorted((kept.path / RAW).rglob("*.json")):
         name = place.relative_to(kept.path).as_posix()
         try:
             told = kept.object(name)
             if hashlib.sha256(answers.body_of(told)).hexdigest() != told["sha256"]:
-                yield Problem(name, "the answer does not have the hash that it had when it was received")
+                yield Problem(name, "the answer no longer has the hash that it had when it was received")
             elif not told["replayed"] and told["at"] < planned:
                 yield Problem(name, "it is older than the plan")
         except (InputError, KeyError, TypeError, ValueError):
-            yield Problem(name, "this is no answer as they are kept")
+            yield Problem(name, "not a stored answer")
 
 
 def _figures(kept: Folder, plan: AuditPlan, results: Mapping[str, Any], ledger: Ledger) -> Iterator[Problem]:
-    """Every test again."""
+    """Run every test again and compare."""
     if results["program"] != version("clonewatch"):
         yield Problem(
             RESULTS,
-            f"version {results['program']} of the program made these, and this is {version('clonewatch')}: verify"
-            " with that",
+            f"made by version {results['program']} of the program, and this is {version('clonewatch')}: verify with"
+            " that version",
         )
         return
     try:
         again = results_of(plan, Collected(kept, plan), reader(ledger), results["parts"])
     except KeyFileError as error:
-        yield Problem("secrets", f"the tests could not be made again: {error.what}. {error.fix}")
+        yield Problem("secrets", f"the tests could not be repeated: {error.what}. {error.fix}")
         return
     except (InputError, KeyError, TypeError, ValueError) as error:
-        yield Problem(RAW, f"the tests could not be made again: {error}")
+        yield Problem(RAW, f"the tests could not be repeated: {error}")
         return
     for name in ("parts", "sources", "equality"):
         if not _same(results.get(name), again[name]):
-            yield Problem(RESULTS, f"{name}: the raw answers give something else")
+            yield Problem(RESULTS, f"{name}: the raw answers give a different result")
     told = {row.get("id"): row for row in results["tests"]}
     for row in again["tests"]:
         if not _same(told.get(row["id"]), row):
-            yield Problem(RESULTS, f"{row['id']}: the raw answers give something else")
+            yield Problem(RESULTS, f"{row['id']}: the raw answers give a different result")
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two plain values agree, numbers as closely as machines do."""
+    """Whether two plain values agree, numbers within floating-point tolerance."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
@@ -151,7 +151,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _until(records: list[Record], digest: str) -> list[Record]:
-    """The ledger up to the last look under a plan, which is what its report was written from."""
+    """The ledger up to the last look of a plan, from which its report was written."""
     last = max((r.n for r in records if r.kind == "look" and r.body["plan"] == digest), default=-1)
     return [r for r in records if r.n <= last]
 
@@ -161,7 +161,7 @@ def write_report(kept: Folder, ledger: Ledger, style: str) -> str:
     plan, digest = read_plan(kept)
     results = kept.object(RESULTS)
     if not looked(ledger, digest):
-        raise InputError("the ledger knows no look at this audit", where=str(ledger.path), fix="Name its ledger")
+        raise InputError("the ledger contains no look at this audit", where=str(ledger.path), fix="Name its ledger")
     parts = report.chapters(plan, digest, results, _until(ledger.records(), digest))
     text = report.markdown(parts)
     kept.write(REPORT, text.encode())

@@ -1,4 +1,4 @@
-"""Watermark radioactivity: whether the suspect leans the way our secret key leans.
+"""Watermark radioactivity: whether the suspect's output is biased in the direction of our secret key.
 
 One statistic for every access: S = sum of a(w, t) f(u(w, t)) over distinct inputs (window w, token t) of the keyed
 function u, with weights a that do not depend on the key. f is 1{u < gamma} - gamma for green lists (Kirchenbauer and
@@ -7,7 +7,7 @@ exact or bounded whatever the text, the architecture or the training.
 
 - text, no reference: a = 1 for every distinct input the suspect wrote (Sander and others 2024): binomial or Gamma.
 - text with a reference: a = (times written - e) / sqrt(1 + v e), with e the times that our model without the watermark
-  would have written it, and v how far the suspect strays from the reference by itself: the variance of a count is
+  would have written it, and v the suspect's own deviation from the reference: the variance of a count is
   e + v e^2, and v is estimated from the same counts, without the key. Far more power.
 - logprobs: the suspect's probability in place of times written. No sampling noise.
 """
@@ -33,23 +33,23 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 Mode = Literal["text", "logprobs"]
 
-# Inputs with the least weight are left out until this share of the variance stays: the choice is free of the key, so it
-# costs a little power and no validity, and spares most of the work for 999 decoys.
+# Inputs with the least weight are left out until this share of the variance remains: the choice does not depend on the
+# key, so it costs a little power and no validity, and saves most of the work for 999 decoys.
 _VARIANCE_KEPT = 0.999
-# Below this many distinct inputs even a strong lean is hard to see; the result says so.
+# With fewer distinct inputs even a strong effect is hard to see; the result says so.
 _FEW_INPUTS = 1_000
 # From this share of identical answers on, a suspect may be refusing; the result says so.
 _MANY_ALIKE = 0.5
 _ID_BITS = 32  # of a token id
 _HYPOTHESIS = "The suspect's {} do not depend on the watermark key."
-# Our own served text must be told by its key at this level, or key, rule or tokenizer are not those that served it.
+# Our own served text must show its key at this level; otherwise key, rule or tokenizer are not those that served it.
 _OWN_TEXT_LOG10_P = -6.0
 
 
 class Tally(NamedTuple):
     """Distinct inputs and their weights. context: int64[N, width], token: int64[N], weight: float64[N].
 
-    n_raw: tokens looked at, n_scored: those left after exclusions. plain: every input counts once; the tail is exact.
+    n_raw: tokens examined, n_scored: those left after exclusions. plain: every input counts once; the tail is exact.
     """
 
     context: I64
@@ -61,7 +61,7 @@ class Tally(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Rows before equal inputs are put together. window: int64[N, width], token: int64[N], the others float64[N]."""
+    """Rows before equal inputs are merged. window: int64[N, width], token: int64[N], the others float64[N]."""
 
     window: I64
     token: I64
@@ -80,14 +80,14 @@ def test_watermark(
 ) -> TestResult:
     """Test whether a suspect is independent of a watermark key.
 
-    samples: what it gave, in our tokenizer. keyed: the watermark as it was served. mode: `text`, or `logprobs` where
-    every sample says what the suspect held likely.
-    reference: for every sample what a model that never saw the key holds likely, at best our own with the watermark
-    off; a poor one costs power, never validity. exclude_context: leave out windows that touch or repeat what the
-    suspect was given, which it may have copied; only prompts that are free of the key may do without. decoys:
+    samples: its texts, in our tokenizer. keyed: the watermark as it was served. mode: `text`, or `logprobs` if every
+    sample has the suspect's probabilities. reference: for every sample the probabilities of a model that never saw the
+    key, at best our own with the watermark off; a poor one costs power, never validity. exclude_context: leave out
+    windows that touch or repeat what the suspect was given, which it may have copied; not needed if the prompts do not
+    depend on the key. decoys:
     independent keys for the rank p-value.
 
-    Raises InputError where nothing can be tested, and says why.
+    Raises InputError if nothing can be tested, with the reason.
     """
     prf, rule, gamma = keyed
     counted = tally(samples, prf, mode, reference, exclude_context)
@@ -111,17 +111,17 @@ def test_watermark(
 
 
 def confirm(served: Sequence[Sample], keyed: Watermark) -> TestResult:
-    """Check key, rule and tokenizer on text that we served with the watermark on, before any suspect is asked.
+    """Check key, rule and tokenizer on text that we served with the watermark on, before any suspect is queried.
 
-    served: our own answers. Raises InputError where they do not carry the watermark: a null result on a suspect would
-    then say nothing about the suspect.
+    served: our own answers. Raises InputError if they do not carry the watermark: a null result would then mean
+    nothing.
     """
     result = test_watermark(served, keyed, exclude_context=False, decoys=0)
     if result.log10_p > _OWN_TEXT_LOG10_P:
         raise InputError(
             f"our own served text does not carry this watermark (p = {told(result.log10_p)}, "
             f"{result.n_distinct} distinct inputs)",
-            fix="Check the key and its epoch, the window, the rule and the tokenizer; give more text if it is short",
+            fix="Check the key and its period, the window, the rule and the tokenizer; use more text if it is short",
         )
     return result
 
@@ -187,7 +187,7 @@ def tally(
     if not parts:
         raise InputError(
             f"no token of {raw} can be scored",
-            fix="Ask for longer answers; what touches or repeats the prompt is left out",
+            fix="Request longer answers; text that overlaps or repeats the prompt is left out",
         )
     columns = [np.concatenate([part[c] for part in parts]) for c in range(4)]
     found, seen, expected = _distinct(prf, _Part(*columns))
@@ -198,7 +198,7 @@ def tally(
         weight = _centred(seen, expected, counted=mode == "text")
     keep = _heaviest(weight)
     if not len(keep):
-        raise InputError("the suspect says just what the reference says, so there is nothing to test")
+        raise InputError("the suspect's answers equal the reference's expectation, so there is nothing to test")
     return Tally(columns[0][found[keep]], columns[1][found[keep]], weight[keep], raw, scored, plain)
 
 
@@ -215,7 +215,8 @@ def _positions(sample: Sample, width: int, mode: Mode, exclude_context: bool, i:
         places = np.unique(sample.likely.position)
     kept = places[places >= width]
     if exclude_context:
-        # A window that straddles what was given is left out, and one that the given part has shown with a follower.
+        # Windows that overlap the given part are left out, and windows that the given part contains with a following
+        # token.
         kept = kept[(kept - width >= sample.given) | (kept < sample.given)]
         shown = np.arange(width, sample.given)
         first: dict[bytes, int] = {}
@@ -236,7 +237,7 @@ def _windows(sample: Sample, places: I64, width: int) -> I64:
 
 
 def _entries(sample: Sample, kept: I64, width: int, mode: Mode, about: Likely | None) -> _Part:
-    """What was seen at the kept positions, and what the reference expected."""
+    """The observed counts at the kept positions, and what the reference expected."""
     if mode == "logprobs" and sample.likely is not None:
         place, token, seen = _listed(sample.likely, kept)
     else:
@@ -244,8 +245,8 @@ def _entries(sample: Sample, kept: I64, width: int, mode: Mode, about: Likely | 
     if about is None:
         return _Part(_windows(sample, place, width), token, seen, np.zeros(len(seen)))
     where, other, expected = _listed(about, kept)
-    # Lists end somewhere. A token is compared where the reference has it, and in the mode `logprobs` the suspect too:
-    # elsewhere its weight would be what was cut off, which is no evidence but much noise.
+    # Lists are truncated. A token is compared only if the reference lists it, and in the mode `logprobs` the suspect
+    # too: otherwise its weight would be the truncated part, which is noise and not evidence.
     here, there = place << _ID_BITS | token, where << _ID_BITS | other
     ours = np.isin(here, there)
     theirs = np.isin(there, here) if mode == "logprobs" else np.ones(len(there), np.bool_)
@@ -269,7 +270,7 @@ def _listed(likely: Likely, kept: I64) -> tuple[I64, I64, F64]:
 
 
 def _distinct(prf: Prf, rows: _Part) -> tuple[I64, F64, F64]:
-    """Rows with equal inputs as one, across all samples, as one draw must count once.
+    """Merge rows with equal inputs across all samples, as one draw must count once.
 
     Returns where each input is first found, how often it was seen, and how often the reference would have written it.
     """
@@ -279,11 +280,11 @@ def _distinct(prf: Prf, rows: _Part) -> tuple[I64, F64, F64]:
 
 
 def _centred(seen: F64, expected: F64, counted: bool) -> F64:
-    """What was seen beyond what was expected, with less weight where the suspect strays by itself.
+    """Observed minus expected counts, with less weight where the suspect deviates by itself.
 
     counted: seen are counts, which vary by chance as well. The moments give v: mean (seen - expected)^2 = e + v e^2.
-    The square root stands between no correction, best for a lean that is learned from frequent inputs first, and the
-    full one, best for a lean that is the same for all; it was chosen on small models of either kind.
+    The square root is between no correction, best for an effect that is learned from frequent inputs first, and the
+    full one, best for an effect that is the same for all; it was chosen on small models of both kinds.
     """
     beyond = seen - expected
     chance = expected.sum() if counted else 0.0
@@ -294,7 +295,7 @@ def _centred(seen: F64, expected: F64, counted: bool) -> F64:
 
 
 def _heaviest(weight: F64) -> I64:
-    """The inputs that hold nearly all of the variance, in their order; all of them where they weigh the same."""
+    """The inputs that account for nearly all of the variance, in order; all of them if they weigh the same."""
     if weight.min() == weight.max() != 0:
         return np.arange(len(weight))
     squares = weight**2
@@ -308,8 +309,8 @@ def _heaviest(weight: F64) -> I64:
 def _assumptions(prf: Prf, centred: bool, exclude_context: bool) -> tuple[str, ...]:
     listed = [
         "The key was drawn at random, kept secret, and committed before anything carrying it was released.",
-        f"{prf.name} behaves like independent uniform numbers (the rank among decoy keys does without this).",
-        "The suspect was asked as the plan committed before says: prompts, number of tokens, this test.",
+        f"{prf.name} behaves like independent uniform numbers (the rank among decoy keys does not need this).",
+        "The suspect was queried as in the committed plan: prompts, number of tokens, this test.",
     ]
     if centred:
         listed.append("The reference model never saw the key.")
@@ -321,7 +322,7 @@ def _assumptions(prf: Prf, centred: bool, exclude_context: bool) -> tuple[str, .
 def _notes(samples: Sequence[Sample], inputs: int) -> tuple[str, ...]:
     notes = []
     if inputs < _FEW_INPUTS:
-        notes.append(f"Only {inputs} distinct inputs: a null result says little.")
+        notes.append(f"Only {inputs} distinct inputs: a null result is weak evidence.")
     written = [s.written.tobytes() for s in samples if len(s.written)]
     alike = 1 - len(set(written)) / len(written) if written else 0.0
     if alike >= _MANY_ALIKE:

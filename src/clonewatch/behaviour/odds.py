@@ -1,12 +1,12 @@
-"""The log odds of a property of exchanges, cluster by cluster: the statistic of several behavioural tests."""
+"""The log odds of a property of exchanges, per cluster: the statistic of several behavioural tests."""
 
 from clonewatch.ports.engine import Query
 
 
 def log_odds(test: str, hit: str, known: str, source: str = "slices") -> Query:
-    """The step that writes `behaviour_<test>`: log odds that `hit` holds where `known` does, half a count added.
+    """The step that writes `behaviour_<test>`: log odds of `hit` among rows with `known`, with half a count added.
 
-    hit, known: SQL conditions over the rows of `source`, written by us.
+    hit, known: SQL conditions over the rows of `source`. They are constants of this program, never a user's text.
     """
     return Query(
         f"behaviour_{test}",

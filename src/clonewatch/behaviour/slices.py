@@ -1,4 +1,4 @@
-"""Tables that several behavioural tests read: the slice by cell, by prompt and by time. Counted once."""
+"""Tables that several behavioural tests read: the slice counted by cell, by prompt and by time."""
 
 from clonewatch.ports.engine import Query, Step
 
@@ -6,7 +6,7 @@ _MINUTE = 60_000_000
 
 
 def of_clusters(celled: bool) -> tuple[Step, ...]:
-    """The slices counted. celled: the log has topic cells; without any, all exchanges count as one topic."""
+    """The steps that count the slices. celled: the log has topic cells; without them, all exchanges are one topic."""
     return (
         Query(
             "slice_sizes",
@@ -30,7 +30,7 @@ def of_clusters(celled: bool) -> tuple[Step, ...]:
             "SELECT cluster, prompt, entity, COUNT(*) AS n FROM slices WHERE prompt IS NOT NULL"
             " GROUP BY cluster, prompt, entity) s GROUP BY cluster, prompt",
         ),
-        # Pairs of exchanges by different entities about the same cell: what "the same question" is compared with.
+        # Pairs of exchanges by different entities about one cell: pairs with the same prompt are compared with these.
         Query(
             "slice_cell_pairs",
             ("slice_cells",),
@@ -52,7 +52,7 @@ def of_clusters(celled: bool) -> tuple[Step, ...]:
 
 
 def of_background(celled: bool) -> tuple[Step, ...]:
-    """The same pairs among entities that no cluster holds: how often strangers ask the same thing."""
+    """The same counts among unlinked entities: how often unrelated accounts ask the same question."""
     return (
         Query(
             "background_cells",
@@ -66,7 +66,7 @@ def of_background(celled: bool) -> tuple[Step, ...]:
         Query(
             "background_tasks", ("background_cells",), "SELECT task, SUM(n) AS n FROM background_cells GROUP BY task"
         ),
-        # Chance that two exchanges of these tasks meet on one cell.
+        # Chance that two exchanges of these tasks are about the same cell.
         Query(
             "background_overlap",
             ("background_cells", "background_tasks"),

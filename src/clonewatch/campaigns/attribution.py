@@ -1,9 +1,9 @@
 """Which exchanges were harvested, and which accounts are members: a mixing share per entity, a posterior per exchange.
 
-A proxy's accounts also serve honest people. Exchanges that carry the campaign's own content attributes (the slice)
-train a two-class naive Bayes against entities that no cluster holds; each entity gets its own mixing share by
-expectation maximisation, held near the share of its slice so that a mixture posterior alone never convicts a whole
-account.
+A proxy's accounts also serve honest people. A two-class naive Bayes learns the campaign from the exchanges that carry
+its content attributes (the slice), and the rest from the background. Each entity gets its own mixing share by
+expectation maximisation. A prior keeps that share near the share of its slice, so that a mixture posterior alone never
+convicts a whole account.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ import pyarrow as pa
 
 from clonewatch.ports.engine import Query
 
-# Tied by one family alone, an entity below this share of harvested exchanges is a customer of the proxy, not a member.
+# Linked by one family only, an entity below this share of harvested exchanges is a customer of the proxy, not a member.
 FLOOR_SHARE = 0.05
-# Where its identity, software or sign-up tie it to the operation as well, a far smaller share is enough.
+# Where its identity, software or sign-up also links it to the operation, a far smaller share is enough.
 LEAST_SHARE = 0.005
-# Nor is one with fewer harvested exchanges than this.
+# An entity with fewer harvested exchanges than this is not a member either.
 FLOOR_EXCHANGES = 3
-# Kept together by this share of clusterings, an account is of the consensus core.
+# An account that this share of clusterings keeps in the cluster belongs to the consensus core.
 CORE = 0.8
 _FEATURES = ("task", "demand", "opening", "sampled")
 _MOST_DEMAND = 5  # elicitation, 0..1, in fifths
-# These were measured on development logs in natural units; each is so many bits.
+# Bits per nat: the constants below were measured on development logs in nats.
 _NATURAL = log2(exp(1))
 # The log-likelihood ratio of one feature is bounded: a habit may be rare in the background and still honest.
 _MOST_FEATURE = 2.0 * _NATURAL  # 7 to 1
 _MOST_LOG_RATIO = 3.0 * _NATURAL  # 20 to 1
 _IN_SLICE = 8.0 * _NATURAL  # carrying a private attribute of the campaign: about 3,000 to 1
 _SUSPICION = 0.45
-# Bits of links at which an account's membership is half of what its harvested share gives.
-_HALF_TIED = log2(10) / 4
+# Bits of linkage at which an account's membership is half of what its harvested share gives.
+_HALF_LINKED = log2(10) / 4
 _PRIOR_WEIGHT = 4.0
 _ROUNDS = 25
-# An attribute is the customers' when its exchanges are more like strangers' by so many bits each, on average; the
-# profile of the campaign starts from attributes of at least so many exchanges. Exchanges looked at for this, at most.
+# An attribute belongs to the customers when its exchanges resemble the background more than the campaign by this many
+# bits on average. The campaign's profile starts from an attribute of at least so many exchanges. At most so many
+# exchanges are examined for this.
 _CLEARLY, _ATTRIBUTE_EXCHANGES, _PROFILED = 0.5 * _NATURAL, 10, 3_000_000
 
 _CODED = (
@@ -52,8 +53,8 @@ _CODED = (
 def attribute_profiles(content: Sequence[tuple[str, str]], exchanges: int) -> Query:
     """The step that profiles what each selecting attribute selects, as table `attribute_profiles`.
 
-    content: signals whose attributes select exchanges, and their columns. exchanges: how many are sliced; of more than
-    enough, one in so many is looked at.
+    content: signals whose attributes select exchanges, and their columns. exchanges: how many the slices hold; above a
+    limit, a regular sample of them is profiled.
     """
     each = (
         f"SELECT s.cluster, '{signal}' AS signal, x.{column} AS attribute, {_CODED.format('s', 'answers')}"
@@ -73,7 +74,7 @@ def attribute_profiles(content: Sequence[tuple[str, str]], exchanges: int) -> Qu
 
 
 def candidates(slices: str) -> Query:
-    """The step that lists every exchange of the entities of reported clusters. slices: which table holds the slices."""
+    """The step that lists every exchange of the entities of reported clusters. slices: name of the table of slices."""
     return Query(
         "candidates",
         ("exchanges", "owners", "groups", "reported", slices),
@@ -109,25 +110,26 @@ POSTERIORS = Query(
 
 
 def customer_attributes(profiles: pa.Table, background: pa.Table) -> pa.Table:
-    """Attributes that select what strangers do rather than what the campaign's other attributes select.
+    """Attributes of a proxy's customers: they select background traffic, unlike the campaign's own attributes.
 
-    profiles: cluster, signal, attribute, features, n. background: features, n among entities no cluster holds. Returns
-    cluster, signal, attribute.
+    profiles: cluster, signal, attribute, features, n. background: features, n among unlinked entities. Returns cluster,
+    signal, attribute.
 
-    The customers of a proxy bring prompts of their own, which travel with its accounts just as the campaign's do. The
-    campaign's profile begins at the attribute least like strangers and takes in every attribute that is not clearly
-    more like them; what is left over is the customers'. Where all attributes are of one kind, nothing is left over.
+    The customers of a proxy bring prompts of their own, which appear under its accounts just as the campaign's do. The
+    campaign's profile starts at the attribute least like the background and adds every attribute that is not clearly
+    more like the background than like the profile. The remaining attributes are the customers'. Where all attributes
+    are of one kind, none remain.
     """
     names = ["cluster", "signal", "attribute"]
     keys = profiles.group_by(names).aggregate([("n", "sum")]).sort_by([(name, "ascending") for name in names])
     features = np.stack([background[f].to_numpy() for f in _FEATURES]) if background.num_rows else np.zeros((4, 0), int)
     weight = background["n"].to_numpy().astype(np.float64)
-    plain = np.zeros(keys.num_rows, bool)
+    of_customers = np.zeros(keys.num_rows, bool)
     for number in np.unique(keys["cluster"].to_numpy()).tolist():
         mine = np.flatnonzero(keys["cluster"].to_numpy() == number)
         if not weight.sum() or len(mine) < 2:
             continue
-        # Sorted by what the key does not touch: sums of floats differ in the last digits with their order.
+        # Sorted by columns that do not depend on the key: sums of floats differ in the last digits with their order.
         rows = profiles.filter(pa.array(profiles["cluster"].to_numpy() == number))
         rows = rows.sort_by([(name, "ascending") for name in (*_FEATURES, "n")])
         place = {
@@ -136,51 +138,48 @@ def customer_attributes(profiles: pa.Table, background: pa.Table) -> pa.Table:
         attribute = np.array([place[pair] for pair in zip(*(rows[n].to_pylist() for n in names[1:]), strict=True)])
         count = rows["n"].to_numpy().astype(np.float64)
         kinds = np.stack([rows[f].to_numpy() for f in _FEATURES])
-        plain[mine] = _plain(attribute, count, kinds, features, weight)
-    return keys.filter(pa.array(plain)).select(names)
+        of_customers[mine] = _of_customers(attribute, count, kinds, features, weight)
+    return keys.filter(pa.array(of_customers)).select(names)
 
 
-def _plain(
-    attribute: np.ndarray, count: np.ndarray, kinds: np.ndarray, strangers: np.ndarray, weight: np.ndarray
+def _of_customers(
+    attribute: np.ndarray, count: np.ndarray, kinds: np.ndarray, background: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
-    """Which attributes are rather strangers'.
-
-    A mask over attributes. attribute: (rows,) of which attribute each row is.
-    """
+    """Mask over attributes: which resemble the background more than the campaign. attribute: (rows,) of each row."""
     total = np.maximum(np.bincount(attribute, count), 1.0)
     alone = np.array(
         [
             (
                 count[attribute == t]
-                * _log_likelihood_ratio(kinds[:, attribute == t], count[attribute == t], strangers, weight)
+                * _log_likelihood_ratio(kinds[:, attribute == t], count[attribute == t], background, weight)
             ).sum()
             / total[t]
             for t in range(len(total))
         ]
     )
-    told = np.where(total >= _ATTRIBUTE_EXCHANGES, alone, -np.inf)
-    if not np.isfinite(told).any():
+    seeds = np.where(total >= _ATTRIBUTE_EXCHANGES, alone, -np.inf)
+    if not np.isfinite(seeds).any():
         return np.zeros(len(total), bool)
-    inside = np.arange(len(total)) == int(np.argmax(told))
-    # Templates of one harvest demand more or less of a trace: the profile reaches one step beyond what it has seen.
+    inside = np.arange(len(total)) == int(np.argmax(seeds))
+    # Templates of one harvest differ in how strongly they demand a trace: the profile extends one step beyond its own.
     around = np.concatenate([kinds, *(_nudged(kinds, step) for step in (-1, 1))], axis=1)
     shares = np.repeat([0.5, 0.25, 0.25], len(count))
     for _ in range(_ROUNDS):
-        # By how much more an exchange of each attribute is like those inside than like strangers', in bits.
-        like = _log_likelihood_ratio(around, shares * np.tile(count * inside[attribute], 3), strangers, weight)[
+        # How much more an exchange of each attribute resembles the profile than the background, in bits.
+        ratio = _log_likelihood_ratio(around, shares * np.tile(count * inside[attribute], 3), background, weight)[
             : len(count)
         ]
-        odds = np.bincount(attribute, count * like) / total
+        odds = np.bincount(attribute, count * ratio) / total
         after = odds > -_CLEARLY
         if (after == inside).all():
             break
         inside = after
-    left: np.ndarray = ~inside
-    return left
+    outside: np.ndarray = ~inside
+    return outside
 
 
 def _nudged(kinds: np.ndarray, step: int) -> np.ndarray:
-    """The same kinds of exchanges, their demand moved by a step where it is known."""
+    """The same kinds of exchanges with their demand moved by a step where it is known."""
     moved = kinds.copy()
     demand = moved[_FEATURES.index("demand")]
     moved[_FEATURES.index("demand")] = np.where(demand >= 0, np.clip(demand + step, 0, _MOST_DEMAND), demand)
@@ -190,19 +189,17 @@ def _nudged(kinds: np.ndarray, step: int) -> np.ndarray:
 def mixture(
     profiles: pa.Table, background: pa.Table, uses_all: dict[int, bool], outsiders: set[tuple[int, int]]
 ) -> pa.Table:
-    """Posterior of every kind of exchange of every entity.
+    """Posterior of every kind of exchange of every entity, as column `posterior`, 0..1.
 
-    profiles: cluster, entity, features, held, n. background: features, n among entities no cluster holds. uses_all:
-    clusters whose attributes select accounts, not exchanges: all exchanges of their entities count. outsiders: entities
-    that merely share a network with a cluster.
+    profiles: cluster, entity, features, held (whether the slice holds it), n. background: features, n among unlinked
+    entities. uses_all: clusters whose attributes select accounts, not exchanges: all exchanges of their entities count.
+    outsiders: (cluster, entity) of entities that only share a network with a cluster.
     """
     count = profiles["n"].to_numpy().astype(np.float64)
     cluster, entity = profiles["cluster"].to_numpy(), profiles["entity"].to_numpy()
-    held = profiles["held"].to_numpy(zero_copy_only=False)
+    in_slice = profiles["held"].to_numpy(zero_copy_only=False)
     features = np.stack([profiles[f].to_numpy() for f in _FEATURES]) if len(count) else np.zeros((4, 0), int)
-    strangers = (
-        np.stack([background[f].to_numpy() for f in _FEATURES]) if background.num_rows else np.zeros((4, 0), int)
-    )
+    usual = np.stack([background[f].to_numpy() for f in _FEATURES]) if background.num_rows else np.zeros((4, 0), int)
     weight = background["n"].to_numpy().astype(np.float64)
     posterior = np.zeros(len(count))
     for number in np.unique(cluster).tolist():
@@ -211,21 +208,21 @@ def mixture(
         if uses_all[number]:
             posterior[rows] = np.where(outside, 0.05, 0.95)
             continue
-        mixture_posterior = _log_likelihood_ratio(features[:, rows], count[rows] * held[rows], strangers, weight)
-        mixed = _mix(entity[rows], count[rows], held[rows], np.minimum(mixture_posterior, _MOST_LOG_RATIO))
-        # A neighbour met a prompt of the campaign's; that does not make its exchanges the campaign's.
+        log_ratio = _log_likelihood_ratio(features[:, rows], count[rows] * in_slice[rows], usual, weight)
+        mixed = _mix(entity[rows], count[rows], in_slice[rows], np.minimum(log_ratio, _MOST_LOG_RATIO))
+        # A neighbour shares a prompt with the campaign; that does not make its exchanges the campaign's.
         posterior[rows] = np.where(outside, 0.05, mixed)
     return profiles.append_column("posterior", pa.array(posterior)).drop_columns(["n"])
 
 
 def _log_likelihood_ratio(
-    kinds: np.ndarray, slice_count: np.ndarray, strangers: np.ndarray, weight: np.ndarray
+    kinds: np.ndarray, slice_count: np.ndarray, background: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
-    """Sum over features of the bounded log-likelihood ratio of the slice against strangers, in bits."""
+    """Sum over features of the bounded log-likelihood ratio of the slice against the background, in bits."""
     total = np.zeros(kinds.shape[1])
     if not weight.sum() or not slice_count.sum():
         return total
-    for ours, theirs in zip(kinds, strangers, strict=True):
+    for ours, theirs in zip(kinds, background, strict=True):
         values = np.unique(np.concatenate([ours, theirs]))
         mine = np.bincount(np.searchsorted(values, ours), slice_count, len(values)) + 1
         other = np.bincount(np.searchsorted(values, theirs), weight, len(values)) + 1
@@ -234,28 +231,28 @@ def _log_likelihood_ratio(
     return total
 
 
-def _mix(entity: np.ndarray, count: np.ndarray, held: np.ndarray, mixture_posterior: np.ndarray) -> np.ndarray:
+def _mix(entity: np.ndarray, count: np.ndarray, in_slice: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:
     """Posteriors by expectation maximisation (Dempster, Laird and Rubin 1977).
 
-    Two things are learnt: each entity's mixing share, with a prior at the share of its slice, and over the whole
-    cluster how much of the harvest carries its attributes at all. The second tells paraphrase from cover: where nearly
-    everything outside the slice looks like strangers' traffic, a mixture posterior there weighs little.
+    Two things are estimated: each entity's mixing share, with a prior at the share of its slice, and, over the whole
+    cluster, how much of the harvest carries its attributes at all. The second separates paraphrase from cover traffic:
+    where nearly everything outside the slice looks like the background, the log-likelihood ratio there weighs little.
     """
     _, place = np.unique(entity, return_inverse=True)
     total = np.bincount(place, count)
-    prior = (np.bincount(place, count * held) + 0.5) / (total + 1)
+    prior = (np.bincount(place, count * in_slice) + 0.5) / (total + 1)
     share, caught = prior.copy(), 0.5
     posterior = np.zeros(len(count))
     for _ in range(_ROUNDS):
-        ratio = np.where(held, _IN_SLICE + np.log2(caught), mixture_posterior + np.log1p(-caught) * _NATURAL)
+        ratio = np.where(in_slice, _IN_SLICE + np.log2(caught), log_ratio + np.log1p(-caught) * _NATURAL)
         odds = np.exp2(ratio) * share[place]
         posterior = odds / (odds + 1 - share[place])
         share = (np.bincount(place, count * posterior) + _PRIOR_WEIGHT * prior) / (total + _PRIOR_WEIGHT)
-        caught = ((count * posterior * held).sum() + 1) / ((count * posterior).sum() + 2)
-    # A mixture posterior alone convicts nobody: without some exchanges that carry the attributes themselves it stays a
+        caught = ((count * posterior * in_slice).sum() + 1) / ((count * posterior).sum() + 2)
+    # A mixture posterior alone convicts nobody: without some exchanges that carry the attributes themselves, it stays a
     # suspicion.
-    shown = np.bincount(place, count * held) >= FLOOR_EXCHANGES
-    return np.where(shown[place] | held, posterior, np.minimum(posterior, _SUSPICION))
+    shown = np.bincount(place, count * in_slice) >= FLOOR_EXCHANGES
+    return np.where(shown[place] | in_slice, posterior, np.minimum(posterior, _SUSPICION))
 
 
 def membership(
@@ -263,10 +260,10 @@ def membership(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Membership (0..1) and role of each account.
 
-    harvested, exchanges: counts. mass: weight of its links, in bits. ways: linking families that tie it, 0 for a
-    neighbour. together: share of clusterings with other seeds that place it with the others, 0..1. An account mostly
-    serving others is still the operator's where two families tie it; otherwise a small harvested share makes it a
-    customer. Core are those that nearly every clustering keeps.
+    harvested, exchanges: counts. mass: weight of its links, in bits. linking_families: families that link it, 0 for a
+    neighbour. together: share of clusterings with other seeds that keep it in the cluster, 0..1. An account that mostly
+    serves others still belongs to the operator where two families link it; otherwise a small harvested share makes it a
+    customer. Core accounts are those that nearly every clustering keeps.
 
     >>> linking_families, mass = np.array([3, 1, 0]), np.array([4.0, 4.0, 1.0])
     >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), mass, linking_families, np.ones(3))[1]
@@ -274,7 +271,7 @@ def membership(
     """
     share = harvested / np.maximum(exchanges, 1)
     floor = np.where(linking_families >= 2, LEAST_SHARE, FLOOR_SHARE)
-    score = share / (share + floor / 2) * mass / (mass + _HALF_TIED)
+    score = share / (share + floor / 2) * mass / (mass + _HALF_LINKED)
     customer = (linking_families < 1) | (share < floor) | (harvested < FLOOR_EXCHANGES)
     score = np.where(customer, np.minimum(score, 0.25), score)
     role = np.where(customer, "proxy_customer", np.where((share >= FLOOR_SHARE) & (together >= CORE), "core", "fringe"))

@@ -1,10 +1,8 @@
-"""How often calibration groups come this close to the threshold.
+"""How often calibration groups come as close to a flag: p-values, e-values, and which groups are flagged together.
 
-P-values, e-values, and which groups may be flagged together.
-
-Random accounts are the wrong null: every app is a community. The null here are the linked groups that the same
-detection finds in logs without an attack: simulated ones that ship with the program, or the operator's own quiet
-period.
+Random accounts are the wrong null, because every app is a community. The null used here is the linked groups that the
+same detection finds in logs without an attack: simulated ones that ship with the program, or a quiet period of the
+operator's own.
 """
 
 from __future__ import annotations
@@ -20,23 +18,20 @@ from typing import Any, NamedTuple
 from clonewatch.model.errors import InputError, OutputError
 
 SCHEMA = "clonewatch.calibration.v1"
-# Groups of like size and trust are compared with each other (Mondrian), as long as there are this many of them.
+# Groups of similar size and trust are compared with each other (Mondrian), as long as there are this many of them.
 _SIZES = (20, 80)
 _ENOUGH = 100
 # False discoveries allowed among the flagged groups of a scan.
 FALSE_DISCOVERIES = 0.05
-# Where more groups are tested than honest ones can resolve, the bound that can be had is used, up to this one.
+# Where there are too few calibration groups for that bound, the tightest one that they allow is used, up to this.
 _WIDEST_BOUND = 0.25
-# The line in units of the threshold_ratio: fixed in advance, so that the share of calibration groups beyond it makes an
-# e-value.
+# The threshold ratio from which a group meets all criteria. Fixed in advance, so that the share of calibration groups
+# beyond it makes an e-value.
 THRESHOLD = 1.0
 
 
 class Group(NamedTuple):
-    """A linked group as calibration sees it.
-
-    Where trust came from, its entities, and its threshold ratio to the threshold.
-    """
+    """A linked group as calibration sees it: the source of trust, the number of entities, the threshold ratio."""
 
     trust: str
     entities: int
@@ -44,12 +39,11 @@ class Group(NamedTuple):
 
 
 class CalibratedGroup(NamedTuple):
-    """What a threshold ratio is worth.
+    """A group's threshold ratio compared with the calibration groups.
 
-    N: calibration groups it was compared with, 0 when there were none. stratum: which ones.
-
-    p_value: chance that a calibration group comes as close to the threshold. e_value: evidence that may be averaged
-    over days. kept: stays when false discoveries among all groups of the scan are bounded.
+    p_value: chance that a calibration group comes as close to a flag. e_value: evidence that may be averaged over days.
+    n: calibration groups it was compared with, 0 where there were none. stratum: which ones. kept: the group survives
+    the bound on false discoveries among all groups of the scan.
     """
 
     p_value: float | None
@@ -60,36 +54,34 @@ class CalibratedGroup(NamedTuple):
 
 
 class Calibration:
-    """Margins of calibration groups, by stratum.
+    """Threshold ratios of calibration groups, by stratum.
 
-    >>> quiet = Calibration([Group("declared", 30, m / 100) for m in range(199)])
-    >>> quiet.calibrated_groups([Group("declared", 25, 2.0)])[0].p_value
+    >>> calibration = Calibration([Group("declared", 30, m / 100) for m in range(199)])
+    >>> calibration.calibrate([Group("declared", 25, 2.0)])[0].p_value
     0.005
     """
 
     def __init__(self, groups: Iterable[Group], logs: int = 0, source: str = "") -> None:
         self.groups = sorted(groups)
         self.logs, self.source = logs, source
-        self._threshold_ratios: dict[str, list[float]] = {}
+        self._ratios: dict[str, list[float]] = {}
         for group in self.groups:
             for name in _strata(group):
-                self._threshold_ratios.setdefault(name, []).append(group.threshold_ratio)
-        for threshold_ratios in self._threshold_ratios.values():
-            threshold_ratios.sort()
+                self._ratios.setdefault(name, []).append(group.threshold_ratio)
+        for ratios in self._ratios.values():
+            ratios.sort()
 
-    def calibrated_groups(self, found: Sequence[Group], q: float = FALSE_DISCOVERIES) -> list[CalibratedGroup]:
-        """The standing of every group of a scan. q: bound on the false discovery rate, 0..1."""
-        places = [self._place(group) for group in found]
-        # How many lie beyond the threshold is asked of all groups of like trust: few do, whatever their size.
-        values = [e_value(g.threshold_ratio, self._threshold_ratios.get(self._wide(g), ())) for g in found]
+    def calibrate(self, found: Sequence[Group], q: float = FALSE_DISCOVERIES) -> list[CalibratedGroup]:
+        """Compare every group of a scan. q: bound on the false discovery rate, 0..1."""
+        strata = [self._stratum(group) for group in found]
+        # E-values use all groups of the same trust: only few are beyond the threshold, whatever their size.
+        values = [e_value(g.threshold_ratio, self._ratios.get(self._trust_stratum(g), ())) for g in found]
         kept = e_bh(values, self.bound(found, q))
         out = []
-        for i, (group, stratum) in enumerate(zip(found, places, strict=True)):
-            threshold_ratios = self._threshold_ratios.get(stratum, [])
-            p = p_value(group.threshold_ratio, threshold_ratios) if threshold_ratios else None
-            out.append(
-                CalibratedGroup(p, values[i] if threshold_ratios else None, len(threshold_ratios), stratum, i in kept)
-            )
+        for i, (group, stratum) in enumerate(zip(found, strata, strict=True)):
+            ratios = self._ratios.get(stratum, [])
+            p = p_value(group.threshold_ratio, ratios) if ratios else None
+            out.append(CalibratedGroup(p, values[i] if ratios else None, len(ratios), stratum, i in kept))
         return out
 
     def bound(self, found: Sequence[Group], q: float = FALSE_DISCOVERIES) -> float:
@@ -98,30 +90,30 @@ class Calibration:
         With n calibration groups, none beyond the threshold, one group of K passes e-BH only where q is at least K / (n
         + 1).
         """
-        known = [len(self._threshold_ratios.get(self._wide(group), ())) for group in found]
+        known = [len(self._ratios.get(self._trust_stratum(group), ())) for group in found]
         return min(max(q, _WIDEST_BOUND), max([q, *(len(found) / (n + 1) for n in known)]))
 
-    def _wide(self, group: Group) -> str:
-        """The stratum of all groups of like trust; that of all where there are too few."""
-        return next((n for n in _strata(group)[1:] if len(self._threshold_ratios.get(n, ())) >= _ENOUGH), "any")
+    def _trust_stratum(self, group: Group) -> str:
+        """The stratum of all groups of the same trust, or of all groups where those are too few."""
+        return next((n for n in _strata(group)[1:] if len(self._ratios.get(n, ())) >= _ENOUGH), "any")
 
-    def _place(self, group: Group) -> str:
-        """The narrowest stratum that holds enough groups; the widest where none does."""
+    def _stratum(self, group: Group) -> str:
+        """The narrowest stratum with enough groups, or the widest where none has enough."""
         names = _strata(group)
-        return next((n for n in names if len(self._threshold_ratios.get(n, ())) >= _ENOUGH), names[-1])
+        return next((n for n in names if len(self._ratios.get(n, ())) >= _ENOUGH), names[-1])
 
     def describe(self) -> dict[str, Any]:
-        """What `scan.json` says of it."""
+        """The calibration as `scan.json` shows it."""
         return {
             "source": self.source,
             "logs": self.logs,
             "groups": len(self.groups),
             "beyond_threshold": sum(g.threshold_ratio >= THRESHOLD for g in self.groups),
-            "strata": {name: len(m) for name, m in sorted(self._threshold_ratios.items())},
+            "strata": {name: len(m) for name, m in sorted(self._ratios.items())},
         }
 
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
-        """Write it to a JSON file. about: what is known of where it came from."""
+        """Write it to a JSON file. about: where it came from, as far as is known. Raises OutputError."""
         rows = [[g.trust, g.entities, round(g.threshold_ratio, 4)] for g in self.groups]
         head = json.dumps({"schema": SCHEMA, "source": self.source, "logs": self.logs, "about": dict(about)})
         body = ",\n".join(json.dumps(row) for row in rows)
@@ -143,7 +135,7 @@ def shipped() -> Calibration:
 def read(path: Path) -> Calibration:
     """A calibration that `clonewatch calibrate` wrote, together with the shipped one. Raises InputError.
 
-    Strata of the operator's own that hold enough groups stand alone; the others are filled up with shipped groups.
+    A stratum with enough groups of the operator's own uses only those; the others are filled up with shipped groups.
     """
     try:
         own = _parse(path.read_text(encoding="utf-8"), str(path))
@@ -162,16 +154,16 @@ def read(path: Path) -> Calibration:
 
 def _parse(text: str, where: str) -> Calibration:
     try:
-        told = json.loads(text)
-        if told["schema"] != SCHEMA:
-            raise ValueError(f"schema {told['schema']!r}, not {SCHEMA!r}")
+        document = json.loads(text)
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"schema {document['schema']!r}, not {SCHEMA!r}")
         groups = [
             Group(str(trust), int(entities), float(threshold_ratio))
-            for trust, entities, threshold_ratio in told["groups"]
+            for trust, entities, threshold_ratio in document["groups"]
         ]
         if not all(isfinite(g.threshold_ratio) for g in groups):
-            raise ValueError("a threshold ratio is no number")
-        return Calibration(groups, int(told["logs"]), str(told["source"]))
+            raise ValueError("a threshold ratio is not a finite number")
+        return Calibration(groups, int(document["logs"]), str(document["source"]))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"not a calibration: {error}", where=where, fix="Give a file that `clonewatch calibrate` wrote."
@@ -179,40 +171,41 @@ def _parse(text: str, where: str) -> Calibration:
 
 
 def _strata(group: Group) -> tuple[str, str, str]:
-    """Names of the strata a group belongs to, the narrowest first."""
+    """Names of the strata that a group belongs to, the narrowest first."""
     low, high = _SIZES
     size = f"under {low}" if group.entities < low else f"{low} to {high - 1}" if group.entities < high else f"{high} up"
     return f"{group.trust}, {size} entities", group.trust, "any"
 
 
-def p_value(threshold_ratio: float, honest: Sequence[float]) -> float:
-    """Conformal p-value of a threshold ratio among sorted threshold ratios of calibration groups.
+def p_value(threshold_ratio: float, calibration: Sequence[float]) -> float:
+    """Conformal p-value of a threshold ratio. calibration: sorted threshold ratios of n calibration groups.
 
-    Vovk, Gammerman and Shafer (2005): p = (1 + #{honest >= threshold_ratio}) / (n + 1).
+    Vovk, Gammerman and Shafer (2005): p = (1 + #{calibration >= threshold_ratio}) / (n + 1).
 
     >>> p_value(9.0, [1.0, 2.0, 10.0])
     0.5
     """
-    return (1 + len(honest) - bisect_left(honest, threshold_ratio)) / (len(honest) + 1)
+    return (1 + len(calibration) - bisect_left(calibration, threshold_ratio)) / (len(calibration) + 1)
 
 
-def e_value(threshold_ratio: float, honest: Sequence[float]) -> float:
-    """Conformal e-value at the threshold: (n + 1) / (1 + #{honest beyond it}) for a group beyond it, else 0.
+def e_value(threshold_ratio: float, calibration: Sequence[float]) -> float:
+    """Conformal e-value at the threshold: (n + 1) / (1 + #{calibration beyond it}) for a group beyond it, else 0.
 
-    Its mean over exchangeable calibration groups is at most 1, because the threshold is fixed in advance (Bashari,
-    Epstein, Romano and Sesia 2023; Ren and Barber 2024). So it may be averaged over days and clustering seeds.
+    calibration: sorted threshold ratios of n calibration groups. The mean over exchangeable groups is at most 1,
+    because the threshold is fixed in advance (Bashari, Epstein, Romano and Sesia 2023; Ren and Barber 2024). So
+    e-values may be averaged over days and clustering seeds.
 
     >>> e_value(1.2, [0.1, 0.5, 0.9]), e_value(0.9, [0.1, 0.5, 0.9])
     (4.0, 0.0)
     """
-    beyond = len(honest) - bisect_left(honest, THRESHOLD)
-    return (len(honest) + 1) / (1 + beyond) if threshold_ratio >= THRESHOLD else 0.0
+    beyond = len(calibration) - bisect_left(calibration, THRESHOLD)
+    return (len(calibration) + 1) / (1 + beyond) if threshold_ratio >= THRESHOLD else 0.0
 
 
 def averaged(values: Sequence[float]) -> float:
-    """The e-value of one group over several windows: their mean, whatever their dependence (Vovk and Wang 2021).
+    """The e-value of one group over several windows: their mean, under any dependence (Vovk and Wang 2021).
 
-    The largest so far is not an e-value, and must not be used in its place.
+    The largest so far is not an e-value and must not be used instead.
 
     >>> averaged([0.0, 30.0])
     15.0

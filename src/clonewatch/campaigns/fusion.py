@@ -1,8 +1,8 @@
-"""Evidence fused into a verdict: families, not signals, are counted, and evidence against is subtracted.
+"""Evidence fused into a verdict: families count, not signals, and evidence against is subtracted.
 
-Each behavioural test has an honest twin that saturates it, so no test convicts alone. A cluster is flagged when its
-entities are covertly linked, at least two independent families of tests point the same way, and the sum, less the
-evidence against, reaches the threshold. What a signal means beside the others is declared in its own file.
+Each behavioural test has an innocent twin that saturates it, so no test convicts alone. A cluster is flagged when its
+entities are covertly linked, enough independent families of tests agree, and the sum, less the evidence against,
+reaches its threshold. How a signal combines with the others is declared in its own file.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from scipy.stats import norm
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
 from clonewatch.ports.linking import LinkingSignal
 
-# A family speaks when its best test is this surprising among reference communities (one in twenty).
+# A family counts when its best test is this surprising among reference communities (about one in twenty).
 FAMILY_BITS = 4.5
-# Families that must speak. With inferred trust, machines of any kind are linked: one more is asked for.
+# Families that must count, by the source of trust. With inferred trust, machines of any kind are linked, so one more is
+# required.
 LEAST_FAMILIES = {"declared": 3, "behaviour": 3, "none": 2}
-# Sum over families of tests less the evidence against, in bits: two families of nearly full strength.
+# Sum over families of tests, less the evidence against, in bits: two families of nearly full strength.
 FLAG_BITS = 12.0
-# Reference communities of this log replace the shipped reference once there are this many.
+# From this many on, the log's own reference communities replace the shipped reference.
 _FEWEST_REFERENCES = 8
 _DIGITS = 9
-# Bits by which the linking families must tie the average entity to the rest: one in a thousand, for many are tried.
+# Bits by which the linking families must link the average entity to the rest: one in a thousand, as many are tried.
 LINK_BITS = round(log2(1_000), _DIGITS)
-# A fact of deception must be shown at one in ten; what makes it a fact is its test's least effect.
+# A fact of deception must be significant at one in ten; what makes it a fact is its test's least effect.
 _FACT_BITS = 3.3
-_COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must tie the average entity
-_HALF = 0.5  # a group that lacks a kind of link it must have is half-way to the threshold at most
+_COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must link the average entity
+_HALF = 0.5  # threshold ratio of linkage, at most, for a group that lacks a required kind of link
 # The name of the deception that no single signal shows: work dealt out in equal shares (`ports.behaviour.Dealing`).
 DEALT_OUT = "dealt out"
 
 
 class Reading(NamedTuple):
-    """One test's value for one cluster, beside what reference communities show."""
+    """One test's value for one cluster, and what reference communities show."""
 
     cluster: int
     signal: str
@@ -53,11 +54,11 @@ class Reading(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the evidence amounts to. bits: families of tests less evidence against. link_bits: linkage.
+    """The evidence on one cluster, summed up. bits: families of tests less evidence against. link_bits: linkage.
 
-    deception: the facts that show entities passing for strangers who are not; without one nothing is flagged.
-    threshold_ratio: how far the weakest of the criteria is open, 1 at the threshold: the one number by which groups are
-    compared with honest ones. extraction: a test that shows a pattern of extraction speaks.
+    deception: the facts that show entities posing as unrelated; without one nothing is flagged. threshold_ratio: that
+    of the limiting criterion, 1 where all criteria are just met: the one number by which groups are compared with
+    calibration groups. extraction: a test that shows an extraction pattern counts.
     """
 
     cluster: int
@@ -73,12 +74,12 @@ class Verdict(NamedTuple):
 
     @property
     def posterior_scale(self) -> float:
-        """How far its exchanges count as harvested, 0..1: in full once flagged, else less than half."""
+        """Factor on the posteriors of its exchanges, 0..1: 1 once flagged, else below one half."""
         return 1.0 if self.flagged else min(0.49, 0.5 * float(2.0 ** min(0.0, self.bits - FLAG_BITS)))
 
     @property
     def level(self) -> str:
-        """Step of the evidence ladder: L0 one signal, L1 linked, L2 coordinated evasion, L3 extraction pattern."""
+        """Level of the evidence ladder: L0 one signal, L1 linked, L2 coordinated evasion, L3 extraction pattern."""
         if not self.flagged:
             return "L1" if self.link_bits >= LINK_BITS else "L0"
         return "L3" if self.extraction and len(self.families) >= 3 else "L2"
@@ -87,7 +88,10 @@ class Verdict(NamedTuple):
 def measure_tests(
     tables: Mapping[str, pa.Table], tests: Sequence[BehaviouralTest], first_reference: int
 ) -> list[Reading]:
-    """Every test's value for every cluster and community, in bits against the reference communities of this log."""
+    """Every test's value for every cluster and community, in bits against the reference communities of this log.
+
+    tables: of each test, its rows of cluster, value, error, n. first_reference: the lowest number of a community.
+    """
     readings = []
     for test in tests:
         table = tables[test.signal.name]
@@ -97,12 +101,12 @@ def measure_tests(
         # Sums of floats differ in the last digits with the number of threads; equal runs must give equal bytes.
         value, error = np.round(value, _DIGITS), np.round(error, _DIGITS)
         fit = np.isfinite(value) & np.isfinite(error) & (n >= test.least)
-        honest = value[fit & (cluster >= first_reference)]
+        references = value[fit & (cluster >= first_reference)]
         usual, spread = test.usual, test.spread
-        if len(honest) >= _FEWEST_REFERENCES and not test.in_bits:
-            usual = float(np.median(honest))
-            # A log whose reference communities happen to agree must not make every deviation a sensation.
-            spread = max(0.5 * test.spread, 1.4826 * float(np.median(np.abs(honest - usual))))
+        if len(references) >= _FEWEST_REFERENCES and not test.in_bits:
+            usual = float(np.median(references))
+            # Where the reference communities of a log happen to agree, not every deviation is remarkable.
+            spread = max(0.5 * test.spread, 1.4826 * float(np.median(np.abs(references - usual))))
         for i in np.flatnonzero(fit).tolist():
             bits = strength(value[i] - usual, float(np.hypot(spread, error[i])), test)
             bound = test.certifies_above
@@ -118,7 +122,7 @@ def measure_tests(
                     int(n[i]),
                     usual,
                     spread,
-                    len(honest),
+                    len(references),
                     bits,
                 )
             )
@@ -126,9 +130,9 @@ def measure_tests(
 
 
 def strength(excess: float, spread: float, test: BehaviouralTest) -> float:
-    """Bits of evidence in a value that lies `excess` above the usual; negative is evidence against.
+    """Bits of evidence in a value that is `excess` above the usual; negative bits are evidence against.
 
-    Surprise alone is not enough: the excess must also reach the test's least effect.
+    Significance alone is not enough: the excess must also reach the test's least effect.
     """
     if test.in_bits:
         bits = float(np.clip(excess, -test.most_against, test.most))
@@ -143,7 +147,7 @@ def strength(excess: float, spread: float, test: BehaviouralTest) -> float:
 
 def judge(
     readings: Sequence[Reading],
-    held: pa.Table,
+    edges: pa.Table,
     sizes: Mapping[int, int],
     links: Mapping[str, LinkingSignal],
     tests: Mapping[str, BehaviouralTest],
@@ -151,39 +155,39 @@ def judge(
 ) -> list[Verdict]:
     """Verdicts on clusters and communities, by number.
 
-    held: cluster, entity, signal, weight of every attribute that ties an entity. sizes: entities of each cluster.
-    links, tests: the signals of both kinds by name. trust: of each cluster, where the trusted set came from that its
-    links rest on.
+    edges: cluster, entity, signal, weight: the attributes that link each entity to its cluster. sizes: entities of each
+    cluster. links, tests: the signals of both kinds by name. trust: of each cluster, the source of the trusted set by
+    which its links were weighed.
     """
     by_cluster: dict[int, list[Reading]] = {c: [] for c in sizes}
     for reading in readings:
-        # Entities linked for having no bursts must not be tested for having none.
+        # Entities that were linked because they have no bursts must not be tested for having none.
         if reading.cluster in by_cluster and not (
             trust[reading.cluster] == "behaviour" and tests[reading.signal].confounded
         ):
             by_cluster[reading.cluster].append(reading)
-    ties = linkage(held, sizes, links)
-    return [_verdict(c, by_cluster[c], ties.get(c, ()), links, tests, trust[c]) for c in sorted(sizes)]
+    linked = linkage(edges, sizes, links)
+    return [_verdict(c, by_cluster[c], linked.get(c, ()), links, tests, trust[c]) for c in sorted(sizes)]
 
 
-def total_bits(ties: Sequence[tuple[str, str, float]]) -> float:
-    """Bits of a cluster's ties (signal, family, bits): each family gives its best signal."""
+def total_bits(linking: Sequence[tuple[str, str, float]]) -> float:
+    """Linkage of a cluster, in bits: the best signal of every family, added up. linking: (signal, family, bits)."""
     families: dict[str, float] = {}
-    for _, family, weight in ties:
+    for _, family, weight in linking:
         families[family] = max(families.get(family, 0.0), weight)
-    # Rounded as the thresholds are: equal sums differ in the last digits.
+    # Rounded like the thresholds: sums that should be equal differ in the last digits.
     return round(sum(families.values()), _DIGITS)
 
 
 def linkage(
-    held: pa.Table, sizes: Mapping[int, int], links: Mapping[str, LinkingSignal]
+    edges: pa.Table, sizes: Mapping[int, int], links: Mapping[str, LinkingSignal]
 ) -> dict[int, tuple[tuple[str, str, float], ...]]:
     """Per cluster: (signal, family, bits), the mean over its entities of the best attribute each carries.
 
-    The best, not the sum: attributes of one signal carried by the same entities say the same thing again.
+    The best, not the sum: attributes of one signal that the same entities carry repeat the same evidence.
     """
-    # One thread: several add up in whatever order they end.
-    best = held.group_by(["cluster", "signal", "entity"], use_threads=False).aggregate([("weight", "max")])
+    # One thread: several threads add up in the order in which they end.
+    best = edges.group_by(["cluster", "signal", "entity"], use_threads=False).aggregate([("weight", "max")])
     mass = best.group_by(["cluster", "signal"], use_threads=False).aggregate([("weight_max", "sum")])
     out: dict[int, list[tuple[str, str, float]]] = {}
     for cluster, signal, weight in zip(*(mass[c].to_pylist() for c in mass.column_names), strict=True):
@@ -195,7 +199,7 @@ def linkage(
 def _verdict(
     cluster: int,
     readings: list[Reading],
-    ties: tuple[tuple[str, str, float], ...],
+    linking: tuple[tuple[str, str, float], ...],
     links: Mapping[str, LinkingSignal],
     tests: Mapping[str, BehaviouralTest],
     trust: str,
@@ -205,14 +209,16 @@ def _verdict(
         best[reading.family] = max(best.get(reading.family, 0.0), reading.bits)
     overruled = {r.family for r in readings if tests[r.signal].overrules and r.bits >= FAMILY_BITS}
     against = sum(r.bits for r in readings if r.bits < 0 and r.family not in overruled)
-    speaking = tuple(sorted(f for f, b in best.items() if b >= FAMILY_BITS))
+    counting = tuple(sorted(f for f, b in best.items() if b >= FAMILY_BITS))
     extraction = any(tests[r.signal].extraction and r.bits >= FAMILY_BITS for r in readings)
     bits = sum(best.values()) + against
-    families = {family for _, family, _ in ties}
-    link_bits = total_bits(ties)
-    covert = {name: weight for name, _, weight in ties if links[name].deceptive and round(weight, _DIGITS) >= _COVERT}
-    # Without trusted accounts a shared prompt or network may be an app's or an office's: something that strangers never
-    # share is asked for, or meeting at the same times. With inferred trust, two kinds of link.
+    families = {family for _, family, _ in linking}
+    link_bits = total_bits(linking)
+    covert = {
+        name: weight for name, _, weight in linking if links[name].deceptive and round(weight, _DIGITS) >= _COVERT
+    }
+    # Without trusted accounts, a shared prompt or network may be an app's or an office's: a link is required that
+    # unrelated accounts never share, or meeting at the same times. With inferred trust, two families are required.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
     deceptive = _deceptive(readings, best, tests)
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
@@ -225,17 +231,16 @@ def _verdict(
     )
     threshold_ratio = min(criteria)
     if threshold_ratio <= 0:
-        # A lock that is quite shut orders nothing: below it, groups are told apart by their evidence.
+        # A criterion at zero orders nothing: such groups are ordered by their evidence, below all others.
         threshold_ratio = -1 / (1 + bits) if bits >= 0 else -1 + bits / FLAG_BITS
     threshold_ratio = round(threshold_ratio, _DIGITS)
-    told = tuple(readings)
     return Verdict(
         cluster,
         bits,
         link_bits,
-        speaking,
-        ties,
-        told,
+        counting,
+        linking,
+        tuple(readings),
         tuple(deception),
         threshold_ratio,
         threshold_ratio >= 1.0,
@@ -246,13 +251,13 @@ def _verdict(
 def _deceptive(
     readings: list[Reading], best: Mapping[str, float], tests: Mapping[str, BehaviouralTest]
 ) -> dict[str, float]:
-    """The facts of conduct that show a deception, in bits. best: of each family, its strongest test."""
+    """The facts of behaviour that show a deception, in bits by name. best: of each family, its strongest test."""
     facts = {r.signal: r.bits for r in readings if tests[r.signal].deceptive}
     for name in facts:
         if tests[name].deceptive_with:
             facts[name] = min(facts[name], best.get(tests[name].deceptive_with, 0.0))
-    # What is dealt out in equal shares to unrelated names, shaped for training, is nobody's own work either; unless a
-    # test that could have shown a deception speaks against it.
+    # Work that is shaped for training and dealt out in equal shares to unrelated names is nobody's own work either,
+    # unless a test that could have shown a deception counts against it.
     if not any(tests[r.signal].deceptive and r.bits < 0 for r in readings):
         shown = dict.fromkeys(Dealing, 0.0)
         for reading in readings:

@@ -1,4 +1,4 @@
-"""What was measured, in sentences. Names conduct, never a motive or a company."""
+"""What was measured, in sentences. They name behaviour, never a motive or a company."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from clonewatch.ports.linking import LinkingSignal
 
 
 def of_reading(reading: Reading, test: BehaviouralTest) -> str:
-    """One behavioural test's measurement."""
+    """The measurement of one behavioural test."""
     value, usual = reading.value, reading.usual
     if reading.bits < 0 and not test.in_bits:
         return (
-            f"Speaks for an reference community. {test.signal.card.title}: the opposite was measured, {value:.2f} where"
+            f"Counts against a campaign. {test.signal.card.title}: the opposite was measured, {value:.2f}, where"
             f" reference communities of this log show {usual:.2f} ({reading.n:,} observations)."
         )
     return test.says.format(
@@ -33,37 +33,45 @@ def of_reading(reading: Reading, test: BehaviouralTest) -> str:
 
 
 def of_link(link: LinkingSignal, attributes: int, entities: int, size: int) -> str:
-    """One linking signal's hold on a cluster."""
-    title, noun, verb = link.signal.card.title, *(("attribute", "ties") if attributes == 1 else ("attributes", "tie"))
-    return f"{title}: {attributes:,} {noun} {verb} {entities:,} of {size:,} entities together."
+    """How one linking signal links a cluster."""
+    title, noun, verb = link.signal.card.title, *(("attribute", "links") if attributes == 1 else ("attributes", "link"))
+    return f"{title}: {attributes:,} {noun} {verb} {entities:,} of {size:,} entities."
 
 
 def link_ruling(link: LinkingSignal, users: int, trusted: int, share: float, source: str) -> str:
     """What this log says about a link's innocent explanation.
 
-    users, trusted: carriers of its attributes and trusted ones among them. share: trusted share of all entities, 0..1.
+    users, trusted: carriers of its attributes, and trusted ones among them. share: trusted share of all entities, 0..1.
+    source: where the trusted set came from.
     """
     if link.own_null:
         return link.own_null.ruling
     if source == "none":
-        return "Not ruled out: the log names no trusted accounts and too little is known to infer any."
-    who = "accounts trusted by the operator" if source == "declared" else "accounts that work in bursts, as people do"
+        return "Not ruled out: no trusted accounts are named, and too little is known to infer any."
+    who = "accounts trusted by the operator" if source == "declared" else "accounts that work in bursts, as people do,"
     return (
-        f"If it were that, {who} would share it at their usual {share:.1%}; of its carriers they are"
-        f" {trusted / max(users, 1):.1%}."
+        f"If that were the explanation, {who} would make up their usual {share:.1%} of those who share it; they"
+        f" make up {trusted / max(users, 1):.1%}."
     )
 
 
-def behaviour_ruling(test: BehaviouralTest, accuses: bool, alike: int, honest: int) -> str:
-    """What the reference communities of this log say about a measurement. alike: how many of them go as far."""
-    if not honest:
-        return "Not ruled out from this log: it holds too few reference communities to compare with."
+def behaviour_ruling(test: BehaviouralTest, accuses: bool, alike: int, references: int) -> str:
+    """What the reference communities of this log say about a measurement.
+
+    accuses: it counts for a campaign. alike: reference communities with a value at least as extreme. references: number
+    of reference communities.
+    """
+    if not references:
+        return "Not ruled out: this log has too few reference communities for a comparison."
     if not accuses:
-        return f"{alike:,} of {honest:,} reference communities of this log lie as far on this side."
-    told = test.signal.card.excluded_by
+        return f"{alike:,} of {references:,} reference communities of this log are at least as extreme on this side."
+    why = test.signal.card.excluded_by
     if alike:
-        return f"Not ruled out by itself: {alike:,} of {honest:,} reference communities of this log go as far; {told}."
-    return f"None of the {honest:,} reference communities of this log goes as far; {told}."
+        return (
+            f"Not ruled out by itself: {alike:,} of {references:,} reference communities of this log are as extreme;"
+            f" {why}."
+        )
+    return f"None of the {references:,} reference communities of this log is as extreme; {why}."
 
 
 def _share(log_odds: float) -> float:
@@ -71,5 +79,5 @@ def _share(log_odds: float) -> float:
 
 
 def _factor(value: float) -> float:
-    """The factor that one standard deviation of log volume stands for, from minus its log."""
+    """The factor of one standard deviation of log volume. value: minus the log of that deviation."""
     return float(np.exp(min(np.exp(min(-value, 3.0)), 12.0)))

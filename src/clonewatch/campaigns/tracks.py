@@ -1,4 +1,4 @@
-"""The same group in several scans: followed by its accounts, and its e-values averaged over all of them."""
+"""The same group over several scans: tracked by its accounts, with its e-value averaged over all scans."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from clonewatch.campaigns.calibration import averaged, e_bh
 
-# A group is the one seen before when at least this share of the smaller one's accounts is in both.
+# Two groups are the same when at least this share of the smaller one's accounts is in both.
 SAME = 0.5
 
 
 class Sighting(NamedTuple):
-    """A linked group in one scan. scan: its place in the order of scans. e_value: at the threshold, 0 below it."""
+    """A linked group in one scan. scan: index of the scan in order. e_value: 0 for a group below the threshold."""
 
     scan: int
     group: str
@@ -22,7 +22,7 @@ class Sighting(NamedTuple):
 
 
 class Track(NamedTuple):
-    """One group over several scans. e_value: the mean over all scans, those without it counting 0. kept: by e-BH."""
+    """One group over several scans. e_value: the mean over all scans, 0 where it is absent. kept: by e-BH."""
 
     sightings: tuple[Sighting, ...]
     e_value: float
@@ -30,19 +30,19 @@ class Track(NamedTuple):
 
     @property
     def accounts(self) -> frozenset[str]:
-        """Every account that was in it."""
+        """Every account that was ever in it."""
         return frozenset().union(*(s.accounts for s in self.sightings))
 
 
 def track(sightings: Sequence[Sighting], scans: int, q: float) -> list[Track]:
-    """Groups followed over scans, those with the largest mean e-value first.
+    """Groups tracked over scans, those with the largest mean e-value first.
 
-    scans: how many there were, groups in them or not. q: bound on the false discovery rate over all groups together,
-    0..1. A scan's group carries on the track whose last sighting has most of its accounts; a track is carried on by one
-    group a scan, and whatever splits off begins a track of its own.
+    scans: number of scans, including those without a group. q: bound on the false discovery rate over all groups
+    together, 0..1. A group continues the track whose last sighting has the most accounts in common with it. One group
+    per scan continues a track, and a group that splits off starts its own.
 
-    The mean of e-values is an e-value however much the scans overlap (Vovk and Wang 2021); e-BH holds under any
-    dependence (Wang and Ramdas 2022). The largest over scans would be neither, and a track's best scan proves nothing.
+    The mean of e-values is an e-value however much the scans overlap (Vovk and Wang 2021), and e-BH holds under any
+    dependence (Wang and Ramdas 2022). The maximum over scans is not an e-value, so a track's best scan proves nothing.
 
     >>> ring = frozenset("abcd")
     >>> seen = [Sighting(0, "C0001", ring, 0.0, False), Sighting(1, "C0002", ring | {"e"}, 90.0, True)]

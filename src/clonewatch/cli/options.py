@@ -98,7 +98,7 @@ class TestOptions:
 
     seed: Seed = 0
     calibration: CalibrationFile = None
-    replay: Replay = False
+    first_flag: Replay = False
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Places to compute, one file each."""
+"""Engines, which store tables and run queries on them: one file each."""

@@ -1,4 +1,4 @@
-"""What the Spark engine stands on: a session set as the steps rely on, and a folder that every executor can write."""
+"""What the Spark engine needs: a session with the settings that steps rely on, and a shared work folder."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 # Our own settings, given as Spark properties: where tables go, and the most rows that may come to the driver.
 WORK, MOST_ROWS = "spark.clonewatch.work", "spark.clonewatch.mostRows"
-# Rows of a record batch, on its way to Python and back.
+# Rows of a record batch that Spark sends to Python and back.
 BATCH_ROWS = 65_536
-# What steps rely on. ANSI: overflow and bad casts raise, as they do in DuckDB, and "row" is a name and not a text.
+# What steps rely on. ANSI: overflow and bad casts raise, as in DuckDB, and "row" is an identifier and not a string.
 _RELIED_ON = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
@@ -33,7 +33,7 @@ _RELIED_ON = {
     "spark.sql.legacy.exponentLiteralAsDecimal.enabled": "false",
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(BATCH_ROWS),
 }
-# What suits one machine where nothing else is said: nobody outside may connect, and small tables stay in few parts.
+# Defaults for one machine: nothing outside can connect, and small tables have few partitions.
 _ON_ONE_MACHINE = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
@@ -53,13 +53,13 @@ def require() -> None:
             )
     if not os.environ.get("JAVA_HOME") and shutil.which("java") is None:
         raise SetupError(
-            "the Spark engine needs Java, and there is none", fix="Install Java 17 or newer, or set JAVA_HOME"
+            "the Spark engine needs Java, which was not found", fix="Install Java 17 or newer, or set JAVA_HOME"
         )
 
 
 def session(memory: str, threads: int | None, master: str | None, folder: Path | None) -> SparkSession:
-    """The session that is already there, else a new one; set as the steps rely on. SetupError where none starts."""
-    # Imported here because it is an extra, and takes a second.
+    """The active session, or a new one, with the settings that steps rely on. Raises SetupError where none starts."""
+    # Imported here because it is an extra and takes a second.
     from py4j.protocol import Py4JError
     from pyspark import SparkConf
     from pyspark.errors import PySparkException
@@ -71,14 +71,14 @@ def session(memory: str, threads: int | None, master: str | None, folder: Path |
         if master or not conf.contains("spark.master"):
             conf.setMaster(master or f"local[{threads or '*'}]")
         if str(conf.get("spark.master")).startswith("local"):
-            # Workers on this machine run the Python that runs this.
+            # Workers on this machine use the same Python as this process.
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             for name, value in _ON_ONE_MACHINE.items():
                 conf.setIfMissing(name, value)
         conf.setIfMissing("spark.app.name", "clonewatch")
         conf.setIfMissing("spark.ui.showConsoleProgress", "false")
         conf.setIfMissing("spark.driver.memory", java_size(memory))
-        # Spark makes this folder, which nothing of ours uses, where one stands unless it is told otherwise.
+        # Spark creates this folder, which we do not use, in the working directory unless it is set.
         aside = (folder or Path(tempfile.gettempdir())).absolute()
         conf.setIfMissing("spark.sql.warehouse.dir", f"file://{aside}/spark-warehouse")
         try:
@@ -91,21 +91,23 @@ def session(memory: str, threads: int | None, master: str | None, folder: Path |
             ) from error
         found.sparkContext.setLogLevel("ERROR")
     elif master:
-        raise SetupError("a Spark session runs already", fix="Leave out --master: the session says where it runs")
+        raise SetupError(
+            "a Spark session is already active", fix="Leave out --master: the session decides where it runs"
+        )
     for name, value in _RELIED_ON.items():
         found.conf.set(name, value)
     return found
 
 
 def java_size(size: str) -> str:
-    """A size such as "700MB" as Java spells it.
+    """A size such as "700MB" in the notation of Java.
 
     >>> java_size("700MB"), java_size("1.5 GiB")
     ('700m', '1536m')
     """
     read = _SIZE.fullmatch(size.strip())
     if read is None:
-        raise SetupError(f"no size: {size!r}", fix="Write --memory as in 700MB or 2GB")
+        raise SetupError(f"{size!r} is not a size", fix="Write --memory as in 700MB or 2GB")
     megabytes = float(read[1]) * {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20}[read[2].upper()]
     return f"{max(1, round(megabytes))}m"
 
@@ -125,7 +127,7 @@ class Home:
             self.path = f"file://{self.local}"
 
     def rows(self, path: str) -> int:
-        """Rows of the Parquet files of a table, as their footers say."""
+        """Number of rows of the Parquet files of a table, from their footers."""
         if self.local is None:
             return int(self._spark.read.parquet(path).count())
         files = Path(path.removeprefix("file://")).glob("*.parquet")
@@ -143,12 +145,12 @@ class Home:
             yield file.write_table
 
     def probe(self) -> None:
-        """Raise SetupError when what executors write here cannot be read by all."""
+        """Raise SetupError where not everything that executors write here can be read."""
         path, rows = f"{self.path}/probe", 64
         self._spark.range(rows).repartition(8).write.parquet(path)
         if self.rows(path) != rows:
             raise SetupError(
-                "what executors write to the work folder does not arrive",
+                "not everything that executors write to the work folder can be read",
                 where=self.path,
                 fix=f"Set {WORK} to a folder or URI that the driver and every executor share",
             )
@@ -158,11 +160,11 @@ class Home:
         self.remove(self.path)
 
     def remove(self, path: str) -> None:
-        """Remove a folder of this home."""
+        """Remove one folder in it."""
         if self.local is not None:
             shutil.rmtree(path.removeprefix("file://"), ignore_errors=True)
             return
         context = self._spark.sparkContext
-        java: Any = context._jvm  # the only way to the file systems that Spark knows
+        java: Any = context._jvm  # the only access to the file systems that Spark knows
         place = java.org.apache.hadoop.fs.Path(path)
         place.getFileSystem(context._jsc.hadoopConfiguration()).delete(place, True)

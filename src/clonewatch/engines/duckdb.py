@@ -1,4 +1,4 @@
-"""DuckDB, embedded: the default engine. Tables live in a temporary file, so memory is bounded and disk is the limit."""
+"""DuckDB, embedded: the default engine. Tables are in a temporary file, so memory is bounded and disk is the limit."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _BATCH_ROWS = 65_536
 class DuckDB:
     """Runs steps in one temporary DuckDB file.
 
-    memory: limit such as "1GB". threads: None for all cores. folder: where the temporary file goes; it is removed by
-    `close`. kept: a folder in which the file stays, and is gone on with where it is there already; then the caller
-    removes it. Every failed statement is raised again with the table that was being built.
+    memory: limit such as "1GB". threads: None for all cores. folder: receives the temporary file, which `close`
+    removes. kept: a folder in which the file stays; an existing file there is used again, and the caller removes it.
+    An error of a statement names the table that was being built.
     """
 
     name = "duckdb"
@@ -35,7 +35,7 @@ class DuckDB:
         self._temporary = None if kept else tempfile.TemporaryDirectory(prefix=".clonewatch-", dir=folder)
         self._home = Path(self._temporary.name) if self._temporary else Path(kept or "")
         spill = self._home / "spill"
-        shutil.rmtree(spill, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(spill, ignore_errors=True)  # left by a killed run
         config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": memory, "temp_directory": str(spill)}
         if threads:
             config["threads"] = threads
@@ -45,7 +45,7 @@ class DuckDB:
             raise OutputError(
                 "the engine's file cannot be opened", where=str(self._home), fix=f"Delete it and run again ({error})"
             ) from error
-        # Row order inside a table is never relied upon (every result is sorted), and keeping it costs memory.
+        # Nothing relies on the row order of a table (every result is sorted), and keeping it costs memory.
         self._connection.execute("SET preserve_insertion_order = false")
         # In a notebook without ipywidgets the bar is off, and touching the setting raises.
         if self.fetch("SELECT current_setting('enable_progress_bar') AS shown")["shown"][0].as_py():
@@ -74,7 +74,7 @@ class DuckDB:
 
     @contextmanager
     def _guarded(self, doing: str, sql: str) -> Iterator[None]:
-        """What the engine raises while it does something, in the words of this program."""
+        """Turn errors of the engine into errors of this program."""
         try:
             yield
         except duckdb.InterruptException as error:
@@ -116,7 +116,7 @@ class DuckDB:
             )
 
     def rename(self, table: str, name: str) -> None:
-        """Give a table another name."""
+        """Rename a table."""
         self._connection.execute(f'ALTER TABLE "{table}" RENAME TO "{name}"')
 
     def put(self, table: str, data: pa.Table) -> None:
@@ -141,7 +141,7 @@ class DuckDB:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """A place for new tables, gone at the end. Tables outside are read until one of that name is made."""
+        """A scope for new tables, which are dropped at the end. A table in it hides an outer one of the same name."""
         begin = "DROP SCHEMA IF EXISTS aside CASCADE; CREATE SCHEMA aside; SET search_path = 'aside,main'"
         self._connection.execute(begin)
         try:
@@ -158,14 +158,14 @@ class DuckDB:
             self.close()
 
     def close(self) -> None:
-        """Let go of everything, temporary files included."""
+        """Release everything, temporary files included."""
         self._connection.close()
         if self._temporary:
             self._temporary.cleanup()
 
 
 def _watched(batches: Iterable[pa.RecordBatch], raised: list[BaseException]) -> Iterator[pa.RecordBatch]:
-    """The same batches; what they raise is noted."""
+    """The same batches; an exception that they raise is recorded."""
     try:
         yield from batches
     except BaseException as error:

@@ -1,1 +1,1 @@
-"""Declared ownership and trusted: who counts as one entity, and who is trusted."""
+"""Declared ownership and trust: who counts as one entity, and which entities are trusted."""

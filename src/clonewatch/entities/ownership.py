@@ -1,8 +1,8 @@
-"""Who counts as one entity, and who is trusted.
+"""Who counts as one entity, and which entities are trusted.
 
-Accounts under one *declared* organisation are one entity: overt sharing exculpates. TrustedSet are the entities the
-operator trusts; every linking attribute is weighed by how many of its users are trusted, so their share is always
-stated.
+Accounts under one *declared* organisation are one entity: overt sharing exculpates. The trusted set holds the entities
+that the operator trusts. Every linking attribute is weighed by how many of its users are trusted, so their share is
+always stated.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from clonewatch.ports.engine import Fold, Query, Step
 
 _MOST_ACCOUNTS = 50_000_000
 _DAY = 86_400_000_000
-# Fewer trusted than this and their share says nothing; an account this old before the window began is "aged".
+# Below this many trusted entities, their share shows nothing. An account this old when the window begins is "aged".
 _FEWEST_TRUSTED = 20
 _AGED_DAYS = 90
-# Entities with this many gaps show a rhythm; the burstier half of them may be trusted, if they are not too few.
+# Entities with this many gaps show a rhythm. The burstier half of them is trusted, if that is enough of all entities.
 _ENOUGH_GAPS = 10
 _BURSTY, _LEAST_TRUST = 0.5, 0.02
-# Entities on one instrument or device that make it doubtful whether they are strangers; more share it by accident.
+# Entities, fewest and most, on one instrument or device that are doubtfully unrelated; more share it by accident.
 _DOUBTED = (2, 16)
-# Where the operator trusts fewer entities than this, even a large pool without one of them is no surprise.
+# Where the operator trusts a smaller share of entities, even a large pool without one of them is no surprise.
 FEW_TRUSTED = 0.1
 
 
 class TrustedSet(NamedTuple):
     """Where the trusted set came from and its share of all entities, 0..1.
 
-    source: "declared" by the operator; "behaviour": entities that work in bursts, as people do, and whose accounts are
-    old where their age is known; "none".
+    source: "declared" by the operator; "behaviour": inferred, entities that work in bursts, as people do, and whose
+    accounts are old where their age is known; "none". number: trusted entities.
     """
 
     source: str
@@ -42,7 +42,7 @@ class TrustedSet(NamedTuple):
 
 
 STEPS: tuple[Step, ...] = (
-    # An account that names several organisations belongs to the one it names most, the earlier of two.
+    # An account that names several organisations belongs to the one it names most often; of equals, to the earlier.
     Query(
         "account_orgs",
         ("exchanges",),
@@ -65,7 +65,7 @@ STEPS: tuple[Step, ...] = (
         _MOST_ACCOUNTS,
     ),
 )
-# Where the operator named too few trusted accounts: who works in bursts?
+# Where the operator named too few trusted accounts: which entities work in bursts.
 RHYTHM: tuple[Step, ...] = (
     Query(
         "entity_gaps",
@@ -89,7 +89,7 @@ RHYTHM: tuple[Step, ...] = (
 DECLARED: Step = Fold(
     "entities", ("entity_facts", "owners", "accounts"), lambda p, o, a: withdraw_trust(p, o, a), _MOST_ACCOUNTS
 )
-# Where the operator trusts too few to show much, those who work in bursts are a second, weaker set beside them.
+# Where the operator trusts too few to show much, entities that work in bursts form a second, weaker trusted set.
 BOTH: Step = Fold(
     "entities",
     ("entity_facts", "owners", "accounts", "entity_rhythm"),
@@ -102,10 +102,10 @@ BEHAVIOUR: Step = Fold(
 
 
 def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
-    """Account -> entity, for every account with exchanges.
+    """The entity of every account with exchanges: account, entity (int32).
 
-    Entities are numbered by what they did (first and last exchange, volume), never by their names, so that renaming
-    accounts or reading the log in another order changes nothing.
+    Entities are numbered by what they did (first and last exchange, volume), never by their names. So renaming accounts
+    or reading the log in another order changes nothing.
     """
     active = activity.sort_by("account")
     code = active["account"].to_numpy()
@@ -118,7 +118,7 @@ def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
     shared = ~pc.is_null(group).to_numpy(zero_copy_only=False)
     if shared.any():
         _, begin, inverse = np.unique(group.drop_null().to_numpy(), return_index=True, return_inverse=True)
-        entity[shared] = len(code) + begin[inverse]  # by their first account: the value of a hash orders nothing
+        entity[shared] = len(code) + begin[inverse]  # by their first account, never by the value of a hash
     _, entity = np.unique(entity, return_inverse=True)
     size = int(entity.max()) + 1 if len(entity) else 0
     starts, ends, volume = np.full(size, np.iinfo(np.int64).max), np.zeros(size, np.int64), np.zeros(size, np.int64)
@@ -131,11 +131,11 @@ def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
 
 
 def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table:
-    """One row an entity: when it began and ended, how much it did, and whether it is trusted or exempt.
+    """One row per entity: when it began and ended, how much it did, and whether it is trusted or exempt.
 
-    anchor: the operator's flag; nobody is one where there are too few flags. second: a weaker set of trusted entities,
-    where one is made beside the operator's. aged: created well before the window.
-    exempt: the contract allows training on outputs. declared: a declared use.
+    anchor: trusted by the operator; 0 for all where there are too few. second: in the second, weaker trusted set, where
+    there is one. aged: created well before the window. exempt: the contract allows training on outputs. declared: its
+    use is declared.
     """
     owned = owned.sort_by("account")
     facts = accounts.sort_by("account").take(owned["account"].combine_chunks())
@@ -148,9 +148,9 @@ def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.
     known = ~pc.is_null(created).combine_chunks().to_numpy(zero_copy_only=False)
     born = np.where(known, pc.fill_null(created, 0).to_numpy(), np.iinfo(np.int64).max)
     birth = _by(np.minimum, entity, born, size, np.iinfo(np.int64).max)
-    flagged = _any(entity, facts["anchor"], size)
+    marked = _any(entity, facts["anchor"], size)
     begin = int(first.min()) if size else 0
-    usable = _usable(flagged)
+    usable = _usable(marked)
     return pa.table(
         {
             "entity": pa.array(np.arange(size, dtype=np.int32)),
@@ -160,7 +160,7 @@ def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.
             "n": _by(np.add, entity, active["n"].to_numpy(), size, 0),
             "accounts": np.bincount(entity, minlength=size).astype(np.int32),
             "aged": pa.array(birth < begin - _AGED_DAYS * _DAY),
-            "anchor": pa.array((flagged & usable).astype(np.int8)),
+            "anchor": pa.array((marked & usable).astype(np.int8)),
             "exempt": pa.array(_any(entity, facts["training_permitted"], size)),
             "declared": pa.array(_any(entity, pc.is_valid(facts["declared_use"]), size)),
             "second": pa.array(np.zeros(size, np.int8)),
@@ -170,11 +170,11 @@ def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.
 
 
 def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.Table:
-    """The entities table without trust for entities that share an instrument or a device with strangers.
+    """The entities table, with trust withdrawn from entities that share an instrument or a device with unrelated ones.
 
-    Bought accounts are aged and verified too, but whoever runs them pays for several with one card. Overt customers
-    keep their trust, and so do the users of what very many share, which is a card brand or a cheap phone. Where half of
-    the trusted would lose it, sharing is the custom here and says nothing.
+    Bought accounts are aged and verified too, but their operator pays for several with one card. Overt customers keep
+    their trust, and so do the users of what very many share, such as a card brand or a cheap phone. Where more than
+    half of the trusted entities would lose trust, sharing is usual in this log and nobody loses it.
     """
     table, owned, accounts = table.sort_by("entity"), owned.sort_by("account"), accounts.sort_by("account")
     trusted = table["anchor"].to_numpy() > 0
@@ -189,8 +189,8 @@ def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.T
         attribute, entity = np.unique(pair, axis=1)
         attribute, entity = attribute[~overt[entity]], entity[~overt[entity]]
         _, at, users = np.unique(attribute, return_inverse=True, return_counts=True)
-        fond = np.bincount(at, trusted[entity], len(users))
-        doubtful = (users >= _DOUBTED[0]) & (users <= _DOUBTED[1]) & (2 * fond <= users)
+        trusted_users = np.bincount(at, trusted[entity], len(users))
+        doubtful = (users >= _DOUBTED[0]) & (users <= _DOUBTED[1]) & (2 * trusted_users <= users)
         lost[entity[doubtful[at]]] = True
     kept = trusted & ~lost
     if 2 * kept.sum() < trusted.sum():
@@ -200,7 +200,7 @@ def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.T
 
 
 def with_second_set(named: pa.Table, inferred: pa.Table) -> pa.Table:
-    """The operator's entities table with the inferred trusted set, and the operator's own in it, as the second one."""
+    """The operator's entities table with a second trusted set: the inferred one and the operator's own together."""
     named, inferred = named.sort_by("entity"), inferred.sort_by("entity")
     either = (inferred["anchor"].to_numpy() > 0) | (named["anchor"].to_numpy() > 0)
     usable = inferred["trust_source"][0].as_py() > 0 if named.num_rows else False
@@ -209,10 +209,10 @@ def with_second_set(named: pa.Table, inferred: pa.Table) -> pa.Table:
 
 
 def trust_by_rhythm(table: pa.Table, rhythm: pa.Table) -> pa.Table:
-    """The entities table with those trusted who work in bursts, and are old where ages are known.
+    """The entities table with trust inferred: entities that work in bursts, and are old where ages are known.
 
-    A queue fed from many accounts has no bursts, so its members are rare among them; the users of an app, a class, a
-    fleet are not. What is linked this way is never tested on its pace as well.
+    A queue that feeds many accounts has no bursts, so its accounts are rarely trusted; the users of an app, a
+    class or a fleet are trusted as often as anyone. Clusters linked by this trust are never tested on their pace too.
     """
     table = table.sort_by("entity")
     short = np.full(table.num_rows, -1.0)
@@ -238,7 +238,7 @@ def trusted_set(table: pa.Table) -> TrustedSet:
 
 
 def _usable(flags: np.ndarray) -> bool:
-    """Whether a trusted set is large enough, and small enough, to weigh attributes by."""
+    """Whether a trusted set is neither too small nor too large to weigh attributes by."""
     share = flags.mean() if len(flags) else 0.0
     return bool(flags.sum() >= _FEWEST_TRUSTED and 0.005 <= share <= 0.98)
 

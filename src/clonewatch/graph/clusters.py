@@ -1,4 +1,4 @@
-"""Communities of the bipartite graph of entities and attributes. Pairs of accounts are never written down."""
+"""Clusters: communities of the bipartite graph of entities and attributes. Pairs of accounts are never stored."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from scipy.sparse.csgraph import connected_components
 from clonewatch.graph.incidences import EDGE_SCHEMA, ClusterIncidences, chunks, heaviest_edges
 from clonewatch.graph.weights import LEAST_WEIGHT, Incidences, capped
 
-# Fewer entities than this are a household, not an operation: reported nowhere, flagged never.
+# Fewer entities than this are a household, not an operation: never reported, never flagged.
 SMALLEST = 6
-# An attribute belongs to a cluster that holds this share of its users; otherwise it only passes through.
+# An attribute is a cluster's own when the cluster holds at least this share of its users.
 _OWNED = 0.3
-# Two communities are one operation when this share of what ties each of them together also ties it to the other.
+# Two communities are merged when this share of each one's linking weight comes from attributes common to both.
 _SAME = 0.4
-# Bits of edge weight within which the refinement of a clustering takes one merge as gladly as another.
+# Bits of edge weight within which Leiden's refinement step treats two merges as equally good.
 _RANDOMNESS = log2(10) / 1000
-# Modularity up to which a connected part counts as one community.
+# Modularity up to which a connected component counts as one community.
 _NO_STRUCTURE = 0.02
-# Attributes of one signal that place an entity in the graph.
+# Attributes of one signal, at most, that place an entity in the graph.
 _PER_SIGNAL = 8
-# Attributes spread over more communities than this tie none of them together.
+# Attributes spread over more communities than this merge none of them.
 _SPREAD = 40
 
 GROUP_SCHEMA = pa.schema(
@@ -51,11 +51,11 @@ CLUSTER_ATTRIBUTE_SCHEMA = pa.schema(
 
 
 class Clusters(NamedTuple):
-    """Clusters, and what holds each of them together.
+    """Clusters, and what links each of them.
 
-    groups: the entities of each cluster (GROUP_SCHEMA). attributes: the shared attributes that hold a cluster together
-    (CLUSTER_ATTRIBUTE_SCHEMA). edges: the heaviest attribute of each signal that links an entity to its cluster
-    (EDGE_SCHEMA). incidences: which entity carries which of the attributes.
+    groups: the entities of each cluster (GROUP_SCHEMA). attributes: the cluster attributes (CLUSTER_ATTRIBUTE_SCHEMA).
+    edges: the heaviest attribute of each signal that links an entity to its cluster (EDGE_SCHEMA). incidences: which
+    entity carries which cluster attribute.
     """
 
     groups: pa.Table
@@ -65,10 +65,10 @@ class Clusters(NamedTuple):
 
 
 class _IncidenceArrays(NamedTuple):
-    """Incidences as they are clustered.
+    """Incidences as arrays, ready for clustering.
 
-    entities: entities by number. entity, attribute, n: of an incidence, sorted by attribute. signal, weight, users: of
-    an attribute. first: of each signal, its first attribute.
+    entities: the entity behind each number. entity, attribute, n: per incidence, sorted by attribute. signal, weight,
+    users: per attribute. first: of each signal, its first attribute.
     """
 
     attributes: pa.Table
@@ -83,23 +83,23 @@ class _IncidenceArrays(NamedTuple):
 
 
 def cluster(attributes: Incidences, weak: Collection[str], seed: int) -> Clusters:
-    """Clusters of rare attributes and who carries them: who is in them, and the attributes that bind them.
+    """Cluster the graph of rare attributes and the entities that carry them.
 
-    weak: signals that only corroborate; an entity that carries no other attribute is left out.
+    weak: signals that only corroborate; entities that carry no other attribute are left out.
 
-    Leiden (Traag, Waltman and van Eck 2019) on each connected part of the bipartite graph. Linear in incidences.
+    Leiden (Traag, Waltman and van Eck 2019) on each connected component of the bipartite graph. Linear in incidences.
     Clusters are numbered by their lowest entity, entities by what they did, attributes by who carries them: names,
     order and the key of the hashes change nothing.
     """
-    held = _held(attributes, weak)
-    return _tables(held, *_labels(held, _strong(held), seed))
+    arrays = _arrays(attributes, weak)
+    return _tables(arrays, *_labels(arrays, _strong(arrays), seed))
 
 
 def of_labels(attributes: Incidences, labels: Mapping[int, int]) -> Clusters:
-    """Clusters of communities that are given: entity -> community, from 0."""
-    held = _held(attributes, ())
-    label = np.array([labels.get(e, -1) for e in held.entities.tolist()], np.int64)
-    return _tables(held, np.ones(len(held.entity), bool), label)
+    """Clusters from given communities. labels: entity -> community, numbered from 0."""
+    arrays = _arrays(attributes, ())
+    label = np.array([labels.get(e, -1) for e in arrays.entities.tolist()], np.int64)
+    return _tables(arrays, np.ones(len(arrays.entity), bool), label)
 
 
 def stability(
@@ -107,19 +107,19 @@ def stability(
 ) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
     """How far the clusters depend on the seed of the clustering.
 
-    Per cluster the mean, over seeds, of its best overlap with a cluster of that seed (Jaccard, 0..1); and per (cluster,
-    entity) the share of seeds at which the entity is in that cluster: the consensus.
+    Returns, per cluster, the mean over seeds of its best overlap with a cluster of that seed (Jaccard, 0..1), and, per
+    (cluster, entity), the share of seeds at which the entity is in that cluster (the consensus, 0..1).
     """
     mine = _by_cluster(clusters.groups)
     overlap = dict.fromkeys(mine, 0.0)
     together: dict[tuple[int, int], float] = {(c, e): 0.0 for c, inside in mine.items() for e in inside.tolist()}
     if not mine:
         return overlap, together
-    held = _held(attributes, weak)
-    strong = _strong(held)
+    arrays = _arrays(attributes, weak)
+    strong = _strong(arrays)
     for seed in seeds:
-        kept, label = _labels(held, strong, seed)
-        others = _by_cluster(_bound(held, kept, label).groups) if kept.any() else {}
+        kept, label = _labels(arrays, strong, seed)
+        others = _by_cluster(_cluster_attributes(arrays, kept, label).groups) if kept.any() else {}
         where: dict[int, list[int]] = {}
         for number, inside in others.items():
             for entity in inside.tolist():
@@ -136,14 +136,14 @@ def stability(
 
 
 def _by_cluster(groups: pa.Table) -> dict[int, np.ndarray]:
-    """Entities of each cluster. groups: sorted by cluster."""
+    """Entities of each cluster. groups: GROUP_SCHEMA, sorted by cluster."""
     number, entity = groups["cluster"].to_numpy(), groups["entity"].to_numpy()
     names, starts = np.unique(number, return_index=True)
     return dict(zip(names.tolist(), np.split(entity, starts[1:]), strict=True)) if len(names) else {}
 
 
-def _held(attributes: Incidences, weak: Collection[str]) -> _IncidenceArrays:
-    """The incidences of entities that carry more than what only corroborates."""
+def _arrays(attributes: Incidences, weak: Collection[str]) -> _IncidenceArrays:
+    """The incidences of entities that carry at least one attribute of a signal that is not weak."""
     names = attributes.attributes["signal"]
     signals = sorted(pc.unique(names).to_pylist())
     signal = pc.index_in(names, pa.array(signals, pa.string())).to_numpy().astype(np.int8)
@@ -160,60 +160,60 @@ def _held(attributes: Incidences, weak: Collection[str]) -> _IncidenceArrays:
 
 
 class _Level(NamedTuple):
-    """The incidences that are clustered at one time: which, their capped weights, and which of them make the graph."""
+    """Incidences that are clustered together: their rows, their capped weights, and which of them form the graph."""
 
     rows: np.ndarray
     weight: np.ndarray
     heavy: np.ndarray
 
 
-def _level(held: _IncidenceArrays, rows: np.ndarray) -> _Level:
-    attribute = held.attribute[rows]
-    ends = np.searchsorted(attribute, held.first)
+def _level(arrays: _IncidenceArrays, rows: np.ndarray) -> _Level:
+    attribute = arrays.attribute[rows]
+    ends = np.searchsorted(attribute, arrays.first)
     weight, heavy = np.empty(len(rows)), []
-    for begin, end in itertools.pairwise(ends.tolist()):  # one signal after the other
-        entity, mine = held.entity[rows[begin:end]], attribute[begin:end]
-        weight[begin:end] = capped(entity, held.weight[mine])
-        heavy.append(begin + _heaviest(entity, mine, held.weight[mine]))
+    for begin, end in itertools.pairwise(ends.tolist()):  # signal by signal
+        entity, mine = arrays.entity[rows[begin:end]], attribute[begin:end]
+        weight[begin:end] = capped(entity, arrays.weight[mine])
+        heavy.append(begin + _heaviest(entity, mine, arrays.weight[mine]))
     return _Level(rows, weight, np.concatenate([np.zeros(0, np.int64), *heavy]))
 
 
-def _strong(held: _IncidenceArrays) -> _Level:
-    """Those of attributes that link by themselves; the same whatever the seed."""
-    return _level(held, np.flatnonzero((held.weight >= LEAST_WEIGHT)[held.attribute]).astype(np.int32))
+def _strong(arrays: _IncidenceArrays) -> _Level:
+    """The incidences of attributes that link by themselves. They do not depend on the seed."""
+    return _level(arrays, np.flatnonzero((arrays.weight >= LEAST_WEIGHT)[arrays.attribute]).astype(np.int32))
 
 
-def _labels(held: _IncidenceArrays, strong: _Level, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Incidences that placed an entity, and the community of each entity, -1 for those in none."""
-    label = np.full(len(held.entities), -1, np.int64)
-    kept = np.zeros(len(held.entity), bool)
+def _labels(arrays: _IncidenceArrays, strong: _Level, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mask of the incidences that placed an entity, and the community of each entity, -1 where none."""
+    label = np.full(len(arrays.entities), -1, np.int64)
+    kept = np.zeros(len(arrays.entity), bool)
     if len(label):
-        label = _placed(held, strong, kept, label, seed)
-        # Faint attributes would glue large communities together. They are for small cells that the others leave alone.
-        faint = _level(held, np.flatnonzero((label < 0)[held.entity]).astype(np.int32))
-        label = _placed(held, faint, kept, label, seed)
+        label = _placed(arrays, strong, kept, label, seed)
+        # Faint attributes would connect large communities. They are for entities that no other attribute places.
+        faint = _level(arrays, np.flatnonzero((label < 0)[arrays.entity]).astype(np.int32))
+        label = _placed(arrays, faint, kept, label, seed)
     return kept, label
 
 
-def _placed(held: _IncidenceArrays, level: _Level, kept: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
-    """Labels with the communities of a level that are large enough to matter; their incidences are marked as kept."""
+def _placed(arrays: _IncidenceArrays, level: _Level, kept: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
+    """Labels, with the communities of a level that are large enough added. Marks their incidences in `kept`."""
     if not len(level.rows):
         return label
     at = level.rows[level.heavy]
-    size = len(held.entities), len(held.signal)
-    found = _communities(held.entity[at], held.attribute[at], level.weight[level.heavy], *size, seed)
-    found = _joined(found, held.entity[level.rows], held.attribute[level.rows], level.weight)
+    size = len(arrays.entities), len(arrays.signal)
+    found = _communities(arrays.entity[at], arrays.attribute[at], level.weight[level.heavy], *size, seed)
+    found = _merged(found, arrays.entity[level.rows], arrays.attribute[level.rows], level.weight)
     cluster_sizes = np.bincount(found[found >= 0], minlength=1)
     found = np.where((found >= 0) & (cluster_sizes[np.maximum(found, 0)] >= SMALLEST), found, -1)
-    kept[level.rows] = (found >= 0)[held.entity[level.rows]]
+    kept[level.rows] = (found >= 0)[arrays.entity[level.rows]]
     return np.where(found >= 0, found + label.max() + 1, label)
 
 
 def _heaviest(entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Of one signal, the rows of each entity's few heaviest attributes, the most shared first: enough to place it.
+    """Rows of each entity's few heaviest attributes of one signal, enough to place it. Of equals, the most shared.
 
-    An attribute weighs the same for all its users, so attributes are ranked once. Keeps the graph linear in entities
-    however many templates a campaign has.
+    An attribute weighs the same for all its users, so attributes are ranked once. This keeps the graph linear in
+    entities however many templates a campaign has.
     """
     if not len(entity):
         return np.zeros(0, np.int64)
@@ -226,25 +226,25 @@ def _heaviest(entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray) -> 
     key = entity * np.int64(len(users)) + rank[kind]
     order = np.argsort(key)
     group = entity[order]
-    few = np.ones(len(group), bool)
-    few[_PER_SIGNAL:] = group[_PER_SIGNAL:] != group[:-_PER_SIGNAL]
-    return np.sort(order[few])
+    top = np.ones(len(group), bool)
+    top[_PER_SIGNAL:] = group[_PER_SIGNAL:] != group[:-_PER_SIGNAL]
+    return np.sort(order[top])
 
 
 def _communities(
     entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray, entities: int, attributes: int, seed: int
 ) -> np.ndarray:
-    """Community of each entity; those in parts too small to matter get -1."""
+    """Community of each entity, -1 for entities in components that are too small."""
     size = entities + attributes
     graph = coo_array((np.ones(len(entity), np.int8), (entity, entities + attribute)), shape=(size, size))
-    _, part = connected_components(graph, directed=False)
-    big = np.bincount(part[:entities], minlength=part.max() + 1) >= SMALLEST
+    _, component = connected_components(graph, directed=False)
+    big = np.bincount(component[:entities], minlength=component.max() + 1) >= SMALLEST
     label = np.full(entities, -1, np.int64)
     taken = 0
-    order = np.argsort(part[entity], kind="stable")
-    bounds = np.flatnonzero(np.diff(part[entity][order])) + 1
+    order = np.argsort(component[entity], kind="stable")
+    bounds = np.flatnonzero(np.diff(component[entity][order])) + 1
     for rows in np.split(order, bounds):
-        if not big[part[entity[rows[0]]]]:
+        if not big[component[entity[rows[0]]]]:
             continue
         ends = [_named(kind, numbers[rows]) for kind, numbers in (("e", entity), ("t", attribute))]
         edges = list(zip(*ends, weight[rows].tolist(), strict=True))
@@ -259,18 +259,18 @@ def _communities(
             iterations=2,
         )
         names = sorted(n for n in found if n.startswith("e"))
-        # Where everybody shares everything no cut is better than none, and the parts are arbitrary.
-        whole = modularity <= _NO_STRUCTURE
-        label[[int(n[1:]) for n in names]] = [taken + (0 if whole else found[n]) for n in names]
+        # Where everybody shares everything, no partition is better than none, and its communities are arbitrary.
+        undivided = modularity <= _NO_STRUCTURE
+        label[[int(n[1:]) for n in names]] = [taken + (0 if undivided else found[n]) for n in names]
         taken += max(found.values()) + 1
     return label
 
 
-def _joined(label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Communities that most of each other's attributes run through, under one label.
+def _merged(label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Labels, with communities merged that have most of their attributes in common.
 
-    Modularity cuts one operation along its cards or cells although every part uses the same templates. entity,
-    attribute, weight: of incidences, sorted by attribute.
+    Modularity splits one operation along its cards or cells although every community uses the same templates. entity,
+    attribute, weight: per incidence, sorted by attribute.
     """
     attributes, sums = int(attribute.max()) + 1, []
     for part in chunks(attribute):
@@ -278,37 +278,37 @@ def _joined(label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight
         inside = community >= 0
         pairs, back = np.unique(community[inside] * attributes + attribute[part][inside], return_inverse=True)
         sums.append((pairs, np.bincount(back), np.bincount(back, weights=weight[part][inside])))
-    pair, entities, held = (np.concatenate(column) for column in zip(*sums, strict=True))
+    pair, entities, weights = (np.concatenate(column) for column in zip(*sums, strict=True))
     if not len(pair):
         return label
     size = int(label.max()) + 1
     at = np.divmod(pair, attributes)
-    mass = coo_array((held, at), shape=(size, attributes)).tocsr()
+    mass = coo_array((weights, at), shape=(size, attributes)).tocsr()
     many = entities >= 2
     common = np.bincount(at[1][many], minlength=attributes)[at[1]]
-    shows = many & (common >= 2) & (common <= _SPREAD)
-    ties = coo_array((np.ones(int(shows.sum())), (at[0][shows], at[1][shows])), shape=(size, attributes)).tocsr()
+    shared = many & (common >= 2) & (common <= _SPREAD)
+    carries = coo_array((np.ones(int(shared.sum())), (at[0][shared], at[1][shared])), shape=(size, attributes)).tocsr()
     total = np.maximum(np.asarray(mass.sum(axis=1)).ravel(), 1e-12)
-    shared = (diags_array(1 / total) @ (mass @ ties.T)).tocsr()
-    mutual = shared.minimum(shared.T).tocoo()
+    overlap = (diags_array(1 / total) @ (mass @ carries.T)).tocsr()
+    mutual = overlap.minimum(overlap.T).tocoo()
     same = (mutual.data >= _SAME) & (mutual.row != mutual.col)
     graph = coo_array((np.ones(int(same.sum())), (mutual.row[same], mutual.col[same])), shape=(size, size))
-    _, part_of = connected_components(graph, directed=False)
-    return np.where(label >= 0, part_of[np.maximum(label, 0)], -1)
+    _, merged = connected_components(graph, directed=False)
+    return np.where(label >= 0, merged[np.maximum(label, 0)], -1)
 
 
 def _named(kind: str, numbers: np.ndarray) -> list[str]:
-    """A name for each number, the same object for the same one: an edge names both its ends."""
-    distinct, place = np.unique(numbers, return_inverse=True)
+    """A name for each number, one string object per distinct number, because every edge names both its ends."""
+    distinct, position = np.unique(numbers, return_inverse=True)
     names = [f"{kind}{n}" for n in distinct.tolist()]
-    return [names[i] for i in place.tolist()]
+    return [names[i] for i in position.tolist()]
 
 
 class _ClusterAttributes(NamedTuple):
-    """Which attributes bind which clusters.
+    """Which attributes are cluster attributes of which clusters.
 
-    groups: as told. number: cluster of each community, -1 where none. community, attribute, entities, n: of each pair
-    that binds. rows: incidences of those pairs.
+    groups: GROUP_SCHEMA. number: cluster of each community, -1 where none. community, attribute, entities, n: per
+    community and cluster attribute of it. rows: incidences of those pairs.
     """
 
     groups: pa.Table
@@ -320,27 +320,24 @@ class _ClusterAttributes(NamedTuple):
     rows: np.ndarray
 
 
-def _bound(held: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> _ClusterAttributes:
-    """Give each attribute to the clusters that hold enough of its users.
-
-    And weigh members by the attributes they carry.
-    """
-    attributes, found, rows = len(held.signal), [], []
-    mass = np.zeros(len(held.entities))
-    carried = np.zeros(len(held.entities), np.int64)
-    for part in chunks(held.attribute):
-        mine = part.start + np.flatnonzero(kept[part] & (label >= 0)[held.entity[part]])
-        entity, attribute = held.entity[mine], held.attribute[mine]
+def _cluster_attributes(arrays: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> _ClusterAttributes:
+    """Assign each attribute to the clusters that hold enough of its users, and sum the weights that members carry."""
+    attributes, found, rows = len(arrays.signal), [], []
+    mass = np.zeros(len(arrays.entities))
+    carried = np.zeros(len(arrays.entities), np.int64)
+    for part in chunks(arrays.attribute):
+        mine = part.start + np.flatnonzero(kept[part] & (label >= 0)[arrays.entity[part]])
+        entity, attribute = arrays.entity[mine], arrays.attribute[mine]
         pairs, back = np.unique(label[entity] * attributes + attribute, return_inverse=True)
         pair = np.divmod(pairs, attributes)
         entities = np.bincount(back, minlength=len(pairs))
-        binds = (entities >= 2) & (entities >= _OWNED * held.users[pair[1]])
-        n = np.bincount(back, weights=held.n[mine], minlength=len(pairs)).astype(np.int64)
-        found.append([column[binds] for column in (*pair, entities, n)])
-        edge = binds[back]
-        np.add.at(mass, entity[edge], held.weight[attribute[edge]])
-        np.add.at(carried, entity[edge], 1)
-        rows.append(mine[edge].astype(np.int32))
+        owned = (entities >= 2) & (entities >= _OWNED * arrays.users[pair[1]])
+        n = np.bincount(back, weights=arrays.n[mine], minlength=len(pairs)).astype(np.int64)
+        found.append([column[owned] for column in (*pair, entities, n)])
+        is_edge = owned[back]
+        np.add.at(mass, entity[is_edge], arrays.weight[attribute[is_edge]])
+        np.add.at(carried, entity[is_edge], 1)
+        rows.append(mine[is_edge].astype(np.int32))
     members = np.flatnonzero(carried)
     community = label[members]
     large = np.flatnonzero(np.bincount(community, minlength=int(label.max()) + 1) >= SMALLEST)
@@ -350,7 +347,7 @@ def _bound(held: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> _Clus
     number[large[np.argsort(low[large])]] = np.arange(len(large))
     members = members[number[community] >= 0]
     groups = pa.table(
-        [number[label[members]].astype(np.int32), held.entities[members], mass[members], carried[members]],
+        [number[label[members]].astype(np.int32), arrays.entities[members], mass[members], carried[members]],
         names=GROUP_SCHEMA.names,
     ).cast(GROUP_SCHEMA)
     groups = groups.sort_by([("cluster", "ascending"), ("entity", "ascending")])
@@ -358,31 +355,31 @@ def _bound(held: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> _Clus
     return _ClusterAttributes(groups, number, community, attribute, entities, n, np.concatenate(rows))
 
 
-def _tables(held: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> Clusters:
-    """The clusters with what binds them."""
+def _tables(arrays: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> Clusters:
+    """Clusters as tables, with their cluster attributes, edges and incidences."""
     if not kept.any() or label.max() < 0:
-        none = ClusterIncidences(held.attributes, np.zeros(0, np.int32), np.zeros(0, np.int32))
+        nothing = ClusterIncidences(arrays.attributes, np.zeros(0, np.int32), np.zeros(0, np.int32))
         return Clusters(
-            GROUP_SCHEMA.empty_table(), CLUSTER_ATTRIBUTE_SCHEMA.empty_table(), EDGE_SCHEMA.empty_table(), none
+            GROUP_SCHEMA.empty_table(), CLUSTER_ATTRIBUTE_SCHEMA.empty_table(), EDGE_SCHEMA.empty_table(), nothing
         )
-    found = _bound(held, kept, label)
+    found = _cluster_attributes(arrays, kept, label)
     stays = found.number[found.community] >= 0
     attribute = pa.array(found.attribute[stays])
-    bound = pa.table(
+    own = pa.table(
         [
             found.number[found.community[stays]].astype(np.int32),
-            held.attributes["signal"].take(attribute),
-            held.attributes["attribute"].take(attribute),
+            arrays.attributes["signal"].take(attribute),
+            arrays.attributes["attribute"].take(attribute),
             found.entities[stays],
-            *(held.attributes[c].take(attribute) for c in ("users", "trusted", "weight")),
+            *(arrays.attributes[c].take(attribute) for c in ("users", "trusted", "weight")),
             found.n[stays],
             attribute,
         ],
-        schema=CLUSTER_ATTRIBUTE_SCHEMA.append(pa.field("place", pa.int64())),
+        schema=CLUSTER_ATTRIBUTE_SCHEMA.append(pa.field("position", pa.int64())),
     )
-    rows = found.rows[(found.number[label] >= 0)[held.entity[found.rows]]]
-    tied = ClusterIncidences(held.attributes, held.attribute[rows], held.entities[held.entity[rows]])
-    # Between equals the place of an attribute decides, not its value: that may be a hash.
-    strongest = [("weight", "descending"), ("inside", "descending"), ("place", "ascending")]
-    bound = bound.sort_by([("cluster", "ascending"), *strongest]).drop_columns("place")
-    return Clusters(found.groups, bound, heaviest_edges(found.groups, tied, held.weight), tied)
+    rows = found.rows[(found.number[label] >= 0)[arrays.entity[found.rows]]]
+    carried = ClusterIncidences(arrays.attributes, arrays.attribute[rows], arrays.entities[arrays.entity[rows]])
+    # Between equals, the position of an attribute decides, not its value, which may be a hash.
+    strongest = [("weight", "descending"), ("inside", "descending"), ("position", "ascending")]
+    own = own.sort_by([("cluster", "ascending"), *strongest]).drop_columns("position")
+    return Clusters(found.groups, own, heaviest_edges(found.groups, carried, arrays.weight), carried)

@@ -1,8 +1,8 @@
 """Reference communities of the same log: what a cluster's statistics are compared with.
 
-Every app, campus and build fleet is a community, so "is this a community?" is the wrong question. The right null is an
-reference community: the users of popular attributes that trusted accounts use at their usual share, and random
-entities. A cluster that differs from all of these is what a campaign looks like.
+Every app, campus and build fleet is a community, so "is this a community?" is the wrong question. The right null is the
+reference community: the users of a popular attribute that trusted accounts use at their usual share, or a group of
+random entities. A campaign looks different from all of these.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from clonewatch.graph.clusters import CLUSTER_ATTRIBUTE_SCHEMA, GROUP_SCHEMA
 from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 
-FIRST = 1_000_000  # communities are numbered from here, clusters from 0
-FIRST_RANDOM = 2_000_000  # and those of random entities from here
-_POPULAR = 10  # attributes a signal
+FIRST = 1_000_000  # reference communities are numbered from here, clusters from 0
+FIRST_RANDOM = 2_000_000  # communities of random entities are numbered from here
+_POPULAR = 10  # attributes per signal
 _MOST_ENTITIES = 150
 _FEWEST_USERS = 20
-_USUAL = 0.7  # an attribute is honest where trusted users hold at least this much of their usual share
-_MOST_EXCHANGES = 20_000  # entities above it would drown the rest
+_USUAL = 0.7  # an attribute is honest where the trusted share of its users is at least this much of the usual one
+_MOST_EXCHANGES = 20_000  # entities above it would outweigh the rest
 _RANDOM_GROUPS, _RANDOM_ENTITIES, _FEWEST_ENTITIES, _LEAST_EXCHANGES = 24, 60, 8, 8
 _MIXER = 2_654_435_761
 
 
 def popular(link: LinkingSignal, share: float) -> Query:
-    """The users, at most so many, of a signal's most used honest attributes, as table `popular_<signal>`.
+    """The step that lists users of a signal's most used honest attributes, as table `popular_<signal>`.
 
-    rank: of the attribute, 1 for the most used; whoever uses it decides between equals, never the value of a hash.
+    share: trusted share of all entities, 0..1. rank: of the attribute, 1 for the most used; between equals its users
+    decide, never the value of a hash. At most `_MOST_ENTITIES` users of each attribute are kept.
     """
     name = link.signal.name
     return Query(
@@ -62,9 +63,12 @@ def popular(link: LinkingSignal, share: float) -> Query:
 def gather(
     tables: Mapping[str, pa.Table], links: Sequence[LinkingSignal], entities: pa.Table, linked: np.ndarray
 ) -> tuple[pa.Table, pa.Table]:
-    """Communities as groups and the content attributes that select their slices, shaped like clusters."""
+    """Reference communities as groups, and the content attributes that select their slices, shaped like clusters.
+
+    tables: of each signal, the rows of `popular`. entities: the table `entities`. linked: entities of all clusters.
+    """
     groups: list[tuple[int, int]] = []
-    bound: list[tuple[int, str, int, int]] = []
+    content: list[tuple[int, str, int, int]] = []
     number = FIRST
     for link in links:
         table = tables[link.signal.name].sort_by([("rank", "ascending"), ("entity", "ascending")])
@@ -73,7 +77,7 @@ def gather(
             inside = entity[ranks == rank]
             groups += [(number, int(e)) for e in inside]
             if link.content:
-                bound.append((number, link.signal.name, int(attributes[ranks == rank][0]), len(inside)))
+                content.append((number, link.signal.name, int(attributes[ranks == rank][0]), len(inside)))
             number += 1
     for number, members in enumerate(_random_groups(entities, linked), FIRST_RANDOM):
         groups += [(number, int(e)) for e in members]
@@ -83,11 +87,11 @@ def gather(
         pa.table([cluster, entity, np.zeros(len(cluster)), np.zeros(len(cluster), np.int32)], schema=GROUP_SCHEMA),
         pa.table(
             [
-                pa.array([b[0] for b in bound], pa.int32()),
-                pa.array([b[1] for b in bound], pa.string()),
-                pa.array([b[2] for b in bound], pa.int64()),
-                *[pa.array([b[3] for b in bound], pa.int64())] * 2,
-                *[pa.array([0] * len(bound), kind) for kind in (pa.int64(), pa.float64(), pa.int64())],
+                pa.array([b[0] for b in content], pa.int32()),
+                pa.array([b[1] for b in content], pa.string()),
+                pa.array([b[2] for b in content], pa.int64()),
+                *[pa.array([b[3] for b in content], pa.int64())] * 2,
+                *[pa.array([0] * len(content), kind) for kind in (pa.int64(), pa.float64(), pa.int64())],
             ],
             schema=CLUSTER_ATTRIBUTE_SCHEMA,
         ),
@@ -95,7 +99,7 @@ def gather(
 
 
 def _random_groups(entities: pa.Table, linked: np.ndarray) -> list[np.ndarray]:
-    """Random unlinked entities, of all volumes together: groups of like volume would be alike by construction."""
+    """Groups of random unlinked entities of mixed volume: groups of similar volume would be alike by construction."""
     entities = entities.sort_by("entity")
     volume, entity = entities["n"].to_numpy(), entities["entity"].to_numpy()
     fit = (volume >= _LEAST_EXCHANGES) & (volume <= _MOST_EXCHANGES) & ~np.isin(entity, linked)

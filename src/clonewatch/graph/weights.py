@@ -1,7 +1,7 @@
-"""Weights of linking attributes: rarity by anchor depletion, or by scarcity where a log has no trusted accounts.
+"""Weights of linking attributes: a lower-tail test on trusted users, or scarcity where a log has no trusted accounts.
 
 Document frequency cannot tell a 25,000-account campaign from a 25,000-user coding agent. The trusted accounts can: they
-use the agent at their usual share, and the campaign's private template never (decision 0004).
+use the agent at their usual share and never use the campaign's private template (decision 0004).
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from clonewatch.kernels.rarity import lower_tail, scarcity
 from clonewatch.ports.engine import Engine, Query
 from clonewatch.ports.linking import MOST_BITS, LinkingSignal
 
-# An attribute links only if trusted users are this much rarer on it than in the log: at 7,000 users a share of 19 %
-# against 20 % is "significant" and means nothing.
+# An attribute links only if the trusted share of its users is below this part of the usual one: at 7,000 users, a share
+# of 19 % against 20 % is significant and means nothing.
 EFFECT = 0.6
-# Attributes of one in ten or rarer link: ten strangers at a trusted share of 0.2. Fainter ones, of about one in two and
-# of enough users to matter, link only what these leave alone. In bits.
+# An attribute links when its weight is one in ten or rarer: ten users without a trusted one, at a trusted share of 0.2.
+# Fainter ones, from about one in two and with enough users, link only what nothing stronger links. In bits.
 LEAST_WEIGHT, FAINT_WEIGHT, FAINT_USERS = log2(10), 0.3 * log2(10), 6
-# What honest strangers never share links a handful; below five users it may be a family.
+# What unrelated honest accounts never share links even a few users, up to this many.
 _HANDFUL = 16
-# Without trusted, an attribute of more users than this is taken for an app, an office or a carrier.
+# Without trusted accounts, an attribute with more users than this counts as an app, an office or a carrier.
 _COMMON_SHARE, _COMMON_USERS = 0.02, 50
-# What a signal's own chance model is worth, in bits: it leaves at most one pair in a hundred to chance.
+# Bits for a signal with a chance model of its own, which leaves at most one pair in a hundred to chance.
 _OWN_NULL = log2(100)
-# What nobody shares by chance weighs a little more than the logarithm of its users, in bits.
+# Added to the logarithm of the users for what nobody shares by chance, in bits.
 _EXCLUSIVE = 0.31 * log2(10)
-# Where nearly everybody is trusted, one stranger more or less must not decide.
+# Where nearly everybody is trusted, one user more or less must not decide.
 _MOST_TRUST = 0.95
-# No signal may tie an entity by more bits than this, however many of its attributes it carries.
+# No signal may link an entity by more bits than this, however many of its attributes the entity carries.
 _MOST_PER_SIGNAL = MOST_BITS
 
 ATTRIBUTE_SCHEMA = pa.schema(
@@ -53,10 +53,10 @@ ATTRIBUTE_SCHEMA = pa.schema(
 class Incidences:
     """Who carries which rare attribute.
 
-    attributes: a row each (ATTRIBUTE_SCHEMA), sorted by signal and then by who carries them: where two change places,
-    nothing but their values tells them apart, so the values of hashes change no result. attribute: int32[N], rows of
-    it, ascending. entity: int32[N], ascending within an attribute. n: int32[N], exchanges. Twelve bytes an incidence,
-    so that a log of hundreds of millions of exchanges fits.
+    attributes: one row per attribute (ATTRIBUTE_SCHEMA), sorted by signal and then by who carries them. Attributes that
+    tie differ in nothing but their values, so the values of hashes change no result. attribute: int32[N], rows of
+    `attributes`, ascending. entity: int32[N], ascending within an attribute. n: int32[N], exchanges. Twelve bytes per
+    incidence, so that a log of hundreds of millions of exchanges fits.
     """
 
     attributes: pa.Table
@@ -65,12 +65,12 @@ class Incidences:
     n: np.ndarray
 
     def __len__(self) -> int:
-        """How many."""
+        """Number of incidences."""
         return len(self.entity)
 
 
-def _of_parts(parts: Sequence[Incidences]) -> Incidences:
-    """Those of several signals, in the order of their names, as one."""
+def _concatenated(parts: Sequence[Incidences]) -> Incidences:
+    """The incidences of several signals as one. parts: in the order of the signals' names."""
     none = np.zeros(0, np.int32)
     if not parts:
         return Incidences(ATTRIBUTE_SCHEMA.empty_table(), none, none, none)
@@ -88,7 +88,7 @@ def _trusted(column: str) -> str:
 
 
 def presence(links: Sequence[LinkingSignal]) -> Query:
-    """The step that notes, as table `presence`, whether anything is known by which each entity could be linked."""
+    """The step that records, as table `presence`, whether each entity has any value that could link it."""
     columns = [f"x.{link.column}" for link in links if link.column]
     return Query(
         "presence",
@@ -104,10 +104,10 @@ def carried(link: LinkingSignal) -> Query:
 
 
 def trusted_share(engine: Engine, trust: str = "anchor") -> float:
-    """Trusted share, 0..1, of the entities of whom anything is known. trust: the column that says who is.
+    """Trusted share, 0..1, of the entities of which anything is known. trust: the column that says who is trusted.
 
-    Entities with no account facts and no linkable column carry no attribute: counted in, they would make every
-    attribute look richer in trust than the log is.
+    Entities with no account facts and no linkable column carry no attribute. If they counted, every attribute would
+    look richer in trust than the log is.
     """
     row = engine.fetch(
         f"SELECT COUNT(*) AS n, CAST(COALESCE(SUM({_trusted(trust)}), 0) AS BIGINT) AS trusted FROM entities e"
@@ -119,7 +119,7 @@ def trusted_share(engine: Engine, trust: str = "anchor") -> float:
 def rare(link: LinkingSignal, share: float, population: int, trust: str = "anchor") -> Query:
     """The step that keeps a signal's attributes of two or more users, few of them trusted, as table `rare_<signal>`.
 
-    trust: the column that says who is; with another than `anchor` the table is `rare_<signal>_<trust>`.
+    trust: the column that says who is trusted; for a column other than `anchor` the table is `rare_<signal>_<trust>`.
     """
     name, trusted = link.signal.name, _trusted(trust)
     return Query(
@@ -141,24 +141,22 @@ def rare(link: LinkingSignal, share: float, population: int, trust: str = "ancho
 
 
 def weigh(rare: Callable[[str], pa.Table], links: Sequence[LinkingSignal], share: float, population: int) -> Incidences:
-    """All signals' rare attributes with their weights, light ones dropped, and who carries them. Runs and keys agree.
+    """Weigh the rare attributes of all signals and drop the light ones. Neither the run nor the key changes the result.
 
-    rare: gives the rare attributes of a signal, sorted by attribute and entity; one signal's are held at a time. share:
-    trusted share of the entities of whom anything is known, 0 where nobody is trusted.
+    rare: returns the rare attributes of a signal, sorted by attribute and entity; only one signal's are in memory at a
+    time. share: trusted share of the entities of which anything is known, 0 where no account is trusted. population:
+    number of entities.
     """
     parts = []
     for link in sorted(links, key=lambda link: link.signal.name):
         table = rare(link.signal.name)
         if table.num_rows:
             parts.append(_weighed(table, link, share, population))
-    return _of_parts(parts)
+    return _concatenated(parts)
 
 
 def _weighed(table: pa.Table, link: LinkingSignal, share: float, population: int) -> Incidences:
-    """The rare attributes of one signal that weigh enough.
-
-    Table: entity, attribute, n, users and trusted; not empty.
-    """
+    """The rare attributes of one signal that weigh enough. table: entity, attribute, n, users, trusted; not empty."""
     value = table["attribute"].to_numpy()
     begins = np.flatnonzero(np.concatenate([[True], value[1:] != value[:-1]]))
     size = np.diff(np.append(begins, len(value)))
@@ -174,7 +172,7 @@ def _weighed(table: pa.Table, link: LinkingSignal, share: float, population: int
     if link.exclusive:
         weight = np.maximum(weight, np.where(trusted == 0, np.log2(users) + _EXCLUSIVE, 0.0))
     if share > 0:
-        # At the trusted users' usual share an attribute says nothing, however many carry it.
+        # Where trusted users have their usual share, an attribute is no evidence, however many carry it.
         weight = weight * np.clip(1 - trusted / users / share / EFFECT, 0.0, 1.0)
     weight = np.minimum(weight, link.cap)
     keep = (weight >= LEAST_WEIGHT) | ((weight >= FAINT_WEIGHT) & ((users >= FAINT_USERS) | link.exclusive))
@@ -195,7 +193,7 @@ def _weighed(table: pa.Table, link: LinkingSignal, share: float, population: int
 def _carriers(entity: np.ndarray, n: np.ndarray, begins: np.ndarray) -> np.ndarray:
     """One number for who carries each attribute and how often, uint64; entities are numbered by what they did.
 
-    entity, n: int32, of incidences. begins: where the run of each attribute begins.
+    entity, n: int32, per incidence. begins: the first row of each attribute.
     """
     if not len(begins):
         return np.zeros(0, np.uint64)
@@ -205,18 +203,18 @@ def _carriers(entity: np.ndarray, n: np.ndarray, begins: np.ndarray) -> np.ndarr
 
 
 def _runs(begins: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """The rows of runs, one run after the other."""
+    """Row numbers of consecutive runs. begins: first row of each run. size: rows of each run."""
     return np.repeat(begins - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
 
 
 def stronger(one: Incidences, other: Incidences) -> Incidences:
-    """Two weighings of the same attributes as one: the heavier of each, with the trusted users it was weighed by."""
+    """Combine two weighings: of each attribute the heavier, with the number of trusted users that it was weighed by."""
     both = pa.concat_tables([one.attributes, other.attributes]).combine_chunks()
     if not both.num_rows:
         return one
     by = [("signal", "ascending"), ("attribute", "ascending"), ("weight", "descending")]
     order = pc.sort_indices(both, by).to_numpy()
-    # The heavier of a pair comes first; what follows it with the same keys is dropped.
+    # The heavier of a pair comes first; the row that follows with the same keys is dropped.
     signal = both["signal"].combine_chunks().dictionary_encode().indices.to_numpy()[order]
     value = both["attribute"].to_numpy()[order]
     first = np.concatenate([[True], (signal[1:] != signal[:-1]) | (value[1:] != value[:-1])])
@@ -236,7 +234,7 @@ def stronger(one: Incidences, other: Incidences) -> Incidences:
 
 
 def capped(entity: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weights of one signal scaled down so that it holds no entity with more than its share."""
+    """Weights of one signal, scaled down so that it links no entity by more than its cap."""
     if not len(entity):
         return weight
     mass = np.bincount(entity, weights=weight)

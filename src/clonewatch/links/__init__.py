@@ -1,1 +1,1 @@
-"""Linking signals, one file each: what accounts have in common."""
+"""Linking signals: what accounts have in common."""

@@ -1,12 +1,9 @@
-"""SELECTs that turn a staged column into attributes. Column names are ours, never a user's."""
+"""SELECTs that turn a staged column into attributes. Column names come from the schema, never from a user."""
 
 
 def of_exchanges(expression: str) -> str:
-    """Attributes carried by exchanges of more than one account.
-
-    Every entity, attribute, number of exchanges and first row.
-    """
-    # Most values belong to one account alone: leaving those out first spares counting every pair.
+    """SELECT entity, attribute, n (exchanges), first (row): values that exchanges of two or more accounts carry."""
+    # Most values belong to a single account: dropping those first avoids counting every pair.
     return (
         f"WITH used AS (SELECT {expression} AS attribute FROM exchanges x WHERE {expression} IS NOT NULL"
         f" GROUP BY {expression} HAVING MIN(x.account) <> MAX(x.account))"
@@ -17,7 +14,7 @@ def of_exchanges(expression: str) -> str:
 
 
 def of_accounts(expression: str) -> str:
-    """Attributes among account facts: every entity, attribute and first account, with no exchanges of their own."""
+    """SELECT entity, attribute, n (0), first (account): values of an account fact, which no exchange carries."""
     return (
         f"SELECT o.entity, {expression} AS attribute, 0 AS n, MIN(a.account) AS first FROM accounts a"
         " JOIN owners o ON o.account = a.account"

@@ -1,20 +1,16 @@
-"""Pairs of entities turned into attributes.
+"""Ego networks: pairs of entities turned into attributes.
 
-The ego network of an entity is everybody it is paired with, itself included.
-
-Signals that compare entities two by two (shared rare prompts, synchrony, replay) would otherwise write one edge a pair.
-As ego networks they are weighed like every other attribute: by how few trusted entities stand in them.
+The ego network of an entity is the entity with everybody it is paired with. Signals that compare entities pairwise
+(shared rare prompts, synchrony, signature replay) would otherwise write one edge per pair. As ego networks, they are
+weighed like every other attribute: by how few of the entities in them are trusted.
 """
 
-# An ego network of fewer entities is a couple or a household.
+# An ego network with fewer entities is a couple or a household.
 _SMALLEST = 5
 
 
 def ego_networks(pairs: str) -> str:
-    """SELECT entity, attribute.
-
-    N over the ego networks of a table of pairs (a, b); attribute is the number of the centre.
-    """
+    """SELECT entity, attribute, n (0) over the ego networks of a table of pairs (a, b). attribute: the ego's number."""
     both = f"SELECT a AS attribute, b AS entity FROM {pairs} UNION SELECT b, a FROM {pairs}"
     return (
         f"WITH around AS ({both}),"

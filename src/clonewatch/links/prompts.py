@@ -1,8 +1,8 @@
-"""Who sent which prompt: read by the signals that compare entities by the prompts they share."""
+"""Who sent which prompt: tables for the signals that compare entities by the prompts they share."""
 
 from clonewatch.ports.engine import Query
 
-# A prompt of more entities than this is a greeting or a benchmark, and says nothing about any two of them.
+# A prompt that more entities sent is a greeting or a benchmark, and no evidence about any two of them.
 _KNOWN_USERS = 5_000
 
 ENTITIES = Query(

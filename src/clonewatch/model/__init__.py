@@ -1,1 +1,1 @@
-"""The words: frozen rows, table schemas, errors."""
+"""Table schemas, frozen rows and errors, which everything else uses."""

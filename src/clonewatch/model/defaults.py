@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-# What an engine may hold before it goes to disk; docs/performance.md was measured with it.
+# Memory that an engine may use before it spills to disk; docs/performance.md was measured with it.
 MEMORY = "700MB"

@@ -1,23 +1,23 @@
-"""Everything that can go wrong before or after a row is read, as one tree.
+"""The errors of Clonewatch, as one tree.
 
 ::
 
     ClonewatchError            what, where and the fix; the command line prints it and exits with `code`
     |-- SetupError        2    bad set-up, found before a row is read
-    |   |-- InputError    2    a path that is missing, unreadable or of no known format
+    |   |-- InputError    2    a path that is missing, unreadable or in no known format
     |   |-- MappingError  2    a field map without an account key, or with unknown names
-    |   `-- KeyFileError  2    the key file is unreadable, or open to others
-    |-- ClientError       2    a model that is audited could not be asked; the answers that were kept stay
+    |   `-- KeyFileError  2    the key file is unreadable, or readable by others
+    |-- ClientError       2    an audited model could not be reached; answers collected so far are kept
     |-- StateError        2    a state is damaged, held by another process, or made with another key
-    |-- OutputError       2    the results could not be written; earlier results are untouched
-    `-- TooManyRejected   4    so many rows were rejected that the result should not be trusted
+    |-- OutputError       2    the results could not be written; earlier results are unchanged
+    `-- TooManyRejected   4    too many rows were rejected for the result to be trusted
 
-Bad rows are not exceptions: they are `Rejected` values, counted and written aside.
+Bad rows are not exceptions: they are `Rejected` values, counted and written to their own file.
 """
 
 
 class ClonewatchError(Exception):
-    """Something a person can fix: says what is wrong, where, and the fix."""
+    """Something that a person can fix: says what is wrong, where, and how to fix it."""
 
     code = 2
 
@@ -31,7 +31,7 @@ class SetupError(ClonewatchError):
 
 
 class InputError(SetupError):
-    """A path is missing, unreadable or of no known format."""
+    """A path is missing, unreadable or in no known format."""
 
 
 class MappingError(SetupError):
@@ -47,10 +47,10 @@ class StateError(ClonewatchError):
 
 
 class OutputError(ClonewatchError):
-    """Results could not be written; earlier results are left as they were."""
+    """Results could not be written; earlier results are unchanged."""
 
 
 class TooManyRejected(ClonewatchError):
-    """So many rows were rejected that the result should not be trusted."""
+    """Too many rows were rejected for the result to be trusted."""
 
     code = 4

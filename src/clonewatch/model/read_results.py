@@ -1,10 +1,10 @@
-"""What reading yields beside exchanges: rows that were none, and where a row came from."""
+"""What reading yields beside exchanges: rejected rows, and counts per input."""
 
 from typing import NamedTuple
 
 
 class Rejected(NamedTuple):
-    """A row that was no exchange: the file, its 1-based line or row number, and why."""
+    """A row that is not an exchange: its file, its 1-based line or row number, and the reason."""
 
     file: str
     line: int
@@ -12,7 +12,7 @@ class Rejected(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one input gave: path as given, bytes on disk, SHA-256 in hex, format, rows read and rejected."""
+    """Counts of one input: path as given, bytes on disk, SHA-256 in hex, format, rows read and rejected."""
 
     path: str
     bytes: int

@@ -1,7 +1,7 @@
-"""The tables on the wire: `clonewatch.exchange.v1` going in, the tables of a scan coming out.
+"""The public tables: `clonewatch.exchange.v1` as input, the tables of a scan as output.
 
 Types are named as in Arrow (`string`, `int32`, `timestamp`, ...); `kernels.arrow` turns a table into an Arrow schema.
-Only three exchange columns are required. A missing value lowers confidence, it never raises suspicion.
+Only three exchange columns are required. A missing value lowers confidence and never raises suspicion.
 """
 
 from typing import NamedTuple
@@ -68,12 +68,12 @@ EXCHANGES = Table(
         Column("reasoning_tokens", "int32", "tokens of hidden reasoning"),
         Column("cached_tokens", "int32", "tokens read from a prompt cache"),
         Column("latency_ms", "int32", "milliseconds to the full answer"),
-        Column("stream", "bool", "streaming asked for"),
-        Column("logprobs", "bool", "log-probabilities asked for"),
+        Column("stream", "bool", "streaming requested"),
+        Column("logprobs", "bool", "log-probabilities requested"),
         Column("max_tokens", "int32", "request parameter"),
         Column("temperature", "float32", "request parameter"),
         Column("top_p", "float32", "request parameter"),
-        Column("n", "int16", "answers asked for"),
+        Column("n", "int16", "answers requested"),
         Column("tools_count", "int16", "tools offered to the model"),
         Column("client_ip", "string", "raw IPv4/IPv6 or an opaque keyed hash"),
         Column("asn", "int32", "autonomous system number"),
@@ -176,7 +176,9 @@ CAMPAIGNS = Table(
         Column("campaign_id", "string", "stable id within the scan"),
         Column("score", "float64", "evidence for one covert operator, in bits (log2 odds), capped per family"),
         Column(
-            "threshold_ratio", "float64", "how far the limiting criterion of the verdict is open; 1 at the threshold"
+            "threshold_ratio",
+            "float64",
+            "smallest ratio of a criterion of the verdict to its threshold; 1 at the threshold",
         ),
         Column(
             "p_value", "float64", "conformal: how often linked groups of honest logs come this close to the threshold"
@@ -190,7 +192,11 @@ CAMPAIGNS = Table(
             "sub_clusters", "int64", "clusters without a shared attribute, merged because they work one list; 1 if none"
         ),
         Column("merge_p_value", "float64", "largest p-value of those merges; null if none"),
-        Column("flagged", "bool", "beyond the threshold, and kept when false discoveries in the scan are bounded"),
+        Column(
+            "flagged",
+            "bool",
+            "every criterion is met, and the flag stays when false discoveries in the scan are bounded",
+        ),
         Column(
             "level", "string", "evidence ladder: L0 anomaly, L1 linked, L2 coordinated evasion, L3 extraction pattern"
         ),
@@ -204,7 +210,7 @@ CAMPAIGNS = Table(
         Column(
             "visible_is_first_flag",
             "bool",
-            "visible_ts is the hour a scan would first have flagged it, else an estimate by counts",
+            "visible_ts is the hour at which a scan would first have flagged it; else an estimate from counts",
         ),
         Column("tasks", "map<string,int64>", "harvested exchanges by task"),
         Column("evidence", "list<evidence>", "signal, family, bits, reason"),
@@ -247,7 +253,7 @@ EVIDENCE = Table(
         Column("n", "int64", "observations behind the statistic"),
         Column("reason", "string", "what was measured, in a sentence"),
         Column("innocent", "string", "the innocent explanation"),
-        Column("ruled_out", "string", "why that explanation does not fit here, or that it was not ruled out"),
+        Column("ruled_out", "string", "why that explanation does not apply here, or that it was not ruled out"),
         Column("exchange_ids", "list<string>", "a few exchanges it rests on"),
     ),
 )
@@ -261,7 +267,7 @@ ATTRIBUTES = Table(
         Column("entities", "int64", "entities of the cluster that carry it"),
         Column("users", "int64", "entities of the whole log that carry it"),
         Column("trusted", "int64", "trusted entities that carry it"),
-        Column("weight", "float64", "bits; how surprising so few trusted users are"),
+        Column("weight", "float64", "bits; how surprising it is that so few trusted entities carry it"),
         Column("exchanges", "int64", "exchanges in the cluster that carry it; 0 for account facts"),
     ),
 )

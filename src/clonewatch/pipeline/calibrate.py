@@ -1,4 +1,4 @@
-"""A calibration from the operator's own quiet period: the linked groups of logs that hold no attack."""
+"""A calibration from the operator's own quiet period: the linked groups of a log that holds no attack."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _REQUIRED = frozenset({"exchange_id", "ts", "account_id"})
 def calibrate(settings: ScanSettings, days: int | None, progress: Progress) -> Calibration:
     """Scan a log that is known to hold no attack and keep the threshold ratios of its linked groups.
 
-    days: length of the windows it is cut into, in days; None takes it whole. Windows do not overlap, so that no group
-    is counted twice for the same exchanges. A last window of less than half the length is left out.
+    days: length of the windows that the log is cut into, in days; None scans it as one window. Windows do not overlap,
+    so that no group is counted twice for the same exchanges. A last window of less than half the length is skipped.
     """
-    settings = replace(settings, out=None, calibration=None, replay=False, keep_text=False)
+    settings = replace(settings, out=None, calibration=None, first_flag=False, keep_text=False)
     if days:
         windows = _windows(*_span(settings, progress), days)
         scans = [scan(replace(settings, since=since, as_of=until), progress) for since, until in windows]
@@ -38,7 +38,7 @@ def calibrate(settings: ScanSettings, days: int | None, progress: Progress) -> C
 
 
 def _span(settings: ScanSettings, progress: Progress) -> tuple[datetime, datetime]:
-    """The first and the last moment of a log; nothing else of it is looked at."""
+    """The first and the last time in a log. Reads only the required columns."""
     log = open_log(settings.paths, format=settings.format, mapping=Path(settings.mapping) if settings.mapping else None)
     ends: list[tuple[datetime, datetime]] = []
     progress.start("window", log.total_bytes or None, "bytes")
@@ -57,7 +57,7 @@ def _span(settings: ScanSettings, progress: Progress) -> tuple[datetime, datetim
 
 
 def _ignore(rows: Sequence[Rejected]) -> None:
-    """Rows that cannot be read are told by the scans of the windows."""
+    """Rows that cannot be read are reported by the scans of the windows."""
 
 
 def _windows(first: datetime, last: datetime, days: int) -> Iterator[tuple[datetime, datetime]]:

@@ -1,4 +1,4 @@
-"""Where it is computed: the one place that chooses an engine from the settings and opens it."""
+"""The one place that chooses an engine from the settings and opens it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ EMBEDDED = "duckdb"
 class EngineSettings:
     """Which engine, and what it may use.
 
-    name: on the shelf of engines. memory: what it may use before it goes to disk, such as "2GB". threads: None for all
-    cores. master: of a Spark cluster, if not the one that Spark is set up for.
+    name: a module in `engines/`. memory: limit before it spills to disk, such as "2GB". threads: None for all cores.
+    master: of a Spark cluster; None for the one in Spark's own configuration.
     """
 
     name: str = EMBEDDED
@@ -35,13 +35,13 @@ class EngineSettings:
 def opened(settings: EngineSettings, folder: Path | None, kept: Path | None = None) -> Iterator[Engine]:
     """The engine that the settings name, closed at the end.
 
-    folder: where it puts temporary files. kept: a folder in which its tables stay, and are found again. Raises
-    SetupError where there is no such engine or it cannot do what is asked.
+    folder: where it puts temporary files. kept: a folder in which its tables stay, so that a later run finds them.
+    Raises SetupError where there is no such engine or it does not support the settings.
     """
     if settings.name not in ENGINES.names():
-        raise SetupError(f"no engine {settings.name!r}", fix=f"There are: {', '.join(ENGINES.names())}")
+        raise SetupError(f"there is no engine {settings.name!r}", fix=f"Use one of: {', '.join(ENGINES.names())}")
     if settings.master and settings.name == EMBEDDED:
-        raise SetupError("--master is for Spark", fix="Pass --engine spark with it, or leave it out")
+        raise SetupError("--master applies to Spark only", fix="Pass --engine spark with it, or leave it out")
     own: dict[str, Any] = {"master": settings.master} if settings.master else {}
     if kept:
         own["kept"] = kept
@@ -54,8 +54,8 @@ def opened(settings: EngineSettings, folder: Path | None, kept: Path | None = No
 
 @contextmanager
 def opened_for_state(settings: EngineSettings, folder: Path) -> Iterator[FileEngine]:
-    """An engine that reads the files of a state. Raises SetupError where the one that is named does not."""
+    """An engine that can read the files of a state. Raises SetupError where the chosen one cannot."""
     with opened(settings, folder) as engine:
         if not isinstance(engine, AttachesFiles):
-            raise SetupError(f"the engine {settings.name!r} does not read a state", fix=f"Use {EMBEDDED}")
+            raise SetupError(f"the engine {settings.name!r} cannot read a state", fix=f"Use {EMBEDDED}")
         yield cast(FileEngine, engine)

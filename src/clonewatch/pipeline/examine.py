@@ -1,4 +1,4 @@
-"""From what was taken in to what is reported: campaigns found, tables built. A scan and a state both end here."""
+"""From staged tables to a result: detection, attribution, result tables. A scan and a state both end here."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def examine(
     folder: ResultFolder | None,
     *,
     seed: int,
-    replay: bool,
+    first_flag: bool,
 ) -> ScanResult:
-    """Find campaigns in the staged tables and build what is reported; `publish` puts it in place.
+    """Find campaigns in the staged tables and build the result; `publish` moves it into place.
 
-    folder: where attribution is written as it comes.
+    folder: receives the attribution table batch by batch; None keeps it in memory.
     """
     settle(runner, intake.read)
     found = detect(runner, seed, calibration, timer)
     attributed = attribute(runner, found, timer)
-    dated = date(runner, attributed, first_flags(runner, found, seed, calibration, timer) if replay else {})
+    dated = date(runner, attributed, first_flags(runner, found, seed, calibration, timer) if first_flag else {})
     tables = results.build(runner, dated, intake.ids)
     attribution = results.attribution_of(runner, found, intake.ids)
     if folder:

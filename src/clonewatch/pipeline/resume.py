@@ -1,6 +1,6 @@
-"""What a scan that is stopped leaves to the next one: the question it was asked, and what was taken in.
+"""What an interrupted scan leaves to the next one: a digest of its question, and what it had read.
 
-The tables lie in the engine's file; steps whose tables are there are not run again (`pipeline.steps`).
+The tables are in the engine's file; steps whose tables exist are not run again (`pipeline.steps`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from clonewatch.fingerprints.keys import derive
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.intake.staged import Intake
 
-# Settings that change what a scan costs and not what it answers.
+# Settings that change the cost of a scan and not its result.
 _COST = ("out", "memory", "threads")
-# Files that are settings: what is in them counts, not where they lie.
+# Files that are settings: their content counts, not their path.
 _FILES = ("key_file", "calibration", "mapping")
 
 
 class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was taken in before the scan was stopped, and what the stages until then cost."""
+    """What was read before the scan was interrupted, and the cost of the stages until then."""
 
     intake: Intake
     stages: list[dict[str, Any]]
@@ -36,14 +36,14 @@ class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(note: bytes) -> Begun:
-    """From bytes that `Begun.encode` gave."""
+    """Decode the bytes that `Begun.encode` gave."""
     return msgspec.json.decode(note, type=Begun)
 
 
 def question(settings: Mapping[str, Any], log: Log, key: bytes, calibration: Calibration) -> str:
-    """A digest of all that the answer depends on; empty where the log is a pipe, which cannot be read again.
+    """A digest of everything that the result depends on; empty where the log is a pipe, which cannot be read again.
 
-    Files of the log are told by path, size and time of last change.
+    Files of the log are identified by path, size and time of last modification.
     """
     files = log.stamps()
     if files is None:

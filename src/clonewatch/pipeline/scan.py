@@ -1,4 +1,4 @@
-"""One scan: log in, campaigns out. The way of an exchange from the first stop to the last is here."""
+"""One scan: read and stage a log, then detect and report. The way of an exchange from the first stage to the last."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from clonewatch.ports.progress import Progress, Silent
 
 @dataclass(frozen=True)
 class ScanSettings:
-    """What a scan reads, where it writes, and the few things that change its answer.
+    """What a scan reads, where it writes, and the settings that change its result.
 
-    max_rejected: share of rows, 0..1, above which the result is written but not to be trusted. since, as_of: only
-    exchanges from the one instant on and before the other are seen, and events before the latter, as a scan on that day
-    would have seen them. replay: look back for the hour at which each campaign first crossed the line. embed: join
-    templates that mean the same (an extra). calibration: a file of the operator's own calibration groups; the shipped
-    ones when None. engine: where it is computed, a name on the shelf of engines. master: of a Spark cluster, if not the
-    one that Spark is set up for.
+    max_rejected: share of rows, 0..1, above which the result is written but should not be trusted. since, as_of: only
+    exchanges from `since` on and before `as_of` are used, and events before `as_of`, as a scan at that time would have
+    seen them. first_flag: also find the hour at which each campaign would first have been flagged. embed: merge
+    templates with the same meaning (an extra). calibration: a file of the operator's own calibration groups; None for
+    the shipped ones. engine: a module in `engines/`. master: of a Spark cluster; None for the one in Spark's own
+    configuration.
     """
 
     paths: tuple[str, ...]
@@ -64,53 +64,53 @@ class ScanSettings:
     since: datetime | None = None
     as_of: datetime | None = None
     calibration: Path | None = None
-    replay: bool = False
+    first_flag: bool = False
     embed: bool = False
     engine: str = EMBEDDED
     master: str | None = None
 
     @property
     def computing(self) -> EngineSettings:
-        """Where it is computed."""
+        """The engine and what it may use."""
         return EngineSettings(self.engine, self.memory, self.threads, self.master)
 
 
 def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult:
-    """Read a log, find campaigns, and write the result where `settings.out` says.
+    """Read a log, find campaigns, and write the result to `settings.out`.
 
-    Raises InputError, MappingError or KeyFileError before a row is read, OutputError when the disk gives out (an
-    earlier result stays), TooManyRejected after writing a result that should not be trusted.
+    Raises InputError, MappingError or KeyFileError before a row is read, OutputError when the disk is full (an earlier
+    result stays), TooManyRejected after writing a result that should not be trusted.
     """
     if settings.keep_text and settings.out is None:
         raise SetupError("text can only be kept in a folder", fix="Pass --out, or leave out --keep-text")
     if settings.embed:
         embedding.require()
-    clock = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.replay)
+    timer = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.first_flag)
     log = _open(settings)
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
     if settings.out is None:
-        return _run(_Task(settings, log, key, clock), calibration)
-    # Text is not kept for another day, and only the embedded engine has tables that stay.
+        return _run(_Task(settings, log, key, timer), calibration)
+    # Text is not kept for a later run, and only the embedded engine keeps its tables.
     again = settings.engine == EMBEDDED and not settings.keep_text
     asked = resume.question(asdict(settings), log, key, calibration) if again else ""
     with ResultFolder(settings.out, asked) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
-        return _run(_Task(settings, log, key, clock, folder, keeper), calibration)
+        return _run(_Task(settings, log, key, timer, folder, keeper), calibration)
 
 
 class _Task(NamedTuple):
-    """What one scan works with. folder: where results go. keeper: of text."""
+    """What one scan works with. folder: receives the result. keeper: of text, where it is kept."""
 
     settings: ScanSettings
     log: Log
     key: bytes
-    clock: StageTimer
+    timer: StageTimer
     folder: ResultFolder | None = None
     keeper: TextKeeper | None = None
 
     def wanted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The exchanges that are looked at."""
+        """The exchanges of a batch that are examined."""
         batch = within(batch, self.settings.since, self.settings.as_of)
         if self.keeper:
             self.keeper.note(batch)
@@ -118,14 +118,14 @@ class _Task(NamedTuple):
 
 
 def _open(settings: ScanSettings) -> Log:
-    """The log, of files here or of addresses that only an engine's workers can open."""
+    """The log: local files, or addresses that only an engine's workers can open."""
     if any(is_lake(path) for path in settings.paths):
         unfit = [name for name in ("mapping", "keep_text", "embed") if getattr(settings, name)]
         if settings.engine == EMBEDDED or unfit:
             raise InputError(
-                "an address is read by Spark only, as exchanges in Parquet, and its text never comes here",
+                "only Spark can read an address, as exchanges in Parquet, and no text is fetched from it",
                 where=next(path for path in settings.paths if is_lake(path)),
-                fix="Pass --engine spark, and leave out --map, --keep-text and --embed; or copy the log here",
+                fix="Pass --engine spark and leave out --map, --keep-text and --embed, or copy the log to this machine",
             )
         return open_lake(settings.paths, settings.accounts, settings.events)
     return open_log(
@@ -142,73 +142,75 @@ def _run(task: _Task, calibration: Calibration) -> ScanResult:
     work = folder.work if folder else None
     kept = work if folder and folder.question else None
     with engines.opened(settings.computing, work, kept) as engine:
-        plan, intake = _taken_in(task, engine)
-        result = examine(plan, intake, calibration, task.clock, folder, seed=settings.seed, replay=settings.replay)
+        runner, intake = _taken_in(task, engine)
+        result = examine(
+            runner, intake, calibration, task.timer, folder, seed=settings.seed, first_flag=settings.first_flag
+        )
     if keeper and folder:
-        told, sure = folder.aside / "attribution.parquet", pc.field("posterior") >= 0.5
-        keeper.keep(pq.read_table(told, columns=["exchange_id"], filters=sure)["exchange_id"])
+        written, attributed = folder.aside / "attribution.parquet", pc.field("posterior") >= 0.5
+        keeper.keep(pq.read_table(written, columns=["exchange_id"], filters=attributed)["exchange_id"])
     if folder:
         publish(result, folder)
     if intake.rejected > settings.max_rejected * (intake.read + intake.rejected):
         raise TooManyRejected(
             f"{intake.rejected:,} of {intake.read + intake.rejected:,} rows were rejected",
             where=str(settings.out / "rejected.ndjson") if settings.out else "",
-            fix="The result was written but should not be trusted: look at the reasons, fix the map or the log, and"
-            " run again, or raise --max-rejected if they are expected",
+            fix="The result was written but should not be trusted. Read the reasons, fix the map or the log and scan"
+            " again, or raise --max-rejected if the rejected rows are expected",
         )
     return result
 
 
 def _taken_in(task: _Task, engine: Engine) -> tuple[StepRunner, Intake]:
-    """The staged tables of the log: read, or those of a run of the same question that was stopped."""
+    """The staged tables of the log: read now, or left by an interrupted run of the same question."""
     folder = task.folder
     note = folder.begun if folder else None
     if note is not None and isinstance(engine, KeepsTables):
         begun = resume.read(note)
-        plan = StepRunner(engine, STAGED, engine.tables())
-        task.clock.resume(begun.stages, f"{begun.intake.read:,} exchanges, read before an earlier run was stopped")
-        return plan, begun.intake
-    plan, stager = StepRunner(engine), Stager(task.key)
+        runner = StepRunner(engine, STAGED, engine.tables())
+        task.timer.resume(begun.stages, f"{begun.intake.read:,} exchanges, read before an earlier run was interrupted")
+        return runner, begun.intake
+    runner, stager = StepRunner(engine), Stager(task.key)
     examples = Examples() if task.settings.embed else None
-    rejected = _stage(plan, task, stager, examples)
-    intake = _intake(plan, task, stager, rejected)
-    plan.put("families", stager.families(plan.engine, examples))
+    rejected = _stage(runner, task, stager, examples)
+    intake = _intake(runner, task, stager, rejected)
+    runner.put("families", stager.families(runner.engine, examples))
     if folder and folder.question:
-        folder.keep(resume.Begun(intake, task.clock.stages).encode())
-    return plan, intake
+        folder.keep(resume.Begun(intake, task.timer.stages).encode())
+    return runner, intake
 
 
-def _stage(plan: StepRunner, task: _Task, stager: Stager, examples: Examples | None) -> int:
+def _stage(runner: StepRunner, task: _Task, stager: Stager, examples: Examples | None) -> int:
     """Tables `arrivals`, `accounts` and `events` of the log; returns how many rows were rejected."""
     settings, log = task.settings, task.log
-    arrivals = Arrivals(log, stager, task.clock, task.wanted, task.folder.reject if task.folder else None)
-    if lake := _lake(plan.engine, log, settings):
+    arrivals = Arrivals(log, stager, task.timer, task.wanted, task.folder.reject if task.folder else None)
+    if lake := _lake(runner.engine, log, settings):
         reading = Reading(stager.key, settings.since, settings.as_of)
-        rows = arrivals.read_in_place(lake, plan, settings.paths, reading)
+        rows = arrivals.read_in_place(lake, runner, settings.paths, reading)
     else:
-        rows = arrivals.read(plan, examples)
+        rows = arrivals.read(runner, examples)
     if not rows:
         raise InputError(
             "no exchange could be read",
             where=", ".join(i.path for i in log.inputs[:3]),
             fix=f"{arrivals.rejected:,} rows were rejected; `clonewatch doctor` shows why"
-            + (". Rows outside --since and --as-of were left out" if settings.since or settings.as_of else ""),
+            + (". Rows outside --since and --as-of were skipped" if settings.since or settings.as_of else ""),
         )
-    plan.put("accounts", stager.accounts(log.accounts()))
+    runner.put("accounts", stager.accounts(log.accounts()))
     events = log.events()
     if settings.as_of and events is not None:
         events = events.filter(pc.less(events["ts"], pa.scalar(settings.as_of, events["ts"].type)))
-    plan.put("events", stager.events(events))
+    runner.put("events", stager.events(events))
     return arrivals.rejected
 
 
 def _lake(engine: Engine, log: Log, settings: ScanSettings) -> LakeReader | None:
-    """The engine, where its workers read the log themselves: exchanges in Parquet, of which no text is wanted here."""
+    """The engine, where its workers can read the log themselves: exchanges in Parquet whose text is not needed here."""
     fit = log.formats in ([], [FORMAT]) and not settings.keep_text and not settings.embed
     return engine if fit and isinstance(engine, LakeReader) else None
 
 
-def _intake(plan: StepRunner, task: _Task, stager: Stager, rejected: int) -> Intake:
+def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> Intake:
     chosen = {
         k: str(v) if isinstance(v, Path | datetime) else v
         for k, v in asdict(task.settings).items()
@@ -216,7 +218,7 @@ def _intake(plan: StepRunner, task: _Task, stager: Stager, rejected: int) -> Int
     }
     held = {f"exchanges.{name}": n for name, n in stager.filled.items()}
     for name in ("accounts", "events"):
-        held |= filled(name, plan.engine.fetch(f"SELECT * FROM {name}"))
+        held |= filled(name, runner.engine.fetch(f"SELECT * FROM {name}"))
     return Intake(
         ids=stager.book.ids,
         filled=held,

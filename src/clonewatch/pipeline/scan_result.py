@@ -1,4 +1,4 @@
-"""The result of a scan: its tables, its summary, the questions one asks it, and how it is read back from a folder."""
+"""The result of a scan: its tables, its summary, queries on them, and reading it back from a folder."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from clonewatch.model import schema
 from clonewatch.model.errors import InputError
 
 _RERUN = "Name the folder that `clonewatch scan --out` wrote, or run the scan again"
-# As long as the log itself: read only when somebody asks for it.
+# As long as the log itself: read only on request.
 _LONG = "attribution"
 # Enough to see the pattern; the table holds the rest.
 _EXCHANGES_SHOWN = 10
 _CAMPAIGNS_SHOWN = 20
 _SHOWN = ("campaign_id", "flagged", "level", "accounts", "exchanges", "harvested_exchanges", "first_ts", "last_ts")
-_CAVEAT = "A flag is where a person starts to check. It is not a verdict, and it names no one."
+_CAVEAT = "A flag is where a person starts to check. It is not a verdict, and it identifies nobody."
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,10 +35,10 @@ class ScanResult:
     `clonewatch schema` prints.
 
     Attributes:
-        directory: The folder that holds the result; None if it was kept in memory.
-        tables: All tables by name. `attribution`, which may be as long as the log, is among them only if nothing was
-            written; the property reads it from the folder.
-        summary: What `scan.json` holds: window, counts, settings, versions, stages, warnings.
+        directory: The folder that holds the result; None if it is in memory only.
+        tables: All tables by name. `attribution`, which may be as long as the log, is among them only if the result is
+            in memory only; otherwise the property reads it from the folder.
+        summary: The content of `scan.json`: window, counts, settings, versions, stages, warnings.
     """
 
     directory: Path | None
@@ -72,7 +72,7 @@ class ScanResult:
 
     @property
     def report(self) -> Path | None:
-        """The report as one HTML file; None if the result was kept in memory."""
+        """The report as one HTML file; None if the result is in memory only."""
         return self.directory / "report.html" if self.directory else None
 
     def show(self, campaign_id: str) -> dict[str, Any]:
@@ -80,15 +80,15 @@ class ScanResult:
 
         Returns:
             `campaign` (its row), `evidence`, `attributes` (what its accounts share, strongest first) and `members`
-            (firmest             first): lists of rows.
+            (highest membership first): lists of rows.
 
         Raises:
-            InputError: There is no campaign of that id.
+            InputError: There is no campaign with that id.
         """
         found = self._rows("campaigns", campaign_id=campaign_id)
         if not found:
             known = ", ".join(self.campaigns["campaign_id"].to_pylist()[:10]) or "none"
-            raise InputError(f"no campaign {campaign_id!r} in this scan", fix=f"There are: {known}")
+            raise InputError(f"no campaign {campaign_id!r} in this scan", fix=f"Use one of: {known}")
         members = self._rows("members", campaign_id=campaign_id)
         return {
             "campaign": _plain(found[0]),
@@ -101,8 +101,8 @@ class ScanResult:
         """Why an account is in a campaign: one entry per campaign it is in, none if it is in no campaign.
 
         Returns:
-            For each campaign: `campaign` and `member` (rows), `attributes` (what the account shares with others of the
-            group), `evidence` (for and against the group), and `exchanges` (the ten of this account that most likely
+            For each campaign: `campaign` and `member` (rows), `attributes` (what the account shares with others in the
+            group), `evidence` (for and against the group), and `exchanges` (the ten of this account that most probably
             belong to the campaign). The same as `clonewatch why --json` writes under `campaigns`.
         """
         return [self._place(account_id, member) for member in self._rows("members", account_id=account_id)]
@@ -125,14 +125,14 @@ class ScanResult:
         }
 
     def _table(self, name: str, **equal: str | bool) -> pa.Table:
-        """A table, from memory or from the folder. equal: the value that each named column has in the rows kept."""
+        """A table, from memory or from the folder. equal: keep the rows in which each named column has this value."""
         tests = [pc.field(column) == value for column, value in equal.items()]
         chosen = functools.reduce(lambda a, b: a & b, tests) if tests else None
         if name in self.tables:
             held = self.tables[name]
             return held if chosen is None else held.filter(chosen)
         if self.directory is None:
-            raise InputError(f"this result holds no table {name!r}", fix=f"It holds: {', '.join(self.tables)}")
+            raise InputError(f"this result holds no table {name!r}", fix=f"Use one of: {', '.join(self.tables)}")
         return read_table(self.directory, name, chosen)
 
     def _rows(self, name: str, **equal: str | bool) -> list[dict[str, Any]]:
@@ -151,11 +151,11 @@ class ScanResult:
 
     def _repr_html_(self) -> str:
         """The result as a notebook shows it: a sentence, the first campaigns, and where the report is."""
-        said = self._headline()
-        parts = [f"<p><strong>{escape(said[0].upper() + said[1:])}.</strong></p>"]
+        sentence = self._headline()
+        parts = [f"<p><strong>{escape(sentence[0].upper() + sentence[1:])}.</strong></p>"]
         rows = self.campaigns.slice(0, _CAMPAIGNS_SHOWN).select(_SHOWN).to_pylist()
         if rows:
-            parts.append(_html_table(_SHOWN, [[_said(value) for value in row.values()] for row in rows]))
+            parts.append(_html_table(_SHOWN, [[_cell(value) for value in row.values()] for row in rows]))
         if left := self.campaigns.num_rows - len(rows):
             parts.append(f"<p>{left:,} more in <code>campaigns</code>.</p>")
         if self.report:
@@ -173,7 +173,7 @@ def load(folder: Path) -> ScanResult:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What `scan.json` in the folder of a result holds. Raises InputError if it cannot be read."""
+    """Read `scan.json` from the folder of a result. Raises InputError if it cannot be read."""
     path = folder / "scan.json"
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
@@ -196,7 +196,7 @@ def read_table(folder: Path, name: str, chosen: pc.Expression | None = None) -> 
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the campaigns table with its tasks as a dictionary."""
+    """A row of `campaigns` with its tasks as a dictionary."""
     return {**row, "tasks": dict(row["tasks"] or ())}
 
 
@@ -204,10 +204,10 @@ def _strongest(shared: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(shared, key=lambda t: -(t["weight"] or 0.0))
 
 
-def _said(value: object) -> str:
-    """A value as a cell of a table shows it.
+def _cell(value: object) -> str:
+    """A value as text for a cell of a table.
 
-    >>> _said(True), _said(48250), _said(None)
+    >>> _cell(True), _cell(48250), _cell(None)
     ('yes', '48,250', '')
     """
     if value is None:

@@ -16,8 +16,8 @@ class StepError(AssertionError):
 class StepRunner:
     """The tables written so far, and the engine that holds them.
 
-    known: tables that are there already. done: rows of tables that a run which was stopped had written: a step that
-    writes one of them is not run again. Steps are the same for the same question, so their tables are too.
+    known: tables that exist already. done: rows of tables that an interrupted run had written: a step that writes one
+    of them is not run again. The same question has the same steps, so their tables are the same too.
     """
 
     def __init__(self, engine: Engine, known: Iterable[str] = (), done: Mapping[str, int] | None = None) -> None:
@@ -26,7 +26,7 @@ class StepRunner:
         self._done = dict(done or {})
 
     def wrote(self, table: str, rows: int) -> None:
-        """Note a table that was stored directly."""
+        """Record a table that was stored directly."""
         if table in self.rows:
             raise StepError(f"table {table!r} is written twice")
         self.rows[table] = rows
@@ -38,7 +38,7 @@ class StepRunner:
         self.wrote(table, data.num_rows)
 
     def rename(self, table: str, name: str, rows: int) -> None:
-        """Give a table of so many rows another name; the old one stays written, so that nothing else takes it."""
+        """Rename a table of `rows` rows. Its old name stays taken, so that no other step writes it."""
         if name not in self._done:
             self.engine.rename(table, name)
         self.wrote(name, rows)
@@ -67,7 +67,7 @@ class StepRunner:
         for table in step.reads:
             if self.rows[table] > step.limit:
                 raise StepError(
-                    f"{step.writes!r} folds {table!r} of {self.rows[table]:,} rows; bound is {step.limit:,}"
+                    f"{step.writes!r} folds {table!r} of {self.rows[table]:,} rows; the limit is {step.limit:,}"
                 )
         result = step.function(*(self.engine.fetch(f'SELECT * FROM "{t}"') for t in step.reads))
         self.engine.put(step.writes, result)

@@ -1,4 +1,4 @@
-"""Several scans read back as sightings of the same groups."""
+"""Reads several scans back and follows their groups over time."""
 
 from __future__ import annotations
 
@@ -14,40 +14,42 @@ import pyarrow.parquet as pq
 from clonewatch.campaigns.tracks import Sighting, Track, track
 from clonewatch.model.errors import InputError
 
-_FIX = "Give folders that `clonewatch scan --out` wrote, one for each window."
+_FIX = "Pass folders that `clonewatch scan --out` wrote, one per window."
 
 
 def track_scans(folders: Sequence[Path]) -> tuple[list[Track], list[str], float]:
-    """The groups of several scans followed over time: tracks, the scans in order of their windows, and the bound.
+    """Follow the groups of several scans over time: tracks, the scans in order of their windows, and the bound.
 
-    The bound on the false discovery rate is the widest that one of the scans had to use. Raises InputError where a
-    folder holds no scan, two have the same window, or a scan has no e-values.
+    The bound on the false discovery rate is the widest that any of the scans used. Raises InputError where a folder
+    holds no scan, two scans have the same window, or a scan has no e-values.
     """
     if len(folders) < 2:
-        raise InputError("one scan has nothing to be followed to", where=str(folders[0]) if folders else "", fix=_FIX)
-    told = sorted(((_summary(folder), folder) for folder in folders), key=lambda pair: _window(*pair))
-    for (before, one), (after, other) in pairwise(told):
+        raise InputError("tracking needs at least two scans", where=str(folders[0]) if folders else "", fix=_FIX)
+    scans = sorted(((_summary(folder), folder) for folder in folders), key=lambda pair: _window(*pair))
+    for (before, one), (after, other) in pairwise(scans):
         if _window(before, one) == _window(after, other):
-            raise InputError(f"the same window as {one.name}", where=str(other), fix="Leave one of the two out.")
-    sightings = [s for place, (_, folder) in enumerate(told) for s in _sightings(place, folder)]
-    bound = max(float(summary["thresholds"]["false_discoveries"]) for summary, _ in told)
-    return track(sightings, len(told), bound), [str(folder) for _, folder in told], bound
+            raise InputError(
+                f"this scan has the same window as {one.name}", where=str(other), fix="Leave out one of the two."
+            )
+    sightings = [s for place, (_, folder) in enumerate(scans) for s in _sightings(place, folder)]
+    bound = max(float(summary["thresholds"]["false_discoveries"]) for summary, _ in scans)
+    return track(sightings, len(scans), bound), [str(folder) for _, folder in scans], bound
 
 
 def _summary(folder: Path) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
-        float(told["thresholds"]["false_discoveries"])
+        summary: dict[str, Any] = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
+        float(summary["thresholds"]["false_discoveries"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"no finished scan of this version: {error}", where=str(folder), fix=_FIX) from error
-    return told
+        raise InputError(f"there is no finished scan of this version: {error}", where=str(folder), fix=_FIX) from error
+    return summary
 
 
 def _window(summary: dict[str, Any], folder: Path) -> tuple[str, str]:
     try:
         return str(summary["window"]["last"]), str(summary["window"]["first"])
     except (KeyError, TypeError) as error:
-        raise InputError("a scan without a window", where=str(folder), fix=_FIX) from error
+        raise InputError("the scan has no window", where=str(folder), fix=_FIX) from error
 
 
 def _sightings(place: int, folder: Path) -> list[Sighting]:

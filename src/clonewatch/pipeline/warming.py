@@ -1,4 +1,4 @@
-"""Compiles every kernel that a scan or an audit uses, so that the first of them need not."""
+"""Compiles every kernel of a scan and of an audit ahead of the first run."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _ROW = {
 class Warmed(NamedTuple):
     """What a warm-up did.
 
-    seconds: how long it took. compiled: whether there was anything to compile. folder: where the kernels are kept, None
-    where no place can be written.
+    seconds: how long it took. compiled: whether anything had to be compiled. folder: where compiled kernels are stored,
+    None where no folder can be written.
     """
 
     seconds: float
@@ -36,7 +36,7 @@ class Warmed(NamedTuple):
 
 
 def warm_up(progress: Progress | None = None) -> Warmed:
-    """Run every kernel once; those that lie compiled on disk are only loaded."""
+    """Run every kernel once; kernels that are stored compiled are only loaded."""
     watcher = progress or Silent()
     begun = time.monotonic()
     compiling: list[bool] = []

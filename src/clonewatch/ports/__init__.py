@@ -1,1 +1,1 @@
-"""The shapes that stages and shelves agree on."""
+"""The interfaces of plug-ins and of what stages share."""

@@ -1,4 +1,4 @@
-"""The shape of a log format: bytes in, Arrow batches of exchanges and rejected rows out."""
+"""The interface of a log format: bytes in, Arrow batches of exchanges and rejected rows out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Source(NamedTuple):
     """One input to read: its name for messages, and a binary stream of already decompressed bytes.
 
     path: the file on disk when there is one (Parquet needs it), None for standard input. columns: the exchange columns
-    that will be used, None for all; an adapter may leave out others where that is cheaper. files: what it is made of,
+    that will be used, None for all; an adapter may skip the others where that is cheaper. files: what it is made of,
     where small files are read as one.
     """
 
@@ -40,7 +40,7 @@ class Source(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some exchanges (columns of `EXCHANGES`, absent ones left out) and the rows rejected on the way."""
+    """Some exchanges (columns of `EXCHANGES` that the log has) and the rows rejected on the way."""
 
     exchanges: pa.RecordBatch
     rejected: list[Rejected]
@@ -48,10 +48,10 @@ class Batch(NamedTuple):
 
 @runtime_checkable
 class Adapter(Protocol):
-    """A log format. One file on the shelf, ending with `ADAPTER = ...`; it inherits what it does not say itself.
+    """A log format. One file in `adapters/formats/` that ends with `ADAPTER = ...`; it inherits the defaults below.
 
-    summary: what it reads, in a few words. account_hint: what to do where no row names an account, as the fix of an
-    error: a phrase that goes on after "Fix:".
+    summary: what it reads, in a few words. account_hint: what to do where no row names an account, as a phrase that
+    follows "Fix:" in an error.
     """
 
     name: str
@@ -59,13 +59,13 @@ class Adapter(Protocol):
     account_hint: str = "map the field that holds it to `account_id`"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """Whether these first bytes (decompressed, up to 64 KiB) of a file of this name are in this format."""
+        """Whether these first bytes (decompressed, up to 64 KiB) of a file with this name are in this format."""
         ...
 
     def check(self, source: Source, mapping: FieldMap | None) -> None:
         """Raise InputError or MappingError, before a row is read, for a file that cannot be read as a whole.
 
-        Only formats that know their columns beforehand can tell; the others need not say anything.
+        Only formats that know their columns beforehand can check; the others inherit this.
         """
         return
 

@@ -1,4 +1,4 @@
-"""The shape of a behavioural test: a statistic of a cluster's slice, and what reference communities show."""
+"""The interface of a behavioural test: a statistic of a cluster's slice, and its values in reference communities."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from clonewatch.ports.signal import Signal
 
 
 class Dealing(Enum):
-    """What a test shows of work that is dealt out. All three together are a deception: nobody's own work is like that.
+    """What a test shows of work that is dealt out. All three together are deceptive: nobody's own work looks like that.
 
-    SHARES: unrelated names get equal shares of it. PURPOSE: it is shaped for training. MACHINE: it comes at a machine's
-    pace, or spread evenly over a list of topics.
+    SHARES: unrelated accounts get equal shares of it. PURPOSE: it is shaped for training. MACHINE: it arrives at a
+    machine's pace, or is spread evenly over a list of topics.
     """
 
     SHARES = "shares"
@@ -22,26 +22,26 @@ class Dealing(Enum):
 
 
 class BehaviouralTest(NamedTuple):
-    """A behavioural test. One file on the shelf, ending with `TEST = ...`.
+    """A behavioural test. One file in `behaviour/tests/` that ends with `TEST = ...`.
 
     steps: end with the table `behaviour_<name>`: cluster, value, error (standard error of value), n (observations). A
-    cluster without a row, or with a null value, is neutral: a missing statistic is never a high one.
+    cluster without a row, or with a null value, is neutral: a missing statistic never counts.
     usual, spread: what reference communities show (median, robust sd); a log's own reference communities replace them.
-    effect: a value is evidence only this far above the usual. against: and evidence the other way this far below it;
-    None where a low value means nothing. least: observations below which the test stays neutral.
-    most, most_against: bits it may give either way; fewer where innocent twins, or narrow campaigns, abound.
-    certifies_above: where set, a value is evidence only if it also lies three standard errors above this bound, which
-    no independent behaviour can pass.
-    in_bits: the value is a log likelihood ratio in bits already; it is capped, and not compared with communities.
-    says: the measurement in a sentence, with {value}, {usual}, {n} and what `campaigns.words` offers.
+    effect: a value is evidence only this far above `usual`. against: a value counts against only this far below it;
+    None where a low value means nothing. least: observations below which the test is neutral.
+    most, most_against: most bits for and against; fewer where innocent twins, or narrow campaigns, are common.
+    certifies_above: where set, a value is evidence only if it is also three standard errors above this bound, which
+    independent behaviour cannot exceed.
+    in_bits: the value is already a log-likelihood ratio in bits; it is capped, and not compared with communities.
+    says: the measurement in a sentence, with {value}, {usual}, {n} and the placeholders of `campaigns.sentences`.
 
     What it means beside other tests:
-    deceptive: what it shows is by itself a deception. deceptive_with: only as far as this family speaks too.
+    deceptive: what it shows is deceptive by itself. deceptive_with: only as far as this family is evidence too.
     extraction: what it shows is a pattern of extraction, the highest step of the evidence ladder.
     dealing: what it shows of work that is dealt out, if anything.
-    overrules: where it speaks, evidence against by other tests of its family is set aside.
+    overrules: where it is evidence, evidence against from other tests of its family is ignored.
     against_needs_topics: without topics in the log a low value means nothing.
-    confounded: it measures what trust is inferred from, so it is not heard where trust was inferred.
+    confounded: it measures what trust is inferred from, so it is ignored where trust was inferred.
     """
 
     signal: Signal

@@ -1,4 +1,4 @@
-"""The shape of a place to compute, and of the steps it runs. Stages are data: a step names what it reads and writes."""
+"""The interface of an engine, and of the steps it runs. Steps are data: each names the tables it reads and writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Query(NamedTuple):
     """A step in SQL that every engine runs: SELECT text over `reads`, stored as `writes`.
 
     The dialect is the plain subset that DuckDB and Spark share: joins, grouping, window functions, CASE, FLOOR, CAST.
-    Times are integer microseconds, hashes are made in our kernels, values come as named parameters (`$name`).
+    Times are integer microseconds, hashes come from our kernels, values are named parameters (`$name`).
     """
 
     writes: str
@@ -40,7 +40,7 @@ Step = Query | Fold
 
 
 class Engine(Protocol):
-    """A place to compute: holds tables by name, runs SELECT text over them. packages: whose versions matter."""
+    """Stores tables by name and runs SELECT text over them. packages: those whose versions may change a result."""
 
     name: str
     packages: tuple[str, ...]
@@ -58,7 +58,7 @@ class Engine(Protocol):
         ...
 
     def rename(self, table: str, name: str) -> None:
-        """Give a table another name."""
+        """Rename a table."""
         ...
 
     def fetch(self, sql: str, params: Mapping[str, Value] | None = None) -> pa.Table:
@@ -70,41 +70,41 @@ class Engine(Protocol):
         ...
 
     def aside(self) -> AbstractContextManager[None]:
-        """A place for new tables, gone at the end. Tables outside are read until one of that name is made."""
+        """A scope for new tables, which are dropped at the end. A table in it hides an outer one of the same name."""
         ...
 
     def close(self) -> None:
-        """Let go of everything, temporary files included."""
+        """Release everything, temporary files included."""
         ...
 
 
 @runtime_checkable
 class KeepsTables(Protocol):
-    """An engine that may find the tables of an earlier run."""
+    """An engine that can find the tables of an earlier run."""
 
     def tables(self) -> dict[str, int]:
-        """The rows of every table that is there."""
+        """The number of rows of every table."""
         ...
 
 
 @runtime_checkable
 class AttachesFiles(Protocol):
-    """An engine that reads Parquet files where they lie."""
+    """An engine that reads Parquet files in place."""
 
     def attach(self, table: str, files: Sequence[Path], schema: pa.Schema) -> None:
         """Make files of this machine readable as one table, without copying them.
 
-        schema: the columns that the table has at least. Those that a file lacks are null, types that differ are
+        schema: the columns that the table has at least. Columns that a file lacks are null; columns of another type are
         undefined.
         """
         ...
 
 
 class FileEngine(Engine, AttachesFiles, Protocol):
-    """An engine with which a state can be read."""
+    """An engine that can read a state."""
 
 
-# What `LakeReader.read` adds to the columns of a file: its path, its size in bytes, and the place of a row in it.
+# What `LakeReader.read` adds to the columns of a file: its path, its size in bytes, and the position of a row in it.
 FILE, SIZE, PLACE = "clonewatch_file", "clonewatch_size", "clonewatch_place"
 
 
@@ -120,10 +120,10 @@ class LakeReader(Protocol):
         schema: pa.Schema,
         function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
     ) -> int:
-        """Store what a function makes of Parquet files, as rows of `schema`; returns the number of rows.
+        """Run a function over Parquet files and store its result, rows of `schema`; returns the number of rows.
 
-        paths: files, folders or URIs. columns: those wanted; files may lack some. The function runs where the rows are,
-        once for each share of the work. It sees rows in the order of their file, one file after another, and with them
-        the columns `FILE`, `SIZE` and `PLACE` (from 0). What it holds is sent along and must never be logged.
+        paths: files, folders or URIs. columns: those to read; files may lack some. The function runs where the rows
+        are, once per partition. It receives rows in the order of their file, one file after another, with the columns
+        `FILE`, `SIZE` and `PLACE` (from 0). Its data is sent along and must never be logged.
         """
         ...

@@ -1,4 +1,4 @@
-"""The shape of a field map: which field of a foreign log fills which exchange column."""
+"""A field map: which field of a log fills which exchange column."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -1,26 +1,26 @@
-"""The shape of progress: stages that start, advance and end. The command line draws it, the library ignores it."""
+"""The interface of progress: stages that start, advance and end. The command line draws it, the library ignores it."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told what a long run is doing."""
+    """Receives what a long run is doing."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """A stage begins. total: expected amount in `unit` ("bytes", "rows", "steps"), None when unknown."""
 
     def advance(self, done: int, rows: int = 0) -> None:
-        """The stage has done this much more, having passed this many more rows."""
+        """The stage has done `done` more units, with `rows` more rows."""
 
     def expect(self, stages: int) -> None:
-        """So many stages come, from the next one on."""
+        """As many stages follow, starting with the next one."""
 
     def end(self, note: str = "") -> None:
-        """The stage is over. note: a few words on the outcome."""
+        """The stage has ended. note: a few words on the outcome."""
 
 
 class Silent:
-    """Progress nobody looks at."""
+    """Progress that is ignored."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """Nothing."""

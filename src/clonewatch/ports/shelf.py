@@ -1,4 +1,4 @@
-"""A shelf: a package whose modules each end with one plug-in, found by module name, loaded when asked for."""
+"""A shelf: a package whose modules each end with one plug-in, found by module name and loaded on demand."""
 
 import importlib
 import pkgutil
@@ -12,15 +12,15 @@ class Shelf(NamedTuple):
     attribute: str
 
     def names(self) -> list[str]:
-        """Module names that hold a plug-in, sorted; nothing is imported but the package itself.
+        """Names of the modules that hold a plug-in, sorted; only the package itself is imported.
 
-        A module whose name starts with an underscore is support, not a plug-in.
+        A module whose name starts with an underscore is not a plug-in.
         """
         found = pkgutil.iter_modules(importlib.import_module(self.package).__path__)
         return sorted(m.name for m in found if not m.name.startswith("_"))
 
     def load(self, name: str) -> Any:
-        """The plug-in of one module. Raises LookupError when there is none of that name."""
+        """The plug-in of one module. Raises LookupError where there is none of that name."""
         if name not in self.names():
-            raise LookupError(f"no {name!r} in {self.package}; there are: {', '.join(self.names())}")
+            raise LookupError(f"no {name!r} in {self.package}; it holds: {', '.join(self.names())}")
         return getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute)

@@ -150,7 +150,7 @@ def _between(starts: list[datetime], ends: list[datetime]) -> str:
 
 def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
     """The method part of a report from the summary of a scan; whatever the summary lacks is shown as unknown."""
-    window, counts, trusted = (summary.get(k) or {} for k in ("window", "counts", "trusted"))
+    window, counts, trusted = (summary.get(k) or {} for k in ("window", "counts", "trust"))
     used = [_used(entry, cards) for entry in summary.get("signals") or []]
     first, last = window.get("first"), window.get("last")
     share = trusted.get("share")

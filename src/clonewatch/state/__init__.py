@@ -1,1 +1,1 @@
-"""What is kept between days: staged exchanges by day, in immutable Parquet parts under one versioned manifest."""
+"""What is kept between days: staged exchanges by day, in immutable Parquet parts listed by one versioned manifest."""

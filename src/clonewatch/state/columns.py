@@ -1,4 +1,4 @@
-"""Columns of the files of a state. Another version may have written more of them than this one knows, or fewer."""
+"""Columns of the files of a state. Another version may have written more columns than this one knows, or fewer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clonewatch.model.errors import StateError
 
 
 class Layout(NamedTuple):
-    """What this version writes into one kind of file. needed: columns without which a row means nothing."""
+    """What this version writes into one kind of file. needed: columns without which a row is meaningless."""
 
     schema: pa.Schema
     needed: tuple[str, ...]
@@ -37,11 +37,11 @@ def schema_of(path: Path) -> pa.Schema:
 
 
 def agree(known: Mapping[str, str], found: Mapping[str, str], where: Path) -> None:
-    """Raises StateError where a column has one type in `known` and another in `found`. where: what holds `found`."""
+    """Raise StateError where a column has one type in `known` and another in `found`. where: the file with `found`."""
     for name, kind in found.items():
         if known.get(name, kind) != kind:
             raise StateError(
-                f"column {name!r} is of type {kind} here, and of type {known[name]} in this version or elsewhere in the"
+                f"column {name!r} has type {kind} here, and type {known[name]} in this version or elsewhere in the"
                 " state",
                 where=str(where),
                 fix="Use the version of Clonewatch that wrote it, or ingest the logs into a new folder: nothing was"
@@ -84,9 +84,9 @@ def widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def damaged(path: Path, what: str) -> StateError:
-    """The error for a file that is not as it was written."""
+    """The error for a file that differs from what was written."""
     return StateError(
         f"a file of the state is damaged: {what}",
         where=str(path),
-        fix="Put it back from a backup, or run `clonewatch state verify --fix`, which says what to ingest again",
+        fix="Restore it from a backup, or run `clonewatch state verify --fix`, which lists what to ingest again",
     )

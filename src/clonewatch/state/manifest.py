@@ -1,4 +1,4 @@
-"""The one document that says what a state holds. Whatever it does not name is not part of the state."""
+"""The manifest: the one document that lists the files of a state. A file that it does not list is not part of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY = 86_400_000_000  # microseconds
 
 
 class TornManifest(StateError):
-    """The document is not as it was written, and the one before it may take its place."""
+    """The manifest differs from what was written, and the one before it may replace it."""
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,10 +29,11 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Exchanges of one day that came at one time.
+    """Exchanges of one day that were ingested in one run.
 
-    day: days since 1970, UTC. first_ts, last_ts: microseconds since 1970. filled: staged column -> values that are not
-    null. sources: digests of the files that were read with them. lacking: columns that were let go of in time.
+    day: days since 1970, UTC. first_ts, last_ts: microseconds since 1970. filled: staged column -> number of values
+    that are not null. sources: digests of the files they were read from. lacking: columns deleted after their retention
+    time.
     """
 
     day: int
@@ -45,7 +46,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of the log that was read: what it was called, its bytes, and what it gave."""
+    """A file of the log that was read: its path, format and size in bytes, rows read and rejected."""
 
     path: str
     format: str
@@ -55,13 +56,13 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything a state is made of.
+    """All files of a state, and what is known of them.
 
-    generation: how many changes were made. key_check: tells whether a fingerprint key is the one these hashes were made
-    with. rows: exchanges ever numbered. names: parts of the book of accounts, in order. accounts: ids in the book.
+    generation: how many changes were committed. key_check: shows whether a key is the one these hashes were made with.
+    rows: exchanges ever numbered. names: files of account ids, in order of their codes. accounts: number of ids.
     sketches: the first sketch of every template. facts, events: account facts and events. sources: by SHA-256.
-    forgotten: keyed hashes of accounts whose exchanges are not to be taken in again. columns: kind of file -> column ->
-    type, of all files of that kind together; a file that lacks one of them holds nulls.
+    forgotten: keyed hashes of accounts that are ignored from now on. columns: kind of file -> column -> type, over all
+    files of that kind; a column that a file lacks reads as null.
     """
 
     schema: str
@@ -89,11 +90,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
 
     def files(self) -> list[File]:
-        """Every file the state is made of."""
+        """Every file of the state."""
         return [file for files in self.kinds().values() for file in files]
 
     def days(self) -> dict[int, int]:
-        """Exchanges of each day that holds any, oldest first."""
+        """Number of exchanges of each day that has any, oldest first."""
         count: dict[int, int] = {}
         for part in self.parts:
             count[part.day] = count.get(part.day, 0) + part.exchanges.rows
@@ -101,9 +102,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def key_check(key: bytes) -> str:
-    """A value that only this key gives, and that says nothing about it."""
-    told = hashlib.blake2b(b"which key made these hashes", key=key, digest_size=16, person=b"clonewatch.state")
-    return told.hexdigest()
+    """A value that only this key gives, and that reveals nothing about the key."""
+    digest = hashlib.blake2b(b"which key made these hashes", key=key, digest_size=16, person=b"clonewatch.state")
+    return digest.hexdigest()
 
 
 def day_of(ts: int) -> int:
@@ -116,7 +117,7 @@ def day_of(ts: int) -> int:
 
 
 def day_name(day: int) -> str:
-    """A day as people write it."""
+    """A day in ISO 8601 form."""
     return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
 
 
@@ -126,21 +127,21 @@ def day_number(day: date) -> int:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The document as it is written."""
+    """The manifest as bytes."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 
 
 def decode(data: bytes, where: Path) -> Manifest:
-    """The document as it was written. Raises TornManifest where it is torn, StateError where it is not ours to read."""
+    """Decode a manifest. Raises TornManifest where it is damaged, StateError where another version wrote it."""
     try:
         version = msgspec.json.decode(data, type=dict[str, object]).get("schema")
     except msgspec.DecodeError as error:
         raise torn(str(error), where) from error
     if version != VERSION:
         raise StateError(
-            f"this state is of version {version!r}, and this program reads {VERSION!r}",
+            f"this state has version {version!r}, and this program reads {VERSION!r}",
             where=str(where),
-            fix="Use the program that made it, or ingest the log into a new folder",
+            fix="Use the version of Clonewatch that wrote it, or ingest the logs into a new folder",
         )
     try:
         return msgspec.json.decode(data, type=Manifest)
@@ -148,14 +149,14 @@ def decode(data: bytes, where: Path) -> Manifest:
         raise StateError(
             f"the manifest of the state holds what this version does not know: {error}",
             where=str(where),
-            fix="Use the version of Clonewatch that wrote it; if none did, put the file back from a backup",
+            fix="Use the version of Clonewatch that wrote it; if none did, restore the file from a backup",
         ) from error
 
 
 def torn(what: str, where: Path) -> TornManifest:
-    """The error for a document that is not as it was written."""
+    """The error for a manifest that differs from what was written."""
     return TornManifest(
         f"the manifest of the state is damaged: {what}",
         where=str(where),
-        fix="Put it back from a backup, or run `clonewatch state verify --fix` to go back by one change",
+        fix="Restore it from a backup, or run `clonewatch state verify --fix` to go back by one change",
     )

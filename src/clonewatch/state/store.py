@@ -1,8 +1,8 @@
 """A state on disk: opened by one process at a time, changed all at once or not at all.
 
-New files are written under hidden names, synced and renamed; then the manifest that names them is written aside, synced
-and renamed over the old one. Whatever a killed process leaves is not named by a manifest, and the next one removes it.
-Nothing here looks at the clock: a clock that steps changes nothing.
+New files are written under hidden names, synced and renamed. Then the manifest that lists them is written to a draft,
+synced and renamed over the old one. What a killed process leaves is in no manifest, and the next process removes it.
+Nothing here reads the clock, so a clock that steps changes nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from clonewatch.state.columns import Layout, agree, damaged, described, schema_o
 from clonewatch.state.manifest import File, Manifest, TornManifest, key_check
 
 BEFORE = manifests.NAME + ".before"
-# The lock goes with its process, however that ends. Beside it stands who took it last: a locked file cannot be read
-# everywhere.
+# The lock is released when its process ends, however it ends. Who took it last is in a second file, because a locked
+# file cannot be read on every system.
 _LOCK, _HOLDER = "lock", "lock.holder"
 _PARTS = "parts"
 REJECTED = "rejected"
@@ -45,21 +45,21 @@ class State:
         self._new = 0
 
     def path(self, file: File) -> Path:
-        """Where a file lies."""
+        """The path of a file."""
         return self.place / _PARTS / file.name
 
     def paths(self, files: Iterable[File]) -> list[Path]:
-        """Where files lie; raises StateError for one that is missing or of another size."""
+        """The paths of files; raises StateError for one that is missing or has another size."""
         found = []
         for file in files:
             path = self.path(file)
             if not path.is_file() or path.stat().st_size != file.size:
-                raise damaged(path, "missing" if not path.is_file() else "of another size than it was written with")
+                raise damaged(path, "it is missing" if not path.is_file() else "its size differs from what was written")
             found.append(path)
         return found
 
     def read(self, file: File, columns: list[str] | None = None) -> pa.Table:
-        """A whole (small) file."""
+        """Read a whole (small) file."""
         [path] = self.paths([file])
         try:
             return pq.read_table(path, columns=columns)
@@ -67,7 +67,7 @@ class State:
             raise damaged(path, str(error)) from error
 
     def table(self, files: Iterable[File], layout: Layout) -> pa.Table:
-        """Whole (small) files of one kind as one table: the columns of this version, then those of others."""
+        """Read whole (small) files of one kind as one table: the columns of this version, then those of others."""
         tables = [(self.path(file), self.read(file)) for file in files]
         schema = together(layout, [(path, table.schema) for path, table in tables])
         return pa.concat_tables([schema.empty_table(), *(widened(table, schema) for _, table in tables)])
@@ -77,10 +77,10 @@ class State:
         return together(layout, [(path, schema_of(path)) for path in self.paths(files)])
 
     def check(self, layouts: Mapping[str, Layout]) -> None:
-        """Raises StateError where a column of the state has another type in this version. layouts: by kind of file."""
-        held = self.manifest.columns or self._columns(self.manifest, {})
+        """Raise StateError where a column of the state has another type in this version. layouts: by kind of file."""
+        found = self.manifest.columns or self._columns(self.manifest, {})
         for kind, layout in layouts.items():
-            agree(described(layout.schema), held.get(kind, {}), self.place)
+            agree(described(layout.schema), found.get(kind, {}), self.place)
 
     def write(self, kind: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch | pa.Table]) -> File:
         """Write a new file. It becomes part of the state with the next `commit`. Raises OutputError on a full disk."""
@@ -99,7 +99,7 @@ class State:
         return File(name, rows, size, digest)
 
     def snapshot(self, files: Iterable[File]) -> Snapshot:
-        """These files as they are now, for a reader that lets go of the state; the reader closes it."""
+        """Hard links to these files, for a reader that releases the state meanwhile; the reader closes it."""
         with disk(self.place):
             place = Path(tempfile.mkdtemp(prefix=_SNAPSHOT, dir=self.place))
             taken = Snapshot(place, FileLock(place / _LOCK, thread_local=False))
@@ -109,9 +109,9 @@ class State:
         return taken
 
     def commit(self, manifest: Manifest, *, last: bool = False) -> None:
-        """Make this manifest, one generation on, the state.
+        """Make this manifest the state, one generation later.
 
-        last: nothing of what it was before may stay; otherwise the files of the manifest before are kept as well.
+        last: remove all files that only the earlier manifest lists; otherwise they are kept, so that `restore` works.
         """
         columns = self._columns(manifest, {} if last else self.manifest.columns)
         manifest = msgspec.structs.replace(
@@ -129,7 +129,7 @@ class State:
         self._sweep(before)
 
     def _columns(self, manifest: Manifest, known: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-        """The columns of every kind of file. known: those of the files that the state has now, empty to look again."""
+        """The columns of every kind of file. known: those of the state's present files; empty to read them again."""
         listed = {file.name for file in self.manifest.files()} if known else set()
         columns = {kind: dict(found) for kind, found in known.items()}
         for kind, files in manifest.kinds().items():
@@ -140,14 +140,14 @@ class State:
         return columns
 
     def _sweep(self, before: Manifest | None) -> None:
-        """Remove files that neither this manifest nor the one before it names."""
+        """Remove files that neither this manifest nor the one before it lists."""
         named = {f.name for m in (self.manifest, before) if m for f in m.files()}
         for path in (self.place / _PARTS).iterdir():
             if path.name not in named:
                 path.unlink()
 
     def _tidy(self) -> None:
-        """Remove what killed processes left beside the state."""
+        """Remove what killed processes left in the folder."""
         for path in self.place.iterdir():
             left = path.name.startswith(_SNAPSHOT) and _is_free(path / _LOCK)
             if left or path.name.startswith(_ENGINE):
@@ -157,23 +157,23 @@ class State:
 
 
 class Snapshot(NamedTuple):
-    """Files of a state, linked aside. Once its lock is free, nobody reads them any more."""
+    """Hard links to files of a state. Once its lock is free, nobody reads them any more."""
 
     place: Path
     lock: FileLock
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the links and release the lock."""
         shutil.rmtree(self.place, ignore_errors=True)
         self.lock.release()
 
 
 @contextlib.contextmanager
 def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
-    """A state, held by this process until the end of the block.
+    """Open a state and lock it until the end of the block.
 
-    key: the fingerprint key of the state. create: make a new one where there is none. Raises StateError where there is
-    none, another process holds it, it is damaged, or it was made with another key.
+    key: the fingerprint key of the state. create: make a new state where there is none. Raises StateError where there
+    is none, another process holds it, it is damaged, or it was made with another key.
     """
     if not (place / manifests.NAME).exists():
         _begin(place, key, create)
@@ -194,9 +194,9 @@ def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
 
 
 def restore(place: Path) -> bool:
-    """Put the manifest of one change ago in place of a damaged one; whether there was need to.
+    """Replace a damaged manifest by the one before it; returns whether that was necessary.
 
-    What another version wrote is not damaged: Raises StateError for it.
+    A manifest that another version wrote is not damaged: it raises StateError.
     """
     if not place.is_dir():
         return False
@@ -213,7 +213,7 @@ def restore(place: Path) -> bool:
 
 
 def digest(path: Path, watch: Callable[[int], None] = lambda _: None) -> str:
-    """SHA-256 of a file, in hexadecimal digits. watch: told of bytes as they are read."""
+    """SHA-256 of a file, in hexadecimal digits. watch: called with the number of bytes of each chunk."""
     found = hashlib.sha256()
     with path.open("rb") as data:
         while chunk := data.read(_CHUNK):
@@ -224,9 +224,11 @@ def digest(path: Path, watch: Callable[[int], None] = lambda _: None) -> str:
 
 def _begin(place: Path, key: bytes, create: bool) -> None:
     if not create:
-        raise StateError("there is no state here", where=str(place), fix="Make one: clonewatch ingest LOG --state DIR")
+        raise StateError(
+            "there is no state here", where=str(place), fix="Create one: clonewatch ingest LOG --state DIR"
+        )
     if place.exists() and not _only_begun(place):
-        raise StateError("this folder holds other things", where=str(place), fix="Name a new or empty folder")
+        raise StateError("this folder holds other files", where=str(place), fix="Pass a new or empty folder")
     with disk(place):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         (place / _PARTS).mkdir(mode=0o700, exist_ok=True)
@@ -236,7 +238,7 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
 
 
 def _only_begun(place: Path) -> bool:
-    """Whether a folder holds nothing but what a state that was just begun holds, a killed process's draft included."""
+    """Whether a folder holds only what a new state holds, including drafts of a killed process."""
     return all(p.name in (_LOCK, _HOLDER, _PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir())
 
 
@@ -247,7 +249,7 @@ def _load(path: Path) -> Manifest:
         raise manifests.torn("it is missing", path) from error
     except OSError as error:
         what = f"the state cannot be read: {error.strerror}"
-        raise StateError(what, where=str(path), fix="Check its rights") from error
+        raise StateError(what, where=str(path), fix="Check its permissions") from error
 
 
 @contextlib.contextmanager
@@ -262,10 +264,10 @@ def _locked(place: Path) -> Iterator[None]:
             raise StateError(
                 f"another process holds this state ({named})",
                 where=str(place),
-                fix="Wait for it, or stop it: nothing is lost",
+                fix="Wait for it or stop it; nothing is lost",
             ) from error
     try:
-        with contextlib.suppress(OSError):  # only others are told of it
+        with contextlib.suppress(OSError):  # only for the message to other processes
             holder.write_text(f"process {os.getpid()}\n", encoding="utf-8")
         yield
     finally:
@@ -273,7 +275,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 
 def _is_free(lock: Path) -> bool:
-    """Whether no process holds a lock, and this one may take it."""
+    """Whether no process holds a lock, and this one can take it."""
     try:
         with FileLock(lock, timeout=0):
             return True
@@ -282,7 +284,7 @@ def _is_free(lock: Path) -> bool:
 
 
 def put_whole(path: Path, data: bytes) -> None:
-    """Write a small file so that it is there whole or not at all."""
+    """Write a small file atomically."""
     draft = path.with_name(_DRAFT + path.name)
     draft.write_bytes(data)
     _sync(draft)
@@ -291,7 +293,7 @@ def put_whole(path: Path, data: bytes) -> None:
 
 
 def _sync(path: Path) -> tuple[int, str]:
-    """Wait until a file is on the disk; its size and SHA-256."""
+    """Wait until a file is on the disk; returns its size and SHA-256."""
     with path.open("rb") as written:
         os.fsync(written.fileno())
         found = hashlib.file_digest(written, "sha256").hexdigest()
@@ -308,12 +310,12 @@ def _sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def disk(place: Path) -> Iterator[None]:
-    """Errors of the disk in the words of a person."""
+    """Turn errors of the disk into an OutputError that says what to do."""
     try:
         yield
     except OSError as error:
         raise OutputError(
             f"the state could not be written: {error.strerror or error}",
             where=str(place),
-            fix="Free some space or check the rights, and run again: the state is as it was",
+            fix="Free some space or check the permissions, and run again; the state is unchanged",
         ) from error

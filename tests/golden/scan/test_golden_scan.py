@@ -1,4 +1,4 @@
-"""A golden sample of a whole scan: what a small simulated log with three harvests is found to hold.
+"""A golden sample of a complete scan: what is found in a small simulated log with three harvests.
 
 When a change is meant, run this file with `CLONEWATCH_GOLDEN=write` in the environment and read the diff.
 """
@@ -54,7 +54,7 @@ def told(found: ScanResult, log: Path) -> dict[str, Any]:
                 "evidence": {e["kind"] + " " + e["signal"]: round(e["bits"], 1) for e in held},
             }
         )
-    return {"trusted": found.summary["trusted"], "counts": found.summary["counts"], "campaigns": campaigns}
+    return {"trust": found.summary["trust"], "counts": found.summary["counts"], "campaigns": campaigns}
 
 
 def test_a_small_demo_log_is_judged_as_before(found: ScanResult, log: Path) -> None:
@@ -72,7 +72,7 @@ def test_the_same_scan_with_two_threads_gives_the_same_tables(found: ScanResult,
             assert again.tables[name].equals(table), name
 
 
-def test_every_result_has_the_columns_it_promises(found: ScanResult) -> None:
+def test_every_result_has_the_documented_columns(found: ScanResult) -> None:
     assert set(found.tables) == {table.name for table in RESULTS}
     for table in RESULTS:
         held = found.tables[table.name].schema

@@ -1,1 +1,1 @@
-"""The shelf of log formats: one file each, ending with `ADAPTER = ...`, named as on the command line."""
+"""The log formats, one file each, ending with `ADAPTER = ...`, named as on the command line."""

@@ -10,14 +10,14 @@ from clonewatch.ports.mapping import FieldMap
 
 
 class Anthropic(Adapter):
-    """Reads one JSON object a call: the gateway's facts, `request` and `response`, streamed or not."""
+    """Reads one JSON object per call: the gateway's facts, `request` and `response`, streamed or not."""
 
     name = "anthropic"
     summary = "logged Anthropic-style calls with their bodies"
     account_hint = "log the account as `account_id` beside `request`, or map the field that holds it"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """The first object holds a request body of this API."""
+        """Whether the first object contains a request body of this API."""
         return wire(head) == "anthropic"
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:

@@ -17,14 +17,14 @@ _CHANNEL = "cloud"
 
 
 class Bedrock(Adapter):
-    """Reads `ModelInvocationLog` records; bodies kept in object storage apart are not followed."""
+    """Reads `ModelInvocationLog` records; bodies in separate object storage are not read."""
 
     name = "bedrock"
     summary = "Amazon Bedrock model invocation log"
     account_hint = "every record should carry identity.arn; map another field to `account_id` otherwise"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """The first object says that it is such a record."""
+        """Whether the first object is such a record."""
         return outline(head).get("schemaType") == "ModelInvocationLog"
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
@@ -35,7 +35,7 @@ class Bedrock(Adapter):
 
 
 def record(line: dict[str, object]) -> dict[str, object]:
-    """One record as a row: column -> value. The account is identity.arn, the one who called."""
+    """One record as a row: column -> value. The account is identity.arn, the caller."""
     given, made = inner(line, "input"), inner(line, "output")
     request, response = parsed(given.get("inputBodyJson")), parsed(made.get("outputBodyJson"))
     row: dict[str, object] = {

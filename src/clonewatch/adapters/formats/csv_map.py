@@ -19,11 +19,11 @@ class CsvMap(Adapter):
     summary = "any CSV with a header, through a field map"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """Never: it is chosen by a field map."""
+        """Never: this format is chosen by a field map."""
         return False
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
-        """Batches of up to 32,768 rows. Raises MappingError for a field that the header lacks."""
+        """Batches of up to 32,768 rows. Raises MappingError for a field that is not in the header."""
         mapping = required(mapping, self.name)
         for names, rows, numbers, rejected in csv_rows(source):
             columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())

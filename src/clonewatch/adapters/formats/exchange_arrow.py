@@ -29,7 +29,7 @@ class ExchangeArrow(Adapter):
     account_hint = "fill the column `account_id`"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """The file starts as an Arrow file, or as a stream of Arrow messages, does."""
+        """Whether the file starts like an Arrow file or a stream of Arrow messages."""
         return head.startswith((_FILE, _STREAM))
 
     def check(self, source: Source, mapping: FieldMap | None) -> None:
@@ -39,7 +39,7 @@ class ExchangeArrow(Adapter):
                 pass
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
-        """The batches as they were written, cut to 65,536 rows; damage ends the file with a rejection."""
+        """The batches as written, split at 65,536 rows; damage ends the file with a rejection."""
         reader = _opened(source)
         notes_of(source.stream).unknown(sorted(set(reader.schema.names) - set(EXCHANGES.names)))
         row = 0
@@ -76,7 +76,9 @@ def _opened(source: Source) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatch
         require_columns(reader.schema.names, source.name, "parquet_map")
         return reader
     except DAMAGE as error:
-        raise InputError("not a whole Arrow file; it may be cut off", where=source.name, fix="Copy it again") from error
+        raise InputError(
+            "not a complete Arrow file; it may be truncated", where=source.name, fix="Copy it again"
+        ) from error
 
 
 def _batches(reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""`clonewatch.exchange.v1` as JSON lines: one object an exchange, keys named as the columns."""
+"""`clonewatch.exchange.v1` as JSON lines: one object per exchange, keys named like the columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
-# What JSON may hold for a column type. Numbers may be written as text (64-bit ones must be, for JavaScript), ids as
+# Accepted JSON types by column type. Numbers may be written as text (64-bit ones must be, for JavaScript), ids as
 # numbers; ranges are checked column by column, which is faster than row by row.
 _KINDS: dict[str, Any] = {
     "string": str | int | None,
@@ -52,12 +52,12 @@ class ExchangeNdjson(Adapter):
     account_hint = "give every line an `account_id`"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """The first object has `ts` and `account_id`, or two other exchange columns, and no logged bodies."""
+        """Whether the first object has `ts` and `account_id`, or two other exchange columns, and no logged bodies."""
         keys = outline(head)
         return {"ts", "account_id"} <= keys.keys() and not {"request", "response", "request_body", "body"} & keys.keys()
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
-        """Batches of up to 32,768 lines; unknown keys are noted from the first lines."""
+        """Batches of up to 32,768 lines; unknown keys in the first lines are noted."""
         for i, part in enumerate(rows(source.stream, source.name, _decode)):
             if i == 0:
                 notes_of(source.stream).unknown(unknown_keys(part.lines, _KNOWN))

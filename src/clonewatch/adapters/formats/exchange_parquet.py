@@ -20,7 +20,7 @@ class ExchangeParquet(Adapter):
     account_hint = "fill the column `account_id`"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """The file starts as Parquet does."""
+        """Whether the file starts like Parquet."""
         return head.startswith(MAGIC)
 
     def check(self, source: Source, mapping: FieldMap | None) -> None:
@@ -29,7 +29,7 @@ class ExchangeParquet(Adapter):
             require_columns(file.schema_arrow.names, source.name, "parquet_map")
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
-        """Batches of up to 65,536 rows, fewer when rows are large."""
+        """Batches of up to 65,536 rows, fewer if rows are large."""
         with opened(source) as file:
             names = file.schema_arrow.names
             require_columns(names, source.name, "parquet_map")

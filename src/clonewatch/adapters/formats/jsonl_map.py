@@ -19,7 +19,7 @@ class JsonlMap(Adapter):
     summary = "any JSON lines, through a field map"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """Never: it is chosen by a field map."""
+        """Never: this format is chosen by a field map."""
         return False
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:

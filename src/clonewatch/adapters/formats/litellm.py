@@ -1,4 +1,4 @@
-"""LiteLLM's own log: StandardLoggingPayload objects, as lines, as an array, or one after another."""
+"""LiteLLM's own log: StandardLoggingPayload objects, as lines, as an array, or concatenated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LiteLLM(Adapter):
     )
 
     def claims(self, head: bytes, name: str) -> bool:
-        """The first object has LiteLLM's call id and the time spelled its way."""
+        """Whether the first object has LiteLLM's call id and its name for the time."""
         keys = outline(head)
         return (
             "startTime" in keys and "call_type" in keys and bool({"litellm_call_id", "model_parameters"} & keys.keys())
@@ -42,7 +42,7 @@ class LiteLLM(Adapter):
 
 
 def payload(line: dict[str, object]) -> dict[str, object]:
-    """One payload as a row: column -> value. The account is the key's user, else its team, else the key itself."""
+    """One payload as a row: column -> value. The account is the key's user, then its team, then the key itself."""
     about = inner(line, "metadata")
     asked = inner(line, "model_parameters")
     row: dict[str, object] = {

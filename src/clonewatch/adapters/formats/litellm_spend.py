@@ -22,14 +22,14 @@ _EMPTY_TEXTS = ("", "{}", "[]", "null")
 
 
 class LiteLLMSpend(Adapter):
-    """Reads rows of the spend table; prompts are there only where LiteLLM was told to store them."""
+    """Reads rows of the spend table; prompts are present only if LiteLLM was configured to store them."""
 
     name = "litellm_spend"
     summary = "LiteLLM_SpendLogs rows, JSON lines or CSV"
     account_hint = "give LiteLLM's virtual keys a user or a team (columns `user`, `team_id`)"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """The first object, or the header line, has the table's columns."""
+        """Whether the first object, or the header line, has the table's columns."""
         return outline(head).keys() >= _SIGNS or _SIGNS <= set(header(first_line(head)))
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
@@ -46,7 +46,7 @@ class LiteLLMSpend(Adapter):
 
 
 def spend_row(line: Mapping[str, object]) -> dict[str, object]:
-    """One row of the table as exchange columns. The account is the key's user, else its team, else the key's hash."""
+    """One row of the table as exchange columns. The account is the key's user, then its team, then the key's hash."""
     row: dict[str, object] = {
         "exchange_id": line.get("request_id"),
         "ts": line.get("startTime"),

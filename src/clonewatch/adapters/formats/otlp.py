@@ -1,4 +1,4 @@
-"""OTLP/JSON as a collector's file exporter writes it: traces or logs, one export request a line."""
+"""OTLP/JSON as a collector's file exporter writes it: traces or logs, one export request per line."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Otlp(Adapter):
     )
 
     def claims(self, head: bytes, name: str) -> bool:
-        """The first object is an export request."""
+        """Whether the first object is an export request."""
         return bool({"resourceSpans", "resourceLogs"} & outline(head).keys())
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
-        """Batches of the calls in up to 32,768 export requests, numbered as these; other spans are passed over."""
+        """Batches of the calls in up to 32,768 export requests, numbered by request; other spans are skipped."""
         decode = msgspec.json.Decoder(dict[str, object]).decode
         other = 0
         for part in rows(source.stream, source.name, lambda line: records(decode(line))):
@@ -48,11 +48,11 @@ class Otlp(Adapter):
                         calls.lines.append(_attributes(record))
             yield assemble(calls, source, mapping)
         if other:
-            notes_of(source.stream).warn(f"{other} spans and log records that are no model call were passed over")
+            notes_of(source.stream).warn(f"{other} spans and log records that are not model calls were skipped")
 
 
 def _attributes(record: Record) -> bytes:
-    """The attributes of a record, those of its resource behind them, as the object a field map looks into."""
+    """The attributes of a record, then those of its resource, as the object that a field map searches."""
     return msgspec.json.encode(record.resource | record.attributes)
 
 

@@ -22,17 +22,17 @@ class ParquetMap(Adapter):
     summary = "any Parquet file, through a field map"
 
     def claims(self, head: bytes, name: str) -> bool:
-        """Never: it is chosen by a field map."""
+        """Never: this format is chosen by a field map."""
         return False
 
     def check(self, source: Source, mapping: FieldMap | None) -> None:
-        """Raise before a row is read: InputError for a file without footer, MappingError for fields it lacks."""
+        """Raise before a row is read: InputError for a file without a footer, MappingError for missing fields."""
         mapping = required(mapping, self.name)
         with opened(source) as file:
             _paths(file.schema_arrow, mapping, source.name)
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
-        """Batches of up to 65,536 rows, fewer when rows are large."""
+        """Batches of up to 65,536 rows, fewer if rows are large."""
         mapping = required(mapping, self.name)
         with opened(source) as file:
             paths = _paths(file.schema_arrow, mapping, source.name)

@@ -1,1 +1,1 @@
-"""The shelf of behavioural tests."""
+"""Behavioural tests, one module each, found by name."""

@@ -1,4 +1,4 @@
-"""Accounts that take turns: a queue of fixed size makes them move against one another."""
+"""Accounts that take turns: a queue of fixed size makes their volumes anticorrelated."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,16 +8,17 @@ from clonewatch.ports.engine import Fold
 from clonewatch.ports.signal import Card, Signal
 
 _BINS_A_DAY, _HOURS = 144, 24
-_FEWEST_BINS = 720  # five days of ten-minute bins: an event of two days has one rhythm, and it is fitted away
-_LEAST_MEAN = 1.0  # exchanges a bin: below it there is nothing to balance
+_FEWEST_BINS = 720  # five days of ten-minute bins: in an event of two days, the fit of the rhythm removes everything
+_LEAST_MEAN = 1.0  # exchanges per bin: below it there is nothing to balance
 
 
 def turns(bins: pa.Table, sizes: pa.Table) -> pa.Table:
-    """Residual covariance between entities after the day and the hour are taken out, with its sign turned.
+    """Residual covariance between entities after removing day and hour, with its sign reversed.
 
-    bins: cluster, bin (ten minutes), n, n2 (sum over entities of squared counts). Value 1 is a closed loop of fixed
-    size, 0 independent accounts, negative where accounts swell and ebb together. Splitting an open-loop Poisson stream
-    leaves independent streams, so turn-taking only shows where the operator holds a fixed concurrency.
+    bins: cluster, bin (ten minutes), n, n2 (sum over entities of squared counts). sizes: cluster, n2 over the slice. A
+    value of 1 is a closed loop of fixed size, 0 independent accounts; it is negative where volumes rise and fall
+    together. Splitting an open-loop Poisson stream leaves independent streams, so turn-taking only shows where the
+    operator keeps concurrency fixed.
     """
     squares = dict(zip(sizes["cluster"].to_pylist(), sizes["n2"].to_pylist(), strict=True))
     out: dict[str, list[float]] = {"cluster": [], "value": [], "error": [], "n": []}
@@ -33,7 +34,7 @@ def turns(bins: pa.Table, sizes: pa.Table) -> pa.Table:
         counts[(place[rows] - first).astype(int)] = n[rows]
         expected = _rhythm(counts, int(first))
         apart = n2[rows].sum() - squares[int(cluster[rows[0]])] * ((expected / total) ** 2).sum()
-        # Level and time of day were fitted to the same bins: what they took out of the variation is given back.
+        # Level and time of day were fitted to the same bins: this corrects for the variation that the fit removed.
         fitted = _HOURS + 2 * span / _BINS_A_DAY
         together = ((counts - expected) ** 2).sum() / (1 - fitted / span)
         if apart <= 0:
@@ -47,7 +48,7 @@ def turns(bins: pa.Table, sizes: pa.Table) -> pa.Table:
 
 
 def _rhythm(counts: np.ndarray, first: int) -> np.ndarray:
-    """What the level of the hours around and the time of day let expect for each bin."""
+    """Expected count of each bin, from the level of the surrounding hours and the time of day."""
     window = _BINS_A_DAY // 2
     padded = np.pad(counts, window, mode="reflect") if len(counts) > window else np.pad(counts, window, mode="edge")
     level = np.convolve(padded, np.ones(2 * window + 1) / (2 * window + 1), mode="valid")
@@ -75,7 +76,7 @@ TEST = BehaviouralTest(
     usual=-0.2,
     spread=0.15,
     effect=0.35,
-    says="The accounts move against one another: {value:.0%} of the variation that independent accounts would show"
+    says="The accounts take turns: {value:.0%} of the variation that independent accounts would show"
     " cancels out ({n:,} ten-minute bins).",
     least=720,
     deceptive=True,

@@ -1,4 +1,4 @@
-"""Curricula cover topics evenly; curiosity follows a Zipf law."""
+"""Curricula cover topics evenly; people's curiosity follows a Zipf law."""
 
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
 from clonewatch.ports.engine import Query
@@ -11,10 +11,10 @@ TEST = BehaviouralTest(
         Card(
             title="Even coverage of topics",
             family="coverage",
-            catches="a curriculum dealt over many accounts",
+            catches="a curriculum dealt out to many accounts",
             misses="a curriculum matched to honest popularity",
             innocent="a benchmark run by several labs",
-            excluded_by="labs each cover everything and ask the same questions",
+            excluded_by="each lab covers everything, so labs ask the same questions",
         ),
         needs=(("exchanges.cell",), ("exchanges.messages",)),
     ),
@@ -57,7 +57,7 @@ TEST = BehaviouralTest(
     usual=0.0,
     spread=0.3,
     effect=0.7,
-    says="Questions spread over topics {ratio:.1f} times more evenly than this log's usual mix of the same"
+    says="Questions are spread over topics {ratio:.1f} times more evenly than this log's usual mix of the same"
     " tasks ({n:,} pairs expected on one topic).",
     against=-1.2,
     least=30,

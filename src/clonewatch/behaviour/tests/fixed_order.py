@@ -1,10 +1,10 @@
-"""Entities that meet on the same things come in the same order every time: a list worked from top to bottom."""
+"""Entities that send the same prompts on the same day do so in the same order: a list worked from top to bottom."""
 
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.engine import Query
 from clonewatch.ports.signal import Card, Signal
 
-_CROWD = 24  # entities on one thing in a day: keeps the pairs linear in the exchanges
+_CROWD = 24  # most entities on one prompt per day: keeps the pairs linear in the exchanges
 
 TEST = BehaviouralTest(
     Signal(
@@ -13,7 +13,7 @@ TEST = BehaviouralTest(
         Card(
             title="Always in the same order",
             family="order",
-            catches="accounts worked through as a list, on the same things day after day",
+            catches="accounts used in the order of a list, on the same prompts day after day",
             misses="shuffled accounts; work that is never done twice",
             innocent="cron jobs of one tenant that run one after another",
             excluded_by="declared organisations count as one entity",
@@ -33,8 +33,8 @@ TEST = BehaviouralTest(
             WHERE entities BETWEEN 2 AND {_CROWD}
             """,
         ),
-        # Under a random order each of a pair comes first half the time: the mean of this square is then 0, and 1 if the
-        # order never changes. Unbiased for any number of meetings.
+        # Under a random order, each of a pair comes first half the time: the mean of this statistic is then 0. It is 1
+        # if the order never changes. It is unbiased for any number of meetings.
         Query(
             "behaviour_fixed_order",
             ("order_firsts",),
@@ -54,8 +54,8 @@ TEST = BehaviouralTest(
     usual=0.0,
     spread=0.05,
     effect=0.2,
-    says="Entities that meet on the same things come in the same order: consistency {value:.0%}, where a random order"
-    " gives 0% ({n:,} meetings).",
+    says="Entities that send the same prompts on the same day do so in the same order: consistency {value:.0%}, where a"
+    " random order gives 0% ({n:,} meetings).",
     least=20,
     certifies_above=0.0,
 )

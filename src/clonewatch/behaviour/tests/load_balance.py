@@ -1,4 +1,4 @@
-"""A dispatcher gives every account the same share; people differ a hundredfold."""
+"""A dispatcher gives every account the same share; people's volumes differ a hundredfold."""
 
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
 from clonewatch.ports.engine import Query

@@ -1,4 +1,4 @@
-"""A harvest turns to a new model at once."""
+"""A harvest moves to a new model at once."""
 
 from clonewatch.behaviour.odds import log_odds
 from clonewatch.ports.behaviour import BehaviouralTest
@@ -10,7 +10,7 @@ TEST = BehaviouralTest(
         "release",
         "behaviour",
         Card(
-            title="Turned to a new model at once",
+            title="Moved to a new model at once",
             family="reaction",
             catches="a pool that moves to a new model within a day of its release",
             misses="a delayed move",
@@ -31,8 +31,8 @@ TEST = BehaviouralTest(
     usual=-2.0,
     spread=0.8,
     effect=1.5,
-    says="{share:.0%} of its exchanges in the day after a release went to the new model; honest"
-    " communities of this log moved {usual_share:.0%} ({n:,} exchanges).",
+    says="{share:.0%} of its exchanges in the day after a release went to the new model; in reference"
+    " communities of this log {usual_share:.0%} did ({n:,} exchanges).",
     against=None,
     least=40,
 )

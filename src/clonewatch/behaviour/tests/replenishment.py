@@ -1,4 +1,4 @@
-"""New accounts that begin right after accounts of the same cluster were banned."""
+"""New accounts that start right after accounts of the same cluster were banned."""
 
 import numpy as np
 import pyarrow as pa
@@ -7,12 +7,12 @@ from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.engine import Fold
 from clonewatch.ports.signal import Card, Signal
 
-_WITHIN = 48 * 3_600_000_000  # a replacement begins within two days
+_WITHIN = 48 * 3_600_000_000  # a replacement starts within two days
 _SETTLING = 2 * 86_400_000_000  # accounts first seen in the log's first two days may be older than the log
 
 
 def replacements(groups: pa.Table, entities: pa.Table, owners: pa.Table, events: pa.Table) -> pa.Table:
-    """Log ratio of members that began within two days after a member's ban, over what even starts would give."""
+    """Log ratio of members that started within two days after a member's ban to the number under even starts."""
     schema = pa.schema([("cluster", pa.int32()), ("value", pa.float64()), ("error", pa.float64()), ("n", pa.int64())])
     bans = [
         (account, ts)
@@ -48,7 +48,7 @@ def replacements(groups: pa.Table, entities: pa.Table, owners: pa.Table, events:
 
 
 def _covered(ends: np.ndarray, opened: int, closed: int) -> float:
-    """Time within two days after any ban, inside the window."""
+    """Time within two days after any ban, inside the window, in microseconds."""
     starts = np.clip(ends, opened, closed)
     stops = np.clip(ends + _WITHIN, opened, closed)
     total, reach = 0.0, float(opened)
@@ -66,7 +66,7 @@ TEST = BehaviouralTest(
             title="Replaced after bans",
             family="lifecycle",
             catches="pools that refill within two days of a ban",
-            misses="reserves opened long before",
+            misses="reserve accounts opened long before",
             innocent="a customer who opens a second account after a wrong ban",
             excluded_by="one customer replaces one account, not a group",
         ),
@@ -76,8 +76,8 @@ TEST = BehaviouralTest(
     usual=0.0,
     spread=0.4,
     effect=0.9,
-    says="Members began within two days after another member's ban {ratio:.1f} times more often than even starts would"
-    " ({n:,} starts).",
+    says="Members started within two days after another member's ban {ratio:.1f} times more often than evenly spread"
+    " starts would ({n:,} starts).",
     least=6,
     deceptive=True,
 )

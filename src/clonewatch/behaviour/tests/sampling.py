@@ -1,4 +1,4 @@
-"""A harvest asks for several answers, or for log-probabilities."""
+"""A harvest requests several answers per prompt, or log-probabilities."""
 
 from clonewatch.behaviour.odds import log_odds
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
@@ -9,7 +9,7 @@ TEST = BehaviouralTest(
         "sampling",
         "behaviour",
         Card(
-            title="Several answers or log-probabilities asked for",
+            title="Several answers or log-probabilities requested",
             family="harvest",
             catches="sampling for training: n above one, log-probabilities",
             misses="plain requests",

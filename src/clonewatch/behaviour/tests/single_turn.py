@@ -11,7 +11,7 @@ TEST = BehaviouralTest(
         Card(
             title="No conversation",
             family="harvest",
-            catches="prompts sent once, with no follow-up, repair or thanks",
+            catches="prompts sent once, with no follow-up, correction or thanks",
             misses="emulated conversations",
             innocent="classification, retrieval and batch jobs",
             excluded_by="such jobs keep to few topics and repeat themselves",

@@ -1,10 +1,11 @@
-"""Strangers hired for a harvest are rarely trusted; users of an app, or colleagues, are as often as anyone."""
+"""Accounts opened for a harvest are rarely trusted; users of an app, or colleagues, are trusted as often as anyone."""
 
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.engine import Query
 from clonewatch.ports.signal import Card, Signal
 
-# A pool of which more than about 0.58 of the usual share is trusted looks honest: where both likelihoods are equal.
+# Trusted share of a pool that bought some, as part of the usual share. Both likelihoods are equal at about 0.58 of the
+# usual share; a pool with more trusted accounts looks honest.
 _INFILTRATED = 0.3
 
 TEST = BehaviouralTest(
@@ -14,7 +15,7 @@ TEST = BehaviouralTest(
         Card(
             title="Trusted accounts among the members",
             family="trust",
-            catches="nothing: it only speaks for a group, when its entities are trusted as often as anyone",
+            catches="nothing: it only counts against a campaign, when the entities are trusted as often as anyone",
             misses="bought and stolen trusted accounts, up to half of the usual share",
             innocent="any community of ordinary users",
             excluded_by="a pool opened or bought for the purpose holds few trusted accounts",
@@ -53,8 +54,8 @@ TEST = BehaviouralTest(
     usual=0.0,
     spread=1.0,
     effect=0.0,
-    says="Speaks for an reference community. Trusted accounts among the members: as likely among ordinary users as"
-    " {odds:,.0f} to 1 ({n:,} entities).",
+    says="Counts against a campaign. As many trusted accounts as among the members are {odds:,.0f} times likelier among"
+    " ordinary users than in a pool ({n:,} entities).",
     against=-1.0,
     least=4,
     in_bits=True,

@@ -11,8 +11,8 @@ TEST = BehaviouralTest(
         Card(
             title="Prompts dealt a fixed number of times",
             family="work_partition",
-            catches="rollouts: every prompt sent by exactly so many accounts",
-            misses="a random number of rollouts; honest cover in the slice",
+            catches="rollouts: every prompt sent by exactly the same number of accounts",
+            misses="a random number of rollouts; honest cover traffic in the slice",
             innocent="a few labs running one benchmark",
             excluded_by="a prompt repeats far fewer times than there are accounts",
         ),

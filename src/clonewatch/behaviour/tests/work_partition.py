@@ -1,4 +1,4 @@
-"""Dealt-out work is never done twice: near each other in topic, yet never the same question."""
+"""Work that is dealt out is never done twice: questions close in topic, yet never the same question."""
 
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.engine import Query
@@ -11,7 +11,7 @@ TEST = BehaviouralTest(
         Card(
             title="Work divided without overlap",
             family="work_partition",
-            catches="one deduplicated list dealt over many accounts",
+            catches="one deduplicated list dealt out to many accounts",
             misses="several rollouts of every prompt",
             innocent="a labelling job of one customer",
             excluded_by="declared organisations count as one entity; a labelling job keeps to few topics",
@@ -35,14 +35,14 @@ TEST = BehaviouralTest(
     usual=0.0,
     spread=0.5,
     effect=1.5,
-    says="Different accounts asked the same question {ratio:.0f} times more rarely than strangers who ask"
-    " about the same topics ({n:,} pairs).",
+    says="Different accounts asked the same question {ratio:.0f} times more rarely than unrelated accounts"
+    " that ask about the same topics ({n:,} pairs).",
     against=-1.5,
     least=20,
     deceptive=True,
-    # Entrants of a contest never ask the same either; a list that is dealt out gives everybody about as much of it.
+    # Entrants of a contest never ask the same question either, but a dealt-out list comes in about equal shares.
     deceptive_with="load",
     extraction=True,
-    # Nobody knows whether strangers would have asked the same.
+    # Without topics, it is unknown whether unrelated accounts would have asked the same question.
     against_needs_topics=True,
 )

@@ -1,1 +1,1 @@
-"""The shelf of linking signals."""
+"""Linking signals, one module each, found by name."""

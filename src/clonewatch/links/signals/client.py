@@ -16,7 +16,7 @@ SIGNAL = LinkingSignal(
             catches="one private client or harness build",
             misses="stock clients",
             innocent="one popular SDK or coding tool",
-            excluded_by="trusted accounts run the same build",
+            excluded_by="trusted accounts use the same build",
         ),
         needs=(("exchanges.tls_fingerprint",), ("exchanges.user_agent",), ("exchanges.sdk",)),
     ),

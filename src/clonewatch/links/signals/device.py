@@ -11,9 +11,9 @@ SIGNAL = LinkingSignal(
         Card(
             title="Shared sign-up device",
             family="identity",
-            catches="accounts made on one device or device build",
-            misses="a fresh device an account",
-            innocent="a family computer, a library, a class room",
+            catches="accounts created on one device or device build",
+            misses="a fresh device per account",
+            innocent="a family computer, a library, a classroom",
             excluded_by="trusted accounts and small households share devices too",
         ),
         needs=(("accounts.device_fingerprint",),),

@@ -13,7 +13,7 @@ SIGNAL = LinkingSignal(
         Card(
             title="Shared end-user identifier",
             family="software",
-            catches="one back end that forgot to vary it",
+            catches="one back end that does not vary the identifier",
             misses="no identifier sent",
             innocent="a framework default such as the word user",
             excluded_by="trusted accounts send the same value",

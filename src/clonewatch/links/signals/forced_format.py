@@ -13,7 +13,7 @@ SIGNAL = LinkingSignal(
         Card(
             title="Forced output format",
             family="content",
-            catches="answers forced into training records",
+            catches="answers forced into the format of training records",
             misses="free-form answers",
             innocent="an app with structured output, a tool parser",
             excluded_by="trusted accounts force the same format",

@@ -1,4 +1,4 @@
-"""Sign-up addresses of one shape at one domain."""
+"""Sign-up addresses of one pattern at one domain."""
 
 from math import log2
 
@@ -13,10 +13,10 @@ SIGNAL = LinkingSignal(
         Card(
             title="Patterned e-mail address",
             family="identity",
-            catches="addresses minted by one generator",
+            catches="addresses from one generator",
             misses="mixed mail providers and bought mailboxes",
             innocent="a company or school that issues addresses by rule",
-            excluded_by="trusted accounts at the same domain and shape",
+            excluded_by="trusted accounts have addresses of the same domain and pattern",
         ),
         needs=(("accounts.email_pattern",), ("accounts.email_domain",)),
     ),

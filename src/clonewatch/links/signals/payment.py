@@ -11,8 +11,8 @@ SIGNAL = LinkingSignal(
         Card(
             title="Shared payment instrument",
             family="identity",
-            catches="accounts paid from one instrument",
-            misses="one card an account, prepaid or marketplace billing",
+            catches="accounts paid with one instrument",
+            misses="one card per account, prepaid or marketplace billing",
             innocent="a family, an agency paying for clients, cards issued per team",
             excluded_by="declared organisations count as one entity; trusted accounts share instruments too",
         ),

@@ -1,4 +1,4 @@
-"""Numbers out of one range."""
+"""Phone numbers in one range."""
 
 from math import log2
 
@@ -14,9 +14,9 @@ SIGNAL = LinkingSignal(
             title="Phone number range",
             family="identity",
             catches="numbers rented in a block",
-            misses="numbers bought singly",
+            misses="numbers bought one at a time",
             innocent="one carrier in one town",
-            excluded_by="trusted accounts in the same range",
+            excluded_by="trusted accounts have numbers in the same range",
         ),
         needs=(("accounts.phone_prefix",),),
     ),

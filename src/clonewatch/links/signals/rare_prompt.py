@@ -1,4 +1,4 @@
-"""Several rare prompts that the same entities sent: rollouts of one question dealt over many accounts."""
+"""Several rare prompts that the same entities sent: rollouts of one question spread over many accounts."""
 
 from math import log2
 
@@ -7,8 +7,8 @@ from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
 
-# Few users keep the pairs linear in the exchanges; three distinct prompts are more than any honest pair shared in a
-# week of a real service.
+# Few users per prompt keep the pairs linear in the exchanges. Three distinct prompts are more than any honest pair
+# shared in a week of a real service.
 _FEW, _LEAST_PROMPTS = 8, 3
 
 SIGNAL = LinkingSignal(
@@ -21,7 +21,7 @@ SIGNAL = LinkingSignal(
             catches="rollouts: the same rare questions from the same few accounts",
             misses="lists without repeats",
             innocent="a benchmark, a class, friends who share prompts",
-            excluded_by="trusted accounts share them too; a benchmark is asked by everybody",
+            excluded_by="trusted accounts share them too; everybody asks a benchmark's questions",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
     ),

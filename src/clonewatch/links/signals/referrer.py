@@ -1,4 +1,4 @@
-"""Accounts that arrived through one referral."""
+"""Accounts that signed up through one referral."""
 
 from math import log2
 
@@ -13,10 +13,10 @@ SIGNAL = LinkingSignal(
         Card(
             title="Shared referral",
             family="identity",
-            catches="accounts that came through one code",
+            catches="accounts that signed up with one code",
             misses="direct sign-ups",
             innocent="a course, a newsletter, a hackathon",
-            excluded_by="trusted accounts with the same referral",
+            excluded_by="trusted accounts have the same referral",
         ),
         needs=(("accounts.referrer",),),
     ),

@@ -15,7 +15,7 @@ SIGNAL = LinkingSignal(
             catches="reasoning issued in one account's session and replayed from another",
             misses="signatures bound to their session",
             innocent="a session that its owner moved to a new account",
-            excluded_by="one move makes no ego network of five",
+            excluded_by="a single move forms no ego network of five entities",
         ),
         needs=(("exchanges.signature_session_id", "exchanges.session_id"),),
     ),

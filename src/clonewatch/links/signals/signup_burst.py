@@ -11,13 +11,13 @@ from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
 
 _HOUR = 3_600_000_000
-_AROUND = 7 * 24  # hours on either side that set the usual rate
+_AROUND = 7 * 24  # hours on either side that define the usual rate
 _LEAST, _FACTOR, _SURPRISE = 5, 5.0, 1e-6
 SCHEMA = pa.schema([("entity", pa.int32()), ("attribute", pa.int64())])
 
 
 def bursts(entities: pa.Table) -> pa.Table:
-    """Entities created in an hour with many more sign-ups than the weeks around it; the attribute is the hour."""
+    """Entities created in an hour with many more sign-ups than the weeks around it. attribute: the hour."""
     known = entities.filter(entities["created"].is_valid())
     hour = known["created"].to_numpy() // _HOUR
     if not len(hour):
@@ -38,8 +38,8 @@ SIGNAL = LinkingSignal(
         Card(
             title="Signed up in one burst",
             family="identity",
-            catches="accounts made in bulk within an hour",
-            misses="slow or bought sign-ups",
+            catches="accounts created in bulk within an hour",
+            misses="slow sign-ups, bought accounts",
             innocent="a class, a hackathon, a launch, a newsletter",
             excluded_by="it only corroborates: entities that share nothing else are not linked",
         ),

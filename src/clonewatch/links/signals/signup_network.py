@@ -1,4 +1,4 @@
-"""Accounts signed up from one network."""
+"""Accounts that signed up from one network."""
 
 from math import log2
 
@@ -13,8 +13,8 @@ SIGNAL = LinkingSignal(
         Card(
             title="Sign-up network",
             family="network",
-            catches="accounts made behind one exit",
-            misses="an exit an account",
+            catches="accounts created behind one exit",
+            misses="one exit per account",
             innocent="a campus, an office, a mobile carrier",
             excluded_by="trusted accounts signed up there too",
         ),

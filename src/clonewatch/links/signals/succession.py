@@ -1,4 +1,4 @@
-"""Accounts that begin with a banned account's own prompts within two days of its ban."""
+"""Accounts that start with a banned account's own prompts within two days of its ban."""
 
 from math import log2
 
@@ -14,9 +14,9 @@ SIGNAL = LinkingSignal(
         "succession",
         "link",
         Card(
-            title="Began with a banned account's prompts",
+            title="Started with a banned account's prompts",
             family="lifecycle",
-            catches="a pool that goes on under new names",
+            catches="a pool that continues under new accounts",
             misses="new templates after every ban",
             innocent="one customer opening a second account after a wrong ban",
             excluded_by="it only corroborates: entities that share nothing else are not linked",

@@ -1,4 +1,4 @@
-"""Entities that meet on the same things at the same times, again and again, on any of several time scales."""
+"""Entities that send the same prompts at the same times, repeatedly, on any of several time scales."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from clonewatch.ports.engine import Fold, Query
 from clonewatch.ports.linking import ChanceModel, LinkingSignal
 from clonewatch.ports.signal import Card, Signal
 
-SCALES = (3600, 600, 60)  # seconds: real coordination has been seen by the minute and by the hour
+SCALES = (3600, 600, 60)  # seconds: real coordination has been observed by the minute and by the hour
 _MICRO = 1_000_000
-_CROWD = 24  # entities on one thing in one bin: beyond it meeting is no news, and pairs stay linear
+_CROWD = 24  # entities on one thing in one bin: with more, a meeting means little; keeps the pairs linear
 _LEAST = 3  # distinct occasions (a thing on a day)
 _MOST_OCCASIONS = 12
-_NOISE = 0.01  # pairs that chance leaves, of those found
+_NOISE = 0.01  # largest share of the pairs found that chance may explain
 _MIXER, _JITTER = 2_654_435_761, 172_800
 _MOST_PAIRS = 20_000_000
 NULL_SCHEMA = pa.schema(
@@ -37,7 +37,7 @@ NULL_SCHEMA = pa.schema(
 
 
 def _acts(name: str, time: str) -> Query:
-    """What entities did on shared things, outages left out: everybody starts together after one."""
+    """The step that lists when entities sent shared prompts, without outages: everybody starts together after one."""
     return Query(
         name,
         ("exchanges", "owners", "shared_prompts", "events"),
@@ -50,7 +50,7 @@ def _acts(name: str, time: str) -> Query:
 
 
 def _meetings(name: str, acts: str) -> Query:
-    """Pairs that met on enough distinct occasions, by time scale."""
+    """The step that lists pairs that met on enough distinct occasions, by time scale."""
     scale = " UNION ALL ".join(
         f"SELECT DISTINCT {s} AS scale, entity, thing, CAST(FLOOR(second / {s}) AS BIGINT) AS bin,"
         f" CAST(FLOOR(second / 86400) AS BIGINT) AS day FROM {acts}"
@@ -62,7 +62,7 @@ def _meetings(name: str, acts: str) -> Query:
         f"WITH act AS ({scale}), met AS (SELECT scale, thing, bin FROM act GROUP BY scale, thing, bin"
         f" HAVING COUNT(DISTINCT entity) BETWEEN 2 AND {_CROWD}),"
         " near AS (SELECT a.* FROM act a JOIN met m ON m.scale = a.scale AND m.thing = a.thing AND m.bin = a.bin),"
-        # An entity that met nobody often enough cannot be half of a pair: this keeps the self-join small.
+        # An entity with too few meetings cannot be half of a pair: this keeps the self-join small.
         " often AS (SELECT scale, entity FROM (SELECT DISTINCT scale, entity, thing, day FROM near) d"
         f" GROUP BY scale, entity HAVING COUNT(*) >= {_LEAST}),"
         " fit AS (SELECT n.* FROM near n JOIN often o ON o.scale = n.scale AND o.entity = n.entity)"
@@ -74,10 +74,11 @@ def _meetings(name: str, acts: str) -> Query:
 
 
 def cuts(met: pa.Table, chance: pa.Table) -> pa.Table:
-    """How many occasions a pair must share on each scale, and what chance leaves at that number.
+    """How many occasions a pair must share on each scale, and how many pairs chance yields at that number.
 
-    chance: the same count with every act moved by up to a day either way, which keeps what each entity did but not
-    when. The least number of occasions is taken at which chance leaves at most one pair in a hundred of those found.
+    met: scale, a, b, occasions. chance: the same with every act moved by up to a day either way, which keeps what each
+    entity did but not when. The result has, per scale, the least number of occasions at which chance yields at most one
+    in a hundred of the pairs found (NULL_SCHEMA).
     """
     rows = []
     for scale in SCALES:
@@ -92,7 +93,7 @@ def cuts(met: pa.Table, chance: pa.Table) -> pa.Table:
 
 
 def _extent(pairs: pa.Table) -> tuple[int, int, int]:
-    """Pairs, connected groups and entities."""
+    """Numbers of pairs, connected groups and entities."""
     if not pairs.num_rows:
         return 0, 0, 0
     entities, place = np.unique(np.concatenate([pairs["a"].to_numpy(), pairs["b"].to_numpy()]), return_inverse=True)
@@ -106,12 +107,12 @@ SIGNAL = LinkingSignal(
         "synchrony",
         "link",
         Card(
-            title="Together at the same times",
+            title="Active at the same times",
             family="timing",
-            catches="accounts that act on the same things within a minute, ten minutes or an hour, day after day",
+            catches="accounts that send the same prompts within a minute, ten minutes or an hour, day after day",
             misses="work that is never done twice",
             innocent="a class, a fan club, everybody after an outage",
-            excluded_by="outages are left out, and the same count with times moved by a day shows what chance leaves",
+            excluded_by="outages are excluded, and the same count with times shifted by a day shows what chance yields",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
         uses=("events.kind", "events.until"),
@@ -122,14 +123,14 @@ SIGNAL = LinkingSignal(
     cap=log2(10_000),
     deceptive=True,
     own_null=ChanceModel(
-        ruling="Chance is ruled out: with every time moved by up to a day, hardly any such pair is left.",
+        ruling="Chance is ruled out: with every time shifted by up to a day, hardly any such pair remains.",
         table="synchrony_null",
-        caption="Groups of accounts that move together in this log, and in the same log with the accounts' clocks"
-        " shuffled. Where the two are alike, moving together means nothing at that scale.",
+        caption="Groups of accounts that act together in this log, and in the same log with the accounts' times"
+        " shifted. Where the two are similar, acting together means nothing at that scale.",
     ),
     steps=(
         _acts("acts", "x.ts"),
-        # The remainder first: a row number of some billions times the mixer has no room in 64 bits.
+        # The remainder first: a row number of some billions times the mixer overflows 64 bits.
         _acts(
             "moved_acts",
             f'x.ts + ((x."row" % {_JITTER} * {_MIXER % _JITTER}) % {_JITTER} - {_JITTER // 2}) * {_MICRO}',

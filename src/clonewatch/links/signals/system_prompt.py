@@ -14,7 +14,7 @@ SIGNAL = LinkingSignal(
             title="Shared system prompt",
             family="software",
             catches="one private harness",
-            misses="prompts varied an account",
+            misses="a different prompt per account",
             innocent="an app or coding tool that ships its prompt to everyone",
             excluded_by="trusted accounts use the same prompt",
         ),

@@ -1,4 +1,4 @@
-"""One prompt skeleton filled with different contents by several declared-unrelated accounts."""
+"""One prompt template that several declared-unrelated accounts fill with different contents."""
 
 from clonewatch.links.columns import of_exchanges
 from clonewatch.ports.linking import LinkingSignal
@@ -11,10 +11,10 @@ SIGNAL = LinkingSignal(
         Card(
             title="Shared prompt template",
             family="content",
-            catches="one curriculum dealt over many accounts",
+            catches="one curriculum dealt out to many accounts",
             misses="full paraphrase of every prompt",
             innocent="a popular prompt library, homework, a benchmark",
-            excluded_by="trusted accounts use the same skeleton",
+            excluded_by="trusted accounts use the same template",
         ),
         needs=(("exchanges.template_id",), ("exchanges.messages",)),
     ),

@@ -1,1 +1,1 @@
-"""Day by day: a state that takes in each day, detection over its latest days, and its maintenance."""
+"""Daily operation: ingesting logs into a state, detection over its latest days, and its maintenance."""

@@ -1,4 +1,4 @@
-"""Detection over the days that a state holds: the same stages as a scan, without reading the log again."""
+"""Detection over the latest days of a state: the same stages as a scan, without reading the log again."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ from clonewatch.state.columns import Layout, schema_of, together, widened
 from clonewatch.state.manifest import DAY, File, Manifest, day_name, day_number
 
 DAYS = (7, 14, 44)
-# A day that holds less than this share of the busiest one does not end a window: a clock that ran ahead made it.
+# A day with less than this share of the busiest day's exchanges does not end a window: a fast clock made it.
 _REAL_DAY = 0.01
 
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """Which days of which state are looked at, and where results go: one folder a window, `DIR/7-days` and so on.
+    """Which days of which state are examined, and where results go: one folder per window, such as `DIR/7-days`.
 
-    days: lengths of the windows. until: the last day, or None for the newest one. again: also windows whose result is
-    there and would be the same.
+    days: lengths of the windows. until: the last day, or None for the newest one. again: also examine windows whose
+    result exists and would not change.
     """
 
     state: Path
@@ -63,12 +63,12 @@ class WindowSettings:
     memory: str = MEMORY
     threads: int | None = None
     calibration: Path | None = None
-    replay: bool = False
+    first_flag: bool = False
     again: bool = False
 
 
 class Window(NamedTuple):
-    """One window and what came of it. result: None where it was there already. days: how many hold exchanges."""
+    """One window and its result. result: None where it existed already. days: how many hold exchanges."""
 
     length: int
     first: str
@@ -79,16 +79,17 @@ class Window(NamedTuple):
 
 
 def windows(settings: WindowSettings, progress: Progress | None = None) -> list[Window]:
-    """Detect over the latest days of a state, one result folder for each length of window.
+    """Detect over the latest days of a state, one result folder per length of window.
 
-    A window longer than the state reaches back is looked at once. Raises SetupError for a length that is no number of
-    days, StateError where the state is empty or damaged, OutputError when the disk gives out.
+    Windows that are longer than the state reaches back hold the same days and are examined once. Raises SetupError for
+    a length below one day, StateError where the state is empty or damaged, OutputError when the disk is full.
     """
     if not settings.days or min(settings.days) < 1:
-        raise SetupError("a window has at least one day", fix="Pass --days 7, for example")
+        raise SetupError("a window needs at least one day", fix="Pass --days 7, for example")
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
-    told, seen = [], set()
+    found: list[Window] = []
+    seen: set[frozenset[str]] = set()
     for length in sorted(settings.days):
         with _snapshot(settings, key, length) as taken:
             parts = frozenset(part.exchanges.name for part in taken.manifest.parts)
@@ -96,17 +97,17 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
                 continue
             seen.add(parts)
             out = settings.out / f"{length}-days"
-            held = len({part.day for part in taken.manifest.parts})
+            count = len({part.day for part in taken.manifest.parts})
             mark = _mark(taken.manifest, settings, calibration)
-            same = not settings.again and _told_before(out) == mark
-            clock = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.replay)
-            result = None if same else _detect(settings, taken, calibration, mark, out, clock)
-            told.append(Window(length, day_name(taken.first), day_name(taken.last), held, out, result))
-    return told
+            same = not settings.again and _earlier_mark(out) == mark
+            timer = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.first_flag)
+            result = None if same else _detect(settings, taken, calibration, mark, out, timer)
+            found.append(Window(length, day_name(taken.first), day_name(taken.last), count, out, result))
+    return found
 
 
 class _Taken(NamedTuple):
-    """The files of a window, linked aside. manifest: with the parts of the window only."""
+    """Hard links to the files of a window. manifest: with the parts of the window only."""
 
     manifest: Manifest
     place: Path
@@ -119,7 +120,7 @@ class _Taken(NamedTuple):
 
 @contextlib.contextmanager
 def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Taken]:
-    """The window as it is now. The state is free for others while it is looked at."""
+    """The window as it is now. Other processes may use the state while the window is examined."""
     with store.opened(settings.state, key) as state:
         state.check(LAYOUTS)
         manifest = state.manifest
@@ -130,7 +131,7 @@ def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Ta
             raise StateError(
                 f"no exchanges from {day_name(first)} to {day_name(last)}",
                 where=str(settings.state),
-                fix="Ingest a log first, or name another day with --until",
+                fix="Ingest a log first, or pass another day with --until",
             )
         chosen = msgspec.structs.replace(manifest, parts=parts)
         taken = state.snapshot(chosen.files())
@@ -139,25 +140,25 @@ def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Ta
 
 
 def _newest(manifest: Manifest) -> int:
-    """The last day that holds a share of the busiest one's exchanges; 0 where there is none."""
+    """The last day with enough exchanges beside the busiest one (`_REAL_DAY`); 0 where there is none."""
     days = manifest.days()
     most = max(days.values(), default=0)
     return max((day for day, n in days.items() if n >= _REAL_DAY * most), default=0)
 
 
 def _mark(manifest: Manifest, settings: WindowSettings, calibration: Calibration) -> dict[str, Any]:
-    """What a result depends on, as it is kept in `scan.json`."""
+    """What a result depends on, as `scan.json` stores it."""
     return {
         "parts": sorted(file.sha256 for file in manifest.files()),
         "seed": settings.seed,
-        "replay": settings.replay,
+        "first_flag": settings.first_flag,
         "calibration": calibration.describe(),
         "version": __version__,
     }
 
 
-def _told_before(out: Path) -> dict[str, Any] | None:
-    """The mark of a result that is there."""
+def _earlier_mark(out: Path) -> dict[str, Any] | None:
+    """The mark of an earlier result."""
     try:
         settings = json.loads((out / "scan.json").read_text(encoding="utf-8")).get("settings", {})
     except (OSError, ValueError):
@@ -172,25 +173,27 @@ def _detect(
     calibration: Calibration,
     mark: dict[str, Any],
     out: Path,
-    clock: StageTimer,
+    timer: StageTimer,
 ) -> ScanResult:
     chosen = EngineSettings(memory=settings.memory, threads=settings.threads)
     with ResultFolder(out) as folder:
         with opened_for_state(chosen, folder.aside) as engine:
-            plan = StepRunner(engine)
-            clock.start("window", None, "rows")
-            ids = _stage(plan, engine, taken)
-            intake = _intake(plan, taken, ids, settings, mark)
-            clock.advance(0, intake.read)
-            clock.end(f"{intake.read:,} exchanges of {len({p.day for p in taken.manifest.parts}):,} days")
-            plan.put("families", _families(engine, taken))
-            result = examine(plan, intake, calibration, clock, folder, seed=settings.seed, replay=settings.replay)
+            runner = StepRunner(engine)
+            timer.start("window", None, "rows")
+            ids = _stage(runner, engine, taken)
+            intake = _intake(runner, taken, ids, settings, mark)
+            timer.advance(0, intake.read)
+            timer.end(f"{intake.read:,} exchanges of {len({p.day for p in taken.manifest.parts}):,} days")
+            runner.put("families", _families(engine, taken))
+            result = examine(
+                runner, intake, calibration, timer, folder, seed=settings.seed, first_flag=settings.first_flag
+            )
         publish(result, folder)
     return result
 
 
-def _stage(plan: StepRunner, engine: FileEngine, taken: _Taken) -> list[str]:
-    """The tables `arrivals`, `accounts` and `events` of the window; returns the book of accounts."""
+def _stage(runner: StepRunner, engine: FileEngine, taken: _Taken) -> list[str]:
+    """Write tables `arrivals`, `accounts` and `events` of the window; returns the account ids by code."""
     manifest = taken.manifest
     parts = taken.paths([part.exchanges for part in manifest.parts])
     together(EXCHANGES, ((path, schema_of(path)) for path in parts))
@@ -198,19 +201,19 @@ def _stage(plan: StepRunner, engine: FileEngine, taken: _Taken) -> list[str]:
     low = engine.fetch('SELECT MIN("row") AS low FROM held')["low"][0].as_py()
     # Numbered from 0, as a scan of these days would.
     columns = ", ".join(f'"row" - {int(low)} AS "row"' if n == "row" else f'"{n}"' for n in EXCHANGES.schema.names)
-    # Copied once: every linking signal reads it, and would decompress the parts again.
-    plan.wrote("arrivals", engine.store("arrivals", f"SELECT {columns} FROM held", {}))
+    # Copied once: every linking signal reads it, and would otherwise decompress the parts again.
+    runner.wrote("arrivals", engine.store("arrivals", f"SELECT {columns} FROM held", {}))
     names = [pq.read_table(path)["account_id"] for path in taken.paths(list(manifest.names))]
     ids = [name or "" for column in names for name in column.to_pylist()]
-    plan.put("accounts", _facts(taken, len(ids)))
+    runner.put("accounts", _facts(taken, len(ids)))
     end = (taken.last + 1) * DAY
     events = _read(taken, manifest.events, EVENTS)
-    plan.put("events", events.filter(pc.less(events["ts"], pa.scalar(end, pa.int64()))))
+    runner.put("events", events.filter(pc.less(events["ts"], pa.scalar(end, pa.int64()))))
     return ids
 
 
 def _facts(taken: _Taken, count: int) -> pa.Table:
-    """Account facts by code, a row for every account of the book."""
+    """Account facts by code, one row per account of the book."""
     known = _read(taken, taken.manifest.facts, FACTS)
     place = np.full(count, -1, np.int64)
     place[known["account"].to_numpy()] = np.arange(known.num_rows)
@@ -219,12 +222,12 @@ def _facts(taken: _Taken, count: int) -> pa.Table:
 
 
 def _read(taken: _Taken, file: File | None, layout: Layout) -> pa.Table:
-    """A small table as this version knows it."""
+    """A small table with the columns of this version."""
     return widened(pq.read_table(taken.place / file.name), layout.schema) if file else layout.schema.empty_table()
 
 
 def _families(engine: FileEngine, taken: _Taken) -> pa.Table:
-    """Templates of the window that are nearly the same, under one name."""
+    """Near-identical templates of the window, and the template that each is merged into."""
     if not taken.manifest.sketches:
         return families(np.zeros(0, np.int64), np.zeros((0, SKETCH_SIZE), np.uint32))
     engine.attach("sketched", taken.paths(list(taken.manifest.sketches)), SKETCHES.schema)
@@ -237,12 +240,14 @@ def _families(engine: FileEngine, taken: _Taken) -> pa.Table:
     return families(found["template"].to_numpy(), sketch_matrix_of(found["sketch"]))
 
 
-def _intake(plan: StepRunner, taken: _Taken, ids: list[str], settings: WindowSettings, mark: dict[str, Any]) -> Intake:
+def _intake(
+    runner: StepRunner, taken: _Taken, ids: list[str], settings: WindowSettings, mark: dict[str, Any]
+) -> Intake:
     parts = taken.manifest.parts
     held = {f"exchanges.{n}": sum(part.filled.get(n, 0) for part in parts) for n in EXCHANGES.schema.names}
     for name in ("accounts", "events"):
-        held |= filled(name, plan.engine.fetch(f"SELECT * FROM {name}"))
-    active = plan.engine.fetch("SELECT COUNT(DISTINCT account) AS n FROM arrivals")["n"][0].as_py()
+        held |= filled(name, runner.engine.fetch(f"SELECT * FROM {name}"))
+    active = runner.engine.fetch("SELECT COUNT(DISTINCT account) AS n FROM arrivals")["n"][0].as_py()
     until = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=taken.last + 1)
     return Intake(
         ids=ids,
@@ -271,7 +276,7 @@ def _intake(plan: StepRunner, taken: _Taken, ids: list[str], settings: WindowSet
             "seed": settings.seed,
             "memory": settings.memory,
             "threads": settings.threads,
-            "replay": settings.replay,
+            "first_flag": settings.first_flag,
             "calibration": str(settings.calibration) if settings.calibration else None,
             "window_of": mark,
         },
@@ -279,12 +284,12 @@ def _intake(plan: StepRunner, taken: _Taken, ids: list[str], settings: WindowSet
 
 
 def _warnings(taken: _Taken) -> list[str]:
-    told = []
+    warnings = []
     lacking = sorted({name for part in taken.manifest.parts for name in part.lacking})
     if lacking:
-        told.append(f"Some days no longer hold {', '.join(lacking)}: their time to be kept is over.")
+        warnings.append(f"Some days no longer hold {', '.join(lacking)}: the retention time of these columns is over.")
     known = {part.day for part in taken.manifest.parts}
     absent = taken.last - min(known) + 1 - len(known)
     if absent:
-        told.append(f"{absent} days since {day_name(min(known))} hold no exchanges.")
-    return told
+        warnings.append(f"{absent} days since {day_name(min(known))} hold no exchanges.")
+    return warnings

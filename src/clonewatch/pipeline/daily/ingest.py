@@ -1,4 +1,4 @@
-"""A log into a state: read, fingerprinted and staged once, by day. What came before costs nothing."""
+"""Ingests a log into a state: reads, fingerprints and stages it once, by day. Earlier days are not read again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from clonewatch.state.store import REJECTED, State, digest
 
 @dataclass(frozen=True)
 class IngestSettings:
-    """What is read into which state. max_rejected: share of rows, 0..1, above which nothing is taken in."""
+    """What is read into which state. max_rejected: share of rows, 0..1, above which nothing is added."""
 
     paths: tuple[str, ...]
     state: Path
@@ -59,7 +59,7 @@ class IngestSettings:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What came of it. days: exchanges taken in by day. skipped: files that had been read before."""
+    """The outcome of ingesting a log. days: exchanges added per day. skipped: files that had been read before."""
 
     state: Path
     generation: int
@@ -76,17 +76,17 @@ class Ingested:
 
     @property
     def kept(self) -> int:
-        """Exchanges taken in."""
+        """Number of exchanges added."""
         return sum(self.days.values())
 
 
 def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingested:
-    """Read a log into a state, which is made on first use. Files and exchanges that it holds already change nothing.
+    """Read a log into a state, which is created on first use. Files and exchanges it already holds change nothing.
 
     Raises InputError, MappingError or KeyFileError before a row is read; TooManyRejected, StateError and OutputError
-    with the state as it was.
+    leave the state unchanged.
     """
-    clock = StageTimer(progress or Silent())
+    timer = StageTimer(progress or Silent())
     mapping = Path(settings.mapping) if settings.mapping else None
     log = open_log(
         settings.paths, format=settings.format, mapping=mapping, accounts=settings.accounts, events=settings.events
@@ -94,22 +94,22 @@ def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingest
     key = load_key(settings.key_file)
     with store.opened(settings.state, key, create=True) as state:
         state.check(LAYOUTS)
-        skipped = _leave_out_known(log, state.manifest, clock)
+        skipped = _skip_known(log, state.manifest, timer)
         chosen = EngineSettings(memory=settings.memory, threads=settings.threads)
         with opened_for_state(chosen, settings.state) as engine:
-            return _Ingestion(settings, state, log, key, engine, clock).run(skipped)
+            return _Ingestion(settings, state, log, key, engine, timer).run(skipped)
 
 
-def _leave_out_known(log: Log, manifest: Manifest, clock: StageTimer) -> list[str]:
-    """Leave out files of exchanges that were read before, byte for byte; only those of a known size are looked into."""
+def _skip_known(log: Log, manifest: Manifest, timer: StageTimer) -> list[str]:
+    """Skip files of exchanges that were read before, byte for byte; only files of a known size are compared."""
     sizes = {source.size for source in manifest.sources.values()}
     suspects = [path for path in log.files if Path(path).is_file() and Path(path).stat().st_size in sizes]
     if not suspects:
         return []
-    clock.start("known files", sum(Path(path).stat().st_size for path in suspects), "bytes")
-    known = [path for path in suspects if digest(Path(path), clock.advance) in manifest.sources]
+    timer.start("known files", sum(Path(path).stat().st_size for path in suspects), "bytes")
+    known = [path for path in suspects if digest(Path(path), timer.advance) in manifest.sources]
     log.leave_out(known)
-    clock.end(f"{len(known)} files were read before")
+    timer.end(f"{len(known)} files had been read before")
     return known
 
 
@@ -117,34 +117,34 @@ class _Ingestion:
     """One run: from an open log to a new generation of the state."""
 
     def __init__(
-        self, settings: IngestSettings, state: State, log: Log, key: bytes, engine: FileEngine, clock: StageTimer
+        self, settings: IngestSettings, state: State, log: Log, key: bytes, engine: FileEngine, timer: StageTimer
     ) -> None:
-        self.settings, self.state, self.log, self.engine, self.clock = settings, state, log, engine, clock
-        self.plan = StepRunner(engine)
+        self.settings, self.state, self.log, self.engine, self.timer = settings, state, log, engine, timer
+        self.runner = StepRunner(engine)
         names = [name for file in state.manifest.names for name in state.read(file)["account_id"].to_pylist()]
         self.stager = Stager(key, AccountBook(name or "" for name in names), first=state.manifest.rows)
         self.known = len(names)
         self.forgotten = pa.array([int(h, 16) for h in state.manifest.forgotten], pa.uint64())
-        self.arrivals = Arrivals(log, self.stager, clock, self._welcome, self._set_aside)
+        self.arrivals = Arrivals(log, self.stager, timer, self._without_forgotten, self._set_aside)
         self.aside: TextIO | None = None
 
     def run(self, skipped: list[str]) -> Ingested:
-        """Read, sort into days, commit."""
+        """Read, split into days, commit."""
         before = self.state.manifest
         try:
-            self.arrivals.read(self.plan)
+            self.arrivals.read(self.runner)
         finally:
             if self.aside:
                 self.aside.close()
-        self._refuse_if_bad()
-        self.clock.start("days", None, "days")
+        self._check_rejected()
+        self.timer.start("days", None, "days")
         parts, repeated = self._days()
-        self.clock.end(f"{sum(p.exchanges.rows for p in parts):,} exchanges of {len(parts):,} days")
-        self.clock.start("account facts", None, "rows")
-        # Facts and events bring in accounts of their own: the book is written last.
+        self.timer.end(f"{sum(p.exchanges.rows for p in parts):,} exchanges of {len(parts):,} days")
+        self.timer.start("account facts", None, "rows")
+        # Facts and events may add accounts, so the book is written last.
         facts, events, sketches = self._facts(before.facts), self._events(before.events), self._sketches()
         names = self._names()
-        self.clock.end(f"{len(self.stager.book.ids) - self.known:,} new accounts")
+        self.timer.end(f"{len(self.stager.book.ids) - self.known:,} new accounts")
         sources = {
             one.sha256: Source(one.path, one.format, one.bytes, one.read, one.rejected) for one in self.log.inputs
         }
@@ -172,8 +172,8 @@ class _Ingestion:
             new_accounts=len(self.stager.book.ids) - self.known,
             skipped=skipped,
             warnings=list(self.log.warnings),
-            stages=self.clock.stages,
-            peak_memory_mb=self.clock.peak_memory_mb(),
+            stages=self.timer.stages,
+            peak_memory_mb=self.timer.peak_memory_mb(),
         )
 
     def _set_aside(self, rows: Sequence[Rejected]) -> None:
@@ -184,20 +184,20 @@ class _Ingestion:
                 self.aside = (place / f"{self.state.manifest.generation + 1:06d}.ndjson").open("w", encoding="utf-8")
             self.aside.writelines(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
 
-    def _refuse_if_bad(self) -> None:
+    def _check_rejected(self) -> None:
         rejected = self.arrivals.rejected
-        every = self.stager.rows + rejected
-        if rejected > self.settings.max_rejected * every:
+        rows = self.stager.rows + rejected
+        if rejected > self.settings.max_rejected * rows:
             raise TooManyRejected(
-                f"{rejected:,} of {every:,} rows were rejected, and nothing was taken in",
+                f"{rejected:,} of {rows:,} rows were rejected, so nothing was added",
                 where=str(self.state.place / REJECTED),
-                fix="Look at the reasons, fix the map or the log, and run again, or raise --max-rejected if they are"
-                " expected",
+                fix="Read the reasons, fix the map or the log and run again, or raise --max-rejected if the rejected"
+                " rows are expected",
             )
 
     def _days(self) -> tuple[list[Part], int]:
-        """The arrivals as new parts, one a day, without what is there already; and how many were."""
-        deduplicate.find(self.plan)
+        """The arrivals as new parts, one per day, without exchanges that the state holds; and how many it held."""
+        deduplicate.find(self.runner)
         days = self.engine.fetch(
             f"SELECT CAST(FLOOR(ts / {DAY}) AS BIGINT) AS day, COUNT(*) AS n FROM arrivals"
             f" GROUP BY CAST(FLOOR(ts / {DAY}) AS BIGINT) ORDER BY day"
@@ -218,7 +218,7 @@ class _Ingestion:
             {"low": day * DAY, "high": (day + 1) * DAY},
         )
         file = self.state.write(f"exchanges-{day_name(day)}", EXCHANGES.schema, tally.watch(rows))
-        self.clock.advance(1, file.rows)
+        self.timer.advance(1, file.rows)
         if not file.rows:
             return None
         return tally.part(day, file, tuple(one.sha256 for one in self.log.inputs))
@@ -228,7 +228,7 @@ class _Ingestion:
         table = self.log.accounts()
         if table is None or not table.num_rows:
             return before
-        table = self._welcome(table)
+        table = self._without_forgotten(table)
         codes = self.stager.book.codes(table["account_id"].combine_chunks())
         fresh = self.stager.accounts(table).take(pa.array(np.unique(codes)))
         return self._merged("facts", before, fresh)
@@ -239,15 +239,15 @@ class _Ingestion:
         if table is None or not table.num_rows:
             return before
         if "account_id" in table.column_names:
-            table = self._welcome(table)
+            table = self._without_forgotten(table)
             self.stager.book.codes(table["account_id"].combine_chunks())
         return self._merged("events", before, self.stager.events(table))
 
     def _merged(self, kind: str, before: File | None, fresh: pa.Table) -> File:
-        """A small table with what the log says: rows that are kept stay, but for those that the log names again.
+        """A small table updated from the log: kept rows stay, except those that the log has again.
 
-        Facts are named by their account (the rule is in `adapters.side_tables`), events by all that the kept ones say.
-        Columns that only another version knows stay as they are.
+        Facts are identified by their account (the rule is in `adapters.side_tables`), events by all columns of the kept
+        ones. Columns that only another version knows are unchanged.
         """
         layout = LAYOUTS[kind]
         old = self.state.table([before] if before else [], layout)
@@ -267,8 +267,8 @@ class _Ingestion:
             return before
         return self.state.write(kind, both.schema, [both])
 
-    def _welcome(self, table: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
-        """Without the rows of accounts that were forgotten."""
+    def _without_forgotten(self, table: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
+        """A table without the rows of forgotten accounts."""
         if not len(self.forgotten):
             return table
         ids = table["account_id"]

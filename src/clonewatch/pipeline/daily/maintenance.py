@@ -1,4 +1,4 @@
-"""Looking after a state: is it whole, what is no longer kept, and whom it must forget."""
+"""Maintenance of a state: verifying it, compacting it, and forgetting accounts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from clonewatch.state.store import State, digest
 
 
 class Verified(NamedTuple):
-    """Whether a state is whole. problems: one sentence each. ingest_again: files that were read and are now missing."""
+    """Whether a state is intact. problems: one sentence each. ingest_again: logs whose exchanges are now missing."""
 
     files: int
     exchanges: int
@@ -39,7 +39,7 @@ class Verified(NamedTuple):
 
 
 class Compacted(NamedTuple):
-    """What a state looks like after it was compacted, beside what it was."""
+    """The size of a state after compaction, and before. emptied: days whose values were removed, by column."""
 
     days: int
     files_before: int
@@ -53,7 +53,7 @@ class Compacted(NamedTuple):
 
 
 class Forgotten(NamedTuple):
-    """accounts: how many were known. exchanges: rows removed. unknown: ids that the state had never seen."""
+    """What was forgotten. accounts: how many were known. exchanges: rows removed. unknown: ids not in the state."""
 
     accounts: int
     exchanges: int
@@ -61,26 +61,26 @@ class Forgotten(NamedTuple):
 
 
 def look(place: Path, key_file: Path | None = None) -> dict[str, Any]:
-    """What a state holds, by day."""
+    """Describe what a state holds, per day."""
     with store.opened(place, load_key(key_file)) as state:
-        held = state.manifest
+        manifest = state.manifest
     days = [
         {
             "day": day_name(day),
             "exchanges": rows,
-            "parts": sum(part.day == day for part in held.parts),
-            "lacking": sorted({name for part in held.parts if part.day == day for name in part.lacking}),
+            "parts": sum(part.day == day for part in manifest.parts),
+            "lacking": sorted({name for part in manifest.parts if part.day == day for name in part.lacking}),
         }
-        for day, rows in held.days().items()
+        for day, rows in manifest.days().items()
     ]
     return {
         "days": days,
-        "exchanges": sum(held.days().values()),
-        "accounts": held.accounts,
-        "bytes": _bytes(held),
-        "generation": held.generation,
-        "forgotten": len(held.forgotten),
-        "sources": len(held.sources),
+        "exchanges": sum(manifest.days().values()),
+        "accounts": manifest.accounts,
+        "bytes": _bytes(manifest),
+        "generation": manifest.generation,
+        "forgotten": len(manifest.forgotten),
+        "sources": len(manifest.sources),
     }
 
 
@@ -89,31 +89,30 @@ def verify(
 ) -> Verified:
     """Read every byte of a state and compare it with what was written.
 
-    fix: leave out damaged files, and say which logs to ingest again; what is left is as it was. Columns that another
-    version wrote, or did not, are no damage. Raises StateError where there is nothing to verify, where this version
-    cannot read what another one wrote, or where nothing can be repaired: without the names of accounts nothing can be
-    said.
+    fix: drop damaged files and report which logs to ingest again; the other files are unchanged. Columns that another
+    version wrote, or did not write, are no damage. Raises StateError where there is no state, where this version cannot
+    read what another one wrote, or where repair is impossible: without account ids no exchange can be reported.
     """
-    key, told = load_key(key_file), progress or Silent()
+    key, watcher = load_key(key_file), progress or Silent()
     restored = fix and store.restore(place)
     with store.opened(place, key) as state:
         manifest = state.manifest
-        problems = ["the manifest was damaged; the one before it is in place again"] if restored else []
-        told.start("verify", sum(file.size for file in manifest.files()), "bytes")
-        bad = {file.name: what for file in manifest.files() if (what := _damage(state, file, told))}
+        problems = ["the manifest was damaged; the one before it has been restored"] if restored else []
+        watcher.start("verify", sum(file.size for file in manifest.files()), "bytes")
+        bad = {file.name: what for file in manifest.files() if (what := _damage(state, file, watcher))}
         for kind, files in manifest.kinds().items():
             whole = [state.path(file) for file in files if file.name not in bad]
             together(LAYOUTS[kind], [(path, schema_of(path)) for path in whole])
         for part in manifest.parts:
-            if part.exchanges.name not in bad and (what := _nonsense(state, part)):
+            if part.exchanges.name not in bad and (what := _inconsistency(state, part)):
                 bad[part.exchanges.name] = what
         if not bad and sum(file.rows for file in manifest.names) != manifest.accounts:
-            problems.append("the book of accounts is not as long as the manifest says")
-        told.end(f"{len(bad)} damaged files")
+            problems.append("the number of account ids differs from the manifest")
+        watcher.end(f"{len(bad)} damaged files")
         problems += [f"{name}: {what}" for name, what in bad.items()]
         again: list[str] = []
         if bad and fix:
-            again = _leave_out(state, set(bad))
+            again = _drop(state, set(bad))
         return Verified(
             len(manifest.files()),
             sum(manifest.days().values()),
@@ -129,7 +128,7 @@ def _damage(state: State, file: File, progress: Progress) -> str:
     try:
         [path] = state.paths([file])
         if digest(path, lambda n: progress.advance(n)) != file.sha256:
-            return "its bytes are not those that were written"
+            return "its bytes differ from those that were written"
     except StateError as error:
         return error.what.removeprefix("a file of the state is damaged: ")
     except OSError as error:
@@ -137,28 +136,28 @@ def _damage(state: State, file: File, progress: Progress) -> str:
     return ""
 
 
-def _nonsense(state: State, part: Part) -> str:
-    """What a part says that cannot be, although its bytes are as they were written."""
+def _inconsistency(state: State, part: Part) -> str:
+    """What contradicts the manifest in a part, although its bytes are as they were written; empty if nothing does."""
     file = pq.ParquetFile(state.path(part.exchanges))
     if file.metadata.num_rows != part.exchanges.rows:
-        return "not the rows that the manifest says"
+        return "its number of rows differs from the manifest"
     for batch in file.iter_batches(columns=["account", "ts"]):
         account, ts = batch["account"].to_numpy(), batch["ts"].to_numpy()
         if len(ts) and (day_of(int(ts.min())), day_of(int(ts.max()))) != (part.day, part.day):
-            return f"exchanges of other days than {day_name(part.day)}"
+            return f"it holds exchanges of other days than {day_name(part.day)}"
         if len(account) and not 0 <= account.min() <= account.max() < state.manifest.accounts:
-            return "an account that is not in the book"
+            return "it holds an account that the state does not know"
     return ""
 
 
-def _leave_out(state: State, bad: set[str]) -> list[str]:
-    """The state without damaged files; returns the logs to ingest again."""
+def _drop(state: State, bad: set[str]) -> list[str]:
+    """Remove damaged files from the state; returns the logs to ingest again."""
     held = state.manifest
     if any(file.name in bad for file in held.names):
         raise StateError(
-            "the book of accounts is damaged, and without it nothing can be told",
+            "the account ids are damaged, and without them nothing can be reported",
             where=str(state.place),
-            fix="Put the file back from a backup, or ingest the logs into a new folder",
+            fix="Restore the file from a backup, or ingest the logs into a new folder",
         )
     lost = {source for part in held.parts if part.exchanges.name in bad for source in part.sources}
     beside = {file.name for file in (held.facts, held.events, *held.sketches) if file and file.name in bad}
@@ -186,21 +185,23 @@ def compact(
     memory: str = MEMORY,
     progress: Progress | None = None,
 ) -> Compacted:
-    """One part a day, and nothing kept for longer than it may be.
+    """Rewrite a state to one part per day, and delete what is past its retention time.
 
-    keep: days of exchanges that stay, counted from the newest. fields: log column, such as client_ip, to the days after
-    which its hashes are let go of. Raises SetupError for a column that is not kept or that no result can do without.
+    keep: days of exchanges to keep, counted from the newest. fields: log column, such as client_ip, to the days after
+    which its hashes are deleted. Raises SetupError for a column that is not stored or that every result needs.
     """
     limits = {_staged(name): days for name, days in (fields or {}).items()}
     if (keep is not None and keep < 1) or any(days < 0 for days in limits.values()):
-        raise SetupError("days to keep must be positive", fix="Pass --keep 60 --field client_ip=14, for example")
-    told = progress or Silent()
+        raise SetupError(
+            "a number of days to keep must be positive", fix="Pass --keep 60 --field client_ip=14, for example"
+        )
+    watcher = progress or Silent()
     with store.opened(place, load_key(key_file)) as state:
         state.check(LAYOUTS)
         before = state.manifest
         newest = max((part.day for part in before.parts), default=0)
         days = [day for day in before.days() if keep is None or day > newest - keep]
-        told.start("compact", len(days), "days")
+        watcher.start("compact", len(days), "days")
         parts, emptied = [], dict.fromkeys(fields or {}, 0)
         with opened_for_state(EngineSettings(memory=memory), place) as engine:
             for day in days:
@@ -210,11 +211,11 @@ def compact(
                 for name in fields or {}:
                     emptied[name] += _staged(name) in over
                 parts += held if len(held) == 1 and not over else [_rewritten(state, engine, held, over)]
-                told.advance(1, sum(part.exchanges.rows for part in held))
+                watcher.advance(1, sum(part.exchanges.rows for part in held))
             after = _pruned(state, engine, msgspec.structs.replace(before, parts=tuple(parts)))
         if after != before:
             state.commit(after, last=True)
-        told.end()
+        watcher.end()
         kept = state.manifest
         return Compacted(
             len(days),
@@ -237,12 +238,12 @@ def forget(
     memory: str = "700MB",
     progress: Progress | None = None,
 ) -> Forgotten:
-    """Remove accounts with all that the state holds of them, and take nothing of theirs in again.
+    """Remove accounts and everything the state holds of them, and ignore them from then on.
 
-    What stays is a keyed hash of each id, without which a late file would bring it back. Results that were written
-    before are not touched.
+    A keyed hash of each id stays, without which a late file would add the account again. Results that were written
+    before are not changed.
     """
-    key, told = load_key(key_file), progress or Silent()
+    key, watcher = load_key(key_file), progress or Silent()
     with store.opened(place, key) as state:
         state.check(LAYOUTS)
         before = state.manifest
@@ -251,7 +252,7 @@ def forget(
         wanted = set(accounts)
         codes = [code for code, name in enumerate(names) if name in wanted]
         known = {names[code] for code in codes}
-        told.start("forget", len(before.parts), "parts")
+        watcher.start("forget", len(before.parts), "parts")
         parts, removed = [], 0
         with opened_for_state(EngineSettings(memory=memory), place) as engine:
             for part in before.parts:
@@ -260,7 +261,7 @@ def forget(
                 if rows == part.exchanges.rows:
                     continue
                 parts.append(_rewritten(state, engine, [part], set(part.lacking), codes) if rows else part)
-                told.advance(1, rows)
+                watcher.advance(1, rows)
             hashes = {f"{h:016x}" for h in account_hashes(pa.array(sorted(wanted)), key).tolist()}
             after = msgspec.structs.replace(
                 before,
@@ -272,7 +273,7 @@ def forget(
             )
             after = _pruned(state, engine, after) if removed else after
         state.commit(after, last=True)
-        told.end(f"{removed:,} exchanges of {len(known):,} accounts")
+        watcher.end(f"{removed:,} exchanges of {len(known):,} accounts")
         return Forgotten(len(known), removed, sorted(wanted - known))
 
 
@@ -281,14 +282,14 @@ def _staged(name: str) -> str:
     column = STAGED_FROM.get(f"exchanges.{name}", f"exchanges.{name}").removeprefix("exchanges.")
     if column not in EXCHANGES.schema.names or column in EXCHANGES.needed:
         known = sorted(k.removeprefix("exchanges.") for k in STAGED_FROM if k.startswith("exchanges."))
-        raise SetupError(f"no column {name!r} that can be let go of", fix=f"There are: {', '.join(known)}")
+        raise SetupError(f"{name!r} is not a column that can be deleted", fix=f"Use one of: {', '.join(known)}")
     return column
 
 
 def _rewritten(
     state: State, engine: FileEngine, parts: list[Part], empty: set[str], without: Sequence[int] = ()
 ) -> Part:
-    """Parts of one day as one, without some columns and some accounts."""
+    """Merge parts of one day into one, without some columns and some accounts."""
     lacking = sorted(empty.union(*(part.lacking for part in parts)))
     files = [part.exchanges for part in parts]
     schema = state.schema(files, EXCHANGES)
@@ -307,7 +308,7 @@ def _rewritten(
 
 
 def _pruned(state: State, engine: FileEngine, manifest: Manifest) -> Manifest:
-    """The manifest with one book of accounts, and only the sketches of templates that exchanges still have."""
+    """The manifest with one file of account ids, and only the sketches of templates that exchanges still have."""
     kept: tuple[File, ...] = ()
     if manifest.sketches and manifest.parts:
         schema = state.schema(manifest.sketches, SKETCHES)
@@ -329,13 +330,13 @@ def _pruned(state: State, engine: FileEngine, manifest: Manifest) -> Manifest:
 
 
 def _nameless(book: pa.Table, codes: Sequence[int]) -> pa.Table:
-    """The book of accounts with nothing of some of them but their places. codes: their places."""
+    """The account ids with some of them set to null, so that all others keep their codes. codes: those to remove."""
     place = np.arange(book.num_rows)
     return book.take(pa.array(place, mask=np.isin(place, codes)))
 
 
 def _rows_of(path: Path, codes: list[int]) -> int:
-    """How many rows of a part belong to these accounts. Parts are sorted by account: little is read."""
+    """How many rows of a part belong to these accounts. Parts are sorted by account, so little is read."""
     if not codes:
         return 0
     rows: int = pq.read_table(path, columns=["account"], filters=pc.field("account").isin(codes)).num_rows

@@ -1,4 +1,4 @@
-"""The tables that a state keeps: their columns, and how parts of them are written and counted."""
+"""The tables of a state: their columns, and how their parts are written and counted."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ NAMES = Layout(pa.schema([("account_id", pa.string())]), ("account_id",))
 SKETCHES = Layout(pa.schema([("template", pa.int64()), ("sketch", _SKETCH)]), ("template", "sketch"))
 FACTS = Layout(ACCOUNT_SCHEMA, ("account",))
 EVENTS = Layout(EVENT_SCHEMA, ("ts", "kind", "account"))
-# By kind of file, as the manifest calls it.
+# By kind of file, as the manifest names it.
 LAYOUTS = {"exchanges": EXCHANGES, "names": NAMES, "sketches": SKETCHES, "facts": FACTS, "events": EVENTS}
 
 
 class Tally:
-    """What a part of exchanges holds, counted as it passes. schema: of the part."""
+    """Counts what a part of exchanges holds while it is written. schema: of the part."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
@@ -34,7 +34,7 @@ class Tally:
         self.first_ts, self.last_ts = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 
     def watch(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The same batches."""
+        """The same batches, counted on the way."""
         for batch in batches:
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 self.filled[name] += len(column) - column.null_count
@@ -43,12 +43,12 @@ class Tally:
             yield batch.cast(self.schema)
 
     def part(self, day: int, file: File, sources: tuple[str, ...], lacking: tuple[str, ...] = ()) -> Part:
-        """The part that these batches make."""
+        """The part that consists of these batches."""
         return Part(day, file, self.first_ts, self.last_ts, self.filled, sources, lacking)
 
 
 def account_hashes(ids: pa.Array, key: bytes) -> np.ndarray:
-    """Keyed hashes, uint64[N], by which accounts are remembered as forgotten."""
+    """Keyed hashes, uint64[N], by which forgotten accounts are recognised."""
     return keyed_hash(ids, derive(key, "forgotten account"))
 
 
@@ -59,5 +59,5 @@ def sketch_table(templates: np.ndarray, sketches: np.ndarray) -> pa.Table:
 
 
 def sketch_matrix_of(packed: pa.ChunkedArray) -> np.ndarray:
-    """Sketches as they are kept -> uint32[N, 64]."""
+    """Stored sketches -> uint32[N, 64]."""
     return np.frombuffer(b"".join(packed.to_pylist()), np.uint32).reshape(-1, SKETCH_SIZE)

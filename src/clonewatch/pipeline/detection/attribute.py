@@ -15,9 +15,9 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Fold, Step
 from clonewatch.ports.progress import Progress
 
-# Kinds of exchanges of entities that the posteriors are computed from.
+# Most rows of the table of kinds of exchanges per entity, from which posteriors are computed.
 _MOST_PROFILES = 50_000_000
-# An account of a reported cluster: its membership, its role, and how many exchanges it has and how many were harvested.
+# An account of a reported cluster: its membership and role, how many exchanges were harvested and how many it has.
 MEMBER_SCHEMA = pa.schema(
     [
         ("cluster", pa.int32()),
@@ -31,9 +31,9 @@ MEMBER_SCHEMA = pa.schema(
 
 
 def attribute(runner: StepRunner, found: Calibrated, progress: Progress) -> Attributed:
-    """Posteriors of the exchanges of every reported cluster, as table `posteriors`, and who is a member.
+    """Compute the posterior of every exchange of reported clusters, and which accounts are members.
 
-    Member accounts, which are no customers of a proxy, are also in table `member_accounts`.
+    Writes table `posteriors`, and the members without proxy customers as table `member_accounts`.
     """
     judged, scale = found.judged, {v.cluster: v.posterior_scale for v in found.reported}
     columns = {
@@ -55,7 +55,7 @@ def attribute(runner: StepRunner, found: Calibrated, progress: Progress) -> Attr
 
 
 def _own_slices(runner: StepRunner, merged: Merged) -> str:
-    """The table of slices without what only customers' attributes select; that of all slices where there are none."""
+    """The name of the table of slices without exchanges that only customers' attributes select."""
     clustering = merged.clustering
     content = [(name, link.column) for name, link in clustering.signals.items() if link.content]
     runner.run(attribution.attribute_profiles(content, runner.rows["slices"]))
@@ -70,7 +70,7 @@ def _own_slices(runner: StepRunner, merged: Merged) -> str:
 
 
 def _mixture(judged: Judged) -> Step:
-    """The step that gives every kind of exchange its posterior, as table `mixture`."""
+    """The step that computes the posterior of every kind of exchange, as table `mixture`."""
     uses_all: Mapping[int, bool] = judged.merged.clustering.selection.uses_all
     neighbours = {key for key, families in judged.families.items() if not families}
 

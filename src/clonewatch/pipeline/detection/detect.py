@@ -1,4 +1,4 @@
-"""From staged exchanges to verdicts, one function a stage, in order. Stops 3 to 7 of the way."""
+"""From staged exchanges to calibrated verdicts, one function per stage, in order: stages 3 to 7 of ARCHITECTURE.md."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from clonewatch.ports.engine import Step
 from clonewatch.ports.linking import ChanceModel, LinkingSignal
 from clonewatch.ports.progress import Progress
 
-# Clusterings with other seeds that a scan compares its own with: as many as fit this many incidences in all.
+# How many clusterings with other seeds a scan compares its own with: as many as keep their incidences below this sum.
 _SEEDS, _INCIDENCES = (2, 9), 1_000_000
 
 
@@ -55,10 +55,10 @@ def detect(runner: StepRunner, seed: int, calibration: Calibration, progress: Pr
     tests = behavioural_tests(topics)
     background = [unlinked(sum(entities.table["n"].to_pylist())), *slices.of_background(topics)]
     counts = [*slices.of_clusters(topics), *(step for test in tests.values() for step in test.steps)]
-    progress.start("intents", len(background) + 1 + len(counts), "steps")
+    progress.start("behavioural tests", len(background) + 1 + len(counts), "steps")
     for step in background:
         progress.advance(1, runner.run(step))
-    # What makes sub-clusters one is the topics that they ask about.
+    # Sub-clusters are merged by the topics that they ask about.
     merged = merge_sub_clusters(runner, linked, references) if topics else unmerged(linked, references)
     judged = judge_clusters(runner, merged, tests, counts, progress)
     progress.end(f"{sum(v.flagged for v in judged.verdicts)} beyond the threshold")
@@ -66,7 +66,7 @@ def detect(runner: StepRunner, seed: int, calibration: Calibration, progress: Pr
 
 
 def resolve_entities(runner: StepRunner, progress: Progress) -> Entities:
-    """Accounts of one declared owner are one entity; and which entities are trusted."""
+    """Group accounts of one declared owner into one entity, and find the trusted entities."""
     progress.start("entities", len(ownership.STEPS), "steps")
     for step in ownership.STEPS:
         progress.advance(1, runner.run(step))
@@ -82,7 +82,7 @@ def resolve_entities(runner: StepRunner, progress: Progress) -> Entities:
 
 
 def link_entities(runner: StepRunner, entities: Entities, seed: int, progress: Progress) -> Linked:
-    """The shared attributes of every linking signal, weighed, and the clusters that the rare ones make."""
+    """Weigh the shared attributes of every linking signal, and cluster entities by the rare ones."""
     signals = linking_signals()
     progress.start("links", len(signals), "steps")
     weighed = _weigh(runner, signals, entities, progress)
@@ -95,14 +95,14 @@ def link_entities(runner: StepRunner, entities: Entities, seed: int, progress: P
 
 
 def _chance(runner: StepRunner, name: str, model: ChanceModel) -> dict[str, Any]:
-    """What a signal with a chance model of its own found, beside what chance leaves."""
+    """What a signal with its own chance model found, beside what chance alone gives."""
     table = runner.engine.fetch(f'SELECT * FROM "{model.table}"')
     rows = table.sort_by(table.column_names[0]).to_pylist()
     return {"signal": name, "caption": model.caption, "rows": rows}
 
 
 class _Weighed(NamedTuple):
-    """Who carries which rare attribute. rare: incidences of each signal. trusted: with the share that was used."""
+    """Which entity carries which rare attribute. rare: incidences per signal. trusted: with the share that was used."""
 
     incidences: Incidences
     rare: Mapping[str, int]
@@ -137,7 +137,7 @@ def _rare(runner: StepRunner, kind: str, signal: str) -> pa.Table:
 
 
 def _cluster(incidences: Incidences, signals: Mapping[str, LinkingSignal], seed: int, progress: Progress) -> Clustering:
-    """The clusters, and how far they depend on the seed."""
+    """The clusters, and how much they depend on the seed."""
     weak = [name for name, link in signals.items() if link.weak]
     clusters = cluster(incidences, weak, seed)
     progress.advance(1, len(incidences))
@@ -148,7 +148,7 @@ def _cluster(incidences: Incidences, signals: Mapping[str, LinkingSignal], seed:
 
 
 def gather_references(runner: StepRunner, linked: Linked, progress: Progress) -> References:
-    """Communities of unlinked entities, which clusters are compared with."""
+    """Gather communities of unlinked entities, with which clusters are compared."""
     links = list(linked.clustering.signals.values())
     inside = np.unique(linked.clustering.clusters.groups["entity"].to_numpy())
     runner.put("linked", pa.table({"entity": pa.array(inside, pa.int32())}))
@@ -167,7 +167,7 @@ def gather_references(runner: StepRunner, linked: Linked, progress: Progress) ->
 def judge_clusters(
     runner: StepRunner, merged: Merged, tests: Mapping[str, BehaviouralTest], counts: Sequence[Step], progress: Progress
 ) -> Judged:
-    """Every behavioural test on the exchanges of clusters and reference communities, and the verdicts.
+    """Run every behavioural test on the exchanges of clusters and reference communities, and judge the clusters.
 
     counts: the steps that count these exchanges and end with the table of each test.
     """
@@ -183,9 +183,9 @@ def judge_clusters(
     tables = {name: runner.engine.fetch(f'SELECT * FROM "behaviour_{name}" ORDER BY cluster') for name in tests}
     readings = measure_tests(tables, list(tests.values()), communities.FIRST)
     sizes = cluster_sizes(tested)
-    ties = clusters.edges.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
-    trust = source_by_cluster(merged, inside, ties, sizes)
-    verdicts = judge(readings, ties, sizes, signals, tests, trust)
+    edges = clusters.edges.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
+    trust = source_by_cluster(merged, inside, edges, sizes)
+    verdicts = judge(readings, edges, sizes, signals, tests, trust)
     return Judged(
         merged,
         tests,
@@ -197,11 +197,11 @@ def judge_clusters(
 
 
 def calibrate(judged: Judged, calibration: Calibration) -> Calibrated:
-    """What each linked group's threshold ratio is worth; flags that would let in too many false ones are taken back."""
+    """Compare threshold ratios with calibration groups; withdraw flags that would raise false discoveries too far."""
     linked = [v for v in judged.verdicts if is_reported(v)]
     sizes = cluster_sizes(judged.merged.clustering.clusters.groups)
     groups = [Group(judged.trust[v.cluster], sizes[v.cluster], v.threshold_ratio) for v in linked]
-    calibrated_groups = dict(zip((v.cluster for v in linked), calibration.calibrated_groups(groups), strict=True))
+    calibrated_groups = dict(zip((v.cluster for v in linked), calibration.calibrate(groups), strict=True))
     verdicts = [
         v._replace(flagged=v.flagged and calibrated_groups[v.cluster].kept) if v.cluster in calibrated_groups else v
         for v in judged.verdicts

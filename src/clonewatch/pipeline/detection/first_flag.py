@@ -1,4 +1,4 @@
-"""When was it visible? Detection again on what the log held at earlier hours, until the first that crosses the line."""
+"""Finds the first hour at which a scan would have flagged a campaign, by detecting again on the log up to that hour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.progress import Progress, Silent
 
 _HOUR = 3_600_000_000
-# An earlier group is the campaign when at least this share of its accounts belongs to it.
+# An earlier group counts as the campaign when at least this share of its accounts belongs to the campaign.
 _SAME = 0.5
 
 
@@ -21,9 +21,9 @@ def first_flags(
 ) -> dict[int, int]:
     """Flagged cluster -> the earliest hour, in microseconds since 1970, at which a scan would have flagged it.
 
-    Found by halving the time of its harvest, which takes for granted that what is visible stays so: a campaign that was
-    visible, and then was not for a while, may get a later hour. Only exchanges and events before the hour are seen;
-    account facts are those of today.
+    Bisects the time of its harvest, which assumes that a campaign stays flagged once it is: one that was flagged, and
+    then was not for a while, may get a later hour. Only exchanges and events before the hour are used; account facts
+    are those of today.
     """
     members = _members(runner, found)
     spans = runner.engine.fetch(
@@ -31,7 +31,7 @@ def first_flags(
     )
     seen: dict[int, list[set[int]]] = {}
     first: dict[int, int] = {}
-    progress.start("replay", None, "hours")
+    progress.start("first flags", None, "hours")
     for row in sorted(spans.to_pylist(), key=lambda r: int(r["cluster"])):
         mine = members.get(row["cluster"])
         if not mine:
@@ -47,7 +47,7 @@ def first_flags(
             else:
                 low = hour
         first[row["cluster"]] = high * _HOUR
-    progress.end(f"{len(seen)} earlier hours looked at")
+    progress.end(f"{len(seen)} earlier hours examined")
     return first
 
 
@@ -64,7 +64,7 @@ def _members(runner: StepRunner, found: Calibrated) -> dict[int, set[int]]:
 
 
 def _flagged_by(runner: StepRunner, ts: int, seed: int, calibration: Calibration) -> list[set[int]]:
-    """Accounts of every cluster that a scan at that instant would have flagged."""
+    """Accounts of every cluster that a scan at that time would have flagged."""
     engine = runner.engine
     with engine.aside():
         for table in ("exchanges", "events"):

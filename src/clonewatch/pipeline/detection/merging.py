@@ -17,12 +17,12 @@ from clonewatch.pipeline.steps import StepRunner
 
 
 def unmerged(linked: Linked, references: References) -> Merged:
-    """The clusters as they are."""
+    """The clusters unchanged."""
     return Merged(linked, linked.clustering, references, sub_clusters.MERGE_SCHEMA.empty_table())
 
 
 def merge_sub_clusters(runner: StepRunner, linked: Linked, references: References) -> Merged:
-    """Clusters that work one list together under one number, before any of them is tested."""
+    """Merge clusters that work one list, before any of them is tested."""
     clustering = linked.clustering
     eligible = _eligible(clustering)
     if len(eligible) < 2:
@@ -44,11 +44,11 @@ def merge_sub_clusters(runner: StepRunner, linked: Linked, references: Reference
 
 
 def _eligible(clustering: Clustering) -> np.ndarray:
-    """Clusters that are linked well enough to be a sub-cluster, the largest where they are too many."""
+    """Clusters that are linked firmly enough to be sub-clusters; the largest ones where there are too many."""
     sizes = cluster_sizes(clustering.clusters.groups)
-    held = linkage(clustering.clusters.edges, sizes, clustering.signals)
+    links = linkage(clustering.clusters.edges, sizes, clustering.signals)
     linked = sorted(
-        (c for c, ties in held.items() if total_bits(ties) >= sub_clusters.LEAST_BITS), key=lambda c: (-sizes[c], c)
+        (c for c, found in links.items() if total_bits(found) >= sub_clusters.LEAST_BITS), key=lambda c: (-sizes[c], c)
     )
     return np.array(sorted(linked[: sub_clusters.MOST_SUB_CLUSTERS]), np.int32)
 
@@ -57,7 +57,7 @@ def _merges(runner: StepRunner, sliced: str, everyone: np.ndarray, background: p
     """Which sub-clusters work one list (MERGE_SCHEMA).
 
     sliced: SELECT text of their exchanges. everyone: clusters and random reference communities, ascending. background:
-    what entities that no cluster holds ask, by cell.
+    exchanges of unlinked entities, by cell.
     """
     engine, nothing = runner.engine, sub_clusters.MERGE_SCHEMA.empty_table()
     honest = everyone >= communities.FIRST
@@ -75,7 +75,7 @@ def _merges(runner: StepRunner, sliced: str, everyone: np.ndarray, background: p
 
 
 def _workload(runner: StepRunner) -> sub_clusters.Workload:
-    """What entities of merged sub-clusters asked; their cells, which may be many, come in parts, in one order."""
+    """What entities of merged sub-clusters asked. Their cells, which may be many, are streamed in one order."""
     engine = runner.engine
     return sub_clusters.Workload(
         engine.fetch(
@@ -92,7 +92,7 @@ def _workload(runner: StepRunner) -> sub_clusters.Workload:
 
 
 def _merged(linked: Linked, merges: pa.Table, works: dict[tuple[int, int], bool]) -> Clustering:
-    """The clustering with merged sub-clusters under one number; the list is one more signal that links them."""
+    """The clustering with merged sub-clusters under one number; the list becomes one more signal that links them."""
     before, entities = linked.clustering, linked.entities
     trusted = entities.table.sort_by("entity")["anchor"].to_numpy() > 0
     signals = {**before.signals, sub_clusters.SIGNAL.signal.name: sub_clusters.SIGNAL}
@@ -102,7 +102,7 @@ def _merged(linked: Linked, merges: pa.Table, works: dict[tuple[int, int], bool]
 
 
 def _carried_over(stability: Stability, merges: pa.Table, sizes: Mapping[int, int]) -> Stability:
-    """Stability of merged sub-clusters under their new number: means by size, and each entity's own consensus."""
+    """Stability under the new number of merged sub-clusters: means weighted by size, each entity's own consensus."""
     overlap, consensus = dict(stability.overlap), dict(stability.consensus)
     for number in np.unique(merges["cluster"].to_numpy()).tolist():
         mine = merges.filter(pc.equal(merges["cluster"], number))["sub_cluster"].to_pylist()

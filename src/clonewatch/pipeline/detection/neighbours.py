@@ -1,4 +1,4 @@
-"""Neighbours of a cluster: entities tied to it in one way only, where the others are tied in several."""
+"""Neighbours of a cluster: entities linked to it by one family only, where the others are linked by several."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from clonewatch.graph.clusters import SMALLEST
 from clonewatch.ports.linking import LinkingSignal
 
 
-def linking_families(ties: pa.Table, signals: Mapping[str, LinkingSignal]) -> dict[tuple[int, int], int]:
-    """How many linking families tie each (cluster, entity), 0 where too few beside a typical entity of the cluster.
+def linking_families(edges: pa.Table, signals: Mapping[str, LinkingSignal]) -> dict[tuple[int, int], int]:
+    """How many linking families link each (cluster, entity); 0 where they are too few beside a typical entity.
 
-    An entity tied by its network or one template alone, where the others are tied in three ways, is a neighbour: a
-    customer of the same proxy, or somebody who met the same prompt.
+    An entity linked by its network or by one template alone, where the others are linked by three families, is a
+    neighbour: a customer of the same proxy, or somebody who used the same prompt.
     """
-    signal = ties["signal"].combine_chunks().dictionary_encode()
+    signal = edges["signal"].combine_chunks().dictionary_encode()
     family = pa.array([signals[c].signal.card.family for c in signal.dictionary.to_pylist()], pa.string())
-    tied = ties.select(["cluster", "entity"]).append_column("family", family.take(signal.indices))
-    tied = tied.group_by(["cluster", "entity", "family"]).aggregate([])
-    count = tied.group_by(["cluster", "entity"]).aggregate([("family", "count"), ("family", "min")])
+    linked = edges.select(["cluster", "entity"]).append_column("family", family.take(signal.indices))
+    linked = linked.group_by(["cluster", "entity", "family"]).aggregate([])
+    count = linked.group_by(["cluster", "entity"]).aggregate([("family", "count"), ("family", "min")])
     cluster, entity, kinds = (count[c].to_numpy() for c in ("cluster", "entity", "family_count"))
     routes = pa.array(sorted({s.signal.card.family for s in signals.values() if s.route}), pa.string())
     network = pc.is_in(count["family_min"], routes).to_numpy(zero_copy_only=False)
@@ -35,9 +35,9 @@ def linking_families(ties: pa.Table, signals: Mapping[str, LinkingSignal]) -> di
 
 
 def tested_entities(groups: pa.Table, families: Mapping[tuple[int, int], int]) -> pa.Table:
-    """The entities of clusters that are tested: no neighbours, but all of a cluster where too few would be left.
+    """The entities of clusters that are tested: all but neighbours, or all of a cluster where too few would remain.
 
-    A customer of the same proxy says nothing about who runs it. families: linking families of each (cluster, entity).
+    A customer of the same proxy is no evidence about who runs it. families: linking families of each (cluster, entity).
     """
     cluster = groups["cluster"].to_numpy()
     inside = np.array(

@@ -1,4 +1,4 @@
-"""Which exchanges are tested: the slice of a cluster that carries its content attributes, and what strangers do."""
+"""Which exchanges are tested: the slice of a cluster that carries its content attributes, and the background."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 
-# What strangers do is measured on whole entities, as many as make about this many exchanges.
+# The background is measured on all exchanges of sampled entities, about this many exchanges in total.
 _BACKGROUND_EXCHANGES = 3_000_000
-# A cluster's content attributes select its slice when this share of its entities carries one; otherwise all their
-# exchanges.
+# A cluster's content attributes select its slice when this share of its entities carries one; otherwise its slice is
+# all their exchanges.
 _CONTENT_COVER = 0.25
-# Weaker content attributes than this share of a cluster's strongest are habits of its cover, not its curriculum.
+# Content attributes below this share of the strongest weight describe a cluster's cover traffic, not its curriculum.
 _SELECTS = 0.3
 
 
 def select(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> Selection:
-    """Which exchanges of each cluster are tested: those of its own content attributes, or all where few carry one."""
+    """Which exchanges of each cluster are tested: those with its own content attributes, or all where few carry one."""
     attributes = _selecting(clusters, signals)
     carried = carriers(clusters.groups, clusters.incidences, attributes).group_by("cluster")
     distinct = carried.aggregate([("entity", "count_distinct")])
@@ -36,8 +36,8 @@ def select(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> Selectio
 
 def _selecting(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> pa.Table:
     """The content attributes that single out a cluster's own exchanges: those not much weaker than its strongest."""
-    bound = clusters.attributes
-    content = bound.filter(pc.is_in(bound["signal"], pa.array([n for n, link in signals.items() if link.content])))
+    found = clusters.attributes
+    content = found.filter(pc.is_in(found["signal"], pa.array([n for n, link in signals.items() if link.content])))
     cluster, weight = content["cluster"].to_numpy(), content["weight"].to_numpy()
     top = np.zeros(int(cluster.max()) + 1 if len(cluster) else 0)
     np.maximum.at(top, cluster, weight)
@@ -45,9 +45,9 @@ def _selecting(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> pa.T
 
 
 def slicing(runner: StepRunner, prefix: str, groups: pa.Table, attributes: pa.Table, clustering: Clustering) -> Query:
-    """The step that slices these groups, as table `<prefix>slices`; the small tables that it reads are put in place.
+    """The step that slices these groups, as table `<prefix>slices`. Stores the small tables that it reads.
 
-    groups: the entities. attributes: what selects their exchanges; a group without any is sliced whole.
+    groups: the entities. attributes: what selects their exchanges; a group without any uses all exchanges.
     """
     sliced = set(attributes["cluster"].to_pylist())
     modes = {c: clustering.selection.uses_all.get(c, c not in sliced) for c in cluster_sizes(groups)}
@@ -60,9 +60,9 @@ def slicing(runner: StepRunner, prefix: str, groups: pa.Table, attributes: pa.Ta
 
 
 def _carriers(prefix: str) -> Query:
-    """The accounts of the groups, small beside the exchanges: the one table that these are joined with.
+    """The accounts of the groups: the one small table that exchanges are joined with.
 
-    With several small tables in the join an engine that misjudges one of them may hold the exchanges in memory instead.
+    With several small tables in the join, an engine that misjudges one of them may hold the exchanges in memory.
     """
     return Query(
         f"{prefix}carriers",
@@ -73,10 +73,10 @@ def _carriers(prefix: str) -> Query:
 
 
 def _slices(prefix: str, content: list[LinkingSignal]) -> Query:
-    """Every exchange of a cluster or community that carries one of its content attributes, or all where whole."""
-    # Asked as membership: an outer join may be turned round by an engine that expects few rows, and then it is the
-    # exchanges that are held in memory.
-    held = "".join(
+    """Every exchange of a cluster or community that carries one of its content attributes, or all of them."""
+    # Written with IN: an engine that expects few rows may swap the sides of an outer join, and would then hold the
+    # exchanges in memory.
+    carries = "".join(
         f" OR (g.cluster, x.{link.column}) IN (SELECT cluster, attribute FROM {prefix}selecting"
         f" WHERE signal = '{link.signal.name}')"
         for link in content
@@ -86,12 +86,12 @@ def _slices(prefix: str, content: list[LinkingSignal]) -> Query:
         ("exchanges", f"{prefix}carriers", f"{prefix}selecting"),
         'SELECT g.cluster, g.entity, x."row", x.ts, x.turn, x.model, x.prompt, x.cell, x.task, x.elicitation,'
         " x.n AS answers, x.logprobs"
-        f" FROM exchanges x JOIN {prefix}carriers g ON g.account = x.account WHERE g.uses_all{held}",
+        f" FROM exchanges x JOIN {prefix}carriers g ON g.account = x.account WHERE g.uses_all{carries}",
     )
 
 
 def unlinked(exchanges: int) -> Query:
-    """Exchanges of entities that no cluster holds; of one entity in so many where there are more than enough."""
+    """The step that gathers exchanges of unlinked entities; of every n-th entity where there are more than needed."""
     return Query(
         "background",
         ("exchanges", "owners", "linked"),

@@ -1,4 +1,4 @@
-"""What each stage of detection returns: a frozen value, which holds the one before it. The next stage reads no more."""
+"""What each stage of detection returns: a frozen value that holds the one before it. The next stage reads only that."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from clonewatch.ports.linking import LinkingSignal
 
 @dataclass(frozen=True)
 class Entities:
-    """Who acts in the log. table: `entities`, a row each. trusted: which of them are trusted, and how many are."""
+    """The entities of a log. table: `entities`, one row per entity. trusted: which are trusted, and how many."""
 
     table: pa.Table
     trusted: TrustedSet
 
 
 class SecondSet(NamedTuple):
-    """The second trusted set, which stands beside an operator's small one.
+    """The second trusted set, which is used beside an operator's small one.
 
-    share: of all entities, 0..1. named: what each shared attribute weighs by the operator's set alone
-    (ATTRIBUTE_SCHEMA).
+    share: of all entities, 0..1. named: weights of shared attributes by the operator's set alone (ATTRIBUTE_SCHEMA).
     """
 
     share: float
@@ -48,10 +47,10 @@ class Selection(NamedTuple):
 
 
 class Stability(NamedTuple):
-    """How far the clusters depend on the seed of the clustering.
+    """How much the clusters depend on the seed of the clustering.
 
-    overlap: per cluster, 0..1. consensus: per (cluster, entity), the share of seeds that keep it there. seeds: how many
-    were compared.
+    overlap: per cluster, 0..1. consensus: per (cluster, entity), the share of seeds that keep the entity there. seeds:
+    how many were compared.
     """
 
     overlap: Mapping[int, float]
@@ -61,7 +60,7 @@ class Stability(NamedTuple):
 
 @dataclass(frozen=True)
 class Clustering:
-    """Clusters before they are tested. signals: the linking signals that may hold them together, by name."""
+    """Clusters before they are tested. signals: the linking signals behind them, by name."""
 
     signals: Mapping[str, LinkingSignal]
     clusters: Clusters
@@ -73,8 +72,8 @@ class Clustering:
 class Linked:
     """Entities linked by rare shared attributes, in clusters.
 
-    entities: their trusted share is that among entities that carry attributes at all. rare: per signal, how many
-    incidences are rare. chance: what signals with a chance model of their own found, beside what chance leaves.
+    entities: their trusted share is that among entities that carry any attribute. rare: number of rare incidences per
+    signal. chance: what signals with their own chance model found, beside what chance alone gives.
     """
 
     entities: Entities
@@ -85,7 +84,7 @@ class Linked:
 
 
 class References(NamedTuple):
-    """Reference communities: groups that are shaped like clusters, and the attributes that select their exchanges."""
+    """Reference communities: groups shaped like clusters, and the attributes that select their exchanges."""
 
     groups: pa.Table
     attributes: pa.Table
@@ -93,7 +92,7 @@ class References(NamedTuple):
 
 @dataclass(frozen=True)
 class Merged:
-    """The clusters that are tested: sub-clusters that work one list are one. merges: which were (MERGE_SCHEMA)."""
+    """The clusters that are tested, with sub-clusters of one list merged. merges: which were merged (MERGE_SCHEMA)."""
 
     linked: Linked
     clustering: Clustering
@@ -105,8 +104,8 @@ class Merged:
 class Judged:
     """Verdicts on clusters, and on the reference communities that they are compared with.
 
-    tests: the behavioural tests as this log allows them. trust: per cluster, whose trust its links rest on. families:
-    per (cluster, entity), how many linking families tie it, 0 for a neighbour.
+    tests: the behavioural tests as this log allows them. trust: per cluster, the trusted set that its links rest on.
+    families: per (cluster, entity), how many linking families link it, 0 for a neighbour.
     """
 
     merged: Merged
@@ -119,10 +118,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Verdicts after calibration: flags that would let in too many false discoveries are taken back.
+    """Verdicts after calibration: flags that would raise the false discovery rate above the bound are withdrawn.
 
-    groups: the linked ones, as they are calibrated. standings: what each is worth, per cluster. bound: on the false
-    discovery rate.
+    groups: the linked groups. calibrated_groups: p-value and e-value per cluster. bound: on the false discovery rate.
     """
 
     judged: Judged
@@ -147,10 +145,10 @@ class Attributed:
 
 @dataclass(frozen=True)
 class Dated:
-    """When each campaign could be seen. Times are in microseconds since 1970.
+    """When each campaign could first be seen. Times are in microseconds since 1970.
 
-    first_flags: per cluster, the hour at which a scan would first have flagged it; empty where nobody looked back.
-    visible: per cluster, when it could be seen, and its harvested exchanges before that.
+    first_flags: per cluster, the hour at which a scan would first have flagged it; empty unless that was requested.
+    visible: per cluster, when it could first be seen, and its harvested exchanges before that.
     """
 
     attributed: Attributed
@@ -159,11 +157,11 @@ class Dated:
 
 
 def is_reported(verdict: Verdict) -> bool:
-    """Whether a cluster is reported: flagged, or linked well enough for a person to want to know."""
+    """Whether a cluster is reported: it is flagged, or its links reach the threshold."""
     return verdict.link_bits >= LINK_BITS
 
 
 def cluster_sizes(groups: pa.Table) -> dict[int, int]:
-    """Entities of each cluster. groups: a row for each entity of a cluster."""
+    """Number of entities per cluster. groups: one row per (cluster, entity)."""
     clusters, counts = np.unique(groups["cluster"].to_numpy(), return_counts=True)
     return dict(zip(clusters.tolist(), counts.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Whose trust the links of a cluster rest on, where a second trusted set stands beside the operator's."""
+"""Which trusted set the links of a cluster rest on, where a second one is used beside the operator's."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from clonewatch.graph.incidences import heaviest_edges
 from clonewatch.pipeline.detection.stages import Merged
 
 
-def source_by_cluster(merged: Merged, inside: pa.Table, ties: pa.Table, sizes: Mapping[int, int]) -> dict[int, str]:
-    """Per cluster and reference community: the operator's set, unless its links suffice only with the second.
+def source_by_cluster(merged: Merged, inside: pa.Table, edges: pa.Table, sizes: Mapping[int, int]) -> dict[int, str]:
+    """Per cluster and reference community: the operator's set, unless links reach the threshold only with the second.
 
-    inside: the tested entities of clusters. ties: what ties the tested entities. sizes: of the tested groups.
+    inside: the tested entities of clusters. edges: of the tested entities. sizes: of the tested groups.
     """
     source, second = merged.linked.entities.trusted.source, merged.linked.second
     if second is None:
         return dict.fromkeys(sizes, source)
-    listed = ties.filter(pc.equal(ties["signal"], sub_clusters.SIGNAL.signal.name))
-    tied = merged.clustering.clusters.incidences
-    own = heaviest_edges(inside, tied, _weights(tied.attributes, second.named))
-    held = linkage(pa.concat_tables([own, listed]), sizes, merged.clustering.signals)
-    few = {c for c in sizes if c < communities.FIRST and total_bits(held.get(c, ())) < LINK_BITS}
+    listed = edges.filter(pc.equal(edges["signal"], sub_clusters.SIGNAL.signal.name))
+    incidences = merged.clustering.clusters.incidences
+    own = heaviest_edges(inside, incidences, _weights(incidences.attributes, second.named))
+    links = linkage(pa.concat_tables([own, listed]), sizes, merged.clustering.signals)
+    few = {c for c in sizes if c < communities.FIRST and total_bits(links.get(c, ())) < LINK_BITS}
     return {c: "behaviour" if c in few else source for c in sizes}
 
 
 def _weights(attributes: pa.Table, others: pa.Table) -> np.ndarray:
-    """What each of these attributes weighs among the others, 0 where it is not one of them."""
+    """The weight of each of these attributes in another table, 0 where it is missing there."""
     keys = ["signal", "attribute"]
     numbered = attributes.select(keys).append_column("at", pa.array(range(attributes.num_rows)))
     found = numbered.join(others.select([*keys, "weight"]), keys, join_type="inner")

@@ -1,4 +1,4 @@
-"""When each reported campaign could be seen, and what it had harvested by then."""
+"""When each reported campaign could first be seen, and what it had harvested by then."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from clonewatch.graph.clusters import SMALLEST
 from clonewatch.pipeline.detection.stages import Attributed, Dated
 from clonewatch.pipeline.steps import StepRunner
 
-# A slice of fewer exchanges than this has not shown enough to be tested.
+# A slice of fewer exchanges than this is too small to be tested.
 _VISIBLE_EXCHANGES = 200
 
 
 def date(runner: StepRunner, attributed: Attributed, first_flags: Mapping[int, int]) -> Dated:
-    """When each campaign was first flagged, or might have been, and what its members had harvested before.
+    """When each campaign was first flagged, or could have been, and what its members had harvested before.
 
-    first_flags: from looking back; where nobody did it is when its slice first held enough entities and exchanges to be
-    linked and tested.
+    first_flags: per cluster, from detecting again at earlier hours. For a cluster without one, the time at which its
+    slice first held enough entities and exchanges to be linked and tested.
     """
-    when = _might_have_been(runner, attributed) | dict(first_flags)
+    when = _could_have_been(runner, attributed) | dict(first_flags)
     if not when:
         return Dated(attributed, first_flags, {})
     runner.put("visible", pa.table({"cluster": pa.array(list(when), pa.int32()), "seen": list(when.values())}))
@@ -35,13 +35,13 @@ def date(runner: StepRunner, attributed: Attributed, first_flags: Mapping[int, i
     return Dated(attributed, first_flags, visible)
 
 
-def _might_have_been(runner: StepRunner, attributed: Attributed) -> dict[int, int]:
+def _could_have_been(runner: StepRunner, attributed: Attributed) -> dict[int, int]:
     """Per cluster, when its slice first held enough entities to be linked and enough exchanges to be tested.
 
-    Enough entities: as many as make the threshold of linkage with no trusted account among them.
+    Enough entities: as many as reach the link threshold with no trusted account among them.
     """
     share = attributed.calibrated.judged.merged.linked.entities.trusted.share
-    need = max(SMALLEST, int(np.ceil(LINK_BITS / -np.log2(1 - share)))) if share > 0 else SMALLEST
+    needed = max(SMALLEST, int(np.ceil(LINK_BITS / -np.log2(1 - share)))) if share > 0 else SMALLEST
     firsts = runner.engine.fetch(
         "SELECT s.cluster, s.ts, COUNT(*) AS n FROM (SELECT cluster, entity, MIN(ts) AS ts FROM slices"
         " GROUP BY cluster, entity) s JOIN reported r ON r.cluster = s.cluster GROUP BY s.cluster, s.ts"
@@ -58,6 +58,6 @@ def _might_have_been(runner: StepRunner, attributed: Attributed) -> dict[int, in
     counts: dict[int, int] = {}
     for cluster, ts, n in zip(*(firsts[c].to_pylist() for c in ("cluster", "ts", "n")), strict=True):
         counts[cluster] = counts.get(cluster, 0) + n
-        if counts[cluster] >= need:
+        if counts[cluster] >= needed:
             linked.setdefault(cluster, ts)
     return {c: max(t, tested[c]) for c, t in linked.items() if c in tested}

@@ -1,1 +1,1 @@
-"""What a log becomes before anything is detected: staged tables, without text and without duplicates."""
+"""From a log to staged tables, without text and without duplicates."""

@@ -1,4 +1,4 @@
-"""Exchanges as they are examined: each once, and near-identical templates under one name."""
+"""Drops repeated exchanges and merges near-identical templates: `arrivals` becomes `exchanges`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Query
 
 REPEATED = Query("repeated", ("arrivals",), "SELECT xid FROM arrivals GROUP BY xid HAVING COUNT(*) > 1")
-# The ids are counted first and alone: the whole log is grouped by them.
+# Repeated ids are found first, on their own: this groups the whole log.
 AGAIN = Query(
     "again",
     ("arrivals", "repeated"),
@@ -17,12 +17,12 @@ AGAIN = Query(
     " JOIN repeated r ON r.xid = i.xid GROUP BY i.xid) f ON f.xid = a.xid"
     ' WHERE a."row" <> f.keep',
 )
-# Goes after `FROM arrivals x`.
+# Follows `FROM arrivals x`.
 WITHOUT = 'LEFT JOIN again g ON g."row" = x."row" WHERE g."row" IS NULL'
 
 
 def find(runner: StepRunner) -> int:
-    """Table `again`: rows of `arrivals` whose exchange id came before; returns how many. The first of an id stays."""
+    """Write table `again`: rows of `arrivals` whose id an earlier row has (the first stays); returns how many."""
     if runner.run(REPEATED):
         return runner.run(AGAIN)
     runner.put("again", pa.table({"row": pa.array([], pa.int64())}))
@@ -30,9 +30,9 @@ def find(runner: StepRunner) -> int:
 
 
 def settle(runner: StepRunner, read: int) -> None:
-    """Table `exchanges`: the first of each exchange id, near-identical templates under one name.
+    """Write table `exchanges`: the first row of each exchange id, near-identical templates under one id.
 
-    read: how many arrived.
+    read: the number of rows of `arrivals`.
     """
     repeated = find(runner)
     if not repeated and not runner.engine.fetch("SELECT COUNT(*) AS n FROM families")["n"][0].as_py():

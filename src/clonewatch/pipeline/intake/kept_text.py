@@ -1,4 +1,4 @@
-"""Raw text, kept only when the operator asks for it, and only of exchanges attributed to a flagged campaign."""
+"""Raw text: kept only with --keep-text, and only of exchanges attributed to a flagged campaign."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ NAME = "texts.parquet"
 
 
 class TextKeeper:
-    """Notes the text of every exchange as it passes; keeps that of a few in the end.
+    """Stores the text of every exchange while it is read, and in the end keeps that of a few.
 
-    folder: where the results are being written; what passes lies there hidden until `keep`, and never outlives the run.
+    folder: where the result is being written. The text of all exchanges is there, in a hidden file, until `keep` runs,
+    and never longer than the run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +30,7 @@ class TextKeeper:
         self._writer = pq.ParquetWriter(self._passing, self._schema, compression="zstd")
 
     def note(self, batch: pa.RecordBatch) -> None:
-        """Note the text of a batch of exchanges."""
+        """Store the text of a batch of exchanges."""
         names = batch.schema.names
         columns = [
             batch.column(names.index(f.name)).cast(f.type) if f.name in names else pa.nulls(batch.num_rows, f.type)
@@ -38,7 +39,7 @@ class TextKeeper:
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
 
     def keep(self, exchange_ids: pa.ChunkedArray) -> None:
-        """Keep the text of these exchanges as `texts.parquet`; forget all other."""
+        """Keep the text of these exchanges as `texts.parquet`; delete all other text."""
         self._writer.close()
         with pq.ParquetFile(self._passing) as passing, pq.ParquetWriter(self._kept, self._schema) as kept:
             for batch in passing.iter_batches():
@@ -46,10 +47,10 @@ class TextKeeper:
         self._passing.unlink()
 
     def __enter__(self) -> TextKeeper:
-        """Begin to note."""
+        """Start storing."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Forget everything that was not kept."""
+        """Delete all text that was not kept."""
         self._writer.close()
         self._passing.unlink(missing_ok=True)

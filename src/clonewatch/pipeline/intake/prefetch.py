@@ -1,4 +1,4 @@
-"""Reading ahead: one thread decodes the next batches while the others are being staged."""
+"""Prefetching: one thread decodes the next batches while the current one is being staged."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class _Failed:
 _END = object()
 
 
-def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The same items in the same order, up to `depth` of them made in advance by another thread.
+def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """The same items in the same order, up to `depth` of them produced in advance by another thread.
 
     What the other thread raises is raised here. Closing the iterator stops it.
 
-    >>> list(ahead(range(4)))
+    >>> list(prefetched(range(4)))
     [0, 1, 2, 3]
     """
     waiting: queue.Queue[object] = queue.Queue(depth)
@@ -43,7 +43,7 @@ def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
             for item in items:
                 if not offer(item):
                     return
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
+        except BaseException as error:  # noqa: BLE001 - passed to the waiting thread, which raises it
             offer(_Failed(error))
         else:
             offer(_END)

@@ -1,6 +1,6 @@
-"""A log read where it lies: executors fingerprint and stage it, and the driver only numbers rows and accounts.
+"""Reads a log in place with Spark: executors fingerprint and stage it, the driver only numbers rows and accounts.
 
-The outcome is what `Stager` makes of the same files in one process, row numbers and account codes included.
+The result equals that of `Stager` on the same files in one process, row numbers and account codes included.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FILE, PLACE, SIZE, LakeReader, Query
 
 FORMAT = "exchange_parquet"
-# What no executor can know, and how it is had afterwards.
+# Columns that no executor can know, and the SQL that adds them afterwards.
 _NUMBERED = {"row": 'p.before + r.place AS "row"', "account": "b.account"}
 _STAGED = [field for field in EXCHANGE_SCHEMA if field.name not in _NUMBERED]
-# An accepted row: its place among those of its run, a stretch of one file that one task read. Or a rejected one: its
-# number in the file, and why. A sketch stands beside the first exchange of a task with its template.
+# An accepted row: its place within its run, which is a range of one file that one task read. Or a rejected row: its
+# number in the file, and the reason. Only the first exchange of a task with a given template carries a sketch.
 READ_SCHEMA = pa.schema(
     [
         ("file", pa.string()),
@@ -49,7 +49,7 @@ READ_SCHEMA = pa.schema(
 
 
 class _Run(NamedTuple):
-    """A stretch of rows of one file: where it starts, the place after its latest row, and how many were accepted."""
+    """A range of rows of one file: its start, the place after its latest row, and how many rows were accepted."""
 
     file: str
     start: int
@@ -58,7 +58,7 @@ class _Run(NamedTuple):
 
 
 class Reading:
-    """What runs on an executor: exchanges as they lie in Parquet -> rows of READ_SCHEMA.
+    """The function that runs on an executor: rows of a Parquet file -> rows of READ_SCHEMA.
 
     key: the operator's fingerprint key. since, as_of: as in the settings of a scan.
     """
@@ -72,16 +72,16 @@ class Reading:
         seen: set[int] = set()
         run = _Run("", 0, 0, 0)
         for batch in batches:
-            for part in _stretches(batch):
+            for part in _ranges(batch):
                 file, first = part[FILE][0].as_py(), part[PLACE][0].as_py()
                 if file != run.file or first != run.end:
                     run = _Run(file, first, first, 0)
                 exchanges, rejected = self._conform(part, file)
                 if rejected:
-                    yield _refused(run, part, rejected)
+                    yield _rejected_rows(run, part, rejected)
                 if exchanges.num_rows:
                     staged = fingerprinter.apply(exchanges)
-                    yield _accepted(run, part, staged, stager, seen)
+                    yield _accepted_rows(run, part, staged, stager, seen)
                 run = run._replace(end=part[PLACE][-1].as_py() + 1, accepted=run.accepted + exchanges.num_rows)
 
     def _conform(self, part: pa.RecordBatch, file: str) -> tuple[pa.RecordBatch, list[Rejected]]:
@@ -100,18 +100,20 @@ def is_lake(path: str) -> bool:
 
 
 def open_lake(paths: Sequence[str], accounts: Path | None, events: Path | None) -> Log:
-    """A log of addresses: only its account facts and events, which are files here, are read by this process."""
+    """A log of addresses. This process reads only its account facts and events, which are local files."""
     for side in (accounts, events):
         if side is not None and not side.is_file():
-            raise InputError("no such file", where=str(side), fix="Account facts and events are files on this machine")
+            raise InputError(
+                "no such file", where=str(side), fix="Account facts and events must be files on this machine"
+            )
     if not all(is_lake(path) for path in paths):
-        raise InputError("files here and addresses in one log", where=", ".join(paths[:3]), fix="Name one or the other")
+        raise InputError("a log mixes local files and addresses", where=", ".join(paths[:3]), fix="Pass only one kind")
     return Log([], Found([], [accounts] if accounts else [], [events] if events else [], set()), None, [])
 
 
 def read_lake(
     lake: LakeReader,
-    plan: StepRunner,
+    runner: StepRunner,
     stager: Stager,
     log: Log,
     addresses: Sequence[str],
@@ -120,17 +122,17 @@ def read_lake(
 ) -> int:
     """Read Parquet on the executors into table `arrivals`; returns the rows. Accounts and sketches go to the stager.
 
-    addresses: what is read where the log has no files here.
+    addresses: what is read where the log has no local files.
     """
     log.read_sides(reject)
     given = {str(Path(file).absolute()): file for file in log.files}
     paths = [f"file://{path}" for path in given] or addresses
-    plan.wrote("read_rows", lake.read("read_rows", paths, READ, READ_SCHEMA, reading))
-    _refuse(plan, given, reject)
-    _number_rows(plan, log, given)
-    _number_accounts(plan, stager)
+    runner.wrote("read_rows", lake.read("read_rows", paths, READ, READ_SCHEMA, reading))
+    _reject_rows(runner, given, reject)
+    _number_rows(runner, log, given)
+    _number_accounts(runner, stager)
     columns = ", ".join(_NUMBERED.get(name, f'r."{name}"') for name in EXCHANGE_SCHEMA.names)
-    plan.run(
+    runner.run(
         Query(
             "arrivals",
             ("read_rows", "read_runs", "read_accounts"),
@@ -139,25 +141,25 @@ def read_lake(
             " JOIN read_accounts b ON b.account_id = r.account_id",
         )
     )
-    _keep_sketches(plan, stager)
+    _keep_sketches(runner, stager)
     filled = ", ".join(f'COUNT("{name}") AS "{name}"' for name in EXCHANGE_SCHEMA.names)
-    told = plan.engine.fetch(f"SELECT {filled}, MIN(ts) AS first, MAX(ts) AS last FROM arrivals").to_pylist()[0]
+    told = runner.engine.fetch(f"SELECT {filled}, MIN(ts) AS first, MAX(ts) AS last FROM arrivals").to_pylist()[0]
     if told["row"]:
         stager.first_ts, stager.last_ts = told.pop("first"), told.pop("last")
         stager.filled, stager.rows = told, told["row"]
-    return plan.rows["arrivals"]
+    return runner.rows["arrivals"]
 
 
-def _refuse(plan: StepRunner, given: dict[str, str], reject: Callable[[Sequence[Rejected]], None]) -> None:
-    for batch in plan.engine.stream(
+def _reject_rows(runner: StepRunner, given: dict[str, str], reject: Callable[[Sequence[Rejected]], None]) -> None:
+    for batch in runner.engine.stream(
         "SELECT file, line, reason FROM read_rows WHERE reason IS NOT NULL ORDER BY file, line"
     ):
         reject([Rejected(_name(row["file"], given), row["line"], row["reason"]) for row in batch.to_pylist()])
 
 
-def _number_rows(plan: StepRunner, log: Log, given: dict[str, str]) -> None:
-    """Table `read_runs`: the number of the first row of every run, files in the order of the log."""
-    runs = plan.engine.fetch(
+def _number_rows(runner: StepRunner, log: Log, given: dict[str, str]) -> None:
+    """Write table `read_runs`: the number of the first row of every run, files in the order of the log."""
+    runs = runner.engine.fetch(
         "SELECT file, start, MAX(size) AS size, COUNT(place) AS n, COUNT(line) AS rejected FROM read_rows"
         " GROUP BY file, start"
     ).to_pylist()
@@ -175,23 +177,23 @@ def _number_rows(plan: StepRunner, log: Log, given: dict[str, str]) -> None:
         "start": pa.array([run["start"] for run in runs], pa.int64()),
         "before": pa.array(before.astype(np.int64)),
     }
-    plan.put("read_runs", pa.table(table))
+    runner.put("read_runs", pa.table(table))
 
 
-def _number_accounts(plan: StepRunner, stager: Stager) -> None:
-    """Table `read_accounts`: account ids and their codes, in order of first appearance."""
-    found = plan.engine.fetch(
+def _number_accounts(runner: StepRunner, stager: Stager) -> None:
+    """Write table `read_accounts`: account ids and their codes, in order of first appearance."""
+    found = runner.engine.fetch(
         "SELECT r.account_id, MIN(p.before + r.place) AS first FROM read_rows r JOIN read_runs p"
         " ON p.file = r.file AND p.start = r.start WHERE r.reason IS NULL GROUP BY r.account_id"
     ).sort_by("first")
     ids = found["account_id"].combine_chunks()
     codes = stager.book.codes(ids)
-    plan.put("read_accounts", pa.table({"account_id": ids, "account": pa.array(codes, pa.int32())}))
+    runner.put("read_accounts", pa.table({"account_id": ids, "account": pa.array(codes, pa.int32())}))
 
 
-def _keep_sketches(plan: StepRunner, stager: Stager) -> None:
-    """The sketch of each template's first exchange goes to the stager, for those that come first."""
-    found = plan.engine.fetch(
+def _keep_sketches(runner: StepRunner, stager: Stager) -> None:
+    """Pass the sketch of each template's first exchange to the stager, up to its limit, earliest templates first."""
+    found = runner.engine.fetch(
         "SELECT template, sketch FROM (SELECT r.template, r.sketch, p.before + r.place AS first,"
         " ROW_NUMBER() OVER (PARTITION BY r.template ORDER BY p.before + r.place) AS turn"
         " FROM read_rows r JOIN read_runs p ON p.file = r.file AND p.start = r.start WHERE r.sketch IS NOT NULL) s"
@@ -203,7 +205,7 @@ def _keep_sketches(plan: StepRunner, stager: Stager) -> None:
 
 
 def _name(file: str, given: dict[str, str]) -> str:
-    """A file as it was given: Spark names addresses, escaped. given: absolute path -> the same as in the log.
+    """A file name as the user gave it: Spark reports escaped URIs. given: absolute path -> path in the log.
 
     >>> _name("file:///logs/may%20first.parquet", {"/logs/may first.parquet": "may first.parquet"})
     'may first.parquet'
@@ -214,8 +216,8 @@ def _name(file: str, given: dict[str, str]) -> str:
     return given.get(path, path)
 
 
-def _stretches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """A batch cut wherever its rows no longer follow each other in one file."""
+def _ranges(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch cut into ranges of consecutive rows of one file."""
     if not batch.num_rows:
         return
     file = batch[FILE].dictionary_encode().indices.to_numpy()
@@ -225,11 +227,11 @@ def _stretches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Unsigned numbers as they were written: Spark reads 64 bits as decimals, having no such type."""
+    """Unsigned numbers as they were written: Spark, which has no unsigned type, reads 64-bit ones as decimals."""
     return column.cast(pa.uint64()) if pa.types.is_decimal(column.type) else column
 
 
-def _accepted(
+def _accepted_rows(
     run: _Run, part: pa.RecordBatch, exchanges: pa.RecordBatch, stager: Stager, seen: set[int]
 ) -> pa.RecordBatch:
     have = dict(zip(exchanges.schema.names, exchanges.columns, strict=True))
@@ -254,7 +256,7 @@ def _accepted(
     )
 
 
-def _refused(run: _Run, part: pa.RecordBatch, rejected: list[Rejected]) -> pa.RecordBatch:
+def _rejected_rows(run: _Run, part: pa.RecordBatch, rejected: list[Rejected]) -> pa.RecordBatch:
     return _rows(
         run,
         part,
@@ -267,7 +269,7 @@ def _refused(run: _Run, part: pa.RecordBatch, rejected: list[Rejected]) -> pa.Re
 
 
 def _rows(run: _Run, part: pa.RecordBatch, count: int, columns: dict[str, pa.Array]) -> pa.RecordBatch:
-    """Rows of READ_SCHEMA; columns that are not given are null."""
+    """Rows of READ_SCHEMA; columns that are not passed are null."""
     size = part[SIZE][0].as_py()
     same = {"file": run.file, "size": size, "start": run.start}
     full = {name: pa.repeat(pa.scalar(value, READ_SCHEMA.field(name).type), count) for name, value in same.items()}

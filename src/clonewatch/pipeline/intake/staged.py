@@ -1,4 +1,4 @@
-"""What was taken in, before it is examined: the staged tables, and what is known of them besides."""
+"""What is known of a log once it is staged: names of the staged tables, and counts beside them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-# What is there before a log is examined; `families` are templates that go under another's name.
+# The tables that exist before a log is examined; `families` maps templates to the template they are merged into.
 STAGED = ("arrivals", "accounts", "events", "families")
 
 
 class Intake(NamedTuple):
-    """What was taken in. It lies in the `STAGED` tables; this says the rest.
+    """What was read, beside the `STAGED` tables.
 
-    ids: account ids by code. filled: values that are not null by staged column, such as `exchanges.network`. first_ts,
-    last_ts: microseconds since 1970. inputs: what each file gave. chosen: the settings, as they are told.
+    ids: account ids by code. filled: number of values that are not null, by staged column such as `exchanges.network`.
+    first_ts, last_ts: microseconds since 1970. read, rejected: rows. accounts: how many sent them. inputs: counts of
+    each file. chosen: the settings, as `scan.json` shows them.
     """
 
     ids: list[str]

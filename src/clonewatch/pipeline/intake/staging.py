@@ -1,7 +1,7 @@
-"""Fingerprinted exchanges and account facts as compact integer tables: what every later stage reads.
+"""Turns fingerprinted exchanges, account facts and events into compact integer tables, which all later stages read.
 
-Every identifier that could point at a person (address, session, key, device, payment...) becomes a keyed 64-bit hash
-here; only `exchange_id` and `account_id` stay readable, because an operator must be able to act on them.
+Every identifier that could point to a person (address, session, key, device, payment...) becomes a keyed 64-bit hash
+here. Only `exchange_id` and `account_id` stay readable, because an operator must be able to act on them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ EXCHANGE_SCHEMA = pa.schema(
     + [("task", pa.int8())]
     + list(_KEPT.items())
 )
-# What a scan reads of a log; columns that no signal uses are not even decoded.
+# The columns of a log that a scan reads; columns that no signal uses are not decoded.
 READ = frozenset(
     {
         "exchange_id",
@@ -89,7 +89,7 @@ _ACCOUNT_HASHED = {
     "referrer": "referrer",
     "declared_use": "declared_use",
 }
-# Which log column fills which staged one: how `doctor` and `scan.json` know what a signal is missing.
+# Which log column fills which staged one; with it `scan.json` states what a signal is missing.
 STAGED_FROM = {
     **{f"exchanges.{k}": f"exchanges.{v}" for k, v in (_HASHED | _BITS).items()},
     **dict.fromkeys(("exchanges.user_agent", "exchanges.tls_fingerprint", "exchanges.sdk"), "exchanges.client"),
@@ -111,19 +111,19 @@ ACCOUNT_SCHEMA = pa.schema(
 EVENT_SCHEMA = pa.schema(
     [("ts", pa.int64()), ("kind", pa.string()), ("account", pa.int32()), ("model", pa.int64()), ("until", pa.int64())]
 )
-# The templates of table `sketched`, those seen first first: the values of their hashes decide nothing.
+# The templates of table `sketched` in order of first appearance: the values of their hashes decide nothing.
 FIRST_SEEN = (
     'SELECT template FROM (SELECT s.template, MIN(a.ts) AS first, MIN(a."row") AS place FROM arrivals a'
     " JOIN sketched s ON s.template = a.template GROUP BY s.template) t ORDER BY first, place"
 )
-SKETCHED_TEMPLATES = 2_000_000  # 256 B each: bounds the sketches at 0.5 GB of memory; later templates stay unmerged
+SKETCHED_TEMPLATES = 2_000_000  # 256 B each: bounds sketches to 0.5 GB of memory; later templates are not merged
 
 
 class AccountBook:
     """Account ids as small integers, in order of first appearance."""
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
-        """ids: those already in it; an empty one stands for an account that was forgotten."""
+        """ids: those already in the book; an empty one is the place of a forgotten account."""
         self.ids: list[str] = list(ids)
         self._code: dict[str, int] = {name: i for i, name in enumerate(self.ids) if name}
 
@@ -142,15 +142,15 @@ class AccountBook:
         return np.take(known, at)
 
     def find(self, ids: pa.Array) -> np.ndarray:
-        """Codes of account ids already in the book, int32; -1 for strangers."""
+        """Codes of account ids that are in the book, int32; -1 for all others."""
         return np.array([self._code.get(i, -1) for i in ids.to_pylist()], np.int32)
 
 
 class Stager:
     """Turns batches of fingerprinted exchanges into rows of EXCHANGE_SCHEMA; keeps the book of accounts.
 
-    key: the operator's fingerprint key. book: of the accounts already known. first: number of the first row. filled:
-    staged column -> non-null values seen.
+    key: the operator's fingerprint key. book: accounts already known. first: number of the first row. filled: staged
+    column -> number of non-null values so far.
     """
 
     def __init__(self, key: bytes, book: AccountBook | None = None, first: int = 0) -> None:
@@ -182,7 +182,7 @@ class Stager:
         }
         for source, name in _HASHED.items():
             if source in have:
-                # A session is the same session wherever it is named.
+                # A session has the same hash in both columns.
                 out[name] = self.hash(have[source], "session_id" if name == "signature_session" else source)
         for source, name in _BITS.items():
             if source in have:
@@ -192,7 +192,7 @@ class Stager:
                 out[name] = pc.cast(have[name], kind)
         if "client_ip" in have:
             out["network"] = self._network(have["client_ip"])
-        out["client"] = self._joined(have, ("tls_fingerprint", "user_agent", "sdk"))
+        out["client"] = self._combined(have, ("tls_fingerprint", "user_agent", "sdk"))
         out["shape"] = _shape(have, count)
         if "task" in have:
             out["task"] = pc.cast(pc.index_in(have["task"], pa.array(TASKS)), pa.int8())
@@ -212,13 +212,13 @@ class Stager:
             yield self.stage(fingerprint(batch))
 
     def _keep_sketches(self, templates: pa.Array, sketches: pa.Array) -> None:
-        """The first sketch of each template, until the bound."""
+        """Keep the first sketch of each template, up to the limit."""
         if len(self._sketched) < SKETCHED_TEMPLATES:
             rows = new_sketches(templates, sketches, self._sketched)
             self.keep_sketches(templates.take(rows).to_numpy(), sketch_matrix(sketches.take(rows)))
 
     def keep_sketches(self, templates: np.ndarray, sketches: np.ndarray) -> None:
-        """Keep sketches, uint32[N, 64], of N templates, int64[N], for `families`; none of them was kept before."""
+        """Keep sketches, uint32[N, 64], of N new templates, int64[N], for `families`."""
         if len(templates):
             self._sketches.append((templates, sketches))
 
@@ -229,10 +229,10 @@ class Stager:
         return np.concatenate([t for t, _ in self._sketches]), np.concatenate([m for _, m in self._sketches])
 
     def families(self, engine: Engine, examples: Examples | None = None) -> pa.Table:
-        """Templates that go under another's name, near-identical ones together: (template, family).
+        """Near-identical templates, and the template that each is merged into: (template, family).
 
-        engine: holds the table `arrivals`. examples: a text of each template, where those that mean the same are to go
-        together as well.
+        engine: holds table `arrivals`. examples: one text per template, where templates with the same meaning are to be
+        merged as well.
         """
         templates, sketches = self.sketches()
         self._sketches.clear()
@@ -243,9 +243,9 @@ class Stager:
         return families(known, sketches[order], examples)
 
     def accounts(self, table: pa.Table | None) -> pa.Table:
-        """Account facts as rows of ACCOUNT_SCHEMA, one for every account of the book; others are left out.
+        """Account facts as rows of ACCOUNT_SCHEMA, one per account of the book; other accounts are skipped.
 
-        table: a row an account, as `Log.accounts` gives it.
+        table: one row per account, as `Log.accounts` returns it.
         """
         count = len(self.book.ids)
         if table is None:
@@ -265,13 +265,13 @@ class Stager:
         for source, name in _ACCOUNT_HASHED.items():
             if source in have:
                 out[name] = self.hash(have[source], source)
-        out["pattern"] = self._joined(have, ("email_pattern", "email_domain"))
+        out["pattern"] = self._combined(have, ("email_pattern", "email_domain"))
         if "signup_ip" in have:
             out["signup_network"] = self._network(have["signup_ip"])
         return pa.table([_or_nulls(out.get(f.name), count, f.type) for f in ACCOUNT_SCHEMA], schema=ACCOUNT_SCHEMA)
 
     def events(self, table: pa.Table | None) -> pa.Table:
-        """What the operator did or what happened, as rows of EVENT_SCHEMA."""
+        """Events as rows of EVENT_SCHEMA."""
         if table is None or not table.num_rows:
             return EVENT_SCHEMA.empty_table()
         out: dict[str, pa.Array | None] = {"kind": table.column("kind").combine_chunks()}
@@ -287,23 +287,23 @@ class Stager:
         return pa.table(columns, schema=EVENT_SCHEMA)
 
     def _network(self, addresses: pa.Array) -> pa.Array:
-        """The network prefix of each address, or the address itself where it is opaque."""
+        """The network prefix of each address, or the address itself where it is an opaque hash."""
         address, prefix = prefixes(addresses, derive(self.key, "address"))
         return _as_ids(np.where(prefix != 0, prefix, address))
 
-    def _joined(self, have: dict[str, pa.Array], names: tuple[str, ...]) -> pa.Array | None:
+    def _combined(self, have: dict[str, pa.Array], names: tuple[str, ...]) -> pa.Array | None:
         """One hash over several columns; null where all of them are."""
         count = next((len(have[n]) for n in names if n in have), None)
         if count is None:
             return None
-        # A batch lacks a column none of its rows fills: it counts as empty, or one row would differ by its neighbours.
+        # A batch lacks a column that none of its rows fills. It counts as empty: a hash must not depend on other rows.
         hashes = [keyed_hash(have[n], derive(self.key, n)) if n in have else np.zeros(count, np.uint64) for n in names]
         known = np.logical_or.reduce([h != 0 for h in hashes])
         return _as_ids(np.where(known, mix(*hashes), np.uint64(0)))
 
 
 def within(batch: pa.RecordBatch, since: datetime | None, until: datetime | None) -> pa.RecordBatch:
-    """The exchanges from one instant on and before another; None where there is no bound."""
+    """The exchanges from `since` on and before `until`; None for no bound."""
     if since:
         batch = batch.filter(pc.greater_equal(batch["ts"], pa.scalar(since, batch["ts"].type)))
     if until:
@@ -311,17 +311,17 @@ def within(batch: pa.RecordBatch, since: datetime | None, until: datetime | None
     return batch
 
 
-def alike_together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows, those of one client, shape and template side by side within a batch.
+def sorted_for_storage(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows, sorted by client, shape and template within each batch.
 
-    An engine that stores runs needs a quarter less disk for them. Nothing relies on the order: rows are numbered.
+    Run-length encoding then needs a quarter less disk. Nothing relies on the order: rows are numbered.
     """
     for batch in batches:
         yield batch.take(pc.sort_indices(batch, [(name, "ascending") for name in ("client", "shape", "template")]))
 
 
 def new_sketches(templates: pa.Array, sketches: pa.Array, seen: set[int]) -> pa.Array:
-    """Rows that hold the first sketch of a template not in `seen`, one a template; they are seen from then on."""
+    """Rows with the first sketch of each template that is not in `seen`, one per template. Adds these templates."""
     usable = pc.and_(pc.is_valid(templates), pc.is_valid(sketches)).to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(usable)
     ids, at = np.unique(templates.take(pa.array(rows)).to_numpy(), return_index=True)
@@ -331,9 +331,9 @@ def new_sketches(templates: pa.Array, sketches: pa.Array, seen: set[int]) -> pa.
 
 
 def families(templates: np.ndarray, sketches: np.ndarray, examples: Examples | None = None) -> pa.Table:
-    """Templates that go under another's name: (template, family).
+    """Near-identical templates, and the template that each is merged into: (template, family).
 
-    templates: int64[N], distinct, those seen first first: these lead families and name them, whatever their hashes.
+    templates: int64[N], distinct, in order of first appearance: the first one of a family names it, whatever its hash.
     sketches: uint32[N, 64].
     """
     schema = pa.schema([("template", pa.int64()), ("family", pa.int64())])
@@ -349,7 +349,7 @@ def families(templates: np.ndarray, sketches: np.ndarray, examples: Examples | N
 
 
 def _shape(have: dict[str, pa.Array], count: int) -> pa.Array | None:
-    """The request parameters as one hash; null where no attribute limit was sent."""
+    """The request parameters as one hash; null where no `max_tokens` was sent."""
     if "max_tokens" not in have:
         return None
     parts = []
@@ -368,16 +368,16 @@ def _or_nulls(column: pa.Array | None, count: int, kind: pa.DataType) -> pa.Arra
 
 
 def _as_ids(hashes: np.ndarray) -> pa.Array:
-    """Unsigned hashes as int64 ids (Spark knows no unsigned type); 0 becomes null."""
+    """Unsigned hashes as int64 ids (Spark has no unsigned type); 0 becomes null."""
     return pa.array(hashes.view(np.int64), mask=hashes == 0)
 
 
 def _by_meaning(templates: np.ndarray, family: np.ndarray, examples: Examples) -> np.ndarray:
-    """Families joined by the meaning of one text each. templates: int64[N], staged ids; family: int64[N], numbers."""
-    head = dict(zip(templates.view(np.uint64).tolist(), family.tolist(), strict=True))
+    """Families merged by the meaning of one text each. templates: int64[N], staged ids; family: int64[N], numbers."""
+    family_of = dict(zip(templates.view(np.uint64).tolist(), family.tolist(), strict=True))
     one: dict[int, str] = {}
     for template, text in zip(examples.templates, examples.texts, strict=True):
-        if template in head:
-            one.setdefault(head[template], text)
+        if template in family_of:
+            one.setdefault(family_of[template], text)
     moved = embedding.merge(list(one.values()), list(one))
     return np.array([moved.get(h, h) for h in family.tolist()], np.int64)

@@ -1,1 +1,1 @@
-"""What a run costs while it runs: how long each stage takes."""
+"""The cost of a run: how long each stage takes."""

@@ -1,4 +1,4 @@
-"""What each stage cost: seconds, CPU-seconds, rows and bytes. Passes progress on to whoever watches."""
+"""Measures the cost of each stage: seconds, CPU seconds, rows and bytes. Passes progress on to a watcher."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCAN_STAGES = 7
 class StageTimer:
     """Measures stages as they start and end; itself a `Progress`.
 
-    expected: how many stages there will be, 0 where nobody knows.
+    expected: how many stages there will be, 0 if unknown.
     """
 
     def __init__(self, watcher: Progress, *, expected: int = 0) -> None:
@@ -26,7 +26,7 @@ class StageTimer:
             watcher.expect(expected)
 
     def resume(self, stages: list[dict[str, Any]], note: str) -> None:
-        """Stages that an earlier run ended, at what they cost it. note: told of the last of them."""
+        """Take over stages that an earlier run completed, with their cost. note: shown for the last of them."""
         self.stages += stages
         self._watcher.start(stages[-1]["name"], None, "rows")
         self._watcher.end(note)
@@ -44,17 +44,17 @@ class StageTimer:
         self._watcher.start(stage, total, unit)
 
     def advance(self, done: int, rows: int = 0) -> None:
-        """The stage has done this much more."""
+        """The stage has done `done` more units and `rows` more rows."""
         self._open["n"] += done
         self._open["rows"] += rows
         self._watcher.advance(done, rows)
 
     def expect(self, stages: int) -> None:
-        """So many stages come."""
+        """As many stages follow."""
         self._watcher.expect(stages)
 
     def end(self, note: str = "") -> None:
-        """The stage is over."""
+        """The stage has ended."""
         opened = self._open
         self.stages.append(
             {
@@ -69,5 +69,5 @@ class StageTimer:
 
     @staticmethod
     def peak_memory_mb() -> int:
-        """Most memory this process has held so far, in MB."""
+        """Peak memory of this process so far, in MB."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

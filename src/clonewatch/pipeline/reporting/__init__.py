@@ -1,1 +1,1 @@
-"""From verdicts to what an operator reads: the result tables, the summary, and the folder that holds them."""
+"""From verdicts to a result: the result tables, the summary, and the folder that holds them."""

@@ -1,4 +1,4 @@
-"""What each verdict rests on: every reason, its innocent twin, what was found about that twin here, and examples."""
+"""Rows of table `evidence`: each reason for a verdict, its innocent explanation, what was found about it, examples."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _Row = dict[str, Any]
 
 
 def evidence_of(runner: StepRunner, judged: Judged) -> Callable[[Verdict, str], list[_Row]]:
-    """A function that gives the rows of EVIDENCE for a verdict under its campaign's name."""
+    """A function that returns the rows of EVIDENCE for a verdict. Its second argument is the campaign's id."""
     general = _samples(runner)
     clustering = judged.merged.clustering
     special = {n: _carriers(runner, clustering.clusters, link) for n, link in clustering.signals.items() if link.column}
 
     def rows(verdict: Verdict, name: str) -> list[_Row]:
-        links = [_link_row(tie, verdict.cluster, judged, special) for tie in verdict.links]
+        links = [_link_row(link, verdict.cluster, judged, special) for link in verdict.links]
         by_strength = sorted(verdict.readings, key=lambda r: (-r.bits, r.signal))
-        intents = [_intent_row(r, judged, general.get(r.cluster, [])) for r in by_strength if r.bits]
-        return [{"campaign_id": name, **row} for row in links + intents]
+        tests = [_test_row(r, judged, general.get(r.cluster, [])) for r in by_strength if r.bits]
+        return [{"campaign_id": name, **row} for row in links + tests]
 
     return rows
 
 
 def _link_row(
-    tie: tuple[str, str, float], cluster: int, judged: Judged, special: dict[str, dict[int, list[str]]]
+    found: tuple[str, str, float], cluster: int, judged: Judged, special: dict[str, dict[int, list[str]]]
 ) -> _Row:
-    signal, family, bits = tie
+    signal, family, bits = found
     clustering = judged.merged.clustering
     link, clusters = clustering.signals[signal], clustering.clusters
-    bound, ties = clusters.attributes, clusters.edges
-    mine = bound.filter(pc.and_(pc.equal(bound["cluster"], cluster), pc.equal(bound["signal"], signal)))
-    inside = ties.filter(pc.and_(pc.equal(ties["cluster"], cluster), pc.equal(ties["signal"], signal)))
+    attributes, edges = clusters.attributes, clusters.edges
+    mine = attributes.filter(pc.and_(pc.equal(attributes["cluster"], cluster), pc.equal(attributes["signal"], signal)))
+    inside = edges.filter(pc.and_(pc.equal(edges["cluster"], cluster), pc.equal(edges["signal"], signal)))
     size = int(pc.sum(pc.equal(clusters.groups["cluster"], cluster)).as_py())
     entities = int(pc.count_distinct(inside["entity"]).as_py())
     users, trusted = int(pc.sum(mine["users"]).as_py()), int(pc.sum(mine["trusted"]).as_py())
@@ -67,10 +67,10 @@ def _trust(judged: Judged, cluster: int) -> tuple[float, str]:
     return (second.share if second and source != trusted.source else trusted.share), source
 
 
-def _intent_row(reading: Reading, judged: Judged, sample: list[str]) -> _Row:
-    intent = judged.tests[reading.signal]
-    honest = [r for v in judged.reference_verdicts for r in v.readings if r.signal == reading.signal]
-    alike = sum((r.value >= reading.value) if reading.bits > 0 else (r.value <= reading.value) for r in honest)
+def _test_row(reading: Reading, judged: Judged, sample: list[str]) -> _Row:
+    test = judged.tests[reading.signal]
+    references = [r for v in judged.reference_verdicts for r in v.readings if r.signal == reading.signal]
+    alike = sum((r.value >= reading.value) if reading.bits > 0 else (r.value <= reading.value) for r in references)
     return {
         "signal": reading.signal,
         "family": reading.family,
@@ -79,15 +79,15 @@ def _intent_row(reading: Reading, judged: Judged, sample: list[str]) -> _Row:
         "value": reading.value,
         "reference": reading.usual,
         "n": reading.n,
-        "reason": sentences.of_reading(reading, intent),
-        "innocent": intent.signal.card.innocent,
-        "ruled_out": sentences.behaviour_ruling(intent, reading.bits > 0, alike, len(honest)),
+        "reason": sentences.of_reading(reading, test),
+        "innocent": test.signal.card.innocent,
+        "ruled_out": sentences.behaviour_ruling(test, reading.bits > 0, alike, len(references)),
         "exchange_ids": sample,
     }
 
 
 def _samples(runner: StepRunner) -> dict[int, list[str]]:
-    """A few exchange ids attributed to each cluster, or merely linked to it where none is attributed."""
+    """A few exchange ids per reported cluster, from the upper half of its posterior scale."""
     table = runner.engine.fetch(
         'SELECT p.cluster, x.exchange_id FROM (SELECT p.cluster, MIN(p."row") AS first FROM posteriors p'
         " JOIN reported r ON r.cluster = p.cluster WHERE p.posterior >= 0.5 * r.posterior_scale"
@@ -98,13 +98,13 @@ def _samples(runner: StepRunner) -> dict[int, list[str]]:
 
 
 def _carriers(runner: StepRunner, clusters: Clusters, link: LinkingSignal) -> dict[int, list[str]]:
-    """Early exchanges of each cluster that carry its strongest attribute of a signal, or one of several as strong."""
-    bound = clusters.attributes.filter(pc.equal(clusters.attributes["signal"], link.signal.name))
-    columns = (bound[name].to_pylist() for name in ("cluster", "attribute", "weight", "inside"))
+    """Early exchanges of each cluster that carry its strongest attribute of a signal, or an equally strong one."""
+    attributes = clusters.attributes.filter(pc.equal(clusters.attributes["signal"], link.signal.name))
+    columns = (attributes[name].to_pylist() for name in ("cluster", "attribute", "weight", "inside"))
     strongest: dict[int, tuple[float, int]] = {}
     top: list[tuple[int, int]] = []
     for cluster, attribute, weight, inside in zip(*columns, strict=True):
-        # bound is sorted, strongest first
+        # the table is sorted, strongest first
         if strongest.setdefault(cluster, (weight, inside)) == (weight, inside):
             top.append((cluster, attribute))
     name = f"top_{link.signal.name}"

@@ -1,4 +1,4 @@
-"""What a result was computed from: every input with its digest, listed in full where few and folded where many."""
+"""The inputs of a result with their digests: listed in full where they are few, summarised where they are many."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 NAME = "inputs.ndjson"
-# So many inputs are listed one by one in `scan.json` and the report; a longer list is a file beside them.
+# At most this many inputs are listed one by one in `scan.json` and the report; a longer list goes into its own file.
 LISTED = 50
 _FOLDERS = 50
 _SUMS = ("bytes", "read", "rejected")
@@ -19,11 +19,11 @@ Inputs = Sequence[Mapping[str, Any]]
 
 
 def folded(inputs: Inputs) -> dict[str, Any]:
-    """What `scan.json` says of the inputs.
+    """The entries of `scan.json` about the inputs.
 
-    inputs: path, bytes, sha256, format, rows read and rejected of each. `inputs` lists all of them, or, where they are
-    more than LISTED, the first ones and the first of those that rejected rows. Then `more_inputs` has the totals of
-    all, the same by folder and format, the file that lists all, and one digest over them.
+    inputs: path, bytes, sha256, format, rows read and rejected of each. The key `inputs` lists all of them or, where
+    there are more than LISTED, the first ones and the first of those with rejected rows. `more_inputs` then has the
+    totals, the totals by folder and format, the file that lists all of them, and one digest over them.
 
     >>> one = {"path": "a/1.json", "bytes": 9, "sha256": "ab", "format": "openai", "read": 1, "rejected": 0}
     >>> list(folded([one])), list(folded([one] * 51))
@@ -52,14 +52,14 @@ def digest(inputs: Inputs) -> str:
 
 
 def write(folder: Path, inputs: Inputs) -> None:
-    """Write the file that lists all inputs, where `scan.json` does not. Raises OSError."""
+    """Write the file that lists all inputs, if `scan.json` does not list them. Raises OSError."""
     if len(inputs) > LISTED:
         lines = (json.dumps(dict(one), default=str) + "\n" for one in inputs)
         (folder / NAME).write_text("".join(lines), encoding="utf-8")
 
 
 def _by_folder(inputs: Inputs) -> list[dict[str, Any]]:
-    """Sums by folder and format; many folders are taken together under the ones above them."""
+    """Totals by folder and format; where folders are many, they are grouped by their parent folders."""
     folders = [PurePosixPath(Path(str(one["path"])).as_posix()).parent for one in inputs]
     depth = max(len(folder.parts) for folder in folders)
     while len({(folder, one["format"]) for folder, one in zip(folders, inputs, strict=True)}) > _FOLDERS and depth:

@@ -1,4 +1,4 @@
-"""Results on disk: written aside, then moved into place, so that a crash leaves the last good result."""
+"""Results on disk: written to a hidden folder, then moved into place, so that a crash leaves the earlier result."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from clonewatch.pipeline.reporting import provenance
 from clonewatch.state.store import put_whole
 
 _PREFIX = ".scan-"
-# In the hidden folder: what a run that is stopped leaves to the next one, by the question it was asked.
+# In the hidden folder: what an interrupted run leaves to the next one, and the digest of its question.
 _WORK, _QUESTION, _BEGUN = "work", "question", "begun"
-_GROUP = 262_144  # rows of a group: what writing a long table holds in memory
+_GROUP = 262_144  # rows of a row group: what is held in memory while a long table is written
 
 
 class ResultFolder:
-    """A folder that receives one scan: everything is written to a hidden folder beside the files it will replace.
+    """A folder that receives one result: everything is written to a hidden folder in it, beside the earlier files.
 
-    Use as a context manager; `publish` moves the files into place, leaving without it changes nothing. question: what
-    is asked, as a digest, where a run that is stopped may be gone on with; what a stopped run with another question
-    left is removed.
+    Use as a context manager. `publish` moves the files into place; leaving without it changes nothing. question: a
+    digest of what the result depends on, where an interrupted run can be resumed; empty where it cannot. What an
+    interrupted run of another question left is removed.
     """
 
     def __init__(self, place: Path, question: str = "") -> None:
@@ -48,22 +48,22 @@ class ResultFolder:
             raise OutputError(
                 f"cannot write there: {error.strerror}",
                 where=str(place),
-                fix="Pass a folder you may write to as --out",
+                fix="Pass a folder that you may write to as --out",
             ) from error
         self._rejected: TextIO | None = None
 
     @property
     def work(self) -> Path:
-        """Where what is computed on lies until it is published."""
+        """The folder of intermediate tables, until the result is published."""
         return self.aside / _WORK
 
     @property
     def begun(self) -> bytes | None:
-        """What a run that was stopped noted with `keep`, None where there is none."""
+        """What an interrupted run stored with `keep`; None where there was none."""
         return (self.work / _BEGUN).read_bytes() if (self.work / _QUESTION).exists() else None
 
     def keep(self, note: bytes) -> None:
-        """From here on a run that is stopped can be gone on with. note: what the next one has to know."""
+        """From here on an interrupted run can be resumed. note: what the next run has to know."""
         try:
             if self._rejected:
                 self._rejected.flush()
@@ -73,12 +73,12 @@ class ResultFolder:
             raise self._full(error) from error
 
     def __enter__(self) -> ResultFolder:
-        """Begin; rejected rows are written as they come."""
+        """Open the file of rejected rows, which are written as they come."""
         self._rejected = (self.aside / "rejected.ndjson").open("a", encoding="utf-8")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
-        """Remove what was not published, unless it was kept for the next run."""
+        """Remove what was not published, unless the next run can resume from it."""
         if self._rejected:
             with contextlib.suppress(OSError):  # a full disk: what was buffered goes with the folder
                 self._rejected.close()
@@ -87,12 +87,12 @@ class ResultFolder:
         else:
             size = sum(file.stat().st_size for file in self.work.rglob("*") if file.is_file())
             error.add_note(
-                f"What was done so far is kept in {self.aside} ({size / 1e6:,.0f} MB): run the same again and it"
-                " goes on from there, or delete it."
+                f"What was done so far is kept in {self.aside} ({size / 1e6:,.0f} MB). Run the same command again to"
+                " resume from there, or delete it."
             )
 
     def reject(self, rows: Sequence[Rejected]) -> None:
-        """Write rejected rows aside."""
+        """Write rejected rows to their own file."""
         if self._rejected is None:
             raise ValueError("the folder is not open")
         try:
@@ -110,7 +110,7 @@ class ResultFolder:
             raise self._full(error) from error
 
     def list_inputs(self, inputs: Sequence[Mapping[str, Any]]) -> None:
-        """Write the list of inputs, where it is too long for the summary."""
+        """Write the list of inputs to its own file, if it is too long for the summary."""
         try:
             provenance.write(self.aside, inputs)
         except OSError as error:
@@ -122,7 +122,7 @@ class ResultFolder:
             if self._rejected:
                 self._rejected.close()
             for name, table in tables.items():
-                # No writer version or time goes in: equal tables are equal bytes.
+                # No writer version or time is stored: equal tables give equal bytes.
                 pq.write_table(table.replace_schema_metadata(None), self.aside / f"{name}.parquet", compression="zstd")
             text = json.dumps(summary, indent=2, ensure_ascii=False, default=str)
             (self.aside / "scan.json").write_text(text + "\n", encoding="utf-8")
@@ -131,8 +131,8 @@ class ResultFolder:
             for file in files:
                 with file.open("rb") as written:
                     os.fsync(written.fileno())
-            # Text that an earlier scan kept does not outlive its result; `scan.json` comes last and closes the new one.
-            # Nor does a long list of inputs.
+            # Text that an earlier scan kept does not outlive its result, nor does its list of inputs. `scan.json` comes
+            # last and completes the new result.
             for stale in (TEXTS, provenance.NAME):
                 (self.place / stale).unlink(missing_ok=True)
             for file in sorted(files, key=lambda f: (f.name == "scan.json", f.name)):
@@ -145,12 +145,12 @@ class ResultFolder:
         return OutputError(
             f"the results could not be written: {error.strerror or error}",
             where=str(self.place),
-            fix="Free some space and run again; the earlier result is untouched",
+            fix="Free some space and run again; the earlier result is unchanged",
         )
 
 
 def _grouped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The rows of batches of any size in tables of one size: equal rows are equal bytes."""
+    """The rows of batches of any size in tables of one size, so that equal rows give equal bytes."""
     waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
@@ -165,15 +165,15 @@ def _grouped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[p
 
 
 def _left(place: Path, question: str) -> Path | None:
-    """What a run with the same question left that was stopped; whatever else such runs left is removed.
+    """The hidden folder of an interrupted run of the same question; those of other interrupted runs are removed.
 
-    Runs that were stopped are folders named after a process that is no more. This process has none yet: one of its
-    number is from before, as in a container, where every run has the same.
+    Such a folder is named after a process that no longer runs. A folder with the id of this process is also from an
+    earlier run, as in a container, where every run has the same id.
     """
     found = None
     for left in sorted(place.glob(f"{_PREFIX}*-*")):
         number = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if not number.isdigit() or (int(number) != os.getpid() and _runs(int(number))):
+        if not number.isdigit() or (int(number) != os.getpid() and _is_running(int(number))):
             continue
         asked = left / _WORK / _QUESTION
         if question and not found and asked.exists() and asked.read_text(encoding="utf-8") == question:
@@ -183,12 +183,12 @@ def _left(place: Path, question: str) -> Path | None:
     return found
 
 
-def _runs(number: int) -> bool:
-    """Whether a process of this number is there."""
+def _is_running(number: int) -> bool:
+    """Whether a process with this id exists."""
     try:
         os.kill(number, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # under another user
+        return True  # it belongs to another user
     return True

@@ -1,4 +1,4 @@
-"""What `scan.json` holds."""
+"""Builds the content of `scan.json`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PACKAGES = ("pyarrow", "numpy", "scipy", "numba", "graspologic-native")
 def summarise(
     runner: StepRunner, intake: Intake, found: Calibrated, calibration: Calibration, timer: StageTimer
 ) -> dict[str, Any]:
-    """What was read, by what, at what cost, and what it was compared with."""
+    """What was read, with which versions and settings, at what cost, and what groups were compared with."""
     merged = found.judged.merged
     linked, exchanges = merged.linked, runner.rows["exchanges"]
     trusted, packages = linked.entities.trusted, (*runner.engine.packages, *_PACKAGES)
@@ -48,7 +48,7 @@ def summarise(
             "entities": linked.entities.table.num_rows,
             "trusted": trusted.number,
         },
-        "trusted": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
+        "trust": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
         "stages": timer.stages,
         "peak_memory_mb": timer.peak_memory_mb(),
         "signals": [_described(c, intake.filled, linked) for c in signals()],
@@ -69,17 +69,18 @@ def summarise(
 
 
 def _unresolved(found: Calibrated) -> list[str]:
-    """What is said where the false discovery rate cannot be bounded as it should be."""
+    """The warning where the false discovery rate cannot be bounded as intended."""
     if found.bound <= FALSE_DISCOVERIES:
         return []
     return [
-        f"{len(found.groups):,} linked groups were compared with too few honest ones: false discoveries are bounded at"
-        f" {found.bound:.0%}, not at {FALSE_DISCOVERIES:.0%}. `clonewatch calibrate` on quiet logs of yours adds some."
+        f"{len(found.groups):,} linked groups were compared with too few calibration groups: false discoveries are"
+        f" bounded at {found.bound:.0%}, not at {FALSE_DISCOVERIES:.0%}. `clonewatch calibrate` on a quiet period"
+        " of yours adds some."
     ]
 
 
 def _described(signal: Signal, filled: Mapping[str, int], linked: Linked) -> dict[str, Any]:
-    """Whether a signal had what it needs, and what it found."""
+    """Whether the log has what a signal needs, and what the signal found."""
     lacking = [[n for n in needs if not filled.get(STAGED_FROM.get(n, n))] for needs in signal.needs]
     return {
         "name": signal.name,

@@ -1,4 +1,4 @@
-"""The tables of a scan (`model.schema.RESULTS`) from what detection found. All sorted: equal runs, equal bytes."""
+"""Builds the result tables (`model.schema.RESULTS`) from what detection found. All are sorted, so runs are equal."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _Rows = list[dict[str, Any]]
 
 
 def build(runner: StepRunner, found: Dated, account_ids: list[str]) -> dict[str, pa.Table]:
-    """All result tables by name, but for `attribution`, which may be as long as the log.
+    """All result tables by name except `attribution`, which may be as long as the log.
 
-    account_ids: by number, as accounts are reported.
+    account_ids: account ids by code.
     """
     calibrated, members = found.attributed.calibrated, found.attributed.members
     clustering = calibrated.judged.merged.clustering
@@ -51,13 +51,13 @@ def build(runner: StepRunner, found: Dated, account_ids: list[str]) -> dict[str,
 def _campaigns(
     found: Dated, names: Mapping[int, str], evidence: Mapping[int, _Rows], totals: Mapping[int, dict[str, Any]]
 ) -> _Rows:
-    """The rows of CAMPAIGNS. evidence: rows of each cluster. totals: what `_totals` counted."""
+    """The rows of CAMPAIGNS. evidence: rows of each cluster. totals: result of `_totals`."""
     calibrated = found.attributed.calibrated
     merged = calibrated.judged.merged
-    parts = _parts(merged.merges)
+    merges = _merges(merged.merges)
     rows: _Rows = []
     for verdict in _in_order(calibrated):
-        worth = calibrated.calibrated_groups[verdict.cluster]
+        group = calibrated.calibrated_groups[verdict.cluster]
         total = totals.get(verdict.cluster, {})
         when, before = found.visible.get(verdict.cluster, (None, None))
         rows.append(
@@ -65,12 +65,12 @@ def _campaigns(
                 "campaign_id": names[verdict.cluster],
                 "score": verdict.bits,
                 "threshold_ratio": verdict.threshold_ratio,
-                "p_value": worth.p_value,
-                "p_n": worth.n,
-                "e_value": worth.e_value,
+                "p_value": group.p_value,
+                "p_n": group.n,
+                "e_value": group.e_value,
                 "stability": merged.clustering.stability.overlap.get(verdict.cluster),
-                "sub_clusters": parts.get(verdict.cluster, (1, None))[0],
-                "merge_p_value": parts.get(verdict.cluster, (1, None))[1],
+                "sub_clusters": merges.get(verdict.cluster, (1, None))[0],
+                "merge_p_value": merges.get(verdict.cluster, (1, None))[1],
                 "flagged": verdict.flagged,
                 "level": verdict.level,
                 "visible_ts": when,
@@ -86,8 +86,8 @@ def _campaigns(
     return rows
 
 
-def _parts(merges: pa.Table) -> dict[int, tuple[int, float]]:
-    """Per joined cluster: how many groups without a common attribute it was joined from, and the largest p-value."""
+def _merges(merges: pa.Table) -> dict[int, tuple[int, float]]:
+    """Per merged cluster: how many sub-clusters without a shared attribute were merged, and the largest p-value."""
     out: dict[int, tuple[int, float]] = {}
     for row in merges.to_pylist():
         out[row["cluster"]] = (out.get(row["cluster"], (0, 0.0))[0] + 1, row["p_value"])
@@ -103,7 +103,7 @@ def _named(names: Mapping[int, str], cluster: pa.ChunkedArray | pa.Array) -> pa.
 
 
 def _members(members: pa.Table, names: Mapping[int, str], ids: pa.Array) -> pa.Table:
-    """Accounts of reported clusters under the names that they are reported by. members: MEMBER_SCHEMA."""
+    """Accounts of reported clusters with campaign ids and account ids. members: MEMBER_SCHEMA."""
     columns = {
         "campaign_id": _named(names, members["cluster"]),
         "account_id": ids.take(members["account"].combine_chunks()),
@@ -145,10 +145,10 @@ def _attributes(
     runner: StepRunner, clustering: Clustering, names: Mapping[int, str], ids: pa.Array
 ) -> tuple[pa.Table, pa.Table]:
     """The strongest attributes of every reported cluster, and the accounts that carry them."""
-    bound, signals = clustering.clusters.attributes, clustering.signals  # bound: sorted by cluster, strongest first
-    cluster = bound["cluster"].to_numpy()
+    found, signals = clustering.clusters.attributes, clustering.signals  # sorted by cluster, strongest first
+    cluster = found["cluster"].to_numpy()
     place = np.arange(len(cluster)) - np.searchsorted(cluster, cluster)
-    strongest = bound.filter(pa.array((place < _ATTRIBUTES_REPORTED) & np.isin(cluster, list(names))))
+    strongest = found.filter(pa.array((place < _ATTRIBUTES_REPORTED) & np.isin(cluster, list(names))))
     rows: _Rows = [
         {
             "campaign_id": names[row["cluster"]],
@@ -163,14 +163,14 @@ def _attributes(
         for row in strongest.to_pylist()
     ]
     owned = runner.engine.fetch("SELECT entity, account FROM owners")
-    tied = _carriers(clustering.clusters, strongest).join(owned, "entity", join_type="inner")
-    accounts = ids.take(tied["account"].combine_chunks()).to_pylist()
+    carrying = _carriers(clustering.clusters, strongest).join(owned, "entity", join_type="inner")
+    accounts = ids.take(carrying["account"].combine_chunks()).to_pylist()
     key = ("cluster", "signal", "attribute")
     places = {row: i for i, row in enumerate(zip(*(strongest[k].to_pylist() for k in key), strict=True))}
     carried = sorted(
         (names[c], signal, places[c, signal, attribute], _hex(signals[signal], attribute), account)
         for (c, signal, attribute), account in zip(
-            zip(*(tied[k].to_pylist() for k in key), strict=True), accounts, strict=True
+            zip(*(carrying[k].to_pylist() for k in key), strict=True), accounts, strict=True
         )
     )
     head = ("campaign_id", "signal", "place", "attribute", "account_id")
@@ -179,29 +179,29 @@ def _attributes(
 
 
 def _carriers(clusters: Clusters, attributes: pa.Table) -> pa.Table:
-    """Who carries these attributes.
+    """Which entities carry these attributes: (cluster, signal, attribute, entity).
 
-    (cluster, signal, attribute, entity). Working a list that joins sub clusters is carrying it.
+    An entity that works a list which merges sub-clusters carries that list.
     """
-    ties, name = clusters.edges, sub_clusters.SIGNAL.signal.name
+    edges, name = clusters.edges, sub_clusters.SIGNAL.signal.name
     carried = carriers(clusters.groups, clusters.incidences, attributes)
-    joined = attributes.filter(pc.equal(attributes["signal"], name))["cluster"].combine_chunks()
-    listed = ties.filter(pc.and_(pc.equal(ties["signal"], name), pc.is_in(ties["cluster"], joined)))
+    merged = attributes.filter(pc.equal(attributes["signal"], name))["cluster"].combine_chunks()
+    listed = edges.filter(pc.and_(pc.equal(edges["signal"], name), pc.is_in(edges["cluster"], merged)))
     # The attribute is the number of the cluster.
     listed = listed.append_column("attribute", listed["cluster"].cast(pa.int64()))
     return pa.concat_tables([carried, listed.select(carried.column_names)])
 
 
 def _hex(link: LinkingSignal, attribute: int) -> str:
-    """An attribute as it is told: hashes as they are, the numbers of our own circles and hours by what they are."""
+    """An attribute as it is reported: a keyed hash in hex; the signal and a number for ego networks, hours, lists."""
     if not link.hashed:
         return f"{link.signal.name}-{attribute}"
     return f"{attribute & (2**64 - 1):016x}"
 
 
 def attribution_of(runner: StepRunner, found: Calibrated, account_ids: list[str]) -> Iterator[pa.RecordBatch]:
-    """Every exchange of every linked account, with its posterior: batches of ATTRIBUTION, sorted, never held whole."""
-    # Sorted by numbers where it can be: names and account ids would be three quarters of what is sorted on disk.
+    """Every exchange of every linked account with its posterior: sorted batches of ATTRIBUTION, streamed."""
+    # Sorted by numbers where possible: names and account ids would be three quarters of the data sorted on disk.
     order = sorted((name, cluster) for cluster, name in _names(found).items())
     numbered = {
         "cluster": pa.array([c for _, c in order], pa.int32()),
@@ -209,7 +209,7 @@ def attribution_of(runner: StepRunner, found: Calibrated, account_ids: list[str]
     }
     runner.put("places", pa.table(numbered))
     names, ids = pa.array([name for name, _ in order], pa.string()), pa.array(account_ids, pa.string())
-    told = runner.engine.stream(
+    batches = runner.engine.stream(
         "SELECT n.place, x.exchange_id, CAST(p.posterior AS FLOAT) AS posterior, p.account FROM posteriors p"
         ' JOIN exchanges x ON x."row" = p."row" JOIN places n ON n.cluster = p.cluster ORDER BY n.place, x.exchange_id'
     )
@@ -218,7 +218,7 @@ def attribution_of(runner: StepRunner, found: Calibrated, account_ids: list[str]
             [batch["exchange_id"], names.take(batch["place"]), batch["posterior"], ids.take(batch["account"])],
             names=["exchange_id", "campaign_id", "posterior", "account_id"],
         ).cast(ATTRIBUTED)
-        for batch in told
+        for batch in batches
     )
 
 

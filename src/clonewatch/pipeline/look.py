@@ -1,0 +1,85 @@
+"""What a log allows, from its first rows: which columns are filled, and which signals can work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from clonewatch.adapters.reading import Log
+from clonewatch.model import schema as tables
+from clonewatch.model.read_results import Rejected
+from clonewatch.pipeline.detection.signals import signals
+from clonewatch.ports.signal import Signal
+
+# Enough rows to see which columns a log fills, few enough to answer in seconds.
+ROWS_EXAMINED = 50_000
+REASONS_SHOWN = 5
+
+
+def look(log: Log) -> dict[str, Any]:
+    """Examine the first rows of a log; nothing is written.
+
+    Returns `rows`, `rejected` and its `reasons`, `columns` (share of rows filled, 0..1), `signals` (whether each can
+    work, and what it lacks), `trusted_accounts`, `formats` and `warnings`.
+    """
+    filled: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+
+    def reject(rows: Sequence[Rejected]) -> None:
+        reasons.update(row.reason for row in rows)
+
+    rows = 0
+    for batch in log.batches(reject):
+        part = batch.slice(0, ROWS_EXAMINED - rows)
+        rows += part.num_rows
+        filled.update({f"exchanges.{n}": part.num_rows - part.column(n).null_count for n in part.schema.names})
+        if rows >= ROWS_EXAMINED:
+            break
+    shares = {name: n / rows for name, n in filled.items() if n} if rows else {}
+    for name, side in (("accounts", log.accounts()), ("events", log.events())):
+        shares |= _side_shares(name, side)
+    return {
+        "formats": log.formats,
+        "rows": rows,
+        "rejected": sum(reasons.values()),
+        "reasons": dict(reasons.most_common(REASONS_SHOWN)),
+        "columns": {
+            f"{t.name}.{c.name}": shares.get(f"{t.name}.{c.name}", 0.0)
+            for t in (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS)
+            for c in t.columns
+        },
+        "signals": [_can(signal, _with_fingerprints(set(shares))) for signal in signals()],
+        "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
+        "warnings": list(log.warnings),
+    }
+
+
+def _side_shares(name: str, side: pa.Table | None) -> dict[str, float]:
+    if side is None or not side.num_rows:
+        return {}
+    shares = {f"{name}.{n}": 1 - side[n].null_count / side.num_rows for n in side.column_names}
+    return {n: share for n, share in shares.items() if share}
+
+
+def _with_fingerprints(present: set[str]) -> set[str]:
+    """The columns that a scan will have: those of the log, and those it computes from text.
+
+    >>> "exchanges.template_id" in _with_fingerprints({"exchanges.messages"})
+    True
+    """
+    if "exchanges.messages" in present:
+        present = present | {f"exchanges.{name}" for name in tables.FINGERPRINT_COLUMNS}
+    if "exchanges.system_text" in present:
+        present = present | {"exchanges.system_hash"}
+    return present
+
+
+def _can(signal: Signal, present: set[str]) -> dict[str, Any]:
+    """Whether a signal can work; if not, the smallest set of columns that would make it work."""
+    lacking = [[need for need in needs if need not in present] for needs in signal.needs]
+    missing = min(lacking, key=len, default=[])
+    card = signal.card._asdict()
+    return {"name": signal.name, "kind": signal.kind, "works": not missing, "missing": missing, **card}
