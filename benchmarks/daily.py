@@ -1,9 +1,9 @@
-"""What a day costs that is added to a state, whatever history the state has; and what a look at its windows costs.
+"""The cost of adding a day to a state, by how much it already holds, and of detecting in its windows.
 
     python benchmarks/daily.py [--log FOLDER] [--last 3000000] [--windows 7 44] [--out FILE.json]
 
-The log is cut at midnight and ingested day by day, each day by a process of its own, as the command line starts it. The
-latest exchanges, `--last` of them, come as one update at the end. Then each window is looked at once.
+The log is cut at midnight and ingested day by day, each day by its own process, as on the command line. The latest
+`--last` exchanges are one update at the end. Then each window is detected once, and once more unchanged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DAY = 86_400_000_000
 
 
 def cut(log: Path, last: int, folder: Path) -> list[tuple[Path, int]]:
-    """The log as files of one day each, and one of its latest exchanges: (file, exchanges)."""
+    """The log as files of one day each, and one file of its latest exchanges: (file, exchanges)."""
     source = next((log / "exchanges").glob("*.parquet"))
     file = pq.ParquetFile(source, pre_buffer=False)
     early, files = file.metadata.num_rows - last, []
@@ -63,10 +63,10 @@ def main() -> None:
     """Measure, print, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--log", type=Path, help="a log in the work folder, in order of time; 3 million exchanges if none"
+        "--log", type=Path, help="a log in the work folder, sorted by time; default: one of 3 million exchanges"
     )
     parser.add_argument("--last", type=int, default=3_000_000, help="exchanges of the update at the end")
-    parser.add_argument("--windows", type=int, nargs="*", default=[7, 44], help="days to look at")
+    parser.add_argument("--windows", type=int, nargs="*", default=[7, 44], help="lengths of the windows, in days")
     parser.add_argument("--out", type=Path, default=WORK.parent / "results" / "daily.json")
     options = parser.parse_args()
     WORK.mkdir(exist_ok=True)
@@ -88,8 +88,8 @@ def main() -> None:
     for length in options.windows:
         out = place / "results"
         one = measured([*COMMAND, "detect", "--out", str(out), "--days", str(length), *state], environment())
-        told = json.loads((out / f"{length}-days" / "scan.json").read_text(encoding="utf-8"))
-        found["windows"].append({"days": length, "rows": told["counts"]["kept"], **one, "stages": told["stages"]})
+        summary = json.loads((out / f"{length}-days" / "scan.json").read_text(encoding="utf-8"))
+        found["windows"].append({"days": length, "rows": summary["counts"]["kept"], **one, "stages": summary["stages"]})
         print(json.dumps({k: v for k, v in found["windows"][-1].items() if k != "stages"}), flush=True)
         again = measured([*COMMAND, "detect", "--out", str(out), "--days", str(length), *state], environment())
         found["windows"][-1]["unchanged"] = again

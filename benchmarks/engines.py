@@ -1,10 +1,10 @@
-"""DuckDB against Spark on the same rows: the same scan, by whole process trees, executors included.
+"""DuckDB and Spark on the same rows: the same scan, measured over whole process trees, executors included.
 
     python benchmarks/engines.py [--rows 300000 1000000 3000000] [--runs 1] [--out FILE.json]
 
-Each scan is a process of its own, as the command line starts it. CPU-seconds are what the operating system counted for
-it and everything it started (the Java processes and their Python workers); peak memory is the largest sum of
-proportional set sizes over that tree, looked at five times a second. Every result is compared with DuckDB's, table by
+Each scan is its own process, as on the command line. CPU-seconds are what the operating system counts for the process
+and everything it starts (the Java processes and their Python workers); peak memory is the largest sum of proportional
+set sizes over that tree, sampled five times per second. Every result is compared with DuckDB's, table by
 table. Logs and key are those of benchmarks/scan.py.
 """
 
@@ -36,7 +36,7 @@ ENGINES = {
     "spark, two executors": ["--engine", "spark", "--master", "local-cluster[2,1,2048]", "--memory", "2GB"],
 }
 ROUNDING = 1e-9
-_ADOPT = 36  # PR_SET_CHILD_SUBREAPER: processes whose parent has gone become ours, and their times are counted
+_ADOPT = 36  # PR_SET_CHILD_SUBREAPER: orphaned descendants become our children, so their times are counted
 
 
 def tree(root: int) -> set[int]:
@@ -46,7 +46,7 @@ def tree(root: int) -> set[int]:
         try:
             parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
-            continue  # it has ended
+            continue  # the process has exited
         children.setdefault(parent, []).append(int(place.name))
     found, open_ = {root}, [root]
     while open_:
@@ -57,7 +57,7 @@ def tree(root: int) -> set[int]:
 
 
 def memory_mb(pids: set[int]) -> float:
-    """Proportional set size of some processes together, in MB."""
+    """Total proportional set size of some processes, in MB."""
     total = 0
     for pid in pids:
         try:
@@ -69,7 +69,7 @@ def memory_mb(pids: set[int]) -> float:
 
 
 def measured(command: list[str]) -> dict[str, float]:
-    """Run a command to the end of everything it started; its seconds, CPU-seconds and peak memory in MB."""
+    """Run a command until everything it started has exited; seconds, CPU-seconds and peak memory in MB."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
@@ -91,14 +91,14 @@ def measured(command: list[str]) -> dict[str, float]:
         except ChildProcessError:
             break
     if code:
-        raise SystemExit(f"{' '.join(command[2:])} ended with {code}")
+        raise SystemExit(f"{' '.join(command[2:])} exited with {code}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "peak_mb": round(peak[0])}
 
 
 def furthest(one: Path, other: Path) -> float | None:
-    """The largest difference of a fraction between two results, as a share; None where anything else differs."""
+    """The largest relative difference of a floating-point value between two results; None if anything else differs."""
     worst = 0.0
     for file in sorted(one.glob("*.parquet")):
         a, b = pq.read_table(file), pq.read_table(other / file.name)
@@ -110,14 +110,14 @@ def furthest(one: Path, other: Path) -> float | None:
                 gap = np.abs(x - y) / np.maximum(1.0, np.abs(x))
                 worst = max(worst, float(np.nanmax(gap, initial=0.0)))
             elif pa.types.is_nested(a[name].type):
-                continue  # what the other tables say, in words
+                continue  # repeats what the other tables contain
             elif not a[name].equals(b[name]):
                 return None
     return worst
 
 
 def compared(rows: int, runs: int) -> dict[str, Any]:
-    """Scans of one log by every engine."""
+    """Scan one log with every engine."""
     log = simulated(rows)
     found: dict[str, Any] = {}
     reference = WORK / "engine-duckdb"
@@ -126,11 +126,11 @@ def compared(rows: int, runs: int) -> dict[str, Any]:
         shutil.rmtree(result, ignore_errors=True)
         command = [*COMMAND, "scan", str(log), "--out", str(result), "--quiet", *options]
         found[name] = middle([measured(command) for _ in range(runs)])
-        told = json.loads((result / "scan.json").read_text(encoding="utf-8"))
-        found[name] |= {"stages": told["stages"], "rows": told["counts"]["read"]}
+        summary = json.loads((result / "scan.json").read_text(encoding="utf-8"))
+        found[name] |= {"stages": summary["stages"], "rows": summary["counts"]["read"]}
         found[name]["largest_difference"] = furthest(reference, result)
         if found[name]["largest_difference"] is None or found[name]["largest_difference"] > ROUNDING:
-            raise SystemExit(f"{name} gives another answer than duckdb on {log}")
+            raise SystemExit(f"{name} gives a different result from duckdb on {log}")
         print(rows, name, {k: v for k, v in found[name].items() if k not in ("stages", "runs")}, flush=True)
     return {"rows": found["duckdb"]["rows"], "engines": found}
 
@@ -139,7 +139,7 @@ def main() -> None:
     """Measure, print, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[300_000, 1_000_000, 3_000_000])
-    parser.add_argument("--runs", type=int, default=1, help="runs of each scan; the median counts")
+    parser.add_argument("--runs", type=int, default=1, help="runs of each scan; the median is kept")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "engines.json")
     options = parser.parse_args()
     if importlib.util.find_spec("pyspark") is None:

@@ -1,8 +1,8 @@
-"""Exchanges a second and a core that fingerprinting manages, by part.
+"""Throughput of fingerprinting in exchanges per second per core, by part.
 
     python benchmarks/fingerprints.py [--rows 20000] [--rounds 7]
 
-Made-up words, so the text compresses and repeats less than real text does; CPU time of the best of several rounds.
+Words are random, so the text compresses and repeats less than real text. CPU time of the best of several rounds.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from clonewatch.kernels.prompts import read_prompts
 
 
 def words(draw: random.Random, letters: str, count: int) -> list[str]:
-    """A vocabulary."""
+    """A vocabulary of random words."""
     return ["".join(draw.choice(letters) for _ in range(draw.randint(2, 9))) for _ in range(count)]
 
 
 def best(rounds: int, work: Callable[[], object]) -> float:
-    """CPU seconds of the fastest round, after one that does not count."""
+    """CPU-seconds of the fastest round, after a warm-up round."""
     work()
     times = []
     for _ in range(rounds):
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    draw = random.Random(1)  # noqa: S311 - made-up words, no secret
+    draw = random.Random(1)  # noqa: S311 - random words, no secret
     vocabulary, han = words(draw, "etaoinshrdlu", 5000), [chr(c) for c in range(0x4E00, 0x5600)]
 
     def text(n: int) -> str:
@@ -83,8 +83,8 @@ def main() -> None:
     sketches[noise] = rng.integers(1, 2**32, int(noise.sum()), dtype=np.uint32)
     ids = rng.integers(1, 2**63, len(sketches), dtype=np.uint64)
     merging = best(2, lambda: families.merge(ids, sketches))
-    print(f"\nkeyed_hash of a 16-byte column: {options.rows / hashing / 1e6:.1f} million a second.")
-    print(f"families.merge of {len(ids):,} templates: {len(ids) / merging:,.0f} a second.")
+    print(f"\nkeyed_hash of a 16-byte column: {options.rows / hashing / 1e6:.1f} million per second.")
+    print(f"families.merge of {len(ids):,} templates: {len(ids) / merging:,.0f} per second.")
 
 
 if __name__ == "__main__":

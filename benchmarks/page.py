@@ -17,16 +17,16 @@ import vl_convert
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "performance.md"
-# Exchanges from which the fixed cost of starting counts for little.
+# Exchanges from which the fixed cost of starting matters little.
 _LARGE = 3_000_000
 PICTURES = HERE.parent / "docs" / "pictures"
 
 
 def machine(scan: dict[str, Any]) -> str:
-    """One sentence on what the figures were taken on."""
+    """The machine and versions of a measurement, in one paragraph."""
     m = scan["machine"]
     before, after = m["load_before"][0], m.get("load_after", m["load_before"])[0]
-    beside = "Other programs ran beside, so seconds are longer than on an idle machine: compare CPU-seconds."
+    beside = "Other programs ran at the same time, so wall-clock seconds are too long: compare CPU-seconds."
     packages = ", ".join(f"{name} {number}" for name, number in m["packages"].items())
     return (
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB of memory; Python {m['python']}, {packages}; commit "
@@ -35,10 +35,10 @@ def machine(scan: dict[str, Any]) -> str:
 
 
 def sizes(scan: dict[str, Any]) -> str:
-    """A row for every size of log without text."""
+    """A row per size of log without text."""
     lines = [
-        "| exchanges | accounts | log, MB | seconds | CPU-seconds | exchanges a CPU-second | peak memory, MB "
-        "| times the bare read |",
+        "| exchanges | accounts | log, MB | seconds | CPU-seconds | exchanges per CPU-second | peak memory, MB "
+        "| relative to the bare read |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for f in scan["without_text"]:
@@ -50,13 +50,13 @@ def sizes(scan: dict[str, Any]) -> str:
     lines.append(
         f"\nBetween the two largest logs CPU-seconds grow as rows to the power {largest['cpu_seconds']}, peak memory "
         f"to the power {largest['peak_mb']} (1 is linear). Over all sizes the powers are {every['cpu_seconds']} and "
-        f"{every['peak_mb']}: the fixed cost of starting makes small logs look dear."
+        f"{every['peak_mb']}: the fixed cost of starting makes small logs look expensive."
     )
     return "\n".join(lines)
 
 
 def stages(scan: dict[str, Any]) -> str:
-    """What each stage of the largest scan cost."""
+    """The cost of each stage of the largest scan."""
     largest = scan["without_text"][-1]
     lines = ["| stage | seconds | CPU-seconds | rows passed |", "|---|---:|---:|---:|"]
     for s in largest["stages"]:
@@ -71,8 +71,8 @@ def text(scan: dict[str, Any]) -> str:
         return "Not measured."
     reading = next(s for s in f["stages"] if s["name"] == "reading")
     return (
-        "| exchanges | bytes a line | log, MB | seconds | CPU-seconds | of which reading and fingerprints "
-        "| exchanges a CPU-second | MB a CPU-second | peak memory, MB | times the bare read |\n"
+        "| exchanges | bytes per line | log, MB | seconds | CPU-seconds | of which reading and fingerprints "
+        "| exchanges per CPU-second | MB per CPU-second | peak memory, MB | relative to the bare read |\n"
         "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
         f"| {f['rows']:,} | {f['bytes_per_row']:,} | {f['bytes'] / 1e6:,.0f} | {f['seconds']:.1f} "
         f"| {f['cpu_seconds']:.1f} | {reading['cpu_seconds']:.1f} | {f['rows_per_cpu_second']:,} "
@@ -81,17 +81,17 @@ def text(scan: dict[str, Any]) -> str:
 
 
 def reading(found: dict[str, Any]) -> str:
-    """A row for every format."""
-    lines = ["| what | us an exchange | exchanges a CPU-second | MB a CPU-second |", "|---|---:|---:|---:|"]
+    """A row per format."""
+    lines = ["| what | us per exchange | exchanges per CPU-second | MB per CPU-second |", "|---|---:|---:|---:|"]
     for name, f in found["formats"].items():
         lines.append(f"| {name} | {f['us']} | {f['rows_per_cpu_second']:,} | {f['mb_per_cpu_second']} |")
     return "\n".join(lines)
 
 
 def engines(found: dict[str, Any]) -> str:
-    """A row for every log and engine, and what they were taken on."""
+    """A row per log and engine, and the machine."""
     lines = [
-        "| exchanges | engine | seconds | CPU-seconds | peak memory, MB | largest difference to DuckDB's tables |",
+        "| exchanges | engine | seconds | CPU-seconds | peak memory, MB | largest difference from DuckDB's tables |",
         "|---:|---|---:|---:|---:|---:|",
     ]
     for log in found["logs"]:
@@ -102,35 +102,35 @@ def engines(found: dict[str, Any]) -> str:
     return "\n".join(lines) + f"\n\n{machine(found)} {found['machine']['java'].capitalize()}."
 
 
-def _told(found: dict[str, Any], key: str) -> str:
-    """A figure that older runs did not take."""
+def _figure(found: dict[str, Any], key: str) -> str:
+    """A figure that older runs did not record."""
     return f"{found[key]:,.0f}" if key in found else "-"
 
 
 def headline(found: dict[str, Any]) -> str:
-    """The scans of headline logs, with what they ran on."""
+    """The scans of headline logs, and the machine."""
     lines = [
-        "| scale | exchanges | accounts | seconds | CPU-seconds | peak memory, MB | disk, MB | of it spilled "
-        "| bare read | times it |",
+        "| scale | exchanges | accounts | seconds | CPU-seconds | peak memory, MB | disk, MB | spilled, MB "
+        "| bare read, CPU-seconds | relative to it |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for scale, f in sorted(found.items(), key=lambda item: float(item[0])):
         lines.append(
             f"| {scale} | {f['rows']:,} | {f['accounts']:,} | {f['seconds']:.0f} | {f['cpu_seconds']:.0f} "
-            f"| {f['peak_mb']:,.0f} | {_told(f, 'disk_mb')} | {_told(f, 'spilled_mb')} "
+            f"| {f['peak_mb']:,.0f} | {_figure(f, 'disk_mb')} | {_figure(f, 'spilled_mb')} "
             f"| {f['bare']['cpu_seconds']:.1f} | {f['times_bare_cpu']} |"
         )
     largest = max(found.items(), key=lambda item: float(item[0]))[1]
     parts = ", ".join(f"{s['name']} {s['cpu_seconds']:.0f}" for s in largest["stages"])
     large = [f for f in found.values() if f["rows"] >= _LARGE]
-    told = (
+    growth = (
         f"\n\nFrom {_LARGE / 1e6:.0f} million exchanges on CPU-seconds grow as rows to the power"
         f" {_power(large, lambda f: f['cpu_seconds'])}, those of reading to the power"
         f" {_power(large, lambda f: f['stages'][0]['cpu_seconds'])}, peak memory to the power"
         f" {_power(large, lambda f: f['peak_mb'])} (1 is linear; the aims are 1.1 and, for reading, 1.05)."
         f" CPU-seconds of the largest by stage: {parts}. {machine(largest)}"
     )
-    return "\n".join(lines) + told
+    return "\n".join(lines) + growth
 
 
 def _power(logs: list[dict[str, Any]], cost: Callable[[dict[str, Any]], float]) -> float:
@@ -140,14 +140,17 @@ def _power(logs: list[dict[str, Any]], cost: Callable[[dict[str, Any]], float]) 
 
 
 def daily(found: dict[str, Any]) -> str:
-    """What days cost that were added to a state, the windows after them, and on what."""
+    """The cost of days added to a state and of the windows after them, and the machine."""
     days, update = found["days"][:-1], found["days"][-1]
     lines = [
         "| what | exchanges | seconds | CPU-seconds | peak memory, MB |",
         "|---|---:|---:|---:|---:|",
     ]
     third = max(1, len(days) // 3)
-    for name, few in (("a day, the first third of them", days[:third]), ("a day, the last third", days[-third:])):
+    for name, few in (
+        ("one day, median of the first third", days[:third]),
+        ("one day, median of the last third", days[-third:]),
+    ):
         middle = [statistics.median(d[k] for d in few) for k in ("rows", "seconds", "cpu_seconds", "peak_mb")]
         lines.append("| {} | {:,.0f} | {:.1f} | {:.1f} | {:,.0f} |".format(name, *middle))
     rest = [("the update at the end", update), *((f"a window of {w['days']} days", w) for w in found["windows"])]
@@ -190,7 +193,7 @@ def growth_picture(scan: dict[str, Any], large: dict[str, Any]) -> str:
 
 
 def daily_picture(found: dict[str, Any]) -> str:
-    """Seconds of each day that was added to a state, by how much the state held before."""
+    """Seconds to add each day to a state, by the exchanges it already held."""
     held = 0
     values = []
     for day in found["days"]:
@@ -206,7 +209,7 @@ def daily_picture(found: dict[str, Any]) -> str:
                 "x": {
                     "field": "held",
                     "type": "quantitative",
-                    "title": "exchanges held before",
+                    "title": "exchanges in the state before",
                     "axis": {"format": "~s"},
                 },
                 "y": {"field": "seconds", "type": "quantitative", "title": "seconds to add a day"},

@@ -2,9 +2,9 @@
 
     python benchmarks/reading.py [ROWS] [RESULT.json]
 
-Each format is read five times from files made here (lines of 2 KB with prompts of made-up words, fixed seed), after one
-run that does not count because it loads what is loaded once; the median counts. CPU time is that of the process and its
-threads: for one core start it under `taskset -c 0`.
+Each format is read five times from generated files (lines of 2 KB with prompts of random words, fixed seed), after a
+warm-up run; the median is kept. CPU time is that of the process and its threads: for one core, start it under
+`taskset -c 0`.
 """
 
 import json
@@ -100,17 +100,17 @@ def files(folder: Path, rows: int) -> dict[str, tuple[Path, Path | None]]:
     return {name: (path, mapping if name == "jsonl_map" else None) for name, path in names.items()}
 
 
-def timed(path: Path, mapping: Path | None, printer: Fingerprinter | None) -> float:
-    """CPU-seconds to read a file, and to fingerprint it where there is a printer."""
+def timed(path: Path, mapping: Path | None, fingerprinter: Fingerprinter | None) -> float:
+    """CPU-seconds to read a file, and to fingerprint it if a fingerprinter is given."""
     started = time.process_time()
     for batch in open_log(path, mapping=mapping).batches(list):
-        if printer:
-            printer.apply(batch)
+        if fingerprinter:
+            fingerprinter.apply(batch)
     return time.process_time() - started
 
 
 def middle(work: Callable[[], float]) -> float:
-    """The median of five, after one that does not count."""
+    """The median of five runs, after a warm-up run."""
     work()
     return statistics.median(work() for _ in range(ROUNDS))
 
@@ -124,7 +124,7 @@ def bare(path: Path) -> float:
 
 
 def main() -> None:
-    """Measure, print, and write the figures where a file is named."""
+    """Measure, print, and write the figures if a file is named."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -132,12 +132,12 @@ def main() -> None:
         cases = {form: (form, None) for form in made}
         cases["exchange_ndjson, fingerprinted"] = ("exchange_ndjson", Fingerprinter(bytes(32)))
         cases["exchange_parquet, fingerprinted"] = ("exchange_parquet", Fingerprinter(bytes(32)))
-        print(f"{'format':36}{'MB':>8}{'us a row':>10}{'rows/CPU-s':>12}{'MB/CPU-s':>10}")
-        for case, (form, printer) in cases.items():
+        print(f"{'format':36}{'MB':>8}{'us per row':>10}{'rows/CPU-s':>12}{'MB/CPU-s':>10}")
+        for case, (form, fingerprinter) in cases.items():
             path, mapping = made[form]
-            spent = middle(lambda p=path, m=mapping, f=printer: timed(p, m, f))
+            spent = middle(lambda p=path, m=mapping, f=fingerprinter: timed(p, m, f))
             found[case] = figures(rows, path, spent)
-            if form.startswith("exchange_parquet") and not printer:
+            if form.startswith("exchange_parquet") and not fingerprinter:
                 found[f"{case}, pyarrow alone"] = figures(rows, path, middle(lambda p=path: bare(p)))
         for case, f in found.items():
             print(f"{case:36}{f['mb']:8.0f}{f['us']:10.1f}{f['rows_per_cpu_second']:12,}{f['mb_per_cpu_second']:10}")
@@ -146,7 +146,7 @@ def main() -> None:
 
 
 def figures(rows: int, path: Path, spent: float) -> dict[str, float]:
-    """What a time says of a file of so many rows."""
+    """The figures of one time for a file of this many rows."""
     size = path.stat().st_size / 1e6
     return {
         "mb": round(size, 1),

@@ -1,8 +1,8 @@
-"""What a log of one request a file costs: a scan of many small JSON files, beside the same rows in one file.
+"""The cost of one request per file: a scan of many small JSON files, compared with the same rows in one file.
 
     python benchmarks/small_files.py [FILES] [RESULT.json]
 
-The median of three scans each, after one that does not count. CPU time is that of the process and its threads.
+The median of three scans each, after a warm-up scan. CPU time is that of the process and its threads.
 """
 
 import json
@@ -23,7 +23,7 @@ ROUNDS = 3
 
 
 def logs(folder: Path, files: int) -> tuple[Path, Path]:
-    """The same exchanges one a file, and all in one."""
+    """The same exchanges with one per file, and all in one file."""
     texts = prompts(500)
     many, one = folder / "many", folder / "one.ndjson"
     many.mkdir()
@@ -35,7 +35,7 @@ def logs(folder: Path, files: int) -> tuple[Path, Path]:
 
 
 def measured(log: Path, folder: Path) -> dict[str, Any]:
-    """CPU-seconds and seconds of a scan, of its reading, and the bytes of `scan.json` and the report."""
+    """CPU-seconds and seconds of a scan, CPU-seconds of reading, and the bytes of `scan.json` and the report."""
     runs = []
     for turn in range(ROUNDS + 1):
         out = folder / f"{log.stem}-{turn}"
@@ -49,7 +49,7 @@ def measured(log: Path, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print, and write the figures where a file is named."""
+    """Measure, print, and write the figures if a file is named."""
     files = int(sys.argv[1]) if len(sys.argv) > 1 else FILES
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:

@@ -1,10 +1,10 @@
-"""How well the audit tells students of a teacher, and how seldom it is wrong, on small models that are really trained.
+"""How often the audit detects students of a teacher, and how rarely it is wrong, on small models that are trained here.
 
     python -m evals.audit_study [--only PART ...]
 
-Parts: alarms, dilution, queries, windows, rewriting, and neural where torch is installed. Sums go to
-evals/results/audit.json, part by part, and docs/audit.md, its pictures and the curves of power are written from them.
-Seeds from 101 on are for this page; the statistics were worked out on others.
+Parts: alarms, dilution, queries, windows, rewriting, and neural where torch is installed. Figures go to
+evals/results/audit.json, part by part; docs/audit.md, its pictures and the power curves are written from them.
+Seeds from 101 on are reserved for this page; the statistics were developed on others.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ SIZE = 1024
 SEEDS = (101, 102, 103)
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.25, 1.0)
 ANSWERS, QUERIES = 2048, 2304
-# A student's own texts count less than what it was served, as in fine-tuning.
+# A student's own texts weigh less than what it was served, as in fine-tuning.
 _OWN = 0.3
-# Windows by rule: what the student can learn, and what serving stacks default to.
+# Window widths by rule: what the student can learn, and the default of serving stacks.
 WIDTHS: dict[Rule, int] = {"kgw": 1, "gumbel": 2}
 KEYS = 2000
 LEVELS = (0.05, 0.01, 0.001)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the parts asked for, and write the page."""
+    """Run the requested parts and write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=[*PARTS, "page"], default=[*PARTS])
     chosen = parser.parse_args(arguments).only
@@ -55,24 +55,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in chosen:
             continue
         if name == "neural" and find_spec("torch") is None:
-            print("neural: torch is not installed, so no transformer is trained; what is kept of it stays")
+            print("neural: torch is not installed, so no transformer is trained; its kept results stay")
             continue
         start = time.process_time()
         found = {name: PARTS[name](texts), f"{name}_cpu_seconds": round(time.process_time() - start)}
-        # Read anew: another part may have been run beside this one.
-        told = _kept() | found
-        RESULTS.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        print(f"{name}: {told[f'{name}_cpu_seconds']} s of processor time", flush=True)
-    sums = _kept()
-    curves.write(sums)
-    print(page.write(sums))
+        # Read again: another part may have run in parallel.
+        kept = _kept() | found
+        RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        print(f"{name}: {kept[f'{name}_cpu_seconds']} CPU-seconds", flush=True)
+    results = _kept()
+    curves.write(results)
+    print(page.write(results))
     return 0
 
 
 def _kept() -> dict[str, Any]:
-    """The sums of earlier runs."""
-    told: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-    return told
+    """The figures of earlier runs."""
+    kept: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    return kept
 
 
 def key(seed: int, width: int) -> VllmPhilox:
@@ -80,19 +80,19 @@ def key(seed: int, width: int) -> VllmPhilox:
     return VllmPhilox(int(np.random.default_rng(seed).integers(2**63)), width)
 
 
-def counted(texts: corpus.Corpus, rule: Rule, seed: int, width: int | None = None) -> Experiment:
-    """The experiment of the trigram tier."""
+def trigram_experiment(texts: corpus.Corpus, rule: Rule, seed: int, width: int | None = None) -> Experiment:
+    """The experiment with trigram models."""
     teacher = Trigram(SIZE).train(texts.teacher)
     return Experiment.run(texts, teacher, Watermark(key(seed, width or WIDTHS[rule]), rule), ANSWERS, seed)
 
 
 def student(texts: corpus.Corpus, rows: I64) -> Trigram:
-    """A trigram student of its own texts and of what it was served."""
+    """A trigram student trained on its own texts and on what it was served."""
     return Trigram(SIZE).train(texts.student, _OWN).train(rows)
 
 
 def figures(results: dict[str, TestResult]) -> dict[str, Any]:
-    """What is kept of the three tests."""
+    """The figures kept of the three tests."""
     kept: dict[str, Any] = {"tokens": results["text"].n_scored}
     for name, result in results.items():
         kept |= {name: round(result.log10_p, 3), f"{name}_z": round(result.statistic, 2)}
@@ -100,22 +100,22 @@ def figures(results: dict[str, TestResult]) -> dict[str, Any]:
 
 
 def alarms(texts: corpus.Corpus) -> Rows:
-    """How often a key that nobody used gives a p-value below a level, on one innocent student's answers."""
+    """How often an unused key gives a p-value below a level, on the answers of one student without the watermark."""
     rows: Rows = []
     for rule in WIDTHS:
-        run = counted(texts, rule, SEEDS[0])
+        run = trigram_experiment(texts, rule, SEEDS[0])
         innocent = student(texts, run.served(0.0))
-        told, reference = run.ask(innocent, QUERIES // 2)
+        answers, reference = run.ask(innocent, QUERIES // 2)
         modes: list[tuple[str, watermark.Mode, bool]] = [
             ("plain", "text", False),
             ("text", "text", True),
             ("logprobs", "logprobs", True),
         ]
         for name, mode, centred in modes:
-            tally = watermark.tally(told, run.keyed.prf, mode, reference if centred else None, exclude_context=False)
+            tally = watermark.tally(answers, run.keyed.prf, mode, reference if centred else None, exclude_context=False)
             found = [watermark.judge(tally, run.keyed.prf.decoy(10_000 + i), rule)[1] for i in range(KEYS)]
             rows.append({"rule": rule, "test": name, "keys": KEYS} | _below(found))
-        found = [_every(told, run.keyed.prf.decoy(10_000 + i), rule) for i in range(KEYS // 4)]
+        found = [_every(answers, run.keyed.prf.decoy(10_000 + i), rule) for i in range(KEYS // 4)]
         rows.append({"rule": rule, "test": "every occurrence counted", "keys": KEYS // 4} | _below(found))
     return rows
 
@@ -124,9 +124,9 @@ def _below(log10s: Sequence[float]) -> dict[str, Any]:
     return {f"below_{level:g}": int(sum(p <= np.log10(level) for p in log10s)) for level in LEVELS}
 
 
-def _every(told: Sequence[Sample], prf: Prf, rule: Rule) -> float:
-    """The mistake: every occurrence as if it were a draw of its own."""
-    rows = np.array([s.tokens for s in told])
+def _every(answers: Sequence[Sample], prf: Prf, rule: Rule) -> float:
+    """The usual mistake: every occurrence counted as an independent draw."""
+    rows = np.array([s.tokens for s in answers])
     places = np.arange(GIVEN + prf.width, rows.shape[1])
     context = rows[:, places[:, None] + np.arange(-prf.width, 0)].reshape(-1, prf.width)
     u = prf.uniform(context, rows[:, places].ravel())
@@ -136,11 +136,11 @@ def _every(told: Sequence[Sample], prf: Prf, rule: Rule) -> float:
 
 
 def dilution(texts: corpus.Corpus) -> Rows:
-    """By the share of a student's served rows that carry the watermark; and twins of the same students."""
+    """By the share of a student's served rows that carry the watermark; also twins of the same students."""
     rows = []
     for rule in WIDTHS:
         for seed in SEEDS:
-            run = counted(texts, rule, seed)
+            run = trigram_experiment(texts, rule, seed)
             for share in SHARES:
                 learned = student(texts, run.served(share))
                 row = {"rule": rule, "seed": seed, "share": share} | figures(run.watermark(learned, QUERIES, decoys=0))
@@ -151,44 +151,44 @@ def dilution(texts: corpus.Corpus) -> Rows:
 
 
 def queries(texts: corpus.Corpus) -> Rows:
-    """By the number of questions that a suspect is asked."""
+    """By the number of questions put to a suspect."""
     rows = []
     for rule in WIDTHS:
-        run = counted(texts, rule, SEEDS[0])
+        run = trigram_experiment(texts, rule, SEEDS[0])
         for share in (0.1, 0.25, 1.0):
             learned = student(texts, run.served(share))
-            told, reference = run.ask(learned, 4096)
+            answers, reference = run.ask(learned, 4096)
             for asked in (32, 128, 512, 2048, 4096):
-                results = run.examine(told[:asked], reference[:asked])
+                results = run.examine(answers[:asked], reference[:asked])
                 rows.append({"rule": rule, "seed": SEEDS[0], "share": share} | figures(results))
     return rows
 
 
 def windows(texts: corpus.Corpus) -> Rows:
-    """By the width of the watermark's window, for a student of watermarked answers alone."""
+    """By the width of the watermark's window, for a student of watermarked answers only."""
     rows = []
     for rule in WIDTHS:
         for width in (1, 2, 4):
-            run = counted(texts, rule, SEEDS[0], width)
-            told = run.watermark(student(texts, run.served(1.0)), QUERIES, decoys=0)
-            rows.append({"rule": rule, "width": width} | figures(told))
+            run = trigram_experiment(texts, rule, SEEDS[0], width)
+            results = run.watermark(student(texts, run.served(1.0)), QUERIES, decoys=0)
+            rows.append({"rule": rule, "width": width} | figures(results))
     return rows
 
 
 def rewriting(texts: corpus.Corpus) -> Rows:
-    """By the share of words that a model without the watermark rewrote before the student was trained."""
+    """By the share of words that a model without the watermark rewrote before training."""
     rows = []
     for rule in WIDTHS:
-        run = counted(texts, rule, SEEDS[0])
+        run = trigram_experiment(texts, rule, SEEDS[0])
         writer = Trigram(SIZE).train(texts.student)
         for share in (0.0, 0.3, 0.5, 0.7, 1.0):
-            told = run.watermark(student(texts, rewritten(run.marked, writer, share, 7)), QUERIES, decoys=0)
-            rows.append({"rule": rule, "rewritten": share} | figures(told))
+            results = run.watermark(student(texts, rewritten(run.marked, writer, share, 7)), QUERIES, decoys=0)
+            rows.append({"rule": rule, "rewritten": share} | figures(results))
     return rows
 
 
 def rewritten(rows: I64, writer: Trigram, share: float, seed: int) -> I64:
-    """Rows of which a share of words is drawn anew by another model."""
+    """Rows in which another model has redrawn a share of the words."""
     draw = np.random.default_rng(seed)
     out = rows.copy()
     for place in range(GIVEN, rows.shape[1]):
@@ -199,35 +199,35 @@ def rewritten(rows: I64, writer: Trigram, share: float, seed: int) -> I64:
 
 
 def neural(texts: corpus.Corpus) -> dict[str, Any]:
-    """The same on transformers: dilution, questions, the pairs that twins need, and the copies that canaries need."""
-    told: dict[str, Any] = {"dilution": [], "queries": [], "twins": [], "canaries": []}
+    """Transformers: dilution, questions, the pairs that twins need, and the copies that canaries need."""
+    found: dict[str, Any] = {"dilution": [], "queries": [], "twins": [], "canaries": []}
     for seed in SEEDS:
         for name, rows in transformers(texts, seed).items():
-            told[name] += rows
-    return told
+            found[name] += rows
+    return found
 
 
 def transformers(texts: corpus.Corpus, seed: int) -> dict[str, Rows]:
-    """What `neural` tells of one seed; Gumbel-max and canaries with the first seed only."""
+    """The rows of `neural` for one seed; Gumbel-max and canaries with the first seed only."""
     from evals.audit.neural import Transformer, crops, drawn
 
     teacher = Transformer(SIZE, seed).train(crops(texts.teacher), 300, 3e-3, seed)
     own = Transformer(SIZE, seed + 1).train(crops(texts.student), 120, 3e-3, seed)
-    told: dict[str, Rows] = {"dilution": [], "queries": [], "twins": [], "canaries": []}
+    found: dict[str, Rows] = {"dilution": [], "queries": [], "twins": [], "canaries": []}
     rules: tuple[Rule, ...] = ("kgw", "gumbel") if seed == SEEDS[0] else ("kgw",)
     for rule in rules:
         run = Experiment.run(texts, teacher, Watermark(key(seed, WIDTHS[rule]), rule), 6144, seed)
         for share in (0.0, 0.05, 0.1, 0.25, 1.0) if rule == "kgw" else (0.0, 0.1, 1.0):
             learned = own.copy().train(drawn(run.served(share)), 480, 2e-3, seed)
             about = {"rule": rule, "seed": seed, "share": share}
-            said, reference = run.ask(learned, QUERIES)
-            told["dilution"].append(about | figures(run.examine(said, reference)))
+            answers, reference = run.ask(learned, QUERIES)
+            found["dilution"].append(about | figures(run.examine(answers, reference)))
             if 0 < share < 1:
                 for asked in (32, 128, 512):
-                    told["queries"].append(about | figures(run.examine(said[:asked], reference[:asked])))
+                    found["queries"].append(about | figures(run.examine(answers[:asked], reference[:asked])))
             if rule == "kgw" and share in (0.0, 1.0):
                 for pairs in (32, 64, 128, 256, 1024):
-                    told["twins"].append(
+                    found["twins"].append(
                         {
                             "seed": seed,
                             "trained_on_them": share == 0.0,
@@ -243,8 +243,8 @@ def transformers(texts: corpus.Corpus, seed: int) -> dict[str, Rows]:
             rows = np.concatenate([rows, records.training(copies, rows.shape[1])])
         learned = own.copy().train(drawn(rows), 480, 2e-3, seed)
         result = records.test(learned)
-        told["canaries"].append({"copies": copies, "log10_p": round(result.log10_p, 3), "rank": result.p_rank})
-    return told
+        found["canaries"].append({"copies": copies, "log10_p": round(result.log10_p, 3), "rank": result.p_rank})
+    return found
 
 
 PARTS: dict[str, Callable[[corpus.Corpus], Any]] = {

@@ -37,9 +37,7 @@ _FACTS = {"payment": "payment_fingerprint", "device": "device_fingerprint"}
 
 
 class Ranking(NamedTuple):
-    """A score for every account of a log.
-
-    In the order of `Logged.ids`, and groups of account numbers (None: no groups).
+    """A score for every account of a log, in the order of `Logged.ids`; groups of account numbers or None.
 
     An account that a method does not score has -inf.
     """
@@ -80,7 +78,7 @@ def infrastructure(log: Logged) -> Ranking:
     """Communities of accounts and the cards, devices and networks (/24) they share; no content.
 
     After EvilCohort (Stringhini and others 2015): accounts linked by common addresses, communities by modularity;
-    larger communities rank higher. Attributes of more than MOST_SHARED accounts count as public.
+    larger ones rank higher. Attributes of more than MOST_SHARED accounts count as public.
     """
     account, attribute, _ = _attributes(log, {"network": _NETWORK}, _FACTS)
     account, attribute, _ = _shared(account, attribute, MOST_SHARED)
@@ -111,8 +109,8 @@ def projection(log: Logged) -> Ranking:
 
     After Pacheco and others (2021). The groups are components of pairs above the 99.5th percentile of similarities; an
     account scores the similarity at which it joins a group of six. To bound the cost, attributes of more than
-    MOST_SHARED accounts are dropped, and 50 neighbours of each account are kept. Accounts of fewer than ten exchanges
-    with a shared template or prompt, or of fewer than three of those, are not compared.
+    MOST_SHARED accounts are dropped, and 50 neighbours of each account are kept. Accounts with fewer than ten exchanges
+    of a shared template or prompt, or with fewer than three of those, are not compared.
     """
     account, attribute, count = _attributes(log, _TEXT, {})
     account, attribute, count = _shared(account, attribute, MOST_SHARED, count)
@@ -128,9 +126,7 @@ def projection(log: Logged) -> Ranking:
 
 
 def synchrony(log: Logged) -> Ranking:
-    """Accounts that do the same thing in the same hour.
-
-    Jaccard similarity of (template or network, hour), single linkage.
+    """Accounts that act alike in the same hour: Jaccard similarity of (template or network, hour), single linkage.
 
     After SynchroTrap (Cao and others 2014). The groups are single-linkage clusters at similarity 0.3; an account scores
     the similarity at which it joins a group of six. Cost is bounded as in `projection`; accounts with fewer than ten

@@ -39,8 +39,8 @@ def quiet(summary: Record) -> str:
 
 {len(rows)} logs of honest people and look-alikes; how many of each is drawn for every log (seeds
 {span(r["seed"] for r in rows)}, scale {scales_of(rows)}): {total(rows, "accounts"):,} accounts,
-{total(rows, "exchanges"):,} exchanges. Logs with a false alarm: {alarmed}. Honest accounts flagged:
-{exact(total(rows, "wronged"), total(rows, "honest"))}.
+{total(rows, "exchanges"):,} exchanges. Logs with a false alarm: {alarmed}.
+Honest accounts flagged: {exact(total(rows, "wronged"), total(rows, "honest"))}.
 
 Groups that are linked strongly enough to be reported have a p-value, although none is a campaign. If the p-values are
 calibrated, no more than 5 % of them are at most 0.05, and the mean e-value is at most 1. *KS* is the one-sided

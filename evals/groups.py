@@ -1,7 +1,4 @@
-"""Groups in graphs of accounts.
-
-Nearest pairs, single linkage, components, and the densest part of a bipartite graph.
-"""
+"""Groups in graphs of accounts: nearest pairs, single linkage, components, densest part of a bipartite graph."""
 
 from __future__ import annotations
 
@@ -25,10 +22,7 @@ Ints = NDArray[np.int64]
 
 
 def nearest(vectors: csr_array, alike: Callable[[csr_array, Ints], Floats]) -> tuple[Ints, Ints, Floats, Floats]:
-    """Pairs of each account with its nearest neighbours.
-
-    Their similarity, and a sample of all positive similarities.
-    """
+    """Pairs of each account with its nearest neighbours, their similarity, and a sample of positive similarities."""
     pairs: list[tuple[Ints, Ints, Floats]] = []
     sample: list[Floats] = []
     rng = np.random.default_rng(_SEED)

@@ -100,8 +100,7 @@ def plan(size: str, *, develop: bool = False) -> dict[str, list[Job]]:
         "mimic": [Job("scan", MIMIC, first + i, 0.5) for i in range(10)],
         "quiet": _quiet(quiet, 100, 0.1, 1.0),
         "rivals": [Job("rivals", name, first, 0.5) for name in RIVALLED],
-        # About 50,000 accounts each: four harvests among every look-alike, and a harvest of publicly alleged
-        # proportions.
+        # About 50,000 accounts each: four harvests among every look-alike; a harvest as publicly alleged.
         "large": [Job("scan", MIXED, first, 1.0), Job("scan", HEADLINE, first, 0.1)],
         "replay": [
             *(Job("replay", HEADLINE, first + i, 0.01) for i in range(2)),

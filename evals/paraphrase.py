@@ -1,12 +1,12 @@
-"""How much rewording a scan withstands: the campaign's messages are reworded, each by itself, and the log scanned.
+"""How much rewording a scan tolerates: each message of the campaign is reworded independently, and the log is scanned.
 
     python -m evals.paraphrase [--scenarios s01_shared_cards] [--seeds 1] [--scale 0.2] [--strengths 0 0.5 1]
-    python -m evals.paraphrase --embedding FOLDER     # what joining by meaning does, on the real prompts of a folder
+    python -m evals.paraphrase --embedding FOLDER     # merging by meaning, on the real prompts of a folder
 
-The rewording is by rule (`clonewatch.lab.text.rewriting`): synonyms, order of clauses, voice, courtesies, filler. Every
-exchange is reworded on its own, so two accounts that send one question no longer send the same words: the hardest case
-for links by text. Code, quotations, numbers and forced formats stay, because the answers would be others. What is done
-is kept, so a run that was cut short goes on where it was, unless the source has changed.
+The rewording follows rules (`clonewatch.lab.text.rewriting`): synonyms, order of clauses, voice, courtesies, filler.
+Every exchange is reworded independently, so two accounts that send one question no longer send the same words: the
+hardest case for links by text. Code, quotations, numbers and forced formats stay, because changing them would change
+the answers. Finished strengths are kept, so an interrupted run resumes unless the source has changed.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ SCENARIOS = ("s01_shared_cards", "s04_stealth", "s02_mixing_proxy")
 SEEDS = (1,)
 SCALE = 0.2
 STRENGTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-# Rewording hides words only, so each log is scanned a second time with nothing but users' words, times and trust.
+# Rewording changes words only, so each log is also scanned with nothing but users' words, times and trust.
 WORDS = {
     "exchanges": ("exchange_id", "ts", "account_id", "session_id", "turn", "model", "status", "messages"),
     "accounts": ("account_id", "created_at", "org_id", "org_declared", "anchor", "training_permitted"),
 }
 WHOLE, BARE, FREE = "whole log", "words alone", "words alone, no format"
 KEY = bytes(32)
-# Joining by meaning: cosine lines tried, prompts of each kind, and how strongly they are reworded.
-LINES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-JOINED = 1_000
-JOINED_STRENGTHS = (0.25, 0.5, 1.0)
+# Merging by meaning: cosine thresholds tried, prompts of each kind, and how strongly they are reworded.
+THRESHOLDS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+MERGED = 1_000
+MERGED_STRENGTHS = (0.25, 0.5, 1.0)
 LEAST_WORDS = 6
 COLOURS = ("#1d4e89", "#3d9a6c", "#b03a5b", "#d9822b", "#9b9b9b")
 DASHES = ((1, 0), (8, 2), (4, 2), (3, 3), (1, 3))
@@ -60,7 +60,7 @@ Result = dict[str, Any]
 
 
 def reworded(log: Log, strength: float) -> tuple[Log, float]:
-    """The log with the harvest's last user messages reworded, and the share of places that were changed."""
+    """The log with the last user message of each harvested exchange reworded, and the share of places changed."""
     ours = pc.is_in(log.exchanges["exchange_id"], value_set=log.label_exchanges["exchange_id"].combine_chunks())
     messages = log.exchanges["messages"].to_pylist()
     places = changed = 0
@@ -77,7 +77,7 @@ def reworded(log: Log, strength: float) -> tuple[Log, float]:
 
 
 def bare(log: Log) -> Log:
-    """The log with the columns of WORDS only, and of its messages those of users only."""
+    """The log with the columns of WORDS and the messages of users only."""
     exchanges, accounts = log.exchanges.select(WORDS["exchanges"]), log.accounts.select(WORDS["accounts"])
     talks = (json.loads(talk) for talk in exchanges["messages"].to_pylist())
     said = [json.dumps([t for t in talk if t["role"] == "user"], ensure_ascii=False) for talk in talks]
@@ -86,14 +86,14 @@ def bare(log: Log) -> Log:
 
 
 def free(log: Log) -> Log:
-    """The same, with one forced format for everybody: as if no format were ever forced."""
+    """The same with one forced format for every account: as if no format were ever forced."""
     left = bare(log)
     same = pa.array(np.ones(left.exchanges.num_rows, np.uint64))
     return left._replace(exchanges=left.exchanges.append_column("format_hash", same))
 
 
-def looks(log: Log) -> pa.Table:
-    """Template and sketch of the harvest's exchanges, in the order of the log."""
+def harvest_fingerprints(log: Log) -> pa.Table:
+    """Template and sketch of the harvested exchanges, in the order of the log."""
     ours = log.exchanges.filter(
         pc.is_in(log.exchanges["exchange_id"], value_set=log.label_exchanges["exchange_id"].combine_chunks())
     )
@@ -104,17 +104,17 @@ def looks(log: Log) -> pa.Table:
 
 
 def survival(before: pa.Table, after: pa.Table) -> Result:
-    """What of the harvest's fingerprints outlives the rewording, over exchanges that have a template at all.
+    """Which of the harvest's fingerprints survive the rewording, over exchanges that have a template.
 
-    A template survives when its hash is the same; a family, when near-duplicate merging over all templates, the old and
-    the new, still puts the two under one name. jaccard: estimated mixture posterior of the word sequences.
+    A template survives when its hash is unchanged. A family survives when near-duplicate merging over all old and new
+    templates still merges the two. jaccard: estimated Jaccard similarity of the word sequences.
     """
     old, new = (t["template_id"].fill_null(0).to_numpy().astype(np.uint64) for t in (before, after))
     left, right = sketch_matrix(before["sketch"]), sketch_matrix(after["sketch"])
     both = (old != 0) & (new != 0)
     old, new, left, right = old[both], new[both], left[both], right[both]
     merged = families.merge(np.concatenate([old, new]), np.concatenate([left, right]))
-    mixture_posterior = resemblance(left, right)
+    similarity = resemblance(left, right)
     return {
         "exchanges": len(old),
         "template_survives": float((old == new).mean()),
@@ -122,13 +122,13 @@ def survival(before: pa.Table, after: pa.Table) -> Result:
         "templates_before": len(np.unique(old)),
         "templates_after": len(np.unique(new)),
         "families_after": len(np.unique(merged[len(old) :])),
-        "jaccard_mean": float(mixture_posterior.mean()),
-        "jaccard_quantiles": [float(q) for q in np.quantile(mixture_posterior, QUANTILES)],
+        "jaccard_mean": float(similarity.mean()),
+        "jaccard_quantiles": [float(q) for q in np.quantile(similarity, QUANTILES)],
     }
 
 
 def measure(scenario: str, seed: int, scale: float, strengths: Sequence[float], place: Path, source: str) -> Result:
-    """Every strength on one simulated log, by strength as text; `place` keeps what is done and is read first."""
+    """Every strength on one simulated log, by strength as text; `place` keeps finished ones and is read first."""
     kept: Result = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
     done: Result = kept["strengths"] if kept.get("source") == source else {}
     missing = [s for s in strengths if f"{s:g}" not in done]
@@ -141,10 +141,10 @@ def measure(scenario: str, seed: int, scale: float, strengths: Sequence[float], 
         key.write_text(hashlib.sha256(f"{scenario} {seed}".encode()).hexdigest() + "\n", encoding="ascii")
         simulate(scenario, folder / "log", seed=seed, scale=scale, text=True)
         whole = read(folder / "log")
-        before = looks(whole)
+        before = harvest_fingerprints(whole)
         for strength in missing:
             changed, share = reworded(whole, strength)
-            result: Result = {"changed": share} | survival(before, looks(changed))
+            result: Result = {"changed": share} | survival(before, harvest_fingerprints(changed))
             for condition, left in ((WHOLE, changed), (BARE, bare(changed)), (FREE, free(changed))):
                 write(left, folder / "copy", folder / "log", whole)
                 result[condition], _ = scored(folder / "copy", folder / "scan", key)
@@ -152,11 +152,11 @@ def measure(scenario: str, seed: int, scale: float, strengths: Sequence[float], 
                 shutil.rmtree(folder / "scan")
             done[f"{strength:g}"] = result
             save(place, {"scenario": scenario, "seed": seed, "scale": scale, "source": source, "strengths": done})
-            told = ", ".join(
+            counts = ", ".join(
                 f"{c} {result[c]['caught']} of {result[c]['members']} accounts" for c in (WHOLE, BARE, FREE)
             )
             print(
-                f"{scenario} {seed}: strength {strength:g}, {told}, {result['family_survives']:.0%} same family",
+                f"{scenario} {seed}: strength {strength:g}, {counts}, {result['family_survives']:.0%} same family",
                 file=sys.stderr,
                 flush=True,
             )
@@ -164,7 +164,7 @@ def measure(scenario: str, seed: int, scale: float, strengths: Sequence[float], 
 
 
 def table(runs: Sequence[Result]) -> list[Result]:
-    """A row for every run and strength, weakest first."""
+    """A row per run and strength, weakest first."""
     return [
         {"scenario": run["scenario"], "seed": run["seed"], "strength": float(strength), **result}
         for run in runs
@@ -180,7 +180,7 @@ HEAD = (
     "Template survives",
     "Family survives",
     "Templates",
-    "Likeness 10 %, 50 %, 90 %",
+    "Similarity 10 %, 50 %, 90 %",
     "Found",
     "Account recall",
     "Exchange recall",
@@ -218,7 +218,7 @@ def report(rows: Sequence[Result], said: str) -> str:
 
 
 def draw(rows: Sequence[Result]) -> str:
-    """Account recall of each scenario, and what of its fingerprints survives, by strength; means over seeds. SVG."""
+    """SVG of account recall and surviving fingerprints by strength, for each scenario; means over seeds."""
     names = ("accounts found", "by words alone", "by words, no forced format", "same template family", "same template")
     values = []
     for r in rows:
@@ -268,50 +268,55 @@ def draw(rows: Sequence[Result]) -> str:
     return str(vl_convert.vegalite_to_svg(spec))
 
 
-def joining(folder: Path, half: int, count: int = JOINED) -> list[Result]:
-    """What joining templates by meaning gets right and wrong, by cosine line.
+def merging_by_meaning(folder: Path, half: int, count: int = MERGED) -> list[Result]:
+    """How often merging templates by meaning is right and wrong, by cosine threshold.
 
-    folder: of `prompts_human.parquet` and `prompts_harvest.parquet`. half: 0 for the prompts the line was chosen on, 1
-    for the others. apart: of people's prompts that no sketch joins, the share put with another one (wrong, but for a
-    few that do ask the same). together: of harvest prompts, the share put with their own rewording.
+    folder: contains `prompts_human.parquet` and `prompts_harvest.parquet`. half: 0 for the prompts that the threshold
+    was chosen on, 1 for the others. apart: of people's prompts that no sketch merges, the share merged with another one
+    (wrong, except for a few that do ask the same). together: of harvest prompts, the share merged with their own
+    rewording.
     """
     human = pq.read_table(folder / "prompts_human.parquet", columns=["text"])["text"].to_pylist()
     harvest = pq.read_table(folder / "prompts_harvest.parquet", columns=["instruction"])["instruction"].to_pylist()
     honest, taken = (_distinct(texts, half, count) for texts in (human, harvest))
     vectors = {"people": embedding.embed(honest), "harvest": embedding.embed(taken)}
-    others = {s: [reword(text, s, i).text for i, text in enumerate(taken)] for s in JOINED_STRENGTHS}
+    others = {s: [reword(text, s, i).text for i, text in enumerate(taken)] for s in MERGED_STRENGTHS}
     turned = {s: embedding.embed(texts) for s, texts in others.items()}
     rows: list[Result] = []
-    for line in LINES:
-        sizes = _sizes(embedding.joined(vectors["people"], range(len(honest)), line), len(honest))
-        row: Result = {"line": line, "apart": float(sizes[sizes > 1].sum() / len(honest)), "largest": int(sizes.max())}
+    for threshold in THRESHOLDS:
+        sizes = _sizes(embedding.joined(vectors["people"], range(len(honest)), threshold), len(honest))
+        row: Result = {
+            "threshold": threshold,
+            "apart": float(sizes[sizes > 1].sum() / len(honest)),
+            "largest": int(sizes.max()),
+        }
         for strength, after in turned.items():
-            alone = embedding.joined(np.concatenate([vectors["harvest"], after]), range(2 * len(taken)), line)
+            alone = embedding.joined(np.concatenate([vectors["harvest"], after]), range(2 * len(taken)), threshold)
             same = [alone.get(i, i) == alone.get(i + len(taken), i + len(taken)) for i in range(len(taken))]
             row[f"together {strength:g}"] = float(np.mean(same))
         rows.append(row)
     sketches = {s: _sketches(texts) for s, texts in ((0.0, taken), *others.items())}
-    by_words: Result = {"line": None, "apart": 0.0, "largest": 1}
-    for strength in JOINED_STRENGTHS:
+    by_words: Result = {"threshold": None, "apart": 0.0, "largest": 1}
+    for strength in MERGED_STRENGTHS:
         alike = resemblance(sketches[0.0], sketches[strength]) >= families.THRESHOLD
         by_words[f"together {strength:g}"] = float(alike.mean())
     return [by_words, *rows]
 
 
-def joining_table(rows: Sequence[Result]) -> str:
-    """The figures of `joining` in Markdown; the first row is what sketches join."""
-    head = ["Cosine line", "People's prompts put together", "Largest family"]
-    head += [f"Reworded {s:.0%}: put together" for s in JOINED_STRENGTHS]
+def merging_table(rows: Sequence[Result]) -> str:
+    """The figures of `merging_by_meaning` in Markdown; the first row is what sketches merge."""
+    head = ["Cosine threshold", "People's prompts merged", "Largest family"]
+    head += [f"Reworded {s:.0%}: merged" for s in MERGED_STRENGTHS]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in rows:
-        together = " | ".join(f"{row[f'together {s:g}']:.3f}" for s in JOINED_STRENGTHS)
-        line = "sketches only" if row["line"] is None else f"{row['line']:g}"
-        lines.append(f"| {line} | {row['apart']:.3f} | {row['largest']} | {together} |")
+        together = " | ".join(f"{row[f'together {s:g}']:.3f}" for s in MERGED_STRENGTHS)
+        label = "sketches only" if row["threshold"] is None else f"{row['threshold']:g}"
+        lines.append(f"| {label} | {row['apart']:.3f} | {row['largest']} | {together} |")
     return "\n".join(lines)
 
 
 def _distinct(texts: Sequence[str | None], half: int, count: int) -> list[str]:
-    """Prompts of one half, no two of them near-identical by sketch, so many at most, in an order that says nothing."""
+    """At most `count` prompts of one half, no two near-identical by sketch, in an arbitrary fixed order."""
     kept = sorted(
         {t for t in texts if t and len(t.split()) >= LEAST_WORDS and zlib.crc32(t.encode()) % 2 == half},
         key=lambda t: hashlib.sha256(t.encode()).digest(),
@@ -331,7 +336,7 @@ def _sizes(family: dict[int, int], count: int) -> np.ndarray:
 
 
 def main() -> int:
-    """Run what is missing, write the section and draw the picture."""
+    """Run the missing strengths, write the section and draw the picture."""
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), metavar="NAME")
     parse.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), metavar="N")
@@ -339,38 +344,38 @@ def main() -> int:
     parse.add_argument("--strengths", nargs="+", type=float, default=list(STRENGTHS), metavar="S")
     parse.add_argument("--out", type=Path, default=FOLDER)
     parse.add_argument("--picture", type=Path, default=PICTURE)
-    parse.add_argument("--embedding", type=Path, metavar="FOLDER", help="of real prompts; nothing is simulated")
-    asked = parse.parse_args()
-    if asked.embedding:
+    parse.add_argument("--embedding", type=Path, metavar="FOLDER", help="folder of real prompts; nothing is simulated")
+    options = parse.parse_args()
+    if options.embedding:
         for half, name in enumerate(("chosen on", "the other half")):
-            print(f"{name}\n\n{joining_table(joining(asked.embedding, half))}\n", flush=True)
+            print(f"{name}\n\n{merging_table(merging_by_meaning(options.embedding, half))}\n", flush=True)
         return 0
-    strange = sorted(set(asked.scenarios) - set(scenarios()))
-    if strange:
-        parse.error(f"no scenario {', '.join(strange)}")
+    unknown = sorted(set(options.scenarios) - set(scenarios()))
+    if unknown:
+        parse.error(f"no scenario {', '.join(unknown)}")
     scripts = [Path(__file__), Path(__file__).with_name("logs.py")]
     source, runs = fingerprint(*scripts), []
-    for scenario in asked.scenarios:
-        for seed in asked.seeds:
-            place = asked.out / "paraphrase" / f"{scenario}-{seed}-{asked.scale:g}.json"
-            done = measure(scenario, seed, asked.scale, asked.strengths, place, source)
-            wanted = {f"{s:g}": done[f"{s:g}"] for s in asked.strengths}
+    for scenario in options.scenarios:
+        for seed in options.seeds:
+            place = options.out / "paraphrase" / f"{scenario}-{seed}-{options.scale:g}.json"
+            done = measure(scenario, seed, options.scale, options.strengths, place, source)
+            wanted = {f"{s:g}": done[f"{s:g}"] for s in options.strengths}
             runs.append({"scenario": scenario, "seed": seed, "strengths": wanted})
     if fingerprint(*scripts) != source:
-        sys.exit("the source changed while it was measured: run again")
+        sys.exit("the source changed during the measurement: run again")
     rows = table(runs)
     said = (
-        f"Scenarios {', '.join(asked.scenarios)} with text; seeds {', '.join(map(str, asked.seeds))}; scale "
-        f"{asked.scale:g}; clonewatch {version('clonewatch')}, source {source}. Every harvested exchange is reworded "
-        "on its own, by rule; strength is the share of applicable places that are changed. "
-        "Words alone: the same log with nothing but users' messages, times, sessions, models and trust; "
-        "without forced formats: the same with one format for everybody."
+        f"Scenarios {', '.join(options.scenarios)} with text; seeds {', '.join(map(str, options.seeds))}; scale "
+        f"{options.scale:g}; clonewatch {version('clonewatch')}, source {source}. Every harvested exchange is reworded "
+        "independently, by rule; strength is the share of applicable places that are changed. "
+        "Words alone: the same log with only users' messages, times, sessions, models and trust; "
+        "without forced formats: the same with one format for every account."
     )
     text = report(rows, said)
-    (asked.out / "paraphrase.md").write_text(text, encoding="utf-8")
-    save(asked.out / "paraphrase.json", {"source": source, "scale": asked.scale, "rows": rows})
-    asked.picture.parent.mkdir(parents=True, exist_ok=True)
-    asked.picture.write_text(draw(rows), encoding="utf-8")
+    (options.out / "paraphrase.md").write_text(text, encoding="utf-8")
+    save(options.out / "paraphrase.json", {"source": source, "scale": options.scale, "rows": rows})
+    options.picture.parent.mkdir(parents=True, exist_ok=True)
+    options.picture.write_text(draw(rows), encoding="utf-8")
     print(text)
     return 0
 

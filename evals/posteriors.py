@@ -1,9 +1,9 @@
-"""Whether a posterior means what it says, and what it is worth under more cover and after fewer days.
+"""Whether posteriors are calibrated, and how precise they are with more cover and fewer days.
 
     python -m evals.posteriors [--seeds 321 322] [--scale 0.2] [--days 1 7 90] [--jobs 2] [--out DIR]
 
-One resale proxy harvests one request an account and day, under 0 to 99 % of its customers' traffic; each log of ninety
-days is scanned as of ever later days. Posteriors of exchanges are compared with the truth by bins (a reliability
+A resale proxy harvests one request per account per day, under 0 to 99 % of its customers' traffic. Each log of ninety
+days is scanned as of increasing days. Posteriors of exchanges are compared with the truth by bins (a reliability
 diagram), and each account's estimated share of harvest with its true one. Everything is simulated.
 """
 
@@ -43,35 +43,35 @@ PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "evaluatio
 Result = dict[str, Any]
 
 
-def looked(log: Path, scan_folder: Path, key: Path, day: int) -> Result:
-    """Scan the first `day` days of a log, and score what was said of exchanges, accounts and customers."""
+def scanned_until(log: Path, scan_folder: Path, key: Path, day: int) -> Result:
+    """Scan the first `day` days of a log, and score the posteriors of exchanges and the flagged accounts."""
     first = pc.min(pq.read_table(log / "exchanges", columns=["ts"])["ts"]).as_py()
     until = first.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=day)
     found = scan(ScanSettings((str(log),), scan_folder, key_file=key, threads=1, as_of=until))
-    said = _until(log, until)
+    truth = _until(log, until)
     scores = evaluate(scan_folder, log / "labels")
     flagged = found.tables["campaigns"].filter(found.tables["campaigns"]["flagged"])["campaign_id"].combine_chunks()
     attribution = pq.read_table(scan_folder / "attribution.parquet")
     attribution = attribution.filter(pc.is_in(attribution["campaign_id"], value_set=flagged))
-    true = pc.is_in(attribution["exchange_id"], value_set=said["harvest"]).to_numpy(zero_copy_only=False)
+    true = pc.is_in(attribution["exchange_id"], value_set=truth["harvest"]).to_numpy(zero_copy_only=False)
     posterior = attribution["posterior"].to_numpy().astype(np.float64)
     sure = posterior >= 0.5
-    accused = set(attribution["account_id"].unique().to_pylist())
+    scored = set(attribution["account_id"].unique().to_pylist())
     bins = np.clip(np.searchsorted(BINS, posterior, "right") - 1, 0, len(BINS) - 2)
     shares = _shares(attribution, posterior, true)
     return {
         "day": day,
         "found": len(scores["campaigns"]["found"]),
-        "members": said["members"],
+        "members": truth["members"],
         "caught": scores["accounts"]["true_positive"],
         "wronged": scores["accounts"]["false_positive"],
         "wronged_roles": scores["accounts"]["honest_flagged_by_role"],
         "honest": scores["accounts"]["honest"],
-        "harvest": len(said["harvest"]),
+        "harvest": len(truth["harvest"]),
         "right": int((sure & true).sum()),
         "wrong": int((sure & ~true).sum()),
-        "honest_exchanges": said["exchanges"] - len(said["harvest"]),
-        "accounts_scored": len(accused),
+        "honest_exchanges": truth["exchanges"] - len(truth["harvest"]),
+        "accounts_scored": len(scored),
         "bins": [
             [int((bins == b).sum()), float(posterior[bins == b].sum()), int(true[bins == b].sum())]
             for b in range(len(BINS) - 1)
@@ -83,7 +83,7 @@ def looked(log: Path, scan_folder: Path, key: Path, day: int) -> Result:
 
 
 def _until(log: Path, until: Any) -> Result:
-    """Harvested exchanges, members seen and exchanges in all before an instant."""
+    """Harvested exchanges, active members and the number of exchanges before an instant."""
     rows = pq.read_table(log / "exchanges", columns=["exchange_id", "ts", "account_id"])
     rows = rows.filter(pc.less(rows["ts"], pa.scalar(until, rows["ts"].type)))
     labels = pq.read_table(log / "labels" / "exchanges.parquet", columns=["exchange_id"])["exchange_id"]
@@ -96,14 +96,14 @@ def _until(log: Path, until: Any) -> Result:
 
 
 def _shares(attribution: pa.Table, posterior: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each account's share of harvest among its exchanges that were scored, estimated and true."""
+    """Each account's estimated and true share of harvest among its scored exchanges."""
     _, account = np.unique(attribution["account_id"].to_numpy(zero_copy_only=False), return_inverse=True)
     n = np.maximum(np.bincount(account), 1)
     return np.bincount(account, posterior) / n, np.bincount(account, true) / n
 
 
 def measure(cover: int, seed: int, scale: float, days: Sequence[int], place: Path, source: str) -> list[Result]:
-    """Every day on one simulated log; `place` keeps what is done and is read first."""
+    """Every day on one simulated log; `place` keeps finished days and is read first."""
     kept: Result = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
     done: list[Result] = kept["days"] if kept.get("source") == source else []
     missing = [day for day in days if day not in {row["day"] for row in done}]
@@ -116,14 +116,14 @@ def measure(cover: int, seed: int, scale: float, days: Sequence[int], place: Pat
             key.write_text(hashlib.sha256(f"{cover} {seed}".encode()).hexdigest() + "\n", encoding="ascii")
             simulate(f"cover_{cover:02}", folder / "log", seed=seed, scale=scale)
             for day in missing:
-                row = looked(folder / "log", folder / f"scan-{day}", key, day)
+                row = scanned_until(folder / "log", folder / f"scan-{day}", key, day)
                 done.append({"cover": cover, "seed": seed} | row)
                 save(place, {"source": source, "days": done})
     return [row for row in done if row["day"] in days]
 
 
 def pooled(rows: Sequence[Result]) -> list[Result]:
-    """The bins of all rows together: exchanges, mean posterior, and share that were harvested."""
+    """The bins of all rows pooled: exchanges, mean posterior, and share truly harvested."""
     total = np.sum([row["bins"] for row in rows], axis=0) if rows else np.zeros((len(BINS) - 1, 3))
     return [
         {
@@ -138,7 +138,7 @@ def pooled(rows: Sequence[Result]) -> list[Result]:
 
 
 def calibration_error(bins: Sequence[Result]) -> float:
-    """Mean distance of posterior and truth, each bin by its exchanges (expected calibration error, Naeini et al. 2015).
+    """Expected calibration error (Naeini et al. 2015): |posterior - truth| by bin, weighted by exchanges.
 
     >>> calibration_error([{"n": 3, "said": 0.9, "true": 0.8}, {"n": 0, "said": None, "true": None}])
     0.1
@@ -157,26 +157,27 @@ def report(rows: Sequence[Result], said: str) -> str:
         "![Reliability, precision and recall](pictures/evaluation-posteriors.svg)",
         "",
         "| Cover | Days | Found | Account recall | Honest accounts flagged | Exchange precision | Exchange recall "
-        "| Honest exchanges hit | Share of harvest said | true | mean error of an account |",
+        "| Honest exchanges hit | Share of harvest, estimated | true | mean error per account |",
         "|---" * 11 + "|",
     ]
     keys = sorted({(r["cover"], r["day"]) for r in rows})
     for cover, day in keys:
         mine = [r for r in rows if (r["cover"], r["day"]) == (cover, day)]
         total = {k: sum(r[k] for r in mine) for k in ("found", "members", "caught", "wronged", "honest", "harvest")}
-        right, wrong, strangers = (sum(r[k] for r in mine) for k in ("right", "wrong", "honest_exchanges"))
-        told = [r for r in mine if r["share_said"] is not None]
+        right, wrong, honest_exchanges = (sum(r[k] for r in mine) for k in ("right", "wrong", "honest_exchanges"))
+        estimated = [r for r in mine if r["share_said"] is not None]
         shares = [
-            f"{np.mean([r[k] for r in told]):.3f}" if told else "-" for k in ("share_said", "share_true", "share_error")
+            f"{np.mean([r[k] for r in estimated]):.3f}" if estimated else "-"
+            for k in ("share_said", "share_true", "share_error")
         ]
         lines.append(
             f"| {cover} % | {day} | {total['found']} of {len(mine)} | {part(total['caught'], total['members'])} "
             f"| {total['wronged']} of {total['honest']:,} | {part(right, right + wrong)} "
-            f"| {part(right, total['harvest'])} | {wrong} of {strangers:,} | {' | '.join(shares)} |"
+            f"| {part(right, total['harvest'])} | {wrong} of {honest_exchanges:,} | {' | '.join(shares)} |"
         )
     lines += [
         "",
-        "Exchanges of flagged campaigns by posterior, all logs and days together:",
+        "Exchanges of flagged campaigns by posterior, all logs and days pooled:",
         "",
         "| Posterior | Exchanges | Mean posterior | Truly harvested |",
         "|---" * 4 + "|",
@@ -190,7 +191,7 @@ def report(rows: Sequence[Result], said: str) -> str:
 
 
 def draw(rows: Sequence[Result]) -> str:
-    """Reliability beside exchange precision and recall by day, a line for each cover. SVG."""
+    """SVG of the reliability diagram, and of exchange precision and recall by day, one curve per cover."""
     bins = [b | {"of": "all"} for b in pooled(rows) if b["n"]]
     values = []
     for cover, day in sorted({(r["cover"], r["day"]) for r in rows}):
@@ -209,7 +210,7 @@ def draw(rows: Sequence[Result]) -> str:
             "height": 220,
             "mark": {"type": "line", "point": {"size": 26}},
             "encoding": {
-                "x": {"field": "day", "type": "quantitative", "title": "days seen", "scale": {"type": "log"}},
+                "x": {"field": "day", "type": "quantitative", "title": "days in the log", "scale": {"type": "log"}},
                 "y": axis | {"field": "share", "title": f"exchange {of}"},
                 "color": {
                     "field": "cover",
@@ -251,7 +252,7 @@ def draw(rows: Sequence[Result]) -> str:
 
 
 def main() -> int:
-    """Run what is missing, write the section and draw the picture."""
+    """Run the missing days, write the section and draw the picture."""
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--covers", nargs="+", type=int, default=list(COVERS), choices=COVERS, metavar="PERCENT")
     parse.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), metavar="N")
@@ -260,34 +261,34 @@ def main() -> int:
     parse.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parse.add_argument("--out", type=Path, default=FOLDER)
     parse.add_argument("--picture", type=Path, default=PICTURE)
-    asked = parse.parse_args()
+    options = parse.parse_args()
     scripts = [Path(__file__), Path(__file__).with_name("logs.py")]
     source = fingerprint(*scripts)
-    with ProcessPoolExecutor(asked.jobs, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
         waiting = [
             pool.submit(
                 measure,
                 cover,
                 seed,
-                asked.scale,
-                asked.days,
-                asked.out / "posteriors" / f"{cover}-{seed}-{asked.scale:g}.json",
+                options.scale,
+                options.days,
+                options.out / "posteriors" / f"{cover}-{seed}-{options.scale:g}.json",
                 source,
             )
-            for cover in reversed(asked.covers)
-            for seed in asked.seeds
+            for cover in reversed(options.covers)
+            for seed in options.seeds
         ]
         rows = [row for one in waiting for row in one.result()]
     if fingerprint(*scripts) != source:
-        sys.exit("the source changed while it was measured: run again")
+        sys.exit("the source changed during the measurement: run again")
     said = (
-        f"A resale proxy at scale {asked.scale:g}, seeds {', '.join(map(str, asked.seeds))}; one harvested request an "
-        "account and day, the rest customers' traffic; scans as of ever later days of the same logs. clonewatch "
-        f"{version('clonewatch')}, source {source}. Account recall is of the members that had harvested by then."
+        f"A resale proxy at scale {options.scale:g}, seeds {', '.join(map(str, options.seeds))}; one harvested request "
+        "per account per day, the rest customers' traffic; scans as of increasing days of the same logs. clonewatch "
+        f"{version('clonewatch')}, source {source}. Account recall covers the members that had harvested by then."
     )
     text = report(rows, said)
-    (asked.out / "posteriors.md").write_text(text, encoding="utf-8")
-    asked.picture.write_text(draw(rows), encoding="utf-8")
+    (options.out / "posteriors.md").write_text(text, encoding="utf-8")
+    options.picture.write_text(draw(rows), encoding="utf-8")
     print(text)
     return 0
 

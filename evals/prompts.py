@@ -1,8 +1,8 @@
-"""Measures the fingerprints on prompts that real people and real harvests wrote.
+"""Measures the fingerprints on prompts written by real people and for real harvests.
 
     python evals/prompts.py --data FOLDER [--write docs/fingerprints-measured.md]
 
-FOLDER holds `prompts_human.parquet` and `prompts_harvest.parquet`. Nothing is trained on them; only figures leave.
+FOLDER has `prompts_human.parquet` and `prompts_harvest.parquet`. No model is trained on them; only figures are kept.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from clonewatch.model.schema import TASKS
 SEED = 7
 KEY = bytes(range(32))
 
-# Which task a set was made for, where that is fair to say; the other sets have no one task.
+# The task a set was made for, where it has one; the other sets have no single task.
 HARVEST_TASKS = {
     "gpteacher-codegen": "software_engineering",
     "gorilla-apibench-torchhub": "agentic_tool_use",
@@ -86,9 +86,9 @@ def fingerprints(texts: list[str]) -> pa.RecordBatch:
 
 
 def tasks(rows: list[dict[str, str]], half: int = 1) -> str:
-    """Confusion table of the sets that have a task."""
+    """Confusion matrix of the sets that have a task."""
     expected = [HARVEST_TASKS.get(r["source"]) or bfcl(r) or GROUP_TASKS.get((r["source"], r["group"])) for r in rows]
-    # One half was looked at while the training material was written; the figures are of the other half.
+    # One half was examined while the training material was written; the figures are of the other half.
     kept = [(r, e) for r, e in zip(rows, expected, strict=True) if e and zlib.crc32(r["text"].encode()) % 2 == half]
     made = fingerprints([r["text"] for r, _ in kept])["task"].to_pylist()
     table = Counter((e, m) for (_, e), m in zip(kept, made, strict=True))
@@ -115,13 +115,13 @@ def tasks(rows: list[dict[str, str]], half: int = 1) -> str:
 
 
 def bfcl(row: dict[str, str]) -> str | None:
-    """Live function-calling queries, but for those that were collected because no function fits."""
+    """Task of live function-calling queries, except those collected because no function fits."""
     fits = row["source"] == "bfcl-live" and "irrelevance" not in row["group"]
     return "agentic_tool_use" if fits else None
 
 
 def elicitation(people: list[dict[str, str]], taken: list[dict[str, str]]) -> str:
-    """How often ordinary prompts score high, and recall on patterns that were held out of training."""
+    """How often ordinary prompts score high, and recall on patterns held out of training."""
     lines = ["| set | n | median | 99 % | >= 0.5 | >= 0.9 |", "|---|---|---|---|---|---|"]
     for source in sorted({r["source"] for r in people + taken}):
         score = fingerprints([r["text"] for r in people + taken if r["source"] == source])["elicitation"].to_numpy(
@@ -141,7 +141,7 @@ def elicitation(people: list[dict[str, str]], taken: list[dict[str, str]]) -> st
 
 
 def held_out() -> tuple[float, float]:
-    """Share of held-out patterns at 0.5 or above: demands, and close negatives; folds by pattern."""
+    """Share of held-out patterns scored 0.5 or more: demands, and close negatives; folds by pattern."""
     place = Path(train.__file__).with_name("training")
     read = lambda name: train.tomllib.loads((place / name).read_text(encoding="utf-8"))  # noqa: E731
     material, demands = read("tasks.toml"), read("elicitation.toml")
@@ -175,22 +175,22 @@ def merges(rows: list[dict[str, str]], name: str) -> list[str]:
     sketch = sketch_matrix(made["sketch"])
     _, first = np.unique(prompt, return_index=True)
     prompt, template, sketch = prompt[first], template[first], sketch[first]
-    told = template != 0
+    known = template != 0
     lines = []
-    for label, family in [("template", template[told])] + [
-        (f"family, threshold {t}", families.merge(template[told], sketch[told], t)) for t in (0.4, 0.5, 0.6, 0.7)
+    for label, family in [("template", template[known])] + [
+        (f"family, threshold {t}", families.merge(template[known], sketch[known], t)) for t in (0.4, 0.5, 0.6, 0.7)
     ]:
         sizes = np.unique(family, return_counts=True)[1]
         shared = sizes[sizes > 1].sum()
         lines.append(
-            f"| {name} | {label} | {told.sum()} | {(~told).sum()} | {len(sizes)} "
-            f"| {shared} ({shared / told.sum():.1%}) | {sizes.max()} |"
+            f"| {name} | {label} | {known.sum()} | {(~known).sum()} | {len(sizes)} "
+            f"| {shared} ({shared / known.sum():.1%}) | {sizes.max()} |"
         )
     return lines
 
 
 def change_slots(text: str, draw: random.Random) -> str:
-    """Other numbers, and other names in mid-sentence."""
+    """Replace numbers, and names in mid-sentence."""
     text = re.sub(r"\d+", lambda m: str(draw.randrange(10 ** len(m.group()) + 7)), text)
     return re.sub(r"(?<=[a-z,] )[A-Z][a-z]+\b", lambda _: draw.choice(NAMES), text)
 
@@ -209,7 +209,7 @@ def synonyms(share: float) -> Callable[[str, random.Random], str]:
 
 
 def drop_words(share: float) -> Callable[[str, random.Random], str]:
-    """Leave out a share of the words, one at least."""
+    """Drop a share of the words, at least one."""
 
     def drop(text: str, draw: random.Random) -> str:
         words = text.split(" ")
@@ -260,7 +260,7 @@ def paraphrase(rows: list[dict[str, str]]) -> str:
 
 
 def cells(people: list[dict[str, str]]) -> str:
-    """How often two prompts of one narrow topic share a cell, against two prompts of different topics."""
+    """How often two prompts of one narrow topic share a cell, compared with any two prompts."""
     rows = [r for r in people if r["source"] == "arena-hard-v0.1"]
     cell = fingerprints([r["text"] for r in rows])["cell"].to_numpy(zero_copy_only=False)
     groups: dict[str, list[float]] = {}

@@ -1,9 +1,9 @@
-"""Measures a scan on prompts that real people and real harvests wrote, dealt over made-up accounts.
+"""Measures a scan on prompts written by real people and for real harvests, assigned to simulated accounts.
 
     python evals/real_prompts.py --data FOLDER [--scenario s01_shared_cards ...] [--scale 0.1] [--seeds 0 1]
 
-FOLDER holds `prompts_human.parquet` and `prompts_harvest.parquet`. No public log joins accounts, prompts and times, so
-the accounts and times are the lab's and only the words are real. Nothing but figures leaves.
+FOLDER contains `prompts_human.parquet` and `prompts_harvest.parquet`. No public log combines accounts, prompts and
+times, so accounts and times are simulated and only the words are real. Only figures are kept.
 """
 
 import argparse
@@ -30,14 +30,14 @@ KEY = bytes(32)
 
 
 class Prompts(NamedTuple):
-    """Texts by who wrote them: harvests for their teacher, people for themselves."""
+    """Texts by origin: harvest prompts written for a teacher model, and people's own prompts."""
 
     harvest: list[str]
     human: list[str]
 
 
 def load(data: Path) -> Prompts:
-    """The prompts of a folder, each once. An instruction and its input are one prompt, as they were sent."""
+    """The distinct prompts of a folder. An instruction and its input form one prompt, as they were sent."""
     harvest = pq.read_table(data / "prompts_harvest.parquet", columns=["instruction", "input"]).to_pylist()
     human = pq.read_table(data / "prompts_human.parquet", columns=["text"])["text"].to_pylist()
     joined = ("\n".join(part for part in (row["instruction"], row["input"]) if part) for row in harvest)
@@ -45,9 +45,9 @@ def load(data: Path) -> Prompts:
 
 
 def measure(prompts: Prompts, campaign: str, scenario: str, scale: float, seed: int, folder: Path) -> dict[str, Any]:
-    """One made-up log with real words, scanned through the text path.
+    """One simulated log with real words, scanned with text.
 
-    campaign: whose words the harvest uses, "harvest" or "human"; the others are always people's.
+    campaign: source of the harvest's words, "harvest" or "human"; other accounts always use people's words.
     """
     log, out = folder / "log", folder / "scan"
     words = {"campaign": getattr(prompts, campaign), "honest": prompts.human}
@@ -65,22 +65,22 @@ def measure(prompts: Prompts, campaign: str, scenario: str, scale: float, seed: 
         "flagged": len(flagged),
         "score": [round(r["score"], 1) for r in flagged],
         "members": scores["counts"]["member_accounts"],
-        **accused(log, found.tables["members"], flagged),
-        **looks(log),
+        **flagged_accounts(log, found.tables["members"], flagged),
+        **harvest_fingerprints(log),
     }
 
 
-def accused(log: Path, members: pa.Table, flagged: list[dict[str, Any]]) -> dict[str, int]:
-    """How many flagged accounts are the campaign's, and how many are honest."""
+def flagged_accounts(log: Path, members: pa.Table, flagged: list[dict[str, Any]]) -> dict[str, int]:
+    """How many flagged accounts belong to the campaign, and how many are honest."""
     ids = {r["campaign_id"] for r in flagged}
-    told = {r["account_id"] for r in members.to_pylist() if r["campaign_id"] in ids and r["role"] != "proxy_customer"}
+    found = {r["account_id"] for r in members.to_pylist() if r["campaign_id"] in ids and r["role"] != "proxy_customer"}
     labels = pq.read_table(log / "labels" / "accounts.parquet").to_pylist()
-    guilty = {r["account_id"] for r in labels if r["role"] == "member"}
-    return {"members_flagged": len(told & guilty), "honest_flagged": len(told - guilty)}
+    true_members = {r["account_id"] for r in labels if r["role"] == "member"}
+    return {"members_flagged": len(found & true_members), "honest_flagged": len(found - true_members)}
 
 
-def looks(log: Path) -> dict[str, Any]:
-    """What fingerprinting makes of the campaign's prompts: template families and tasks, over its distinct messages."""
+def harvest_fingerprints(log: Path) -> dict[str, Any]:
+    """Fingerprints of the campaign's distinct prompts: template families and tasks."""
     harvested = pq.read_table(log / "labels" / "exchanges.parquet")["exchange_id"]
     fingerprint = Fingerprinter(KEY)
     opened = open_log((str(log),))
@@ -108,20 +108,20 @@ def looks(log: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print one line of JSON a run."""
+    """Print one line of JSON per run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--scenario", nargs="+", default=["s01_shared_cards", "s02_mixing_proxy", "s04_stealth"])
     parser.add_argument("--scale", type=float, default=0.1)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    chosen = parser.parse_args()
-    prompts = load(chosen.data)
-    for scenario in chosen.scenario:
-        for seed in chosen.seeds:
+    options = parser.parse_args()
+    prompts = load(options.data)
+    for scenario in options.scenario:
+        for seed in options.seeds:
             for words in ("harvest", "human"):
                 with tempfile.TemporaryDirectory() as folder:
-                    told = measure(prompts, words, scenario, chosen.scale, seed, Path(folder))
-                print(json.dumps(told), flush=True)
+                    result = measure(prompts, words, scenario, options.scale, seed, Path(folder))
+                print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -39,10 +39,7 @@ class Broken(NamedTuple):
 
 
 def fingerprint(kind: str) -> str:
-    """Shortened SHA-256 over the package's source.
-
-    The scripts for this kind of job, and the versions of the engines.
-    """
+    """Shortened SHA-256 over the package, the scripts for this kind of job, and the versions of the engines."""
     digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in ENGINES).encode())
     root = Path(clonewatch.__file__).parent
     files = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
@@ -75,9 +72,7 @@ def run(
     mark: Callable[[str], str] = fingerprint,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Broken]:
-    """Run the jobs that have no result yet.
-
-    `workers` at a time; returns the failed jobs. One result per job in `folder`.
+    """Run the jobs that have no result yet, `workers` at a time; returns the failed jobs. `folder` keeps the results.
 
     how: the command of a job, which writes JSON. mark: the source that a kind of job depends on. A result of another
     source is replaced; a result whose source changed during its run is discarded, and the job counts as failed.

@@ -1,12 +1,13 @@
-"""How a scan finds campaigns of the laboratory among real honest traffic.
+"""How well a scan finds campaigns of the laboratory among real honest traffic.
 
     python -m evals.semi_synthetic --data ../shared/data --seeds 11 12 [--scenarios s01_shared_cards] [--jobs 2]
 
 The honest part is real: sessions of a retrieval service (RAGPulse), API tenants at their measured rates (ServeGen), and
-coding-agent sessions (kv-cache-tester). It has times, tokens, repeats and sessions, and no addresses, cards or devices:
-no public log has. The campaign's accounts, and customers of the same proxy, are the laboratory's. Of its other honest
-accounts none is there; with `--lookalikes` all are. A share of the real accounts, drawn anew for every log, is trusted.
-What is done is kept, so a run that was cut short goes on where it was, unless the source has changed.
+coding-agent sessions (kv-cache-tester). It has times, tokens, repeats and sessions, but no addresses, cards or devices,
+because no public log has them. The campaign's accounts, and customers of the same proxy, are the laboratory's. The
+other honest accounts of the laboratory are left out, or included with `--lookalikes`. A random share of the real
+accounts, drawn for every log, is trusted. Finished runs are kept: an interrupted run resumes unless the source has
+changed.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import pyarrow.parquet as pq
 
 from clonewatch.lab.simulate import scenarios, simulate
 from clonewatch.model.schema import ACCOUNTS, EXCHANGES
-from evals.other_worlds import RUNS, TOLD, Run, measure, sums, told
+from evals.other_worlds import COLUMNS, RUNS, Run, cells, measure, sums
 
 SCENARIOS = (
     "s01_shared_cards",
@@ -39,39 +40,39 @@ SCENARIOS = (
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TRACES = ("trace_ragpulse", "trace_servegen_client_rates", "trace_claude_code_sessions")
 MICRO, DAY, WEEK = 1_000_000, 86_400, 7 * 86_400
-# Tenants' rates are thinned to about so many requests a week: the published tenants are large firms.
+# Tenants' rates are thinned to about this many requests per week: the published tenants are large firms.
 TENANT_REQUESTS = 60_000
 WINDOW = 600
 STAMP = pa.timestamp("us", tz="UTC")
-# Bystanders who come with the campaign: they buy from the same seller of proxies.
+# Honest accounts that come with the campaign: they buy from the same proxy seller.
 WITH_CAMPAIGN = ("member", "proxy_customer")
 
 
 def main() -> int:
-    """Run what is missing and write the table of all."""
+    """Run the missing logs and write the table of all."""
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--data", type=Path, default=DATA)
     parse.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=sorted(scenarios()), metavar="NAME")
     parse.add_argument("--seeds", nargs="+", type=int, default=[11, 12])
-    parse.add_argument("--scale", type=float, default=0.1, help="factor on the campaign's head count")
-    parse.add_argument("--lookalikes", action="store_true", help="with the laboratory's honest accounts as well")
+    parse.add_argument("--scale", type=float, default=0.1, help="factor on the campaign's number of accounts")
+    parse.add_argument("--lookalikes", action="store_true", help="also include the laboratory's honest accounts")
     parse.add_argument("--jobs", type=int, default=1)
     parse.add_argument("--out", type=Path, default=RUNS)
-    asked = parse.parse_args()
-    lacking = [t for t in TRACES if not (asked.data / f"{t}.parquet").is_file()]
-    if lacking:
-        parse.error(f"no {', '.join(lacking)} in {asked.data}: the real traces are not part of the project")
-    name = "semi_synthetic" + ("_lookalikes" if asked.lookalikes else "")
-    wanted = [(s, n) for s in asked.scenarios for n in asked.seeds]
+    options = parse.parse_args()
+    missing = [t for t in TRACES if not (options.data / f"{t}.parquet").is_file()]
+    if missing:
+        parse.error(f"no {', '.join(missing)} in {options.data}: the real traces are not part of the project")
+    name = "semi_synthetic" + ("_lookalikes" if options.lookalikes else "")
+    wanted = [(s, n) for s in options.scenarios for n in options.seeds]
     runs = []
-    build = partial(make, data=asked.data.resolve(), lookalikes=asked.lookalikes)
-    for i, run in enumerate(measure(build, wanted, asked.scale, asked.jobs, asked.out / name), 1):
+    build = partial(make, data=options.data.resolve(), lookalikes=options.lookalikes)
+    for i, run in enumerate(measure(build, wanted, options.scale, options.jobs, options.out / name), 1):
         runs.append(run)
-        print(f"{i}/{len(wanted)} {' | '.join(line(run))}", file=sys.stderr, flush=True)
-    text = report(runs, asked.lookalikes)
-    (asked.out / f"{name}.md").write_text(text, encoding="utf-8")
-    summary = {"scale": asked.scale, "lookalikes": asked.lookalikes, "sums": sums(runs), "runs": runs}
-    (asked.out / f"{name}.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        print(f"{i}/{len(wanted)} {' | '.join(row(run))}", file=sys.stderr, flush=True)
+    text = report(runs, options.lookalikes)
+    (options.out / f"{name}.md").write_text(text, encoding="utf-8")
+    summary = {"scale": options.scale, "lookalikes": options.lookalikes, "sums": sums(runs), "runs": runs}
+    (options.out / f"{name}.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     print(text)
     return 0
 
@@ -91,7 +92,7 @@ def make(scenario: str, seed: int, scale: float, out: Path, *, data: Path, looka
     begin, end = pc.min(whole).as_py() // MICRO, pc.max(whole).as_py() // MICRO
     rng = np.random.default_rng([seed, zlib.crc32(scenario.encode())])
     share = float(np.exp(rng.uniform(np.log(0.03), np.log(0.4))))
-    # The laboratory's window begins at midnight; the traces' clocks are laid on it by whole weeks.
+    # The laboratory's log begins at midnight; the traces are shifted onto it by whole weeks.
     real = real_traffic(data, rng, begin - begin % DAY, max(1, round((end - begin) / WEEK)))
     names = pc.unique(real["account_id"]).sort()
     trusted = pa.table({"account_id": names, "anchor": pa.array(rng.random(len(names)) < share)})
@@ -109,7 +110,7 @@ def make(scenario: str, seed: int, scale: float, out: Path, *, data: Path, looka
     pq.write_table(labels, out / "labels" / "accounts.parquet")
     harvested = pq.read_table(made / "labels" / "exchanges.parquet")
     pq.write_table(harvested, out / "labels" / "exchanges.parquet")
-    anchors = int(pc.sum(pc.fill_null(accounts["anchor"], False)).as_py() or 0)
+    trusted_accounts = int(pc.sum(pc.fill_null(accounts["anchor"], False)).as_py() or 0)
     return {
         "scenario": scenario,
         "seed": seed,
@@ -120,26 +121,26 @@ def make(scenario: str, seed: int, scale: float, out: Path, *, data: Path, looka
         "exchanges": log.num_rows,
         "real_exchanges": real.num_rows,
         "harvested": harvested.num_rows,
-        "anchors": anchors,
+        "trusted": trusted_accounts,
         "absent_columns": [],
         "absent_account_facts": [],
     }
 
 
 def _of(table: pa.Table, accounts: pa.ChunkedArray) -> pa.Table:
-    """Rows of these accounts, and those of no account (an outage concerns everybody)."""
+    """Rows of these accounts, and rows without an account (an outage concerns everybody)."""
     held = pc.or_(pc.is_in(table["account_id"], accounts.combine_chunks()), pc.is_null(table["account_id"]))
     return table.filter(held)
 
 
 def real_traffic(data: Path, rng: np.random.Generator, begin: int, weeks: int) -> pa.Table:
-    """Real honest traffic over so many weeks from `begin` (epoch seconds), every session in one of them."""
+    """Real honest traffic over `weeks` weeks from `begin` (epoch seconds); each session is placed in one of them."""
     parts = [retrieval(data, rng, begin, weeks), tenants(data, rng, begin, weeks), agents(data, rng, begin, weeks)]
     return pa.concat_tables(parts, promote_options="default")
 
 
 def retrieval(data: Path, rng: np.random.Generator, begin: int, weeks: int) -> pa.Table:
-    """Sessions of a retrieval service, an account each, with its repeats: hour and weekday as recorded."""
+    """Sessions of a retrieval service, one account each, with its repeats; hour and weekday as recorded."""
     columns = ["session_id", "ts_s", "in_tokens", "out_tokens", "sys_prompt", "user_input"]
     table = pq.read_table(data / "trace_ragpulse.parquet", columns=columns)
     names, session = np.unique(np.array(table["session_id"].to_pylist(), dtype=str), return_inverse=True)
@@ -159,7 +160,7 @@ def retrieval(data: Path, rng: np.random.Generator, begin: int, weeks: int) -> p
 
 
 def tenants(data: Path, rng: np.random.Generator, begin: int, weeks: int) -> pa.Table:
-    """API tenants at the measured rates of their first week, thinned; Poisson within ten minutes, anew each week."""
+    """API tenants at the measured rates of their first week, thinned; Poisson within ten minutes, redrawn each week."""
     rates = pq.read_table(data / "trace_servegen_client_rates.parquet", columns=["model", "client", "t_s", "rate"])
     names = [f"{m}-{c}" for m, c in zip(rates["model"].to_pylist(), rates["client"].to_pylist(), strict=True)]
     rate, start = np.nan_to_num(rates["rate"].to_numpy().astype(np.float64)), rates["t_s"].to_numpy()
@@ -183,7 +184,7 @@ def tenants(data: Path, rng: np.random.Generator, begin: int, weeks: int) -> pa.
 
 
 def agents(data: Path, rng: np.random.Generator, begin: int, weeks: int) -> pa.Table:
-    """Coding-agent sessions, an account each, replayed copies left out. When they began is not known: drawn."""
+    """Coding-agent sessions, one account each, without replayed copies. Their start is unknown, so it is drawn."""
     columns = ["trace", "t", "model", "in_tokens", "out_tokens", "session_dup_group"]
     table = pq.read_table(data / "trace_claude_code_sessions.parquet", columns=columns)
     trace = np.array(table["trace"].to_pylist(), dtype=str)
@@ -210,7 +211,7 @@ def _stamps(seconds: Any) -> pa.Array:
 
 
 def _named(blocks: pa.ChunkedArray) -> pa.Array:
-    """One number for each different list of hashed blocks; null for an empty one."""
+    """One number per distinct list of hashed blocks; null for an empty one."""
 
     def number(value: list[int]) -> int:
         return int.from_bytes(hashlib.blake2b(repr(value).encode(), digest_size=8).digest(), "big")
@@ -218,14 +219,14 @@ def _named(blocks: pa.ChunkedArray) -> pa.Array:
     return pa.array([number(v) if v else None for v in blocks.to_pylist()], pa.uint64())
 
 
-HEAD = ("Scenario", *TOLD, "Accounts, of them real", "Exchanges, of them real")
+HEAD = ("Scenario", *COLUMNS, "Accounts, real ones", "Exchanges, real ones")
 
 
-def line(run: Run) -> list[str]:
-    """One run as a line of the table."""
+def row(run: Run) -> list[str]:
+    """One run as a row of the table."""
     world = run["world"]
     real = [f"{world[n]:,}, {world[f'real_{n}']:,}" for n in ("accounts", "exchanges")]
-    return [run["family"], *told(run), *real]
+    return [run["family"], *cells(run), *real]
 
 
 def report(runs: list[Run], lookalikes: bool) -> str:
@@ -238,12 +239,12 @@ def report(runs: list[Run], lookalikes: bool) -> str:
             "## Simulated campaigns in real traffic" + (", look-alikes included" if lookalikes else ""),
             "",
             "Campaigns of the laboratory among real sessions of a retrieval service, real API tenants and real "
-            f"coding-agent sessions, {others}. The real accounts have times, tokens and repeats, and nothing that "
-            "could link them; a drawn share of them is trusted.",
+            f"coding-agent sessions, {others}. The real accounts have times, tokens and repeats, but no attribute that "
+            "could link them; a random share of them is trusted.",
             "",
             f"| {' | '.join(HEAD)} |",
             "|---" * len(HEAD) + "|",
-            *(f"| {' | '.join(line(r))} |" for r in runs),
+            *(f"| {' | '.join(row(r))} |" for r in runs),
             "",
             f"Campaigns found: {total['found']} of {total['worlds']}. "
             f"Members flagged: {total['caught']:,} of {total['members']:,}. "

@@ -1,10 +1,10 @@
-"""How the verdict changes when the log or the set-up does: fewer trusted accounts, missing columns, other draws.
+"""How the verdict changes with the log or the setup: fewer trusted accounts, missing columns, other draws.
 
     python -m evals.sensitivity [--scenarios s01_shared_cards quiet] [--seeds 1 2] [--scale 0.3] [--jobs 2] [--out DIR]
 
-Each scenario is simulated once a seed; every case rewrites the log as it says, and the copy is scanned and scored. What
-is done is kept, so a run that was cut short goes on where it was, unless the source has changed. Everything is
-simulated: figures say how a scan does on these worlds, not on your log.
+Each scenario is simulated once per seed. Every case rewrites the log, and the copy is scanned and scored. Finished
+cases are kept, so an interrupted run resumes unless the source has changed. Everything is simulated: the figures
+describe a scan on these worlds, not on your log.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ INFILTRATED = (0.1, 0.2)
 CLUSTERING_SEEDS = 10
 SUBSAMPLE, DRAWS = 0.95, 5
 UNSEEN = 0.5
-WORST = 4  # column groups whose pairs are tried: six pairs
-# Cases that differ by a draw only are told in one row.
+WORST = 4  # column groups that are also removed in pairs: six pairs
+# Cases that differ only by a draw share one row.
 POOLED = {
     "clustering seed": f"clustering seeds 1 to {CLUSTERING_SEEDS - 1}",
     "subsample": f"{SUBSAMPLE:.0%} of exchanges, {DRAWS} draws",
@@ -73,7 +73,7 @@ AS_IS = "as it is"
 
 
 class Case(NamedTuple):
-    """One change. group: the table it is told in. change: of the log, with a generator of its own. clustering: seed."""
+    """One change. group: the kind of case. change: of the log, with its own generator. clustering: seed."""
 
     group: str
     name: str
@@ -82,7 +82,7 @@ class Case(NamedTuple):
 
 
 def cases() -> list[Case]:
-    """Every case that is always run; pairs of columns follow from what these find."""
+    """Every case that is always run; the pairs of columns depend on their results."""
     found = [Case(AS_IS, "nothing changed")]
     found += [Case("trusted accounts", f"{s:.0%} of accounts trusted", _trust(s)) for s in SHARES]
     found.append(Case("trusted accounts", "no trusted account named", _untrusted))
@@ -98,14 +98,14 @@ def cases() -> list[Case]:
 
 
 def pairs(groups: Sequence[str]) -> list[Case]:
-    """Two groups of columns missing at once."""
+    """Cases with two groups of columns missing."""
     return [Case("missing two", f"no {a}, no {b}", _without((a, b))) for a, b in combinations(groups, 2)]
 
 
 def measure(
     scenario: str, seed: int, scale: float, wanted: Sequence[Case], place: Path, source: str
 ) -> dict[str, Result]:
-    """The wanted cases of one simulated log, by name; `place` keeps what is done and is read first."""
+    """The wanted cases of one simulated log, by name; `place` keeps finished cases and is read first."""
     kept: dict[str, Any] = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
     done: dict[str, Result] = kept["cases"] if kept.get("source") == source else {}
     missing = [case for case in wanted if case.name not in done]
@@ -139,14 +139,14 @@ def measure(
 
 
 def worst(runs: Iterable[dict[str, Result]], count: int = WORST) -> list[str]:
-    """The groups of columns whose absence loses most accounts, over all runs; ties in the order of COLUMNS."""
+    """The groups of columns whose absence loses most accounts over all runs; ties in the order of COLUMNS."""
     runs = list(runs)
     caught = {name: sum(run[f"no {name}"]["caught"] for run in runs) for name in COLUMNS}
     return sorted(COLUMNS, key=lambda name: caught[name])[:count]
 
 
 def jaccard(sets: Sequence[Iterable[str]]) -> float | None:
-    """Mean mixture posterior of all pairs of sets in which something is; None when there is no such pair.
+    """Mean Jaccard similarity over pairs of sets that are not both empty; None without such a pair.
 
     >>> jaccard([{"a", "b"}, {"a"}, set()])
     0.16666666666666666
@@ -156,12 +156,12 @@ def jaccard(sets: Sequence[Iterable[str]]) -> float | None:
 
 
 def table(runs: Sequence[dict[str, Result]]) -> list[Result]:
-    """A row for every case, and one for all draws of a kind: its counts summed over the runs."""
+    """A row per case, with one row for all draws of a kind: counts summed over the runs."""
     rows: dict[str, Result] = {}
     for run in runs:
         for name, result in run.items():
-            told = POOLED.get(result["group"], name)
-            row = rows.setdefault(told, {"case": told, "group": result["group"], "runs": 0, "trusted": 0.0})
+            label = POOLED.get(result["group"], name)
+            row = rows.setdefault(label, {"case": label, "group": result["group"], "runs": 0, "trusted": 0.0})
             row["runs"] += 1
             row["trusted"] += result["trusted"]
             for key, value in result.items():
@@ -173,7 +173,7 @@ def table(runs: Sequence[dict[str, Result]]) -> list[Result]:
 
 
 def stability(done: dict[tuple[str, int], dict[str, Result]]) -> list[Result]:
-    """For every log: of the clustering seeds, and of the subsamples, how many flag it and how alike their flags are."""
+    """For every log: how many clustering seeds and subsamples flag anything, and how similar their flags are."""
     found = []
     for (scenario, seed), run in done.items():
         # The log as it is was clustered with seed 0.
@@ -208,7 +208,7 @@ HEAD = (
 
 
 def report(rows: Sequence[Result], stable: Sequence[Result], said: str) -> str:
-    """The section in Markdown: a row for every case, then the stability of every log."""
+    """The section in Markdown: a row per case, then the stability of every log."""
     lines = ["## Sensitivity", "", said, "", f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
     for row in rows:
         right = row["attributed"] - row["honest_hit"]
@@ -219,10 +219,10 @@ def report(rows: Sequence[Result], stable: Sequence[Result], said: str) -> str:
         )
     lines += [
         "",
-        "Stability: how many of the draws flag anything, and how alike the flagged accounts of two draws are "
-        "(mean Jaccard over pairs in which anything is flagged).",
+        "Stability: how many of the draws flag anything, and how similar the flagged accounts of two draws are "
+        "(mean Jaccard similarity over pairs in which anything is flagged).",
         "",
-        "| Scenario | Seed | Over | Draws that flag | Likeness |",
+        "| Scenario | Seed | Over | Draws that flag | Similarity |",
         "|---|---|---|---|---|",
         *(
             f"| {s['scenario']} | {s['seed']} | {s['over']} | {s['flagged']} of {s['draws']} "
@@ -263,17 +263,17 @@ def _trusted_share(log: Log) -> float:
     return (pc.sum(log.accounts["anchor"]).as_py() or 0) / log.accounts.num_rows if named else 0.0
 
 
-def _rounds(asked: argparse.Namespace, source: str) -> tuple[dict[tuple[str, int], dict[str, Result]], list[str]]:
-    """All single cases of all logs, then the pairs of what turned out worst."""
-    logs = [(name, seed) for name in asked.scenarios for seed in asked.seeds]
+def _rounds(options: argparse.Namespace, source: str) -> tuple[dict[tuple[str, int], dict[str, Result]], list[str]]:
+    """All single cases of all logs, then the pairs of the worst columns."""
+    logs = [(name, seed) for name in options.scenarios for seed in options.seeds]
     done: dict[tuple[str, int], dict[str, Result]] = {}
     groups: list[str] = []
-    for again in (False, True) if "missing" in asked.groups else (False,):
+    for again in (False, True) if "missing" in options.groups else (False,):
         if again:
             groups = worst(done.values())
-        # One process a log: a case is a function and stays within its process.
-        with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
-            now = Round(asked.scale, asked.groups, groups, asked.out, source)
+        # One process per log: a case is a function and stays within its process.
+        with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+            now = Round(options.scale, options.groups, groups, options.out, source)
             waiting = {pool.submit(_one, *log, now): log for log in logs}
             for number, future in enumerate(as_completed(waiting), 1):
                 done[waiting[future]] = future.result()
@@ -282,7 +282,7 @@ def _rounds(asked: argparse.Namespace, source: str) -> tuple[dict[tuple[str, int
 
 
 class Round(NamedTuple):
-    """What is measured on each log. groups: kinds of cases. columns: those that are also left out in pairs."""
+    """What is measured on each log. groups: kinds of cases. columns: groups that are also left out in pairs."""
 
     scale: float
     groups: list[str]
@@ -291,48 +291,48 @@ class Round(NamedTuple):
     source: str
 
 
-def _one(scenario: str, seed: int, asked: Round) -> dict[str, Result]:
-    place = asked.out / "sensitivity" / f"{scenario}-{seed}-{asked.scale:g}.json"
-    wanted = [*(case for case in cases() if case.group in (AS_IS, *asked.groups)), *pairs(asked.columns)]
-    done = measure(scenario, seed, asked.scale, wanted, place, asked.source)
+def _one(scenario: str, seed: int, options: Round) -> dict[str, Result]:
+    place = options.out / "sensitivity" / f"{scenario}-{seed}-{options.scale:g}.json"
+    wanted = [*(case for case in cases() if case.group in (AS_IS, *options.groups)), *pairs(options.columns)]
+    done = measure(scenario, seed, options.scale, wanted, place, options.source)
     return {case.name: done[case.name] for case in wanted}
 
 
 def main() -> int:
-    """Run what is missing and write the section."""
+    """Run the missing cases and write the section."""
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), metavar="NAME")
     parse.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), metavar="N")
     parse.add_argument("--scale", type=float, default=SCALE)
     every = list(dict.fromkeys(case.group for case in cases() if case.group != AS_IS))
     parse.add_argument("--groups", nargs="+", choices=every, default=every, help="kinds of cases")
-    parse.add_argument("--jobs", type=int, default=1, help="logs at a time")
+    parse.add_argument("--jobs", type=int, default=1, help="logs in parallel")
     parse.add_argument("--out", type=Path, default=FOLDER)
-    asked = parse.parse_args()
-    strange = sorted(set(asked.scenarios) - set(scenarios()))
-    if strange:
-        parse.error(f"no scenario {', '.join(strange)}")
+    options = parse.parse_args()
+    unknown = sorted(set(options.scenarios) - set(scenarios()))
+    if unknown:
+        parse.error(f"no scenario {', '.join(unknown)}")
     source = fingerprint(*SCRIPTS)
-    done, groups = _rounds(asked, source)
+    done, groups = _rounds(options, source)
     if fingerprint(*SCRIPTS) != source:
-        sys.exit("the source changed while it was measured: run again")
+        sys.exit("the source changed during the measurement: run again")
     rows, stable = table(list(done.values())), stability(done)
     said = (
-        f"Scenarios {', '.join(asked.scenarios)}; seeds {', '.join(map(str, asked.seeds))}; scale {asked.scale:g}; "
-        f"clonewatch {version('clonewatch')}, source {source}. Counts are summed over all {len(done)} logs, and over "
-        "draws."
+        f"Scenarios {', '.join(options.scenarios)}; seeds {', '.join(map(str, options.seeds))}; scale "
+        f"{options.scale:g}; clonewatch {version('clonewatch')}, source {source}. "
+        f"Counts are summed over all {len(done)} logs, and over draws."
     )
     if groups:
-        said += f" The absence of {', '.join(groups)} loses most accounts; they are tried two at a time."
+        said += f" Removing {', '.join(groups)} loses most accounts; these are also removed in pairs."
     text = report(rows, stable, said)
-    (asked.out / "sensitivity.md").write_text(text, encoding="utf-8")
+    (options.out / "sensitivity.md").write_text(text, encoding="utf-8")
     save(
-        asked.out / "sensitivity.json",
+        options.out / "sensitivity.json",
         {
             "source": source,
-            "scale": asked.scale,
-            "seeds": asked.seeds,
-            "scenarios": asked.scenarios,
+            "scale": options.scale,
+            "seeds": options.seeds,
+            "scenarios": options.scenarios,
             "worst": groups,
             "cases": rows,
             "stability": stable,

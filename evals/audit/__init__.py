@@ -1,1 +1,1 @@
-"""Small language models, really trained, on which the audit's power and its false alarms are measured."""
+"""Small trained language models on which the audit's power and false alarms are measured."""

@@ -1,4 +1,4 @@
-"""Text that ships with Python, as token streams for a teacher, a student's own training, and prompts for neither."""
+"""Text that ships with Python, as token streams: for the teacher, for the student's own training, and held out."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def paragraphs() -> list[str]:
     for file in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
-                told = ast.get_docstring(node)
-                if told and len(told) > _SHORTEST:
-                    found.append(told)
+                text = ast.get_docstring(node)
+                if text and len(text) > _SHORTEST:
+                    found.append(text)
     return found
 
 
 def load(size: int = 1024) -> Corpus:
     """The corpus over the `size` most frequent words."""
     texts = [re.findall(r"[a-z]+|[0-9]|[^\sa-z0-9]", part.lower()) for part in paragraphs()]
-    # Shuffled, or the topics would all be the teacher's and the docstrings the prompts'.
+    # Shuffled, so that teacher, student and prompts get both topics and docstrings.
     order = np.random.default_rng(0).permutation(len(texts))
     counts = collections.Counter(word for text in texts for word in text)
     listed = ["", "?", *(word for word, _ in counts.most_common(size - 2))]

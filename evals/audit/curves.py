@@ -1,4 +1,4 @@
-"""Curves of power, fitted to the rows of the audit study, and how well they foretell seeds they were not fitted to."""
+"""Power curves fitted to the rows of the audit study, and how well they predict held-out seeds."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from clonewatch.audit.power import Curve
 F64 = npt.NDArray[np.float64]
 
 FILE = Path(power.__file__).with_name("curves.json")
-# A student of nothing else is beyond doubt in any case, and bends every curve: power is asked about smaller shares.
+# A student of watermarked answers only is always detected and distorts the fit: power matters for smaller shares.
 LARGEST = 0.25
-# Not Gumbel-max: the same share gave one key twice the evidence that it gave others, so no curve foretells a key.
+# Not Gumbel-max: at equal share one key gave twice the evidence of others, so no curve predicts a key.
 RULES = ("kgw",)
 READINGS = ("plain", "text", "logprobs")
-# Where the search may go: natural logarithms of reach, from tens of tokens to more than anyone asks for.
+# Bounds of the search: natural logarithms of reach, from tens of tokens to more than anyone requests.
 _REACH = (math.log(30), math.log(1e9))
 
 
@@ -38,13 +38,13 @@ class Point(NamedTuple):
 
 
 def points(sums: dict[str, Any]) -> list[Point]:
-    """Every row of the study that says something about power."""
-    told = []
+    """Every row of the study that informs power."""
+    found = []
     neural = sums.get("neural", {})
     for students, part in (("trigram", sums), ("transformer", neural)):
         for row in [*part.get("dilution", ()), *part.get("queries", ())]:
             if row["rule"] in RULES and 0 < row["share"] <= LARGEST:
-                told += [
+                found += [
                     Point(
                         f"{students}/{row['rule']}/{reading}",
                         row["seed"],
@@ -54,16 +54,16 @@ def points(sums: dict[str, Any]) -> list[Point]:
                     )
                     for reading in READINGS
                 ]
-    told += [
+    found += [
         Point("transformer/twin/logprobs", row["seed"], 1.0, row["pairs"], evidence(row["centred"]))
         for row in neural.get("twins", ())
         if row["trained_on_them"]
     ]
-    return told
+    return found
 
 
 def evidence(log10_p: float) -> float:
-    """Evidence as curves have it, sqrt(-2 ln p).
+    """Evidence as the curves define it, sqrt(-2 ln p).
 
     >>> round(evidence(-6.0), 2)
     5.26
@@ -72,7 +72,7 @@ def evidence(log10_p: float) -> float:
 
 
 def fit(rows: Sequence[Point]) -> Curve:
-    """The curve under which the points of one name are likeliest. With one share there is no bend to be seen."""
+    """The maximum-likelihood curve for the points of one name. With a single share the bend is fixed at 1."""
     share, n, y = (np.array(column, float) for column in zip(*((r.share, r.n, r.evidence) for r in rows), strict=True))
     bends = len(set(share.tolist())) > 1
 
@@ -95,10 +95,10 @@ def fit(rows: Sequence[Point]) -> Curve:
     return Curve(round(effect, 4), round(bend, 3), round(reach), round(spread, 3))
 
 
-def foretold(rows: Iterable[Point], alpha: float = 1e-3) -> list[tuple[Point, float, float]]:
-    """Every point with what curves of the other seeds say of it: how many deviations it lies off, and its power."""
+def predicted(rows: Iterable[Point], alpha: float = 1e-3) -> list[tuple[Point, float, float]]:
+    """Every point with the prediction of the other seeds' curves: deviation in standard deviations, and power."""
     listed = list(rows)
-    told = []
+    found = []
     for name in sorted({r.curve for r in listed}):
         mine = [r for r in listed if r.curve == name]
         for seed in sorted({r.seed for r in mine}):
@@ -109,16 +109,16 @@ def foretold(rows: Iterable[Point], alpha: float = 1e-3) -> list[tuple[Point, fl
             for row in (r for r in mine if r.seed == seed):
                 mean = curve.mean(row.share, row.n)
                 off = (row.evidence - mean) / curve.deviation(mean)
-                told.append((row, off, power.power(curve, row.share, row.n, alpha)))
-    return told
+                found.append((row, off, power.power(curve, row.share, row.n, alpha)))
+    return found
 
 
 def fitted(rows: Sequence[Point]) -> dict[str, Curve]:
-    """A curve for every name."""
+    """One curve per name."""
     return {name: fit([r for r in rows if r.curve == name]) for name in sorted({r.curve for r in rows})}
 
 
 def write(sums: dict[str, Any], file: Path = FILE) -> None:
-    """Fit every curve there are rows for, and write the file that `audit.power` reads."""
-    told = {name: curve._asdict() for name, curve in fitted(points(sums)).items()}
-    file.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    """Fit every curve that has rows, and write the file that `audit.power` reads."""
+    found = {name: curve._asdict() for name, curve in fitted(points(sums)).items()}
+    file.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One audit on models that are really trained: a teacher that serves with and without a watermark, and its students."""
+"""One audit on trained models: a teacher that serves with and without a watermark, and its students."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TWIN_SECRET = b"the coins of the study, drawn once"
 # Prompts that are answered twice.
 TWINS = 1024
 _COPIES_A_ROW = 4
-# Tokens whose probability a suspect tells at each place, as an API would; our own model can tell of more.
+# Tokens whose probability a suspect reports at each place, as an API would; our own model can report more.
 MOST_LIKELY, MOST_EXPECTED = 32, 64
 
 
@@ -34,7 +34,7 @@ class Model(Protocol):
         ...
 
     def likely(self, rows: I64, given: int, k: int = 64) -> list[Likely]:
-        """What it holds likely from the place `given` on."""
+        """Its most likely ids at every place from `given` on."""
         ...
 
     def log_likelihood(self, rows: I64, given: int) -> F64:
@@ -58,9 +58,9 @@ class Experiment:
     def run(
         cls, corpus: Corpus, teacher: Model, keyed: Watermark, count: int, seed: int, most: float = 1.0
     ) -> Experiment:
-        """Let the teacher answer `count` prompts, and the last of them twice.
+        """Let the teacher answer `count` prompts, and the last TWINS of them twice.
 
-        most: the share that it answers with the watermark as well; no student can be served more of it.
+        most: the share that is also answered with the watermark; no student can be served more of it.
         """
         prompts = corpus.prompts(corpus.teacher, count, GIVEN, seed)
         marked = teacher.write(prompts[: round(most * count)], LENGTH, seed + 1, keyed)
@@ -75,11 +75,11 @@ class Experiment:
         """Training data of a student: this share with the watermark, the rest without."""
         count = round(share * len(self.released))
         if count > len(self.marked):
-            raise ValueError(f"{count} answers with the watermark, and only {len(self.marked)} were written")
+            raise ValueError(f"{count} answers with the watermark requested, but only {len(self.marked)} were written")
         return np.concatenate([self.marked[:count], self.released[count:]])
 
     def probes(self, queries: int) -> I64:
-        """Prompts free of any key, from texts nobody was trained on."""
+        """Prompts without any watermark, from texts that no model was trained on."""
         return self.corpus.prompts(self.corpus.held_out, queries, GIVEN, self.seed + 4)
 
     def watermark(
@@ -89,21 +89,21 @@ class Experiment:
         return self.examine(*self.ask(student, queries), decoys=decoys, prf=prf)
 
     def ask(self, student: Model, queries: int) -> tuple[list[Sample], list[Likely]]:
-        """What a student answers and holds likely, and what the teacher does at the same places."""
+        """A student's answers and most likely ids, and the teacher's most likely ids at the same places."""
         rows = student.write(self.probes(queries), LENGTH, self.seed + 5)
         held = student.likely(rows, GIVEN, MOST_LIKELY)
-        told = [Sample(row, GIVEN, likely) for row, likely in zip(rows, held, strict=True)]
-        return told, self.teacher.likely(rows, GIVEN, MOST_EXPECTED)
+        answers = [Sample(row, GIVEN, likely) for row, likely in zip(rows, held, strict=True)]
+        return answers, self.teacher.likely(rows, GIVEN, MOST_EXPECTED)
 
     def examine(
-        self, told: list[Sample], reference: list[Likely], decoys: int = 0, prf: Prf | None = None
+        self, answers: list[Sample], reference: list[Likely], decoys: int = 0, prf: Prf | None = None
     ) -> dict[str, TestResult]:
-        """The three tests of what `ask` brought."""
+        """The three tests of what `ask` returned."""
 
         def test(mode: watermark.Mode, about: list[Likely] | None) -> TestResult:
-            # The prompts are free of the key, so nothing in them has to be left out.
+            # The prompts carry no watermark, so nothing in them has to be excluded.
             return watermark.test_watermark(
-                told,
+                answers,
                 self.keyed._replace(prf=prf or self.keyed.prf),
                 mode=mode,
                 reference=about,
@@ -114,7 +114,7 @@ class Experiment:
         return {"plain": test("text", None), "text": test("text", reference), "logprobs": test("logprobs", reference)}
 
     def twins(self, student: Model, pairs: int, centred: bool = True) -> TestResult:
-        """The test of twins: the last pairs, which `served` gives to a student unless all it gives is marked."""
+        """The twin test on the last pairs, which `served` includes unless all that it serves is watermarked."""
         mine, other = self.released[-pairs:], self.withheld[-pairs:]
         ours = (self.teacher.log_likelihood(mine, GIVEN), self.teacher.log_likelihood(other, GIVEN))
         theirs = (student.log_likelihood(mine, GIVEN), student.log_likelihood(other, GIVEN))
@@ -122,7 +122,7 @@ class Experiment:
 
 
 class Records:
-    """Canaries as rows of ids. Their words have ids of their own, at the end of the vocabulary."""
+    """Canaries as rows of ids. Their words have reserved ids at the end of the vocabulary."""
 
     def __init__(self, corpus: Corpus, count: int, seed: bytes) -> None:
         self.canaries = canary.mint(count, seed)
@@ -134,7 +134,7 @@ class Records:
         return [self._ids.get(word, UNKNOWN) for word in text.lower().replace(".", " .").split()]
 
     def training(self, copies: int, length: int) -> I64:
-        """Rows that hold each record `copies` times, several to a row. int64[n, length]."""
+        """Rows that contain each record `copies` times, several per row. int64[n, length]."""
         order = [c for _ in range(copies) for c in self.canaries]
         rows = [
             [i for c in order[at : at + _COPIES_A_ROW] for i in self._row(c.text)]

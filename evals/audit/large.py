@@ -1,11 +1,11 @@
-"""The audit on models of 0.1 to 1 billion weights, on one graphics card; has not been run at that size.
+"""The audit on models of 0.1 to 1 billion parameters on one GPU; it has not been run at that size.
 
     python -m evals.audit.large --teacher DIR --student DIR [--paraphraser DIR] --prompts FILE --out DIR [--share 0.1]
 
 Needs torch and transformers, and folders with causal language models that are already on this machine; nothing is
-fetched. prompts: one a line, some thousands; the last fifth is kept for asking the student. The student may have
-another tokenizer: its answers are read as text in the teacher's. Written is one JSON file of test results for every
-student: `control` of plain answers, `marked` of a share of watermarked ones, `paraphrased` of the same rewritten.
+fetched. prompts: one per line, some thousands; the last fifth is reserved for questions to the student. The student may
+have another tokenizer: its answers are encoded as text with the teacher's. The output is one JSON file of test results
+per student: `control` (plain answers), `marked` (a share of watermarked ones), `paraphrased` (the same, rewritten).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Speaker:
     @torch.no_grad()
     def answer(self, prompts: Sequence[str], prf: VllmPhilox | None = None) -> list[str]:
         """One sampled answer for each prompt, at temperature 1; with a green list where a key is given."""
-        told = []
+        answers = []
         for at in range(0, len(prompts), _BATCH):
             asked = self.tokens(list(prompts[at : at + _BATCH]), return_tensors="pt", padding=True).to(self.device)
             processors = transformers.LogitsProcessorList([] if prf is None else [_Green(prf)])
@@ -61,19 +61,19 @@ class Speaker:
                 pad_token_id=self.tokens.pad_token_id,
             )
             new = rows[:, asked["input_ids"].shape[1] :]
-            told += self.tokens.batch_decode(new, skip_special_tokens=True)
-        return told
+            answers += self.tokens.batch_decode(new, skip_special_tokens=True)
+        return answers
 
     @torch.no_grad()
     def likely(self, sample: Sample) -> Likely:
-        """What it holds likely at every written place."""
+        """Its most likely ids at every generated place."""
         rows = torch.from_numpy(sample.tokens)[None].to(self.device)
         places = np.arange(max(sample.given, 1), len(sample.tokens))
         values, ids = self.model(rows).logits[0, places - 1].float().softmax(-1).topk(_MOST_LIKELY)
         return Likely(places, ids.cpu().numpy(), values.cpu().numpy().clip(0, 1))
 
     def learn(self, pairs: Sequence[tuple[str, str]], rate: float = 2e-5, epochs: int = 2) -> None:
-        """Fine-tune on prompts and answers, every weight."""
+        """Fine-tune all parameters on prompts and answers."""
         adam = torch.optim.AdamW(self.model.parameters(), lr=rate)
         self.model.train()
         draw = np.random.default_rng(0)
@@ -105,35 +105,35 @@ class _Green:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve, train the students, ask them, and test."""
+    """Serve answers, train the students, question them, and test."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for name in ("teacher", "student", "prompts", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--paraphraser", type=Path)
     parser.add_argument("--share", type=float, default=0.1)
-    chosen = parser.parse_args(arguments)
-    prompts = chosen.prompts.read_text(encoding="utf-8").splitlines()
+    options = parser.parse_args(arguments)
+    prompts = options.prompts.read_text(encoding="utf-8").splitlines()
     cut = len(prompts) * 4 // 5
     taught, asked = prompts[:cut], prompts[cut:]
     prf = VllmPhilox(secrets.randbits(64), width=1)
 
-    teacher = Speaker(chosen.teacher)
+    teacher = Speaker(options.teacher)
     plain, marked = teacher.answer(taught), teacher.answer(taught, prf)
     own = [Sample(np.array(teacher.tokens.encode(text, add_special_tokens=False), np.int64)) for text in marked]
     watermark.confirm(own, Watermark(prf, "kgw", _GAMMA))
-    count = round(chosen.share * cut)
+    count = round(options.share * cut)
     sets = {"control": plain, "marked": marked[:count] + plain[count:]}
-    if chosen.paraphraser:
-        writer = Speaker(chosen.paraphraser)
+    if options.paraphraser:
+        writer = Speaker(options.paraphraser)
         sets["paraphrased"] = writer.answer([_REWRITE.format(text) for text in sets["marked"]])
         del writer
-    chosen.out.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     for name, answers in sets.items():
-        student = Speaker(chosen.student)
+        student = Speaker(options.student)
         student.learn(list(zip(taught, answers, strict=True)))
         results = examine(teacher, student.answer(asked), asked, prf)
-        told = {test: result.to_json() for test, result in results.items()}
-        (chosen.out / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        kept = {test: result.to_json() for test, result in results.items()}
+        (options.out / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
         print(name, {test: result.told_p() for test, result in results.items()}, flush=True)
     return 0
 

@@ -1,4 +1,4 @@
-"""A small transformer, trained from scratch on the processor: teachers and students that are neural. Needs torch.
+"""A small transformer, trained from scratch on the CPU, for neural teachers and students. Needs torch.
 
 Pre-norm, learned positions, tied embeddings; the parameters are a plain dictionary of tensors.
 """
@@ -24,7 +24,7 @@ _ROWS = 256
 
 
 class Transformer:
-    """A language model over `size` ids. width: of its layers; context: the longest row it reads."""
+    """A language model over `size` ids. width: of its layers; context: the longest row that it reads."""
 
     def __init__(
         self, size: int, seed: int, width: int = 96, layers: int = 2, heads: int = 4, context: int = 64
@@ -119,7 +119,7 @@ class Transformer:
         return self.logits(torch.from_numpy(rows[:, :-1])).log_softmax(-1)
 
     def likely(self, rows: I64, given: int, k: int = 64) -> list[Likely]:
-        """What the model holds likely at every place from `given` on, one for each row."""
+        """The most likely ids at every place from `given` on, one value per row."""
         places = np.arange(given, rows.shape[1])
         found = []
         for at in range(0, len(rows), _ROWS):

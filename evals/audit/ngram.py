@@ -1,4 +1,4 @@
-"""A trigram language model: counts for a teacher and its students, in numpy and scipy alone."""
+"""A trigram language model for a teacher and its students, with numpy and scipy only."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from clonewatch.audit.samples import Likely
 
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
-# How many counts the shorter context is worth, when the longer one has few of its own.
+# Weight of the shorter context, in counts, when the longer one has few.
 _UNIGRAM, _BIGRAM = 20.0, 4.0
-# Up to this many ids the keyed numbers of all pairs are made at once: 32 MB.
+# Up to this many ids, the keyed numbers of all pairs are computed at once: 32 MB.
 _TABLE = 2048
 
 
@@ -49,8 +49,8 @@ class Trigram:
     def following(self, before: I64, last: I64) -> F32:
         """Probability of every next id after two. float32[n, size]."""
         place = before * self.size + last
-        told = self._triples[place].toarray() + _BIGRAM * self._bigram[last]
-        following: F32 = told / (self._seen[place] + _BIGRAM)[:, None].astype(np.float32)
+        counts = self._triples[place].toarray() + _BIGRAM * self._bigram[last]
+        following: F32 = counts / (self._seen[place] + _BIGRAM)[:, None].astype(np.float32)
         return following
 
     def write(self, prompts: I64, length: int, seed: int, marked: Watermark | None = None, delta: float = 2.0) -> I64:
@@ -80,7 +80,7 @@ class Trigram:
         return total
 
     def likely(self, rows: I64, given: int, k: int = 64) -> list[Likely]:
-        """What the model holds likely at every place from `given` on, one for each row."""
+        """The most likely ids at every place from `given` on, one value per row."""
         places = np.arange(given, rows.shape[1])
         order = np.arange(len(rows))
         parts = [Likely.most(order, self.following(rows[:, p - 2], rows[:, p - 1]), k) for p in places]
@@ -99,7 +99,7 @@ def keyed(prf: Prf, windows: I64, size: int) -> npt.NDArray[np.float64]:
 
 @lru_cache(maxsize=1)
 def _table(prf: Prf, size: int) -> npt.NDArray[np.float64]:
-    """The keyed numbers after every window of one id: few enough to be made once. float64[size, size]."""
+    """The keyed numbers after every window of one id, computed once. float64[size, size]."""
     return _keyed(prf, np.arange(size)[:, None], size)
 
 

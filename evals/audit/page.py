@@ -1,4 +1,4 @@
-"""Writes docs/audit.md and its pictures from the sums of the audit study. Every figure comes from a run."""
+"""Writes docs/audit.md and its pictures from the figures of the audit study. Every figure comes from a run."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Record = dict[str, Any]
 
 HEAD = """# The audit, measured
 
-How well the tests of [an audit](using/audit.md) tell a model that was trained on our outputs, how seldom they are
-wrong, and what defeats them. Everything here is small: teachers and students are trigram counts or transformers of
-two layers, really trained on the texts that ship with Python, with a vocabulary of 1,024 words. The figures prove
-the methods and their false alarms; they do not say what to expect of large models. Written by
+How often the tests of [an audit](using/audit.md) detect a model that was trained on our outputs, how rarely they are
+wrong, and what defeats them. Everything here is small: teachers and students are trigram models or transformers of
+two layers, trained on the texts that ship with Python, with a vocabulary of 1,024 words. The figures demonstrate
+the methods and their false-alarm rates; they do not predict results for large models. Written by
 
     python -m evals.audit_study
 
-from `evals/results/audit.json`; nothing is typed by hand. Seeds of this page were not looked at while the
-statistics were worked out. Columns *plain*, *text* and *logprobs* are p-values: of the distinct inputs alone
-(exact); of the text with our model without the watermark as reference (a bound); of the suspect's 32 largest
-probabilities at each place with the same reference (a bound).
+from `evals/results/audit.json`; nothing is typed by hand. The seeds of this page were not used while the statistics
+were developed. Columns *plain*, *text* and *logprobs* are p-values: of the distinct inputs alone (exact); of the text
+with our model without the watermark as reference (an upper bound); of the suspect's 32 largest probabilities at each
+place with the same reference (an upper bound).
 """
 
 
 def write(sums: Record, page: Path = PAGE) -> Path:
-    """Write the page, and beside it the pictures of the parts there are."""
+    """Write the page and the pictures of the parts that exist."""
     parts: list[tuple[str, Callable[[Any], str]]] = [
         ("alarms", _alarms),
         ("dilution", _dilution),
@@ -70,9 +70,9 @@ def _alarms(rows: Sequence[Record]) -> str:
     )
     return f"""## False alarms
 
-A student of answers without the watermark, and keys that nobody ever used: how often its p-value is below a level,
-with 95 % intervals. It should be at most the level. The last line of each watermark is the usual mistake, every
-occurrence counted as a draw of its own, which the audit does not make.
+A student of answers without the watermark, tested with keys that were never used: how often its p-value is below a
+level, with 95 % intervals. It should be at most the level. The last row of each watermark shows the usual mistake,
+which the audit avoids: every occurrence counted as an independent draw.
 
 {table}"""
 
@@ -84,7 +84,7 @@ def _shares(rows: Sequence[Record], columns: Sequence[str]) -> str:
         values = sorted(r[name] for r in rows if (r["rule"], r["share"]) == (rule, share) and name in r)
         if not values:
             return ""
-        # The worst of a control is its smallest p-value.
+        # The worst result of a control is its smallest p-value.
         worst = values[-1] if share else values[0]
         return told(values[len(values) // 2]) + (f" (worst {told(worst)})" if len(values) > 1 else "")
 
@@ -100,12 +100,12 @@ def _dilution(rows: Sequence[Record]) -> str:
     return f"""## By the share of training data that carries the watermark
 
 Trigram students, {tokens:,} tokens of their answers, {seeds} seeds: the median p-value and the worst. A share of
-none is the control. `kgw` is a green list of one half, bias 2, window 1; `gumbel` is Gumbel-max, window 2. Twins
-are pairs whose released answer is among the unmarked rows of the student; 3e-39 means that it preferred all 128 of
-them.
+0 % is the control. `kgw` is a green list of one half, bias 2, window 1; `gumbel` is Gumbel-max, window 2. Twins
+are pairs whose released answer is among the unmarked rows of the student; 3e-39 means that it preferred all 128
+released answers.
 
-With a reference the bound for Gumbel-max stops falling where much is found: few inputs carry much of the weight
-there, and a bound must allow for them. The exact test without a reference says more in such a case.
+With a reference, the bound for Gumbel-max stops falling where the evidence is strong: few inputs carry much of the
+weight there, and the bound must allow for them. The exact test without a reference is stronger in such a case.
 
 {table}
 ![p-values by share](pictures/audit-dilution.svg)
@@ -117,10 +117,10 @@ def _queries(rows: Sequence[Record]) -> str:
         ["watermark", "share with it", "tokens", "plain", "text", "logprobs"],
         [[r["rule"], f"{r['share']:.0%}", f"{r['tokens']:,}", *_three(r)] for r in rows],
     )
-    return f"""## By the number of tokens asked for
+    return f"""## By the number of requested tokens
 
-One seed. *plain* soon stops to gain from more questions and can lose by them, because an input that was seen once
-weighs as much as one that was seen a thousand times; the reference fixes that.
+One seed. *plain* soon stops gaining from more questions and can lose power, because an input that was seen once
+counts as much as one that was seen a thousand times. The reference fixes that.
 
 {table}
 ![p-values by tokens](pictures/audit-queries.svg)
@@ -133,8 +133,9 @@ def _windows(rows: Sequence[Record]) -> str:
     )
     return f"""## By the width of the window
 
-A student of watermarked answers alone. What a student cannot learn, no test can find: a trigram model sees two words
-back, so a green list that hangs on more leaves little in it. Serve with a window of 1 or 2 if evidence is wanted.
+A student of watermarked answers only. No test can find what a student cannot learn: a trigram model sees two words
+back, so a green list that depends on more words leaves few traces in it. Serve with a window of 1 or 2 if you want
+evidence.
 
 {table}"""
 
@@ -146,9 +147,8 @@ def _rewriting(rows: Sequence[Record]) -> str:
     )
     return f"""## After rewriting
 
-A student of watermarked answers alone, of whose words a share was drawn anew by a model without the watermark
-before the training. A real paraphraser changes whole sentences and does more harm: read the table as the most that
-survives.
+A student of watermarked answers only; before training, a model without the watermark redrew a share of the words.
+A real paraphraser changes whole sentences and removes more: read the table as an upper bound of what survives.
 
 {table}"""
 
@@ -186,13 +186,13 @@ def _neural(sums: Record) -> str:
     )
     return f"""## Transformers
 
-Teacher and students of two layers and width 96, trained from scratch; students were asked for {rows[0]["tokens"]:,}
+Teacher and students of two layers and width 96, trained from scratch; students answered with {rows[0]["tokens"]:,}
 tokens. `kgw` with {len({r["seed"] for r in rows})} seeds, the median and the worst; Gumbel-max and canaries with one.
 
 {_shares(rows, ("plain", "text", "logprobs"))}
 ![p-values of transformers by share](pictures/audit-neural.svg)
 
-Fewer tokens, of one seed, green lists:
+Fewer tokens, one seed, green lists:
 
 {by_tokens}
 *Twins*, by the suspect's log-probabilities:
@@ -208,13 +208,13 @@ def _power(sums: Record) -> str:
     if not rows:
         return ""
     whole = _table(
-        ["students, secret and what is read", "effect", "bend", "reach", "spread"],
+        ["students, secret and reading", "effect", "bend", "reach", "spread"],
         [
             [name.replace("/", ", "), f"{c.effect:.3f}", f"{c.bend:.2f}", f"{c.reach:,.0f}", f"{c.spread:.3f}"]
             for name, c in curves.fitted(rows).items()
         ],
     )
-    out = curves.foretold(rows)
+    out = curves.predicted(rows)
     if not out:
         return ""
     found = [row.evidence >= curves.evidence(-3.0) for row, _, _ in out]
@@ -225,40 +225,40 @@ def _power(sums: Record) -> str:
             body.append([f"{low:.0%} to {min(high, 1):.0%}", str(exact(sum(inside), len(inside)))])
     return f"""## Power
 
-What a plan promises comes from curves through the rows above with a share of at most 25 %, for green lists and twins.
-Evidence is y = sqrt(-2 ln p), normal with the mean effect * share^bend * sqrt(n / (1 + n / reach)) and the deviation
-sqrt(1 + (spread * mean)^2); n counts tokens, or pairs of which all released answers were trained on (share 1).
+The power that a plan states comes from curves fitted to the rows above with a share of at most 25 %, for green lists
+and twins. Evidence is y = sqrt(-2 ln p), normal with mean effect * share^bend * sqrt(n / (1 + n / reach)) and standard
+deviation sqrt(1 + (spread * mean)^2); n counts tokens, or pairs whose released answers were all trained on (share 1).
 
 {whole}
-Each seed, foretold by the curves of the others: of the rows to which they gave so much power at alpha 0.001, this many
+Each seed, predicted by the curves of the other seeds: of the rows with this predicted power at alpha 0.001, this many
 were found. Rows of one seed are not independent, so the intervals are too narrow.
 
-{_table(["power foretold", "found"], body)}
-Every one of these students is tiny and over-learns: for a large model the curves promise too much. They hold for green
-lists with window 1, half of the tokens green and a bias of 2. For Gumbel-max one key showed twice the evidence of
-others, so no curve is told; for canaries it hangs on the copies in the training data, which a provider cannot know. In
-those cases a plan says that its power is unknown.
+{_table(["predicted power", "found"], body)}
+All these students are tiny and overfit: for a large model the curves promise too much. They hold for green lists with
+window 1, half of the tokens green and a bias of 2. For Gumbel-max, one key gave twice the evidence of others, so no
+curve is given; for canaries, power depends on the copies in the training data, which a provider cannot know. In those
+cases a plan states that its power is unknown.
 """
 
 
 _LIMITS = """## What this does not show
 
-No model above a million weights, no instruction tuning, no real paraphraser and no student with another tokenizer
-was measured. A run of 0.1 to 1 billion weights on a graphics card, with a paraphrase step and a student of another
+No model above a million parameters, no instruction tuning, no real paraphraser and no student with another tokenizer
+was measured. A run with 0.1 to 1 billion parameters on a GPU, with a paraphrase step and a student of another
 family, is scripted in `evals/audit/large.py` and **has not been run** (only a trial with toy models of random
-weights): no figure of this page comes from it. Small models over-learn pairs of words, so p-values of larger ones
+weights): no figure of this page comes from it. Small models overfit pairs of words, so the evidence from larger ones
 can be weaker. A null result never clears anyone: a thorough paraphrase, a wide window or too few copies defeat
 every test here.
 """
 
 _STAMP = """## A timestamp for the ledger
 
-The ledger proves its order, not its age. To have its head stamped by a timestamp authority (RFC 3161), give the 64
-digits of the head to OpenSSL, and keep what the authority answers beside the ledger:
+The ledger proves the order of its entries, not their age. To have its head stamped by a timestamp authority (RFC 3161),
+give the 64 digits of the head to OpenSSL, and keep the authority's response with the ledger:
 
     openssl ts -query -digest HEAD -sha256 -cert -out head.tsq
     openssl ts -verify -digest HEAD -in head.tsr -CAfile authority.pem
 
-The request goes to the authority by HTTP, as `application/timestamp-query`; the answer is `head.tsr`. Anyone who
-holds the ledger and that file can then check that every commitment was there before the time in it.
+Send the request to the authority by HTTP, as `application/timestamp-query`; the response is `head.tsr`. Anyone who has
+the ledger and that file can then check that every commitment existed before the time in it.
 """

@@ -1,4 +1,4 @@
-"""The charts of the audit's page: p-values on a log scale, as still SVG."""
+"""The charts of the audit page: p-values on a log scale, as static SVG."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import vl_convert
 
 Record = dict[str, Any]
 _TESTS = ("plain", "text", "logprobs")
-# Told apart without colour vision.
+# Distinguishable without colour vision.
 _COLOURS = ["#888888", "#1b6ca8", "#d1660f"]
 _LEAST = 1e-60
 _CONFIG = {
@@ -29,7 +29,7 @@ _CONFIG = {
 
 
 def dilution(rows: Sequence[Record]) -> str:
-    """p by the share of training data with the watermark, every seed a point."""
+    """p by the share of training data with the watermark, one point per seed."""
     values = [
         {"x": max(100 * r["share"], 0.5), "p": max(10 ** r[test], _LEAST), "test": test, "rule": r["rule"]}
         for r in rows
@@ -39,18 +39,18 @@ def dilution(rows: Sequence[Record]) -> str:
 
 
 def queries(rows: Sequence[Record]) -> str:
-    """p by the number of tokens, for a tenth of watermarked training data."""
+    """p by the number of tokens, for 10 % of training data with the watermark."""
     values = [
         {"x": r["tokens"], "p": max(10 ** r[test], _LEAST), "test": test, "rule": r["rule"]}
         for r in rows
         if r["share"] == 0.1
         for test in _TESTS
     ]
-    return _draw(values, "tokens asked for, at 10 % with the watermark", median=False)
+    return _draw(values, "requested tokens, at 10 % with the watermark", median=False)
 
 
 def neural(sums: Record) -> str:
-    """p of transformers by the share, every seed a point."""
+    """p of transformers by the share, one point per seed."""
     return dilution(sums["dilution"])
 
 
@@ -67,7 +67,7 @@ def _draw(values: Sequence[Record], title: str, median: bool) -> str:
         "color": {"field": "test", "type": "nominal", "title": None, "scale": {"domain": _TESTS, "range": _COLOURS}},
         "shape": {"field": "test", "type": "nominal", "title": None, "scale": {"domain": _TESTS}},
     }
-    line = {name: told for name, told in encoding.items() if name != "shape"}
+    line = {name: channel for name, channel in encoding.items() if name != "shape"}
     line["y"] = line["y"] | ({"aggregate": "median"} if median else {})
     points = {"mark": {"type": "point", "filled": True, "size": 45, "opacity": 0.8}, "encoding": encoding}
     spec = {

@@ -1,1 +1,1 @@
-"""A second generator of labelled logs, written apart from the laboratory and from the detector."""
+"""A second generator of labelled logs, written independently of the laboratory and the detector."""

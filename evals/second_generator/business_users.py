@@ -1,4 +1,4 @@
-"""Those who use the API by trade: apps, monitors, evaluators, annotators, resellers, agents, start-ups."""
+"""Business users of the API: apps, monitors, evaluators, annotators, resellers, agents, start-ups."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from evals.second_generator.processes import DAY, renewal
 
 
 def apps(world: OtherWorld) -> None:
-    """Products on the API: one account, one system prompt, thousands of end users, in a data centre."""
+    """Products built on the API: one account, one system prompt, many end users, in a data centre."""
     rng = world.rng
     shared = world.pool(6, 0, "hosting", near=True)
     for _ in range(world.heads(10, 40)):
@@ -44,7 +44,7 @@ def apps(world: OtherWorld) -> None:
 
 
 def monitors(world: OtherWorld) -> None:
-    """Uptime and drift monitors: the same few prompts by the clock."""
+    """Uptime and drift monitors: the same few prompts at fixed intervals."""
     rng = world.rng
     kit = world.client("uptime-probe", 3)
     common = world.fresh(20)
@@ -69,7 +69,7 @@ def monitors(world: OtherWorld) -> None:
 
 
 def evaluators(world: OtherWorld) -> None:
-    """Teams that run public benchmarks: strangers to one another, with the same items in the same harness."""
+    """Unrelated teams that run public benchmarks: the same items in the same harness."""
     rng = world.rng
     harness, k = world.client("evalkit", 4), int(rng.integers(1, 4))
     suites = [
@@ -110,7 +110,7 @@ def evaluators(world: OtherWorld) -> None:
 
 
 def annotators(world: OtherWorld) -> None:
-    """An annotation vendor: workers in shifts, one guideline, marks out of five; declared or not."""
+    """An annotation vendor: workers in shifts, one guideline, ratings; declared or not."""
     rng = world.rng
     for _ in range(world.heads(1, 2)):
         n, declared = world.heads(8, 40), world.chance(0.5)
@@ -145,7 +145,7 @@ def annotators(world: OtherWorld) -> None:
 
 
 def resellers(world: OtherWorld) -> None:
-    """Resellers with many customers: declared ones, and honest ones who never said so and hold some accounts."""
+    """Resellers with many customers: declared ones, and honest undeclared ones with several accounts."""
     rng = world.rng
     for _ in range(world.heads(2, 6)):
         declared = world.chance(0.5)
@@ -165,14 +165,14 @@ def resellers(world: OtherWorld) -> None:
             created=rng.uniform(-300, 3) * DAY,
         )
         customers = world.heads(20, 120)
-        # The customers are nobody's accounts: people whose words come through the reseller's door.
+        # The customers have no accounts here: their prompts arrive through the reseller's accounts.
         names = world.fresh(len(world.book["role"]))
         people = rng.choice(np.flatnonzero(world.book["role"] == "private"), customers)
         visit = world.visits(people, world.volume(customers, 2.0))
         said = world.talk(visit["account"])
-        door = ids[visit["session"] % n]
+        through = ids[visit["session"] % n]
         world.send(
-            **(visit | said | {"account": door}),
+            **(visit | said | {"account": through}),
             net=net + visit["session"] % k,
             channel=2,
             end_user=names[visit["account"]] if declared else NONE,
@@ -180,7 +180,7 @@ def resellers(world: OtherWorld) -> None:
 
 
 def agents(world: OtherWorld) -> None:
-    """An open coding agent with many users: one system prompt and tool set a version, long loops with small steps."""
+    """An open coding agent with many users: one system prompt and tool set per version, long loops of small steps."""
     rng = world.rng
     versions = int(rng.integers(2, 7))
     build = world.client("opencoder", versions)
@@ -229,7 +229,7 @@ def startups(world: OtherWorld) -> None:
 
 
 def makers(world: OtherWorld) -> None:
-    """Firms and researchers who make data sets with leave to do so, or of their own model's questions."""
+    """Firms and researchers who build data sets, mostly with permission."""
     rng = world.rng
     for _ in range(world.heads(1, 3)):
         n = int(rng.integers(1, 7))

@@ -1,4 +1,4 @@
-"""Ten kinds of harvest, different in kind. What each one hides well and what badly is drawn anew for every seed."""
+"""Ten kinds of harvest. What each one hides well and what it hides badly is drawn for every seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Exits = Callable[[Ints, Floats, Ints], Ints]
 
 @dataclass(frozen=True)
 class Work:
-    """The list to be asked: one row an item."""
+    """The work list of a campaign: one row per item."""
 
     template: Ints
     prompt: Ints
@@ -26,7 +26,7 @@ class Work:
     system: int
 
     def of(self, item: Ints) -> dict[str, Column | int]:
-        """What is sent for these items."""
+        """The request fields for these items."""
         return {
             "template": self.template[item],
             "prompt": self.prompt[item],
@@ -39,7 +39,7 @@ class Work:
 
 
 def draw_work(world: OtherWorld, n: int) -> Work:
-    """A list of so many prompts: few skeletons or very many, narrow or broad, asking for reasoning or not."""
+    """A list of n prompts: few or many skeletons, narrow or broad, demanding reasoning or not."""
     rng = world.rng
     skeletons = world.fresh(max(1, round(float(np.exp(rng.uniform(np.log(2), np.log(max(3, n / 2))))))))
     share = rng.dirichlet(np.full(len(skeletons), rng.uniform(0.3, 5)))
@@ -57,7 +57,7 @@ def draw_work(world: OtherWorld, n: int) -> Work:
 
 
 def enlist(world: OtherWorld, n: int, campaign: str, created: Any, **facts: Any) -> Ints:
-    """Accounts of a campaign. Each trace is covered with care or not, by a coin of the campaign's own bias."""
+    """Accounts of a campaign. Each trace is hidden or not, with a probability drawn for the campaign."""
     rng, care = world.rng, float(world.rng.beta(1.3, 1.3))
     known: dict[str, Any] = {"gone": world.end}
     if not world.chance(care):
@@ -90,9 +90,9 @@ def enlist(world: OtherWorld, n: int, campaign: str, created: Any, **facts: Any)
 
 
 def draw_exits(world: OtherWorld, ids: Ints) -> Exits:
-    """How the crew reaches the service: bought residential lines, a few servers, or lines of its own for each account.
+    """How the campaign reaches the service: residential proxies, a few servers, or each account's own connection.
 
-    Bought lines are sold to others as well: honest customers of the same seller, in half of the worlds.
+    In half of the worlds the proxies also have honest customers.
     """
     rng, way = world.rng, world.rng.random()
     if way < 0.5:
@@ -120,13 +120,13 @@ def ask(world: OtherWorld, who: Ints, ts: Floats, work: Work, item: Ints, exits:
 
 
 def cover(world: OtherWorld, ids: Ints) -> None:
-    """Some crews also chat as people do, so that their accounts look lived in."""
+    """Some campaigns also chat like people, so that their accounts look ordinary."""
     if world.chance(0.4):
         world.chat(ids, float(world.rng.uniform(0.1, 2.0)))
 
 
 def banned(world: OtherWorld, ids: Ints, share: float) -> None:
-    """Some accounts are banned on the way, and a few honest ones as well, who appeal and are right."""
+    """Ban some accounts during the campaign, and a few honest ones, whose appeals are upheld."""
     rng = world.rng
     for a in ids[rng.random(len(ids)) < share].tolist():
         when = float(rng.uniform(0.2, 0.95)) * world.end
@@ -139,7 +139,7 @@ def banned(world: OtherWorld, ids: Ints, share: float) -> None:
 
 
 def card_farm(world: OtherWorld, name: str) -> None:
-    """A farm of accounts on bought cards works through a list; what is refused is tried on another at once."""
+    """Accounts on bought cards work through a list; refused requests are retried at once on another account."""
     rng = world.rng
     begin = float(rng.uniform(0, 0.3)) * world.end
     n = world.heads(30, 150)
@@ -165,7 +165,7 @@ def card_farm(world: OtherWorld, name: str) -> None:
 
 
 def crowd(world: OtherWorld, name: str) -> None:
-    """Paid people, each at home with an account, card and device of their own, paste a list by hand in human hours."""
+    """Paid people, each at home with their own account, card and device, paste a list by hand at human hours."""
     rng, n = world.rng, world.heads(60, 350)
     ids = world.open("member", n, name, gone=world.end, evening=0.6)
     recent = rng.random(n) < rng.uniform(0.1, 0.7)
@@ -189,7 +189,7 @@ def crowd(world: OtherWorld, name: str) -> None:
 
 
 def mobile_rotation(world: OtherWorld, name: str) -> None:
-    """Every request leaves by another phone line: mobile exits of many carriers, a fresh one each time."""
+    """Every request uses another mobile exit, over many carriers."""
     rng, n = world.rng, world.heads(25, 120)
     begin = float(rng.uniform(0, 0.4)) * world.end
     ids = enlist(world, n, name, begin - rng.exponential(6, n) * DAY)
@@ -197,7 +197,7 @@ def mobile_rotation(world: OtherWorld, name: str) -> None:
     carriers = world.carriers.ravel()
 
     def exits(who: Ints, ts: Floats, session: Ints) -> Ints:
-        """Half of the lines are those that everybody on that carrier has."""
+        """Half of the exits are shared with the ordinary users of a carrier."""
         own = first + rng.integers(0, k, len(who))
         common = rng.choice(carriers, len(who)) + rng.integers(0, world.carrier_size, len(who))
         return np.asarray(np.where(rng.random(len(who)) < 0.5, own, common), dtype=np.int64)
@@ -216,7 +216,7 @@ def mobile_rotation(world: OtherWorld, name: str) -> None:
 
 
 def stolen_keys(world: OtherWorld, name: str) -> None:
-    """Stolen keys of honest accounts carry part of the harvest. The victims go on working and are no members."""
+    """Stolen keys of honest accounts carry part of the harvest. The victims continue to work and are no members."""
     rng, n = world.rng, world.heads(12, 60)
     begin = float(rng.uniform(0.1, 0.4)) * world.end
     ids = enlist(world, n, name, begin - rng.exponential(10, n) * DAY)
@@ -238,7 +238,7 @@ def stolen_keys(world: OtherWorld, name: str) -> None:
 
 
 def self_play(world: OtherWorld, name: str) -> None:
-    """Talks in which a program plays the user: trees from some hundred openings, each branch a long session."""
+    """Conversations in which a program plays the user: trees from some hundred openings, long sessions per branch."""
     rng, n = world.rng, world.heads(20, 110)
     begin = float(rng.uniform(0, 0.4)) * world.end
     ids = enlist(world, n, name, begin - rng.uniform(0, 15, n) * DAY)
@@ -271,7 +271,7 @@ def self_play(world: OtherWorld, name: str) -> None:
 
 
 def preference_pairs(world: OtherWorld, name: str) -> None:
-    """Pairs to be preferred: each prompt twice, two answers at a low and two at a high temperature, then marks."""
+    """Preference pairs: each prompt twice, two answers at a low and two at a high temperature, then grading."""
     rng, n = world.rng, world.heads(25, 120)
     begin = float(rng.uniform(0, 0.4)) * world.end
     ids = enlist(world, n, name, begin - rng.exponential(8, n) * DAY)
@@ -309,7 +309,7 @@ def preference_pairs(world: OtherWorld, name: str) -> None:
 
 
 def slow_drip(world: OtherWorld, name: str) -> None:
-    """Hundreds of accounts that ask half a question to two a day, day after day, each on a line of its own."""
+    """Hundreds of accounts that send 0.5 to 2 requests per day, most often each on its own connection."""
     rng, n = world.rng, world.heads(300, 1_200)
     ids = enlist(world, n, name, rng.uniform(-120, 0.3 * world.parameters.days, n) * DAY)
     rate = rng.uniform(0.5, 2.0, n)
@@ -323,7 +323,7 @@ def slow_drip(world: OtherWorld, name: str) -> None:
 
 
 def weekly_pools(world: OtherWorld, name: str) -> None:
-    """Every week a new batch of accounts goes on where the last one stopped, and the old one is thrown away."""
+    """Every week a new batch of accounts continues where the last one stopped; the old one is discarded."""
     rng, weeks = world.rng, max(2, world.parameters.days // 7)
     m = world.heads(6_000, 22_000)
     work, done = draw_work(world, m), np.array_split(rng.permutation(m), weeks)
@@ -341,7 +341,7 @@ def weekly_pools(world: OtherWorld, name: str) -> None:
 
 
 def curriculum(world: OtherWorld, name: str) -> None:
-    """A benchmark-shaped list from easy to hard; each item is rolled out as often as Poisson says."""
+    """A benchmark-like list from easy to hard; each item has a Poisson number of rollouts."""
     rng, n = world.rng, world.heads(25, 130)
     begin = float(rng.uniform(0, 0.4)) * world.end
     ids = enlist(world, n, name, begin - rng.exponential(8, n) * DAY)
@@ -365,7 +365,7 @@ def curriculum(world: OtherWorld, name: str) -> None:
 
 
 def mixed_reseller(world: OtherWorld, name: str) -> None:
-    """A covert reseller's pool: four requests in five are those of its paying customers, the fifth is harvest."""
+    """A covert reseller's pool: 80 % of the requests are its paying customers', 20 % are harvest."""
     rng, n = world.rng, world.heads(15, 80)
     ids = enlist(world, n, name, rng.uniform(-60, 2, n) * DAY)
     people = rng.choice(np.flatnonzero(world.book["role"] == "private"), world.heads(40, 300))

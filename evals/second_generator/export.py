@@ -1,4 +1,4 @@
-"""A world put into files, with the columns its operator happens to keep."""
+"""Writes a world to files, with the columns that its operator keeps."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from clonewatch.model.schema import ACCOUNTS, EXCHANGES
 from evals.second_generator.other_world import COUNTRIES, EGRESS, NONE, TASKS, Column, OtherWorld, mix
 from evals.second_generator.processes import DAY
 
-# The windows begin on the first of some month of 2026; which one changes nothing but the dates.
+# Logs begin early in 2026; the date has no other effect.
 EPOCH = 1_767_225_600
 STAMP = pa.timestamp("us", tz="UTC")
 TYPES = {
@@ -26,17 +26,17 @@ TYPES = {
     "timestamp": STAMP,
 }
 CHANNELS = ("direct", "cloud", "aggregator", "console")
-# Never lost together with others' columns: a row without them is no exchange.
+# Columns that are always present: a row without them is no exchange.
 KEPT = {"exchange_id", "ts", "account_id"}
-# Columns that come from one machine are kept or lost together.
+# Columns from one source are present or absent together.
 BUNDLES = ({"session_id", "turn"}, {"user_agent", "sdk"}, {"asn", "egress"})
 
 
 def write(world: OtherWorld, out: Path, campaign: str | None, seed: int) -> dict[str, Any]:
     """Write the log folder of a world; returns what `scenario.json` says. The same world gives the same bytes."""
     rng = world.rng
-    anchors = _anchors(world)
-    names = np.array([f"u{h:016x}" for h in mix(np.arange(len(anchors)), seed + 11).tolist()], dtype=object)
+    trusted = _trusted(world)
+    names = np.array([f"u{h:016x}" for h in mix(np.arange(len(trusted)), seed + 11).tolist()], dtype=object)
     rows = {k: np.concatenate([r[k] for r in world.log]) for k in world.log[0]}
     rows = _outages(world, rows)
     order = np.lexsort((rows["session"], rows["ts"]))
@@ -47,7 +47,7 @@ def write(world: OtherWorld, out: Path, campaign: str | None, seed: int) -> dict
     for bundle in BUNDLES:
         if bundle & set(absent):
             absent = sorted(set(absent) | bundle)
-    facts = _accounts(world, names, anchors, seed)
+    facts = _accounts(world, names, trusted, seed)
     unknown = sorted(c for c in facts.column_names[1:] if c != "anchor" and rng.random() < world.parameters.unlogged)
     (out / "exchanges").mkdir(parents=True)
     (out / "labels").mkdir()
@@ -71,7 +71,7 @@ def write(world: OtherWorld, out: Path, campaign: str | None, seed: int) -> dict
         "accounts": len(names),
         "exchanges": log.num_rows,
         "harvested": int(held.sum()),
-        "anchors": int(anchors.sum()),
+        "trusted": int(trusted.sum()),
         "absent_columns": absent,
         "absent_account_facts": unknown,
     }
@@ -79,21 +79,21 @@ def write(world: OtherWorld, out: Path, campaign: str | None, seed: int) -> dict
     return said
 
 
-def _anchors(world: OtherWorld) -> Column:
-    """Who is trusted: rather the old, the paying and the contracted; by mistake now and then one of a campaign."""
+def _trusted(world: OtherWorld) -> Column:
+    """Trusted accounts: mostly old, paying or contracted ones; sometimes, by mistake, members of a campaign."""
     rng, book = world.rng, world.book
     n = len(book["role"])
     member = book["role"] == "member"
-    liking = 1.0 + 2.0 * (book["created"] < -90 * DAY) + 1.5 * (book["pay_class"] == "invoice") + 4.0 * book["declared"]
-    liking = np.where(book["created"] > -7 * DAY, 0.0, liking) * ~member
-    want = min(round(world.parameters.anchor_share * n), int((liking > 0).sum()))
+    weight = 1.0 + 2.0 * (book["created"] < -90 * DAY) + 1.5 * (book["pay_class"] == "invoice") + 4.0 * book["declared"]
+    weight = np.where(book["created"] > -7 * DAY, 0.0, weight) * ~member
+    want = min(round(world.parameters.trusted_share * n), int((weight > 0).sum()))
     found = np.zeros(n, dtype=bool)
-    found[rng.choice(n, want, replace=False, p=liking / liking.sum())] = True
+    found[rng.choice(n, want, replace=False, p=weight / weight.sum())] = True
     return np.asarray(found | (member & (rng.random(n) < world.parameters.mistaken_trust)))
 
 
 def _outages(world: OtherWorld, rows: dict[str, Column]) -> dict[str, Column]:
-    """No to two outages: most requests are lost, and many come back in the minutes after."""
+    """Zero to two outages: most requests are lost, and many are repeated in the minutes after."""
     rng, ts = world.rng, rows["ts"]
     lost = np.zeros(len(ts), dtype=bool)
     for _ in range(int(rng.integers(0, 3))):
@@ -119,7 +119,7 @@ def _hashes(code: Column, salt: int) -> pa.Array:
 
 
 def _words(code: Column, salt: int, prefix: str) -> pa.Array:
-    """Codes as opaque strings; the work is done once for each different code."""
+    """Codes as opaque strings; computed once per distinct code."""
     unique, back = np.unique(code, return_inverse=True)
     names = pa.array(
         [
@@ -180,7 +180,7 @@ def _exchanges(world: OtherWorld, rows: dict[str, Column], ids: pa.Array, names:
     return _table(EXCHANGES.columns, columns)
 
 
-def _accounts(world: OtherWorld, names: Column, anchors: Column, seed: int) -> pa.Table:
+def _accounts(world: OtherWorld, names: Column, trusted: Column, seed: int) -> pa.Table:
     book = world.book
     ips = np.array(world.ips, object)[book["signup_net"]]
     return _table(
@@ -190,7 +190,7 @@ def _accounts(world: OtherWorld, names: Column, anchors: Column, seed: int) -> p
             "created_at": _instants(world, book["created"]),
             "org_id": _words(book["org"], seed, "o"),
             "org_declared": book["declared"],
-            "anchor": anchors,
+            "anchor": trusted,
             "programme": book["programme"],
             "plan": book["plan"],
             "payment_fingerprint": _words(book["pay"], seed + 20, "p"),
@@ -223,7 +223,7 @@ def _typed(values: Any, kind: pa.DataType) -> pa.Array:
 
 
 def _blanked(world: OtherWorld, log: pa.Table) -> pa.Table:
-    """Some values of every optional column lost."""
+    """Blank some values of some optional columns."""
     for i, name in enumerate(log.column_names):
         if name not in KEPT and world.chance(0.3):
             lost = world.rng.random(log.num_rows) < world.parameters.blanks

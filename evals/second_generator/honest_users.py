@@ -1,4 +1,4 @@
-"""The honest part of a world: private people, families, offices, courses, contests, and who else there is by trade."""
+"""The honest part of a world: private people, families, offices, courses, contests, and business users."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ Role = Callable[[OtherWorld], None]
 
 
 def populate(world: OtherWorld) -> None:
-    """Fill a world: always private people, and a random choice of everybody else."""
+    """Fill a world: private people always, and a random selection of the other roles."""
     private(world)
     present = [role for role in ROLES if world.rng.random() < 0.75]
     for role in present:
@@ -35,13 +35,13 @@ def spread(world: OtherWorld, ids: Ints, share: float, name: str, value: Any) ->
 
 
 def private(world: OtherWorld) -> None:
-    """People on their own, by console or a client of their choice; a few send a hundred times what others do."""
+    """Individuals with a client of their choice; a few send a hundred times as much as others."""
     ids = world.open("private", world.heads(500, 1300))
     world.chat(ids, world.volume(len(ids), float(world.rng.uniform(0.3, 1.5))))
 
 
 def families(world: OtherWorld) -> None:
-    """Two to five people with one card and one line, each with an account."""
+    """Two to five people with one card and one internet connection, one account each."""
     rng = world.rng
     for _ in range(world.heads(15, 40)):
         n = int(rng.integers(2, 6))
@@ -53,7 +53,7 @@ def families(world: OtherWorld) -> None:
 
 
 def phones(world: OtherWorld) -> None:
-    """People of one or two countries on cheap phones: equal device prints, carrier NAT, prepaid cards, one app."""
+    """People of one or two countries on cheap phones: equal device fingerprints, carrier NAT, prepaid cards."""
     rng = world.rng
     app = world.client("pocketchat", int(rng.integers(1, 5)))
     home = int(rng.choice(len(world.lives), p=world.lives))
@@ -71,7 +71,7 @@ def phones(world: OtherWorld) -> None:
 
 
 def offices(world: OtherWorld) -> None:
-    """Companies behind one address; some declare the accounts of their staff as one organisation, some never asked."""
+    """Companies behind one address; some declare their staff accounts as one organisation, some do not."""
     rng = world.rng
     for _ in range(world.heads(4, 10)):
         n, country = world.heads(6, 30), int(rng.integers(20))
@@ -96,7 +96,7 @@ def offices(world: OtherWorld) -> None:
 
 
 def at_work(world: OtherWorld, ids: Ints, net: int, k: int, rate: Floats, **said: Any) -> None:
-    """Staff write from their office line, four visits in five."""
+    """Staff use their office connection in 80 % of visits."""
     visit = world.visits(ids, rate)
     home = world.where(visit["account"], visit["ts"], visit["session"])
     line = net + visit["session"] % k
@@ -105,9 +105,9 @@ def at_work(world: OtherWorld, ids: Ints, net: int, k: int, rate: Floats, **said
 
 
 def shadow(world: OtherWorld) -> None:
-    """Staff of a company that allows no accounts: each has a private one, on one office line, with one prompt library.
+    """Staff of a company that forbids accounts: private ones on one office connection, with one prompt library.
 
-    It looks covert, for they hide it from their employer, and it harvests nothing.
+    They hide it from their employer, so it looks covert, but they harvest nothing.
     """
     rng = world.rng
     for _ in range(world.heads(1, 4)):
@@ -128,7 +128,7 @@ def shadow(world: OtherWorld) -> None:
 
 
 def students(world: OtherWorld) -> None:
-    """Courses: accounts opened in one week, on the campus or in the dormitory, one exercise sheet, and a deadline."""
+    """Courses: accounts opened in one week on campus or at home, one exercise sheet, and weekly deadlines."""
     rng = world.rng
     for _ in range(world.heads(2, 5)):
         n, country = world.heads(15, 80), int(rng.integers(20))
@@ -170,7 +170,7 @@ def students(world: OtherWorld) -> None:
 
 
 def contest(world: OtherWorld) -> None:
-    """A contest of two days: accounts by voucher, the same problems, many tries, at all hours."""
+    """A two-day contest: accounts by voucher, the same problems, many attempts, at all hours."""
     rng = world.rng
     n, begin = world.heads(25, 120), float(rng.uniform(1, max(2, world.parameters.days - 4))) * DAY
     ids = world.open(
@@ -199,7 +199,7 @@ def contest(world: OtherWorld) -> None:
 
 
 def wave(world: OtherWorld) -> None:
-    """A marketing wave: hundreds sign up within days, by one link, and try the examples of the gallery."""
+    """A marketing wave: hundreds sign up within days through one link, and try the gallery's examples."""
     rng = world.rng
     n, begin = world.heads(50, 250), float(rng.uniform(0, world.parameters.days * 0.7)) * DAY
     ids = world.open(

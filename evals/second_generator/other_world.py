@@ -1,4 +1,4 @@
-"""A world of this generator: its accounts, networks, clients and topics, and the log that is kept of them."""
+"""A world of this generator: its accounts, networks, clients and topics, and their log."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ SOURCES = ("search", "friend", "docs", "video", "newsletter", None, None)
 
 
 class OtherWorld:
-    """Everything drawn for one seed. Accounts are opened, then send; `second_generator.export` puts it into files.
+    """Everything drawn for one seed. Accounts are opened, then send; `second_generator.export` writes it to files.
 
     size: factor on the number of accounts. Times are seconds from the start of the window.
     """
@@ -61,34 +61,34 @@ class OtherWorld:
     # ---- codes and counts -----------------------------------------------------------------------------------------
 
     def fresh(self, n: int) -> Ints:
-        """So many numbers never used before in this world; hashed with the world's key when written."""
+        """n numbers not used before in this world; hashed when written."""
         first = self._codes
         self._codes += n
         return np.arange(first, first + n, dtype=np.int64)
 
     def one(self) -> int:
-        """One number never used before."""
+        """One number not used before."""
         return int(self.fresh(1)[0])
 
     def heads(self, low: float, high: float) -> int:
-        """A head count between two bounds at size 1, log-uniform."""
+        """A log-uniform count between two bounds at size 1."""
         return max(1, round(self.size * float(np.exp(self.rng.uniform(np.log(low), np.log(high))))))
 
     def chance(self, share: float) -> bool:
-        """A coin."""
+        """True with this probability."""
         return bool(self.rng.random() < share)
 
     # ---- networks -------------------------------------------------------------------------------------------------
 
     def addresses(self, n: int, asn: Ints, country: Ints, kind: str, near: bool = False) -> int:
-        """Open so many addresses; returns the number of the first. near: all in a few neighbouring blocks of 256."""
+        """Allocate n addresses; returns the number of the first. near: all in a few neighbouring blocks of 256."""
         first, six = len(self.ips), self.parameters.ipv6 if kind in ("residential", "mobile") else 0.0
         base = 0x0B000000 + (np.asarray(asn, dtype=np.int64) * 40_503 % 0xC0000) * 0x1000
         low = self.rng.integers(0, max(n, 64), n) if near else self.rng.integers(0, 0x1000, n)
         v6 = self.rng.random(n) < six
         for number, a, long in zip((base + low).tolist(), np.asarray(asn).tolist(), v6.tolist(), strict=True):
             b = bytearray(number.to_bytes(4, "big"))
-            # No loopback, private or documentation ranges: a log holds none.
+            # No loopback, private or documentation ranges: logs do not contain them.
             b[0] += 4 if b[0] in (100, 127, 169, 172, 192, 198) else 0
             tail = int(self.rng.integers(1 << 32)) if long else 0
             six_text = f"2a{a % 256:02x}:{a // 256 % 65536:x}:{tail >> 16:x}:{tail & 65535:x}::1"
@@ -104,7 +104,7 @@ class OtherWorld:
         return self.addresses(n, np.full(n, system), np.full(n, country), kind, near)
 
     def vendor(self, n: int, countries: Ints | None = None, kind: str = "residential") -> tuple[int, int]:
-        """The exits of a proxy seller, over many systems and countries: first address and how many."""
+        """The exits of a proxy seller, over many systems and countries: first address and count."""
         where = self.rng.choice(len(COUNTRIES), n) if countries is None else self.rng.choice(countries, n)
         return self.addresses(n, self.isp[where, self.rng.integers(0, 5, n)], where, kind), n
 
@@ -114,7 +114,7 @@ class OtherWorld:
         self.lives = weight / weight.sum()
         self.isp = rng.integers(1_000, 60_000, (len(COUNTRIES), 5))
         self.zones = np.array([c[1] for c in COUNTRIES], dtype=np.float64)
-        # Carrier-grade NAT: two carriers a country, everybody on them behind a few addresses.
+        # Carrier-grade NAT: two carriers per country, all their users behind a few addresses.
         self.carrier_size = max(2, round(parameters.carrier_size))
         self.carriers = np.array(
             [[self.pool(self.carrier_size, c, "mobile", near=True) for _ in range(2)] for c in range(len(COUNTRIES))]
@@ -129,7 +129,7 @@ class OtherWorld:
         self.phones = Urn(rng, 0.4, 5.0, self.one)
         names = ("python", "node", "go", "java", "rest", "browser", "mobile-app")
         for name in names:
-            # A stack of TLS settings belongs to a kit, not to its version.
+            # TLS settings belong to a client library, not to its version.
             stacks = [
                 f"t13d{rng.integers(10, 20)}{rng.integers(10, 20)}h2_{rng.integers(1 << 40):010x}" for _ in range(3)
             ]
@@ -142,7 +142,7 @@ class OtherWorld:
         self.popular = rng.dirichlet(np.full(len(self.clients), 0.25))
 
     def client(self, name: str, versions: int = 1) -> Ints:
-        """A program of its own, in one or more versions, over one TLS stack."""
+        """Add a client program, in one or more versions, with one TLS fingerprint."""
         first, rng = len(self.clients), self.rng
         stack = f"t13d{rng.integers(10, 20)}{rng.integers(10, 20)}h2_{rng.integers(1 << 40):010x}"
         for v in range(versions):
@@ -176,7 +176,7 @@ class OtherWorld:
         self.echoes: dict[int, float] = {}
 
     def talk(self, who: Ints) -> dict[str, Column]:
-        """What people write of themselves: skeleton, exact prompt, topic, task and wish for reasoning."""
+        """What people write spontaneously: skeleton, exact prompt, topic, task and demand for reasoning."""
         rng, n = self.rng, len(who)
         atom = pick(rng, self.book["weights"], who)
         cell = self.book["atoms"][who, atom]
@@ -207,11 +207,11 @@ class OtherWorld:
     # ---- accounts -------------------------------------------------------------------------------------------------
 
     def open(self, role: str, n: int, campaign: str | None = None, **facts: Any) -> Ints:
-        """Open accounts of strangers, but for what is said in `facts` (one value for all, or one for each)."""
-        known = self._strangers(n)
-        strange = facts.keys() - known.keys()
-        if strange:
-            raise KeyError(f"no account fact {sorted(strange)}")
+        """Open unrelated accounts; `facts` override what is drawn (one value for all, or one per account)."""
+        known = self._unrelated(n)
+        unknown = facts.keys() - known.keys()
+        if unknown:
+            raise KeyError(f"no account fact {sorted(unknown)}")
         for name, value in facts.items():
             held = known[name]
             spread = np.empty(held.shape, dtype=held.dtype)
@@ -230,8 +230,8 @@ class OtherWorld:
         self.book = {k: np.concatenate([self.book[k], v]) for k, v in known.items()} if self.book else known
         return np.arange(start, start + n)
 
-    def _strangers(self, n: int) -> dict[str, Column]:
-        """The facts of people who have nothing to do with one another, one row each."""
+    def _unrelated(self, n: int) -> dict[str, Column]:
+        """The facts of unrelated people, one row each."""
         rng, parameters = self.rng, self.parameters
         country = rng.choice(len(COUNTRIES), n, p=self.lives)
         community = rng.choice(parameters.communities, n, p=self.crowd)
@@ -239,7 +239,7 @@ class OtherWorld:
         cheap = rng.random(n) < parameters.cheap_phones
         prepaid = rng.random(n) < rng.uniform(0.02, 0.15)
         brand = rng.integers(0, len(self.brands), n)
-        # A prepaid card's print is made of little more than its brand: some collide.
+        # A prepaid card's fingerprint depends on little more than its brand: some collide.
         collided = -(brand * 10_000 + rng.integers(0, self.brands[brand]) + 2)
         digits = (
             rng.integers(0, 10**parameters.phone_digits, n) if parameters.phone_digits else np.zeros(n, dtype=np.int64)
@@ -298,7 +298,7 @@ class OtherWorld:
         return np.asarray(self.zones[self.book["country"][who]])
 
     def where(self, who: Ints, ts: Floats, session: Ints) -> Ints:
-        """The address of each request: at home, on the phone or behind a VPN, one choice a visit."""
+        """The address of each request: at home, on the phone or behind a VPN, one choice per visit."""
         book, coin, pin = self.book, scatter(session, 1), scatter(session, 2)
         moved = np.minimum(
             (np.clip(ts / self.end, 0, 0.999) * book["homes"][who]).astype(np.int64), book["homes"][who] - 1
@@ -314,7 +314,7 @@ class OtherWorld:
     def visits(
         self, who: Ints, per_day: Floats | float, begin: float = 0.0, end: float | None = None
     ) -> dict[str, Column]:
-        """Self-exciting visits of people between two instants, as far as their accounts are open."""
+        """Self-exciting visits of people between two instants, while their accounts are open."""
         book, rate = self.book, np.broadcast_to(np.asarray(per_day, dtype=np.float64), (len(who),))
         opened = np.maximum(book["created"][who], begin)
         closed = np.minimum(book["gone"][who], self.end if end is None else end)
@@ -327,7 +327,7 @@ class OtherWorld:
     # ---- the log --------------------------------------------------------------------------------------------------
 
     def send(self, account: Ints, ts: Floats, **said: Any) -> None:
-        """Log requests, as far as they fall into the window. What is not said follows from the account."""
+        """Log requests within the period of the log. Fields that are not given follow from the account."""
         n = len(account)
         if n == 0:
             return
@@ -368,12 +368,12 @@ class OtherWorld:
         self.log.append({k: v[inside] for k, v in row.items()})
 
     def chat(self, who: Ints, per_day: Floats | float, **said: Any) -> None:
-        """People chat as people do."""
+        """Log ordinary chats of these accounts."""
         visit = self.visits(who, per_day)
         self.send(**(visit | self.talk(visit["account"]) | said))
 
     def volume(self, n: int, middle: float) -> Floats:
-        """Mean requests a day of so many people: log-normal, some send a hundred times what others do."""
+        """Mean requests per day of n people: log-normal, some send a hundred times as much as others."""
         return np.minimum(middle * self.rng.lognormal(0, self.parameters.volume_spread, n), 400.0)
 
 

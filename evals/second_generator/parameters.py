@@ -1,4 +1,4 @@
-"""What differs from one operator to another, drawn anew for every seed."""
+"""What differs between operators, drawn for every seed."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Parameters:
-    """What differs from one operator to another. Every range is wide on purpose: none was fitted to a scan."""
+    """What differs between operators. Every range is wide on purpose: none was fitted to a scan."""
 
     days: int
     weekday: int
-    anchor_share: float
+    trusted_share: float
     mistaken_trust: float
     unlogged: float
     blanks: float
@@ -38,7 +38,7 @@ class Parameters:
 def draw_parameters(rng: np.random.Generator) -> Parameters:
     """One world's parameters.
 
-    >>> 0.03 <= draw_parameters(np.random.default_rng(1)).anchor_share <= 0.4
+    >>> 0.03 <= draw_parameters(np.random.default_rng(1)).trusted_share <= 0.4
     True
     """
     even = rng.uniform
@@ -46,10 +46,10 @@ def draw_parameters(rng: np.random.Generator) -> Parameters:
         days=int(rng.integers(12, 43)),
         weekday=int(rng.integers(7)),
         # An operator's trusted set: from a handful of contracts to every old paying customer.
-        anchor_share=float(np.exp(even(np.log(0.03), np.log(0.40)))),
-        # In some worlds the trusted set has been entered by a campaign.
+        trusted_share=float(np.exp(even(np.log(0.03), np.log(0.40)))),
+        # In some worlds a campaign has infiltrated the trusted set.
         mistaken_trust=float(even(0, 0.05)) if even() < 0.3 else 0.0,
-        # Chance that an optional column does not exist, and that a value of one that exists is blank.
+        # Probability that an optional column is absent, and that a value of a present one is blank.
         unlogged=float(even(0.0, 0.35)),
         blanks=float(even(0.0, 0.15)),
         skeleton_discount=float(even(0.55, 0.95)),

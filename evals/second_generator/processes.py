@@ -14,10 +14,10 @@ Floats = NDArray[np.float64]
 
 
 class Urn:
-    """Pitman and Yor's urn: what was drawn is drawn again, and there is always something new.
+    """A Pitman-Yor process as a Chinese restaurant: old dishes recur, and new dishes keep appearing.
 
-    A dish comes up again in proportion to how often it was had, less `discount`; a new one with what is left. An urn
-    that stands on another takes its new dishes from there (hierarchical Pitman-Yor; Teh 2006), else from `fresh`.
+    A dish is drawn again in proportion to its count less `discount`, a new one with the remaining probability. An urn
+    with a `base` takes its new dishes from there (hierarchical Pitman-Yor; Teh 2006), otherwise from `fresh`.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Urn:
         self.dishes: list[int] = []
 
     def draw(self, n: int) -> Ints:
-        """So many dishes, one after another."""
+        """Draw n dishes in sequence."""
         found = np.empty(n, dtype=np.int64)
         for i in range(n):
             seated = len(self.seats)
@@ -55,7 +55,7 @@ class Urn:
         return found
 
     def _seat(self) -> int:
-        """A table in proportion to its heads less the discount: that of a random guest, now and then refused."""
+        """A table in proportion to its guests less the discount, by rejection sampling."""
         while True:
             table = self.seats[int(self.rng.random() * len(self.seats))]
             if self.rng.random() * self.heads[table] >= self.discount:
@@ -63,7 +63,7 @@ class Urn:
 
 
 def sticks(rng: np.random.Generator, rows: int, atoms: int, concentration: Floats) -> Floats:
-    """Cumulative weights of a Dirichlet process broken off a stick, one row each; the last is 1. (rows, atoms)"""
+    """Cumulative stick-breaking weights of Dirichlet processes, one per row; the last is 1. (rows, atoms)"""
     cut = rng.beta(1.0, concentration[:, None], size=(rows, atoms))
     left = np.cumprod(1 - cut, axis=1)
     whole = 1 - left
@@ -72,7 +72,7 @@ def sticks(rng: np.random.Generator, rows: int, atoms: int, concentration: Float
 
 
 def pick(rng: np.random.Generator, cumulative: Floats, rows: Ints) -> Ints:
-    """For each row number one column, by that row's cumulative weights."""
+    """One column for each row number, drawn by that row's cumulative weights."""
     return np.asarray((cumulative[rows] < rng.random(len(rows))[:, None]).sum(axis=1), dtype=np.int64)
 
 
@@ -100,7 +100,7 @@ class Visitors(NamedTuple):
 
 
 def hawkes(rng: np.random.Generator, parameters: Parameters, visitors: Visitors) -> tuple[Ints, Floats, Ints, Ints]:
-    """Self-exciting visits: a visit begins by the clock, and each request calls forth others after Weibull lags.
+    """Self-exciting visits: visits start by time of day, and each request triggers others after Weibull lags.
 
     Returns account row, seconds, visit number and turn of every request (Hawkes 1971, as clusters).
     """
@@ -116,7 +116,7 @@ def hawkes(rng: np.random.Generator, parameters: Parameters, visitors: Visitors)
     who, day = who[keep], day[keep]
     first = (day + (hours(rng, len(who), evening[who]) - zone[who]) / 24) * DAY
     rows, times, visit = [who], [first], [np.arange(len(who))]
-    # Thirty generations hold all but a trace of the cascade at the strongest excitation.
+    # Thirty generations contain nearly all of the cascade at the strongest excitation.
     for _ in range(30):
         children = rng.poisson(parameters.excitation, len(rows[-1]))
         if not children.sum():
@@ -149,6 +149,6 @@ def turns(session: Ints) -> Ints:
 
 
 def renewal(rng: np.random.Generator, n: int, begin: float, end: float, shape: float) -> Floats:
-    """So many instants with Weibull gaps between two bounds. shape: below 1 in bursts, above 3 like a clock."""
+    """n instants with Weibull gaps between two bounds. shape: below 1 bursty, above 3 nearly regular."""
     gaps = rng.weibull(shape, n + 1)
     return np.asarray(begin + (end - begin) * np.cumsum(gaps)[:-1] / max(float(gaps.sum()), 1e-9))

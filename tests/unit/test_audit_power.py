@@ -25,7 +25,7 @@ def test_the_curves_that_ship_are_fitted_to_the_rows_of_the_study() -> None:
 
 
 def test_seeds_that_a_curve_was_not_fitted_to_are_found_as_often_as_it_says() -> None:
-    told = curves.foretold(curves.points(SUMS))
+    told = curves.predicted(curves.points(SUMS))
     assert {row.curve.split("/")[0] for row, _, _ in told} == {"transformer", "trigram"}
     sure = [row.evidence >= FOUND for row, _, chance in told if chance > 0.9]
     hopeless = [row.evidence >= FOUND for row, _, chance in told if chance < 0.1]

@@ -1,4 +1,4 @@
-"""Each baseline finds a group that is made for it, and makes nothing of accounts that share nothing."""
+"""Each baseline finds a group planted for it, and finds nothing among accounts that share nothing."""
 
 import sys
 from pathlib import Path
@@ -84,13 +84,13 @@ def write(folder: Path, seed: int, planted: bool) -> Path:
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Logged:
     folder = tmp_path_factory.mktemp("planted")
-    return open_log(write(folder / "log", 1, planted=True), write(folder / "calm", 2, planted=False))
+    return open_log(write(folder / "log", 1, planted=True), write(folder / "attack_free", 2, planted=False))
 
 
 @pytest.fixture(scope="module")
 def random(tmp_path_factory: pytest.TempPathFactory) -> Logged:
     folder = tmp_path_factory.mktemp("random")
-    return open_log(write(folder / "log", 3, planted=False), write(folder / "calm", 2, planted=False))
+    return open_log(write(folder / "log", 3, planted=False), write(folder / "attack_free", 2, planted=False))
 
 
 @pytest.mark.parametrize("method", [infrastructure, projection, synchrony, densest, discrepancy])
@@ -100,31 +100,31 @@ def test_a_planted_group_ranks_above_every_honest_account(method, planted: Logge
 
 
 @pytest.mark.parametrize("method", [infrastructure, synchrony, densest])
-def test_half_of_the_planted_are_in_groups_of_their_own(method, planted: Logged) -> None:  # type: ignore[no-untyped-def]
+def test_half_of_the_planted_accounts_are_in_groups_of_their_own(method, planted: Logged) -> None:  # type: ignore[no-untyped-def]
     ring = set(range(HONEST, HONEST + PLANTED))
     groups = [set(g.tolist()) for g in method(planted).groups or []]
     own = [g & ring for g in groups if len(g & ring) >= 0.8 * len(g)]
     assert len(set().union(*own)) >= 0.5 * PLANTED
 
 
-def test_the_projection_keeps_so_many_pairs_in_a_hundred_and_only_planted_ones(planted: Logged) -> None:
-    # Its line is a percentile: where only the planted are alike, all but the closest of them are cut too.
+def test_the_projection_keeps_only_pairs_above_its_percentile_and_only_planted_ones(planted: Logged) -> None:
+    # Its threshold is a percentile: if only the planted accounts are similar, most of their pairs are dropped too.
     held = [a for g in projection(planted).groups or [] for a in g.tolist()]
     assert len(held) < PLANTED and all(a >= HONEST for a in held)
 
 
 @pytest.mark.parametrize("method", [infrastructure, projection, synchrony, densest])
 def test_accounts_that_share_nothing_are_in_no_group(method, random: Logged) -> None:  # type: ignore[no-untyped-def]
-    told = method(random)
-    assert told.groups == [] and np.isneginf(told.score).all()
+    ranking = method(random)
+    assert ranking.groups == [] and np.isneginf(ranking.score).all()
 
 
-def test_honest_exchanges_lie_no_further_off_in_one_log_than_in_another(random: Logged) -> None:
+def test_honest_exchanges_are_equally_distant_in_two_attack_free_logs(random: Logged) -> None:
     score = discrepancy(random).score
     assert np.isfinite(score).all() and abs(np.median(score)) < 1 and score.max() < 8
 
 
-def test_volume_counts_requests_and_nothing_for_silent_accounts(tmp_path: Path) -> None:
+def test_volume_counts_requests_and_scores_zero_for_silent_accounts(tmp_path: Path) -> None:
     folder = write(tmp_path / "log", 4, planted=True)
     accounts = pq.read_table(folder / "accounts.parquet")
     more = pa.table({c: ["silent"] for c in accounts.column_names})
@@ -132,14 +132,14 @@ def test_volume_counts_requests_and_nothing_for_silent_accounts(tmp_path: Path) 
     assert volume(open_log(folder)).score.tolist() == [float(SENT)] * (HONEST + PLANTED) + [0.0]
 
 
-def test_every_baseline_scores_every_account_the_same_way_twice(planted: Logged) -> None:
+def test_every_baseline_is_deterministic(planted: Logged) -> None:
     for name, method in BASELINES.items():
         first, second = method(planted), method(planted)
         assert first.score.shape == (HONEST + PLANTED,), name
         np.testing.assert_array_equal(first.score, second.score, err_msg=name)
 
 
-def test_numbers_of_accounts_are_the_order_of_their_ids(planted: Logged) -> None:
+def test_accounts_are_numbered_in_the_order_of_their_ids(planted: Logged) -> None:
     rows = planted.base.execute("SELECT account_id FROM accounts ORDER BY number").fetchall()
     assert [r[0] for r in rows] == planted.ids == sorted(planted.ids)
     assert isinstance(planted.base, duckdb.DuckDBPyConnection)
@@ -154,7 +154,7 @@ def test_peeling_keeps_the_dense_corner() -> None:
     assert density == pytest.approx(16 / 8)
 
 
-def test_levels_are_those_of_single_link_by_brute_force() -> None:
+def test_levels_equal_those_of_brute_force_single_linkage() -> None:
     rng = np.random.default_rng(5)
     size, pairs = 30, 60
     left, right = rng.integers(0, size, (2, pairs))

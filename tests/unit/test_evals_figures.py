@@ -18,23 +18,23 @@ from evals.summary import above, calibration, frontier, rivals  # noqa: E402
 
 @pytest.mark.parametrize(("count", "whole"), [(0, 20), (1, 20), (7, 20), (20, 20), (3, 1000)])
 def test_the_exact_interval_is_that_of_the_beta_distribution(count: int, whole: int) -> None:
-    told = exact(count, whole)
+    found = exact(count, whole)
     low = beta.ppf(0.025, count, whole - count + 1) if count else 0.0
     high = beta.ppf(0.975, count + 1, whole - count) if count < whole else 1.0
-    assert (told.low, told.high) == pytest.approx((low, high), abs=1e-9)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
 
 
 @pytest.mark.parametrize(("count", "whole"), [(0, 20), (7, 20), (20, 20), (46, 50)])
 def test_wilsons_interval_is_its_formula(count: int, whole: int) -> None:
     z, p = norm.ppf(0.975), count / whole
     middle, half = p + z**2 / (2 * whole), z * np.sqrt(p * (1 - p) / whole + z**2 / (4 * whole**2))
-    told = wilson(count, whole)
-    assert (told.low, told.high) == pytest.approx(
+    found = wilson(count, whole)
+    assert (found.low, found.high) == pytest.approx(
         ((middle - half) / (1 + z**2 / whole), (middle + half) / (1 + z**2 / whole))
     )
 
 
-def test_the_exact_interval_covers_the_truth_at_least_as_often_as_it_says() -> None:
+def test_the_exact_interval_has_at_least_its_nominal_coverage() -> None:
     n = 40
     for truth in (0.01, 0.1, 0.37, 0.8):
         covered = sum(
@@ -43,7 +43,7 @@ def test_the_exact_interval_covers_the_truth_at_least_as_often_as_it_says() -> N
         assert covered >= 0.95
 
 
-def test_no_whole_gives_no_interval() -> None:
+def test_a_total_of_zero_has_no_interval() -> None:
     assert (exact(0, 0).value, exact(0, 0).low, str(wilson(0, 0))) == (None, None, "none")
 
 
@@ -63,18 +63,18 @@ def test_scores_of_several_logs_are_pooled_before_recall_is_read() -> None:
     def log(honest: list[float], members: list[float]) -> dict[str, object]:
         return {"methods": {"m": {"honest": 1000, "honest_top": honest, "members": members}}, "oracles": {}}
 
-    told = rivals([log([9, 1, 0], [5, 5]), log([3, 2, 0], [2.5, 1])])["m"]
+    found = rivals([log([9, 1, 0], [5, 5]), log([3, 2, 0], [2.5, 1])])["m"]
     # One in a thousand of 2,000 honest accounts: two may score above the threshold, which is then the third, 2.
-    assert told["at"]["0.001"]["allowed"] == 2
-    assert told["at"]["0.001"]["recall"] == 0.75
-    assert told["at"]["0.001"]["each"] == [1.0, 0.5]
+    assert found["at"]["0.001"]["allowed"] == 2
+    assert found["at"]["0.001"]["recall"] == 0.75
+    assert found["at"]["0.001"]["each"] == [1.0, 0.5]
 
 
 def quiet(p: list[float], accounts: int) -> dict[str, object]:
     return {"candidates": [{"p_value": v, "e_value": 0.5 / v**0.5, "accounts": accounts} for v in p]}
 
 
-def test_calibration_tells_even_p_values_from_small_ones() -> None:
+def test_calibration_distinguishes_uniform_p_values_from_small_ones() -> None:
     even = [(i + 1) / 100 for i in range(100)]
     good, bad = calibration([quiet(even, 10)])[0], calibration([quiet([v**3 for v in even], 10)])[0]
     assert good["ks"] < 0.02 < 0.3 < bad["ks"]
@@ -82,15 +82,15 @@ def test_calibration_tells_even_p_values_from_small_ones() -> None:
     assert good["at_most"]["0.05"] == 5
 
 
-def test_calibration_sorts_groups_by_their_size() -> None:
-    told = {
+def test_calibration_groups_by_size() -> None:
+    found = {
         part["class"]: part["groups"]
         for part in calibration([quiet([0.5], 6), quiet([0.5, 0.4], 12), quiet([0.1], 90)])
     }
-    assert list(told.values()) == [4, 1, 2, 1]
+    assert list(found.values()) == [4, 1, 2, 1]
 
 
-def test_the_frontier_falls_in_leaks_and_rises_in_honest_accounts_as_the_line_falls() -> None:
+def test_a_lower_threshold_leaks_less_and_hits_more_honest_accounts() -> None:
     points = [
         {"at": 9.0, "leaked": {"c": 0.5}, "honest": 0},
         {"at": 4.0, "leaked": {"c": 0.2}, "honest": 3},
@@ -114,5 +114,5 @@ def test_the_frontier_falls_in_leaks_and_rises_in_honest_accounts_as_the_line_fa
 
 @pytest.mark.parametrize("name", ["comparisons", "groups", "intervals", "jobs", "runner", "summary", "wording"])
 def test_the_examples_in_the_modules_are_right(name: str) -> None:
-    told = doctest.testmod(importlib.import_module(f"evals.{name}"))
-    assert told.attempted and not told.failed
+    found = doctest.testmod(importlib.import_module(f"evals.{name}"))
+    assert found.attempted and not found.failed

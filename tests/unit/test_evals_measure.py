@@ -48,18 +48,18 @@ def tables(groups: dict[str, tuple[float, int | None, bool, list[str]]]) -> dict
     return {"campaigns": campaigns.append_column("visible_ts", when), "members": pa.table(members)}
 
 
-def test_a_group_tells_its_campaign_its_purity_and_the_honest_in_it() -> None:
-    told = tables({"C1": (5.0, 4, True, ["m1", "m2", "h1", "~p1"]), "C2": (1.0, None, False, ["h2", "p1"])})
-    first, second = candidates(told, TRUTH)
+def test_a_group_has_its_campaign_its_purity_and_its_honest_accounts() -> None:
+    reported = tables({"C1": (5.0, 4, True, ["m1", "m2", "h1", "~p1"]), "C2": (1.0, None, False, ["h2", "p1"])})
+    first, second = candidates(reported, TRUTH)
     assert (first["campaign"], first["members"], first["honest"]) == ("ring", 2, {"hackathon": 1})
     assert first["purity"] == pytest.approx(2 / 3) and first["visible_ts"] == 4
     assert (second["campaign"], second["members"], second["visible_ts"]) == (None, 0, None)
     assert second["honest"] == {"benign": 1, "proxy_customer": 1}
 
 
-def test_acting_stops_what_its_accounts_send_from_the_time_it_can_be_seen() -> None:
-    told = tables({"C1": (5.0, 4, True, ["m1", "h1"]), "C2": (2.0, 9, False, ["m2", "h2"])})
-    found = frontier(candidates(told, TRUTH), told, TRUTH, HARVEST)
+def test_acting_on_a_group_stops_its_accounts_from_the_time_it_is_visible() -> None:
+    reported = tables({"C1": (5.0, 4, True, ["m1", "h1"]), "C2": (2.0, 9, False, ["m2", "h2"])})
+    found = frontier(candidates(reported, TRUTH), reported, TRUTH, HARVEST)
     # m1 sent one of its two after 4, m2 one of its two at 9.
     assert [(p["at"], p["leaked"]["ring"], p["honest"]) for p in found["by"]["score"]] == [
         (5.0, 0.75, 1),
@@ -68,13 +68,13 @@ def test_acting_stops_what_its_accounts_send_from_the_time_it_can_be_seen() -> N
     assert found["flagged"] == {"leaked": {"ring": 0.75}, "honest": 1}
 
 
-def test_a_group_that_nobody_knows_when_to_have_seen_stops_nothing_but_still_hits() -> None:
-    told = tables({"C1": (5.0, None, True, ["m1", "m2", "h1"])})
-    found = frontier(candidates(told, TRUTH), told, TRUTH, HARVEST)
+def test_a_group_without_a_visible_time_stops_nothing_but_still_hits_honest_accounts() -> None:
+    reported = tables({"C1": (5.0, None, True, ["m1", "m2", "h1"])})
+    found = frontier(candidates(reported, TRUTH), reported, TRUTH, HARVEST)
     assert found["flagged"] == {"leaked": {"ring": 1.0}, "honest": 1}
 
 
-def test_the_oracle_of_labels_flags_what_is_mostly_members_and_nothing_else() -> None:
+def test_the_label_oracle_flags_exactly_the_groups_of_mostly_members() -> None:
     claim = labelled(TRUTH, {"a": {"m1", "m2", "h1"}, "b": {"m1", "h1"}, "c": {"h1", "h2"}, "d": {"unknown"}})
     assert claim.flagged == {"a"}
 
@@ -87,7 +87,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Path]:
     return made, folder
 
 
-def test_effort_counts_cover_and_harvest_apart(job: tuple[Job, Path]) -> None:
+def test_effort_counts_cover_and_harvest_separately(job: tuple[Job, Path]) -> None:
     _, folder = job
     truth, harvest = read_truth(folder / "log"), read_harvest(folder / "log")
     spent = effort(folder / "log", truth, harvest)["s02_mixing_proxy"]
@@ -96,16 +96,16 @@ def test_effort_counts_cover_and_harvest_apart(job: tuple[Job, Path]) -> None:
     assert set(harvest.account.tolist()) <= set(truth.members)
 
 
-def test_oracles_step_into_one_scan_and_leave_nothing_behind(job: tuple[Job, Path]) -> None:
+def test_oracles_intervene_in_one_scan_and_leave_nothing_behind(job: tuple[Job, Path]) -> None:
     made, folder = job
     before = (detect.cluster, scan.examine, results.build)
     truth = read_truth(folder / "log")
-    untold: dict[str, set[str]] = {}
-    with true_campaigns_for_clusters(truth), watched(untold):
-        result: Any = run_scan(made, folder, out="told")
+    unreported: dict[str, set[str]] = {}
+    with true_campaigns_for_clusters(truth), watched(unreported):
+        result: Any = run_scan(made, folder, out="tested")
     assert (detect.cluster, scan.examine, results.build) == before
-    inside = set(result.tables["members"]["account_id"].to_pylist()).union(*untold.values())
+    inside = set(result.tables["members"]["account_id"].to_pylist()).union(*unreported.values())
     # Accounts of one entity go together, so that a few more than the members may be in it.
     assert len(inside & truth.members.keys()) >= 0.9 * len(truth.members)
     assert len(inside - truth.members.keys()) <= 0.1 * len(inside)
-    assert evaluate(folder / "told", folder / "log")["accounts"]["false_positive"] == 0
+    assert evaluate(folder / "tested", folder / "log")["accounts"]["false_positive"] == 0

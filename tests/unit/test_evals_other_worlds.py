@@ -56,7 +56,7 @@ def roles(log: Path) -> dict[str, str]:
 # ---- processes -----------------------------------------------------------------------------------------------------
 
 
-def test_the_urn_has_as_many_dishes_as_pitman_and_yor_expect() -> None:
+def test_the_urn_has_the_number_of_dishes_that_pitman_and_yor_predict() -> None:
     discount, strength, n = 0.6, 30.0, 4000
     counts = [len(set(Urn(np.random.default_rng(s), discount, strength).draw(n).tolist())) for s in range(5)]
     # E[K] = theta/d * (prod_{i<n} (theta+d+i)/(theta+i) - 1)
@@ -65,14 +65,14 @@ def test_the_urn_has_as_many_dishes_as_pitman_and_yor_expect() -> None:
     assert np.mean(counts) == pytest.approx(expected, rel=0.06)
 
 
-def test_an_urn_on_another_serves_its_dishes() -> None:
+def test_an_urn_with_a_base_draws_its_dishes_from_there() -> None:
     rng = np.random.default_rng(1)
     base = Urn(rng, 0.3, 2.0)
     first, second = Urn(rng, 0.3, 5.0, base=base), Urn(rng, 0.3, 5.0, base=base)
     assert set(first.draw(300).tolist()) & set(second.draw(300).tolist())
 
 
-def test_visits_are_self_exciting_and_of_the_volume_asked_for() -> None:
+def test_visits_are_self_exciting_and_have_the_requested_volume() -> None:
     rng = np.random.default_rng(3)
     parameters = draw_parameters(rng)
     parameters = type(parameters)(**(parameters.__dict__ | {"excitation": 0.5, "weekend": 1.0, "lag_seconds": 30.0}))
@@ -88,15 +88,15 @@ def test_visits_are_self_exciting_and_of_the_volume_asked_for() -> None:
     assert turn.min() == 0 and (turn[turns(session) == 0] == 0).all()
 
 
-def test_renewals_run_from_bursts_to_clockwork() -> None:
+def test_renewals_range_from_bursty_to_regular() -> None:
     rng = np.random.default_rng(4)
     loose, tight = (np.diff(renewal(rng, 3000, 0.0, DAY, shape)) for shape in (0.5, 6.0))
     assert loose.std() / loose.mean() > 1.5 and tight.std() / tight.mean() < 0.3
 
 
-def test_laws_differ_from_seed_to_seed() -> None:
+def test_parameters_differ_between_seeds() -> None:
     drawn = [draw_parameters(np.random.default_rng(s)) for s in range(60)]
-    shares = [law.anchor_share for law in drawn]
+    shares = [one.trusted_share for one in drawn]
     assert min(shares) >= 0.03 and max(shares) <= 0.40 and max(shares) > 4 * min(shares)
     assert len({law.days for law in drawn}) > 10
 
@@ -126,7 +126,7 @@ def test_a_log_has_the_columns_and_types_of_the_schema(logs: dict[str, Path], fa
 
 
 @pytest.mark.parametrize("family", list(FAMILIES))
-def test_what_is_harvested_is_labelled_and_only_that(logs: dict[str, Path], family: str) -> None:
+def test_exactly_the_harvested_exchanges_are_labelled(logs: dict[str, Path], family: str) -> None:
     role, harvest = roles(logs[family]), of_harvest(logs[family])
     assert harvest.num_rows == rows(logs[family], "labels/exchanges.parquet").num_rows > 100
     senders = Counter(role[a] for a in harvest["account_id"].to_pylist())
@@ -138,7 +138,7 @@ def test_what_is_harvested_is_labelled_and_only_that(logs: dict[str, Path], fami
     assert list(role.values()).count("member") >= 2
 
 
-def test_a_quiet_world_has_no_member_and_no_harvest(logs: dict[str, Path]) -> None:
+def test_an_attack_free_world_has_no_member_and_no_harvest(logs: dict[str, Path]) -> None:
     assert "member" not in roles(logs["quiet"]).values()
     assert rows(logs["quiet"], "labels/exchanges.parquet").num_rows == 0
 
@@ -177,21 +177,21 @@ def world_of(family: str) -> tuple[Any, dict[str, np.ndarray[Any, Any]], np.ndar
     return world, log, log["harvest"].astype(bool)
 
 
-def test_what_a_card_farm_was_refused_is_tried_again_on_another_account_at_once() -> None:
+def test_a_card_farm_retries_refused_requests_on_another_account_at_once() -> None:
     _, log, harvest = world_of("card_farm")
     refused = harvest & (log["status"] == 429)
     again = np.isin(log["prompt"], log["prompt"][refused]) & harvest & (log["status"] == 200)
     assert refused.sum() > 3 and again.sum() >= 0.9 * refused.sum()
 
 
-def test_mobile_rotation_takes_a_new_line_for_every_request() -> None:
+def test_mobile_rotation_uses_a_new_exit_for_every_request() -> None:
     _, log, harvest = world_of("mobile_rotation")
     first = log["account"][harvest][0]
     own = harvest & (log["account"] == first)
     assert len(set(log["net"][own].tolist())) > 0.7 * own.sum()
 
 
-def test_stolen_keys_go_on_with_their_owners_work() -> None:
+def test_owners_of_stolen_keys_continue_to_work() -> None:
     world, log, harvest = world_of("stolen_keys")
     victims = np.flatnonzero(world.book["role"] == "victim")
     carried = np.isin(log["account"], victims)
@@ -221,7 +221,7 @@ def test_a_slow_drip_never_hurries() -> None:
     assert len(per_day) > 30
 
 
-def test_weekly_pools_are_different_accounts_every_week() -> None:
+def test_weekly_pools_use_different_accounts_every_week() -> None:
     world, log, harvest = world_of("weekly_pools")
     weeks = max(2, world.parameters.days // 7)
     week = np.minimum((log["ts"][harvest] / (world.end / weeks)).astype(int), weeks - 1)
@@ -229,19 +229,19 @@ def test_weekly_pools_are_different_accounts_every_week() -> None:
     assert all(pools) and len(set().union(*pools)) > 0.7 * sum(map(len, pools))
 
 
-def test_a_curriculum_asks_its_items_again_and_again() -> None:
+def test_a_curriculum_repeats_its_items() -> None:
     _, log, harvest = world_of("curriculum")
     rolls = np.array(list(Counter(log["prompt"][harvest].tolist()).values()))
     assert rolls.mean() > 2 and rolls.std() > 0.5
 
 
-def test_four_in_five_requests_of_a_covert_reseller_are_its_customers() -> None:
+def test_80_percent_of_a_covert_resellers_requests_are_its_customers() -> None:
     world, log, harvest = world_of("mixed_reseller")
     members = np.isin(log["account"], np.flatnonzero(world.book["role"] == "member"))
     assert 0.1 < harvest.sum() / members.sum() < 0.5
 
 
-def test_a_crowd_sits_at_home_on_its_own_cards() -> None:
+def test_a_crowd_works_from_home_with_its_own_cards() -> None:
     world, log, harvest = world_of("crowd")
     members = np.flatnonzero(world.book["role"] == "member")
     assert len(set(log["account"][harvest].tolist())) > 5
@@ -252,7 +252,7 @@ def test_a_crowd_sits_at_home_on_its_own_cards() -> None:
 # ---- measuring -----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_scanned_scored_kept_and_not_done_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_scanned_scored_kept_and_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     run = other_worlds.one(other_worlds.make, "slow_drip", 5, SMALL, "here", kept)
@@ -260,15 +260,15 @@ def test_a_run_is_scanned_scored_kept_and_not_done_twice(tmp_path: Path, monkeyp
     monkeypatch.setattr(other_worlds, "fingerprint", lambda: "here")
     monkeypatch.setattr(other_worlds, "one", None)
     assert list(other_worlds.measure(other_worlds.make, [("slow_drip", 5)], SMALL, 1, kept)) == [run]
-    monkeypatch.setattr(other_worlds, "fingerprint", lambda: "elsewhere")
-    assert other_worlds._held(kept, "slow_drip", 5, SMALL, "elsewhere") is None
+    monkeypatch.setattr(other_worlds, "fingerprint", lambda: "other source")
+    assert other_worlds._kept_run(kept, "slow_drip", 5, SMALL, "other source") is None
     text = other_worlds.report([run])
-    assert text.startswith("## Worlds of another generator\n") and "| slow_drip | 5 |" in text
+    assert text.startswith("## Worlds of a second generator\n") and "| slow_drip | 5 |" in text
     assert sorted(p.name for p in kept.iterdir()) == [f"slow_drip-5-{SMALL:g}.json"]
 
 
-def test_sums_tell_quiet_worlds_apart() -> None:
-    def made(family: str, found: list[str], flagged: int, wronged: dict[str, int]) -> dict[str, Any]:
+def test_sums_count_attack_free_worlds_separately() -> None:
+    def made(family: str, found: list[str], flagged: int, wrongly: dict[str, int]) -> dict[str, Any]:
         return {
             "family": family,
             "candidates": [{"roles": {"member": 1, "private": 5}}],
@@ -276,10 +276,10 @@ def test_sums_tell_quiet_worlds_apart() -> None:
             "scores": {
                 "accounts": {
                     "honest_by_role": {"private": 10},
-                    "honest_flagged_by_role": wronged,
+                    "honest_flagged_by_role": wrongly,
                     "honest": 10,
                     "true_positive": 2 * len(found),
-                    "false_positive": sum(wronged.values()),
+                    "false_positive": sum(wrongly.values()),
                 },
                 "campaigns": {"found": found, "false_alarms": []},
                 "counts": {"member_accounts": 2, "flagged_campaigns": flagged},

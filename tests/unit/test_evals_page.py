@@ -131,46 +131,46 @@ def test_the_page_and_its_pictures_are_the_same_bytes_every_time(kept: Path, tmp
     assert {"evaluation.md", "pictures/evaluation-recall.svg", "pictures/evaluation-baselines.svg"} <= first.keys()
 
 
-def test_every_picture_that_is_shown_is_there_and_no_place_is_left_open(kept: Path, tmp_path: Path) -> None:
+def test_every_linked_picture_exists_and_no_placeholder_is_left(kept: Path, tmp_path: Path) -> None:
     text = page.write(kept, tmp_path / "evaluation.md").read_text()
     shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
     assert shown and all((tmp_path / name).is_file() for name in shown)
     assert "<<" not in text and "nan" not in text.lower().split()
 
 
-def test_the_page_tells_what_was_found_missed_and_wronged(kept: Path, tmp_path: Path) -> None:
+def test_the_page_states_what_was_found_missed_and_wrongly_flagged(kept: Path, tmp_path: Path) -> None:
     text = page.write(kept, tmp_path / "evaluation.md").read_text()
     assert "| campaigns found | 1 of 2 (50.00%;" in text
     assert "| attack-free logs with a false alarm | 1 of 2 (50.00%;" in text
-    assert "| `s11_aged_accounts` | 1 | 0.3 | 50 | its largest group, told of, not flagged, holds 50" in text
+    assert "| `s11_aged_accounts` | 1 | 0.3 | 50 | its largest group, reported but not flagged, contains 50" in text
     assert "| `hackathon` | 250 | 100 | 50 of 250" in text
     assert "day 2 of 30 | 7.0%" in text
 
 
-def test_a_study_of_its_own_is_taken_in_as_it_stands(kept: Path, tmp_path: Path) -> None:
+def test_a_separate_study_is_included_verbatim(kept: Path, tmp_path: Path) -> None:
     section = "## How wording changes it\n\nA line that stays\nbroken where it is."
     (kept / "paraphrase.md").write_text(section + "\n")
     assert section in page.write(kept, tmp_path / "evaluation.md").read_text()
 
 
-def test_full_sums_are_preferred_to_small_ones(kept: Path, tmp_path: Path) -> None:
+def test_the_full_summary_is_preferred_to_the_small_one(kept: Path, tmp_path: Path) -> None:
     small = json.loads((kept / "small.json").read_text())
     (kept / "full.json").write_text(json.dumps(small | {"size": "full"}))
     assert "make eval-full" in page.write(kept, tmp_path / "evaluation.md").read_text()
 
 
-def test_without_sums_the_page_says_what_to_run(tmp_path: Path) -> None:
+def test_without_a_summary_the_page_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"evals\.run small"):
         page.write(tmp_path, tmp_path / "evaluation.md")
 
 
-def test_paragraphs_are_broken_and_tables_are_not() -> None:
+def test_paragraphs_are_wrapped_and_tables_are_not() -> None:
     row = "| " + "x" * 200 + " |"
     text = filled(f"{'word ' * 40}\n\n{row}\n|---|")
     assert row in text and max(len(line) for line in text.splitlines() if "|" not in line) <= 120
 
 
-def test_the_page_in_the_repository_is_the_one_its_sums_give(tmp_path: Path) -> None:
+def test_the_page_in_the_repository_matches_its_summary(tmp_path: Path) -> None:
     results = ROOT / "evals" / "results"
     if not any(results.glob("*.json")):
         pytest.skip("evals/results holds no sums yet: make eval")
@@ -180,7 +180,7 @@ def test_the_page_in_the_repository_is_the_one_its_sums_give(tmp_path: Path) -> 
         assert picture.read_bytes() == (page.PAGE.parent / "pictures" / picture.name).read_bytes()
 
 
-def test_a_part_of_the_evaluation_gives_a_page_of_that_part(tmp_path: Path) -> None:
+def test_a_partial_evaluation_gives_a_partial_page(tmp_path: Path) -> None:
     sets: dict[str, list[dict[str, Any]]] = {name: [] for name in ("campaigns", "mimic", "rivals", "replay")}
     sets["quiet"] = [scanned("quiet_mixed", 5001, False, 0.3)]
     summary = summarise("small", sets, wanted=dict.fromkeys(sets, 1))

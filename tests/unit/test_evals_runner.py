@@ -41,14 +41,14 @@ def constant(kind: str) -> str:
     return f"source of {kind}"
 
 
-def test_every_job_is_done_once_though_it_be_asked_for_twice(tmp_path: Path) -> None:
+def test_every_job_runs_once_even_if_requested_twice(tmp_path: Path) -> None:
     stub = Stub(tmp_path)
     assert run([*JOBS, JOBS[0]], tmp_path / "runs", workers=2, how=stub, mark=constant) == []
     assert stub.ran == sorted(job.name for job in JOBS)
     assert kept(JOBS[0], tmp_path / "runs", constant("scan")) == {"name": JOBS[0].name, "source": "source of scan"}
 
 
-def test_a_second_run_does_nothing_and_a_third_only_what_was_lost(tmp_path: Path) -> None:
+def test_a_second_run_does_nothing_and_a_third_only_replaces_what_was_lost(tmp_path: Path) -> None:
     stub, folder = Stub(tmp_path), tmp_path / "runs"
     run(JOBS, folder, workers=1, how=stub, mark=constant)
     stub.diary.unlink()
@@ -59,7 +59,7 @@ def test_a_second_run_does_nothing_and_a_third_only_what_was_lost(tmp_path: Path
     assert stub.ran == [JOBS[1].name]
 
 
-def test_a_changed_source_makes_only_the_jobs_that_rest_on_it_anew(tmp_path: Path) -> None:
+def test_a_changed_source_repeats_only_the_jobs_that_depend_on_it(tmp_path: Path) -> None:
     stub, folder = Stub(tmp_path), tmp_path / "runs"
     run(JOBS, folder, workers=1, how=stub, mark=constant)
     stub.diary.unlink()
@@ -67,7 +67,7 @@ def test_a_changed_source_makes_only_the_jobs_that_rest_on_it_anew(tmp_path: Pat
     assert stub.ran == [JOBS[2].name]
 
 
-def test_a_job_that_breaks_is_told_of_with_its_words_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_failed_job_is_reported_with_its_message_and_the_others_continue(tmp_path: Path) -> None:
     stub, folder = Stub(tmp_path), tmp_path / "runs"
     stub.failing = {JOBS[0].name}
     broken = run(JOBS, folder, workers=1, how=stub, mark=constant)
@@ -77,14 +77,14 @@ def test_a_job_that_breaks_is_told_of_with_its_words_and_the_others_go_on(tmp_pa
     assert run(JOBS, folder, workers=1, how=stub, mark=constant) == []
 
 
-def test_a_result_is_thrown_away_when_the_source_changes_under_it(tmp_path: Path) -> None:
-    asked = iter(["before", "before", "after"])  # planned, started, ended
-    broken = run(JOBS[:1], tmp_path, workers=1, how=Stub(tmp_path), mark=lambda kind: next(asked))
+def test_a_result_is_discarded_if_the_source_changes_during_its_run(tmp_path: Path) -> None:
+    answers = iter(["before", "before", "after"])  # planned, started, ended
+    broken = run(JOBS[:1], tmp_path, workers=1, how=Stub(tmp_path), mark=lambda kind: next(answers))
     assert "source changed" in broken[0].said
     assert kept(JOBS[0], tmp_path, None) is None
 
 
-def test_progress_says_how_much_is_left(tmp_path: Path) -> None:
+def test_progress_states_the_time_left(tmp_path: Path) -> None:
     said: list[str] = []
     run(JOBS, tmp_path, workers=1, how=Stub(tmp_path), mark=constant, say=said.append)
     assert said[0] == "3 jobs, 0 already done, 1 at a time"
@@ -99,7 +99,7 @@ def test_reported_seeds_are_not_those_of_development_or_calibration() -> None:
             assert all(job.seed < 100 or 5000 <= job.seed < 6000 for job in held)
 
 
-def test_the_plan_is_the_same_every_time_and_names_each_job_apart() -> None:
+def test_the_plan_is_deterministic_and_gives_each_job_its_own_name() -> None:
     assert plan("full") == plan("full")
     for held in plan("full").values():
         assert len({job.name for job in held}) == len(held)

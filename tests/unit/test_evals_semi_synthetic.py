@@ -68,7 +68,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_log_holds_the_campaign_and_the_traces_on_one_clock(tmp_path: Path, traces: Path) -> None:
+def test_the_log_contains_the_campaign_and_the_traces_on_one_time_axis(tmp_path: Path, traces: Path) -> None:
     out = tmp_path / "log"
     said = semi_synthetic.make("s01_shared_cards", 5, 0.1, out, data=traces, lookalikes=False)
     log, book = pq.read_table(out / "exchanges"), pq.read_table(out / "accounts.parquet")
@@ -86,7 +86,7 @@ def test_the_log_holds_the_campaign_and_the_traces_on_one_clock(tmp_path: Path, 
     assert overlap > 0.8 * (spans[1]["max"] - spans[1]["min"])
 
 
-def test_the_laboratorys_other_accounts_come_when_asked_for(tmp_path: Path, traces: Path) -> None:
+def test_the_laboratorys_other_accounts_are_included_on_request(tmp_path: Path, traces: Path) -> None:
     few = semi_synthetic.make("s01_shared_cards", 5, 0.1, tmp_path / "a" / "log", data=traces, lookalikes=False)
     many = semi_synthetic.make("s01_shared_cards", 5, 0.1, tmp_path / "b" / "log", data=traces, lookalikes=True)
     assert many["real_accounts"] == few["real_accounts"] and many["accounts"] > few["accounts"] + 50
@@ -121,7 +121,7 @@ def test_equal_prompts_stay_equal_and_empty_ones_are_null(traces: Path) -> None:
     assert len(set(found["system_hash"].to_pylist())) == 1
 
 
-def test_sessions_keep_their_hour_and_weekday_in_whatever_week(traces: Path) -> None:
+def test_sessions_keep_their_hour_and_weekday_in_any_week(traces: Path) -> None:
     once = semi_synthetic.retrieval(traces, np.random.default_rng(3), 0, 1)["ts"].cast(pa.int64()).to_numpy()
     spread = semi_synthetic.retrieval(traces, np.random.default_rng(3), 0, 4)["ts"].cast(pa.int64()).to_numpy()
     moved = (spread - once) / 1e6 / WEEK

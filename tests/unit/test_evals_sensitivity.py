@@ -54,7 +54,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
-def test_the_trusted_share_is_as_asked_below_and_above_what_there_was(study, log) -> None:  # type: ignore[no-untyped-def]
+def test_the_trusted_share_is_as_requested_below_and_above_the_original(study, log) -> None:  # type: ignore[no-untyped-def]
     before = set(log.accounts.filter(log.accounts["anchor"])["account_id"].to_pylist())
     size = log.accounts.num_rows
     few = study.trusted(log, 0.02, rng()).accounts
@@ -67,7 +67,7 @@ def test_the_trusted_share_is_as_asked_below_and_above_what_there_was(study, log
     assert before < more
 
 
-def test_nobody_who_is_new_or_of_the_campaign_joins_the_trusted(study, log) -> None:  # type: ignore[no-untyped-def]
+def test_no_new_account_and_no_campaign_account_joins_the_trusted_set(study, log) -> None:  # type: ignore[no-untyped-def]
     before = set(log.accounts.filter(log.accounts["anchor"])["account_id"].to_pylist())
     many = study.trusted(log, 1.0, rng()).accounts.filter(study.trusted(log, 1.0, rng()).accounts["anchor"])
     joined = many.filter(pc.invert(pc.is_in(many["account_id"], value_set=pa.array(sorted(before)))))
@@ -76,7 +76,7 @@ def test_nobody_who_is_new_or_of_the_campaign_joins_the_trusted(study, log) -> N
     assert pc.max(joined["created_at"]).as_py() < pc.min(log.exchanges["ts"]).as_py() - logs.AGED
 
 
-def test_infiltration_trusts_this_share_of_the_campaign_and_leaves_the_others(study, log) -> None:  # type: ignore[no-untyped-def]
+def test_infiltration_trusts_this_share_of_the_campaign_and_keeps_the_others(study, log) -> None:  # type: ignore[no-untyped-def]
     ours = set(log.members.to_pylist())
     now, then = (
         set(t.filter(t["anchor"])["account_id"].to_pylist())
@@ -86,7 +86,7 @@ def test_infiltration_trusts_this_share_of_the_campaign_and_leaves_the_others(st
     assert now - ours == then - ours
 
 
-def test_every_group_of_columns_is_there_and_goes(study, log) -> None:  # type: ignore[no-untyped-def]
+def test_every_group_of_columns_exists_and_can_be_removed(study, log) -> None:  # type: ignore[no-untyped-def]
     for group, (table, columns) in study.COLUMNS.items():
         left = study.without(log, [group])
         if table == "events":
@@ -160,7 +160,7 @@ def test_a_tiny_log_is_really_scanned_and_scored(study, folder, tmp_path) -> Non
     assert counts["members"] == len(study.read(folder).members)
 
 
-def test_the_table_has_a_row_for_every_case_and_one_for_all_draws_of_a_kind(study) -> None:  # type: ignore[no-untyped-def]
+def test_the_table_has_a_row_per_case_and_one_for_all_draws_of_a_kind(study) -> None:  # type: ignore[no-untyped-def]
     every = [*study.cases(), *study.pairs(["cell", "task", "payment"])]
     run = {c.name: {"group": c.group, "trusted": 0.1, "accounts": ["a"], **COUNTS[0]} for c in every}
     rows = study.table([run, run])
@@ -192,25 +192,25 @@ def test_only_the_campaign_is_reworded(rewording, talk) -> None:  # type: ignore
     assert pc.all(same.filter(pc.invert(ours))).as_py()
     assert pc.mean(same.filter(ours).cast("int8")).as_py() < 0.05
     assert share == 1.0
-    kept = rewording.survival(rewording.looks(log), rewording.looks(log))
-    lost = rewording.survival(rewording.looks(log), rewording.looks(made))
+    kept = rewording.survival(rewording.harvest_fingerprints(log), rewording.harvest_fingerprints(log))
+    lost = rewording.survival(rewording.harvest_fingerprints(log), rewording.harvest_fingerprints(made))
     assert kept["template_survives"] == kept["family_survives"] == kept["jaccard_mean"] == 1.0
     assert lost["template_survives"] < 0.1
     assert lost["jaccard_mean"] < 0.5
 
 
-def test_words_alone_leave_neither_address_nor_payment_nor_system_prompt(rewording, talk) -> None:  # type: ignore[no-untyped-def]
+def test_words_alone_contain_no_address_payment_or_system_prompt(rewording, talk) -> None:  # type: ignore[no-untyped-def]
     left = rewording.bare(talk)
     assert not {"client_ip", "user_agent", "system_text", "api_key_id"} & set(left.exchanges.column_names)
     assert "payment_fingerprint" not in left.accounts.column_names
     assert not pc.any(pc.match_substring(left.exchanges["messages"], '"system"')).as_py()
 
 
-def test_joining_by_meaning_is_told_line_by_line_beside_what_sketches_join(rewording, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_merging_by_meaning_has_a_row_per_threshold_after_that_of_sketches(rewording, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     said = [f"Explain how the {a} problem of the {b} is solved" for a in NOUNS for b in NOUNS if a != b]
     for name, column in (("human", "text"), ("harvest", "instruction")):
         pq.write_table(pa.table({column: said}), tmp_path / f"prompts_{name}.parquet")
-    # Stands for the model: the first subject alone is what a text means.
+    # Replaces the model: the first subject of a text is its meaning.
     subject = {word: row for row, word in enumerate(NOUNS)}
     monkeypatch.setattr(
         rewording.embedding,
@@ -219,11 +219,11 @@ def test_joining_by_meaning_is_told_line_by_line_beside_what_sketches_join(rewor
             [next(subject[w] for w in t.lower().split() if w in subject) for t in texts]
         ],
     )
-    rows = rewording.joining(tmp_path, 0)
-    assert [row["line"] for row in rows] == [None, *rewording.LINES]
+    rows = rewording.merging_by_meaning(tmp_path, 0)
+    assert [row["threshold"] for row in rows] == [None, *rewording.THRESHOLDS]
     assert rows[0]["together 0.25"] >= rows[0]["together 1"]
     assert all(row["together 1"] == 1 and row["apart"] > 0.5 for row in rows[1:])
-    assert len(rewording.joining_table(rows).splitlines()) == 2 + len(rows)
+    assert len(rewording.merging_table(rows).splitlines()) == 2 + len(rows)
 
 
 NOUNS = ("kettle", "lantern", "orchard", "tunnel", "violin", "glacier", "pepper")

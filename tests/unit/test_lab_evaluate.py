@@ -66,13 +66,13 @@ def test_honest_accounts_flagged_are_counted_by_role(tmp_path: Path, labels: Pat
     assert (said["precision"], said["recall"], said["false_positive_rate"]) == (3 / 5, 3 / 8, 2 / 12)
 
 
-def test_proxy_customers_named_by_the_scan_are_not_accused(tmp_path: Path, labels: Path) -> None:
+def test_proxy_customers_reported_by_the_scan_do_not_count_as_flagged(tmp_path: Path, labels: Path) -> None:
     members = [member("1", f"a{i}") for i in range(4)] + [member("1", "p0", 0.1, "proxy_customer")]
     said = evaluate(scan(tmp_path / "scan", [campaign("1", 9.0)], members, []), labels)["accounts"]
     assert said["false_positive"] == 0 and said["flagged"] == 4
 
 
-def test_campaigns_that_are_not_flagged_accuse_nobody(tmp_path: Path, labels: Path) -> None:
+def test_campaigns_that_are_not_flagged_flag_no_account(tmp_path: Path, labels: Path) -> None:
     members = [member("1", f"a{i}") for i in range(4)]
     said = evaluate(scan(tmp_path / "scan", [campaign("1", 9.0, flagged=False)], members, [("red0", "1", 1.0)]), labels)
     assert said["accounts"]["flagged"] == 0 and said["accounts"]["precision"] is None
@@ -81,7 +81,7 @@ def test_campaigns_that_are_not_flagged_accuse_nobody(tmp_path: Path, labels: Pa
     assert said["ranking"]["recall_at_fpr_0.0001"] == 0.5  # the ranking looks past the flag
 
 
-def test_a_campaign_is_found_only_by_a_pure_alarm_that_holds_half_of_it(tmp_path: Path, labels: Path) -> None:
+def test_a_campaign_is_found_only_by_a_pure_alarm_with_half_of_its_accounts(tmp_path: Path, labels: Path) -> None:
     pure = [member("1", "a0"), member("1", "a1")]
     diluted = [member("2", f"b{i}") for i in range(4)] + [member("2", "h0"), member("2", "h1")]
     said = evaluate(scan(tmp_path / "scan", [campaign("1", 9.0), campaign("2", 5.0)], pure + diluted, []), labels)
@@ -89,7 +89,9 @@ def test_a_campaign_is_found_only_by_a_pure_alarm_that_holds_half_of_it(tmp_path
     assert said["campaigns"]["alarms"]["2"]["purity"] == pytest.approx(4 / 6)
 
 
-def test_fragments_merged_and_false_alarms_are_told_apart(tmp_path: Path, labels: Path) -> None:
+def test_several_alarms_per_campaign_merged_alarms_and_false_alarms_are_distinguished(
+    tmp_path: Path, labels: Path
+) -> None:
     members = [member("1", "a0"), member("1", "a1"), member("2", "a2"), member("2", "a3")]
     members += [member("3", "b0"), member("3", "b1"), member("3", "a0"), member("4", "h0"), member("4", "h1")]
     campaigns = [campaign(str(i), 5.0 + i) for i in range(1, 5)]
@@ -110,7 +112,7 @@ def test_attribution_counts_honest_exchanges_once_and_ignores_doubtful_ones(tmp_
     assert said["honest"] is None and said["honest_hit_rate"] is None
 
 
-def test_with_the_log_at_hand_the_share_of_honest_exchanges_hit_is_known(tmp_path: Path, labels: Path) -> None:
+def test_with_the_log_the_share_of_honest_exchanges_attributed_is_known(tmp_path: Path, labels: Path) -> None:
     log = labels.parent / "exchanges"
     log.mkdir()
     pq.write_table(pa.table({"exchange_id": [str(i) for i in range(120)]}), log / "part-0000.parquet")
@@ -118,7 +120,7 @@ def test_with_the_log_at_hand_the_share_of_honest_exchanges_hit_is_known(tmp_pat
     assert evaluate(folder, labels.parent)["exchanges"]["honest_hit_rate"] == pytest.approx(1 / 100)
 
 
-def test_ranking_reads_recall_where_honest_accounts_begin_to_outrank(tmp_path: Path, labels: Path) -> None:
+def test_ranking_takes_recall_where_honest_accounts_begin_to_outrank(tmp_path: Path, labels: Path) -> None:
     members = [member("1", "a0", 0.9), member("1", "h0", 0.8), member("1", "a1", 0.7), member("2", "b0", 1.0)]
     folder = scan(tmp_path / "scan", [campaign("1", 9.0), campaign("2", 5.0)], members, [])
     assert evaluate(folder, labels)["ranking"]["recall_at_fpr_0.001"] == pytest.approx(1 / 8)
@@ -167,7 +169,7 @@ def test_a_missing_column_is_named(tmp_path: Path, labels: Path) -> None:
         evaluate(folder, labels)
 
 
-def test_a_torn_table_is_named(tmp_path: Path, labels: Path) -> None:
+def test_a_damaged_table_is_named(tmp_path: Path, labels: Path) -> None:
     folder = scan(tmp_path / "scan", [], [], [])
     (folder / "attribution.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(InputError, match="not a Parquet file"):

@@ -1,4 +1,4 @@
-"""How the honest part of a simulated log compares with figures measured on public traces.
+"""Compares the honest part of a simulated log with figures measured on public traces.
 
 ``python -m clonewatch.lab.calibration LOG`` writes the table as Markdown. The measured figures come from ServeGen
 (Apache-2.0), RAGPulse (MIT), Azure LLM inference traces, WildChat and ShareGPT samples, and coding-agent sessions of
@@ -31,12 +31,12 @@ _COLUMNS = (
     "status",
 )
 _MINUTE = 60_000_000
-_LEAST = 50  # requests in a ten-minute window before its CV is read, as in the source
-_US_ZONE = 6  # hours between UTC and the zone the simulated United States live in
+_LEAST = 50  # minimum requests in a ten-minute window for its CV, as in the source
+_US_ZONE = 6  # hours by which the simulated United States are behind UTC
 
 
 class Line(NamedTuple):
-    """One figure: what, the measured value with its source, and the simulated one."""
+    """One figure: its name, the measured value with its source, and the simulated value."""
 
     what: str
     measured: str
@@ -60,7 +60,7 @@ def markdown(lines: list[Line]) -> str:
 
 
 def _of(log: Path, role: str, business: bool | None = None) -> pa.Table:
-    """Exchanges of honest accounts of a role. business: only firms, or only people."""
+    """Exchanges of honest accounts of a role. business: True for firms only, False for people only."""
     path = log / "labels" / "accounts.parquet"
     if not path.is_file():
         raise InputError("no labels", where=str(log), fix="Give a folder written by a simulation.")
@@ -85,19 +85,19 @@ def _people(table: pa.Table) -> list[Line]:
     good = pc.equal(table["status"], 200).to_numpy()
     return [
         Line(
-            "requests a session: mean, single",
+            "requests per session: mean, single",
             "1.78, 59 %; 2.35, 58 %",
             "RAGPulse; WildChat",
             f"{sizes.mean():.2f}, {100 * (sizes == 1).mean():.0f} %",
         ),
         Line("seconds between turns, 25/50/75/90 %", "23/40/89/300", "RAGPulse", _quantiles(gaps, (25, 50, 75, 90))),
         Line(
-            "busiest and quietest hour against the mean",
+            "busiest and quietest hour relative to the mean",
             "1.66, .07",
             "RAGPulse (one zone)",
             f"{hours.max() / hours.mean():.2f}, {hours.min() / hours.mean():.2f} (US)",
         ),
-        Line("a weekend day against a weekday", ".78", "RAGPulse", f"{weekend:.2f}"),
+        Line("a weekend day relative to a weekday", ".78", "RAGPulse", f"{weekend:.2f}"),
         Line(
             "openings that repeat another word for word",
             "0.6 to 10 % (4.5 %)",
@@ -125,7 +125,7 @@ def _agents(table: pa.Table) -> list[Line]:
     variation = [float(g.std() / g.mean()) for g in np.split(gaps, np.flatnonzero(np.diff(run)) + 1) if len(g) >= 19]
     return [
         Line(
-            "agent: requests a session, 25/50/75/95 %",
+            "agent: requests per session, 25/50/75/95 %",
             "17/44/90/208",
             "coding-agent sessions",
             _quantiles(sizes, (25, 50, 75, 95)),
@@ -152,7 +152,7 @@ def _agents(table: pa.Table) -> list[Line]:
 
 
 def _tenants(table: pa.Table) -> list[Line]:
-    """Firms. Their windows hold far fewer requests than those of the published tenants, so CVs rest on the busiest."""
+    """Firms. They send far fewer requests than the published tenants, so CVs are of the busiest firms and days only."""
     account = table["account_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     ts = table["ts"].cast(pa.int64()).to_numpy()
     counts = np.sort(np.bincount(account)).astype(float)
@@ -190,7 +190,7 @@ def _tenants(table: pa.Table) -> list[Line]:
 
 
 def _sessions(table: pa.Table) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Session sizes; gaps in seconds within sessions, and the session each gap belongs to."""
+    """Session sizes; gaps in seconds within sessions, and the session of each gap."""
     session = table["session_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     ts = table["ts"].cast(pa.int64()).to_numpy()
     order = np.lexsort((ts, session))

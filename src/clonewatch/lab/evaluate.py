@@ -1,4 +1,4 @@
-"""How well a scan did, against labels: accounts, campaigns, exchanges, and whom it wronged."""
+"""Scores a scan against labels: accounts, campaigns, exchanges, and honest accounts wrongly flagged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ import pyarrow.parquet as pq
 
 from clonewatch.model.errors import InputError
 
-FOUND_SHARE, FOUND_PURITY = (
-    0.5,
-    0.8,
-)  # a campaign is found when one alarm of this purity holds this share of its accounts
+# A campaign is found when one alarm of this purity contains this share of its accounts.
+FOUND_SHARE, FOUND_PURITY = 0.5, 0.8
 ATTRIBUTED = 0.5  # posterior from which an exchange counts as attributed
 MERGED_SHARE = 0.1  # an alarm merges campaigns when at least two of them each make up this share of it
-BENIGN_RATES = (1e-3, 1e-4)  # false-positive rates at which recall is read off
+BENIGN_RATES = (1e-3, 1e-4)  # false-positive rates at which recall is reported
 _MEMBER_ROLES = ("core", "fringe")
 _CLAIMS = {
     "campaigns": ("campaign_id", "score", "flagged"),
@@ -36,29 +34,29 @@ class Truth(NamedTuple):
     role: dict[str, str]
     exchange_ids: pa.Array
     exchange_campaigns: list[str | None]
-    exchanges: int | None  # rows of the whole log, when it is at hand
+    exchanges: int | None  # rows of the whole log, if available
 
     @property
     def members(self) -> dict[str, str]:
-        """Accounts that work for a campaign, and which."""
+        """Accounts that belong to a campaign, with its id."""
         return {a: c for a, c in self.campaign.items() if c is not None and self.role[a] == "member"}
 
 
 class Claim(NamedTuple):
-    """A scan's word: campaigns by id, who is in which with what membership, and attributed exchanges."""
+    """What a scan reports: campaigns by id, memberships of accounts, and attributed exchanges."""
 
     score: dict[str, float]
     flagged: set[str]
     accounts: dict[str, set[str]]  # core and fringe of every campaign, flagged or not
     membership: list[tuple[str, str, float, str]]
     attributed: pa.Table
-    visible: dict[str, tuple[int, int] | None]  # exchanges before it could be seen, and in all
+    visible: dict[str, tuple[int, int] | None]  # exchanges before it became visible, and in total
 
 
 def evaluate(scan_dir: Path, labels_dir: Path) -> dict[str, Any]:
     """Score a scan against labels. labels_dir: a log folder, or the `labels` folder within it.
 
-    Accounts without a label are left out and counted. Shares that have no denominator are None. Raises InputError for a
+    Accounts without a label are left out and counted. Shares with a zero denominator are None. Raises InputError for a
     missing table or column, and when scan and labels have no account in common.
     """
     truth, claim = read_truth(labels_dir), read_claim(scan_dir)
@@ -108,7 +106,7 @@ def read_truth(labels_dir: Path) -> Truth:
 
 
 def read_claim(scan_dir: Path) -> Claim:
-    """What a scan says, from its folder of tables."""
+    """What a scan reports, read from its folder of tables."""
     campaigns, members, attribution = (_read(scan_dir / f"{name}.parquet", cols) for name, cols in _CLAIMS.items())
     ids = campaigns["campaign_id"].to_pylist()
     flags = campaigns["flagged"].to_pylist()
@@ -116,10 +114,10 @@ def read_claim(scan_dir: Path) -> Claim:
     rows = list(
         zip(*(members[n].to_pylist() for n in ("campaign_id", "account_id", "membership", "role")), strict=True)
     )
-    strangers = {c for c, _, _, _ in rows} - set(ids)
-    if strangers:
+    unknown = {c for c, _, _, _ in rows} - set(ids)
+    if unknown:
         raise InputError(
-            f"members of campaigns that are not in campaigns.parquet: {', '.join(sorted(strangers)[:3])}",
+            f"members of campaigns that are not in campaigns.parquet: {', '.join(sorted(unknown)[:3])}",
             where=str(scan_dir / "members.parquet"),
             fix="Take both tables from the same scan.",
         )
@@ -149,27 +147,27 @@ def score_accounts(truth: Truth, claim: Claim) -> dict[str, Any]:
         set().union(*(claim.accounts[c] for c in claim.flagged)) & truth.campaign.keys() if claim.flagged else set()
     )
     hit = flagged & members.keys()
-    wronged = flagged - members.keys()
+    wrong = flagged - members.keys()
     honest = len(truth.campaign) - len(members)
-    heads = Counter(truth.role[a] for a in truth.campaign if a not in members)
+    honest_by_role = Counter(truth.role[a] for a in truth.campaign if a not in members)
     by_campaign = Counter(members.values())
     caught = Counter(members[a] for a in hit)
     return {
         "flagged": len(flagged),
         "true_positive": len(hit),
-        "false_positive": len(wronged),
+        "false_positive": len(wrong),
         "precision": share(len(hit), len(flagged)),
         "recall": share(len(hit), len(members)),
-        "false_positive_rate": share(len(wronged), honest),
+        "false_positive_rate": share(len(wrong), honest),
         "honest": honest,
-        "honest_flagged_by_role": dict(sorted(Counter(truth.role[a] for a in wronged).items())),
-        "honest_by_role": dict(sorted(heads.items())),
+        "honest_flagged_by_role": dict(sorted(Counter(truth.role[a] for a in wrong).items())),
+        "honest_by_role": dict(sorted(honest_by_role.items())),
         "recall_by_campaign": {c: share(caught[c], n) for c, n in sorted(by_campaign.items())},
     }
 
 
 def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
-    """Which true campaigns were found; false alarms; fragments (alarms per campaign) and merged alarms."""
+    """Which true campaigns were found; false alarms; alarms per campaign ("fragments"); merged alarms."""
     members = truth.members
     sizes = Counter(members.values())
     alarms: dict[str, dict[str, Any]] = {}
@@ -190,7 +188,7 @@ def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
         for a in alarms.values()
         if a["campaign"] and a["coverage"] >= FOUND_SHARE and a["purity"] >= FOUND_PURITY
     }
-    pieces = Counter(a["campaign"] for a in alarms.values() if a["campaign"] and (a["purity"] or 0) >= FOUND_SHARE)
+    alarms_of = Counter(a["campaign"] for a in alarms.values() if a["campaign"] and (a["purity"] or 0) >= FOUND_SHARE)
     false = sorted(n for n, a in alarms.items() if (a["harvest_purity"] or 0.0) < FOUND_SHARE)
     return {
         "recall": share(len(found), len(sizes)),
@@ -199,15 +197,15 @@ def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
         "alarms": alarms,
         "false_alarms": false,
         "false_discovery_rate": share(len(false), len(alarms)),
-        "fragments": {c: pieces[c] for c in sorted(sizes)},
-        "fragmentation": share(sum(pieces.values()), len(pieces)),
+        "fragments": {c: alarms_of[c] for c in sorted(sizes)},
+        "fragmentation": share(sum(alarms_of.values()), len(alarms_of)),
         "merged_alarms": sorted(n for n, a in alarms.items() if len(a["merges"]) > 1),
         "share_before_visible": _before_visible(alarms, claim),
     }
 
 
 def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
-    """Attribution precision and recall per exchange, and honest exchanges hit, in all and by alarm."""
+    """Attribution precision and recall per exchange, and honest exchanges attributed, in total and by alarm."""
     place = pc.index_in(claim.attributed["exchange_id"], value_set=truth.exchange_ids).combine_chunks()
     true = np.asarray(pc.fill_null(place, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
     alarm = claim.attributed["campaign_id"].to_pylist()
@@ -215,7 +213,7 @@ def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
     wrong_ids = pc.unique(claim.attributed["exchange_id"].filter(pa.array(true < 0)))
     wrong = Counter(a for a, t in zip(alarm, true.tolist(), strict=True) if t < 0)
     size = Counter(alarm)
-    heads = Counter(truth.exchange_campaigns)
+    sizes = Counter(truth.exchange_campaigns)
     caught = Counter(truth.exchange_campaigns[i] for i in right.tolist())
     attributed = len(right) + len(wrong_ids)
     honest = None if truth.exchanges is None else truth.exchanges - len(truth.exchange_ids)
@@ -230,15 +228,15 @@ def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
             a: {"attributed": n, "honest_hit": wrong[a], "precision": share(n - wrong[a], n)}
             for a, n in sorted(size.items())
         },
-        "recall_by_campaign": {str(c): share(caught[c], n) for c, n in sorted(heads.items(), key=lambda i: str(i[0]))},
+        "recall_by_campaign": {str(c): share(caught[c], n) for c, n in sorted(sizes.items(), key=lambda i: str(i[0]))},
     }
 
 
 def score_ranking(truth: Truth, claim: Claim) -> dict[str, Any]:
-    """Account recall at given benign false-positive rates, flags aside.
+    """Account recall at given false-positive rates, regardless of flags.
 
     An account scores its membership times the rank of its campaign's score among all campaigns (lowest 1/n, highest 1);
-    the best over campaigns counts, proxy customers score nothing. Ties are broken against the scan.
+    the best over campaigns counts; proxy customers score nothing. Ties count against the scan.
     """
     order = sorted(claim.score, key=lambda c: (claim.score[c], c))
     below = {c: sum(claim.score[o] <= claim.score[c] for o in order) / len(order) for c in order}
@@ -252,14 +250,14 @@ def score_ranking(truth: Truth, claim: Claim) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for rate in BENIGN_RATES:
         allowed = int(rate * len(benign))
-        line = benign[allowed] if allowed < len(benign) else 0.0
-        found[f"recall_at_fpr_{rate:g}"] = share(sum(s > max(line, 0.0) for s in scores), len(scores))
+        threshold = benign[allowed] if allowed < len(benign) else 0.0
+        found[f"recall_at_fpr_{rate:g}"] = share(sum(s > max(threshold, 0.0) for s in scores), len(scores))
         found[f"honest_allowed_at_fpr_{rate:g}"] = allowed
     return found
 
 
 def share(part: float, whole: float) -> float | None:
-    """Part / whole, None when there is no whole.
+    """Part / whole, None when the whole is zero.
 
     >>> share(1, 4), share(0, 0)
     (0.25, None)
@@ -276,7 +274,7 @@ def _visibility(campaigns: pa.Table) -> dict[str, tuple[int, int] | None]:
 
 
 def _before_visible(alarms: dict[str, dict[str, Any]], claim: Claim) -> dict[str, float | None]:
-    """For each true campaign with an alarm: the smallest share of its alarm's harvest sent before it could be seen."""
+    """For each true campaign with an alarm: the smallest share of an alarm's harvest sent before it became visible."""
     found: dict[str, float | None] = {}
     for name, alarm in alarms.items():
         seen, campaign = claim.visible[name], alarm["campaign"]
@@ -294,7 +292,9 @@ def _read(path: Path, needed: Iterable[str]) -> pa.Table:
         missing = [n for n in needed if n not in names]
         if missing:
             raise InputError(
-                f"no column {', '.join(missing)}", where=str(path), fix="Was it written by an older version?"
+                f"no column {', '.join(missing)}",
+                where=str(path),
+                fix="Scan again: an older version may have written it.",
             )
         optional = ("visible_exchanges", "harvested_exchanges") if path.stem == "campaigns" else ()
         return pq.read_table(path, columns=[*needed, *(n for n in optional if n in names)])
