@@ -38,7 +38,7 @@ def test_saying_everything_again_adds_no_evidence(texts: list[list[int]]) -> Non
 
 @given(TEXTS, st.integers(0, 2**64 - 1))
 @settings(max_examples=60, deadline=None)
-def test_every_p_value_is_told_and_none_is_zero(texts: list[list[int]], key: int) -> None:
+def test_every_p_value_is_shown_and_none_is_zero(texts: list[list[int]], key: int) -> None:
     for rule in ("gumbel", "kgw"):
         result = watermark.test_watermark(whole(texts), Watermark(VllmPhilox(key, 2), rule), decoys=5)  # type: ignore[arg-type]
         assert 0 < result.p <= 1 and json.loads(json.dumps(result.to_json(), allow_nan=False)) == result.to_json()
@@ -61,6 +61,6 @@ def test_more_hits_are_never_less_surprising(n: int, share: float, data: st.Data
 
 
 @given(st.floats(-5000, 0, allow_nan=False))
-def test_a_told_p_value_is_never_smaller_than_the_real_one(log10_p: float) -> None:
+def test_a_shown_p_value_is_never_smaller_than_the_real_one(log10_p: float) -> None:
     digits, _, exponent = told(log10_p).partition("e")
     assert np.log10(float(digits)) + int(exponent or 0) >= log10_p - 1e-6

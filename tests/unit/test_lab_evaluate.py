@@ -89,7 +89,7 @@ def test_a_campaign_is_found_only_by_a_pure_alarm_that_holds_half_of_it(tmp_path
     assert said["campaigns"]["alarms"]["2"]["purity"] == pytest.approx(4 / 6)
 
 
-def test_fragments_merged_and_false_alarms_are_told_apart(tmp_path: Path, labels: Path) -> None:
+def test_sub_clusters_merged_and_false_alarms_are_distinguished(tmp_path: Path, labels: Path) -> None:
     members = [member("1", "a0"), member("1", "a1"), member("2", "a2"), member("2", "a3")]
     members += [member("3", "b0"), member("3", "b1"), member("3", "a0"), member("4", "h0"), member("4", "h1")]
     campaigns = [campaign(str(i), 5.0 + i) for i in range(1, 5)]

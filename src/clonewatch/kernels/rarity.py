@@ -1,4 +1,4 @@
-"""The surprise of a shared attribute, in bits."""
+"""How surprising a shared attribute is, in bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def lower_tail(users: npt.ArrayLike, trusted: npt.ArrayLike, share: float) -> Floats:
-    """How surprising it is that so few of an attribute's users are trusted, in bits (-log2 p).
+    """Lower-tail test: how surprising it is that so few of an attribute's users are trusted, in bits (-log2 p).
 
     users: entities that carry the attribute. trusted: trusted ones among them. share: trusted share of all entities,
     0..1. Significance grows with size, so callers also require an effect: see decision 0004.
@@ -22,9 +22,9 @@ def lower_tail(users: npt.ArrayLike, trusted: npt.ArrayLike, share: float) -> Fl
 
 
 def scarcity(users: npt.ArrayLike, population: int) -> Floats:
-    """Weight of an attribute if no account is trusted, in bits: half the log of its scarcity.
+    """Weight of an attribute where no account is known to be trusted, in bits: half the log of population over users.
 
-    It cannot distinguish a campaign from one app's users, so such a log requires more evidence: see decision 0004.
+    It cannot tell a campaign from the users of an app, so such a log requires more evidence: see decision 0004.
 
     >>> scarcity([10, 10_000], 10_000).round(1).tolist()
     [5.0, 0.0]
