@@ -5,7 +5,7 @@ import pytest
 
 from clonewatch.fingerprints.families import SLACK, THRESHOLD, merge
 from clonewatch.kernels.sketching import resemblance
-from clonewatch.pipeline import staging
+from clonewatch.pipeline.intake import staging
 
 DRAW = np.random.default_rng(11)
 
