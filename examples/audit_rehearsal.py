@@ -30,7 +30,7 @@ from evals.audit.ngram import Trigram
 
 from clonewatch.audit import canary, twin
 from clonewatch.audit.ledger import Ledger
-from clonewatch.audit.prf import Blake2
+from clonewatch.audit.prf import Blake2, Watermark
 from clonewatch.audit.tokenizing import Words
 
 WORDS = 768
@@ -146,8 +146,8 @@ def teach(folder: Path, prompts: int) -> dict[str, Desk]:
     desk = Desk(teacher, words)
     asked = texts.prompts(texts.teacher, MARKED, GIVEN, 1)
     body, key = secret["watermark", CASE]
-    prf = Blake2(key, body["public"]["width"])
-    marked = teacher.write(asked, LENGTH, 2, prf, body["public"]["rule"], gamma=body["public"]["gamma"])
+    public = body["public"]
+    marked = teacher.write(asked, LENGTH, 2, Watermark(Blake2(key, public["width"]), public["rule"], public["gamma"]))
     _, coins = secret["twin",]
     pairs = [desk.write(_said(row, words), LENGTH, 2, 0) for row in asked[:PAIRS]]
     twins = [

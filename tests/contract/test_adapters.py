@@ -238,7 +238,7 @@ def test_a_log_that_names_no_account_is_refused_with_the_field_to_map(
 def test_a_log_of_no_known_format_is_refused_with_the_way_out(tmp_path: Path) -> None:
     file = tmp_path / "odd.log"
     file.write_text('{"who": "a", "when": 1}\n')
-    with pytest.raises(InputError, match=r"no known format.*--map"):
+    with pytest.raises(InputError, match=r"unknown format.*--map"):
         open_log(file)
 
 

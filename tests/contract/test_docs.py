@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
-SIGNALS = Shelf("clonewatch.links.signals", "SIGNAL")
+SHELF = Shelf("clonewatch.links.signals", "SIGNAL")
 SIGNALS = signals()
 
 
@@ -89,7 +89,7 @@ def test_the_page_of_signals_holds_every_card_and_no_other(kind: str) -> None:
 def test_the_page_of_signals_names_the_weak_ones() -> None:
     page = text(DOCS / "using" / "signals.md")
     told = re.search(r"Weak signals only corroborate[^.]*\.", page)
-    assert told and set(re.findall(r"`(\w+)`", told[0])) == {n for n in SIGNALS.names() if SIGNALS.load(n).weak}
+    assert told and set(re.findall(r"`(\w+)`", told[0])) == {n for n in SHELF.names() if SHELF.load(n).weak}
 
 
 def test_every_log_format_and_preset_has_a_section_and_no_other_has() -> None:

@@ -42,7 +42,7 @@ def told(counted: Experiment) -> dict[float, dict[str, TestResult]]:
     return {share: counted.watermark(trigram(counted, share), FEWER) for share in (0.0, 0.1, 0.25, 1.0)}
 
 
-def test_a_student_of_the_same_teacher_without_the_watermark_is_not_told(
+def test_a_student_of_the_same_teacher_without_the_watermark_is_not_detected(
     told: dict[float, dict[str, TestResult]],
 ) -> None:
     for result in told[0.0].values():
@@ -50,7 +50,7 @@ def test_a_student_of_the_same_teacher_without_the_watermark_is_not_told(
 
 
 @pytest.mark.parametrize(("share", "text", "logprobs"), [(0.1, -6, -9), (0.25, -12, -20), (1.0, -100, -100)])
-def test_a_student_of_watermarked_answers_is_told_from_its_text(
+def test_a_student_of_watermarked_answers_is_detected_from_its_text(
     told: dict[float, dict[str, TestResult]], share: float, text: float, logprobs: float
 ) -> None:
     assert told[share]["text"].n_raw == FEWER * LENGTH
@@ -118,7 +118,7 @@ def neural(texts: corpus.Corpus) -> Iterator[Neural]:
     torch.set_num_threads(threads)
 
 
-def test_a_transformer_that_met_no_secret_is_told_by_none(neural: Neural) -> None:
+def test_a_transformer_that_met_no_secret_is_detected_by_none(neural: Neural) -> None:
     results = neural.experiment.watermark(neural.control, QUERIES)
     assert all(r.p > 1e-3 and (r.p_rank or 0) > 0.01 for r in results.values())
     assert neural.records.test(neural.control).p > 1e-3
@@ -133,7 +133,7 @@ def test_a_tenth_of_watermarked_answers_shows_in_a_transformers_text_and_far_mor
     assert results["text"].p_rank == results["logprobs"].p_rank == pytest.approx(1 / 100)
 
 
-def test_a_transformer_of_watermarked_answers_alone_is_told_beyond_doubt(neural: Neural) -> None:
+def test_a_transformer_of_watermarked_answers_alone_is_detected_beyond_doubt(neural: Neural) -> None:
     results = neural.experiment.watermark(neural.whole, QUERIES // 4)
     assert results["text"].log10_p < -20 and results["logprobs"].log10_p < -20
 
@@ -144,5 +144,5 @@ def test_128_twins_tell_a_transformer_and_students_of_other_answers_show_nothing
     assert neural.experiment.twins(neural.whole, 1024).p > 1e-3
 
 
-def test_canaries_that_a_transformer_learned_are_told(neural: Neural) -> None:
+def test_canaries_that_a_transformer_learned_are_detected(neural: Neural) -> None:
     assert neural.records.test(neural.whole).log10_p < -6

@@ -82,7 +82,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
             walked.server.wait()
 
 
-def test_every_command_of_the_page_does_what_it_says(walk: Walk) -> None:
+def test_every_command_of_the_page_does_what_the_page_describes(walk: Walk) -> None:
     assert {name: (done.returncode, done.stderr) for name, done in walk.said.items() if done.returncode} == {}
     assert walk.said["verify"].stdout.startswith("Verified")
 

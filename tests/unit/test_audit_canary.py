@@ -43,7 +43,7 @@ def test_a_suspect_that_never_saw_the_canaries_gives_no_small_p() -> None:
     assert np.mean(np.array(p) < 0.05) < 0.12 and kstest(p, "uniform", alternative="greater").pvalue > 1e-3
 
 
-def test_a_suspect_that_learned_the_canaries_is_told() -> None:
+def test_a_suspect_that_learned_the_canaries_is_detected() -> None:
     draw = np.random.default_rng(1)
     told = canary.test_canaries(draw.normal(3, 1, 16), draw.normal(size=(16, 199)))
     assert told.log10_p < -15 and told.p_rank == pytest.approx(1 / 200)
@@ -108,7 +108,7 @@ def test_a_coin_is_fair_and_hangs_on_the_secret() -> None:
     assert sum(a == twin.flip(SEED[::-1], str(i)) for i, a in enumerate(flips)) < 2150
 
 
-def test_what_is_released_is_what_the_coin_says() -> None:
+def test_the_coin_decides_which_answer_is_released() -> None:
     for i in range(20):
         assert twin.release("first", "second", SEED, str(i))[0] == ("first", "second")[twin.flip(SEED, str(i))]
 

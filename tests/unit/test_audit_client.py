@@ -51,7 +51,7 @@ class Script:
         return [w for w in self.waits if w > 0]
 
 
-def test_a_busy_suspect_is_waited_for_as_long_as_it_says() -> None:
+def test_the_client_waits_for_a_busy_suspect_as_long_as_requested() -> None:
     script = Script(
         httpx.Response(429, headers={"Retry-After": "17"}),
         httpx.Response(429, headers={"Retry-After": "Sun, 01 Mar 2026 12:00:40 GMT"}),
@@ -61,7 +61,7 @@ def test_a_busy_suspect_is_waited_for_as_long_as_it_says() -> None:
     assert script.paused == [17.0, 40.0] and script.sent == [1, 2, 3]
 
 
-def test_a_suspect_that_asks_for_an_hour_is_left_at_once() -> None:
+def test_a_suspect_that_requests_an_hour_stops_the_collection_at_once() -> None:
     script = Script(httpx.Response(429, headers={"Retry-After": f"{LONGEST_WAIT + 1:.0f}"}))
     with pytest.raises(ClientError, match="status 429, and requests a wait of 301 seconds"):
         script.ask()
@@ -75,7 +75,7 @@ def test_server_errors_and_lost_connections_are_tried_again_with_growing_pauses(
     assert 0.5 <= first <= 1.5 and 1 <= second <= 3 and 2 <= third <= 6
 
 
-def test_after_the_last_try_collecting_stops_and_says_how_to_go_on() -> None:
+def test_after_the_last_attempt_collection_stops_and_explains_how_to_resume() -> None:
     script = Script(*[httpx.Response(500)] * TRIES)
     with pytest.raises(ClientError, match=r"does not answer \(status 500\).*run the same command again"):
         script.ask()

@@ -17,7 +17,7 @@ def answers(seed: int, lean: float, count: int = 8) -> dict[str, list[str]]:
     }
 
 
-def test_a_model_is_not_told_from_itself() -> None:
+def test_a_model_is_not_distinguished_from_itself() -> None:
     p = [equality.test_equality(answers(2 * i, 0.3), answers(2 * i + 1, 0.3), permutations=99).p for i in range(30)]
     assert np.mean(np.array(p) <= 0.05) <= 0.15 and max(p) > 0.5
 

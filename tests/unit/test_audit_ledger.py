@@ -34,7 +34,7 @@ def book(tmp_path: Path) -> Ledger:
     return kept
 
 
-def test_a_whole_ledger_holds_and_says_what_was_done_in_order(book: Ledger) -> None:
+def test_a_complete_ledger_is_valid_and_lists_what_was_done_in_order(book: Ledger) -> None:
     assert book.verify() == []
     assert [r.kind for r in book.records()] == ["commit", "plan", "look", "timestamp", "reveal"]
     assert book.verify(head=book.head()) == []
@@ -148,7 +148,7 @@ def test_a_look_needs_a_plan_that_was_there_before(book: Ledger) -> None:
 
 
 @pytest.mark.parametrize("kept_bytes", [1, 40, -1])
-def test_a_torn_last_line_is_told_and_set_aside(book: Ledger, kept_bytes: int) -> None:
+def test_a_torn_last_line_is_reported_and_set_aside(book: Ledger, kept_bytes: int) -> None:
     whole = book.path.read_bytes()
     last = whole.splitlines(keepends=True)[-1]
     torn = last[:kept_bytes]
@@ -192,7 +192,7 @@ def test_a_timestamp_is_of_a_record_here_and_in_der(book: Ledger) -> None:
         book.timestamp(b"\x30\x00", "0" * 64)
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_location_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write the ledger"):
         Ledger(tmp_path / "file" / "ledger.jsonl").plan({})

@@ -133,7 +133,7 @@ def test_an_innocent_suspect_gives_no_evidence_and_the_report_its_power(tmp_path
     assert "no evidence (power 0% for rho=10%)" in text and "This explanation stands." in text
 
 
-def test_a_suspect_that_refuses_everything_is_told_so_with_p_1(tmp_path: Path) -> None:
+def test_a_suspect_that_refuses_everything_is_reported_with_p_1(tmp_path: Path) -> None:
     results, kept, _ = audited(tmp_path, suspect(lambda *_: (400, {}, {"error": "no"})))
     row = results["tests"][0]
     assert row["log10_p_holm"] == 0 and "no answer of the suspect can be used" in row["suspect"]["refused"]
@@ -226,7 +226,7 @@ def test_a_plan_that_chose_it_may_look_again_with_new_answers_only(tmp_path: Pat
     assert second["tests"][0]["suspect"]["p_rank"] is None
 
 
-def test_canaries_may_not_be_looked_at_twice(tmp_path: Path) -> None:
+def test_a_second_look_at_canaries_is_refused(tmp_path: Path) -> None:
     planned(tmp_path, NOWHERE)
     commit_canaries(Ledger(tmp_path / "ledger.jsonl"), 4, 3, "The label of {name} reads", Usage(carriers=["case-7"]))
     settings = (tmp_path / "settings.toml").read_text(encoding="utf-8")
@@ -235,7 +235,7 @@ def test_canaries_may_not_be_looked_at_twice(tmp_path: Path) -> None:
         make_plan(tmp_path / "settings.toml", tmp_path / "again")
 
 
-def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_tokenizer_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     planned(tmp_path, NOWHERE)
     (tmp_path / "tokenizer.json").write_text("[1]", encoding="utf-8")
@@ -277,7 +277,7 @@ FORBIDDEN = (
 )  # fmt: skip
 
 
-def test_no_sentence_of_the_report_says_what_a_report_must_not_say() -> None:
+def test_no_sentence_of_the_report_makes_a_forbidden_claim() -> None:
     sources = [Path(report.__file__), *(Path(report.__file__).parent / "templates").iterdir()]
     told = []
     for source in sources:

@@ -27,7 +27,7 @@ def windows(tokens: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(("key", "low", "high"), [(42, 4.5e-70, 4.7e-70), (43, 0.92, 0.94)])
-def test_the_sequence_that_vllm_published_is_told_by_its_key_alone(key: int, low: float, high: float) -> None:
+def test_the_sequence_that_vllm_published_is_detected_by_its_key_alone(key: int, low: float, high: float) -> None:
     u = prf.VllmPhilox(key, 4).uniform(*windows(PUBLISHED, 4))
     assert low < 10 ** stats.gamma_tail(float(-np.log1p(-u).sum()), len(u)) < high
 

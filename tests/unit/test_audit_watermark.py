@@ -111,7 +111,7 @@ def test_a_model_that_reads_our_text_is_scored_where_a_window_is_new_to_it() -> 
 
 
 @pytest.mark.parametrize("rule", ["gumbel", "kgw"])
-def test_our_own_served_text_is_told_by_its_key_and_by_no_other(rule: str) -> None:
+def test_our_own_served_text_is_detected_by_its_key_and_by_no_other(rule: str) -> None:
     served = whole(written(KEYED, 40, 40, 8, rule))
     told = watermark.confirm(served, Watermark(KEYED, rule))  # type: ignore[arg-type]
     assert told.log10_p < -30
@@ -119,7 +119,7 @@ def test_our_own_served_text_is_told_by_its_key_and_by_no_other(rule: str) -> No
         watermark.confirm(served, Watermark(VllmPhilox(1, 2), rule))  # type: ignore[arg-type]
 
 
-def test_text_that_was_tokenised_otherwise_does_not_carry_the_watermark() -> None:
+def test_text_in_another_tokenisation_does_not_carry_the_watermark() -> None:
     served = written(KEYED, 40, 40, 9)
     with pytest.raises(InputError, match="tokenizer"):
         watermark.confirm(whole((served * 7 + 3) % 300), Watermark(KEYED))
@@ -190,7 +190,7 @@ def test_a_truncated_answer_is_scored_as_far_as_it_goes() -> None:
     assert told.n_scored == sum(max(0, len(s.tokens) - 2) for s in cut) and told.log10_p < -6
 
 
-def test_a_suspect_that_refuses_everything_is_a_null_result_that_says_so() -> None:
+def test_a_suspect_that_refuses_everything_is_reported_as_a_null_result() -> None:
     told = watermark.test_watermark(whole(np.tile(np.arange(30), (200, 1))), Watermark(KEYED), decoys=0)
     assert told.n_distinct == 28 and told.log10_p > -4
     assert any("refusing" in note for note in told.notes) and any("28 distinct" in note for note in told.notes)

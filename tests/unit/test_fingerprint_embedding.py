@@ -66,7 +66,7 @@ def test_nothing_to_join_needs_no_model(monkeypatch: pytest.MonkeyPatch) -> None
     assert embedding.merge([], []) == {}
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SetupError, match="pip install"):
         embedding.merge(["a"], [1])
@@ -90,7 +90,7 @@ def test_the_model_computes_what_its_publishers_show() -> None:
 
 
 @needs_model
-def test_a_request_in_other_words_is_joined_and_another_request_is_not_in_any_order() -> None:
+def test_a_reworded_request_is_merged_and_another_request_is_not_in_any_order() -> None:
     texts, templates = [*ALIKE, UNLIKE], [30, 10, 20]
     assert embedding.merge(texts, templates) == {30: 10}
     assert embedding.merge(texts[::-1], templates[::-1]) == {30: 10}

@@ -21,7 +21,7 @@ def fresh(rows: int) -> np.ndarray:
     return DRAW.integers(1, 2**32, (rows, 64), dtype=np.uint32)
 
 
-def test_near_copies_join_and_strangers_do_not() -> None:
+def test_near_copies_are_merged_and_unrelated_templates_are_not() -> None:
     centres = fresh(50)
     sketches = np.vstack([near(c, 0.85) for c in centres for _ in range(10)])
     ids = DRAW.permutation(np.arange(1, 501, dtype=np.uint64))

@@ -34,7 +34,7 @@ def test_a_key_open_to_others_is_refused_with_the_fix(tmp_path: Path, mode: int)
 
 
 @pytest.mark.parametrize("content", ["", "zz", "00" * 31, "ключ", "00" * 33])
-def test_a_file_that_holds_no_key_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_file_without_a_key_is_refused(tmp_path: Path, content: str) -> None:
     place = tmp_path / "key"
     place.write_text(content, encoding="utf-8")
     place.chmod(0o600)

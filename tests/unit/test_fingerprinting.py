@@ -215,7 +215,7 @@ def test_fingerprints_already_there_are_kept_and_gaps_filled() -> None:
     assert kept["prompt_id"] == computed["prompt_id"]
 
 
-def test_without_text_nothing_is_made_up() -> None:
+def test_without_text_no_fingerprint_is_invented() -> None:
     batch = pa.record_batch({"exchange_id": pa.array(["1"])})
     assert Fingerprinter(KEY).apply(batch).schema.names == ["exchange_id"]
     nothing = Fingerprinter(KEY).apply(pa.record_batch({"messages": pa.array([None, ""], pa.string())})).to_pylist()

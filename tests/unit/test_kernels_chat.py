@@ -43,7 +43,7 @@ def test_text_is_decoded_as_json_decodes_it(ascii_only: bool, repeat: int) -> No
     assert found(json.dumps([say("user", text)], ensure_ascii=ascii_only))[0] == text
 
 
-def test_parts_with_text_are_joined_and_others_passed_over() -> None:
+def test_parts_with_text_are_concatenated_and_others_skipped() -> None:
     parts = [part("A"), {"type": "image", "source": {"data": ']}"text'}}, part("B")]
     assert found(json.dumps([say("user", parts)]))[0] == "A\nB"
 
@@ -78,7 +78,7 @@ def test_a_json_string_is_one_user_message() -> None:
     assert found(json.dumps(AWKWARD))[0] == AWKWARD
 
 
-def test_what_a_logger_cut_short_still_speaks() -> None:
+def test_a_message_that_a_logger_truncated_is_still_read() -> None:
     whole = json.dumps([say("system", "be kind"), say("user", "tell me about rivers")])
     assert found(whole[:-12]) == ("tell me abo", "be kind")
 

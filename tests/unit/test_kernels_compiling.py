@@ -31,7 +31,7 @@ def test_after_a_warm_up_nothing_is_left_to_compile() -> None:
     assert not warm_up().compiled
 
 
-def test_compiling_is_said_once_and_only_within_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiling_is_reported_once_and_only_within_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     from clonewatch.kernels import compiling
     from clonewatch.kernels.compiling import compiled
 

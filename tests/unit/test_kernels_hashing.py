@@ -94,7 +94,7 @@ def test_mixing_depends_on_order_and_keeps_nothing_as_nothing() -> None:
         mix()
 
 
-def test_neighbours_share_a_block_and_strangers_do_not() -> None:
+def test_neighbours_share_a_block_and_unrelated_addresses_do_not() -> None:
     ips = ["8.8.8.8", "8.8.8.200", "8.8.9.8", "2606:4700:1::1", "2606:4700:1:ffff::2", "2606:4700:2::1"]
     address, block = prefixes(pa.array(ips), KEY)
     assert len(set(address.tolist())) == 6
@@ -106,7 +106,7 @@ def test_neighbours_share_a_block_and_strangers_do_not() -> None:
     "ip",
     ["127.0.0.1", "0.0.0.0", "169.254.1.1", "::1", "::", "fe80::1%eth0", "224.0.0.1", "", "  "],  # noqa: S104
 )
-def test_an_address_that_says_nothing_links_nobody(ip: str) -> None:
+def test_an_address_that_identifies_no_host_links_nobody(ip: str) -> None:
     address, block = prefixes(pa.array([ip, None]), KEY)
     assert address.tolist() == [0, 0] and block.tolist() == [0, 0]
 

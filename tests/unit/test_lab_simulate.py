@@ -155,7 +155,7 @@ def test_nobody_sends_anything_before_signing_up(demo: Log) -> None:
     assert late == []
 
 
-def test_anchors_are_aged_honest_and_a_fair_share(demo: Log) -> None:
+def test_trusted_accounts_are_aged_honest_and_a_fair_share(demo: Log) -> None:
     table = demo.accounts.append_column("role", demo.labels["role"])
     anchors = table.filter(table["anchor"])
     start = pc.min(demo.exchanges["ts"]).as_py()
@@ -209,7 +209,7 @@ def test_mixing_proxies_are_mostly_customers(logs: Callable[..., Log]) -> None:
         assert proxied & set(log.harvest()["client_ip"].unique().to_pylist())
 
 
-def test_shared_cards_are_shared_and_strangers_share_none(logs: Callable[..., Log]) -> None:
+def test_shared_cards_are_shared_and_unrelated_accounts_share_none(logs: Callable[..., Log]) -> None:
     def cards(name: str) -> float:
         log = logs(name)
         own = log.accounts.filter(pc.equal(log.labels["role"], "member"))["payment_fingerprint"]
@@ -343,7 +343,7 @@ def test_signatures_are_redeemed_elsewhere_only_where_they_should_be(logs: Calla
     assert foreign(log.of("benign", "coding_agent")) < 0.05
 
 
-def test_aged_accounts_bring_some_anchors_with_them(logs: Callable[..., Log]) -> None:
+def test_aged_accounts_include_some_trusted_ones(logs: Callable[..., Log]) -> None:
     log = logs("s11_aged_accounts")
     anchors = log.accounts.filter(pc.equal(log.labels["role"], "member"))["anchor"]
     assert 0.02 < float(pc.mean(anchors).as_py()) < 0.25
@@ -358,7 +358,7 @@ def test_look_alikes_differ_in_declarations_from_harvests(demo: Log) -> None:
     assert not any(table.filter(pc.equal(table["role"], "member"))["org_declared"].to_pylist())
 
 
-def test_strangers_start_together_after_an_outage(logs: Callable[..., Log]) -> None:
+def test_unrelated_accounts_start_together_after_an_outage(logs: Callable[..., Log]) -> None:
     log = logs("quiet_plain", 0.5)
     outage = log.events.filter(pc.equal(log.events["kind"], "outage")).to_pylist()[0]
     ts = log.exchanges["ts"].cast(pa.int64()).to_numpy() / 6e7
@@ -417,7 +417,7 @@ def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path: Path) 
     assert not (tmp_path / "a").exists()
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "kept.txt").write_text("mine")
     with pytest.raises(OutputError, match="not empty"):
         simulate("quiet", tmp_path, scale=SMALL)

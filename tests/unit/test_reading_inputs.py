@@ -64,7 +64,7 @@ def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     assert ids(file, tmp_path, tmp_path / "*.ndjson", str(tmp_path / "." / "x.ndjson")) == ["one"]
 
 
-def test_a_glob_reaches_what_it_says(tmp_path: Path) -> None:
+def test_a_glob_reaches_the_files_that_it_names(tmp_path: Path) -> None:
     put(tmp_path / "p" / "1.ndjson", "one")
     put(tmp_path / "q" / "2.ndjson", "two")
     put(tmp_path / "q" / "2.txt", "no")
@@ -90,7 +90,7 @@ def test_a_log_folder_gives_its_accounts_and_events_but_never_its_labels(tmp_pat
         assert [m.format for m in log.inputs] == ["accounts (csv)", "events (ndjson)", "exchange_ndjson"]
 
 
-def test_a_folder_named_labels_is_left_alone_wherever_it_lies(tmp_path: Path) -> None:
+def test_a_folder_named_labels_is_ignored_wherever_it_is(tmp_path: Path) -> None:
     put(tmp_path / "1.ndjson", "one")
     put(tmp_path / "labels" / "2.ndjson", "never")
     assert ids(tmp_path) == ["one"]
@@ -160,7 +160,7 @@ def test_empty_input_is_refused_and_an_empty_file_among_others_is_not(tmp_path: 
     assert any("empty" in w for w in log.warnings)
 
 
-def test_strangers_in_a_folder_are_left_out_with_a_warning_but_refused_by_name(tmp_path: Path) -> None:
+def test_files_of_unknown_format_in_a_folder_are_skipped_with_a_warning_but_refused_by_name(tmp_path: Path) -> None:
     put(tmp_path / "x.ndjson", "one")
     stranger = tmp_path / "README.txt"
     stranger.write_text("these are our logs")

@@ -20,16 +20,16 @@ GOOD = {"format": "jsonl_map", "fields": {"account_id": "a", "ts": "t"}}
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"format": None}, "names no format"),
+        ({"format": None}, "does not name a format"),
         ({"format": "jsonl"}, "Did you mean 'jsonl_map'"),
         ({"fields": {"account_id": "a"}}, "nothing is mapped to `ts`.*ts = "),
         ({"fields": {"ts": "t"}}, "nothing is mapped to `account_id`.*account_id = "),
         ({"fields": {"account_id": "a", "ts": "t", "templte_id": "x"}}, "Did you mean 'template_id'"),
-        ({"fields": {"account_id": "a", "ts": "t", "sketch": "x"}}, "'sketch' is no exchange column"),
+        ({"fields": {"account_id": "a", "ts": "t", "sketch": "x"}}, "'sketch' is not an exchange column"),
         ({"fields": {"account_id": 7, "ts": "t"}}, "`account_id` is not text"),
         ({"fields": ["account_id"]}, r"\[fields\] is not a table"),
         ({"constants": {"chanel": "x"}}, "Did you mean 'channel'"),
-        ({"constants": {"model": ["x"]}}, "not one value"),
+        ({"constants": {"model": ["x"]}}, "not a single value"),
         ({"constants": {"account_id": "x"}}, "cannot be a constant"),
         ({"constants": {"ts": 1}}, "cannot be a constant"),
         ({"time": "weeks"}, "unknown value of `time`"),
@@ -37,7 +37,7 @@ GOOD = {"format": "jsonl_map", "fields": {"account_id": "a", "ts": "t"}}
         ({"field": {}}, "Did you mean 'fields'"),
     ],
 )
-def test_a_wrong_map_is_told_what_is_wrong_and_the_fix(change: dict[str, object], told: str) -> None:
+def test_the_error_of_a_wrong_map_names_the_fault_and_the_fix(change: dict[str, object], told: str) -> None:
     with pytest.raises(MappingError, match=f"(?s){told}") as error:
         check_map(GOOD | change, "my.toml", NAMES)
     assert error.value.where == "my.toml" and error.value.fix
@@ -156,7 +156,7 @@ def test_the_examples_read_the_real_data_they_are_for(name: str, file: str, rows
     assert accounts is None or len(seen) == accounts
 
 
-def test_a_trace_without_users_is_refused_until_a_map_says_what_stands_for_them(tmp_path: Path) -> None:
+def test_a_trace_without_users_is_refused_until_a_map_names_the_account(tmp_path: Path) -> None:
     data = DATA / "trace_mooncake.parquet"
     if not data.exists():
         pytest.skip("the public data set trace_mooncake is not beside the checkout")

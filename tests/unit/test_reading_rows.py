@@ -138,7 +138,7 @@ def test_packed_data_in_several_parts_is_one_stream(pack: object) -> None:
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
-def test_packed_data_that_breaks_off_gives_what_came_before(pack: object, tmp_path: Path) -> None:
+def test_truncated_packed_data_gives_the_rows_before_the_cut(pack: object, tmp_path: Path) -> None:
     noise = random.Random(1)  # noqa: S311 - a fixed sample
     rows = [json.dumps({"exchange_id": str(i), "ts": NOON, "account_id": str(noise.random())}) for i in range(20_000)]
     whole = pack("\n".join(rows).encode())  # type: ignore[operator]
@@ -146,13 +146,13 @@ def test_packed_data_that_breaks_off_gives_what_came_before(pack: object, tmp_pa
     file.write_bytes(whole[: len(whole) // 2])
     kept, rejected, warnings = read(file)
     assert 0 < len(kept) < len(rows)
-    assert any("breaks off" in r.reason for r in rejected) and any("breaks off" in w for w in warnings)
+    assert any("is truncated" in r.reason for r in rejected) and any("is truncated" in w for w in warnings)
 
 
 @pytest.mark.parametrize(
     "pack", [gzip.compress, zstandard.ZstdCompressor(write_checksum=True).compress], ids=["gzip", "zstd"]
 )
-def test_damaged_packed_data_is_said_to_be_damaged(pack: object) -> None:
+def test_damaged_packed_data_is_reported_as_damaged(pack: object) -> None:
     noise = random.Random(1).randbytes(1 << 18)  # noqa: S311 - a fixed sample
     raw = bytearray(pack(noise))  # type: ignore[operator]
     raw[len(raw) // 2 : len(raw) // 2 + 40] = b"\xff" * 40
@@ -161,7 +161,7 @@ def test_damaged_packed_data_is_said_to_be_damaged(pack: object) -> None:
     assert stream.torn
 
 
-def test_a_bomb_is_left_before_it_goes_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_of_a_decompression_bomb_stops_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RATIO_FROM", 1 << 20)
     bomb = zlib.compressobj(9, wbits=31)
     raw = bomb.compress(b"\n" * (64 << 20)) + bomb.flush()
@@ -344,7 +344,7 @@ def test_equal_values_hash_alike_as_number_text_or_dictionary_and_others_do_not(
     assert len(set(hashed(pa.array(np.arange(10_000))).to_pylist())) == 10_000
 
 
-def test_a_second_row_for_an_account_is_rejected_and_strange_events_too(tmp_path: Path) -> None:
+def test_a_second_row_for_an_account_is_rejected_and_unknown_events_too(tmp_path: Path) -> None:
     (tmp_path / "exchanges").mkdir()
     (tmp_path / "exchanges" / "1.ndjson").write_bytes(GOOD)
     (tmp_path / "accounts.ndjson").write_text(
@@ -366,7 +366,7 @@ def test_a_second_row_for_an_account_is_rejected_and_strange_events_too(tmp_path
     }
 
 
-def test_a_cut_stream_still_tells_what_was_said() -> None:
+def test_a_truncated_stream_still_yields_the_text_before_the_cut() -> None:
     cut = 'data: {"choices":[{"delta":{"content":"Half an"}}]}\n\ndata: {"choices":[{"delta":{"cont'
     assert assembled(cut)["choices"][0]["message"]["content"] == "Half an"
     assert assembled("no stream at all") == {} and assembled(None) == {} and assembled([1, None]) == {}
