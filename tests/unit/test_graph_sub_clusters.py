@@ -87,12 +87,12 @@ def joins(cells: list[Asked], seed: int = 0, honest: int = HONEST) -> list[tuple
     """Merges among sub-clusters in a log with reference communities and a background."""
     draw = np.random.default_rng([99, seed])
     numbers, known, counts = compared(cells, [public(draw) for _ in range(honest)], public(draw, 20_000))
-    return sub_clusters.joins(numbers, known, counts, RATE)
+    return sub_clusters.merges(numbers, known, counts, RATE)
 
 
 def together(found: list[tuple[int, int, float]]) -> list[set[int]]:
     """Sub-clusters under each number after all merges."""
-    merged = sub_clusters.joined(found).to_pylist() if found else []
+    merged = sub_clusters.merge_table(found).to_pylist() if found else []
     return [{r["sub_cluster"] for r in merged if r["cluster"] == c} for c in sorted({r["cluster"] for r in merged})]
 
 
@@ -155,10 +155,10 @@ def test_people_in_the_same_trade_are_compared_with_the_background_on_the_same_t
     others = [public(draw) for _ in range(HONEST)]
     colleagues = team(draw, LIST, 5_000)._replace(task=3)
     numbers, known, counts = compared(trade, others, public(draw, 20_000), colleagues)
-    assert sub_clusters.joins(numbers, known, counts, RATE) == []
+    assert sub_clusters.merges(numbers, known, counts, RATE) == []
     unlike = [asked._replace(task=0) for asked in trade]
     numbers, known, counts = compared(unlike, others, public(draw, 20_000), colleagues)
-    assert sub_clusters.joins(numbers, known, counts, RATE), (
+    assert sub_clusters.merges(numbers, known, counts, RATE), (
         "on a task where the public asks about other things, it is a list"
     )
 
@@ -186,7 +186,7 @@ def test_reference_communities_are_never_merged() -> None:
     numbers, known, counts = compared(
         mine[:2], [*(public(draw) for _ in range(HONEST)), *mine[2:]], public(draw, 20_000)
     )
-    merged = {n for a, b, _ in sub_clusters.joins(numbers, known, counts, RATE) for n in (a, b)}
+    merged = {n for a, b, _ in sub_clusters.merges(numbers, known, counts, RATE) for n in (a, b)}
     assert all(n < FIRST for n in merged)
     candidates = sub_clusters.candidates(numbers, known, counts.same_cell, counts.usual)
     assert candidates.tolist() == [0, 1]
@@ -229,7 +229,7 @@ def test_at_most_one_honest_log_in_twenty_has_a_merge() -> None:
     for seed in range(logs):
         numbers, known, counts = trading(seed)
         tried += len(sub_clusters.candidates(numbers, known, counts.same_cell, counts.usual)) >= 2
-        wrong += bool(sub_clusters.joins(numbers, known, counts, RATE))
+        wrong += bool(sub_clusters.merges(numbers, known, counts, RATE))
     assert tried > 0.9 * logs, "hardly any pair was tried, so the rate shows nothing"
     assert wrong <= binom.ppf(0.995, logs, 0.05), f"{wrong} of {logs}"
 
@@ -328,7 +328,7 @@ def listed(found: Clusters) -> dict[str, float]:
 
 
 def test_merged_sub_clusters_are_one_cluster_with_all_their_attributes_and_the_list(rings: Clusters) -> None:
-    found = sub_clusters.join(rings, sub_clusters.joined([(0, 2, 0.01)]), TWO, np.zeros(60, bool), 0.2)
+    found = sub_clusters.merge(rings, sub_clusters.merge_table([(0, 2, 0.01)]), TWO, np.zeros(60, bool), 0.2)
     by_cluster = {c: found.groups.filter(pa.array(found.groups["cluster"].to_numpy() == c)) for c in (0, 1)}
     assert by_cluster[0]["entity"].to_pylist() == [*range(10), *range(40, 47)]
     assert by_cluster[1]["entity"].to_pylist() == list(range(20, 32))
@@ -347,19 +347,19 @@ def test_merged_sub_clusters_are_one_cluster_with_all_their_attributes_and_the_l
 @pytest.mark.parametrize("trusted", [0, 3, 8])
 def test_the_list_that_merges_is_weighed_by_how_few_trusted_entities_work_it(rings: Clusters, trusted: int) -> None:
     who = np.arange(60) < trusted
-    row = listed(sub_clusters.join(rings, sub_clusters.joined([(0, 1, 0.01)]), ONE, who, 0.2))
+    row = listed(sub_clusters.merge(rings, sub_clusters.merge_table([(0, 1, 0.01)]), ONE, who, 0.2))
     assert (row["inside"], row["trusted"]) == (22, trusted)
     assert row["weight"] == pytest.approx(min(sub_clusters.SIGNAL.cap, float(lower_tail(22, trusted, 0.2))))
 
 
 def test_where_no_account_is_trusted_the_list_weighs_a_fixed_amount(rings: Clusters) -> None:
-    row = listed(sub_clusters.join(rings, sub_clusters.joined([(0, 1, 0.01)]), ONE, np.zeros(60, bool), 0.0))
+    row = listed(sub_clusters.merge(rings, sub_clusters.merge_table([(0, 1, 0.01)]), ONE, np.zeros(60, bool), 0.0))
     assert row["weight"] == sub_clusters.LINK_WEIGHT
 
 
 def test_an_entity_that_works_something_else_is_in_no_table_of_the_merged_cluster(rings: Clusters) -> None:
     works = ONE | {(0, 3): False, (0, 25): False}
-    found = sub_clusters.join(rings, sub_clusters.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
+    found = sub_clusters.merge(rings, sub_clusters.merge_table([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
     inside = found.groups.filter(pa.array(found.groups["cluster"].to_numpy() == 0))["entity"].to_pylist()
     assert inside == [e for e in [*range(10), *range(20, 32)] if e not in (3, 25)]
     assert not {3, 25} & set(found.edges["entity"].to_pylist())
@@ -370,7 +370,7 @@ def test_an_entity_that_asked_nothing_stays_if_well_linked_and_leaves_if_not(rin
     faint = pc.if_else(pc.equal(rings.groups["entity"], 25), 1.3, rings.groups["mass"])
     near = rings._replace(groups=rings.groups.set_column(2, "mass", faint))
     works = {k: v for k, v in ONE.items() if k not in {(0, 3), (0, 25)}}
-    found = sub_clusters.join(near, sub_clusters.joined([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
+    found = sub_clusters.merge(near, sub_clusters.merge_table([(0, 1, 0.01)]), works, np.zeros(60, bool), 0.2)
     inside = set(found.groups.filter(pc.equal(found.groups["cluster"], 0))["entity"].to_pylist())
     assert 3 in inside and 25 not in inside
     listed_entities = found.edges.filter(pc.equal(found.edges["signal"], sub_clusters.SIGNAL.signal.name))[
@@ -380,7 +380,7 @@ def test_an_entity_that_asked_nothing_stays_if_well_linked_and_leaves_if_not(rin
 
 
 def test_a_chain_of_merges_is_one_cluster_with_its_largest_p_value() -> None:
-    found = sub_clusters.joined([(3, 5, 0.001), (1, 3, 0.02), (7, 9, 0.004)]).to_pylist()
+    found = sub_clusters.merge_table([(3, 5, 0.001), (1, 3, 0.02), (7, 9, 0.004)]).to_pylist()
     assert [(r["cluster"], r["sub_cluster"], r["p_value"]) for r in found] == [
         (1, 1, 0.02),
         (1, 3, 0.02),

@@ -227,7 +227,9 @@ def repeats(sub_clusters: np.ndarray, prompts: pa.Table) -> np.ndarray:
     return np.asarray((asked @ asked.T).toarray())
 
 
-def joins(sub_clusters: np.ndarray, reference: np.ndarray, counts: Counts, rate: float) -> list[tuple[int, int, float]]:
+def merges(
+    sub_clusters: np.ndarray, reference: np.ndarray, counts: Counts, rate: float
+) -> list[tuple[int, int, float]]:
     """Which sub-clusters to merge: (sub-cluster, with which, p-value), in the order of merging.
 
     sub_clusters: (k,) numbers. reference: (k,) which of them are reference communities; their pairs are the null. rate:
@@ -315,12 +317,12 @@ def _background(counts: Counts, reference: np.ndarray, rate: float) -> tuple[flo
     return min(1.0, median), max(_LEAST_SPREAD, deviation**2 - float(np.median(1 / expected[fit])))
 
 
-def join(
-    clusters: Clusters, joined: pa.Table, works: dict[tuple[int, int], bool], trusted: np.ndarray, share: float
+def merge(
+    clusters: Clusters, merges: pa.Table, works: dict[tuple[int, int], bool], trusted: np.ndarray, share: float
 ) -> Clusters:
     """The clusters with merged sub-clusters under one number.
 
-    joined: MERGE_SCHEMA. works: whether each (cluster, entity) works the list, where that can be determined. trusted:
+    merges: MERGE_SCHEMA. works: whether each (cluster, entity) works the list, where that can be determined. trusted:
     (entities,) mask of trusted entities. share: trusted share of all entities, 0..1.
 
     The list that merges sub-clusters is one more attribute of the entities that work it, weighed like any other by how
@@ -328,8 +330,8 @@ def join(
     well linked to a sub-cluster: a list merges clusters, not whoever is near them.
     """
     new = np.arange(int(clusters.groups["cluster"].to_numpy().max()) + 1, dtype=np.int32)
-    new[joined["sub_cluster"].to_numpy()] = joined["cluster"].to_numpy()
-    numbers = set(joined["cluster"].to_pylist())
+    new[merges["sub_cluster"].to_numpy()] = merges["cluster"].to_numpy()
+    numbers = set(merges["cluster"].to_pylist())
 
     def renamed(table: pa.Table) -> pa.Table:
         return table.set_column(0, "cluster", pa.array(new[table["cluster"].to_numpy()], pa.int32()))
@@ -359,18 +361,8 @@ def join(
         trusted_inside = int(trusted[inside].sum())
         weight = min(SIGNAL.cap, lower_tail(len(inside), trusted_inside, share).item()) if share > 0 else LINK_WEIGHT
         name, size = SIGNAL.signal.name, len(inside)
-        row = [
-            [number],
-            [name],
-            [number],
-            [size],
-            [size],
-            [trusted_inside],
-            [weight],
-            [0],
-            [clusters.attributes.num_rows],
-        ]
-        all_attributes.append(pa.table(row, schema=attributes.schema))
+        attribute = [number, name, number, size, size, trusted_inside, weight, 0, clusters.attributes.num_rows]
+        all_attributes.append(pa.table([[value] for value in attribute], schema=attributes.schema))
         columns = [[number] * size, inside, [name] * size, [weight] * size]
         all_edges.append(pa.table(columns, schema=clusters.edges.schema))
     by = [("cluster", "ascending")]
@@ -384,7 +376,7 @@ def join(
     )
 
 
-def joined(found: list[tuple[int, int, float]]) -> pa.Table:
+def merge_table(found: list[tuple[int, int, float]]) -> pa.Table:
     """Which sub-clusters go under which number, with the largest p-value of each cluster's merges (MERGE_SCHEMA)."""
     target: dict[int, int] = {}
     worst: dict[int, float] = {}

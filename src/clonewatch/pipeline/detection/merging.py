@@ -70,8 +70,8 @@ def _merges(runner: StepRunner, sliced: str, everyone: np.ndarray, background: p
     runner.run(sub_clusters.asked(sliced))
     repeats = sub_clusters.repeats(everyone, engine.fetch("SELECT * FROM sub_cluster_prompts"))
     counts = sub_clusters.Counts(same, repeats, usual)
-    joins = sub_clusters.joins(everyone, honest, counts, rates["same_prompt"] / rates["same_cell"])
-    return sub_clusters.joined(joins) if joins else nothing
+    found = sub_clusters.merges(everyone, honest, counts, rates["same_prompt"] / rates["same_cell"])
+    return sub_clusters.merge_table(found) if found else nothing
 
 
 def _workload(runner: StepRunner) -> sub_clusters.Workload:
@@ -96,7 +96,7 @@ def _merged(linked: Linked, merges: pa.Table, works: dict[tuple[int, int], bool]
     before, entities = linked.clustering, linked.entities
     trusted = entities.table.sort_by("entity")["anchor"].to_numpy() > 0
     signals = {**before.signals, sub_clusters.SIGNAL.signal.name: sub_clusters.SIGNAL}
-    clusters = sub_clusters.join(before.clusters, merges, works, trusted, entities.trusted.share)
+    clusters = sub_clusters.merge(before.clusters, merges, works, trusted, entities.trusted.share)
     stability = _carried_over(before.stability, merges, cluster_sizes(before.clusters.groups))
     return replace(before, signals=signals, clusters=clusters, selection=select(clusters, signals), stability=stability)
 
