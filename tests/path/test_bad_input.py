@@ -73,7 +73,7 @@ def ended(*paths: Path, out: Path, code: int = 0, also: Iterable[str] = ()) -> s
 def refused(*paths: Path, out: Path, before: Path, also: Iterable[str] = ()) -> str:
     """A set-up that does not work: says what and the fix, and leaves the earlier result as it was."""
     said = ended(*paths, out=out, code=2, also=also)
-    assert said.startswith("Error: ") and "\nMend:  " in said, said
+    assert said.startswith("Error: ") and "\nFix:   " in said, said
     assert contents(out) == contents(before)
     return said
 
