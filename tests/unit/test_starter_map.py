@@ -63,7 +63,7 @@ def semicolons(folder: Path) -> Path:
     path = folder / "usage.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=";")
-        writer.writerow(["Request ID", "Date", "Account", "Model name", "Attributes in", "Client IP", "Comment"])
+        writer.writerow(["Request ID", "Date", "Account", "Model name", "Tokens in", "Client IP", "Comment"])
         for i in range(ROWS):
             writer.writerow([f"q{i}", f"2026-03-01 10:{i:02d}:00", person(i), "m-3", 9, "203.0.113.7", "ann.lee"])
     return path
@@ -95,7 +95,7 @@ LOGS: dict[Callable[[Path], Path], dict[str, str]] = {
     },
     semicolons: {
         "exchange_id": "Request ID", "ts": "Date", "account_id": "Account", "model": "Model name",
-        "input_tokens": "Attributes in", "client_ip": "Client IP",
+        "input_tokens": "Tokens in", "client_ip": "Client IP",
     },
     columns: {
         "exchange_id": "id", "ts": "created_at", "account_id": "project.id", "client_ip": "client.ip",
@@ -153,5 +153,5 @@ def test_ids_of_other_things_are_not_taken_for_the_request(tmp_path: Path) -> No
 def test_what_is_no_log_at_all_is_refused_as_before(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("Remember the milk\nand the bread\n")
     told = doctor(tmp_path / "notes.txt")
-    assert told.exit_code == 2 and told.stdout == "" and "no known format" in told.stderr
+    assert told.exit_code == 2 and told.stdout == "" and "unknown format" in told.stderr
     assert "no such file" in doctor(tmp_path / "nowhere").stderr
