@@ -23,7 +23,7 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Step
 
 COMMAND = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
-READ_BEFORE = "read before an earlier run was stopped"
+READ_BEFORE = "read before an earlier run was interrupted"
 
 
 @pytest.fixture(scope="module")
