@@ -164,7 +164,7 @@ def test_a_version_with_one_more_column_continues_a_state_that_lacks_it(
     before = (state / manifests.NAME).read_bytes()
     by_next(days, "detect", "--state", str(state), "--out", str(tmp_path / "out"), "--days", "100")
     assert differing(told(tmp_path / "out" / "100-days"), expected) == []
-    assert by_next(days, "state", "verify", str(state), "--fix").startswith("Whole")
+    assert by_next(days, "state", "verify", str(state), "--repair").startswith("Intact")
     assert (state / manifests.NAME).read_bytes() == before and rows(days, state) == rows(days, plain)
     by_next(days, "state", "compact", str(state))
     assert kept(days, state) == kept(days, plain)
@@ -175,7 +175,7 @@ def test_neither_version_finds_damage_or_repairs_what_the_other_one_wrote(days: 
     for fix in (False, True):
         found = maintenance.verify(mixed, days.key, fix=fix)
         assert found.problems == [] and not found.fixed
-        assert by_next(days, "state", "verify", str(mixed), *["--fix"] * fix).startswith("Whole")
+        assert by_next(days, "state", "verify", str(mixed), *["--repair"] * fix).startswith("Intact")
     assert (mixed / manifests.NAME).read_bytes() == before
 
 
