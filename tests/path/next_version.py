@@ -4,13 +4,13 @@ import pyarrow as pa
 
 from clonewatch.pipeline.intake import staging
 
-staging._KEPT["temperature"] = pa.float32()
-staging._ACCOUNT_HASHED["email_domain"] = "domain"
-staging.EXCHANGE_SCHEMA = staging.EXCHANGE_SCHEMA.append(pa.field("temperature", pa.float32()))
-staging.ACCOUNT_SCHEMA = staging.ACCOUNT_SCHEMA.append(pa.field("domain", pa.int64()))
-staging.EVENT_SCHEMA = staging.EVENT_SCHEMA.append(pa.field("reason", pa.string()))
+if __name__ == "__main__":  # not on import: collecting tests imports this file
+    staging._KEPT["temperature"] = pa.float32()
+    staging._ACCOUNT_HASHED["email_domain"] = "domain"
+    staging.EXCHANGE_SCHEMA = staging.EXCHANGE_SCHEMA.append(pa.field("temperature", pa.float32()))
+    staging.ACCOUNT_SCHEMA = staging.ACCOUNT_SCHEMA.append(pa.field("domain", pa.int64()))
+    staging.EVENT_SCHEMA = staging.EVENT_SCHEMA.append(pa.field("reason", pa.string()))
 
-if __name__ == "__main__":
     from clonewatch.cli.main import run
 
     run()
