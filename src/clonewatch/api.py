@@ -70,7 +70,7 @@ def scan(
         calibration: File with your own calibration groups, from `clonewatch calibrate`. None: the shipped ones.
         first_flag: Also find the hour at which each campaign would first have been flagged. Takes about as
             long as ten more scans of the data already read.
-        replay: The same as `first_flag`, under the name of the command-line option.
+        replay: The former name of `first_flag`.
         embed: Merge prompt templates with the same meaning. Needs the extra `embed`, and is slow.
         engine: `duckdb`, which runs in this process, or `spark`, which needs the extra `spark`.
         master: Address of the Spark master. None: the one in Spark's own configuration.
@@ -237,7 +237,7 @@ def detect(
         threads: Threads of the engine. None: one per core.
         calibration: File with your own calibration groups.
         first_flag: Also find the hour at which each campaign would first have been flagged.
-        replay: The same as `first_flag`, under the name of the command-line option.
+        replay: The former name of `first_flag`.
         again: Also examine windows whose result would not change.
         progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 

@@ -1,7 +1,9 @@
 """The command-line page names every command and every option, and nothing that does not exist."""
 
+import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -49,3 +51,23 @@ def test_the_page_has_no_section_for_a_command_that_is_gone() -> None:
 def test_every_command_teaches_by_example(name: str) -> None:
     assert f"clonewatch {name} " in (COMMANDS[name].help or "")
     assert all(parameter.help for parameter in COMMANDS[name].params)
+
+
+def test_every_command_that_the_program_names_has_the_options_it_names() -> None:
+    root = typer.main.get_command(app)
+    checked = 0
+    for module in (PAGE.parents[2] / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            said = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            for line in re.findall(r"clonewatch ([a-z][^`\n]*)", said):
+                command: Any = root
+                for word in line.split():
+                    if word not in getattr(command, "commands", {}):
+                        break
+                    command = command.commands[word]
+                named = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", line)) - {"--help"}
+                if command is not root and named:
+                    checked += 1
+                    known = {spelling for parameter in command.params for spelling in parameter.opts}
+                    assert named <= known - OLD_NAMES, f"{module.name}: clonewatch {line}"
+    assert checked > 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as text_json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,18 +10,17 @@ import typer
 from clonewatch.cli import output
 from clonewatch.cli.campaign_list import list_campaigns, row_of
 from clonewatch.cli.options import Json, Scan, ScanFolder
-from clonewatch.model import schema
 from clonewatch.model.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
 # Enough to see the pattern; --json and the tables hold the rest.
 MEMBERS_SHOWN = 20
 ATTRIBUTES_SHOWN = 20
 EXCHANGES_SHOWN = 5
 OWN_EXCHANGES_SHOWN = 10
-RERUN = "Name the folder given to `clonewatch scan --out`, or run the scan again"
 
 
 def campaigns(scan: ScanFolder, json: Json = False) -> None:
@@ -115,16 +113,13 @@ def report(scan: ScanFolder) -> None:
       clonewatch report result
     """
     from clonewatch.cli.doctor import signals
+    from clonewatch.pipeline.scan_result import load
     from clonewatch.report.render import render
 
-    tables = {
-        table.name: _read(scan, table.name) for table in schema.RESULTS if (scan / f"{table.name}.parquet").exists()
-    }
-    if "campaigns" not in tables:
-        raise InputError("there is no campaigns.parquet", where=str(scan), fix=RERUN)
+    result = load(scan)
     page = scan / "report.html"
     aside = scan / ".report.html.part"
-    text = render(tables, _summary(scan), signals())
+    text = render(result.tables, result.summary, signals())
     try:
         aside.write_text(text, encoding="utf-8")
         aside.replace(page)
@@ -133,29 +128,10 @@ def report(scan: ScanFolder) -> None:
     output.say(f"Wrote {page}")
 
 
-def _summary(scan: Path) -> dict[str, Any]:
-    path = scan / "scan.json"
-    try:
-        held = text_json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError("scan.json cannot be read", where=str(path), fix=RERUN) from error
-    if not isinstance(held, dict):
-        raise InputError("scan.json holds no object", where=str(path), fix=RERUN)
-    return held
+def _read(scan: Path, name: str, chosen: pc.Expression | None = None) -> pa.Table:
+    from clonewatch.pipeline.scan_result import read_table
 
-
-def _read(scan: Path, name: str, filters: Any = None) -> pa.Table:
-    """One table of a scan. filters: rows to keep, as an Arrow expression."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = scan / f"{name}.parquet"
-    if not path.is_file():
-        raise InputError(f"there is no {name}.parquet", where=str(scan), fix=RERUN)
-    try:
-        return pq.read_table(path, filters=filters)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError("the table cannot be read", where=str(path), fix=RERUN) from error
+    return read_table(scan, name, chosen)
 
 
 def _of(scan: Path, name: str, column: str, value: str) -> list[dict[str, Any]]:

@@ -88,5 +88,5 @@ def damaged(path: Path, what: str) -> StateError:
     return StateError(
         f"a file of the state is damaged: {what}",
         where=str(path),
-        fix="Restore it from a backup, or run `clonewatch state verify --fix`, which lists what to ingest again",
+        fix="Restore it from a backup, or run `clonewatch state verify --repair`, which lists what to ingest again",
     )

@@ -158,5 +158,5 @@ def torn(what: str, where: Path) -> TornManifest:
     return TornManifest(
         f"the manifest of the state is damaged: {what}",
         where=str(where),
-        fix="Restore it from a backup, or run `clonewatch state verify --fix` to go back by one change",
+        fix="Restore it from a backup, or run `clonewatch state verify --repair` to go back by one change",
     )
