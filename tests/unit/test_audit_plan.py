@@ -241,7 +241,7 @@ def test_a_file_that_is_not_a_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("[1]", encoding="utf-8")
     settings = (tmp_path / "settings.toml").read_text(encoding="utf-8").replace("words.txt", "tokenizer.json")
     (tmp_path / "settings.toml").write_text(settings, encoding="utf-8")
-    with pytest.raises(SetupError, match=r"this is no tokenizer\.json"):
+    with pytest.raises(SetupError, match=r"not a tokenizer\.json"):
         make_plan(tmp_path / "settings.toml", tmp_path / "again")
 
 

@@ -107,8 +107,7 @@ def read_prompts(text: Text, keys: Keys, lexicon: Lexicon, reading: Reading = US
         np.full(rows, -1, np.int32),
         np.full((rows, OUTPUTS), np.nan, np.float32),
     )
-    arguments: list[Any] = [*text, fold_table(), *reading, *keys[:-1], *keys.sketch, *lexicon, *out]
-    _read_rows(*arguments)
+    _read_rows(text, fold_table(), keys, lexicon, reading, out)
     return out
 
 
@@ -122,64 +121,40 @@ def cell_names(key: bytes) -> npt.NDArray[np.int32]:
 
 @compiled(nogil=True)
 def _read_rows(
-    data: Bytes,
-    offsets: npt.NDArray[np.int64],
-    valid: npt.NDArray[np.bool_],
-    fold: npt.NDArray[np.uint32],
-    head_bytes: int,
-    head_words: int,
-    drop: int,
-    keep_below: int,
-    template_key: U64,
-    prompt_key: U64,
-    form_key: U64,
-    cells: npt.NDArray[np.int32],
-    factors: npt.NDArray[np.uint32],
-    addends: npt.NDArray[np.uint32],
-    rounds: npt.NDArray[np.uint16],
-    before: npt.NDArray[np.uint32],
-    after: npt.NDArray[np.uint32],
-    roles: npt.NDArray[np.uint8],
-    phrases: U64,
-    demands_json: U64,
-    weights: U64,
-    scales: npt.NDArray[np.float32],
-    template: U64,
-    prompt: U64,
-    form: U64,
-    sketch: npt.NDArray[np.uint32],
-    cell: npt.NDArray[np.int32],
-    scores: npt.NDArray[np.float32],
+    text: Text, fold: npt.NDArray[np.uint32], keys: Keys, lexicon: Lexicon, reading: Reading, out: Prompts
 ) -> None:
+    data, offsets, sketch_of = text.data, text.offsets, keys.sketch
     tokens, stems = np.empty(tk.MAX_TOKENS, np.uint64), np.empty(tk.MAX_TOKENS, np.uint64)
     marks, forms = np.empty(tk.MAX_TOKENS, np.uint8), np.empty(2 * tk.MAX_MARKS, np.uint64)
     counts, kept = np.empty(tk.COUNTS, np.int64), np.empty(tk.MAX_TOKENS, np.uint64)
     widest = 0
-    for row in range(len(valid)):
+    for row in range(len(text.valid)):
         widest = max(widest, offsets[row + 1] - offsets[row])
     scratch = np.empty(widest + _BLOCK, np.uint8)
-    for row in range(len(valid)):
-        if not valid[row]:
+    for row in range(len(text.valid)):
+        if not text.valid[row]:
             continue
         start, end = offsets[row], offsets[row + 1]
         size = plain_text(data, start, end, fold, scratch)
         if size == 0:
             continue
-        prompt[row] = max(siphash(scratch, 0, size, prompt_key[0], prompt_key[1]), np.uint64(1))
+        out.prompt[row] = max(siphash(scratch, 0, size, keys.prompt[0], keys.prompt[1]), np.uint64(1))
         for k in range(len(forms)):  # not a slice: setting one compiles six times as long
             forms[k] = 0
-        head = min(end, start + head_bytes)
+        head = min(end, start + reading.head_bytes)
         n = tk.tokenise(data, start, head, fold, tokens, stems, marks, forms, counts)
-        form[row] = demanded_form(tokens, n, forms, roles, phrases, demands_json, kept, form_key[0], form_key[1])
-        add_scores(tokens, stems, n, counts, weights, scales, scores[row])
-        topic = topic_cell(tokens, stems, marks, n, roles)
-        cell[row] = cells[topic] if topic >= 0 else -1
-        m = skeleton(tokens, marks, n, drop if n >= keep_below else 0, kept)
-        m = min(m, head_words)
+        out.form[row] = demanded_form(
+            tokens, n, forms, lexicon.roles, lexicon.phrases, lexicon.demands_json, kept, keys.form[0], keys.form[1]
+        )
+        add_scores(tokens, stems, n, counts, lexicon.weights, lexicon.scales, out.scores[row])
+        topic = topic_cell(tokens, stems, marks, n, lexicon.roles)
+        out.cell[row] = keys.cells[topic] if topic >= 0 else -1
+        m = skeleton(tokens, marks, n, reading.drop if n >= reading.keep_below else 0, kept)
+        m = min(m, reading.head_words)
         if m > 0:
-            template[row] = max(siphash_words(kept, m, template_key[0], template_key[1]), np.uint64(1))
-            minhash(kept, m, factors, addends, sketch[row])
-            encipher(sketch[row], rounds, before, after)
+            out.template[row] = max(siphash_words(kept, m, keys.template[0], keys.template[1]), np.uint64(1))
+            minhash(kept, m, sketch_of.factors, sketch_of.addends, out.sketch[row])
+            encipher(out.sketch[row], sketch_of.rounds, sketch_of.before, sketch_of.after)
 
 
 @compiled()
