@@ -34,9 +34,9 @@ def by_scenario(summary: Record) -> str:
                 str(len(rows)),
                 of_whole(rows, "found", "campaigns"),
                 str(total(rows, "false_alarms")),
-                part_of(caught, caught + total(rows, "wronged")),
+                part_of(caught, caught + total(rows, "honest_flagged")),
                 part_of(caught, total(rows, "members")),
-                of_whole(rows, "wronged", "honest"),
+                of_whole(rows, "honest_flagged", "honest"),
                 part_of(attributed - hit, attributed),
                 part_of(attributed - hit, total(rows, "harvested")),
                 f"{np.mean(early):.3f}" if early else "-",
@@ -55,7 +55,8 @@ def by_scenario(summary: Record) -> str:
         "Exchange recall",
         "Not stopped, at best",
     ]
-    merged, alarms = total(summary["campaigns"], "merged"), [n for r in summary["campaigns"] for n in r["fragments"]]
+    merged = total(summary["campaigns"], "merged")
+    alarms = [n for r in summary["campaigns"] for n in r["alarms_per_campaign"]]
     blind = sum(r["blind"] for r in summary["campaigns"])
     stable = [v for r in summary["campaigns"] for v in r["stability"]]
     return f"""## By scenario
@@ -79,11 +80,11 @@ def missed(summary: Record) -> str:
     rows = [(r, m) for r in summary["campaigns"] + summary["mimic"] for m in r["missed"]]
     seen: dict[tuple[Any, ...], list[str]] = {}
     for r, m in rows:
-        if not m["told"]:
+        if not m["members_reported"]:
             how = "no reported group contains any of its accounts"
         else:
             state = "flagged" if m["flagged"] else "reported but not flagged"
-            how = f"its largest group, {state}, contains {m['told']} of its accounts; "
+            how = f"its largest group, {state}, contains {m['members_reported']} of its accounts; "
             how += f"purity {m['purity']:.2f}, score {m['score']:.1f} bits"
         key = (m["campaign"], r["seed"], r["scale"])
         seen[key] = [f"`{m['campaign']}`", str(r["seed"]), f"{r['scale']:g}", str(m["accounts"]), how]
@@ -147,7 +148,7 @@ def mimic(summary: Record) -> str:
 `{MIMIC}` uses the prompts, tools and user agent of a popular coding agent, so it shares most attributes with honest
 users. Found on {found} of the seeds {span(r["seed"] for r in rows)}, scale
 {scales_of(rows)}. Accounts flagged: {caught}. Honest accounts flagged:
-{exact(total(rows, "wronged"), total(rows, "honest"))}."""
+{exact(total(rows, "honest_flagged"), total(rows, "honest"))}."""
 
 
 def pools(summary: Record) -> str:
@@ -192,7 +193,7 @@ def large(summary: Record) -> str:
             f"{r['found']} of {r['campaigns']}",
             str(r["false_alarms"]),
             part_of(r["caught"], r["members"]),
-            f"{r['wronged']} of {r['honest']:,}",
+            f"{r['honest_flagged']} of {r['honest']:,}",
             part_of(r["attributed"] - r["honest_hit"], r["attributed"]),
             part_of(r["attributed"] - r["honest_hit"], r["harvested"]),
         ]
@@ -261,9 +262,9 @@ def timing(summary: Record) -> str:
         f"""
 
 Each log is scanned repeatedly as of increasing times (`--as-of`), until an alarm of purity
-{summary["lines"]["purity"]:g} contains half of the accounts that had harvested by then. The last but one column is the
-share of the true harvest that was sent before the scan that raised the alarm. `{HEADLINE}` is a scaled-down harvest of
-publicly alleged size: the same rates and days with fewer accounts. Found in
+{summary["criteria"]["purity"]:g} contains half of the accounts that had harvested by then. The last but one column is
+the share of the true harvest that was sent before the scan that raised the alarm. `{HEADLINE}` is a scaled-down harvest
+of publicly alleged size: the same rates and days with fewer accounts. Found in
 {wilson(sum(bool(r["steps"]) and r["steps"][-1]["found"] for r in replay), len(replay))}
 replays; before 10% was sent in {early} of them. Median share sent: {middle:.1%}, where a replay without an alarm counts
 as 100%.

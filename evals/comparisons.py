@@ -40,7 +40,7 @@ def quiet(summary: Record) -> str:
 {len(rows)} logs of honest people and look-alikes; how many of each is drawn for every log (seeds
 {span(r["seed"] for r in rows)}, scale {scales_of(rows)}): {total(rows, "accounts"):,} accounts,
 {total(rows, "exchanges"):,} exchanges. Logs with a false alarm: {alarmed}.
-Honest accounts flagged: {exact(total(rows, "wronged"), total(rows, "honest"))}.
+Honest accounts flagged: {exact(total(rows, "honest_flagged"), total(rows, "honest"))}.
 
 Groups that are linked strongly enough to be reported have a p-value, although none is a campaign. If the p-values are
 calibrated, no more than 5 % of them are at most 0.05, and the mean e-value is at most 1. *KS* is the one-sided
@@ -131,7 +131,7 @@ def baselines(summary: Record) -> str:
     ours = summary["oracles"].get("as it is")
     flags = ""
     if ours:
-        recall, bound = ours["caught"] / ours["members"], exact(ours["wronged"], ours["honest"])
+        recall, bound = ours["caught"] / ours["members"], exact(ours["honest_flagged"], ours["honest"])
         high = bound.high or 0.0
         at_bound = ", ".join(f"{precision_at(float(b), recall, high) or 0:.3f} ({_one_in(b)})" for b in bases)
         flags = (
@@ -162,8 +162,8 @@ def oracles(summary: Record) -> str:
     table = []
     for name, o in found.items():
         lost = ", ".join(f"`{s}` {k} of {n}" for s, (k, n) in o["each"].items() if k < n) or "none"
-        caught, wronged = wilson(o["caught"], o["members"]), exact(o["wronged"], o["honest"])
-        table.append([name, f"{o['found']} of {o['campaigns']}", str(caught), str(wronged), lost])
+        caught, honest = wilson(o["caught"], o["members"]), exact(o["honest_flagged"], o["honest"])
+        table.append([name, f"{o['found']} of {o['campaigns']}", str(caught), str(honest), lost])
     head = ["Variant", "Campaigns found", "Accounts of campaigns flagged", "Honest accounts flagged", "Not found"]
     return f"""## Linking or testing: which half loses campaigns
 
@@ -180,9 +180,9 @@ def _clean(name: str, lines: list[Record]) -> str:
     free = [x for x in lines if x["honest"] == 0]
     if not free:
         return f"No threshold on the {name} alone spares every honest account here."
-    best = min(free, key=lambda x: (x["leaked"], x["line"]))
+    best = min(free, key=lambda x: (x["leaked"], x["threshold"]))
     return (
-        f"A threshold of {best['line']:.2g} on the {name} alone hits no honest account here; at least "
+        f"A threshold of {best['threshold']:.2g} on the {name} alone hits no honest account here; at least "
         f"{best['leaked']:.1%} is not stopped."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from clonewatch.lab.simulate import scenarios
+from clonewatch.pipeline.examine import examine
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.scan_result import ScanResult
 
@@ -109,14 +111,21 @@ def plan(size: str, *, develop: bool = False) -> dict[str, list[Job]]:
     }
 
 
-def run_scan(job: Job, folder: Path, *, out: str = "scan", as_of: datetime | None = None) -> ScanResult:
+def run_scan(
+    job: Job,
+    folder: Path,
+    *,
+    out: str = "scan",
+    as_of: datetime | None = None,
+    examine: Callable[..., ScanResult] = examine,
+) -> ScanResult:
     """Scan `folder/log` into `folder/out`, on one thread, with a key that depends only on the job."""
     key = folder / "key"
     if not key.exists():
         key.touch(mode=0o600)
         key.write_text(hashlib.sha256(f"{job.scenario} {job.seed}".encode()).hexdigest() + "\n", encoding="ascii")
     log = (str(folder / "log"),)
-    return scan(ScanSettings(log, folder / out, key_file=key, threads=1, as_of=as_of))
+    return scan(ScanSettings(log, folder / out, key_file=key, threads=1, as_of=as_of), examine=examine)
 
 
 def numbered(letter: str) -> list[str]:

@@ -1,22 +1,22 @@
 """Other methods and two oracles on one log: the best that linking alone and testing alone could give.
 
-The oracles intervene in a running scan. One reads the clusters and judges them by the labels; the other replaces the
-clusters by the true campaigns and lets the tests judge. Together they show which half loses campaigns.
+Each oracle is a scan with a detector of its own. One reads the clusters and judges them by the labels; the other gets
+the true campaigns as clusters and lets the tests judge. Together they show which half loses campaigns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clonewatch.graph import clusters as clustering
+from clonewatch.graph.clusters import Clusters, of_labels
+from clonewatch.graph.weights import Incidences
 from clonewatch.lab.evaluate import (
     FOUND_PURITY,
     FOUND_SHARE,
@@ -29,10 +29,12 @@ from clonewatch.lab.evaluate import (
     score_campaigns,
 )
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline import examine as examining
-from clonewatch.pipeline import scan
-from clonewatch.pipeline.detection import detect
-from clonewatch.pipeline.reporting import tables as results
+from clonewatch.pipeline.detection.detect import detect
+from clonewatch.pipeline.detection.stages import Calibrated
+from clonewatch.pipeline.examine import examine
+from clonewatch.pipeline.intake.staged import Intake
+from clonewatch.pipeline.scan_result import ScanResult
+from clonewatch.pipeline.steps import StepRunner
 from evals.baselines import BASELINES, Ranking, open_log
 from evals.jobs import OURS, QUIET, Job, Record, run_scan
 
@@ -51,12 +53,10 @@ def rivalled(job: Job, folder: Path) -> Record:
     member = np.array([account in truth.members for account in ids])
     methods = {name: _ranked(method(opened), member, ids, truth) for name, method in BASELINES.items()}
     unreported: dict[str, set[str]] = {}
-    with watched(unreported):
-        run_scan(job, folder)
+    run_scan(job, folder, examine=watching(unreported))
     claim = read_claim(folder / "scan")
     methods[OURS] = _ranked(_own(claim, ids), member, ids, truth)
-    with true_campaigns_for_clusters(truth):
-        run_scan(job, folder, out="tested")
+    run_scan(job, folder, out="tested", examine=given_clusters(truth))
     tested = evaluate(folder / "tested", log)
     return {
         "methods": methods,
@@ -130,7 +130,7 @@ def _counts(accounts: Record, campaigns: Record, counts: Record) -> Record:
         "members": counts["member_accounts"],
         "caught": accounts["true_positive"],
         "honest": accounts["honest"],
-        "wronged": accounts["false_positive"],
+        "honest_flagged": accounts["false_positive"],
         "false_alarms": len(campaigns["false_alarms"]),
     }
 
@@ -140,53 +140,40 @@ def _plain(score: float) -> float | None:
     return None if np.isneginf(score) else float(f"{score:.6g}")
 
 
-@contextmanager
-def watched(unreported: dict[str, set[str]]) -> Iterator[None]:
-    """While a scan runs: put the accounts of clusters that its result tables leave out into `unreported`."""
-    build = results.build
+def watching(unreported: dict[str, set[str]]) -> Callable[..., ScanResult]:
+    """The `examine` of a scan that puts the accounts of clusters that its result tables leave out into `unreported`."""
 
-    def watching(plan: Any, found: Any, account_ids: list[str], *rest: Any, **named: Any) -> Any:
-        calibrated = found.attributed.calibrated
-        reported = {verdict.cluster for verdict in calibrated.reported}
-        groups = calibrated.judged.merged.clustering.clusters.groups
-        for cluster, accounts in _accounts_of(groups, plan, account_ids).items():
-            if cluster not in reported:
-                unreported[f"cluster {cluster}"] = accounts
-        return build(plan, found, account_ids, *rest, **named)
+    def watched(runner: StepRunner, intake: Intake, *rest: Any, **named: Any) -> ScanResult:
+        def detector(*arguments: Any) -> Calibrated:
+            found = detect(*arguments)
+            reported = {verdict.cluster for verdict in found.reported}
+            groups = found.judged.merged.clustering.clusters.groups.select(["cluster", "entity"])
+            owned = runner.engine.fetch("SELECT entity, account FROM owners")
+            rows = groups.join(owned, "entity", join_type="inner")
+            for cluster, account in zip(rows["cluster"].to_pylist(), rows["account"].to_pylist(), strict=True):
+                if cluster not in reported:
+                    unreported.setdefault(f"cluster {cluster}", set()).add(intake.ids[account])
+            return found
 
-    with patch.object(results, "build", watching):
-        yield
+        return examine(runner, intake, *rest, **named, detector=detector)
 
-
-def _accounts_of(groups: pa.Table, plan: Any, account_ids: list[str]) -> dict[int, set[str]]:
-    owned = plan.engine.fetch("SELECT entity, account FROM owners")
-    rows = groups.select(["cluster", "entity"]).join(owned, "entity", join_type="inner")
-    found: dict[int, set[str]] = {}
-    for cluster, account in zip(rows["cluster"].to_pylist(), rows["account"].to_pylist(), strict=True):
-        found.setdefault(cluster, set()).add(account_ids[account])
-    return found
+    return watched
 
 
-@contextmanager
-def true_campaigns_for_clusters(truth: Truth) -> Iterator[None]:
-    """While a scan runs: replace its clusters by the true campaigns, without members that have no rare attribute."""
-    examine = examining.examine
-    caught: dict[str, Any] = {}
+def given_clusters(truth: Truth) -> Callable[..., ScanResult]:
+    """The `examine` of a scan whose clusters are the true campaigns, without members that have no rare attribute."""
     names = {name: number for number, name in enumerate(sorted(set(truth.members.values())))}
 
-    def remembering(plan: Any, intake: Any, *rest: Any, **named: Any) -> Any:
-        caught.update(plan=plan, ids=intake.ids)
-        return examine(plan, intake, *rest, **named)
+    def given(runner: StepRunner, intake: Intake, *rest: Any, **named: Any) -> ScanResult:
+        def true_clusters(incidences: Incidences, *_: Any) -> Clusters:
+            owned = runner.engine.fetch("SELECT entity, account FROM owners")
+            label: dict[int, int] = {}
+            for entity, account in zip(owned["entity"].to_pylist(), owned["account"].to_pylist(), strict=True):
+                campaign = truth.members.get(intake.ids[account])
+                if campaign is not None:
+                    label[entity] = names[campaign]
+            return of_labels(incidences, label)
 
-    def true_clusters(attributes: pa.Table, *_: Any, **__: Any) -> clustering.Clusters:
-        ids = caught["ids"]
-        owned = caught["plan"].engine.fetch("SELECT entity, account FROM owners")
-        label: dict[int, int] = {}
-        for entity, account in zip(owned["entity"].to_pylist(), owned["account"].to_pylist(), strict=True):
-            campaign = truth.members.get(ids[account])
-            if campaign is not None:
-                label[entity] = names[campaign]
-        return clustering.of_labels(attributes, label)
+        return examine(runner, intake, *rest, **named, detector=partial(detect, clusterer=true_clusters))
 
-    with patch.object(scan, "examine", remembering), patch.object(detect, "cluster", true_clusters):
-        yield
+    return given

@@ -127,10 +127,10 @@ In total {sum(r["exchanges"] for r in logs):,} exchanges of {sum(r["accounts"] f
 {usual:,.0f} accounts; the scale changes the number of accounts, not the behaviour of each. Measured with clonewatch
 {made["clonewatch"]}, Python {made["python"]}, {engines}; source {source}.
 
-A campaign counts as *found* when one alarm of purity {summary["lines"]["purity"]:g} or more contains
-{summary["lines"]["share"]:.0%} of its accounts. An alarm is *false* when less than half of its accounts belong to any
-campaign. An exchange is *attributed* when its posterior is {summary["lines"]["posterior"]:g} or more. Intervals are
-95 %: Clopper and Pearson's for errors that should be rare, Wilson's for the rest. They treat logs and accounts as
+A campaign counts as *found* when one alarm of purity {summary["criteria"]["purity"]:g} or more contains
+{summary["criteria"]["share"]:.0%} of its accounts. An alarm is *false* when less than half of its accounts belong to
+any campaign. An exchange is *attributed* when its posterior is {summary["criteria"]["posterior"]:g} or more. Intervals
+are 95 %: Clopper and Pearson's for errors that should be rare, Wilson's for the rest. They treat logs and accounts as
 independent. Accounts of one log are not independent, and exchanges depend on each other so strongly that their shares
 have no interval."""
 
@@ -143,7 +143,7 @@ def totals(summary: Record) -> str:
     both = [*rows, *calm]
     every = {(r["scenario"], r["seed"], r["scale"]): r for r in [*both, *summary["mimic"], *summary.get("large", ())]}
     attributed, hit = total(rows, "attributed"), total(rows, "honest_hit")
-    flagged, everywhere = (exact(total(r, "wronged"), total(r, "honest")) for r in (both, list(every.values())))
+    flagged, everywhere = (exact(total(r, "honest_flagged"), total(r, "honest")) for r in (both, list(every.values())))
     table: list[tuple[str, object]] = [
         ("campaigns found", wilson(total(rows, "found"), total(rows, "campaigns"))),
         ("accounts of campaigns flagged", wilson(total(rows, "caught"), total(rows, "members"))),

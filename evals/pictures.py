@@ -116,11 +116,11 @@ def trade(found: Record) -> str | None:
         {
             "honest": max(x["honest"], least),
             "leaked": x["leaked"],
-            "line": x["line"],
+            "threshold": x["threshold"],
             "on": f"threshold on the {COLUMN_NAMES.get(name, name)}",
         }
         for name, lines in found["by"].items()
-        for x in sorted(lines, key=lambda x: x["line"])
+        for x in sorted(lines, key=lambda x: x["threshold"])
     ]
     rule = found["rule"]
     points = [{"honest": max(rule["honest"], least), "leaked": rule["leaked"], "what": "the rule of the scan"}]
@@ -145,7 +145,7 @@ def trade(found: Record) -> str | None:
                     "encoding": {
                         "x": x,
                         "y": y,
-                        "order": {"field": "line", "type": "quantitative"},
+                        "order": {"field": "threshold", "type": "quantitative"},
                         "color": _colour("on"),
                     },
                 },

@@ -64,8 +64,8 @@ def scanned_until(log: Path, scan_folder: Path, key: Path, day: int) -> Result:
         "found": len(scores["campaigns"]["found"]),
         "members": truth["members"],
         "caught": scores["accounts"]["true_positive"],
-        "wronged": scores["accounts"]["false_positive"],
-        "wronged_roles": scores["accounts"]["honest_flagged_by_role"],
+        "honest_flagged": scores["accounts"]["false_positive"],
+        "honest_flagged_roles": scores["accounts"]["honest_flagged_by_role"],
         "honest": scores["accounts"]["honest"],
         "harvest": len(truth["harvest"]),
         "right": int((sure & true).sum()),
@@ -163,7 +163,9 @@ def report(rows: Sequence[Result], said: str) -> str:
     keys = sorted({(r["cover"], r["day"]) for r in rows})
     for cover, day in keys:
         mine = [r for r in rows if (r["cover"], r["day"]) == (cover, day)]
-        total = {k: sum(r[k] for r in mine) for k in ("found", "members", "caught", "wronged", "honest", "harvest")}
+        total = {
+            k: sum(r[k] for r in mine) for k in ("found", "members", "caught", "honest_flagged", "honest", "harvest")
+        }
         right, wrong, honest_exchanges = (sum(r[k] for r in mine) for k in ("right", "wrong", "honest_exchanges"))
         estimated = [r for r in mine if r["share_said"] is not None]
         shares = [
@@ -172,7 +174,7 @@ def report(rows: Sequence[Result], said: str) -> str:
         ]
         lines.append(
             f"| {cover} % | {day} | {total['found']} of {len(mine)} | {part(total['caught'], total['members'])} "
-            f"| {total['wronged']} of {total['honest']:,} | {part(right, right + wrong)} "
+            f"| {total['honest_flagged']} of {total['honest']:,} | {part(right, right + wrong)} "
             f"| {part(right, total['harvest'])} | {wrong} of {honest_exchanges:,} | {' | '.join(shares)} |"
         )
     lines += [

@@ -43,7 +43,7 @@ def summarise(size: str, sets: Mapping[str, Sequence[Record]], *, wanted: Mappin
             "runs": {name: [len(runs), wanted[name]] for name, runs in sets.items()},
             "cpu_seconds_of_scans": round(sum(r["cost"]["cpu_seconds"] for r in [*scans, *quiet])),
         },
-        "lines": {"share": FOUND_SHARE, "purity": FOUND_PURITY, "posterior": ATTRIBUTED},
+        "criteria": {"share": FOUND_SHARE, "purity": FOUND_PURITY, "posterior": ATTRIBUTED},
         "campaigns": [row(run) for run in sets["campaigns"]],
         "mimic": [row(run) for run in sets["mimic"]],
         "quiet": [row(run) for run in quiet],
@@ -80,11 +80,11 @@ def row(run: Record) -> Record:
         "alarms": counts["flagged_campaigns"],
         "false_alarms": len(campaigns["false_alarms"]),
         "merged": len(campaigns["merged_alarms"]),
-        "fragments": [n for n in campaigns["fragments"].values() if n],
+        "alarms_per_campaign": [n for n in campaigns["alarms_per_campaign"].values() if n],
         "members": counts["member_accounts"],
         "caught": accounts["true_positive"],
         "honest": accounts["honest"],
-        "wronged": accounts["false_positive"],
+        "honest_flagged": accounts["false_positive"],
         "harvested": counts["harvested_exchanges"],
         "attributed": exchanges["attributed"],
         "honest_hit": exchanges["honest_hit"],
@@ -113,9 +113,9 @@ def _missed(name: str, run: Record) -> Record:
     size = run["effort"][name]["accounts"]
     base: Record = {"campaign": name, "accounts": size}
     if own is None:
-        return base | {"told": 0}
+        return base | {"members_reported": 0}
     return base | {
-        "told": own["members"],
+        "members_reported": own["members"],
         "flagged": own["flagged"],
         "purity": _brief(own["purity"]),
         "score": _brief(own["score"]),
@@ -199,7 +199,7 @@ def frontier(runs: Sequence[Record]) -> Record:
                 names = run["curve"]["campaigns"]
                 leaks += sum(reached[-1]["leaked"][n] for n in names) if reached else len(names)
                 honest += reached[-1]["honest"] if reached else 0
-            points.append({"line": _brief(threshold)} | point(leaks, honest))
+            points.append({"threshold": _brief(threshold)} | point(leaks, honest))
     own = [r["curve"]["flagged"] for r in runs]
     rule = point(sum(sum(f["leaked"].values()) for f in own), sum(f["honest"] for f in own))
     return {"campaigns": campaigns, "account_months": _brief(months), "by": by, "rule": rule}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from clonewatch.audit.outcome import told
+from clonewatch.audit.outcome import p_value_text
 from evals.audit import curves, pictures
 from evals.intervals import exact
 
@@ -55,7 +55,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _three(row: Record) -> list[str]:
-    return [told(row[name]) for name in ("plain", "text", "logprobs")]
+    return [p_value_text(row[name]) for name in ("plain", "text", "logprobs")]
 
 
 def _alarms(rows: Sequence[Record]) -> str:
@@ -86,7 +86,7 @@ def _shares(rows: Sequence[Record], columns: Sequence[str]) -> str:
             return ""
         # The worst result of a control is its smallest p-value.
         worst = values[-1] if share else values[0]
-        return told(values[len(values) // 2]) + (f" (worst {told(worst)})" if len(values) > 1 else "")
+        return p_value_text(values[len(values) // 2]) + (f" (worst {p_value_text(worst)})" if len(values) > 1 else "")
 
     kinds = dict.fromkeys((r["rule"], r["share"]) for r in rows)
     body = [[rule, f"{share:.0%}", *(cell(rule, share, name) for name in columns)] for rule, share in kinds]
@@ -158,7 +158,7 @@ def _neural(sums: Record) -> str:
     by_tokens = _table(
         ["share with it", "tokens", "text", "logprobs"],
         [
-            [f"{r['share']:.0%}", f"{r['tokens']:,}", told(r["text"]), told(r["logprobs"])]
+            [f"{r['share']:.0%}", f"{r['tokens']:,}", p_value_text(r["text"]), p_value_text(r["logprobs"])]
             for r in sums["queries"]
             if (r["rule"], r["seed"]) == ("kgw", rows[0]["seed"])
         ],
@@ -167,7 +167,7 @@ def _neural(sums: Record) -> str:
 
     def pairs(kind: tuple[bool, int], name: str) -> str:
         values = sorted(r[name] for r in sums["twins"] if (r["trained_on_them"], r["pairs"]) == kind)
-        return f"{told(values[len(values) // 2])} (worst {told(values[-1] if kind[0] else values[0])})"
+        return f"{p_value_text(values[len(values) // 2])} (worst {p_value_text(values[-1] if kind[0] else values[0])})"
 
     twins = _table(
         ["student", "pairs", "centred on our model", "raw"],
@@ -182,7 +182,8 @@ def _neural(sums: Record) -> str:
         ],
     )
     canaries = _table(
-        ["copies of each in the training data", "p"], [[str(r["copies"]), told(r["log10_p"])] for r in sums["canaries"]]
+        ["copies of each in the training data", "p"],
+        [[str(r["copies"]), p_value_text(r["log10_p"])] for r in sums["canaries"]],
     )
     return f"""## Transformers
 

@@ -55,7 +55,7 @@ def scan(
         paths: One or more log files, folders of them, or globs; addresses such as `s3a://` for Spark.
         out: Folder for the tables and `report.html`. An earlier result there is replaced once the new one is complete.
             None keeps the result in memory.
-        map: Field map (TOML) for a log in no known format, or the name of a preset: `nginx`, `envoy`, `kong`.
+        map: Field map (TOML) for a log of unknown format, or the name of a preset: `nginx`, `envoy`, `kong`.
         accounts: Account facts: payment, device, sign-up, trusted accounts. CSV, JSON lines or Parquet.
         events: Bans, model releases and outages, with times.
         format: Log format. `auto` recognises it from the files.

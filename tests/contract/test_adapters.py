@@ -228,7 +228,7 @@ def test_a_log_that_names_no_account_is_refused_with_the_field_to_map(
         file = tmp_path / path.name
         text = re.sub(keys, b'"other"', path.read_bytes())
         if name in ("exchange_ndjson", "litellm_spend"):
-            continue  # told apart by that very key: then they are of no known format, which the next test sees
+            continue  # told apart by that very key: then they are of unknown format, which the next test sees
         file.write_bytes(text)
         with pytest.raises(MappingError) as error:
             read(file)

@@ -35,7 +35,7 @@ from clonewatch.model.errors import InputError, OutputError, SetupError
 from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.detection import slicing
 from clonewatch.pipeline.detection.signals import SIGNALS
-from clonewatch.pipeline.intake.spark_parquet import Reading, read_lake
+from clonewatch.pipeline.intake.spark_parquet import Reading, read_remote
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.steps import StepRunner
@@ -465,7 +465,7 @@ def staged(engine: DuckDB | Spark, log: Path, refused: list[Rejected]) -> StepRu
     """Table `exchanges` and those of the accounts' side, read by the engine's workers where it has any."""
     plan, stager, opened = StepRunner(engine), Stager(KEY), open_log([str(log)])
     if isinstance(engine, Spark):
-        read_lake(engine, plan, stager, opened, (), Reading(KEY), refused.extend)
+        read_remote(engine, plan, stager, opened, (), Reading(KEY), refused.extend)
     else:
         batches = opened.batches(refused.extend, READ)
         rows = engine.ingest("arrivals", EXCHANGE_SCHEMA, stager.stage_all(batches, Fingerprinter(KEY).apply))

@@ -105,7 +105,7 @@ def test_a_lower_threshold_leaks_less_and_hits_more_honest_accounts() -> None:
         },
     }
     found = frontier([run])
-    assert [(x["line"], x["leaked"], x["honest"]) for x in found["by"]["threshold_ratio"]] == [
+    assert [(x["threshold"], x["leaked"], x["honest"]) for x in found["by"]["threshold_ratio"]] == [
         (9.0, 0.5, 0.0),
         (4.0, 0.2, 300.0),
     ]

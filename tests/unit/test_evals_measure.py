@@ -10,16 +10,13 @@ import pytest
 
 from clonewatch.lab.evaluate import Truth, evaluate, read_truth
 from clonewatch.lab.simulate import simulate
-from clonewatch.pipeline import scan
-from clonewatch.pipeline.detection import detect
-from clonewatch.pipeline.reporting import tables as results
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # evals is no part of the installed package
 
 from evals.jobs import Job, run_scan  # noqa: E402
 from evals.measure import Harvest, candidates, effort, frontier, read_harvest  # noqa: E402
-from evals.oracles import labelled, true_campaigns_for_clusters, watched  # noqa: E402
+from evals.oracles import given_clusters, labelled, watching  # noqa: E402
 
 TRUTH = Truth(
     {"m1": "ring", "m2": "ring", "h1": None, "h2": None, "p1": "ring"},
@@ -96,16 +93,24 @@ def test_effort_counts_cover_and_harvest_separately(job: tuple[Job, Path]) -> No
     assert set(harvest.account.tolist()) <= set(truth.members)
 
 
-def test_oracles_intervene_in_one_scan_and_leave_nothing_behind(job: tuple[Job, Path]) -> None:
+def inside(result: Any) -> set[str]:
+    return set(result.tables["members"]["account_id"].to_pylist())
+
+
+def test_an_oracle_that_is_given_the_true_clusters_tests_those(job: tuple[Job, Path]) -> None:
     made, folder = job
-    before = (detect.cluster, scan.examine, results.build)
     truth = read_truth(folder / "log")
-    unreported: dict[str, set[str]] = {}
-    with true_campaigns_for_clusters(truth), watched(unreported):
-        result: Any = run_scan(made, folder, out="tested")
-    assert (detect.cluster, scan.examine, results.build) == before
-    inside = set(result.tables["members"]["account_id"].to_pylist()).union(*unreported.values())
+    found = inside(run_scan(made, folder, out="tested", examine=given_clusters(truth)))
     # Accounts of one entity go together, so that a few more than the members may be in it.
-    assert len(inside & truth.members.keys()) >= 0.9 * len(truth.members)
-    assert len(inside - truth.members.keys()) <= 0.1 * len(inside)
+    assert len(found & truth.members.keys()) >= 0.9 * len(truth.members)
+    assert len(found - truth.members.keys()) <= 0.1 * len(found)
     assert evaluate(folder / "tested", folder / "log")["accounts"]["false_positive"] == 0
+
+
+def test_watching_a_scan_adds_what_it_leaves_out_and_changes_nothing(job: tuple[Job, Path]) -> None:
+    made, folder = job
+    unreported: dict[str, set[str]] = {}
+    watched = run_scan(made, folder, out="watched", examine=watching(unreported))
+    alone = run_scan(made, folder, out="alone")
+    assert watched.tables["members"].equals(alone.tables["members"])
+    assert unreported and not inside(alone) & set().union(*unreported.values())

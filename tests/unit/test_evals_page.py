@@ -64,7 +64,7 @@ def scanned(scenario: str, seed: int, found: bool, p: float = 0.4) -> dict[str, 
                 "missed": [scenario] * (attacked and not found),
                 "false_alarms": ["C0001"] * (found and not attacked),
                 "merged_alarms": [],
-                "fragments": {scenario: int(found)} if attacked else {},
+                "alarms_per_campaign": {scenario: int(found)} if attacked else {},
                 "share_before_visible": {scenario: 0.05} if found and attacked else {},
             },
             "exchanges": {"attributed": 910 * found, "honest_hit": 10 * found, "honest": 87_000},
@@ -81,7 +81,15 @@ def scanned(scenario: str, seed: int, found: bool, p: float = 0.4) -> dict[str, 
 def rivalled() -> dict[str, Any]:
     ranking = {"honest": 1000, "honest_top": [5.0, 4.0, *[1.0] * 20], "members": [6.0, 4.5, None]}
     groups = {"all": 3, "honest": 2, "campaigns": 1, "found": 1}
-    sums = {"campaigns": 1, "found": 1, "members": 50, "caught": 50, "honest": 1000, "wronged": 0, "false_alarms": 0}
+    sums = {
+        "campaigns": 1,
+        "found": 1,
+        "members": 50,
+        "caught": 50,
+        "honest": 1000,
+        "honest_flagged": 0,
+        "false_alarms": 0,
+    }
     return {
         "kind": "rivals",
         "scenario": "s02_mixing_proxy",

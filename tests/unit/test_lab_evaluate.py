@@ -96,7 +96,7 @@ def test_several_alarms_per_campaign_merged_alarms_and_false_alarms_are_distingu
     members += [member("3", "b0"), member("3", "b1"), member("3", "a0"), member("4", "h0"), member("4", "h1")]
     campaigns = [campaign(str(i), 5.0 + i) for i in range(1, 5)]
     said = evaluate(scan(tmp_path / "scan", campaigns, members, []), labels)["campaigns"]
-    assert said["fragments"] == {"blue": 1, "red": 2}
+    assert said["alarms_per_campaign"] == {"blue": 1, "red": 2}
     assert said["merged_alarms"] == ["3"]
     assert said["false_alarms"] == ["4"] and said["false_discovery_rate"] == 0.25
 

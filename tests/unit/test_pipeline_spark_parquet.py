@@ -17,7 +17,7 @@ from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.lab.simulate import simulate
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
-from clonewatch.pipeline.intake.spark_parquet import Reading, open_lake, read_lake
+from clonewatch.pipeline.intake.spark_parquet import Reading, open_remote, read_remote
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.steps import StepRunner
@@ -86,7 +86,7 @@ def test_workers_stage_what_one_process_stages(log: Path, tmp_path: Path, monkey
     try:
         batches = alone.batches(refused["alone"].extend, READ)
         own.ingest("arrivals", EXCHANGE_SCHEMA, one.stage_all(batches, Fingerprinter(KEY).apply))
-        rows = read_lake(engine, StepRunner(engine), several, shared, (), Reading(KEY), refused["workers"].extend)
+        rows = read_remote(engine, StepRunner(engine), several, shared, (), Reading(KEY), refused["workers"].extend)
         ours, theirs = (e.fetch('SELECT * FROM arrivals ORDER BY "row"') for e in (own, engine))
     finally:
         own.close()
@@ -104,7 +104,7 @@ def test_an_address_needs_an_engine_whose_workers_can_open_it() -> None:
     with pytest.raises(InputError, match="only Spark can read"):
         scan(ScanSettings(paths=("s3a://lake/exchanges",)))
     with pytest.raises(InputError, match="mixes local files"):
-        open_lake(["s3a://lake/exchanges", "here.parquet"], None, None)
+        open_remote(["s3a://lake/exchanges", "here.parquet"], None, None)
 
 
 def test_what_travels_to_the_workers_does_not_show_the_key() -> None:

@@ -61,7 +61,7 @@ class TestResult:
         >>> TestResult("twin", "", "logprobs", 9, 9, 9, 3.0, -400.5, "exact").told_p()
         '3.2e-401'
         """
-        return told(self.log10_p)
+        return p_value_text(self.log10_p)
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values, for JSON."""
@@ -93,10 +93,10 @@ def among_decoys(statistic: float, others: npt.NDArray[np.float64]) -> AmongDeco
     )
 
 
-def told(log10_p: float) -> str:
+def p_value_text(log10_p: float) -> str:
     """A p-value given as log10, as text for any size; rounded up, so that it never looks smaller.
 
-    >>> told(-2.0), told(0.0), told(-400.5), told(-9.0 + 1e-12)
+    >>> p_value_text(-2.0), p_value_text(0.0), p_value_text(-400.5), p_value_text(-9.0 + 1e-12)
     ('0.01', '1', '3.2e-401', '1e-9')
     """
     if log10_p > -3.0:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clonewatch.audit.ledger import Record
-from clonewatch.audit.outcome import told
+from clonewatch.audit.outcome import p_value_text
 from clonewatch.audit.plan import STRONG, AuditPlan, PlannedTest
 from clonewatch.audit.run_tests import NO_EVIDENCE, NOT_USABLE, SAME_MODEL
 
@@ -139,11 +139,12 @@ def _answers(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
 def _answer(plan: AuditPlan, test: PlannedTest, row: Mapping[str, Any]) -> str:
     """One finding as a sentence."""
     about = f"{test.id} ({_NAMES[test.test]}, {_served(test)})"
-    p = told(row["log10_p_holm"])
+    p = p_value_text(row["log10_p_holm"])
     if row["level"] == NOT_USABLE:
         return (
             f"{about}: not usable. The control, which should know nothing of this secret, shows it too"
-            f" (corrected p = {told(row['control_log10_p_holm'])}). Something in our procedure carries the secret."
+            f" (corrected p = {p_value_text(row['control_log10_p_holm'])})."
+            " Something in our procedure carries the secret."
         )
     if "refused" in row["suspect"]:
         return f"{about}: no evidence, because there was nothing to test: {row['suspect']['refused']}."
@@ -225,11 +226,11 @@ def _figures(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
         ),
     ]
     for test, row in zip(plan.tests, results["tests"], strict=True):
-        control, result = told(row["control_log10_p_holm"]), row["suspect"]
+        control, result = p_value_text(row["control_log10_p_holm"]), row["suspect"]
         if "control" in row and "refused" in row["control"]:
             control = "not tested"
         if "refused" in result:
-            rows.append((test.id, *["-"] * 7, told(row["log10_p_holm"]), "-", "-", control, row["level"]))
+            rows.append((test.id, *["-"] * 7, p_value_text(row["log10_p_holm"]), "-", "-", control, row["level"]))
             continue
         rows.append(
             (
@@ -239,9 +240,9 @@ def _figures(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
                 f"{result['n_scored']:,}",
                 f"{result['n_distinct']:,}",
                 f"{result['statistic']:.2f}",
-                told(result["log10_p"]),
+                p_value_text(result["log10_p"]),
                 result["method"],
-                told(row["log10_p_holm"]),
+                p_value_text(row["log10_p_holm"]),
                 _rank(result),
                 _decoys(result),
                 control,
@@ -276,7 +277,7 @@ def _equality(results: Mapping[str, Any]) -> Chapter:
         return Chapter(title, ("Not tested: the plan names no model of ours. This explanation stands.",))
     if "refused" in found:
         return Chapter(title, (f"Not tested: {found['refused']}. This explanation stands.",))
-    p = told(found["log10_p"])
+    p = p_value_text(found["log10_p"])
     if found["log10_p"] > math.log10(SAME_MODEL):
         said = (
             f"The suspect's answers cannot be distinguished from those of our own model (p = {p}, {found['method']})."

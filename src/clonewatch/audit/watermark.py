@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clonewatch.audit import stats
-from clonewatch.audit.outcome import TestResult, among_decoys, told
+from clonewatch.audit.outcome import TestResult, among_decoys, p_value_text
 from clonewatch.audit.prf import Prf, Rule, Watermark
 from clonewatch.audit.samples import Likely, Sample
 from clonewatch.model.errors import InputError
@@ -119,7 +119,7 @@ def confirm(served: Sequence[Sample], keyed: Watermark) -> TestResult:
     result = test_watermark(served, keyed, exclude_context=False, decoys=0)
     if result.log10_p > _OWN_TEXT_LOG10_P:
         raise InputError(
-            f"our own served text does not carry this watermark (p = {told(result.log10_p)}, "
+            f"our own served text does not carry this watermark (p = {p_value_text(result.log10_p)}, "
             f"{result.n_distinct} distinct inputs)",
             fix="Check the key and its period, the window, the rule and the tokenizer; use more text if it is short",
         )

@@ -154,7 +154,7 @@ def test(folder: Audit, ledger: LedgerOption = None, json: Json = False) -> None
       clonewatch audit test book/march
     """
     from clonewatch.audit.folder import Folder
-    from clonewatch.audit.outcome import told
+    from clonewatch.audit.outcome import p_value_text
     from clonewatch.audit.run import run_tests
 
     results = run_tests(Folder(folder), _book(folder, ledger))
@@ -166,8 +166,8 @@ def test(folder: Audit, ledger: LedgerOption = None, json: Json = False) -> None
             row["id"],
             row["suspect"].get("test", "-"),
             row["suspect"].get("mode", "-"),
-            told(row["log10_p_holm"]),
-            told(row["control_log10_p_holm"]),
+            p_value_text(row["log10_p_holm"]),
+            p_value_text(row["control_log10_p_holm"]),
             row["level"],
         )
         for row in results["tests"]

@@ -23,7 +23,7 @@ def signals() -> list[Signal]:
 def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Json = False) -> None:
     """Say what a log allows before you scan it: columns filled, signals that can work, and what more would buy.
 
-    Reads the first 50,000 rows and writes nothing. For a log of no known format it lists the keys that it saw, with
+    Reads the first 50,000 rows and writes nothing. For a log of unknown format it lists the keys that it saw, with
     types and shapes and never a value, and prints a first field map to save and check.
 
     For example:

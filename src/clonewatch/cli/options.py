@@ -30,7 +30,7 @@ Paths = Annotated[
 ]
 Map = Annotated[
     str | None,
-    typer.Option("--map", metavar="FILE", help="TOML field map for a log of no known format, or a preset's name."),
+    typer.Option("--map", metavar="FILE", help="TOML field map for a log of unknown format, or a preset's name."),
 ]
 Format = Annotated[str, typer.Option("--format", metavar="NAME", help="Log format; auto recognises it from the file.")]
 Accounts = Annotated[

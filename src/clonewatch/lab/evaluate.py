@@ -167,7 +167,7 @@ def score_accounts(truth: Truth, claim: Claim) -> dict[str, Any]:
 
 
 def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
-    """Which true campaigns were found; false alarms; alarms per campaign ("fragments"); merged alarms."""
+    """Which true campaigns were found; false alarms; alarms per campaign ("alarms_per_campaign"); merged alarms."""
     members = truth.members
     sizes = Counter(members.values())
     alarms: dict[str, dict[str, Any]] = {}
@@ -197,7 +197,7 @@ def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
         "alarms": alarms,
         "false_alarms": false,
         "false_discovery_rate": share(len(false), len(alarms)),
-        "fragments": {c: alarms_of[c] for c in sorted(sizes)},
+        "alarms_per_campaign": {c: alarms_of[c] for c in sorted(sizes)},
         "fragmentation": share(sum(alarms_of.values()), len(alarms_of)),
         "merged_alarms": sorted(n for n, a in alarms.items() if len(a["merges"]) > 1),
         "share_before_visible": _before_visible(alarms, claim),

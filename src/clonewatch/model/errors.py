@@ -4,7 +4,7 @@
 
     ClonewatchError            what, where and the fix; the command line prints it and exits with `code`
     |-- SetupError        2    bad set-up, found before a row is read
-    |   |-- InputError    2    a path that is missing, unreadable or in no known format
+    |   |-- InputError    2    a path that is missing, unreadable or of unknown format
     |   |-- MappingError  2    a field map without an account key, or with unknown names
     |   `-- KeyFileError  2    the key file is unreadable, or readable by others
     |-- ClientError       2    an audited model could not be reached; answers collected so far are kept
@@ -31,7 +31,7 @@ class SetupError(ClonewatchError):
 
 
 class InputError(SetupError):
-    """A path is missing, unreadable or in no known format."""
+    """A path is missing, unreadable or of unknown format."""
 
 
 class MappingError(SetupError):

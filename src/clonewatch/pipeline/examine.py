@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyarrow as pa
 
 from clonewatch.campaigns.calibration import Calibration
@@ -9,6 +11,7 @@ from clonewatch.pipeline.detection.attribute import attribute
 from clonewatch.pipeline.detection.detect import detect
 from clonewatch.pipeline.detection.first_flag import first_flags
 from clonewatch.pipeline.detection.signals import signals
+from clonewatch.pipeline.detection.stages import Calibrated
 from clonewatch.pipeline.detection.visibility import date
 from clonewatch.pipeline.intake.deduplicate import settle
 from clonewatch.pipeline.intake.staged import Intake
@@ -18,7 +21,11 @@ from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.pipeline.reporting.summary import summarise
 from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.steps import StepRunner
+from clonewatch.ports.progress import Progress
 from clonewatch.report.render import render
+
+# From the staged tables, a seed and a calibration to verdicts, telling a progress display.
+Detector = Callable[[StepRunner, int, Calibration, Progress], Calibrated]
 
 
 def examine(
@@ -30,13 +37,15 @@ def examine(
     *,
     seed: int,
     first_flag: bool,
+    detector: Detector = detect,
 ) -> ScanResult:
     """Find campaigns in the staged tables and build the result; `publish` moves it into place.
 
-    folder: receives the attribution table batch by batch; None keeps it in memory.
+    folder: receives the attribution table batch by batch; None keeps it in memory. detector: an evaluation passes one
+    that watches, or that is given the truth.
     """
     settle(runner, intake.read)
-    found = detect(runner, seed, calibration, timer)
+    found = detector(runner, seed, calibration, timer)
     attributed = attribute(runner, found, timer)
     dated = date(runner, attributed, first_flags(runner, found, seed, calibration, timer) if first_flag else {})
     tables = results.build(runner, dated, intake.ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,14 +27,14 @@ from clonewatch.pipeline.engine import EMBEDDED, EngineSettings
 from clonewatch.pipeline.examine import examine, publish
 from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.kept_text import TextKeeper
-from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_lake, open_lake
+from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_remote, open_remote
 from clonewatch.pipeline.intake.staged import STAGED, Intake, filled
 from clonewatch.pipeline.intake.staging import Stager, within
 from clonewatch.pipeline.progress.stage_timer import SCAN_STAGES, StageTimer
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.pipeline.scan_result import ScanResult
 from clonewatch.pipeline.steps import StepRunner
-from clonewatch.ports.engine import Engine, KeepsTables, LakeReader
+from clonewatch.ports.engine import Engine, KeepsTables, RemoteReader
 from clonewatch.ports.progress import Progress, Silent
 
 
@@ -75,9 +76,12 @@ class ScanSettings:
         return EngineSettings(self.engine, self.memory, self.threads, self.master)
 
 
-def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult:
+def scan(
+    settings: ScanSettings, progress: Progress | None = None, examine: Callable[..., ScanResult] = examine
+) -> ScanResult:
     """Read a log, find campaigns, and write the result to `settings.out`.
 
+    examine: makes the result of the staged tables; an evaluation passes its own, with the same parameters.
     Raises InputError, MappingError or KeyFileError before a row is read, OutputError when the disk is full (an earlier
     result stays), TooManyRejected after writing a result that should not be trusted.
     """
@@ -90,13 +94,13 @@ def scan(settings: ScanSettings, progress: Progress | None = None) -> ScanResult
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
     if settings.out is None:
-        return _run(_Task(settings, log, key, timer), calibration)
+        return _run(_Task(settings, log, key, timer), calibration, examine)
     # Text is not kept for a later run, and only the embedded engine keeps its tables.
     again = settings.engine == EMBEDDED and not settings.keep_text
     asked = resume.question(asdict(settings), log, key, calibration) if again else ""
     with ResultFolder(settings.out, asked) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
-        return _run(_Task(settings, log, key, timer, folder, keeper), calibration)
+        return _run(_Task(settings, log, key, timer, folder, keeper), calibration, examine)
 
 
 class _Task(NamedTuple):
@@ -119,15 +123,15 @@ class _Task(NamedTuple):
 
 def _open(settings: ScanSettings) -> Log:
     """The log: local files, or addresses that only an engine's workers can open."""
-    if any(is_lake(path) for path in settings.paths):
+    if any(is_remote(path) for path in settings.paths):
         unfit = [name for name in ("mapping", "keep_text", "embed") if getattr(settings, name)]
         if settings.engine == EMBEDDED or unfit:
             raise InputError(
                 "only Spark can read an address, as exchanges in Parquet, and no text is fetched from it",
-                where=next(path for path in settings.paths if is_lake(path)),
+                where=next(path for path in settings.paths if is_remote(path)),
                 fix="Pass --engine spark and leave out --map, --keep-text and --embed, or copy the log to this machine",
             )
-        return open_lake(settings.paths, settings.accounts, settings.events)
+        return open_remote(settings.paths, settings.accounts, settings.events)
     return open_log(
         settings.paths,
         format=settings.format,
@@ -137,7 +141,7 @@ def _open(settings: ScanSettings) -> Log:
     )
 
 
-def _run(task: _Task, calibration: Calibration) -> ScanResult:
+def _run(task: _Task, calibration: Calibration, examine: Callable[..., ScanResult]) -> ScanResult:
     settings, folder, keeper = task.settings, task.folder, task.keeper
     work = folder.work if folder else None
     kept = work if folder and folder.question else None
@@ -184,9 +188,9 @@ def _stage(runner: StepRunner, task: _Task, stager: Stager, examples: Examples |
     """Tables `arrivals`, `accounts` and `events` of the log; returns how many rows were rejected."""
     settings, log = task.settings, task.log
     arrivals = Arrivals(log, stager, task.timer, task.wanted, task.folder.reject if task.folder else None)
-    if lake := _lake(runner.engine, log, settings):
+    if reader := _remote_reader(runner.engine, log, settings):
         reading = Reading(stager.key, settings.since, settings.as_of)
-        rows = arrivals.read_in_place(lake, runner, settings.paths, reading)
+        rows = arrivals.read_in_place(reader, runner, settings.paths, reading)
     else:
         rows = arrivals.read(runner, examples)
     if not rows:
@@ -204,10 +208,10 @@ def _stage(runner: StepRunner, task: _Task, stager: Stager, examples: Examples |
     return arrivals.rejected
 
 
-def _lake(engine: Engine, log: Log, settings: ScanSettings) -> LakeReader | None:
+def _remote_reader(engine: Engine, log: Log, settings: ScanSettings) -> RemoteReader | None:
     """The engine, where its workers can read the log themselves: exchanges in Parquet whose text is not needed here."""
     fit = log.formats in ([], [FORMAT]) and not settings.keep_text and not settings.embed
-    return engine if fit and isinstance(engine, LakeReader) else None
+    return engine if fit and isinstance(engine, RemoteReader) else None
 
 
 def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> Intake:

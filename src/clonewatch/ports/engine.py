@@ -104,12 +104,12 @@ class FileEngine(Engine, AttachesFiles, Protocol):
     """An engine that can read a state."""
 
 
-# What `LakeReader.read` adds to the columns of a file: its path, its size in bytes, and the position of a row in it.
+# What `RemoteReader.read` adds to the columns of a file: its path, its size in bytes, and the position of a row in it.
 FILE, SIZE, PLACE = "clonewatch_file", "clonewatch_size", "clonewatch_place"
 
 
 @runtime_checkable
-class LakeReader(Protocol):
+class RemoteReader(Protocol):
     """An engine whose workers read Parquet themselves, so that a log need not pass through one process."""
 
     def read(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from clonewatch.campaigns.fusion import judge, measure_tests
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import TrustedSet, trusted_set
 from clonewatch.graph import communities, weights
-from clonewatch.graph.clusters import cluster, stability
+from clonewatch.graph.clusters import Clusters, cluster, stability
 from clonewatch.graph.weights import Incidences
 from clonewatch.links import prompts
 from clonewatch.pipeline.detection.merging import merge_sub_clusters, unmerged
@@ -45,11 +45,19 @@ from clonewatch.ports.progress import Progress
 # How many clusterings with other seeds a scan compares its own with: as many as keep their incidences below this sum.
 _SEEDS, _INCIDENCES = (2, 9), 1_000_000
 
+# Clusters from the weighed incidences, the names of the weak signals, and a seed.
+Clusterer = Callable[[Incidences, Sequence[str], int], Clusters]
 
-def detect(runner: StepRunner, seed: int, calibration: Calibration, progress: Progress) -> Calibrated:
-    """Run detection over the staged tables `exchanges`, `accounts` and `events`."""
+
+def detect(
+    runner: StepRunner, seed: int, calibration: Calibration, progress: Progress, clusterer: Clusterer = cluster
+) -> Calibrated:
+    """Run detection over the staged tables `exchanges`, `accounts` and `events`.
+
+    clusterer: cuts the graph into clusters; an evaluation passes the true ones.
+    """
     entities = resolve_entities(runner, progress)
-    linked = link_entities(runner, entities, seed, progress)
+    linked = link_entities(runner, entities, seed, progress, clusterer)
     references = gather_references(runner, linked, progress)
     topics = runner.engine.fetch("SELECT COUNT(cell) AS n FROM exchanges")["n"][0].as_py() > 0
     tests = behavioural_tests(topics)
@@ -81,14 +89,16 @@ def resolve_entities(runner: StepRunner, progress: Progress) -> Entities:
     return Entities(table, trusted)
 
 
-def link_entities(runner: StepRunner, entities: Entities, seed: int, progress: Progress) -> Linked:
+def link_entities(
+    runner: StepRunner, entities: Entities, seed: int, progress: Progress, clusterer: Clusterer = cluster
+) -> Linked:
     """Weigh the shared attributes of every linking signal, and cluster entities by the rare ones."""
     signals = linking_signals()
     progress.start("links", len(signals), "steps")
     weighed = _weigh(runner, signals, entities, progress)
     progress.end(f"{len(weighed.incidences):,} rare incidences")
     progress.start("clusters", 2, "steps")
-    clustering = _cluster(weighed.incidences, signals, seed, progress)
+    clustering = _cluster(clusterer, weighed.incidences, signals, seed, progress)
     progress.end(f"{len(clustering.clusters.groups['cluster'].unique()):,} clusters")
     chance = [_chance(runner, s.signal.name, s.own_null) for s in signals.values() if s.own_null]
     return Linked(Entities(entities.table, weighed.trusted), weighed.second, clustering, weighed.rare, chance)
@@ -136,10 +146,16 @@ def _rare(runner: StepRunner, kind: str, signal: str) -> pa.Table:
     return runner.engine.fetch(f'SELECT * FROM "rare_{signal}{kind}" ORDER BY attribute, entity')
 
 
-def _cluster(incidences: Incidences, signals: Mapping[str, LinkingSignal], seed: int, progress: Progress) -> Clustering:
+def _cluster(
+    clusterer: Clusterer,
+    incidences: Incidences,
+    signals: Mapping[str, LinkingSignal],
+    seed: int,
+    progress: Progress,
+) -> Clustering:
     """The clusters, and how much they depend on the seed."""
     weak = [name for name, link in signals.items() if link.weak]
-    clusters = cluster(incidences, weak, seed)
+    clusters = clusterer(incidences, weak, seed)
     progress.advance(1, len(incidences))
     others = int(np.clip(_INCIDENCES // max(1, len(incidences)), *_SEEDS))
     overlap, consensus = stability(incidences, weak, clusters, range(seed + 1, seed + 1 + others))

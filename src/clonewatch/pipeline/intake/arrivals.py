@@ -11,11 +11,11 @@ from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.model.read_results import Rejected
 from clonewatch.pipeline.intake.prefetch import prefetched
-from clonewatch.pipeline.intake.spark_parquet import Reading, read_lake
+from clonewatch.pipeline.intake.spark_parquet import Reading, read_remote
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, Stager, sorted_for_storage
 from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.pipeline.steps import StepRunner
-from clonewatch.ports.engine import LakeReader
+from clonewatch.ports.engine import RemoteReader
 
 
 class Arrivals:
@@ -46,10 +46,12 @@ class Arrivals:
         runner.wrote("arrivals", rows)
         return self._end(rows)
 
-    def read_in_place(self, lake: LakeReader, runner: StepRunner, addresses: Sequence[str], reading: Reading) -> int:
+    def read_in_place(
+        self, reader: RemoteReader, runner: StepRunner, addresses: Sequence[str], reading: Reading
+    ) -> int:
         """Let the engine's workers read; returns the number of exchanges. addresses: for a log without local files."""
         self._start()
-        rows = read_lake(lake, runner, self._stager, self._log, addresses, reading, self._reject)
+        rows = read_remote(reader, runner, self._stager, self._log, addresses, reading, self._reject)
         self._timer.advance(self._log.total_bytes, rows)
         return self._end(rows)
 

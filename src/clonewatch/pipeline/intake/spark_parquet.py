@@ -25,7 +25,7 @@ from clonewatch.model.read_results import Measured, Rejected
 from clonewatch.model.schema import EXCHANGES, SKETCH_SIZE
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, SKETCHED_TEMPLATES, Stager, new_sketches, within
 from clonewatch.pipeline.steps import StepRunner
-from clonewatch.ports.engine import FILE, PLACE, SIZE, LakeReader, Query
+from clonewatch.ports.engine import FILE, PLACE, SIZE, Query, RemoteReader
 
 FORMAT = "exchange_parquet"
 # Columns that no executor can know, and the SQL that adds them afterwards.
@@ -90,29 +90,29 @@ class Reading:
         return within(exchanges, self._since, self._as_of), rejected
 
 
-def is_lake(path: str) -> bool:
+def is_remote(path: str) -> bool:
     """Whether a path is an address that only executors can open, such as s3a://bucket/log.
 
-    >>> is_lake("hdfs:///logs/may"), is_lake("logs/may")
+    >>> is_remote("hdfs:///logs/may"), is_remote("logs/may")
     (True, False)
     """
     return "://" in path
 
 
-def open_lake(paths: Sequence[str], accounts: Path | None, events: Path | None) -> Log:
+def open_remote(paths: Sequence[str], accounts: Path | None, events: Path | None) -> Log:
     """A log of addresses. This process reads only its account facts and events, which are local files."""
     for side in (accounts, events):
         if side is not None and not side.is_file():
             raise InputError(
                 "no such file", where=str(side), fix="Account facts and events must be files on this machine"
             )
-    if not all(is_lake(path) for path in paths):
+    if not all(is_remote(path) for path in paths):
         raise InputError("a log mixes local files and addresses", where=", ".join(paths[:3]), fix="Pass only one kind")
     return Log([], Found([], [accounts] if accounts else [], [events] if events else [], set()), None, [])
 
 
-def read_lake(
-    lake: LakeReader,
+def read_remote(
+    reader: RemoteReader,
     runner: StepRunner,
     stager: Stager,
     log: Log,
@@ -127,7 +127,7 @@ def read_lake(
     log.read_sides(reject)
     given = {str(Path(file).absolute()): file for file in log.files}
     paths = [f"file://{path}" for path in given] or addresses
-    runner.wrote("read_rows", lake.read("read_rows", paths, READ, READ_SCHEMA, reading))
+    runner.wrote("read_rows", reader.read("read_rows", paths, READ, READ_SCHEMA, reading))
     _reject_rows(runner, given, reject)
     _number_rows(runner, log, given)
     _number_accounts(runner, stager)
