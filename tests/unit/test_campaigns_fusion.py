@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from clonewatch.campaigns.fusion import (
+    DEALT_OUT,
     FAMILY_BITS,
     FLAG_BITS,
     LINK_BITS,
@@ -230,7 +231,8 @@ def test_the_threshold_ratio_is_that_of_the_limiting_criterion() -> None:
     assert best.threshold_ratio == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, linkage, deception: 2, 1.8, 4, 12
     faint_third = verdict(reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
     assert faint_third.threshold_ratio == pytest.approx(1.5 / FAMILY_BITS)
-    assert verdict(*STRONG, linked=edges(("payment", 20, 1.5))).threshold_ratio == pytest.approx(1.5 * TEN / LINK_BITS)
+    by_links = verdict(*STRONG, linked=edges(("payment", 20, 1.5))).threshold_ratio
+    assert by_links == pytest.approx((1.5 * TEN + (15 - FLAG_BITS) / 2) / LINK_BITS)
     assert verdict(*STRONG, reading("trusted_members", -6.0)).threshold_ratio == pytest.approx(9 / FLAG_BITS)
 
 
@@ -322,3 +324,38 @@ def test_enough_reference_communities_replace_the_shipped_reference() -> None:
     assert found.usual == pytest.approx(3.095) and found.bits == 0.0 and found.references == 20
     # Where they agree, not every deviation is remarkable.
     assert found.spread == pytest.approx(0.5 * REGULARITY.spread)
+
+
+def test_clear_behaviour_makes_up_for_a_part_of_the_linkage_but_never_for_all_of_it() -> None:
+    clear = tuple(r._replace(bits=8.0) for r in STRONG)
+    weakly = edges(("payment", 20, 1.5))
+    assert not verdict(*STRONG, linked=weakly).flagged and verdict(*clear, linked=weakly).flagged
+    assert not verdict(*clear, linked=edges(("payment", 20, 0.9))).flagged
+
+
+TWO = (reading("coverage_uniformity", 8.0), reading("elicitation", 8.0))
+NO_HABITS = reading("individuality", 6.0)
+
+
+def test_accounts_without_habits_are_a_third_family_only_where_training_data_is_asked_for() -> None:
+    assert not verdict(*TWO).flagged and verdict(*TWO, NO_HABITS).flagged
+    back_end = (reading("coverage_uniformity", 8.0), reading("work_partition", 8.0), NO_HABITS)
+    assert not verdict(*back_end).flagged
+
+
+def test_having_no_habits_adds_nothing_to_the_sum() -> None:
+    assert verdict(*STRONG, NO_HABITS).bits == verdict(*STRONG).bits
+
+
+def test_work_that_never_overlaps_deceives_where_shares_are_equal_or_accounts_have_no_habits() -> None:
+    unlinked = edges(("template", 20, 4.0))
+    dealt = (reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("work_partition", 8.0))
+    assert verdict(*dealt, linked=unlinked).deception == ()
+    assert verdict(*dealt, NO_HABITS, linked=unlinked).deception == ("work_partition",)
+    assert verdict(*dealt, reading("load_balance", 6.0), linked=unlinked).deception == ("work_partition",)
+
+
+def test_a_harvest_dealt_out_unevenly_deceives_where_no_account_has_habits() -> None:
+    unlinked = edges(("template", 20, 4.0))
+    assert DEALT_OUT not in verdict(*STRONG, linked=unlinked).deception
+    assert DEALT_OUT in verdict(*STRONG, NO_HABITS, linked=unlinked).deception

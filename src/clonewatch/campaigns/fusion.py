@@ -32,6 +32,10 @@ _DIGITS = 9
 LINK_BITS = round(log2(1_000), _DIGITS)
 # A fact of deception must be significant at one in ten; what makes it a fact is its test's least effect.
 _FACT_BITS = 3.3
+# Linkage that no other evidence replaces: shared things must link the average entity at one in ten.
+_LEAST_LINK_BITS = round(log2(10), _DIGITS)
+# Behaviour beyond its own threshold counts half for linkage: its tests are not independent.
+_SURPLUS = 0.5
 _COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must link the average entity
 _HALF = 0.5  # threshold ratio of linkage, at most, for a group that lacks a required kind of link
 # The name of the deception that no single signal shows: work dealt out in equal shares (`ports.behaviour.Dealing`).
@@ -73,6 +77,11 @@ class Verdict(NamedTuple):
     extraction: bool = False
 
     @property
+    def linked(self) -> bool:
+        """Whether it is linked well enough to be reported."""
+        return linked_ratio(self.link_bits, self.bits) >= 1.0
+
+    @property
     def posterior_scale(self) -> float:
         """Factor on the posteriors of its exchanges, 0..1: 1 once flagged, else below one half."""
         return 1.0 if self.flagged else min(0.49, 0.5 * float(2.0 ** min(0.0, self.bits - FLAG_BITS)))
@@ -81,7 +90,7 @@ class Verdict(NamedTuple):
     def level(self) -> str:
         """Level of the evidence ladder: L0 one signal, L1 linked, L2 coordinated evasion, L3 extraction pattern."""
         if not self.flagged:
-            return "L1" if self.link_bits >= LINK_BITS else "L0"
+            return "L1" if self.linked else "L0"
         return "L3" if self.extraction and len(self.families) >= 3 else "L2"
 
 
@@ -170,6 +179,19 @@ def judge(
     return [_verdict(c, by_cluster[c], linked.get(c, ()), links, tests, trust[c]) for c in sorted(sizes)]
 
 
+def linked_ratio(link_bits: float, bits: float) -> float:
+    """Threshold ratio of linkage: 1 from `LINK_BITS` on, or from less where behaviour is clear beyond its threshold.
+
+    Linkage must outweigh how many groups are tried. Where few accounts are trusted, the rarity of a shared thing says
+    little, whoever shares it; then behaviour makes up for a part. bits: of behaviour.
+
+    >>> linked_ratio(LINK_BITS, 0.0), linked_ratio(LINK_BITS / 2, FLAG_BITS + LINK_BITS), linked_ratio(3.0, 99.0) < 1
+    (1.0, 1.0, True)
+    """
+    surplus = _SURPLUS * max(0.0, bits - FLAG_BITS) if round(link_bits, _DIGITS) >= _LEAST_LINK_BITS else 0.0
+    return round((link_bits + surplus) / LINK_BITS, _DIGITS)
+
+
 def total_bits(linking: Sequence[tuple[str, str, float]]) -> float:
     """Linkage of a cluster, in bits: the best signal of every family, added up. linking: (signal, family, bits)."""
     families: dict[str, float] = {}
@@ -204,12 +226,16 @@ def _verdict(
     tests: Mapping[str, BehaviouralTest],
     trust: str,
 ) -> Verdict:
-    best: dict[str, float] = {}
-    for reading in readings:
-        best[reading.family] = max(best.get(reading.family, 0.0), reading.bits)
+    best, supporting = _best(readings, tests), _best(readings, tests, supporting=True)
     overruled = {r.family for r in readings if tests[r.signal].overrules and r.bits >= FAMILY_BITS}
-    against = sum(r.bits for r in readings if r.bits < 0 and r.family not in overruled)
-    counting = tuple(sorted(f for f, b in best.items() if b >= FAMILY_BITS))
+    against = sum(
+        r.bits for r in readings if r.bits < 0 and r.family not in overruled and not tests[r.signal].supporting
+    )
+    # Whoever asks for training data and shows no habits of anybody's own is no community. Without that purpose it may
+    # be the honest back end of one customer, so that it stands in for no family.
+    shaped = any(tests[r.signal].dealing is Dealing.PURPOSE and r.bits >= FAMILY_BITS for r in readings)
+    agreeing = best | supporting if shaped else best
+    counting = tuple(sorted(f for f, b in agreeing.items() if b >= FAMILY_BITS))
     extraction = any(tests[r.signal].extraction and r.bits >= FAMILY_BITS for r in readings)
     bits = sum(best.values()) + against
     families = {family for _, family, _ in linking}
@@ -220,13 +246,13 @@ def _verdict(
     # Without trusted accounts, a shared prompt or network may be an app's or an office's: a link is required that
     # unrelated accounts never share, or meeting at the same times. With inferred trust, two families are required.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
-    deceptive = _deceptive(readings, best, tests)
+    deceptive = _deceptive(readings, best | supporting, tests)
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
-    needed = sorted(best.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
+    needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     criteria = (
         bits / FLAG_BITS,
         (needed[0] if needed else 0.0) / FAMILY_BITS,
-        link_bits / LINK_BITS if enough else min(_HALF, link_bits / LINK_BITS),
+        linked_ratio(link_bits, bits) if enough else min(_HALF, link_bits / LINK_BITS),
         max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
     )
     threshold_ratio = min(criteria)
@@ -248,6 +274,17 @@ def _verdict(
     )
 
 
+def _best(
+    readings: Sequence[Reading], tests: Mapping[str, BehaviouralTest], *, supporting: bool = False
+) -> dict[str, float]:
+    """Bits of the strongest test of each family. supporting: of tests that only support others, and no others."""
+    best: dict[str, float] = {}
+    for reading in readings:
+        if tests[reading.signal].supporting == supporting:
+            best[reading.family] = max(best.get(reading.family, 0.0), reading.bits)
+    return best
+
+
 def _deceptive(
     readings: list[Reading], best: Mapping[str, float], tests: Mapping[str, BehaviouralTest]
 ) -> dict[str, float]:
@@ -255,9 +292,9 @@ def _deceptive(
     facts = {r.signal: r.bits for r in readings if tests[r.signal].deceptive}
     for name in facts:
         if tests[name].deceptive_with:
-            facts[name] = min(facts[name], best.get(tests[name].deceptive_with, 0.0))
-    # Work that is shaped for training and dealt out in equal shares to unrelated names is nobody's own work either,
-    # unless a test that could have shown a deception counts against it.
+            facts[name] = min(facts[name], max(best.get(family, 0.0) for family in tests[name].deceptive_with))
+    # Work that is shaped for training and dealt out to unrelated names, in equal shares or to accounts without habits
+    # of their own, is nobody's own work either, unless a test that could have shown a deception counts against it.
     if not any(tests[r.signal].deceptive and r.bits < 0 for r in readings):
         shown = dict.fromkeys(Dealing, 0.0)
         for reading in readings:

@@ -12,8 +12,8 @@ from clonewatch.ports.signal import Signal
 class Dealing(Enum):
     """What a test shows of work that is dealt out. All three together are deceptive: nobody's own work looks like that.
 
-    SHARES: unrelated accounts get equal shares of it. PURPOSE: it is shaped for training. MACHINE: it arrives at a
-    machine's pace, or is spread evenly over a list of topics.
+    SHARES: unrelated accounts get equal shares of it, or have no habits of their own in it. PURPOSE: it is shaped for
+    training. MACHINE: it arrives at a machine's pace, or is spread evenly over a list of topics.
     """
 
     SHARES = "shares"
@@ -36,9 +36,11 @@ class BehaviouralTest(NamedTuple):
     says: the measurement in a sentence, with {value}, {usual}, {n} and the placeholders of `campaigns.sentences`.
 
     What it means beside other tests:
-    deceptive: what it shows is deceptive by itself. deceptive_with: only as far as this family is evidence too.
+    deceptive: what it shows is deceptive by itself. deceptive_with: only as far as one of these families is evidence.
     extraction: what it shows is a pattern of extraction, the highest step of the evidence ladder.
     dealing: what it shows of work that is dealt out, if anything.
+    supporting: it adds nothing to the sum, because an honest back end saturates it. It supports what other tests show,
+    and counts as a family only beside a test of PURPOSE.
     overrules: where it is evidence, evidence against from other tests of its family is ignored.
     against_needs_topics: without topics in the log a low value means nothing.
     confounded: it measures what trust is inferred from, so it is ignored where trust was inferred.
@@ -57,9 +59,10 @@ class BehaviouralTest(NamedTuple):
     certifies_above: float | None = None
     in_bits: bool = False
     deceptive: bool = False
-    deceptive_with: str = ""
+    deceptive_with: tuple[str, ...] = ()
     extraction: bool = False
     dealing: Dealing | None = None
+    supporting: bool = False
     overrules: bool = False
     against_needs_topics: bool = False
     confounded: bool = False

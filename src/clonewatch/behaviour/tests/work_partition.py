@@ -40,8 +40,9 @@ TEST = BehaviouralTest(
     against=-1.5,
     least=20,
     deceptive=True,
-    # Entrants of a contest never ask the same question either, but a dealt-out list comes in about equal shares.
-    deceptive_with="load",
+    # Entrants of a contest never ask the same question either, but a dealt-out list comes in about equal shares, or to
+    # accounts without habits of their own.
+    deceptive_with=("load", "individuality"),
     extraction=True,
     # Without topics, it is unknown whether unrelated accounts would have asked the same question.
     against_needs_topics=True,

@@ -46,6 +46,9 @@ _KEPT = {
     "elicitation": pa.float32(),
 }
 
+# Tokens in and out, in octaves: individuality compares how long the texts of an account usually are.
+_OCTAVES = {"input_tokens": "input_octave", "output_tokens": "output_octave"}
+
 EXCHANGE_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
@@ -59,6 +62,7 @@ EXCHANGE_SCHEMA = pa.schema(
     + [(name, pa.int64()) for name in _BITS.values()]
     + [("task", pa.int8())]
     + list(_KEPT.items())
+    + [(name, pa.int8()) for name in _OCTAVES.values()]
 )
 # The columns of a log that a scan reads; columns that no signal uses are not decoded.
 READ = frozenset(
@@ -78,6 +82,7 @@ READ = frozenset(
         *_HASHED,
         *_BITS,
         *_KEPT,
+        *_OCTAVES,
         *TEXT_COLUMNS,
     }
 )
@@ -91,7 +96,7 @@ _ACCOUNT_HASHED = {
 }
 # Which log column fills which staged one; with it `scan.json` states what a signal is missing.
 STAGED_FROM = {
-    **{f"exchanges.{k}": f"exchanges.{v}" for k, v in (_HASHED | _BITS).items()},
+    **{f"exchanges.{k}": f"exchanges.{v}" for k, v in (_HASHED | _BITS | _OCTAVES).items()},
     **dict.fromkeys(("exchanges.user_agent", "exchanges.tls_fingerprint", "exchanges.sdk"), "exchanges.client"),
     "exchanges.client_ip": "exchanges.network",
     "exchanges.max_tokens": "exchanges.shape",
@@ -190,6 +195,9 @@ class Stager:
         for name, kind in _KEPT.items():
             if name in have:
                 out[name] = pc.cast(have[name], kind)
+        for source, name in _OCTAVES.items():
+            if source in have:
+                out[name] = octaves(have[source])
         if "client_ip" in have:
             out["network"] = self._network(have["client_ip"])
         out["client"] = self._combined(have, ("tls_fingerprint", "user_agent", "sdk"))
@@ -300,6 +308,17 @@ class Stager:
         hashes = [keyed_hash(have[n], derive(self.key, n)) if n in have else np.zeros(count, np.uint64) for n in names]
         known = np.logical_or.reduce([h != 0 for h in hashes])
         return _as_ids(np.where(known, mix(*hashes), np.uint64(0)))
+
+
+def octaves(tokens: pa.Array) -> pa.Array:
+    """Number of tokens -> its octave as int8; null where there is none, or none was counted.
+
+    >>> octaves(pa.array([0, 1, 7, 8, None])).to_pylist()
+    [None, 0, 2, 3, None]
+    """
+    counted = pc.fill_null(tokens, 0).to_numpy(zero_copy_only=False).astype(np.float64)
+    # The exponent of m * 2**e with 0.5 <= m < 1.
+    return pa.array(np.frexp(counted)[1].astype(np.int8) - np.int8(1), mask=counted < 1)
 
 
 def within(batch: pa.RecordBatch, since: datetime | None, until: datetime | None) -> pa.RecordBatch:
