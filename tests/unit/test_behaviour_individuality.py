@@ -84,8 +84,13 @@ def test_a_group_that_lacks_what_the_others_show_stays_neutral() -> None:
 
 def test_a_feature_that_the_log_lacks_is_left_out_for_all() -> None:
     rng = np.random.default_rng(4)
-    found = added_up(values({c: {3: habits(rng, 20, own=0.5 * (c == 1))} for c in (1, 2)}))
+    found = added_up(values({c: {f: habits(rng, 20, own=0.5 * (c == 1)) for f in (2, 3)} for c in (1, 2)}))
     assert found["cluster"].to_pylist() == [1, 2] and found["value"][0].as_py() < found["value"][1].as_py() <= 0
+
+
+def test_one_feature_alone_gives_no_row() -> None:
+    rng = np.random.default_rng(5)
+    assert added_up(values({c: {3: habits(rng, 20, own=0.5)} for c in (1, 2)})).num_rows == 0
 
 
 def test_a_log_without_any_feature_gives_no_row() -> None:

@@ -21,6 +21,8 @@ from clonewatch.ports.signal import Card, Signal
 _ENTITIES = 300
 # A feature counts where at least so many entities were seen on two days.
 _FEWEST = 6
+# A log must show so many features: the hour alone is a time zone as often as a habit.
+_FEATURES = 2
 # Hours of the day that count as one: a habit, not an appointment.
 _HOURS = 3
 # Feature -> its value, in SQL over table `slices`.
@@ -122,7 +124,7 @@ def added_up(values: pa.Table) -> pa.Table:
             min(own[f].n for f in usual),
         )
         for cluster, own in sorted(found.items())
-        if usual and all(f in own for f in usual)
+        if len(usual) >= _FEATURES and all(f in own for f in usual)
     ]
     return pa.table([pa.array([r[i] for r in rows_out], f.type) for i, f in enumerate(_SCHEMA)], schema=_SCHEMA)
 
@@ -146,7 +148,7 @@ TEST = BehaviouralTest(
             innocent="one honest back end behind many keys: an aggregator, annotators, a fleet of runners",
             excluded_by="that is one customer, who can be asked; people and firms have habits",
         ),
-        needs=(("exchanges.output_tokens",), ("exchanges.cell",), ("exchanges.messages",)),
+        needs=(("exchanges.output_tokens",), ("exchanges.input_tokens",), ("exchanges.cell",), ("exchanges.messages",)),
     ),
     steps=(
         Fold("self_entities", ("tested",), sampled, 50_000_000),
