@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -279,8 +280,15 @@ def test_strength_is_significance_in_bits_up_to_a_cap() -> None:
     assert strength(50.0, 1.0, REGULARITY) == REGULARITY.most
 
 
+def test_an_effect_that_falls_short_by_little_loses_little() -> None:
+    whole, nearly = (strength(REGULARITY.effect * part, 1e-6, REGULARITY) for part in (1.0, 0.99))
+    assert whole == REGULARITY.most and 0.95 * whole < nearly < whole
+    steps = [strength(REGULARITY.effect * part, 0.2, REGULARITY) for part in np.linspace(0.5, 1.5, 101)]
+    assert all(0 <= b - a < 0.6 for a, b in itertools.pairwise(steps))
+
+
 def test_significance_without_effect_is_no_evidence() -> None:
-    assert strength(REGULARITY.effect * 0.99, 1e-6, REGULARITY) == 0.0
+    assert strength(REGULARITY.effect * 0.75, 1e-6, REGULARITY) == 0.0
 
 
 def test_a_value_far_below_the_usual_is_evidence_against() -> None:
@@ -359,3 +367,11 @@ def test_a_harvest_dealt_out_unevenly_deceives_where_no_account_has_habits() -> 
     unlinked = edges(("template", 20, 4.0))
     assert DEALT_OUT not in verdict(*STRONG, linked=unlinked).deception
     assert DEALT_OUT in verdict(*STRONG, NO_HABITS, linked=unlinked).deception
+
+
+def test_rare_prompts_in_common_explain_why_the_same_question_comes_often() -> None:
+    overlap = reading("work_partition", -8.0)
+    rollouts = edges(("payment", 20, 3.0), ("rare_prompt", 20, 2.0))
+    a_few = edges(("payment", 20, 3.0), ("rare_prompt", 20, 0.5))
+    assert verdict(*STRONG, overlap, linked=rollouts).bits == 15
+    assert verdict(*STRONG, overlap, linked=a_few).bits == 7

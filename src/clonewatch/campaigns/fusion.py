@@ -25,6 +25,9 @@ FAMILY_BITS = 4.5
 LEAST_FAMILIES = {"declared": 3, "behaviour": 3, "none": 2}
 # Sum over families of tests, less the evidence against, in bits: two families of nearly full strength.
 FLAG_BITS = 12.0
+# An excess counts in full from a test's least effect on, and not at all up to this share of it. Between them it counts
+# in proportion: a campaign must not be lost by a hundredth. Innocent twins are seldom beyond it.
+_RAMP = 0.75
 # From this many on, the log's own reference communities replace the shipped reference.
 _FEWEST_REFERENCES = 8
 _DIGITS = 9
@@ -141,14 +144,15 @@ def measure_tests(
 def strength(excess: float, spread: float, test: BehaviouralTest) -> float:
     """Bits of evidence in a value that is `excess` above the usual; negative bits are evidence against.
 
-    Significance alone is not enough: the excess must also reach the test's least effect.
+    Significance alone is not enough: the excess must also come near the test's least effect.
     """
     if test.in_bits:
         bits = float(np.clip(excess, -test.most_against, test.most))
         return bits if bits <= (test.against or 0.0) or bits > test.effect else 0.0
     z = excess / spread
-    if excess >= test.effect:
-        return min(test.most, -float(norm.logsf(z)) / float(np.log(2)))
+    share = float(np.clip((excess / test.effect - _RAMP) / (1 - _RAMP), 0.0, 1.0))
+    if share > 0:
+        return share * min(test.most, -float(norm.logsf(z)) / float(np.log(2)))
     if test.against is not None and excess <= test.against:
         return -min(test.most_against, -float(norm.logcdf(z)) / float(np.log(2)))
     return 0.0
@@ -226,6 +230,10 @@ def _verdict(
     tests: Mapping[str, BehaviouralTest],
     trust: str,
 ) -> Verdict:
+    explaining = {name for name, _, bits in linking if bits >= FAMILY_BITS}
+    readings = [
+        r._replace(bits=0.0) if r.bits < 0 and tests[r.signal].explained_by in explaining else r for r in readings
+    ]
     best, supporting = _best(readings, tests), _best(readings, tests, supporting=True)
     overruled = {r.family for r in readings if tests[r.signal].overrules and r.bits >= FAMILY_BITS}
     against = sum(

@@ -42,6 +42,7 @@ class BehaviouralTest(NamedTuple):
     supporting: it adds nothing to the sum, because an honest back end saturates it. It supports what other tests show,
     and counts as a family only beside a test of PURPOSE.
     overrules: where it is evidence, evidence against from other tests of its family is ignored.
+    explained_by: a linking signal. Where it links the group clearly, a low value has another reason and says nothing.
     against_needs_topics: without topics in the log a low value means nothing.
     confounded: it measures what trust is inferred from, so it is ignored where trust was inferred.
     """
@@ -64,5 +65,6 @@ class BehaviouralTest(NamedTuple):
     dealing: Dealing | None = None
     supporting: bool = False
     overrules: bool = False
+    explained_by: str = ""
     against_needs_topics: bool = False
     confounded: bool = False

@@ -44,6 +44,8 @@ TEST = BehaviouralTest(
     # accounts without habits of their own.
     deceptive_with=("load", "individuality"),
     extraction=True,
+    # Several rollouts of every prompt: whoever shares rare prompts asks the same question more often than others do.
+    explained_by="rare_prompt",
     # Without topics, it is unknown whether unrelated accounts would have asked the same question.
     against_needs_topics=True,
 )
