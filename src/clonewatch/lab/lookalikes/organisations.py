@@ -8,7 +8,17 @@ from clonewatch.lab.clocks import OFFICE_HOURS, ArrivalClock, MachineClock, Queu
 from clonewatch.lab.content import GRADE, LABEL, App, Content, Fixed
 from clonewatch.lab.lookalikes.agents import spread_over, traffic_of
 from clonewatch.lab.network import Routes, routes, shared
-from clonewatch.lab.people import Crowd, between, enrol, home_routes, manner, pick_builds, server_routes, strings
+from clonewatch.lab.people import (
+    NOBODY,
+    Crowd,
+    between,
+    enrol,
+    home_routes,
+    manner,
+    pick_builds,
+    server_routes,
+    strings,
+)
 from clonewatch.lab.population import chatting, curiosity, heavy_tail, product_cells
 from clonewatch.lab.rows import DAY, Array, Reals
 from clonewatch.lab.traffic import Manner
@@ -106,7 +116,9 @@ def _relay(world: World, crowd: Crowd, rate: Reals, ways: Routes, users: int = 0
             routes=ways,
             client=client,
             upgrade=upgrade,
-            manner=manner(world, size, api=1.0, channel=np.full(size, AGGREGATOR, dtype=np.int8), failures=0.035),
+            manner=manner(
+                world, size, api=1.0, habit=NOBODY, channel=np.full(size, AGGREGATOR, dtype=np.int8), failures=0.035
+            ),
         )
     )
 
@@ -144,6 +156,7 @@ def batch_customer(world: World, size: int) -> None:
         world,
         size,
         api=1.0,
+        habit=NOBODY,
         inputs=(420.0, 0.3),
         outputs=(18.0, 0.4),
         model=np.full(size, SMALL, dtype=np.int8),
@@ -180,7 +193,7 @@ def annotation_vendor(world: World, size: int) -> None:
         flatness=1.2,
     )
     clock = SessionClock(heavy_tail(world, size, 2.0, 0.5), crowd.zone, profile=OFFICE_HOURS, weekend=0.3)
-    ways = manner(world, size, api=0.8, inputs=(1600.0, 0.5), outputs=(90.0, 0.6))
+    ways = manner(world, size, api=0.8, habit=NOBODY, inputs=(1600.0, 0.5), outputs=(90.0, 0.6))
     office = world.network.pool(2, CORPORATE, 4, together=True)
     client, upgrade = pick_builds(world, size, [world.browser], [1.0])
     world.traffic.append(
@@ -229,7 +242,13 @@ def synthetic_data_firm(world: World, size: int) -> None:
     clock = QueueClock(
         knobs.real("a_day_each", 15, 60), crowd.begin, crowd.end, np.ones(size), np.ones(world.days), per_account=True
     )
-    _machine(world, crowd, clock, content, manner(world, size, api=1.0, inputs=(300.0, 0.4), outputs=(900.0, 0.5)))
+    _machine(
+        world,
+        crowd,
+        clock,
+        content,
+        manner(world, size, api=1.0, habit=NOBODY, inputs=(300.0, 0.4), outputs=(900.0, 0.5)),
+    )
 
 
 def eval_lab(world: World, size: int) -> None:
@@ -271,6 +290,7 @@ def eval_lab(world: World, size: int) -> None:
         world,
         size,
         api=1.0,
+        habit=NOBODY,
         inputs=(350.0, 0.6),
         outputs=(420.0, 0.7),
         adopts=np.full(size, world.release),
