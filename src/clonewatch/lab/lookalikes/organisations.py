@@ -79,7 +79,7 @@ def reseller(world: World, size: int) -> None:
         plan="partner",
     )
     rate = np.full(size, knobs.real("sessions_a_day", 2.0, 5.0))
-    _relay(world, crowd, rate, shared(pool, size, 0), users=300)
+    relay(world, crowd, rate, shared(pool, size, 0), users=300)
 
 
 def multi_provider_router(world: World, size: int) -> None:
@@ -99,10 +99,11 @@ def multi_provider_router(world: World, size: int) -> None:
     pools = np.array([world.network.pool(3, HOSTING, int(rng.integers(18)), together=True) for _ in range(firms)])
     ways = routes(np.ones((size, 1)), [(pools[firm, 0], pools[firm, 1], 0)])
     rate = heavy_tail(world, firms, knobs.real("sessions_a_day", 1.5, 4.0), 0.8)[firm]
-    _relay(world, crowd, rate, ways)
+    relay(world, crowd, rate, ways)
 
 
-def _relay(world: World, crowd: Crowd, rate: Reals, ways: Routes, users: int = 0) -> None:
+def relay(world: World, crowd: Crowd, rate: Reals, ways: Routes, users: int = 0) -> None:
+    """Conversations of the public, passed on by one back end over all accounts. users: end users that each names."""
     size = len(crowd.ids)
     everyone = world.topics.popular(world.rng, (size, 400))  # not one person's interests but the public's
     client, upgrade = pick_builds(world, size, [world.wrapper, world.python], [0.7, 0.3])
