@@ -17,7 +17,7 @@ from clonewatch.lab.world import World
 
 
 def one_card_office(world: World, size: int) -> None:
-    """Small firms whose people have accounts of their own on the firm's card, in one office; no organisation is named."""
+    """Small firms whose people have accounts of their own on the firm's card, in one office, and no organisation."""
     rng, knobs = world.rng, world.knobs.under("one_card_office")
     firms = max(1, round(size / knobs.real("seats", 8, 30)))
     firm = spread_over(world, size, firms)
