@@ -87,15 +87,26 @@ def scanned(scratch: Path, seed: int) -> Run:
     truth = {r["account_id"]: r for r in pq.read_table(log / "labels" / "accounts.parquet").to_pylist()}
     sizes = Counter(r["campaign_id"] for r in truth.values() if r["role"] == "member")
     groups: defaultdict[str, list[str]] = defaultdict(list)
+    customers: Counter[str] = Counter()  # accounts of a group that the scan takes for customers of its proxies
     for member in found.tables["members"].to_pylist():
-        if member["role"] != "proxy_customer":
+        if member["role"] == "proxy_customer":
+            customers[member["campaign_id"]] += 1
+        else:
             groups[member["campaign_id"]].append(member["account_id"])
     lines: dict[str, int | None] = dict.fromkeys(sorted(sizes))
     listed = []
     for i, group in enumerate(found.tables["campaigns"].to_pylist(), 1):
         accounts = groups[group["campaign_id"]]
         inside = Counter(truth[a]["campaign_id"] or truth[a]["role"] for a in accounts)
-        listed.append({"line": i, "flagged": group["flagged"], "score": group["score"], "inside": inside})
+        listed.append(
+            {
+                "line": i,
+                "flagged": group["flagged"],
+                "score": group["score"],
+                "inside": inside,
+                "customers": customers[group["campaign_id"]],
+            }
+        )
         for name, n in inside.items():
             pure = name in sizes and n >= FOUND_PURITY * len(accounts) and n >= FOUND_SHARE * sizes[name]
             if pure and lines[name] is None:

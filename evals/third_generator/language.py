@@ -132,6 +132,11 @@ _MORE = (
     "in the end I want {c} to work as well", "I measured {n} and then {m}, which seems off",
     "the manual talks about {c} only",
 )  # fmt: skip
+_COMMON = (
+    "hi", "hello", "test", "hey", "are you there?", "what can you do", "who are you", "write a poem", "tell me a joke",
+    "help me write an email", "translate this to english", "summarise this", "fix my code", "what day is it", "good morning",
+    "write a cover letter", "give me a recipe", "check my grammar", "explain this error", "make this sound better",
+)  # fmt: skip
 _WHEN = (
     "yesterday",
     "last week",
@@ -142,6 +147,13 @@ _WHEN = (
     "when we moved",
     "since june",
 )
+PLAIN_NOUN = 0.4  # assumed; with it 4 to 10 % of people's prompts repeat exactly, as in real prompts
+_KINDS = (
+    "old", "new", "cheap", "second", "broken", "whole", "first", "weird", "small", "big", "basic",
+    "advanced", "missing", "french",
+    "german", "modern", "simple", "long", "short", "proper", "hidden", "average", "typical", "next",
+    "previous", "shared", "home",
+)  # fmt: skip
 _WHO = ("sister", "boss", "neighbour", "teacher", "team", "landlord", "client", "daughter", "club", "flatmate")
 _END = ("", "", "", "", "thanks", "thank you!", "cheers", "any help welcome", "asap", "be honest", "in plain words")
 _FOLLOW = (
@@ -162,9 +174,25 @@ def coined(random: Random, syllables: int = 3) -> str:
     return "".join(random.choice(_SYLLABLES) for _ in range(syllables))
 
 
+def _thing(random: Random, noun: str) -> str:
+    """A noun as somebody names it: plain, described, owned or numbered."""
+    draw = random.random()
+    if draw < PLAIN_NOUN:
+        return noun
+    if draw < 0.8:
+        return f"{random.choice(_KINDS)} {noun}"
+    return random.choice(
+        (
+            f"{noun} of my {random.choice(_WHO)}",
+            f"{noun} number {random.randint(2, 40)}",
+            f"{noun} {random.choice(_WHEN)}",
+        )
+    )
+
+
 def filled(random: Random, shape: str, topic: str) -> str:
     """A sentence shape with its slots filled from a topic."""
-    a, b, c = random.sample(TOPICS[topic], 3)
+    a, b, c = (_thing(random, noun) for noun in random.sample(TOPICS[topic], 3))
     return shape.format(
         a=a,
         b=b,
@@ -192,6 +220,8 @@ class Writer:
     def first(self, topic: str | None = None) -> str:
         """A message that opens a session."""
         random = self.random
+        if topic is None and random.random() < ranges.COMMON_FIRST:
+            return self.habits(random.choice(_COMMON))
         topic = topic or random.choice(self.topics)
         wanted = min(ranges.MOST_WORDS, self.words * math.exp(random.gauss(0.0, 0.95)))
         parts = [f"{random.choice(self.opening)} {filled(random, random.choice(self.asking), topic)}".strip()]
@@ -208,7 +238,11 @@ class Writer:
         """A message later in a session."""
         if self.random.random() < ranges.CONTINUE * 2:
             return self.random.choice(("continue", "continue", "go on", "ok", "thanks", "yes", "try again"))
-        return self.habits(filled(self.random, self.random.choice(_FOLLOW), topic or self.random.choice(self.topics)))
+        topic = topic or self.random.choice(self.topics)
+        text = filled(self.random, self.random.choice(_FOLLOW), topic)
+        for _ in range(self.random.choice((0, 1, 1, 2))):
+            text += ", " + filled(self.random, self.random.choice(_MORE), topic)
+        return self.habits(text)
 
     def habits(self, text: str) -> str:
         """The text with this person's case and typing errors."""

@@ -27,6 +27,7 @@ MOST_WORDS = 220  # bound, for size; about the 94th percentile of the same promp
 LOWER_START = 0.09  # trace, prompts people wrote: 8.8 % start in lower case
 NO_STOP = 0.40  # trace, prompts people wrote: 39.8 % end without a full stop
 TYPO = (0.0, 0.04)  # per word and person; assumed
+COMMON_FIRST = 0.03  # trace, shared chats: 1.9 to 4.5 % of first prompts repeat exactly
 CONTINUE = 0.038  # trace, shared chats: 3.8 % of turns repeat exactly, mostly "continue"
 RETRY = (0.01, 0.06)  # of requests sent again unchanged or nearly; trace: 0.3 to 10 % of prompts repeat exactly
 FAILED = (0.002, 0.02)  # of requests that answer 429 or 500; assumed
