@@ -134,7 +134,8 @@ _MORE = (
 )  # fmt: skip
 _COMMON = (
     "hi", "hello", "test", "hey", "are you there?", "what can you do", "who are you", "write a poem", "tell me a joke",
-    "help me write an email", "translate this to english", "summarise this", "fix my code", "what day is it", "good morning",
+    "help me write an email", "translate this to english", "summarise this", "fix my code", "what day is it",
+    "good morning",
     "write a cover letter", "give me a recipe", "check my grammar", "explain this error", "make this sound better",
 )  # fmt: skip
 _WHEN = (
