@@ -88,7 +88,7 @@ class Campaign:
         if way in ("bulk", "aged"):
             age = random.uniform(0, 5 * DAY)
             if way == "aged":
-                age = ranges.AGED_MEDIAN_DAYS * DAY * math.exp(random.gauss(0.0, _SPREAD))
+                age = min(ranges.AGED_MOST_DAYS, ranges.AGED_MEDIAN_DAYS * math.exp(random.gauss(0.0, _SPREAD))) * DAY
             if again and way == "bulk":
                 age = random.uniform(0, DAY)
             account = world.join(

@@ -60,6 +60,7 @@ HARNESS_VERSIONS = (4, 12)  # in use at once; trace: a release every 22 hours, t
 # ---- campaigns: knobs named in the threat note; the ranges are assumed unless marked ----
 OBTAINED = ("bulk", "aged", "bought", "resold")
 AGED_MEDIAN_DAYS, AGED_P90_DAYS = 22.0, 438.0  # trace: sign-up to first act in a real ring of accounts
+AGED_MOST_DAYS = 1500.0  # bound: the service is no older
 PAYMENTS = ("few_cards", "virtual", "prepaid", "own_card", "mixed")
 EGRESS = ("hosting", "residential", "pool")
 DISPATCH = ("equal", "uneven", "sticky", "sharded")
