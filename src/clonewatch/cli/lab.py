@@ -19,6 +19,10 @@ def simulate(
     seed: Seed = 0,
     scale: Annotated[float, typer.Option("--scale", help="Factor on the number of accounts; 0.1 is a tenth.")] = 1.0,
     text: Annotated[bool, typer.Option("--text", help="Write generated messages in place of fingerprints.")] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="NAME", help="Leave out payment, network, trusted, ...; repeatable."),
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the scenarios and exit.")] = False,
 ) -> None:
     """Write a labelled synthetic log: honest people, their look-alikes, and a harvest among them.
@@ -39,7 +43,7 @@ def simulate(
     if scenario is None or out is None:
         raise SetupError("a scenario and --out are needed", fix="See `clonewatch simulate --list` for the scenarios")
     with watching(False) as progress:
-        said = lab.simulate(scenario, out, seed=seed, scale=scale, text=text, progress=progress)
+        said = lab.simulate(scenario, out, seed=seed, scale=scale, text=text, without=without or (), progress=progress)
     output.say(f"Wrote {out}", *(f"{key}: {value:,}" for key, value in said.items() if type(value) is int))
     output.say(f"Next: clonewatch scan {out} --out RESULT, then clonewatch evaluate RESULT {out}")
 

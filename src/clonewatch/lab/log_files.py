@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clonewatch.kernels.arrow import arrow_schema
+from clonewatch.lab.gaps import left_out
 from clonewatch.lab.ids import mix, spelled
 from clonewatch.lab.rows import Array, Rows, joined, taken
 from clonewatch.lab.vocabulary import CHANNELS, MODELS, OPERATIONS, STOPS
@@ -51,9 +53,10 @@ _LEFT_OUT = tuple(c for c in FINGERPRINT_COLUMNS if c != "tools_hash")
 class LogWriter:
     """Writes exchanges in order of time, and records which were harvested. Use as a context manager."""
 
-    def __init__(self, world: World, out: Path, author: Author | None) -> None:
+    def __init__(self, world: World, out: Path, author: Author | None, gaps: Sequence[str] = ()) -> None:
         self.world, self.author = world, author
         absent = (*_LEFT_OUT, "response_text") if author else (*TEXT_COLUMNS, "sketch")
+        absent = (*absent, *left_out(gaps))
         kept = tuple(c for c in EXCHANGES.columns if c.name not in absent)
         self.schema = arrow_schema(Table("exchanges", kept))
         self.addresses = _arrays(world.network.table(), ("country", "egress"))
@@ -166,8 +169,8 @@ class LogWriter:
         return [made[name] for name in self.schema.names]
 
 
-def write_books(world: World, out: Path) -> None:
-    """Write accounts, events and account labels, each in an order that reveals nothing."""
+def write_books(world: World, out: Path, gaps: Sequence[str] = ()) -> None:
+    """Write accounts, events and account labels, each in an order that reveals nothing, without what `gaps` names."""
     facts, hashes = world.facts(), world.account_hashes()
     ids = spelled(hashes, "acct-")
     columns: dict[str, pa.Array] = {"account_id": ids, "anchor": pa.array(world.trusted())}
@@ -180,14 +183,15 @@ def write_books(world: World, out: Path) -> None:
     _signup_addresses(world, columns)
     order = pa.array(np.argsort(hashes, kind="stable"))
     table = pa.Table.from_arrays([columns[n] for n in ACCOUNTS.names], schema=arrow_schema(ACCOUNTS)).take(order)
-    _save(table, out / "accounts.parquet")
+    _save(table.drop_columns([n for n in ACCOUNTS.names if n in left_out(gaps)]), out / "accounts.parquet")
     roles, campaigns = world.roles()
     named = [world.campaigns[c] if c >= 0 else None for c in campaigns.tolist()]
     labels = pa.Table.from_arrays(
         [ids, pa.array(named, pa.string()), pa.array(roles.tolist(), pa.string())], schema=arrow_schema(LABEL_ACCOUNTS)
     )
     _save(labels.take(order), out / "labels" / "accounts.parquet")
-    _save(_events(world, ids), out / "events.parquet")
+    events = _events(world, ids)
+    _save(events.slice(0, 0) if "events" in gaps else events, out / "events.parquet")
 
 
 def write_knobs(out: Path, said: dict[str, object]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clonewatch.lab.gaps import left_out
 from clonewatch.lab.ids import named
 from clonewatch.lab.log_files import LogWriter, pieces, write_books, write_knobs
 from clonewatch.lab.rows import DAY, Rows, joined
@@ -38,12 +39,14 @@ def simulate(
     seed: int = 0,
     scale: float = 1.0,
     text: bool | Prompts = False,
+    without: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write a labelled log folder and return the content of `scenario.json`.
 
     scale: factor on the number of accounts; rates stay. text: write messages instead of fingerprints; if prompts are
     given, as lists under "campaign" and "honest", they replace generated ones. The same arguments give the same bytes.
+    without: what the log lacks, by the names in `gaps`.
     Raises SetupError for an unknown scenario or a scale that is not positive, OutputError if `out` exists.
     """
     known = catalogue()
@@ -55,6 +58,7 @@ def simulate(
         raise OutputError(
             "the output folder is not empty", where=str(out), fix="Name a folder that does not exist yet."
         )
+    left_out(without)  # an unknown name fails before the work
     told = progress or Silent()
     plan = known[scenario]
     drawn: dict[str, object] = {}
@@ -69,10 +73,12 @@ def simulate(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".simulate-") as scratch:
         made = Path(scratch) / "log"
         made.mkdir()
-        with LogWriter(world, made, author) as log:
+        with LogWriter(world, made, author, without) as log:
             _play(world, log, told)
-        write_books(world, made)
+        write_books(world, made, without)
         said = _account(world, log, seed, author is not None)
+        if without:
+            said["without"] = sorted(without)
         write_knobs(made, said)
         if out.exists():
             out.rmdir()
