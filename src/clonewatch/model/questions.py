@@ -40,11 +40,11 @@ QUESTIONS: tuple[Question, ...] = (
         "They are run in common, and you know by whom: nothing is concealed. Declare the organisation in the accounts"
         " file.",
         "Nobody you know runs them in common.",
-        -8.0,
+        -12.0,
         _NO,
         _RESEMBLES,
-        "A contract names its accounts. That a covert operator stands behind one that you hold, and under its own name,"
-        " is taken as one case in 250.",
+        "A contract names its accounts, and what they do is then a matter of the contract. An operator who signs for"
+        " all of them under its own name is not covert: taken as one case in 4,000.",
         {
             "payment": 1.0,
             "key_sharing": 1.0,
@@ -59,11 +59,11 @@ QUESTIONS: tuple[Question, ...] = (
         "Do these accounts belong to one class, course, hackathon, contest or campaign of advertising?",
         "They are different people who came for one occasion and do what it asks.",
         "No occasion is known that brought them.",
-        -6.0,
+        -8.0,
         _NO,
         _MUCH_ALIKE,
-        "An occasion is easy to check by its date, its place and its organiser; one operator in 64 is taken to hide in"
-        " one.",
+        "An occasion is easy to check by its date, its place and its organiser; one operator in 250 is taken to hide"
+        " in one.",
         {
             "referrer": 1.0,
             "signup_burst": 0.7,
@@ -82,10 +82,10 @@ QUESTIONS: tuple[Question, ...] = (
         "Were accounts of these customers banned by mistake, and have they come back?",
         "The same customers returned after a ban that was not their fault.",
         "The bans stand, or there were none.",
-        -5.0,
+        -6.0,
         _NO,
         _RESEMBLES,
-        "Appeals are on record, but an operator appeals as well: one in 32 is taken to get through.",
+        "Appeals are on record, but an operator appeals as well: one in 64 is taken to get through.",
         {"succession": 1.0, "replenishment": 1.0, "device": 0.3, "phone": 0.3},
     ),
     Question(
@@ -123,10 +123,10 @@ QUESTIONS: tuple[Question, ...] = (
         "Is this one benchmark, monitor or test suite that several parties run?",
         "The questions are public or scheduled; nobody collects the answers of all accounts together.",
         "You know of no such suite.",
-        -5.0,
+        -6.0,
         _NO,
         0.0,
-        "Suites are published and can be compared with the prompts; one operator in 32 is taken to work a published"
+        "Suites are published and can be compared with the prompts; one operator in 64 is taken to work a published"
         " one.",
         {
             "rare_prompt": 1.0,
@@ -144,10 +144,10 @@ QUESTIONS: tuple[Question, ...] = (
         "Are these colleagues in one organisation that has not declared itself?",
         "Each has an account of their own, and one employer. Declare the organisation in the accounts file.",
         "No employer is known that they share.",
-        -6.0,
+        -8.0,
         _NO,
         _RESEMBLES,
-        "An employer can be asked and can name them. One operator in 64 is taken to answer for one.",
+        "An employer can be asked and can name them. One operator in 250 is taken to answer for one.",
         {"identity_pattern": 0.4, "egress": 0.3, "signup_network": 0.3, "device": 0.3, "phone": 0.2},
     ),
 )

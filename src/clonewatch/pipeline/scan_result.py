@@ -23,7 +23,7 @@ _LONG = "attribution"
 # Enough to see the pattern; the table holds the rest.
 _EXCHANGES_SHOWN = 10
 _CAMPAIGNS_SHOWN = 20
-_SHOWN = ("campaign_id", "flagged", "level", "accounts", "exchanges", "harvested_exchanges", "first_ts", "last_ts")
+_SHOWN = ("campaign_id", "outcome", "level", "accounts", "exchanges", "harvested_exchanges", "first_ts", "last_ts")
 _CAVEAT = "A flag is where a person starts to check. It is not a verdict, and it identifies nobody."
 
 
@@ -47,13 +47,18 @@ class ScanResult:
 
     @property
     def campaigns(self) -> pa.Table:
-        """One row per group: the flagged ones first, then groups that are linked and not flagged."""
+        """One row per group, flagged, for review or listed: its column `rank` says which to look at first."""
         return self._table("campaigns")
 
     @property
     def flagged(self) -> pa.Table:
         """The rows of `campaigns` that are flagged."""
         return self._table("campaigns", flagged=True)
+
+    @property
+    def review(self) -> pa.Table:
+        """The rows of `campaigns` that are for review, the first to look at first."""
+        return self._table("campaigns", outcome="review").sort_by("rank")
 
     @property
     def members(self) -> pa.Table:
@@ -143,6 +148,9 @@ class ScanResult:
         number = self.flagged.num_rows
         flagged = f"{number or 'no'} campaign{'' if number == 1 else 's'} flagged"
         counts = self.summary.get("counts") or {}
+        review = self.review.num_rows
+        if review:
+            flagged += f", {review} group{'' if review == 1 else 's'} for review"
         return f"{flagged} among {counts.get('accounts', 0):,} accounts, {counts.get('kept', 0):,} exchanges"
 
     def __repr__(self) -> str:
@@ -153,7 +161,7 @@ class ScanResult:
         """The result as a notebook shows it: a sentence, the first campaigns, and where the report is."""
         sentence = self._headline()
         parts = [f"<p><strong>{escape(sentence[0].upper() + sentence[1:])}.</strong></p>"]
-        rows = self.campaigns.slice(0, _CAMPAIGNS_SHOWN).select(_SHOWN).to_pylist()
+        rows = self.campaigns.sort_by("rank").slice(0, _CAMPAIGNS_SHOWN).select(_SHOWN).to_pylist()
         if rows:
             parts.append(_html_table(_SHOWN, [[_cell(value) for value in row.values()] for row in rows]))
         if left := self.campaigns.num_rows - len(rows):
