@@ -113,6 +113,10 @@ def test_volume_decides_only_between_groups_of_nearly_the_same_odds() -> None:
     assert [s.rank for s in review([group(same[0], exchanges=10), group(same[1], exchanges=500)])] == [2, 1]
 
 
+def test_a_group_of_bystanders_alone_is_not_for_review() -> None:
+    assert review([group(verdict(HARVEST))._replace(accounts=frozenset())])[0].outcome == LISTED
+
+
 def test_flagged_groups_come_first_whatever_their_odds() -> None:
     found = review([group(verdict(HARVEST, cluster=0)), group(verdict({}, cluster=1, flagged=True), p=0.6)])
     assert [(s.outcome, s.rank) for s in found] == [(REVIEW, 2), (FLAGGED, 1)]

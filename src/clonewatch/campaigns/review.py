@@ -111,8 +111,9 @@ def _standing(candidate: Candidate, answers: Sequence[Answer]) -> Standing:
     # A group that is known not to be what it resembles does not move down for the resemblance.
     denied = any(answer.question == shape and not answer.yes for answer in used)
     odds = evidence + (0.0 if denied else moved) + sum(answer.bits for answer in used)
-    # An answer keeps a group in review or takes it out. It brings none in, and flags none.
-    wanted = min(evidence + moved, odds) >= REVIEW_BITS
+    # An answer keeps a group in review or takes it out. It brings none in, and flags none. About a group of bystanders
+    # alone there is nothing to ask.
+    wanted = bool(candidate.accounts) and min(evidence + moved, odds) >= REVIEW_BITS
     return Standing(
         FLAGGED if verdict.flagged else REVIEW if wanted else LISTED,
         0,
