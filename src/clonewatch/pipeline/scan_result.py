@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError
+from clonewatch.report.tables import whole
 
 _RERUN = "Name the folder that `clonewatch scan --out` wrote, or run the scan again"
 # As long as the log itself: read only on request.
@@ -177,7 +178,10 @@ def load(folder: Path) -> ScanResult:
     written = [t.name for t in schema.RESULTS if t.name != _LONG and (folder / f"{t.name}.parquet").is_file()]
     if "campaigns" not in written:
         raise InputError("there is no campaigns.parquet", where=str(folder), fix=_RERUN)
-    return ScanResult(folder, {name: read_table(folder, name) for name in written}, summary)
+    tables = {name: read_table(folder, name) for name in written}
+    # Results of earlier versions lack the columns that rank groups.
+    tables[schema.CAMPAIGNS.name] = whole(tables, schema.CAMPAIGNS)
+    return ScanResult(folder, tables, summary)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
