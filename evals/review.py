@@ -58,7 +58,8 @@ WORLDS: dict[str, tuple[tuple[str, Sequence[str], Sequence[int], float], ...]] =
         (OTHER, sorted(FAMILIES), (71, 72, 73, 74), 0.5),
         (OTHER, sorted(FAMILIES), (77,), 2.0),
         (OTHER, (QUIET,), range(71, 77), 1.0),
-        (OTHER, (QUIET,), (82, 83, 84), 3.5),
+        (OTHER, (QUIET,), (82, 83, 84, 85), 3.5),
+        (OTHER, (QUIET,), (81,), 8.0),
     ),
     "report": (
         (OTHER, (QUIET,), (86, 87, 88, 89), 3.5),

@@ -327,6 +327,7 @@ def test_enough_reference_communities_replace_the_shipped_reference() -> None:
 def test_a_verdict_names_the_criterion_that_limits_it() -> None:
     found = verdict(*STRONG)
     assert found.threshold_ratio == round(min(found.criteria), 9)
+    assert found.strengths == (("coverage", 5.0), ("harvest", 5.0), ("pacing", 5.0))
     assert verdict(reading("elicitation", 8.0)).criteria.limiting == "third_family", "one family is not three"
     open_links = edges(("template", 20, 6.0), ("egress", 20, 6.0))
     assert verdict(*STRONG, linked=open_links).criteria.limiting == "deception", "nothing shows unrelated names"

@@ -52,7 +52,19 @@ def verdict(
     bits = sum(best.values()) + sum(min(0.0, b) for b in tests.values())
     criteria = Criteria(linkage, min([*best.values(), 0.0]) / 4.5, bits / 12, deception)
     tied = tuple((s, "any", b) for s, b in (PLAIN if links is None else links).items())
-    return Verdict(cluster, bits, 15.0, tuple(best), tied, readings, (), min(criteria), flagged, criteria=criteria)
+    return Verdict(
+        cluster,
+        bits,
+        15.0,
+        tuple(best),
+        tied,
+        readings,
+        (),
+        min(criteria),
+        flagged,
+        criteria=criteria,
+        strengths=tuple(best.items()),
+    )
 
 
 def group(found: Verdict, *, p: float | None = 0.01, exchanges: int = 1000) -> Candidate:

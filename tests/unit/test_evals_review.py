@@ -25,6 +25,7 @@ def candidate(cluster: int, links: tuple[tuple[str, str, float], ...]) -> Candid
         for signal in ("elicitation", "regularity", "load_balance")
     )
     found = Verdict(cluster, 24.0, 15.0, (), links, readings, (), 0.0, False, criteria=Criteria(1.5, 1.0, 2.0, 0.0))
+    found = found._replace(strengths=tuple((r.family, r.bits) for r in readings))
     return Candidate(found, 0.01, 100, frozenset({f"a{cluster}"}))
 
 

@@ -77,6 +77,7 @@ class Verdict(NamedTuple):
     deception: the facts that show entities posing as unrelated; without one nothing is flagged. threshold_ratio: that
     of the limiting criterion, 1 where all criteria are just met: the one number by which groups are compared with
     calibration groups. extraction: a test that shows an extraction pattern counts. criteria: all four threshold ratios.
+    strengths: (family, bits) of the families of tests that are added up to `bits`, evidence against left aside.
     """
 
     cluster: int
@@ -90,6 +91,7 @@ class Verdict(NamedTuple):
     flagged: bool
     extraction: bool = False
     criteria: Criteria = Criteria()
+    strengths: tuple[tuple[str, float], ...] = ()
 
     @property
     def posterior_scale(self) -> float:
@@ -265,6 +267,7 @@ def _verdict(
         threshold_ratio >= 1.0,
         extraction,
         criteria,
+        tuple(sorted(best.items())),
     )
 
 

@@ -78,14 +78,12 @@ def evidence_bits(verdict: Verdict, p_value: float | None) -> float:
     Bits of tests are p-values in bits, and overstate: each family, and the evidence against, counts as the largest
     likelihood ratio that its p-value allows, and of their sum half. So does the p-value among linked honest groups.
     """
-    best: dict[str, float] = {}
-    for reading in verdict.readings:
-        best[reading.family] = max(best.get(reading.family, 0.0), reading.bits)
-    against = sum(best.values()) - verdict.bits
+    families = [bits for _, bits in verdict.strengths]
+    against = sum(families) - verdict.bits
     linkage = log2(min(max(verdict.criteria.linkage, _LEAST_LINKAGE), _MOST_LINKAGE))
     deception = _DECEPTION_BITS if verdict.criteria.deception >= 1 else 0.0
     rarity = likelihood_bits(-log2(p_value)) if p_value else 0.0
-    tests = sum(likelihood_bits(bits) for bits in best.values()) - likelihood_bits(against)
+    tests = sum(likelihood_bits(bits) for bits in families) - likelihood_bits(against)
     return round(_BELIEVED * (tests + rarity) + linkage + deception, _DIGITS)
 
 
