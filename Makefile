@@ -44,7 +44,7 @@ demo: $(STAMP)
 	@echo "Ask further: $(BIN)/clonewatch show C0001 --scan demo/scan"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --continue-on-collection-errors
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --continue-on-collection-errors
 
 check: format style types imports
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clonewatch import scan
-from clonewatch.campaigns.fusion import FAMILY_BITS, FLAG_BITS, LINK_BITS
+from clonewatch.campaigns.fusion import FAMILY_BITS, FLAG_BITS, LINK_BITS, linked_ratio
 from clonewatch.graph.weights import EFFECT
 from clonewatch.kernels.rarity import lower_tail
 from clonewatch.model.schema import RESULTS
@@ -177,6 +177,7 @@ def test_every_row_of_attributes_follows_from_the_formula_on_the_page() -> None:
         ("no conversation", "single_turn"),
         ("pace without bursts", "regularity"),
         ("equal load", "load_balance"),
+        ("individuality", "individuality"),
     ],
 )
 def test_a_behavioural_test_gives_the_bits_that_the_page_says(example: Scanned, test: str, signal: str) -> None:
@@ -188,8 +189,11 @@ def test_a_behavioural_test_gives_the_bits_that_the_page_says(example: Scanned, 
     assert reference == "–" or reference in found["reason"].replace("%", " %")
 
 
-def test_the_least_effect_keeps_one_test_from_counting(example: Scanned) -> None:
-    assert "coverage_uniformity" not in example.evidence and row("coverage uniformity")[-1] == "0.0"
+def test_short_of_the_least_effect_a_test_counts_in_proportion(example: Scanned) -> None:
+    found = example.evidence["coverage_uniformity"]
+    share = ((found["value"] - found["reference"]) / 0.7 - 0.75) / 0.25
+    assert found["bits"] == pytest.approx(share * 8) and "0.65 of 8 bits" in page() and f"{share:.2f}" == "0.65"
+    assert row("coverage uniformity")[-1] == f"{found['bits']:.1f}"
 
 
 def test_the_criteria_are_those_of_the_scan(example: Scanned) -> None:
@@ -199,17 +203,18 @@ def test_the_criteria_are_those_of_the_scan(example: Scanned) -> None:
             best[found["family"]] = max(best.get(found["family"], 0.0), found["bits"])
     links = {name: found["bits"] for name, found in example.evidence.items() if found["kind"] == "link"}
     values = {
-        "linkage": (sum(links.values()), LINK_BITS),
+        "linkage": (linked_ratio(sum(links.values()), sum(best.values())) * LINK_BITS, LINK_BITS),
         "third family": (sorted(best.values())[-3], FAMILY_BITS),
         "sum of families": (sum(best.values()), FLAG_BITS),
         "deception": (links["payment"], log2(10) / 2),
     }
     for criterion, (value, threshold) in values.items():
         _, asked, given, ratio = row(criterion)
-        assert asked.startswith(f"{threshold:.1f} bits") and given.startswith(f"{value:.1f} bits"), criterion
+        stated = sum(float(figure) for figure in re.findall(r"\d+\.\d", given))
+        assert asked.startswith(f"{threshold:.1f} bits") and stated == pytest.approx(value, abs=0.06), criterion
         assert ratio == f"{value / threshold:.2f}", criterion
     assert example.campaign["threshold_ratio"] == pytest.approx(min(v / t for v, t in values.values()), abs=1e-6)
-    assert example.campaign["score"] == pytest.approx(32.0)
+    assert example.campaign["score"] == pytest.approx(37.2, abs=0.05)
 
 
 def test_calibration_and_attribution_end_as_the_page_says(example: Scanned) -> None:

@@ -125,12 +125,19 @@ SLICE_SCHEMA = pa.schema(
         ("task", pa.int8()),
         ("elicitation", pa.float32()),
         ("answers", pa.int16()),
+        ("input_octave", pa.int8()),
+        ("output_octave", pa.int8()),
         ("logprobs", pa.bool_()),
     ]
 )
 BACKGROUND_SCHEMA = pa.schema([f for f in SLICE_SCHEMA if f.name not in ("cluster", "row", "ts", "model")])
 # The staged name of an exchange column where the slice goes by another.
-STAGED = {"n": "answers", "prompt_id": "prompt"}
+STAGED = {
+    "n": "answers",
+    "prompt_id": "prompt",
+    "input_tokens": "input_octave",
+    "output_tokens": "output_octave",
+}
 
 
 def rng() -> np.random.Generator:
@@ -236,6 +243,19 @@ def fixed_order() -> Scene:
     return Scene(Slice(entity, listed, thing), Slice(entity, drawn, thing))
 
 
+def individuality() -> Scene:
+    """Both slices hold the same topics, lengths and days; only the twin's entities return to two of their own."""
+    draw = rng()
+    entity, ts = steady()
+    ts = START + (ts - START) * 20
+    own = draw.integers(0, 40, (ENTITIES, 2))[entity % ENTITIES, draw.integers(0, 2, len(entity))]
+    dealt = draw.permutation(own)
+    return Scene(
+        slice_of((entity, ts), cell=dealt, output_octave=5 + dealt % 6),
+        slice_of((entity, ts), cell=own, output_octave=5 + own % 6),
+    )
+
+
 def load_balance() -> Scene:
     return Scene(slice_of(steady()), slice_of(bursts()))
 
@@ -280,6 +300,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
         elicitation,
         coverage_uniformity,
         fixed_order,
+        individuality,
         load_balance,
         regularity,
         release,
@@ -354,6 +375,7 @@ def measure(
         put(runner, "background", background())
         groups = both.group_by(["cluster", "entity"]).aggregate([])
         put(runner, "groups", groups)
+        put(runner, "tested", groups)
         entity = np.arange(int(groups["entity"].to_numpy().max()) + 1)
         starts = {**scene.starts[0], **{k + APART: v for k, v in scene.starts[1].items()}}
         first = [starts.get(int(e), START) for e in entity]
@@ -398,7 +420,7 @@ def test_an_operation_is_above_its_innocent_twin(test: BehaviouralTest) -> None:
         assert found[ATTACK].bits == 0 and twin is not None and twin.bits < -2
         return
     assert found[ATTACK].bits > 2, "the operation is not found"
-    assert twin is None or (twin.bits <= 0 and twin.value < found[ATTACK].value)
+    assert twin is None or (twin.bits < 1 and twin.value < found[ATTACK].value)
 
 
 def lacking(test: BehaviouralTest) -> tuple[tuple[str, ...], bool]:

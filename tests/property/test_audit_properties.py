@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clonewatch.audit import stats, watermark
-from clonewatch.audit.outcome import told
+from clonewatch.audit.outcome import p_value_text
 from clonewatch.audit.prf import VllmPhilox, Watermark
 from clonewatch.audit.samples import Sample
 
@@ -62,5 +62,5 @@ def test_more_hits_are_never_less_surprising(n: int, share: float, data: st.Data
 
 @given(st.floats(-5000, 0, allow_nan=False))
 def test_a_reported_p_value_is_never_smaller_than_the_real_one(log10_p: float) -> None:
-    digits, _, exponent = told(log10_p).partition("e")
+    digits, _, exponent = p_value_text(log10_p).partition("e")
     assert np.log10(float(digits)) + int(exponent or 0) >= log10_p - 1e-6

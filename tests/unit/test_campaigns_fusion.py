@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from scipy.stats import norm
 
 from clonewatch.campaigns.fusion import (
+    DEALT_OUT,
     FAMILY_BITS,
     FLAG_BITS,
     LINK_BITS,
@@ -230,7 +232,8 @@ def test_the_threshold_ratio_is_that_of_the_limiting_criterion() -> None:
     assert best.threshold_ratio == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, linkage, deception: 2, 1.8, 4, 12
     faint_third = verdict(reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
     assert faint_third.threshold_ratio == pytest.approx(1.5 / FAMILY_BITS)
-    assert verdict(*STRONG, linked=edges(("payment", 20, 1.5))).threshold_ratio == pytest.approx(1.5 * TEN / LINK_BITS)
+    by_links = verdict(*STRONG, linked=edges(("payment", 20, 1.5))).threshold_ratio
+    assert by_links == pytest.approx((1.5 * TEN + (15 - FLAG_BITS) / 2) / LINK_BITS)
     assert verdict(*STRONG, reading("trusted_members", -6.0)).threshold_ratio == pytest.approx(9 / FLAG_BITS)
 
 
@@ -277,8 +280,15 @@ def test_strength_is_significance_in_bits_up_to_a_cap() -> None:
     assert strength(50.0, 1.0, REGULARITY) == REGULARITY.most
 
 
+def test_an_effect_that_falls_short_by_little_loses_little() -> None:
+    whole, nearly = (strength(REGULARITY.effect * part, 1e-6, REGULARITY) for part in (1.0, 0.99))
+    assert whole == REGULARITY.most and 0.95 * whole < nearly < whole
+    steps = [strength(REGULARITY.effect * part, 0.2, REGULARITY) for part in np.linspace(0.5, 1.5, 101)]
+    assert all(0 <= b - a < 0.6 for a, b in itertools.pairwise(steps))
+
+
 def test_significance_without_effect_is_no_evidence() -> None:
-    assert strength(REGULARITY.effect * 0.99, 1e-6, REGULARITY) == 0.0
+    assert strength(REGULARITY.effect * 0.75, 1e-6, REGULARITY) == 0.0
 
 
 def test_a_value_far_below_the_usual_is_evidence_against() -> None:
@@ -339,3 +349,46 @@ def test_a_group_that_lacks_a_required_kind_of_link_is_limited_by_linkage(trust:
     strong = (*(r._replace(bits=8.0) for r in STRONG), reading("fixed_order", 8.0))
     criteria = verdict(*strong, linked=edges(("template", 20, 6.0)), trust=trust).criteria
     assert criteria.linkage == 0.5
+
+
+def test_clear_behaviour_makes_up_for_a_part_of_the_linkage_but_never_for_all_of_it() -> None:
+    clear = tuple(r._replace(bits=8.0) for r in STRONG)
+    weakly = edges(("payment", 20, 1.5))
+    assert not verdict(*STRONG, linked=weakly).flagged and verdict(*clear, linked=weakly).flagged
+    assert not verdict(*clear, linked=edges(("payment", 20, 0.9))).flagged
+
+
+TWO = (reading("coverage_uniformity", 8.0), reading("elicitation", 8.0))
+NO_HABITS = reading("individuality", 6.0)
+
+
+def test_accounts_without_habits_are_a_third_family_only_where_training_data_is_asked_for() -> None:
+    assert not verdict(*TWO).flagged and verdict(*TWO, NO_HABITS).flagged
+    back_end = (reading("coverage_uniformity", 8.0), reading("work_partition", 8.0), NO_HABITS)
+    assert not verdict(*back_end).flagged
+
+
+def test_having_no_habits_adds_nothing_to_the_sum() -> None:
+    assert verdict(*STRONG, NO_HABITS).bits == verdict(*STRONG).bits
+
+
+def test_work_that_never_overlaps_deceives_where_shares_are_equal_or_accounts_have_no_habits() -> None:
+    unlinked = edges(("template", 20, 4.0))
+    dealt = (reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("work_partition", 8.0))
+    assert verdict(*dealt, linked=unlinked).deception == ()
+    assert verdict(*dealt, NO_HABITS, linked=unlinked).deception == ("work_partition",)
+    assert verdict(*dealt, reading("load_balance", 6.0), linked=unlinked).deception == ("work_partition",)
+
+
+def test_a_harvest_dealt_out_unevenly_deceives_where_no_account_has_habits() -> None:
+    unlinked = edges(("template", 20, 4.0))
+    assert DEALT_OUT not in verdict(*STRONG, linked=unlinked).deception
+    assert DEALT_OUT in verdict(*STRONG, NO_HABITS, linked=unlinked).deception
+
+
+def test_rare_prompts_in_common_explain_why_the_same_question_comes_often() -> None:
+    overlap = reading("work_partition", -8.0)
+    rollouts = edges(("payment", 20, 3.0), ("rare_prompt", 20, 2.0))
+    a_few = edges(("payment", 20, 3.0), ("rare_prompt", 20, 0.5))
+    assert verdict(*STRONG, overlap, linked=rollouts).bits == 15
+    assert verdict(*STRONG, overlap, linked=a_few).bits == 7

@@ -259,6 +259,10 @@ def test_numbers_as_text_and_whole_floats_are_numbers_but_others_are_not(tmp_pat
     assert one(file, system_hash="0x" + "f" * 17) == "system_hash: not an unsigned 64-bit number"
     assert one(file, sketch=[1, 2]) == "sketch: not 64 unsigned 32-bit numbers"
     assert one(file, sketch=[2**32] * 64) == "sketch: not 64 unsigned 32-bit numbers"
+    for odd in (False, "x", {"a": 1}, [1], None, 1e300):
+        assert str(one(file, sketch=[odd] * 64)).startswith("sketch") and str(one(file, sketch=[odd])).startswith(
+            "sketch"
+        )
     assert one(file, account_id=" ") == "account_id: missing"
     assert one(file, account_id=None) == "account_id: missing"
     assert one(file, model=["m"]) == "model: expected `int | str | null`, got `array`"

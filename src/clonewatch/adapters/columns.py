@@ -122,7 +122,7 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
     if kinds in _EXACT.get(column.type, ()):
         try:
             return _FROM_ARROW[column.type](pa.array(values, _WIDE.get(column.type, target)), column, at)
-        except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
             pass  # at least one value does not fit: one by one below
     made = [None if v is None or v == "" else _PLAIN[column.type](v, column) for v in values]
     bad = np.fromiter(
@@ -252,7 +252,7 @@ def _sketches(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
         return _slow_sketches(values, column, at)
     try:
         return values.cast(arrow_type(column)), _none(len(values))
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return _slow_sketches(values, column, at)
 
 

@@ -25,6 +25,9 @@ FAMILY_BITS = 4.5
 LEAST_FAMILIES = {"declared": 3, "behaviour": 3, "none": 2}
 # Sum over families of tests, less the evidence against, in bits: two families of nearly full strength.
 FLAG_BITS = 12.0
+# An excess counts in full from a test's least effect on, and not at all up to this share of it. Between them it counts
+# in proportion: a campaign must not be lost by a hundredth. Innocent twins are seldom beyond it.
+_RAMP = 0.75
 # From this many on, the log's own reference communities replace the shipped reference.
 _FEWEST_REFERENCES = 8
 _DIGITS = 9
@@ -32,6 +35,10 @@ _DIGITS = 9
 LINK_BITS = round(log2(1_000), _DIGITS)
 # A fact of deception must be significant at one in ten; what makes it a fact is its test's least effect.
 _FACT_BITS = 3.3
+# Linkage that no other evidence replaces: shared things must link the average entity at one in ten.
+_LEAST_LINK_BITS = round(log2(10), _DIGITS)
+# Behaviour beyond its own threshold counts half for linkage: its tests are not independent.
+_SURPLUS = 0.5
 _COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must link the average entity
 _HALF = 0.5  # threshold ratio of linkage, at most, for a group that lacks a required kind of link
 # The name of the deception that no single signal shows: work dealt out in equal shares (`ports.behaviour.Dealing`).
@@ -94,6 +101,11 @@ class Verdict(NamedTuple):
     strengths: tuple[tuple[str, float], ...] = ()
 
     @property
+    def linked(self) -> bool:
+        """Whether it is linked well enough to be reported."""
+        return linked_ratio(self.link_bits, self.bits) >= 1.0
+
+    @property
     def posterior_scale(self) -> float:
         """Factor on the posteriors of its exchanges, 0..1: 1 once flagged, else below one half."""
         return 1.0 if self.flagged else min(0.49, 0.5 * float(2.0 ** min(0.0, self.bits - FLAG_BITS)))
@@ -102,7 +114,7 @@ class Verdict(NamedTuple):
     def level(self) -> str:
         """Level of the evidence ladder: L0 one signal, L1 linked, L2 coordinated evasion, L3 extraction pattern."""
         if not self.flagged:
-            return "L1" if self.link_bits >= LINK_BITS else "L0"
+            return "L1" if self.linked else "L0"
         return "L3" if self.extraction and len(self.families) >= 3 else "L2"
 
 
@@ -153,14 +165,15 @@ def measure_tests(
 def strength(excess: float, spread: float, test: BehaviouralTest) -> float:
     """Bits of evidence in a value that is `excess` above the usual; negative bits are evidence against.
 
-    Significance alone is not enough: the excess must also reach the test's least effect.
+    Significance alone is not enough: the excess must also come near the test's least effect.
     """
     if test.in_bits:
         bits = float(np.clip(excess, -test.most_against, test.most))
         return bits if bits <= (test.against or 0.0) or bits > test.effect else 0.0
     z = excess / spread
-    if excess >= test.effect:
-        return min(test.most, -float(norm.logsf(z)) / float(np.log(2)))
+    share = float(np.clip((excess / test.effect - _RAMP) / (1 - _RAMP), 0.0, 1.0))
+    if share > 0:
+        return share * min(test.most, -float(norm.logsf(z)) / float(np.log(2)))
     if test.against is not None and excess <= test.against:
         return -min(test.most_against, -float(norm.logcdf(z)) / float(np.log(2)))
     return 0.0
@@ -189,6 +202,19 @@ def judge(
             by_cluster[reading.cluster].append(reading)
     linked = linkage(edges, sizes, links)
     return [_verdict(c, by_cluster[c], linked.get(c, ()), links, tests, trust[c]) for c in sorted(sizes)]
+
+
+def linked_ratio(link_bits: float, bits: float) -> float:
+    """Threshold ratio of linkage: 1 from `LINK_BITS` on, or from less where behaviour is clear beyond its threshold.
+
+    Linkage must outweigh how many groups are tried. Where few accounts are trusted, the rarity of a shared thing says
+    little, whoever shares it; then behaviour makes up for a part. bits: of behaviour.
+
+    >>> linked_ratio(LINK_BITS, 0.0), linked_ratio(LINK_BITS / 2, FLAG_BITS + LINK_BITS), linked_ratio(3.0, 99.0) < 1
+    (1.0, 1.0, True)
+    """
+    surplus = _SURPLUS * max(0.0, bits - FLAG_BITS) if round(link_bits, _DIGITS) >= _LEAST_LINK_BITS else 0.0
+    return round((link_bits + surplus) / LINK_BITS, _DIGITS)
 
 
 def total_bits(linking: Sequence[tuple[str, str, float]]) -> float:
@@ -225,12 +251,20 @@ def _verdict(
     tests: Mapping[str, BehaviouralTest],
     trust: str,
 ) -> Verdict:
-    best: dict[str, float] = {}
-    for reading in readings:
-        best[reading.family] = max(best.get(reading.family, 0.0), reading.bits)
+    explaining = {name for name, _, bits in linking if bits >= FAMILY_BITS}
+    readings = [
+        r._replace(bits=0.0) if r.bits < 0 and tests[r.signal].explained_by in explaining else r for r in readings
+    ]
+    best, supporting = _best(readings, tests), _best(readings, tests, supporting=True)
     overruled = {r.family for r in readings if tests[r.signal].overrules and r.bits >= FAMILY_BITS}
-    against = sum(r.bits for r in readings if r.bits < 0 and r.family not in overruled)
-    counting = tuple(sorted(f for f, b in best.items() if b >= FAMILY_BITS))
+    against = sum(
+        r.bits for r in readings if r.bits < 0 and r.family not in overruled and not tests[r.signal].supporting
+    )
+    # Whoever asks for training data and shows no habits of anybody's own is no community. Without that purpose it may
+    # be the honest back end of one customer, so that it stands in for no family.
+    shaped = any(tests[r.signal].dealing is Dealing.PURPOSE and r.bits >= FAMILY_BITS for r in readings)
+    agreeing = best | supporting if shaped else best
+    counting = tuple(sorted(f for f, b in agreeing.items() if b >= FAMILY_BITS))
     extraction = any(tests[r.signal].extraction and r.bits >= FAMILY_BITS for r in readings)
     bits = sum(best.values()) + against
     families = {family for _, family, _ in linking}
@@ -241,11 +275,11 @@ def _verdict(
     # Without trusted accounts, a shared prompt or network may be an app's or an office's: a link is required that
     # unrelated accounts never share, or meeting at the same times. With inferred trust, two families are required.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
-    deceptive = _deceptive(readings, best, tests)
+    deceptive = _deceptive(readings, best | supporting, tests)
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
-    needed = sorted(best.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
+    needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     criteria = Criteria(
-        linkage=link_bits / LINK_BITS if enough else min(_HALF, link_bits / LINK_BITS),
+        linkage=linked_ratio(link_bits, bits) if enough else min(_HALF, link_bits / LINK_BITS),
         third_family=(needed[0] if needed else 0.0) / FAMILY_BITS,
         sum_of_families=bits / FLAG_BITS,
         deception=max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
@@ -271,6 +305,17 @@ def _verdict(
     )
 
 
+def _best(
+    readings: Sequence[Reading], tests: Mapping[str, BehaviouralTest], *, supporting: bool = False
+) -> dict[str, float]:
+    """Bits of the strongest test of each family. supporting: of tests that only support others, and no others."""
+    best: dict[str, float] = {}
+    for reading in readings:
+        if tests[reading.signal].supporting == supporting:
+            best[reading.family] = max(best.get(reading.family, 0.0), reading.bits)
+    return best
+
+
 def _deceptive(
     readings: list[Reading], best: Mapping[str, float], tests: Mapping[str, BehaviouralTest]
 ) -> dict[str, float]:
@@ -278,9 +323,9 @@ def _deceptive(
     facts = {r.signal: r.bits for r in readings if tests[r.signal].deceptive}
     for name in facts:
         if tests[name].deceptive_with:
-            facts[name] = min(facts[name], best.get(tests[name].deceptive_with, 0.0))
-    # Work that is shaped for training and dealt out in equal shares to unrelated names is nobody's own work either,
-    # unless a test that could have shown a deception counts against it.
+            facts[name] = min(facts[name], max(best.get(family, 0.0) for family in tests[name].deceptive_with))
+    # Work that is shaped for training and dealt out to unrelated names, in equal shares or to accounts without habits
+    # of their own, is nobody's own work either, unless a test that could have shown a deception counts against it.
     if not any(tests[r.signal].deceptive and r.bits < 0 for r in readings):
         shown = dict.fromkeys(Dealing, 0.0)
         for reading in readings:

@@ -27,6 +27,8 @@ def of_reading(reading: Reading, test: BehaviouralTest) -> str:
         usual_share=_share(usual),
         rarely=_share(-value),
         usual_rarely=_share(-usual),
+        bits=max(0.0, -value),
+        usual_bits=max(0.0, -usual),
         spread=_factor(value),
         usual_spread=_factor(usual),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,10 +202,30 @@ def adoption(world: World, count: int, curious: float = 0.55, keen: float = 0.12
     return np.where(moves, world.release + wait * DAY, NEVER).astype(np.int64)
 
 
-def manner(world: World, count: int, *, api: float = 0.45, **said: object) -> Manner:
+class Habit(NamedTuple):
+    """How much accounts differ in length: standard deviation of the log of their median tokens, in and out."""
+
+    inputs: float
+    outputs: float
+
+
+# 1,983 commenters of a news shock differ by .52 in the length of a comment, each varies by .67.
+PEOPLE = Habit(0.5, 0.5)
+# API tenants of the ServeGen traces differ by 1.0 to 1.2 in and 1.4 to 1.8 out; each varies by .2 and .35.
+FIRMS = Habit(1.1, 1.5)
+# Users of one product send much of the product's own words. No public figure is known.
+USERS = Habit(0.15, 0.3)
+# One back end, or one set of questions, behind all accounts.
+NOBODY = Habit(0.0, 0.0)
+# What is left of the spread of one account: it never falls below that of ServeGen's tenants.
+_LEAST_SPREAD = Habit(0.2, 0.35)
+
+
+def manner(world: World, count: int, *, api: float = 0.45, habit: Habit = PEOPLE, **said: object) -> Manner:
     """How unrelated people ask: own model, console or API, mostly default parameters. `said` replaces parts.
 
-    Tokens: Azure conversation trace, median 1,020 in and 129 out, spread to the quartiles there.
+    Tokens: Azure conversation trace, median 1,020 in and 129 out, spread to the quartiles there. That spread, or the
+    one in `said`, is that of all accounts together; a part of it is between them.
     """
     rng = world.rng
     by_api = rng.random(count) < api
@@ -224,6 +245,12 @@ def manner(world: World, count: int, *, api: float = 0.45, **said: object) -> Ma
         "tools": np.where(by_api & (rng.random(count) < 0.2), rng.integers(1, 9, size=count), 0).astype(np.int16),
     }
     made.update(said)
+    for of, name in enumerate(Habit._fields):
+        given: tuple[float, float] = made[name]  # type: ignore[assignment]
+        median, spread = given
+        within = spread if not habit[of] else max(_LEAST_SPREAD[of], max(0.0, spread**2 - habit[of] ** 2) ** 0.5)
+        made[name] = (median, within)
+        made[f"own_{name}"] = np.exp(world.lengths.normal(0.0, habit[of], size=count))
     return Manner(**made)  # type: ignore[arg-type]
 
 

@@ -6,7 +6,17 @@ import numpy as np
 
 from clonewatch.lab.clocks import MachineClock, SessionClock, Think, Turns
 from clonewatch.lab.content import App, People
-from clonewatch.lab.people import Crowd, enrol, home_routes, manner, own_systems, pick_builds, server_routes, strings
+from clonewatch.lab.people import (
+    FIRMS,
+    Crowd,
+    enrol,
+    home_routes,
+    manner,
+    own_systems,
+    pick_builds,
+    server_routes,
+    strings,
+)
 from clonewatch.lab.rows import DAY, Codes, Reals
 from clonewatch.lab.traffic import Traffic
 from clonewatch.lab.vocabulary import CLOUD, DIRECT, HOSTING, LARGE, MID, SMALL
@@ -141,6 +151,7 @@ def businesses(world: World, count: int, rate: float) -> None:
         world,
         total,
         api=1.0,
+        habit=FIRMS,
         model=model,
         inputs=(1900.0, 0.7),
         outputs=(190.0, 0.8),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from clonewatch.lab.campaigns._plan import PoolPlan
 from clonewatch.lab.campaigns._pool import launch
 from clonewatch.lab.campaigns.proxies import COVERS
-from clonewatch.lab.lookalikes import agents, events, organisations
+from clonewatch.lab.lookalikes import agents, events, organisations, undeclared
 from clonewatch.lab.population import businesses, families, individuals
 from clonewatch.lab.world import World
 from clonewatch.ports.shelf import Shelf
@@ -35,6 +35,14 @@ LOOKALIKES: dict[str, tuple[Callable[[World, int], None], float, float, int]] = 
     "free_tier_ring": (events.free_tier_ring, 80, 180, 6),
     "ci_fleet": (events.ci_fleet, 30, 80, 5),
     "drift_monitor": (events.drift_monitor, 8, 24, 3),
+}
+# Customers whom nobody declared. They live in drawn mixes only, so that figures of the other scenarios stay comparable.
+UNDECLARED: dict[str, tuple[Callable[[World, int], None], float, float, int]] = {
+    "one_card_office": (undeclared.one_card_office, 30, 120, 8),
+    "key_pool": (undeclared.key_pool, 10, 40, 6),
+    "small_monitors": (undeclared.small_monitors, 12, 40, 6),
+    "agency": (undeclared.agency, 15, 60, 6),
+    "returners": (undeclared.returners, 20, 80, 6),
 }
 _DAYS = (30, 44)
 # In a drawn mix: the chance that a kind of look-alike is missing, and the factors on its usual number of accounts.
@@ -87,6 +95,13 @@ _SUMMARIES = {
     "s14_popularity_matched": "asks about public topics, as often as the public does",
     "s15_two_in_one_proxy": "two harvests in one resale proxy",
     "s16_human_sessions": "imitates human sessions and think time",
+    "n01_uneven_shares": "a dispatcher with random, unequal weights",
+    "n02_middling_demand": "reasoning demanded in a part of the prompts only",
+    "n03_one_off_wordings": "nearly every prompt in a wording of its own, some of them public",
+    "n04_own_cover": "accounts whose holders use them for themselves as well",
+    "n05_human_relay": "public questions at a human pace over residential addresses",
+    "n06_outnumbered": "a proxy with two to four times as many honest neighbours",
+    "n07_harness_rollouts": "a popular coding agent imitated, with two or three rollouts at random",
     "p1_thin_pool": "six requests per account per day over ten or twenty days, customers' traffic mixed in",
     "p2_fat_pool": "about 860 requests per account per day, one fixed prompt; banned at mid-window, then a second pool",
     "p4_trace_cleaning": "rotated accounts that send harvested answers back to be cleaned up",
@@ -194,7 +209,7 @@ def build(world: World, scenario: Scenario) -> None:
     families(world, max(3, round(scenario.people * scale * 0.04)), scenario.rate)
     businesses(world, max(3, round(scenario.firms * scale)), scenario.firm_rate)
     if scenario.crowd:
-        for name, (make, low, high, least) in LOOKALIKES.items():
+        for name, (make, low, high, least) in (LOOKALIKES | (UNDECLARED if scenario.drawn else {})).items():
             crowd = scenario.crowd
             if scenario.drawn:
                 if world.knobs.under("absent").real(name, 0, 1) < _ABSENT:

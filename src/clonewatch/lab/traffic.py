@@ -27,8 +27,9 @@ _SPEED = np.array([m.speed_ms for m in MODELS])
 class Manner:
     """How a cohort asks: model, tokens, request parameters and failures.
 
-    model: of each account. adopts: when it moves to the new model (microseconds, or NEVER). inputs,
-    outputs: median and sigma of log-normal tokens on the mid model. grow: input added per turn, share of an opening.
+    model: of each account. adopts: when it moves to the new model (microseconds, or NEVER). inputs, outputs: median and
+    sigma of log-normal tokens of one account on the mid model. own_inputs, own_outputs: factor of each account on its
+    median. grow: input added per turn, share of an opening.
     same_input: share of requests with one exact length. eager: share of an account's requests that move.
     """
 
@@ -36,6 +37,8 @@ class Manner:
     adopts: Ints
     inputs: tuple[float, float]
     outputs: tuple[float, float]
+    own_inputs: NDArray[np.float64]
+    own_outputs: NDArray[np.float64]
     channel: NDArray[np.int8]
     temperature: NDArray[np.float32]
     max_tokens: Codes
@@ -58,11 +61,12 @@ class Manner:
         who, count = beats.who, len(beats.who)
         moved = (beats.ts >= self.adopts[who]) & (rng.random(count) < self.eager)
         model = np.where(moved, NEW, self.model[who]).astype(np.int64)
-        opening = np.exp(rng.normal(np.log(self.inputs[0]), self.inputs[1], size=count))
+        opening = np.exp(rng.normal(np.log(self.inputs[0]), self.inputs[1], size=count)) * self.own_inputs[who]
         exact = rng.random(count) < self.same_input
         opening[exact] = self.inputs[0] + (mix(who[exact].astype(np.int64), 31) % np.uint64(97)).astype(np.float64)
         inputs = np.clip(opening * (1 + self.grow * beats.turn), 4, 900_000)
         outputs = np.exp(rng.normal(np.log(self.outputs[0]), self.outputs[1], size=count)) * _VERBOSITY[model]
+        outputs *= self.own_outputs[who]
         hidden = _REASONING[model] + self.reasoning_share * (1 - _REASONING[model])
         total = np.clip(outputs / (1 - np.minimum(hidden, 0.9)), 1, 64_000)
         limit = self.max_tokens[who]

@@ -48,6 +48,7 @@ class World:
         self.salt = named("world", name, seed)
         self.rng = np.random.default_rng([self.salt, 1])
         self.knobs = Knobs(self.rng, drawn)
+        self.lengths = np.random.default_rng([self.salt, 4])  # of accounts: apart, so that nothing else depends on it
         self.topics = Topics(self.knobs)
         self.habits = _habits(self.knobs.under("habits"), self.salt + 100)
         self.network, self.builds = Network(self.rng), Builds(self.rng)

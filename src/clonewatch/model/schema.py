@@ -268,7 +268,7 @@ EVIDENCE = Table(
         Column("campaign_id", "string", "campaign"),
         Column("signal", "string", "name of the linking signal or behavioural test: a module of that name"),
         Column("family", "string", "evidence family; only different families are independent"),
-        Column("kind", "string", "link, behaviour or against"),
+        Column("kind", "string", "link, behaviour, support (adds nothing to the score by itself) or against"),
         Column("bits", "float64", "strength in bits; negative for evidence against"),
         Column("value", "float64", "the measured statistic"),
         Column("reference", "float64", "the same statistic among reference communities of this log; null if none"),

@@ -12,8 +12,8 @@ from clonewatch.ports.signal import Signal
 class Dealing(Enum):
     """What a test shows of work that is dealt out. All three together are deceptive: nobody's own work looks like that.
 
-    SHARES: unrelated accounts get equal shares of it. PURPOSE: it is shaped for training. MACHINE: it arrives at a
-    machine's pace, or is spread evenly over a list of topics.
+    SHARES: unrelated accounts get equal shares of it, or have no habits of their own in it. PURPOSE: it is shaped for
+    training. MACHINE: it arrives at a machine's pace, or is spread evenly over a list of topics.
     """
 
     SHARES = "shares"
@@ -36,10 +36,13 @@ class BehaviouralTest(NamedTuple):
     says: the measurement in a sentence, with {value}, {usual}, {n} and the placeholders of `campaigns.sentences`.
 
     What it means beside other tests:
-    deceptive: what it shows is deceptive by itself. deceptive_with: only as far as this family is evidence too.
+    deceptive: what it shows is deceptive by itself. deceptive_with: only as far as one of these families is evidence.
     extraction: what it shows is a pattern of extraction, the highest step of the evidence ladder.
     dealing: what it shows of work that is dealt out, if anything.
+    supporting: it adds nothing to the sum, because an honest back end saturates it. It supports what other tests show,
+    and counts as a family only beside a test of PURPOSE.
     overrules: where it is evidence, evidence against from other tests of its family is ignored.
+    explained_by: a linking signal. Where it links the group clearly, a low value has another reason and says nothing.
     against_needs_topics: without topics in the log a low value means nothing.
     confounded: it measures what trust is inferred from, so it is ignored where trust was inferred.
     """
@@ -57,9 +60,11 @@ class BehaviouralTest(NamedTuple):
     certifies_above: float | None = None
     in_bits: bool = False
     deceptive: bool = False
-    deceptive_with: str = ""
+    deceptive_with: tuple[str, ...] = ()
     extraction: bool = False
     dealing: Dealing | None = None
+    supporting: bool = False
     overrules: bool = False
+    explained_by: str = ""
     against_needs_topics: bool = False
     confounded: bool = False

@@ -208,7 +208,7 @@ def measured_words(reason: Reason) -> str:
         said.append(f"measured {number(reason.value)}")
         if reason.reference is not None:
             said.append(f"reference communities of this log {number(reason.reference)}")
-        elif reason.kind == "behaviour":
+        elif reason.kind in ("behaviour", "support"):
             said.append("no reference community to compare with")
     if reason.n is not None:
         said.append(amount(reason.n, "observation"))

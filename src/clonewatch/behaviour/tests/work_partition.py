@@ -40,9 +40,12 @@ TEST = BehaviouralTest(
     against=-1.5,
     least=20,
     deceptive=True,
-    # Entrants of a contest never ask the same question either, but a dealt-out list comes in about equal shares.
-    deceptive_with="load",
+    # Entrants of a contest never ask the same question either, but a dealt-out list comes in about equal shares, or to
+    # accounts without habits of their own.
+    deceptive_with=("load", "individuality"),
     extraction=True,
+    # Several rollouts of every prompt: whoever shares rare prompts asks the same question more often than others do.
+    explained_by="rare_prompt",
     # Without topics, it is unknown whether unrelated accounts would have asked the same question.
     against_needs_topics=True,
 )

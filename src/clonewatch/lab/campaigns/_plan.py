@@ -11,13 +11,14 @@ Range = tuple[float, float]
 class PoolPlan:
     """The ranges from which the knobs of one harvest are drawn. Shares are 0..1, times in days unless named otherwise.
 
-    accounts: number at scale 1 (least: at any scale). rate: requests of an account on a working day, cover
-    included. per_address, per_card, per_device: accounts that share one. egress: `pool` (rotating, shared), `own`
-    (residential, one's own) or `hosting`. cover: share of requests that are not harvest; cover_from: `chat` or
-    `customers` of a resale proxy. schedule: `closed`, `open` or `sessions`. created: sign-up days against the window.
-    split: parts that share nothing but the list of questions. ban: chance of a ban per day. replace_hours: until the
-    next account takes over. wave: all accounts banned at once at this share of the window. customers: honest people
-    behind the same addresses at scale 1. react: share that moves to the new model within a day of release.
+    accounts: number at scale 1 (least: at any scale). rate: requests of an account on a working day, cover included.
+    uneven: standard deviation of the log of an account's share of the work. per_address, per_card, per_device: accounts
+    that share one. egress: `pool` (rotating, shared), `own` (residential, one's own) or `hosting`. cover: share of
+    requests that are not harvest; cover_from: `chat`, `customers` of a resale proxy, or `own`: what each account's
+    holder asks, with habits. schedule: `closed`, `open` or `sessions`. created: sign-up days against the window. split:
+    parts that share nothing but the list of questions. ban: chance of a ban per day. replace_hours: until the next
+    account takes over. wave: all accounts banned at once at this share of the window. customers: honest people behind
+    the same addresses at scale 1. react: share that moves to the new model within a day of release.
     """
 
     accounts: Range
@@ -31,6 +32,7 @@ class PoolPlan:
     shards: Range = (0, 0)
     cover: Range = (0.0, 0.1)
     cover_from: str = "chat"
+    uneven: Range = (0.15, 0.15)
     schedule: str = "closed"
     turn_taking: bool = False
     flat: bool = True

@@ -14,7 +14,7 @@ from clonewatch.lab.content import GRADE, HARVEST, REWRITE, Agent, Content
 from clonewatch.lab.ids import Hashes
 from clonewatch.lab.lookalikes.agents import agent_content, agent_harness, agent_manner, proxy_customers
 from clonewatch.lab.network import Pool, Routes, routes
-from clonewatch.lab.people import Crowd, adoption, enrol, home_routes, manner, pick_builds, strings
+from clonewatch.lab.people import NOBODY, PEOPLE, Crowd, adoption, enrol, home_routes, manner, pick_builds, strings
 from clonewatch.lab.population import chatting, curiosity
 from clonewatch.lab.rows import DAY, HOUR, Ints, Rows
 from clonewatch.lab.topics import Topics
@@ -247,7 +247,7 @@ def _manner(world: World, d: Drawn, count: int) -> Manner:
     rng = world.rng
     if d.plan.mimic:
         return agent_manner(
-            world, count, adopts=_reaction(world, d, count), inputs=(30_000.0, 0.6), outputs=(500.0, 0.7)
+            world, count, habit=NOBODY, adopts=_reaction(world, d, count), inputs=(30_000.0, 0.6), outputs=(500.0, 0.7)
         )
     model = (MID, LARGE, REASON)[int(rng.integers(3))]
     limit = int(rng.choice(np.array([4096, 8192, 16_000, -1])))
@@ -256,6 +256,7 @@ def _manner(world: World, d: Drawn, count: int) -> Manner:
         world,
         count,
         api=1.0,
+        habit=NOBODY,
         model=np.full(count, model, dtype=np.int8),
         adopts=_reaction(world, d, count),
         eager=0.95,
@@ -287,7 +288,7 @@ def _clock(world: World, d: Drawn, crowd: Crowd, life: Life) -> ArrivalClock:
         return SessionClock(
             np.full(len(crowd.ids), harvest / 2.2), crowd.zone, Turns(), Think(), calendar=ramp, restless=0.7
         )
-    share = np.exp(world.rng.normal(0, 0.15, size=len(crowd.ids)))
+    share = np.exp(world.rng.normal(0, d["uneven"], size=len(crowd.ids)))
     return QueueClock(
         harvest,
         life.begin,
@@ -303,7 +304,7 @@ def _clock(world: World, d: Drawn, crowd: Crowd, life: Life) -> ArrivalClock:
 
 
 def _cover(world: World, d: Drawn, crowd: Crowd, harvest: Traffic) -> None:
-    """Other traffic of the accounts: chat generated to look human, or the traffic of a proxy's real customers."""
+    """Other traffic of the accounts: chat generated to look human, that of a proxy's customers, or of their holders."""
     count = len(crowd.ids)
     sessions = np.full(count, d["rate"] * d["cover"] / 2.2)
     if d.plan.cover_from == "customers":
@@ -320,7 +321,7 @@ def _cover(world: World, d: Drawn, crowd: Crowd, harvest: Traffic) -> None:
         client=harvest.client,
         upgrade=harvest.upgrade,
         clock=SessionClock(sessions, crowd.zone, restless=0.6),
-        manner=manner(world, count, api=1.0),
+        manner=manner(world, count, api=1.0, habit=PEOPLE if d.plan.cover_from == "own" else NOBODY),
     )
     world.traffic.append(replace(made, begin=harvest.begin, end=harvest.end))
 

@@ -7,7 +7,7 @@ import numpy as np
 from clonewatch.lab.clocks import AGENT_THINK, Marathon, SessionClock
 from clonewatch.lab.content import REWRITE, Agent, App
 from clonewatch.lab.network import Pool, Routes, routes
-from clonewatch.lab.people import Crowd, enrol, home_routes, manner, opened, pick_builds
+from clonewatch.lab.people import USERS, Crowd, enrol, home_routes, manner, opened, pick_builds
 from clonewatch.lab.population import chatting, curiosity, heavy_tail, product_cells
 from clonewatch.lab.rows import Codes, Ints
 from clonewatch.lab.traffic import Manner, Traffic
@@ -20,6 +20,7 @@ def agent_manner(world: World, count: int, **said: object) -> Manner:
     rng = world.rng
     made: dict[str, object] = {
         "api": 1.0,
+        "habit": USERS,
         "model": rng.choice(np.array([MID, LARGE], dtype=np.int8), size=count, p=[0.35, 0.65]),
         "inputs": (42_000.0, 0.6),
         "outputs": (190.0, 0.9),
@@ -107,7 +108,7 @@ def rag_app(world: World, size: int) -> None:
             client=client,
             upgrade=upgrade,
             routes=ways,
-            manner=manner(world, size, api=1.0, inputs=(3100.0, 0.35), outputs=(230.0, 0.75), cached=0.5),
+            manner=manner(world, size, api=1.0, habit=USERS, inputs=(3100.0, 0.35), outputs=(230.0, 0.75), cached=0.5),
         )
     )
 

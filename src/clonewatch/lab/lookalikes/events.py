@@ -8,7 +8,17 @@ from clonewatch.lab.clocks import CronClock, SessionClock
 from clonewatch.lab.content import CODE, HOMEWORK, Fixed
 from clonewatch.lab.lookalikes.agents import spread_over, traffic_of
 from clonewatch.lab.network import routes, shared
-from clonewatch.lab.people import between, enrol, home_routes, manner, pick_builds, server_routes, strings
+from clonewatch.lab.people import (
+    NOBODY,
+    USERS,
+    between,
+    enrol,
+    home_routes,
+    manner,
+    pick_builds,
+    server_routes,
+    strings,
+)
 from clonewatch.lab.population import chatting, curiosity, heavy_tail, product_cells
 from clonewatch.lab.vocabulary import EDUCATION, HOSTING, SMALL
 from clonewatch.lab.world import World
@@ -54,7 +64,7 @@ def university_class(world: World, size: int) -> None:
             clock=clock,
             content=exercises,
             routes=ways,
-            manner=manner(world, size, api=0.2),
+            manner=manner(world, size, api=0.2, habit=USERS),
         )
     )
 
@@ -183,6 +193,7 @@ def drift_monitor(world: World, size: int) -> None:
                 world,
                 size,
                 api=1.0,
+                habit=NOBODY,
                 inputs=(240.0, 0.5),
                 outputs=(110.0, 0.5),
                 temperature=np.zeros(size, dtype=np.float32),

@@ -8,7 +8,17 @@ from clonewatch.lab.clocks import OFFICE_HOURS, ArrivalClock, MachineClock, Queu
 from clonewatch.lab.content import GRADE, LABEL, App, Content, Fixed
 from clonewatch.lab.lookalikes.agents import spread_over, traffic_of
 from clonewatch.lab.network import Routes, routes, shared
-from clonewatch.lab.people import Crowd, between, enrol, home_routes, manner, pick_builds, server_routes, strings
+from clonewatch.lab.people import (
+    NOBODY,
+    Crowd,
+    between,
+    enrol,
+    home_routes,
+    manner,
+    pick_builds,
+    server_routes,
+    strings,
+)
 from clonewatch.lab.population import chatting, curiosity, heavy_tail, product_cells
 from clonewatch.lab.rows import DAY, Array, Reals
 from clonewatch.lab.traffic import Manner
@@ -69,7 +79,7 @@ def reseller(world: World, size: int) -> None:
         plan="partner",
     )
     rate = np.full(size, knobs.real("sessions_a_day", 2.0, 5.0))
-    _relay(world, crowd, rate, shared(pool, size, 0), users=300)
+    relay(world, crowd, rate, shared(pool, size, 0), users=300)
 
 
 def multi_provider_router(world: World, size: int) -> None:
@@ -89,10 +99,11 @@ def multi_provider_router(world: World, size: int) -> None:
     pools = np.array([world.network.pool(3, HOSTING, int(rng.integers(18)), together=True) for _ in range(firms)])
     ways = routes(np.ones((size, 1)), [(pools[firm, 0], pools[firm, 1], 0)])
     rate = heavy_tail(world, firms, knobs.real("sessions_a_day", 1.5, 4.0), 0.8)[firm]
-    _relay(world, crowd, rate, ways)
+    relay(world, crowd, rate, ways)
 
 
-def _relay(world: World, crowd: Crowd, rate: Reals, ways: Routes, users: int = 0) -> None:
+def relay(world: World, crowd: Crowd, rate: Reals, ways: Routes, users: int = 0) -> None:
+    """Conversations of the public, passed on by one back end over all accounts. users: end users that each names."""
     size = len(crowd.ids)
     everyone = world.topics.popular(world.rng, (size, 400))  # not one person's interests but the public's
     client, upgrade = pick_builds(world, size, [world.wrapper, world.python], [0.7, 0.3])
@@ -106,7 +117,9 @@ def _relay(world: World, crowd: Crowd, rate: Reals, ways: Routes, users: int = 0
             routes=ways,
             client=client,
             upgrade=upgrade,
-            manner=manner(world, size, api=1.0, channel=np.full(size, AGGREGATOR, dtype=np.int8), failures=0.035),
+            manner=manner(
+                world, size, api=1.0, habit=NOBODY, channel=np.full(size, AGGREGATOR, dtype=np.int8), failures=0.035
+            ),
         )
     )
 
@@ -144,6 +157,7 @@ def batch_customer(world: World, size: int) -> None:
         world,
         size,
         api=1.0,
+        habit=NOBODY,
         inputs=(420.0, 0.3),
         outputs=(18.0, 0.4),
         model=np.full(size, SMALL, dtype=np.int8),
@@ -180,7 +194,7 @@ def annotation_vendor(world: World, size: int) -> None:
         flatness=1.2,
     )
     clock = SessionClock(heavy_tail(world, size, 2.0, 0.5), crowd.zone, profile=OFFICE_HOURS, weekend=0.3)
-    ways = manner(world, size, api=0.8, inputs=(1600.0, 0.5), outputs=(90.0, 0.6))
+    ways = manner(world, size, api=0.8, habit=NOBODY, inputs=(1600.0, 0.5), outputs=(90.0, 0.6))
     office = world.network.pool(2, CORPORATE, 4, together=True)
     client, upgrade = pick_builds(world, size, [world.browser], [1.0])
     world.traffic.append(
@@ -229,7 +243,13 @@ def synthetic_data_firm(world: World, size: int) -> None:
     clock = QueueClock(
         knobs.real("a_day_each", 15, 60), crowd.begin, crowd.end, np.ones(size), np.ones(world.days), per_account=True
     )
-    _machine(world, crowd, clock, content, manner(world, size, api=1.0, inputs=(300.0, 0.4), outputs=(900.0, 0.5)))
+    _machine(
+        world,
+        crowd,
+        clock,
+        content,
+        manner(world, size, api=1.0, habit=NOBODY, inputs=(300.0, 0.4), outputs=(900.0, 0.5)),
+    )
 
 
 def eval_lab(world: World, size: int) -> None:
@@ -271,6 +291,7 @@ def eval_lab(world: World, size: int) -> None:
         world,
         size,
         api=1.0,
+        habit=NOBODY,
         inputs=(350.0, 0.6),
         outputs=(420.0, 0.7),
         adopts=np.full(size, world.release),

@@ -29,8 +29,9 @@ from clonewatch.pipeline.daily.state_tables import (
 )
 from clonewatch.pipeline.engine import EngineSettings, opened_for_state
 from clonewatch.pipeline.intake import deduplicate
+from clonewatch.pipeline.intake.account_book import AccountBook
 from clonewatch.pipeline.intake.arrivals import Arrivals
-from clonewatch.pipeline.intake.staging import AccountBook, Stager
+from clonewatch.pipeline.intake.staging import Stager
 from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FileEngine

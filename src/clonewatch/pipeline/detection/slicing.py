@@ -85,7 +85,7 @@ def _slices(prefix: str, content: list[LinkingSignal]) -> Query:
         f"{prefix}slices",
         ("exchanges", f"{prefix}carriers", f"{prefix}selecting"),
         'SELECT g.cluster, g.entity, x."row", x.ts, x.turn, x.model, x.prompt, x.cell, x.task, x.elicitation,'
-        " x.n AS answers, x.logprobs"
+        " x.n AS answers, x.logprobs, x.input_octave, x.output_octave"
         f" FROM exchanges x JOIN {prefix}carriers g ON g.account = x.account WHERE g.uses_all{carries}",
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from clonewatch.campaigns.calibration import CalibratedGroup, Group
-from clonewatch.campaigns.fusion import LINK_BITS, Verdict
+from clonewatch.campaigns.fusion import Verdict
 from clonewatch.campaigns.review import Standing
 from clonewatch.entities.ownership import TrustedSet
 from clonewatch.graph.clusters import Clusters
@@ -181,8 +181,8 @@ class Ranked:
 
 
 def is_reported(verdict: Verdict) -> bool:
-    """Whether a cluster is reported: it is flagged, or its links reach the threshold."""
-    return verdict.link_bits >= LINK_BITS
+    """Whether a cluster is reported: it is flagged, or linked well enough."""
+    return verdict.linked
 
 
 def cluster_sizes(groups: pa.Table) -> dict[int, int]:

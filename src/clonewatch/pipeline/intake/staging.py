@@ -21,6 +21,7 @@ from clonewatch.kernels.addresses import prefixes
 from clonewatch.kernels.hashing import keyed_hash, mix
 from clonewatch.kernels.sketching import sketch_matrix
 from clonewatch.model.schema import SKETCH_SIZE, TASKS, TEXT_COLUMNS
+from clonewatch.pipeline.intake.account_book import AccountBook
 from clonewatch.ports.engine import Engine
 
 _HASHED = {
@@ -46,6 +47,9 @@ _KEPT = {
     "elicitation": pa.float32(),
 }
 
+# Tokens in and out, in octaves: individuality compares how long the texts of an account usually are.
+_OCTAVES = {"input_tokens": "input_octave", "output_tokens": "output_octave"}
+
 EXCHANGE_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
@@ -59,6 +63,7 @@ EXCHANGE_SCHEMA = pa.schema(
     + [(name, pa.int64()) for name in _BITS.values()]
     + [("task", pa.int8())]
     + list(_KEPT.items())
+    + [(name, pa.int8()) for name in _OCTAVES.values()]
 )
 # The columns of a log that a scan reads; columns that no signal uses are not decoded.
 READ = frozenset(
@@ -78,6 +83,7 @@ READ = frozenset(
         *_HASHED,
         *_BITS,
         *_KEPT,
+        *_OCTAVES,
         *TEXT_COLUMNS,
     }
 )
@@ -91,7 +97,7 @@ _ACCOUNT_HASHED = {
 }
 # Which log column fills which staged one; with it `scan.json` states what a signal is missing.
 STAGED_FROM = {
-    **{f"exchanges.{k}": f"exchanges.{v}" for k, v in (_HASHED | _BITS).items()},
+    **{f"exchanges.{k}": f"exchanges.{v}" for k, v in (_HASHED | _BITS | _OCTAVES).items()},
     **dict.fromkeys(("exchanges.user_agent", "exchanges.tls_fingerprint", "exchanges.sdk"), "exchanges.client"),
     "exchanges.client_ip": "exchanges.network",
     "exchanges.max_tokens": "exchanges.shape",
@@ -117,33 +123,6 @@ FIRST_SEEN = (
     " JOIN sketched s ON s.template = a.template GROUP BY s.template) t ORDER BY first, place"
 )
 SKETCHED_TEMPLATES = 2_000_000  # 256 B each: bounds sketches to 0.5 GB of memory; later templates are not merged
-
-
-class AccountBook:
-    """Account ids as small integers, in order of first appearance."""
-
-    def __init__(self, ids: Iterable[str] = ()) -> None:
-        """ids: those already in the book; an empty one is the place of a forgotten account."""
-        self.ids: list[str] = list(ids)
-        self._code: dict[str, int] = {name: i for i, name in enumerate(self.ids) if name}
-
-    def codes(self, ids: pa.Array) -> np.ndarray:
-        """Codes of a batch of account ids, int32; null gives -1."""
-        encoded = pc.dictionary_encode(ids)
-        known = np.empty(len(encoded.dictionary) + 1, np.int32)
-        known[-1] = -1
-        for i, name in enumerate(encoded.dictionary.to_pylist()):
-            code = self._code.get(name)
-            if code is None:
-                code = self._code[name] = len(self.ids)
-                self.ids.append(name)
-            known[i] = code
-        at: np.ndarray = encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
-        return np.take(known, at)
-
-    def find(self, ids: pa.Array) -> np.ndarray:
-        """Codes of account ids that are in the book, int32; -1 for all others."""
-        return np.array([self._code.get(i, -1) for i in ids.to_pylist()], np.int32)
 
 
 class Stager:
@@ -190,6 +169,9 @@ class Stager:
         for name, kind in _KEPT.items():
             if name in have:
                 out[name] = pc.cast(have[name], kind)
+        for source, name in _OCTAVES.items():
+            if source in have:
+                out[name] = octaves(have[source])
         if "client_ip" in have:
             out["network"] = self._network(have["client_ip"])
         out["client"] = self._combined(have, ("tls_fingerprint", "user_agent", "sdk"))
@@ -300,6 +282,17 @@ class Stager:
         hashes = [keyed_hash(have[n], derive(self.key, n)) if n in have else np.zeros(count, np.uint64) for n in names]
         known = np.logical_or.reduce([h != 0 for h in hashes])
         return _as_ids(np.where(known, mix(*hashes), np.uint64(0)))
+
+
+def octaves(tokens: pa.Array) -> pa.Array:
+    """Number of tokens -> its octave as int8; null where there is none, or none was counted.
+
+    >>> octaves(pa.array([0, 1, 7, 8, None])).to_pylist()
+    [None, 0, 2, 3, None]
+    """
+    counted = pc.fill_null(tokens, 0).to_numpy(zero_copy_only=False).astype(np.float64)
+    # The exponent of m * 2**e with 0.5 <= m < 1.
+    return pa.array(np.frexp(counted)[1].astype(np.int8) - np.int8(1), mask=counted < 1)
 
 
 def within(batch: pa.RecordBatch, since: datetime | None, until: datetime | None) -> pa.RecordBatch:

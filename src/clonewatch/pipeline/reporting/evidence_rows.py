@@ -74,7 +74,7 @@ def _test_row(reading: Reading, judged: Judged, sample: list[str]) -> _Row:
     return {
         "signal": reading.signal,
         "family": reading.family,
-        "kind": "behaviour" if reading.bits > 0 else "against",
+        "kind": "against" if reading.bits <= 0 else "support" if test.supporting else "behaviour",
         "bits": reading.bits,
         "value": reading.value,
         "reference": reading.usual,
