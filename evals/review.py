@@ -99,6 +99,11 @@ TRUE = {
     "eval_lab": ("benchmark_or_monitor",),
     "evaluator": ("benchmark_or_monitor",),
     "drift_monitor": ("benchmark_or_monitor",),
+    "small_monitors": ("benchmark_or_monitor",),
+    "one_card_office": ("one_customer", "colleagues"),
+    "key_pool": ("one_customer",),
+    "agency": ("one_customer",),
+    "returners": ("wrongly_banned",),
 }
 Run = dict[str, Any]
 
