@@ -36,6 +36,7 @@ def scan(
     since: datetime | str | None = None,
     as_of: datetime | str | None = None,
     calibration: str | Path | None = None,
+    answers: str | Path | None = None,
     first_flag: bool = False,
     replay: bool = False,
     embed: bool = False,
@@ -68,6 +69,7 @@ def scan(
         since: Leave out exchanges before this time, a datetime or an ISO 8601 string. Without a time zone it is UTC.
         as_of: Leave out everything from this time on, so that the scan sees the log as it was then.
         calibration: File with your own calibration groups, from `clonewatch calibrate`. None: the shipped ones.
+        answers: File with what you found out about groups, from `clonewatch answer`.
         first_flag: Also find the hour at which each campaign would first have been flagged. Takes about as
             long as ten more scans of the data already read.
         replay: The former name of `first_flag`.
@@ -103,6 +105,7 @@ def scan(
         since=_instant(since, "since"),
         as_of=_instant(as_of, "as_of"),
         calibration=_path(calibration),
+        answers=_path(answers),
         first_flag=first_flag or replay,
         embed=embed,
         engine=engine,
@@ -219,6 +222,7 @@ def detect(
     memory: str = MEMORY,
     threads: int | None = None,
     calibration: str | Path | None = None,
+    answers: str | Path | None = None,
     first_flag: bool = False,
     replay: bool = False,
     again: bool = False,
@@ -236,6 +240,7 @@ def detect(
         memory: Memory that the engine may use before it spills to disk.
         threads: Threads of the engine. None: one per core.
         calibration: File with your own calibration groups.
+        answers: File with what you found out about groups.
         first_flag: Also find the hour at which each campaign would first have been flagged.
         replay: The former name of `first_flag`.
         again: Also examine windows whose result would not change.
@@ -262,6 +267,7 @@ def detect(
         memory=memory,
         threads=threads,
         calibration=_path(calibration),
+        answers=_path(answers),
         first_flag=first_flag or replay,
         again=again,
     )

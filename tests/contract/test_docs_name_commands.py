@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from clonewatch.cli.main import app
+from clonewatch.model.questions import QUESTIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "using" / "command-line.md"
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -71,3 +72,10 @@ def test_every_command_that_the_program_names_has_the_options_it_names() -> None
                     known = {spelling for parameter in command.params for spelling in parameter.opts}
                     assert named <= known - OLD_NAMES, f"{module.name}: clonewatch {line}"
     assert checked > 20
+
+
+def test_the_page_on_reports_lists_every_question_with_its_bits() -> None:
+    page = (PAGE.parent / "reading-a-report.md").read_text(encoding="utf-8")
+    for question in QUESTIONS:
+        bits = " | ".join(f"{b:+g}" if b else "0" for b in (question.yes_bits, question.no_bits, question.shape_bits))
+        assert f"| `{question.id}` | {question.asks} | {bits} | {question.why} |" in page

@@ -334,6 +334,23 @@ def test_enough_reference_communities_replace_the_shipped_reference() -> None:
     assert found.spread == pytest.approx(0.5 * REGULARITY.spread)
 
 
+def test_a_verdict_names_the_criterion_that_limits_it() -> None:
+    found = verdict(*STRONG)
+    assert found.threshold_ratio == round(min(found.criteria), 9)
+    assert found.strengths == (("coverage", 5.0), ("harvest", 5.0), ("pacing", 5.0))
+    assert verdict(reading("elicitation", 8.0)).criteria.limiting == "third_family", "one family is not three"
+    open_links = edges(("template", 20, 6.0), ("egress", 20, 6.0))
+    assert verdict(*STRONG, linked=open_links).criteria.limiting == "deception", "nothing shows unrelated names"
+    assert verdict(reading("work_partition", -8.0)).criteria.limiting == "sum_of_families"
+
+
+@pytest.mark.parametrize("trust", ["behaviour", "none"])
+def test_a_group_that_lacks_a_required_kind_of_link_is_limited_by_linkage(trust: str) -> None:
+    strong = (*(r._replace(bits=8.0) for r in STRONG), reading("fixed_order", 8.0))
+    criteria = verdict(*strong, linked=edges(("template", 20, 6.0)), trust=trust).criteria
+    assert criteria.linkage == 0.5
+
+
 def test_clear_behaviour_makes_up_for_a_part_of_the_linkage_but_never_for_all_of_it() -> None:
     clear = tuple(r._replace(bits=8.0) for r in STRONG)
     weakly = edges(("payment", 20, 1.5))

@@ -129,6 +129,24 @@ def test_scan_fails_on_flagged_only_when_asked(
     assert ("1 campaign flagged" if flagged else "Nothing was flagged.") in found.stdout
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["--fail-on", "flagged"], 0), (["--fail-on", "review"], 3), ([], 0)])
+def test_scan_fails_on_a_group_for_review_only_when_asked(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int
+) -> None:
+    rows = [made.campaign("C1", flagged=False, outcome="review", rank=1, question="app_users")]
+    tables = made.scan(0, 0) | {"campaigns": made.table(schema.CAMPAIGNS, rows)}
+    played(monkeypatch, Result(tables, made.summary()))
+    found = ask("scan", "x", "--out", "o", *arguments)
+    assert found.exit_code == code
+    assert "To answer: clonewatch answer C1 --scan o --yes (or --no)" in found.stdout
+
+
+def test_scan_hands_the_answers_to_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = played(monkeypatch, Result(made.scan(0, 0), made.summary()))
+    assert ask("scan", "x", "--out", "o", "--answers", "a.jsonl").exit_code == 0
+    assert stand_in.given[0].answers == Path("a.jsonl")
+
+
 def test_scan_keeps_progress_off_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     played(monkeypatch, Result(made.scan(1, 0, 5), made.summary()))
     loud = ask("scan", "x", "--out", "o", "--json")

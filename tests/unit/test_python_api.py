@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import typer
 import clonewatch
 from clonewatch import ScanResult
 from clonewatch.cli.main import app
+from clonewatch.model import schema
 from clonewatch.model.errors import InputError, SetupError
 from clonewatch.pipeline.daily.detect_window import WindowSettings
 from clonewatch.pipeline.daily.ingest import IngestSettings
@@ -258,6 +260,26 @@ def test_a_result_is_read_back_from_its_folder(folder: Path) -> None:
     assert back.summary == made.summary()
     assert back.campaigns["campaign_id"].to_pylist() == ["C1", "G1"]
     assert back.evidence.num_rows == 8
+
+
+def test_groups_for_review_come_in_the_order_of_their_rank(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    rows = [made.campaign(f"C{rank}", flagged=False, outcome="review", rank=rank) for rank in (2, 1)]
+    rows.append(made.campaign("C3", flagged=False, outcome="listed", rank=3))
+    pq.write_table(made.table(schema.CAMPAIGNS, rows), copy / "campaigns.parquet")
+    back = clonewatch.load(copy)
+    assert back.review["campaign_id"].to_pylist() == ["C1", "C2"] and back.flagged.num_rows == 0
+    assert "no campaigns flagged, 2 groups for review" in repr(back)
+
+
+def test_a_result_of_an_earlier_version_has_nothing_for_review(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    kept = pq.read_table(folder / "campaigns.parquet").drop_columns(["outcome", "rank", "question", "odds_bits"])
+    pq.write_table(kept, copy / "campaigns.parquet")
+    back = clonewatch.load(copy)
+    assert back.review.num_rows == 0 and "review" not in repr(back) and "<table>" in back._repr_html_()
 
 
 def test_the_attribution_of_a_folder_is_read_on_demand(folder: Path) -> None:

@@ -9,12 +9,14 @@ import time
 import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from clonewatch.model import schema
-from clonewatch.report import charts, incidence_diagram, method, numerals, phrases, standing
+from clonewatch.model.questions import BY_ID
+from clonewatch.report import chapters, charts, incidence_diagram, method, numerals, phrases, standing
 from clonewatch.report.cards import Cards
 from clonewatch.report.chapters import FLAGGED_IN_FULL, LINKED_IN_FULL, MEMBERS_SHOWN
 from clonewatch.report.render import headline, render
@@ -98,6 +100,72 @@ def test_nothing_flagged_says_what_that_does_not_mean() -> None:
     assert "Nothing was flagged." in said
     assert "1 group of accounts is linked" in said
     assert "no proof of absence" in said
+
+
+def reviewed(**other: Any) -> dict[str, pa.Table]:
+    """A scan that flagged nothing: one group for review and one that is listed."""
+    tables: dict[str, pa.Table] = made.scan(flagged=0, linked=2, accounts=12)
+    ids = tables["campaigns"]["campaign_id"].to_pylist()
+    first = {"outcome": "review", "rank": 1, "odds_bits": 1.0, "limiting_criterion": "third_family"}
+    first |= {"limiting_ratio": 0.5, "question": "one_customer", "answered": []} | other
+    rows = [
+        made.campaign(ids[0], flagged=False, accounts=12, outcome="listed", rank=2, odds_bits=-9.0),
+        made.campaign(ids[1], flagged=False, accounts=12, **first),
+    ]
+    return tables | {"campaigns": made.table(schema.CAMPAIGNS, rows)}
+
+
+def test_a_group_for_review_is_in_the_headline_and_has_a_chapter_with_its_question() -> None:
+    tables = reviewed()
+    name = tables["campaigns"]["campaign_id"].to_pylist()[1]
+    page = render(tables, made.summary(), made.SIGNALS)
+    said = text_of(page)
+    assert f"Nothing was flagged. 1 group is for review: {name} (12 accounts)." in said
+    assert "1 more group of accounts is linked" in said and "no proof of absence" in said
+    chapter = text_of(page.partition('<section id="review">')[2].partition("</section>")[0])
+    assert BY_ID["one_customer"].asks in chapter and BY_ID["one_customer"].yes in chapter
+    assert "the question above is open" in chapter and Outline(page).open == []
+    assert "reaches 2.25 of 4.5 bits. It takes 2.25 bits more" in chapter
+    assert f"{name}-" in chapter, "its members are listed"
+    assert chapters.ranked(tables)[0]["campaign_id"] == name, "by rank, not by the order of rows"
+
+
+def test_where_something_is_flagged_the_headline_names_groups_for_review_as_well() -> None:
+    rows = [made.campaign("C1"), made.campaign("C2", flagged=False, outcome="review", rank=2)]
+    said = headline({"campaigns": made.table(schema.CAMPAIGNS, rows)}).sentence
+    assert said.startswith("1 campaign flagged: ") and said.endswith("1 group is for review: C2 (180 accounts).")
+
+
+def test_a_long_list_for_review_is_named_in_part() -> None:
+    rows = [made.campaign(f"C{i}", flagged=False, outcome="review", rank=i) for i in range(1, 10)]
+    said = headline({"campaigns": made.table(schema.CAMPAIGNS, rows)}).sentence
+    assert "9 groups are for review" in said and "C3 (180 accounts) and 6 more." in said and "C4" not in said
+
+
+def test_the_page_names_the_answer_that_was_used_and_hides_what_it_could_carry() -> None:
+    given = {"question": "app_users", "yes": False, "bits": 1.0, "at": "2026-05-01T09:00:00Z", "by": "ana"}
+    page = render(reviewed(answered=[given | {"note": made.HOSTILE}]), made.summary(), made.SIGNALS)
+    assert "Answered no by ana on 1 May 2026, which moves its odds by +1 bit:" in text_of(page)
+    assert "<script>" not in page and "\u202e" not in page
+
+
+def test_a_group_about_which_everything_was_asked_says_what_is_left_to_do() -> None:
+    assert "No innocent explanation is left to ask about" in text_of(render(reviewed(question=None), made.summary()))
+
+
+@pytest.mark.parametrize(
+    ("criterion", "ratio", "said"),
+    [
+        ("deception", 0.0, "does not show at all"),
+        ("deception", 0.4, "reaches 0.4 of its threshold"),
+        ("linkage", 0.5, "of the wrong kind"),
+        ("sum_of_families", -0.5, "reaches -6 of 12 bits. It takes 18 bits more"),
+    ],
+)
+def test_what_is_missing_is_said_with_its_value_and_threshold(criterion: str, ratio: float, said: str) -> None:
+    row = {"flagged": False, "limiting_criterion": criterion, "limiting_ratio": ratio}
+    assert said in standing.missing(row)
+    assert standing.missing(row | {"flagged": True}) == ""
 
 
 def test_every_innocent_explanation_is_told_with_its_ruling(page: str) -> None:

@@ -60,12 +60,31 @@ class Reading(NamedTuple):
     bits: float
 
 
+class Criteria(NamedTuple):
+    """The four criteria of a flag, each in units of its threshold: 1 where it is just met.
+
+    >>> Criteria(1.7, 1.8, 0.4, 2.5).limiting
+    'sum_of_families'
+    """
+
+    linkage: float = 0.0
+    third_family: float = 0.0
+    sum_of_families: float = 0.0
+    deception: float = 0.0
+
+    @property
+    def limiting(self) -> str:
+        """The name of the criterion with the smallest ratio; of equal ones, the first."""
+        return self._fields[self.index(min(self))]
+
+
 class Verdict(NamedTuple):
     """The evidence on one cluster, summed up. bits: families of tests less evidence against. link_bits: linkage.
 
     deception: the facts that show entities posing as unrelated; without one nothing is flagged. threshold_ratio: that
     of the limiting criterion, 1 where all criteria are just met: the one number by which groups are compared with
-    calibration groups. extraction: a test that shows an extraction pattern counts.
+    calibration groups. extraction: a test that shows an extraction pattern counts. criteria: all four threshold ratios.
+    strengths: (family, bits) of the families of tests that are added up to `bits`, evidence against left aside.
     """
 
     cluster: int
@@ -78,6 +97,8 @@ class Verdict(NamedTuple):
     threshold_ratio: float
     flagged: bool
     extraction: bool = False
+    criteria: Criteria = Criteria()
+    strengths: tuple[tuple[str, float], ...] = ()
 
     @property
     def linked(self) -> bool:
@@ -257,11 +278,11 @@ def _verdict(
     deceptive = _deceptive(readings, best | supporting, tests)
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
-    criteria = (
-        bits / FLAG_BITS,
-        (needed[0] if needed else 0.0) / FAMILY_BITS,
-        linked_ratio(link_bits, bits) if enough else min(_HALF, link_bits / LINK_BITS),
-        max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
+    criteria = Criteria(
+        linkage=linked_ratio(link_bits, bits) if enough else min(_HALF, link_bits / LINK_BITS),
+        third_family=(needed[0] if needed else 0.0) / FAMILY_BITS,
+        sum_of_families=bits / FLAG_BITS,
+        deception=max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
     )
     threshold_ratio = min(criteria)
     if threshold_ratio <= 0:
@@ -279,6 +300,8 @@ def _verdict(
         threshold_ratio,
         threshold_ratio >= 1.0,
         extraction,
+        criteria,
+        tuple(sorted(best.items())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def tell(campaigns: pa.Table, members: pa.Table, summary: dict[str, Any], out: Path, json: bool) -> int:
-    """Write what a scan found; returns how many campaigns are flagged."""
+def tell(campaigns: pa.Table, members: pa.Table, summary: dict[str, Any], out: Path, json: bool) -> Counter[str]:
+    """Write what a scan found; returns how many groups have each outcome."""
+    from clonewatch.report.chapters import ranked
     from clonewatch.report.render import headline
 
     answer = headline({"campaigns": campaigns, "members": members})
-    rows = campaigns.to_pylist()
-    flagged = sum(bool(row["flagged"]) for row in rows)
+    rows = ranked({"campaigns": campaigns})
+    found = outcomes(rows)
     if json:
-        output.as_json({"answer": answer.sentence, "campaigns": [row_of(row) for row in rows], "scan": summary})
-        return flagged
+        head = {"answer": answer.sentence, "outcomes": dict(found)}
+        output.as_json(head | {"campaigns": [row_of(row) for row in rows], "scan": summary})
+        return found
     output.say(answer.sentence, answer.bound)
+    ask(rows, out)
     if rows:
         list_campaigns(rows)
     counts = summary.get("counts") or {}
@@ -31,23 +35,44 @@ def tell(campaigns: pa.Table, members: pa.Table, summary: dict[str, Any], out: P
     for warning in summary.get("warnings") or []:
         output.say(f"Warning: {warning}")
     output.say(f"Report: {out / 'report.html'}")
-    return flagged
+    return found
+
+
+def outcomes(rows: list[dict[str, Any]]) -> Counter[str]:
+    """How many groups are flagged, for review and listed."""
+    from clonewatch.report.standing import outcome
+
+    found = Counter({"flagged": 0, "review": 0, "listed": 0})
+    found.update(outcome(row) for row in rows)
+    return found
+
+
+def ask(rows: list[dict[str, Any]], scan: Path) -> None:
+    """Say the question about every group for review, and how to answer it."""
+    from clonewatch.report.standing import outcome, question
+
+    review = [row for row in rows if outcome(row) == "review"]
+    for row in review:
+        output.say(f"{row['campaign_id']}: {question(row)}")
+    if any(row.get("question") for row in review):
+        output.say(f"To answer: clonewatch answer {review[0]['campaign_id']} --scan {scan} --yes (or --no)")
 
 
 def list_campaigns(rows: list[dict[str, Any]]) -> None:
-    """Campaigns as a table that fits 80 columns, in the order given."""
+    """Groups as a table that fits 80 columns, in the order given."""
     from clonewatch.report.numerals import count, number
+    from clonewatch.report.standing import outcome
 
     def short(value: float | None) -> str:
         return "-" if value is None else number(value)
 
     output.table(
         "",
-        ("Group", "Flagged", "Level", "Score", "Ratio", "p", "n", "Accounts", "Attributed"),
+        ("Group", "Outcome", "Level", "Score", "Ratio", "p", "n", "Accounts", "Attributed"),
         (
             (
                 row["campaign_id"],
-                "yes" if row["flagged"] else "no",
+                outcome(row),
                 row["level"],
                 short(row["score"]),
                 short(row["threshold_ratio"]),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from clonewatch.cli import audit, calibrate, doctor, lab, results, scan, schema, state, track, warm_up
+from clonewatch.cli import answer, audit, calibrate, doctor, lab, results, scan, schema, state, track, warm_up
 from clonewatch.model.errors import ClonewatchError
 from clonewatch.model.version import __version__
 
@@ -88,7 +88,7 @@ def start(
     Start with `clonewatch doctor LOG` to see what your log allows, then `clonewatch scan LOG --out DIR`, then open
     DIR/report.html. No log at hand? See `clonewatch simulate --list`.
 
-    Exit codes: 0 done, 2 usage or set-up, 3 something was flagged (--fail-on flagged), an audit does not hold or a
+    Exit codes: 0 done, 2 usage or set-up, 3 something was found (--fail-on), an audit does not hold or a
     state is damaged, 4 too many rows were rejected, 130 interrupted.
     """
 
@@ -103,8 +103,9 @@ app.command("evaluate", short_help="Score a scan against labels.")(lab.evaluate)
 app.command("track", short_help="Follow groups over several scans.")(track.track)
 app.add_typer(audit.app, name="audit", short_help="Test whether a model depends on secrets your answers carried.")
 app.command("why", short_help="Say why an account is in a campaign, or in none.")(results.why)
-app.command("campaigns", short_help="List the campaigns of a scan.")(results.campaigns)
-app.command("show", short_help="Show one campaign with its evidence.")(results.show)
+app.command("answer", short_help="Record what you found out about a group.")(answer.answer)
+app.command("campaigns", short_help="List the groups of a scan, first to look at first.")(results.campaigns)
+app.command("show", short_help="Show one group with its evidence.")(results.show)
 app.command("doctor", short_help="Say what a log allows before you scan it.")(doctor.doctor)
 app.command("warm-up", short_help="Compile the kernels ahead of the first scan.")(warm_up.warm_up)
 app.command("schema", short_help="Print the tables a scan reads and writes.")(schema.schema)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,6 +23,7 @@ class FailOn(StrEnum):
     """What makes a successful command exit with code 3."""
 
     flagged = "flagged"
+    review = "review"
 
 
 Paths = Annotated[
@@ -60,8 +61,15 @@ Replay = Annotated[
         "--first-flag", "--replay", help="Find the hour at which a scan would first have flagged each campaign."
     ),
 ]
-FailOnFlagged = Annotated[
-    FailOn | None, typer.Option("--fail-on", help="Exit with code 3 when a campaign was flagged.")
+AnswersFile = Annotated[
+    Path | None,
+    typer.Option("--answers", metavar="FILE", help="What you found out about groups, from `clonewatch answer`."),
+]
+FailOnFound = Annotated[
+    FailOn | None,
+    typer.Option(
+        "--fail-on", help="Exit with code 3 when a campaign was flagged; with review, also when a group is for review."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write the answer to standard output as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
@@ -99,6 +107,7 @@ class TestOptions:
     seed: Seed = 0
     calibration: CalibrationFile = None
     first_flag: Replay = False
+    answers: AnswersFile = None
 
 
 @dataclass(frozen=True)
@@ -106,8 +115,13 @@ class AnswerOptions:
     """How a command answers."""
 
     json: Json = False
-    fail_on: FailOnFlagged = None
+    fail_on: FailOnFound = None
     quiet: Quiet = False
+
+    def fails(self, found: Mapping[str, int]) -> bool:
+        """Whether the command has to exit with code 3. found: how many groups have each outcome."""
+        counting = {None: (), FailOn.flagged: ("flagged",), FailOn.review: ("flagged", "review")}
+        return any(found.get(outcome) for outcome in counting[self.fail_on])
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

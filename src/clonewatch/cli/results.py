@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clonewatch.cli import output
-from clonewatch.cli.campaign_list import list_campaigns, row_of
+from clonewatch.cli.campaign_list import ask, list_campaigns, row_of
 from clonewatch.cli.options import Json, Scan, ScanFolder
 from clonewatch.model.errors import InputError, OutputError
 
@@ -24,7 +24,7 @@ OWN_EXCHANGES_SHOWN = 10
 
 
 def campaigns(scan: ScanFolder, json: Json = False) -> None:
-    """List the campaigns of a scan, flagged ones first, then groups that are linked and not flagged.
+    """List the groups of a scan, the first to look at first: flagged ones, those for review, those only linked.
 
     For example:
 
@@ -39,6 +39,7 @@ def campaigns(scan: ScanFolder, json: Json = False) -> None:
         output.as_json([row_of(row) for row in rows])
         return
     output.say(headline(tables).sentence)
+    ask(rows, scan)
     if rows:
         list_campaigns(rows)
 
@@ -48,7 +49,7 @@ def show(
     scan: Scan,
     json: Json = False,
 ) -> None:
-    """Show one campaign: what it did, the evidence for and against, what its accounts share, who is in it.
+    """Show one group: what it did, the evidence for and against, what its accounts share, who is in it.
 
     For example:
 
@@ -200,15 +201,18 @@ def _head(row: dict[str, Any]) -> None:
     from clonewatch.report.numerals import count, day, number
     from clonewatch.report.phrases import level
 
+    outcome = standing.outcome(row)
+    asked = f"The question to answer: {standing.question(row)}" if outcome == "review" else ""
     rung = level(row["level"])
     when = f", from {day(row['first_ts'])} to {day(row['last_ts'])} (UTC)" if row["first_ts"] else ""
-    state = "flagged" if row["flagged"] else "linked, and not flagged"
+    state = {"flagged": "flagged", "review": "for review, and not flagged"}.get(outcome, "linked, and not flagged")
     output.say(
         f"{row['campaign_id']}: {count(row['accounts'])} declared-unrelated accounts, {state}.",
         f"Level {rung.code}, {rung.name}. {rung.says} {rung.not_said}",
         f"{count(row['harvested_exchanges'])} of {count(row['exchanges'])} exchanges attributed{when}.",
         f"Score {number(row['score'])} bits. {standing.verdict(row)}".rstrip(),
         standing.honest(row),
+        *(said for said in (*standing.looked_at(row), asked) if said),
         *(said for said in (standing.steady(row), standing.merged(row), standing.seen(row)) if said),
         f"What would lower the level: {rung.lowered_by}",
     )

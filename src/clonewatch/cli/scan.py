@@ -14,7 +14,6 @@ from clonewatch.cli.options import (
     EXIT_FLAGGED,
     INSTANTS,
     AnswerOptions,
-    FailOn,
     Key,
     LogOptions,
     MachineOptions,
@@ -94,6 +93,8 @@ def scan(
 
       clonewatch scan gateway.jsonl --map map.toml --out result --json --quiet --fail-on flagged
 
+      clonewatch scan logs/ --out result --answers answers.jsonl --fail-on review
+
       clonewatch scan exchanges.parquet --out then --as-of 2026-05-01
 
       clonewatch scan s3a://lake/exchanges --engine spark --accounts accounts.csv --out result
@@ -116,6 +117,6 @@ def scan(
     )
     with watching(answer.quiet) as progress:
         result = run(settings, progress)
-    flagged = tell(result.tables["campaigns"], result.tables["members"], result.summary, out, answer.json)
-    if answer.fail_on is FailOn.flagged and flagged:
+    found = tell(result.tables["campaigns"], result.tables["members"], result.summary, out, answer.json)
+    if answer.fails(found):
         raise typer.Exit(EXIT_FLAGGED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from clonewatch.cli import output
-from clonewatch.cli.campaign_list import tell
+from clonewatch.cli.campaign_list import outcomes, tell
 from clonewatch.cli.options import (
     EXIT_FLAGGED,
     AnswerOptions,
-    FailOn,
     Json,
     Key,
     LogOptions,
@@ -135,20 +135,20 @@ def detect(
     )
     with watching(answer.quiet) as progress:
         found = windows(settings, progress)
-    flagged = sum(_tell_window(one, answer.json) for one in found)
+    seen = sum((_tell_window(one, answer.json) for one in found), Counter[str]())
     if answer.json:
         output.as_json({"windows": [_window_row(one) for one in found]})
-    if answer.fail_on is FailOn.flagged and flagged:
+    if answer.fails(seen):
         raise typer.Exit(EXIT_FLAGGED)
 
 
-def _tell_window(window: Any, json: bool) -> int:
-    """Say what one window showed; returns how many campaigns are flagged in it."""
+def _tell_window(window: Any, json: bool) -> Counter[str]:
+    """Say what one window showed; returns how many groups of it have each outcome."""
     import pyarrow.parquet as pq
 
     campaigns, members, summary = _result(window, pq)
     if json:
-        return sum(bool(flag) for flag in campaigns["flagged"].to_pylist())
+        return outcomes(campaigns.to_pylist())
     output.say(f"{window.first} to {window.last}, {window.days} days with exchanges:")
     if window.result is None:
         output.say("Nothing changed since this result was written.")
@@ -157,6 +157,9 @@ def _tell_window(window: Any, json: bool) -> int:
 
 def _window_row(window: Any) -> dict[str, Any]:
     import pyarrow.parquet as pq
+
+    from clonewatch.report.chapters import ranked
+    from clonewatch.report.standing import outcome
 
     campaigns, _, summary = _result(window, pq)
     return {
@@ -167,6 +170,7 @@ def _window_row(window: Any) -> dict[str, Any]:
         "out": str(window.out),
         "changed": window.result is not None,
         "flagged": [row for row in campaigns.to_pylist() if row["flagged"]],
+        "review": [row for row in ranked({"campaigns": campaigns}) if outcome(row) == "review"],
         "counts": summary["counts"],
     }
 

@@ -7,6 +7,16 @@ from clonewatch.model.schema import Column, Table
 _EVIDENCE = pa.struct(
     [("signal", pa.string()), ("family", pa.string()), ("bits", pa.float64()), ("reason", pa.string())]
 )
+_ANSWER = pa.struct(
+    [
+        ("question", pa.string()),
+        ("yes", pa.bool_()),
+        ("bits", pa.float64()),
+        ("at", pa.string()),
+        ("by", pa.string()),
+        ("note", pa.string()),
+    ]
+)
 _TYPES = {
     "string": pa.string(),
     "bool": pa.bool_(),
@@ -21,6 +31,7 @@ _TYPES = {
     "list<string>": pa.list_(pa.string()),
     "map<string,int64>": pa.map_(pa.string(), pa.int64()),
     "list<evidence>": pa.list_(_EVIDENCE),
+    "list<answer>": pa.list_(_ANSWER),
 }
 
 

@@ -198,6 +198,28 @@ CAMPAIGNS = Table(
             "every criterion is met, and the flag stays when false discoveries in the scan are bounded",
         ),
         Column(
+            "outcome",
+            "string",
+            "flagged; review: not flagged, and worth a look and a question; listed: linked, and not worth a look",
+        ),
+        Column("rank", "int64", "order in which to look: 1 is first; flagged groups first, then those for review"),
+        Column(
+            "odds_bits",
+            "float64",
+            "log2 of the posterior odds that this is one covert operator; prior, look-alike and answers counted in",
+        ),
+        Column(
+            "limiting_criterion",
+            "string",
+            "criterion with the smallest ratio: linkage, third_family, sum_of_families or deception",
+        ),
+        Column("limiting_ratio", "float64", "that criterion's value in units of its threshold; 0 where nothing shows"),
+        Column("question", "string", "id of the question that would settle it best; null where none is left to ask"),
+        Column(
+            "look_alike", "string", "id of the question whose innocent case it resembles, which moved it down; or null"
+        ),
+        Column("answered", "list<answer>", "answers that moved its odds: question, yes, bits, at, by, note"),
+        Column(
             "level", "string", "evidence ladder: L0 anomaly, L1 linked, L2 coordinated evasion, L3 extraction pattern"
         ),
         Column("accounts", "int64", "member accounts"),

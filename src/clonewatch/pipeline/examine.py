@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
+from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.pipeline.detection.attribute import attribute
 from clonewatch.pipeline.detection.detect import detect
 from clonewatch.pipeline.detection.first_flag import first_flags
+from clonewatch.pipeline.detection.ranking import rank
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.detection.stages import Calibrated
 from clonewatch.pipeline.detection.visibility import date
@@ -37,25 +39,27 @@ def examine(
     *,
     seed: int,
     first_flag: bool,
+    answers: Sequence[Answer] = (),
     detector: Detector = detect,
 ) -> ScanResult:
     """Find campaigns in the staged tables and build the result; `publish` moves it into place.
 
-    folder: receives the attribution table batch by batch; None keeps it in memory. detector: an evaluation passes one
-    that watches, or that is given the truth.
+    folder: receives the attribution table batch by batch; None keeps it in memory. answers: what was found out about
+    groups before. detector: an evaluation passes one that watches, or that is given the truth.
     """
     settle(runner, intake.read)
     found = detector(runner, seed, calibration, timer)
     attributed = attribute(runner, found, timer)
     dated = date(runner, attributed, first_flags(runner, found, seed, calibration, timer) if first_flag else {})
-    tables = results.build(runner, dated, intake.ids)
-    attribution = results.attribution_of(runner, found, intake.ids)
+    ranked = rank(dated, intake.ids, answers)
+    tables = results.build(runner, ranked, intake.ids)
+    attribution = results.attribution_of(runner, ranked, intake.ids)
     if folder:
         folder.stream("attribution", results.ATTRIBUTED, attribution)
         folder.list_inputs(intake.inputs)
     else:
         tables["attribution"] = pa.Table.from_batches(attribution, results.ATTRIBUTED)
-    return ScanResult(folder.place if folder else None, tables, summarise(runner, intake, found, calibration, timer))
+    return ScanResult(folder.place if folder else None, tables, summarise(runner, intake, ranked, calibration, timer))
 
 
 def publish(result: ScanResult, folder: ResultFolder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clonewatch.adapters.reading import Log, open_log
+from clonewatch.campaigns import answers
 from clonewatch.campaigns import calibration as calibrations
+from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
@@ -46,8 +48,8 @@ class ScanSettings:
     exchanges from `since` on and before `as_of` are used, and events before `as_of`, as a scan at that time would have
     seen them. first_flag: also find the hour at which each campaign would first have been flagged. embed: merge
     templates with the same meaning (an extra). calibration: a file of the operator's own calibration groups; None for
-    the shipped ones. engine: a module in `engines/`. master: of a Spark cluster; None for the one in Spark's own
-    configuration.
+    the shipped ones. answers: a file of answers about groups. engine: a module in `engines/`. master: of a Spark
+    cluster; None for the one in Spark's own configuration.
     """
 
     paths: tuple[str, ...]
@@ -66,6 +68,7 @@ class ScanSettings:
     as_of: datetime | None = None
     calibration: Path | None = None
     first_flag: bool = False
+    answers: Path | None = None
     embed: bool = False
     engine: str = EMBEDDED
     master: str | None = None
@@ -93,14 +96,15 @@ def scan(
     log = _open(settings)
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
+    given = answers.read(settings.answers) if settings.answers else []
     if settings.out is None:
-        return _run(_Task(settings, log, key, timer), calibration, examine)
+        return _run(_Task(settings, log, key, timer), calibration, given, examine)
     # Text is not kept for a later run, and only the embedded engine keeps its tables.
     again = settings.engine == EMBEDDED and not settings.keep_text
     asked = resume.question(asdict(settings), log, key, calibration) if again else ""
     with ResultFolder(settings.out, asked) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
-        return _run(_Task(settings, log, key, timer, folder, keeper), calibration, examine)
+        return _run(_Task(settings, log, key, timer, folder, keeper), calibration, given, examine)
 
 
 class _Task(NamedTuple):
@@ -141,15 +145,16 @@ def _open(settings: ScanSettings) -> Log:
     )
 
 
-def _run(task: _Task, calibration: Calibration, examine: Callable[..., ScanResult]) -> ScanResult:
+def _run(
+    task: _Task, calibration: Calibration, answers: Sequence[Answer], examine: Callable[..., ScanResult]
+) -> ScanResult:
     settings, folder, keeper = task.settings, task.folder, task.keeper
     work = folder.work if folder else None
     kept = work if folder and folder.question else None
     with engines.opened(settings.computing, work, kept) as engine:
         runner, intake = _taken_in(task, engine)
-        result = examine(
-            runner, intake, calibration, task.timer, folder, seed=settings.seed, first_flag=settings.first_flag
-        )
+        chosen = {"seed": settings.seed, "first_flag": settings.first_flag, "answers": answers}
+        result = examine(runner, intake, calibration, task.timer, folder, **chosen)
     if keeper and folder:
         written, attributed = folder.aside / "attribution.parquet", pc.field("posterior") >= 0.5
         keeper.keep(pq.read_table(written, columns=["exchange_id"], filters=attributed)["exchange_id"])

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError
+from clonewatch.report.tables import whole
 
 _RERUN = "Name the folder that `clonewatch scan --out` wrote, or run the scan again"
 # As long as the log itself: read only on request.
@@ -23,7 +24,7 @@ _LONG = "attribution"
 # Enough to see the pattern; the table holds the rest.
 _EXCHANGES_SHOWN = 10
 _CAMPAIGNS_SHOWN = 20
-_SHOWN = ("campaign_id", "flagged", "level", "accounts", "exchanges", "harvested_exchanges", "first_ts", "last_ts")
+_SHOWN = ("campaign_id", "outcome", "level", "accounts", "exchanges", "harvested_exchanges", "first_ts", "last_ts")
 _CAVEAT = "A flag is where a person starts to check. It is not a verdict, and it identifies nobody."
 
 
@@ -47,13 +48,18 @@ class ScanResult:
 
     @property
     def campaigns(self) -> pa.Table:
-        """One row per group: the flagged ones first, then groups that are linked and not flagged."""
+        """One row per group, flagged, for review or listed: its column `rank` says which to look at first."""
         return self._table("campaigns")
 
     @property
     def flagged(self) -> pa.Table:
         """The rows of `campaigns` that are flagged."""
         return self._table("campaigns", flagged=True)
+
+    @property
+    def review(self) -> pa.Table:
+        """The rows of `campaigns` that are for review, the first to look at first."""
+        return self._table("campaigns", outcome="review").sort_by("rank")
 
     @property
     def members(self) -> pa.Table:
@@ -143,6 +149,9 @@ class ScanResult:
         number = self.flagged.num_rows
         flagged = f"{number or 'no'} campaign{'' if number == 1 else 's'} flagged"
         counts = self.summary.get("counts") or {}
+        review = self.review.num_rows
+        if review:
+            flagged += f", {review} group{'' if review == 1 else 's'} for review"
         return f"{flagged} among {counts.get('accounts', 0):,} accounts, {counts.get('kept', 0):,} exchanges"
 
     def __repr__(self) -> str:
@@ -153,7 +162,7 @@ class ScanResult:
         """The result as a notebook shows it: a sentence, the first campaigns, and where the report is."""
         sentence = self._headline()
         parts = [f"<p><strong>{escape(sentence[0].upper() + sentence[1:])}.</strong></p>"]
-        rows = self.campaigns.slice(0, _CAMPAIGNS_SHOWN).select(_SHOWN).to_pylist()
+        rows = self.campaigns.sort_by("rank").slice(0, _CAMPAIGNS_SHOWN).select(_SHOWN).to_pylist()
         if rows:
             parts.append(_html_table(_SHOWN, [[_cell(value) for value in row.values()] for row in rows]))
         if left := self.campaigns.num_rows - len(rows):
@@ -169,7 +178,10 @@ def load(folder: Path) -> ScanResult:
     written = [t.name for t in schema.RESULTS if t.name != _LONG and (folder / f"{t.name}.parquet").is_file()]
     if "campaigns" not in written:
         raise InputError("there is no campaigns.parquet", where=str(folder), fix=_RERUN)
-    return ScanResult(folder, {name: read_table(folder, name) for name in written}, summary)
+    tables = {name: read_table(folder, name) for name in written}
+    # Results of earlier versions lack the columns that rank groups.
+    tables[schema.CAMPAIGNS.name] = whole(tables, schema.CAMPAIGNS)
+    return ScanResult(folder, tables, summary)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -17,7 +17,10 @@ from clonewatch.report.tables import by_campaign, whole
 
 # A page a person can read: beyond these the tables beside the report hold the rest, and the page says so.
 FLAGGED_IN_FULL = 60
+REVIEW_IN_FULL = 20
 LINKED_IN_FULL = 20
+# By outcome, in the order of the page.
+IN_FULL = {"flagged": FLAGGED_IN_FULL, "review": REVIEW_IN_FULL, "listed": LINKED_IN_FULL}
 MEMBERS_SHOWN = 50
 ATTRIBUTES_SHOWN = 20
 EXCHANGES_SHOWN = 5
@@ -65,6 +68,7 @@ class Chapter(NamedTuple):
     neutral: list[Reason]
     families: list[str]
     standing: list[str]
+    review: list[str]
     members: list[Mapping[str, Any]]
     members_left: int
     visible: datetime | None
@@ -72,9 +76,9 @@ class Chapter(NamedTuple):
 
 
 def ranked(tables: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
-    """Rows of the campaigns table: flagged ones first, then by score, then by name."""
+    """Rows of the campaigns table by rank; of a scan that ranked none, flagged ones first, then by score and name."""
     rows: list[dict[str, Any]] = whole(tables, schema.CAMPAIGNS).to_pylist()
-    return sorted(rows, key=lambda r: (not r["flagged"], -(r["score"] or 0.0), str(r["campaign_id"])))
+    return sorted(rows, key=lambda r: (r["rank"] or 0, not r["flagged"], -(r["score"] or 0.0), str(r["campaign_id"])))
 
 
 def chapters(tables: Mapping[str, pa.Table], rows: list[dict[str, Any]], cards: Cards) -> list[Chapter]:
@@ -121,6 +125,7 @@ def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], 
         neutral=[r for r in reasons if r.side == "neutral"],
         families=sorted({r.family for r in for_it}),
         standing=[s for s in (standing.verdict(row), standing.merged(row)) if s],
+        review=standing.looked_at(row),
         members=top,
         members_left=max(0, members.num_rows - len(top)),
         visible=seen,
@@ -134,7 +139,7 @@ def _title(row: Mapping[str, Any], roles: Mapping[str, int]) -> str:
     if row["flagged"]:
         return f"{amount(acting, 'declared-unrelated account')} act as one operator"
     accounts = amount(row["accounts"], "declared-unrelated account")
-    return f"{accounts} linked, and not flagged"
+    return f"{accounts} linked, and {'for review' if standing.outcome(row) == 'review' else 'not flagged'}"
 
 
 def _tasks(row: Mapping[str, Any]) -> list[tuple[str, int, float]]:

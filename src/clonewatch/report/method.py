@@ -10,6 +10,7 @@ from clonewatch.ports.signal import Card
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, day, instant, minute, number, visible
 from clonewatch.report.phrases import plain, signal
+from clonewatch.report.standing import outcome
 
 
 class Answer(NamedTuple):
@@ -68,6 +69,12 @@ class Method(NamedTuple):
     warnings: list[str]
 
 
+# Groups for review that the headline names; the list has all of them.
+REVIEW_NAMED = 3
+REVIEW_MEANS = (
+    "A group for review has too little evidence for a flag and too much to be passed over: look at it, and answer its "
+    "question."
+)
 _COUNTS = (
     ("read", "exchanges read", "rows that are exchanges, before duplicates are dropped"),
     ("rejected", "rejected", "further rows that are no exchange; each is in rejected.ndjson with file, row and reason"),
@@ -86,20 +93,14 @@ _TRUSTED = {
 }
 
 
-def answer(flagged: list[dict[str, Any]], linked: list[dict[str, Any]], members: tuple[int, int] | None) -> Answer:
-    """The headline of a scan.
+def answer(rows: list[dict[str, Any]], members: tuple[int, int] | None) -> Answer:
+    """The headline of a scan. rows: of `campaigns`, first to look at first.
 
     members: distinct accounts that act in the flagged campaigns, and bystanders; None to add up what campaigns state.
     """
+    flagged, review, listed = ([r for r in rows if outcome(r) == which] for which in ("flagged", "review", "listed"))
     if not flagged:
-        also = (
-            f"{amount(len(linked), 'group')} of accounts {'is' if len(linked) == 1 else 'are'} linked by rare things "
-            "in common, but the evidence does not reach the threshold for a flag."
-            if linked
-            else "No group of unrelated accounts was found to share rare things in a way that calls for a test."
-        )
-        bound = also + " This is no proof of absence: it covers only what the signals that worked can see in this log."
-        return Answer("Nothing was flagged.", bound, [])
+        return Answer(f"Nothing was flagged.{_for_review(review)}", _bound(review, listed), [])
     accounts, bystanders = members if members is not None else (sum(row["accounts"] or 0 for row in flagged), None)
     harvested = sum(row["harvested_exchanges"] or 0 for row in flagged)
     starts = [m for row in flagged if (m := instant(row["first_ts"]))]
@@ -108,11 +109,11 @@ def answer(flagged: list[dict[str, Any]], linked: list[dict[str, Any]], members:
     sentence = (
         f"{amount(len(flagged), 'campaign')} flagged: {amount(accounts, 'declared-unrelated account')} "
         f"{'act as one operator' if one else f'act as {count(len(flagged))} operators'}; "
-        f"{amount(harvested, 'exchange')} attributed{_between(starts, ends)}."
+        f"{amount(harvested, 'exchange')} attributed{_between(starts, ends)}.{_for_review(review)}"
     )
     bound = (
         "A campaign is flagged when independent families of evidence agree and the accounts are covertly linked. "
-        "The report says what was done, not who did it or why."
+        "The report says what was done, not who did it or why." + (f" {REVIEW_MEANS}" if review else "")
     )
     everything = sum(row["exchanges"] or 0 for row in flagged)
     return Answer(
@@ -142,6 +143,37 @@ def answer(flagged: list[dict[str, Any]], linked: list[dict[str, Any]], members:
             ),
         ],
     )
+
+
+def _for_review(review: list[dict[str, Any]]) -> str:
+    """How many groups are for review, and which; empty for none.
+
+    >>> _for_review([{"campaign_id": "C0002", "accounts": 36}])
+    ' 1 group is for review: C0002 (36 accounts).'
+    """
+    if not review:
+        return ""
+    named = [f"{visible(r['campaign_id'], 24)} ({amount(r['accounts'], 'account')})" for r in review[:REVIEW_NAMED]]
+    left = len(review) - len(named)
+    return (
+        f" {amount(len(review), 'group')} {'is' if len(review) == 1 else 'are'} for review: {', '.join(named)}"
+        f"{f' and {count(left)} more' if left else ''}."
+    )
+
+
+def _bound(review: list[dict[str, Any]], listed: list[dict[str, Any]]) -> str:
+    """What limits the answer of a scan that flagged nothing."""
+    said = [REVIEW_MEANS] if review else []
+    if listed:
+        many = f"{amount(len(listed), 'more group' if review else 'group')} of accounts"
+        said.append(
+            f"{many} {'is' if len(listed) == 1 else 'are'} linked by rare things in common, but the evidence does not"
+            " reach the threshold for a flag."
+        )
+    elif not review:
+        said.append("No group of unrelated accounts was found to share rare things in a way that calls for a test.")
+    said.append("This is no proof of absence: it covers only what the signals that worked can see in this log.")
+    return " ".join(said)
 
 
 def _between(starts: list[datetime], ends: list[datetime]) -> str:

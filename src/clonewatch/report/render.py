@@ -30,19 +30,18 @@ def render(directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any],
     """
     known = Cards(signals)
     rows = chapters.ranked(directory_tables)
-    flagged = [row for row in rows if row["flagged"]]
-    linked = [row for row in rows if not row["flagged"]]
-    shown = chapters.chapters(
-        directory_tables, flagged[: chapters.FLAGGED_IN_FULL] + linked[: chapters.LINKED_IN_FULL], known
-    )
+    of = {which: [row for row in rows if standing.outcome(row) == which] for which in ("flagged", "review", "listed")}
+    full = [row for which, most in chapters.IN_FULL.items() for row in of[which][:most]]
+    shown = chapters.chapters(directory_tables, full, known)
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             answer=headline(directory_tables),
-            flagged=[c for c in shown if c.row["flagged"]],
-            linked=[c for c in shown if not c.row["flagged"]],
-            others=flagged[chapters.FLAGGED_IN_FULL :] + linked[chapters.LINKED_IN_FULL :],
+            flagged=[c for c in shown if standing.outcome(c.row) == "flagged"],
+            review=[c for c in shown if standing.outcome(c.row) == "review"],
+            linked=[c for c in shown if standing.outcome(c.row) == "listed"],
+            others=[row for which, most in chapters.IN_FULL.items() for row in of[which][most:]],
             method=method.gather(summary, known),
             never_said=phrases.NEVER_SAID,
         )
@@ -55,8 +54,7 @@ def headline(tables: Mapping[str, pa.Table]) -> method.Answer:
     tables: at least `campaigns`; with `members` accounts in several campaigns count once.
     """
     rows = chapters.ranked(tables)
-    flagged = [row for row in rows if row["flagged"]]
-    return method.answer(flagged, [row for row in rows if not row["flagged"]], _members(tables, flagged))
+    return method.answer(rows, _members(tables, [row for row in rows if row["flagged"]]))
 
 
 def _members(tables: Mapping[str, pa.Table], flagged: list[dict[str, Any]]) -> tuple[int, int] | None:
@@ -95,6 +93,8 @@ def _environment() -> Environment:
         phrases.thing,
         chapters.measured_words,
         standing.seen,
+        standing.outcome,
+        standing.question,
     ):
         environment.filters[reading.__name__] = reading
     environment.globals["roles"] = phrases.ROLES

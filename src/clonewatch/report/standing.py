@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clonewatch.report.numerals import amount, count, minute, number, share
+from clonewatch.model.criteria import CRITERIA
+from clonewatch.model.questions import BY_ID
+from clonewatch.report.numerals import amount, count, day, minute, number, share, visible
 
 # At this threshold ratio every criterion is just met.
 THRESHOLD = 1.0
+# Odds beyond about a million to one are not written out: no log is that sure.
+MOST_ODDS_BITS = 20.0
 
 
 def verdict(row: Mapping[str, Any]) -> str:
@@ -34,6 +38,100 @@ def verdict(row: Mapping[str, Any]) -> str:
         # Such threshold ratios order groups by their evidence; as a distance to the threshold they mean nothing.
         return "One of its criteria is not met at all: not flagged."
     return f"Its limiting criterion reaches {number(threshold_ratio)} of its threshold: not flagged."
+
+
+def outcome(row: Mapping[str, Any]) -> str:
+    """What the group is to a reader: flagged, review or listed. Scans that recorded none know flagged and listed.
+
+    >>> outcome({"flagged": False}), outcome({"flagged": False, "outcome": "review"})
+    ('listed', 'review')
+    """
+    return row.get("outcome") or ("flagged" if row["flagged"] else "listed")
+
+
+def missing(row: Mapping[str, Any]) -> str:
+    """Which criterion keeps a group from a flag, how far it is from its threshold, and what would have to show.
+
+    Empty for a flagged group, one that meets all criteria, and scans that recorded no criterion.
+
+    >>> row = {"flagged": False, "limiting_criterion": "sum_of_families", "limiting_ratio": 0.5}
+    >>> missing(row)[:86]
+    'Missing: sum of families (all families of tests together, less what speaks against) re'
+    """
+    criterion, ratio = CRITERIA.get(row.get("limiting_criterion") or ""), row.get("limiting_ratio")
+    if row["flagged"] or criterion is None or ratio is None or ratio >= THRESHOLD:
+        return ""
+    head = f"Missing: {criterion.title} ({criterion.holds})"
+    if criterion.name == "linkage":
+        return f"{head} is strong enough and of the wrong kind. It takes {criterion.more}."
+    if not criterion.threshold:
+        reached = "does not show at all" if ratio <= 0 else f"reaches {number(ratio)} of its threshold"
+        return f"{head} {reached}. It takes {criterion.more}."
+    value = ratio * criterion.threshold
+    return (
+        f"{head} reaches {number(value)} of {number(criterion.threshold)} bits. It takes"
+        f" {number(criterion.threshold - value)} bits more: {criterion.more}."
+    )
+
+
+def odds(row: Mapping[str, Any]) -> str:
+    """The posterior odds in words, with what moved them; empty for scans that recorded none.
+
+    >>> odds({"odds_bits": 3.0})[:62]
+    'Odds of 8 to 1 that it is one covert operator, if one linked g'
+    >>> odds({"odds_bits": -2.0, "look_alike": "class_or_event"})[:9]
+    'Odds of 1'
+    """
+    bits = row.get("odds_bits")
+    if bits is None:
+        return ""
+    # Evidence is capped, and nobody believes a million to one from a log.
+    factor = number(2.0 ** min(abs(bits), MOST_ODDS_BITS))
+    said = (
+        f"Odds of {f'{factor} to 1' if bits >= 0 else f'1 to {factor}'} that it is one covert operator, if one linked"
+        " group in 16 is. They put groups in order and prove nothing about one."
+    )
+    like = BY_ID.get(row.get("look_alike") or "")
+    if like:
+        said += f" It stands lower because it looks like a common innocent case; the question about it is: {like.asks}"
+    return said
+
+
+def question(row: Mapping[str, Any]) -> str:
+    """The question that would settle a group for review, with what each answer means; empty where there is none."""
+    asked = BY_ID.get(row.get("question") or "")
+    if asked is None:
+        return (
+            "" if outcome(row) != "review" else "No innocent explanation is left to ask about: look at its exchanges."
+        )
+    return f"{asked.asks} Yes: {asked.yes} No: {asked.no}"
+
+
+def answered(row: Mapping[str, Any]) -> list[str]:
+    """Which answers moved its odds.
+
+    >>> given = {"question": "app_users", "yes": True, "bits": -5.0, "at": "2026-05-01T09:00:00Z", "by": "ana"}
+    >>> answered({"answered": [given]})  # doctest: +ELLIPSIS
+    ['Answered yes by ana on 1 May 2026, which moves its odds by -5 bits: Are these the users of ...that you know?']
+    """
+    said = []
+    for given in row.get("answered") or ():
+        asked = BY_ID.get(given["question"])
+        who = f" by {visible(given['by'], 60)}" if given.get("by") else ""
+        when = f" on {day(given['at'])}" if given.get("at") else ""
+        note = f" Note: {visible(given['note'], 300)}" if given.get("note") else ""
+        moved = f"{given['bits']:+g} bit{'' if abs(given['bits']) == 1 else 's'}"
+        what = asked.asks if asked else visible(given["question"], 60)
+        said.append(
+            f"Answered {'yes' if given['yes'] else 'no'}{who}{when}, which moves its odds by {moved}: {what}{note}"
+        )
+    return said
+
+
+def looked_at(row: Mapping[str, Any]) -> list[str]:
+    """What decides whether to look at a group; of a flagged one only the answers that were given."""
+    said = [] if row["flagged"] else [odds(row), missing(row)]
+    return [sentence for sentence in (*said, *answered(row)) if sentence]
 
 
 def honest(row: Mapping[str, Any]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from clonewatch.campaigns import answers
 from clonewatch.campaigns import calibration as calibrations
+from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model.defaults import MEMORY
@@ -50,8 +53,8 @@ _REAL_DAY = 0.01
 class WindowSettings:
     """Which days of which state are examined, and where results go: one folder per window, such as `DIR/7-days`.
 
-    days: lengths of the windows. until: the last day, or None for the newest one. again: also examine windows whose
-    result exists and would not change.
+    days: lengths of the windows. until: the last day, or None for the newest one. answers: a file of answers about
+    groups. again: also examine windows whose result exists and would not change.
     """
 
     state: Path
@@ -64,6 +67,7 @@ class WindowSettings:
     threads: int | None = None
     calibration: Path | None = None
     first_flag: bool = False
+    answers: Path | None = None
     again: bool = False
 
 
@@ -88,6 +92,7 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
         raise SetupError("a window needs at least one day", fix="Pass --days 7, for example")
     key = load_key(settings.key_file)
     calibration = calibrations.read(settings.calibration) if settings.calibration else calibrations.shipped()
+    given = answers.read(settings.answers) if settings.answers else []
     found: list[Window] = []
     seen: set[frozenset[str]] = set()
     for length in sorted(settings.days):
@@ -98,10 +103,10 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
             seen.add(parts)
             out = settings.out / f"{length}-days"
             count = len({part.day for part in taken.manifest.parts})
-            mark = _mark(taken.manifest, settings, calibration)
+            mark = _mark(taken.manifest, settings, calibration) | _mark_answers(given)
             same = not settings.again and _earlier_mark(out) == mark
             timer = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.first_flag)
-            result = None if same else _detect(settings, taken, calibration, mark, out, timer)
+            result = None if same else _detect(settings, taken, (calibration, given), mark, out, timer)
             found.append(Window(length, day_name(taken.first), day_name(taken.last), count, out, result))
     return found
 
@@ -157,6 +162,14 @@ def _mark(manifest: Manifest, settings: WindowSettings, calibration: Calibration
     }
 
 
+def _mark_answers(given: Sequence[Answer]) -> dict[str, Any]:
+    """What of the answers a result depends on; nothing where none were given."""
+    if not given:
+        return {}
+    told = [[a.question, a.yes, sorted(a.accounts), a.group, a.at, a.by, a.note] for a in given]
+    return {"answers": hashlib.sha256(msgspec.json.encode(told)).hexdigest()}
+
+
 def _earlier_mark(out: Path) -> dict[str, Any] | None:
     """The mark of an earlier result."""
     try:
@@ -170,7 +183,7 @@ def _earlier_mark(out: Path) -> dict[str, Any] | None:
 def _detect(
     settings: WindowSettings,
     taken: _Taken,
-    calibration: Calibration,
+    compared: tuple[Calibration, Sequence[Answer]],
     mark: dict[str, Any],
     out: Path,
     timer: StageTimer,
@@ -185,8 +198,16 @@ def _detect(
             timer.advance(0, intake.read)
             timer.end(f"{intake.read:,} exchanges of {len({p.day for p in taken.manifest.parts}):,} days")
             runner.put("families", _families(engine, taken))
+            calibration, given = compared
             result = examine(
-                runner, intake, calibration, timer, folder, seed=settings.seed, first_flag=settings.first_flag
+                runner,
+                intake,
+                calibration,
+                timer,
+                folder,
+                seed=settings.seed,
+                first_flag=settings.first_flag,
+                answers=given,
             )
         publish(result, folder)
     return result
@@ -278,6 +299,7 @@ def _intake(
             "threads": settings.threads,
             "first_flag": settings.first_flag,
             "calibration": str(settings.calibration) if settings.calibration else None,
+            "answers": str(settings.answers) if settings.answers else None,
             "window_of": mark,
         },
     )

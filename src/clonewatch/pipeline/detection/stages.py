@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from clonewatch.campaigns.calibration import CalibratedGroup, Group
 from clonewatch.campaigns.fusion import Verdict
+from clonewatch.campaigns.review import Standing
 from clonewatch.entities.ownership import TrustedSet
 from clonewatch.graph.clusters import Clusters
 from clonewatch.ports.behaviour import BehaviouralTest
@@ -154,6 +155,29 @@ class Dated:
     attributed: Attributed
     first_flags: Mapping[int, int]
     visible: Mapping[int, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What each reported group is to a reader. order: the clusters, first to look at first, before any answer counts.
+
+    standings: outcome, rank, odds and question per cluster, with the answers that were given.
+    """
+
+    dated: Dated
+    order: Sequence[int]
+    standings: Mapping[int, Standing]
+
+    @property
+    def calibrated(self) -> Calibrated:
+        """The verdicts behind it."""
+        return self.dated.attributed.calibrated
+
+    @property
+    def in_order(self) -> list[Verdict]:
+        """The verdicts that are reported, in order."""
+        verdicts = {verdict.cluster: verdict for verdict in self.calibrated.reported}
+        return [verdicts[cluster] for cluster in self.order]
 
 
 def is_reported(verdict: Verdict) -> bool:

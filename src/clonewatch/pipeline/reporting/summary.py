@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from clonewatch.campaigns import fusion
+from clonewatch.campaigns import fusion, review
 from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.detection.signals import signals
-from clonewatch.pipeline.detection.stages import Calibrated, Linked
+from clonewatch.pipeline.detection.stages import Calibrated, Linked, Ranked
 from clonewatch.pipeline.intake.staged import Intake
 from clonewatch.pipeline.intake.staging import STAGED_FROM
 from clonewatch.pipeline.progress.stage_timer import StageTimer
@@ -26,9 +27,10 @@ _PACKAGES = ("pyarrow", "numpy", "scipy", "numba", "graspologic-native")
 
 
 def summarise(
-    runner: StepRunner, intake: Intake, found: Calibrated, calibration: Calibration, timer: StageTimer
+    runner: StepRunner, intake: Intake, ranked: Ranked, calibration: Calibration, timer: StageTimer
 ) -> dict[str, Any]:
     """What was read, with which versions and settings, at what cost, and what groups were compared with."""
+    found = ranked.calibrated
     merged = found.judged.merged
     linked, exchanges = merged.linked, runner.rows["exchanges"]
     trusted, packages = linked.entities.trusted, (*runner.engine.packages, *_PACKAGES)
@@ -47,6 +49,7 @@ def summarise(
             "accounts": intake.accounts,
             "entities": linked.entities.table.num_rows,
             "trusted": trusted.number,
+            **_outcomes(ranked),
         },
         "trust": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
         "stages": timer.stages,
@@ -61,11 +64,19 @@ def summarise(
             "family_bits": fusion.FAMILY_BITS,
             "link_bits": fusion.LINK_BITS,
             "families": fusion.LEAST_FAMILIES[trusted.source],
+            "prior_bits": review.PRIOR_BITS,
+            "review_bits": review.REVIEW_BITS,
             "max_rejected": intake.chosen.get("max_rejected"),
             "false_discoveries": found.bound,
         },
         "warnings": [*intake.warnings, *_unresolved(found)],
     }
+
+
+def _outcomes(ranked: Ranked) -> dict[str, int]:
+    """How many reported groups have each outcome."""
+    held = Counter(standing.outcome for standing in ranked.standings.values())
+    return {outcome: held[outcome] for outcome in review.OUTCOMES}
 
 
 def _unresolved(found: Calibrated) -> list[str]:

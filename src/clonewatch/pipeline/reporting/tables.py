@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clonewatch.campaigns.fusion import Verdict
+from clonewatch.campaigns.answers import Answer
 from clonewatch.graph import sub_clusters
 from clonewatch.graph.clusters import Clusters
 from clonewatch.graph.incidences import carriers
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
 from clonewatch.model.schema import TASKS, Table
-from clonewatch.pipeline.detection.stages import Calibrated, Clustering, Dated
+from clonewatch.pipeline.detection.stages import Clustering, Ranked
 from clonewatch.pipeline.reporting.evidence_rows import evidence_of
 from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.linking import LinkingSignal
@@ -27,16 +27,16 @@ ATTRIBUTED = arrow_schema(schema.ATTRIBUTION)
 _Rows = list[dict[str, Any]]
 
 
-def build(runner: StepRunner, found: Dated, account_ids: list[str]) -> dict[str, pa.Table]:
+def build(runner: StepRunner, found: Ranked, account_ids: list[str]) -> dict[str, pa.Table]:
     """All result tables by name except `attribution`, which may be as long as the log.
 
     account_ids: account ids by code.
     """
-    calibrated, members = found.attributed.calibrated, found.attributed.members
+    calibrated, members = found.calibrated, found.dated.attributed.members
     clustering = calibrated.judged.merged.clustering
-    names, ids = _names(calibrated), pa.array(account_ids, pa.string())
+    names, ids = group_names(found), pa.array(account_ids, pa.string())
     rows_of = evidence_of(runner, calibrated.judged)
-    evidence = {verdict.cluster: rows_of(verdict, names[verdict.cluster]) for verdict in _in_order(calibrated)}
+    evidence = {verdict.cluster: rows_of(verdict, names[verdict.cluster]) for verdict in found.in_order}
     attributes, carriers = _attributes(runner, clustering, names, ids)
     return {
         "campaigns": _table(schema.CAMPAIGNS, _campaigns(found, names, evidence, _totals(runner, members))),
@@ -49,17 +49,17 @@ def build(runner: StepRunner, found: Dated, account_ids: list[str]) -> dict[str,
 
 
 def _campaigns(
-    found: Dated, names: Mapping[int, str], evidence: Mapping[int, _Rows], totals: Mapping[int, dict[str, Any]]
+    found: Ranked, names: Mapping[int, str], evidence: Mapping[int, _Rows], totals: Mapping[int, dict[str, Any]]
 ) -> _Rows:
     """The rows of CAMPAIGNS. evidence: rows of each cluster. totals: result of `_totals`."""
-    calibrated = found.attributed.calibrated
+    calibrated, dated = found.calibrated, found.dated
     merged = calibrated.judged.merged
     merges = _merges(merged.merges)
     rows: _Rows = []
-    for verdict in _in_order(calibrated):
-        group = calibrated.calibrated_groups[verdict.cluster]
+    for verdict in found.in_order:
+        group, standing = calibrated.calibrated_groups[verdict.cluster], found.standings[verdict.cluster]
         total = totals.get(verdict.cluster, {})
-        when, before = found.visible.get(verdict.cluster, (None, None))
+        when, before = dated.visible.get(verdict.cluster, (None, None))
         rows.append(
             {
                 "campaign_id": names[verdict.cluster],
@@ -72,10 +72,18 @@ def _campaigns(
                 "sub_clusters": merges.get(verdict.cluster, (1, None))[0],
                 "merge_p_value": merges.get(verdict.cluster, (1, None))[1],
                 "flagged": verdict.flagged,
+                "outcome": standing.outcome,
+                "rank": standing.rank,
+                "odds_bits": standing.odds_bits,
+                "limiting_criterion": standing.limiting_criterion,
+                "limiting_ratio": standing.limiting_ratio,
+                "question": standing.question,
+                "look_alike": standing.look_alike,
+                "answered": [_said(answer) for answer in standing.answers],
                 "level": verdict.level,
                 "visible_ts": when,
                 "visible_exchanges": before,
-                "visible_is_first_flag": verdict.cluster in found.first_flags,
+                "visible_is_first_flag": verdict.cluster in dated.first_flags,
                 "tasks": list(total.get("tasks", {}).items()),
                 **{k: v for k, v in total.items() if k != "tasks"},
                 "evidence": [
@@ -84,6 +92,12 @@ def _campaigns(
             }
         )
     return rows
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    """An answer as table `campaigns` stores it."""
+    kept = {name: getattr(answer, name) for name in ("question", "at", "by", "note")}
+    return kept | {"yes": answer.yes, "bits": answer.bits}
 
 
 def _merges(merges: pa.Table) -> dict[int, tuple[int, float]]:
@@ -199,10 +213,10 @@ def _hex(link: LinkingSignal, attribute: int) -> str:
     return f"{attribute & (2**64 - 1):016x}"
 
 
-def attribution_of(runner: StepRunner, found: Calibrated, account_ids: list[str]) -> Iterator[pa.RecordBatch]:
+def attribution_of(runner: StepRunner, found: Ranked, account_ids: list[str]) -> Iterator[pa.RecordBatch]:
     """Every exchange of every linked account with its posterior: sorted batches of ATTRIBUTION, streamed."""
     # Sorted by numbers where possible: names and account ids would be three quarters of the data sorted on disk.
-    order = sorted((name, cluster) for cluster, name in _names(found).items())
+    order = sorted((name, cluster) for cluster, name in group_names(found).items())
     numbered = {
         "cluster": pa.array([c for _, c in order], pa.int32()),
         "place": pa.array(range(len(order)), pa.int32()),
@@ -222,13 +236,9 @@ def attribution_of(runner: StepRunner, found: Calibrated, account_ids: list[str]
     )
 
 
-def _in_order(found: Calibrated) -> list[Verdict]:
-    """The verdicts that are reported, flagged ones first."""
-    return sorted(found.reported, key=lambda v: (not v.flagged, -v.bits, v.cluster))
-
-
-def _names(found: Calibrated) -> dict[int, str]:
-    return {v.cluster: f"C{i:04d}" for i, v in enumerate(_in_order(found), 1)}
+def group_names(found: Ranked) -> dict[int, str]:
+    """The id of every reported group, by cluster."""
+    return {cluster: f"C{i:04d}" for i, cluster in enumerate(found.order, 1)}
 
 
 def _timeline(runner: StepRunner, names: Mapping[int, str]) -> pa.Table:
