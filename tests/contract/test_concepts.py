@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clonewatch import scan
-from clonewatch.campaigns.fusion import FAMILY_BITS, FLAG_BITS, LINK_BITS, linked_ratio
+from clonewatch.campaigns.fusion import FAMILY_BITS, FLAG_BITS, LINK_BITS
 from clonewatch.graph.weights import EFFECT
 from clonewatch.kernels.rarity import lower_tail
 from clonewatch.model.schema import RESULTS
@@ -203,7 +203,7 @@ def test_the_criteria_are_those_of_the_scan(example: Scanned) -> None:
             best[found["family"]] = max(best.get(found["family"], 0.0), found["bits"])
     links = {name: found["bits"] for name, found in example.evidence.items() if found["kind"] == "link"}
     values = {
-        "linkage": (linked_ratio(sum(links.values()), sum(best.values())) * LINK_BITS, LINK_BITS),
+        "linkage": (sum(links.values()), LINK_BITS),
         "third family": (sorted(best.values())[-3], FAMILY_BITS),
         "sum of families": (sum(best.values()), FLAG_BITS),
         "deception": (links["payment"], log2(10) / 2),

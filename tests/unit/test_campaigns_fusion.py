@@ -232,8 +232,7 @@ def test_the_threshold_ratio_is_that_of_the_limiting_criterion() -> None:
     assert best.threshold_ratio == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, linkage, deception: 2, 1.8, 4, 12
     faint_third = verdict(reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
     assert faint_third.threshold_ratio == pytest.approx(1.5 / FAMILY_BITS)
-    by_links = verdict(*STRONG, linked=edges(("payment", 20, 1.5))).threshold_ratio
-    assert by_links == pytest.approx((1.5 * TEN + (15 - FLAG_BITS) / 2) / LINK_BITS)
+    assert verdict(*STRONG, linked=edges(("payment", 20, 1.5))).threshold_ratio == pytest.approx(1.5 * TEN / LINK_BITS)
     assert verdict(*STRONG, reading("trusted_members", -6.0)).threshold_ratio == pytest.approx(9 / FLAG_BITS)
 
 
@@ -351,11 +350,12 @@ def test_a_group_that_lacks_a_required_kind_of_link_is_limited_by_linkage(trust:
     assert criteria.linkage == 0.5
 
 
-def test_clear_behaviour_makes_up_for_a_part_of_the_linkage_but_never_for_all_of_it() -> None:
+def test_clear_behaviour_makes_a_weakly_linked_group_known_and_never_flags_it() -> None:
     clear = tuple(r._replace(bits=8.0) for r in STRONG)
     weakly = edges(("payment", 20, 1.5))
-    assert not verdict(*STRONG, linked=weakly).flagged and verdict(*clear, linked=weakly).flagged
-    assert not verdict(*clear, linked=edges(("payment", 20, 0.9))).flagged
+    assert not verdict(*STRONG, linked=weakly).linked
+    assert verdict(*clear, linked=weakly).linked and not verdict(*clear, linked=weakly).flagged
+    assert not verdict(*clear, linked=edges(("payment", 20, 0.9))).linked
 
 
 TWO = (reading("coverage_uniformity", 8.0), reading("elicitation", 8.0))

@@ -35,9 +35,9 @@ _DIGITS = 9
 LINK_BITS = round(log2(1_000), _DIGITS)
 # A fact of deception must be significant at one in ten; what makes it a fact is its test's least effect.
 _FACT_BITS = 3.3
-# Linkage that no other evidence replaces: shared things must link the average entity at one in ten.
+# To be reported without a flag: shared things must link the average entity at one in ten at least.
 _LEAST_LINK_BITS = round(log2(10), _DIGITS)
-# Behaviour beyond its own threshold counts half for linkage: its tests are not independent.
+# For that, behaviour beyond its own threshold counts half: its tests are not independent.
 _SURPLUS = 0.5
 _COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must link the average entity
 _HALF = 0.5  # threshold ratio of linkage, at most, for a group that lacks a required kind of link
@@ -102,8 +102,14 @@ class Verdict(NamedTuple):
 
     @property
     def linked(self) -> bool:
-        """Whether it is linked well enough to be reported."""
-        return linked_ratio(self.link_bits, self.bits) >= 1.0
+        """Whether it is reported: well linked, or linked by less and plain in behaviour.
+
+        Where few accounts are trusted, the rarity of a shared thing says little, whoever shares it. That is no reason
+        to say nothing of a group, and none to flag it.
+        """
+        surplus = _SURPLUS * max(0.0, self.bits - FLAG_BITS)
+        least = round(self.link_bits, _DIGITS) >= _LEAST_LINK_BITS
+        return round(self.link_bits + surplus * least, _DIGITS) >= LINK_BITS
 
     @property
     def posterior_scale(self) -> float:
@@ -114,7 +120,7 @@ class Verdict(NamedTuple):
     def level(self) -> str:
         """Level of the evidence ladder: L0 one signal, L1 linked, L2 coordinated evasion, L3 extraction pattern."""
         if not self.flagged:
-            return "L1" if self.linked else "L0"
+            return "L1" if self.link_bits >= LINK_BITS else "L0"
         return "L3" if self.extraction and len(self.families) >= 3 else "L2"
 
 
@@ -204,19 +210,6 @@ def judge(
     return [_verdict(c, by_cluster[c], linked.get(c, ()), links, tests, trust[c]) for c in sorted(sizes)]
 
 
-def linked_ratio(link_bits: float, bits: float) -> float:
-    """Threshold ratio of linkage: 1 from `LINK_BITS` on, or from less where behaviour is clear beyond its threshold.
-
-    Linkage must outweigh how many groups are tried. Where few accounts are trusted, the rarity of a shared thing says
-    little, whoever shares it; then behaviour makes up for a part. bits: of behaviour.
-
-    >>> linked_ratio(LINK_BITS, 0.0), linked_ratio(LINK_BITS / 2, FLAG_BITS + LINK_BITS), linked_ratio(3.0, 99.0) < 1
-    (1.0, 1.0, True)
-    """
-    surplus = _SURPLUS * max(0.0, bits - FLAG_BITS) if round(link_bits, _DIGITS) >= _LEAST_LINK_BITS else 0.0
-    return round((link_bits + surplus) / LINK_BITS, _DIGITS)
-
-
 def total_bits(linking: Sequence[tuple[str, str, float]]) -> float:
     """Linkage of a cluster, in bits: the best signal of every family, added up. linking: (signal, family, bits)."""
     families: dict[str, float] = {}
@@ -279,7 +272,7 @@ def _verdict(
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     criteria = Criteria(
-        linkage=linked_ratio(link_bits, bits) if enough else min(_HALF, link_bits / LINK_BITS),
+        linkage=link_bits / LINK_BITS if enough else min(_HALF, link_bits / LINK_BITS),
         third_family=(needed[0] if needed else 0.0) / FAMILY_BITS,
         sum_of_families=bits / FLAG_BITS,
         deception=max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
