@@ -11,7 +11,7 @@ from math import e, floor, log, log2
 from typing import NamedTuple
 
 from clonewatch.campaigns.answers import Answer, is_about, newest
-from clonewatch.campaigns.fusion import Verdict
+from clonewatch.campaigns.fusion import LINK_BITS, Verdict
 from clonewatch.campaigns.innocent_shapes import next_question, shapes
 from clonewatch.model.questions import BY_ID
 
@@ -81,6 +81,8 @@ def evidence_bits(verdict: Verdict, p_value: float | None) -> float:
     families = [bits for _, bits in verdict.strengths]
     against = sum(families) - verdict.bits
     linkage = log2(min(max(verdict.criteria.linkage, _LEAST_LINKAGE), _MOST_LINKAGE))
+    # What is lacking is lacking: weak links gather unlike people, and a few of them decide the tests.
+    linkage += min(0.0, verdict.link_bits - LINK_BITS)
     deception = _DECEPTION_BITS if verdict.criteria.deception >= 1 else 0.0
     rarity = likelihood_bits(-log2(p_value)) if p_value else 0.0
     tests = sum(likelihood_bits(bits) for bits in families) - likelihood_bits(against)

@@ -17,6 +17,12 @@ class Criterion(NamedTuple):
     more: str
 
 
+# The ratio of linkage at most, and what would have to show, where links of a required kind are lacking.
+WRONG_KIND = 0.5
+OTHER_KIND = (
+    "a second kind of link where trust was inferred, or, where nobody is trusted, a card, a device, a key, a session or"
+    " meeting times in common"
+)
 CRITERIA: dict[str, Criterion] = {
     criterion.name: criterion
     for criterion in (
@@ -25,8 +31,7 @@ CRITERIA: dict[str, Criterion] = {
             "linkage",
             9.965784285,
             "the weight that ties its average account to the rest",
-            "a second kind of link where trust was inferred, or, where nobody is trusted, a card, a device, a key, a"
-            " session or meeting times in common",
+            "rarer things that more of its accounts have in common, or more trusted accounts that do not have them",
         ),
         Criterion(
             "third_family",

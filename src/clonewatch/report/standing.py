@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clonewatch.model.criteria import CRITERIA
+from clonewatch.model.criteria import CRITERIA, OTHER_KIND, WRONG_KIND
 from clonewatch.model.questions import BY_ID
 from clonewatch.report.numerals import amount, count, day, minute, number, share, visible
 
@@ -62,8 +62,8 @@ def missing(row: Mapping[str, Any]) -> str:
     if row["flagged"] or criterion is None or ratio is None or ratio >= THRESHOLD:
         return ""
     head = f"Missing: {criterion.title} ({criterion.holds})"
-    if criterion.name == "linkage":
-        return f"{head} is strong enough and of the wrong kind. It takes {criterion.more}."
+    if criterion.name == "linkage" and ratio == WRONG_KIND:
+        return f"{head} is of the wrong kind. It takes {OTHER_KIND}."
     if not criterion.threshold:
         reached = "does not show at all" if ratio <= 0 else f"reaches {number(ratio)} of its threshold"
         return f"{head} {reached}. It takes {criterion.more}."
