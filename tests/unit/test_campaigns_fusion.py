@@ -372,11 +372,10 @@ def test_having_no_habits_adds_nothing_to_the_sum() -> None:
     assert verdict(*STRONG, NO_HABITS).bits == verdict(*STRONG).bits
 
 
-def test_work_that_never_overlaps_deceives_where_shares_are_equal_or_accounts_have_no_habits() -> None:
+def test_entrants_of_a_contest_have_no_habits_in_common_and_deceive_nobody() -> None:
     unlinked = edges(("template", 20, 4.0))
     dealt = (reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("work_partition", 8.0))
-    assert verdict(*dealt, linked=unlinked).deception == ()
-    assert verdict(*dealt, NO_HABITS, linked=unlinked).deception == ("work_partition",)
+    assert verdict(*dealt, NO_HABITS, linked=unlinked).deception == ()
     assert verdict(*dealt, reading("load_balance", 6.0), linked=unlinked).deception == ("work_partition",)
 
 

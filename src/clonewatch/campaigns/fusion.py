@@ -316,7 +316,7 @@ def _deceptive(
     facts = {r.signal: r.bits for r in readings if tests[r.signal].deceptive}
     for name in facts:
         if tests[name].deceptive_with:
-            facts[name] = min(facts[name], max(best.get(family, 0.0) for family in tests[name].deceptive_with))
+            facts[name] = min(facts[name], best.get(tests[name].deceptive_with, 0.0))
     # Work that is shaped for training and dealt out to unrelated names, in equal shares or to accounts without habits
     # of their own, is nobody's own work either, unless a test that could have shown a deception counts against it.
     if not any(tests[r.signal].deceptive and r.bits < 0 for r in readings):

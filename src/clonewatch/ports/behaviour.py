@@ -36,7 +36,7 @@ class BehaviouralTest(NamedTuple):
     says: the measurement in a sentence, with {value}, {usual}, {n} and the placeholders of `campaigns.sentences`.
 
     What it means beside other tests:
-    deceptive: what it shows is deceptive by itself. deceptive_with: only as far as one of these families is evidence.
+    deceptive: what it shows is deceptive by itself. deceptive_with: only as far as this family is evidence too.
     extraction: what it shows is a pattern of extraction, the highest step of the evidence ladder.
     dealing: what it shows of work that is dealt out, if anything.
     supporting: it adds nothing to the sum, because an honest back end saturates it. It supports what other tests show,
@@ -60,7 +60,7 @@ class BehaviouralTest(NamedTuple):
     certifies_above: float | None = None
     in_bits: bool = False
     deceptive: bool = False
-    deceptive_with: tuple[str, ...] = ()
+    deceptive_with: str = ""
     extraction: bool = False
     dealing: Dealing | None = None
     supporting: bool = False

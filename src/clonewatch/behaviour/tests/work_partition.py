@@ -40,9 +40,8 @@ TEST = BehaviouralTest(
     against=-1.5,
     least=20,
     deceptive=True,
-    # Entrants of a contest never ask the same question either, but a dealt-out list comes in about equal shares, or to
-    # accounts without habits of their own.
-    deceptive_with=("load", "individuality"),
+    # Entrants of a contest never ask the same question either, but a dealt-out list comes in about equal shares.
+    deceptive_with="load",
     extraction=True,
     # Several rollouts of every prompt: whoever shares rare prompts asks the same question more often than others do.
     explained_by="rare_prompt",
