@@ -43,28 +43,37 @@ class State:
     def __init__(self, place: Path, manifest: Manifest) -> None:
         self.place, self.manifest = place, manifest
         self._new = 0
+        self._intact: set[str] = set()
 
     def path(self, file: File) -> Path:
         """The path of a file."""
-        return self.place / _PARTS / file.name
+        return part_path(self.place, file)
 
     def paths(self, files: Iterable[File]) -> list[Path]:
         """The paths of files; raises StateError for one that is missing or has another size."""
         found = []
         for file in files:
             path = self.path(file)
-            if not path.is_file() or path.stat().st_size != file.size:
-                raise damaged(path, "it is missing" if not path.is_file() else "its size differs from what was written")
+            _check_size(path, file, path)
             found.append(path)
         return found
 
+    def intact(self, files: Iterable[File]) -> list[Path]:
+        """The paths of files whose content will be read; raises StateError for one that differs from what was written.
+
+        Every byte is compared, once while the state is open.
+        """
+        files = list(files)
+        for file in files:
+            if file.name not in self._intact:
+                check_bytes(self.path(file), file, self.path(file))
+                self._intact.add(file.name)
+        return [self.path(file) for file in files]
+
     def read(self, file: File, columns: list[str] | None = None) -> pa.Table:
-        """Read a whole (small) file."""
-        [path] = self.paths([file])
-        try:
-            return pq.read_table(path, columns=columns)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise damaged(path, str(error)) from error
+        """Read a whole (small) file, after its bytes were compared with what was written."""
+        [path] = self.intact([file])
+        return read_whole(path, path, columns)
 
     def table(self, files: Iterable[File], layout: Layout) -> pa.Table:
         """Read whole (small) files of one kind as one table: the columns of this version, then those of others."""
@@ -220,6 +229,37 @@ def digest(path: Path, watch: Callable[[int], None] = lambda _: None) -> str:
             found.update(chunk)
             watch(len(chunk))
     return found.hexdigest()
+
+
+def part_path(place: Path, file: File) -> Path:
+    """The path of a file of the state in folder `place`."""
+    return place / _PARTS / file.name
+
+
+def check_bytes(path: Path, file: File, named: Path) -> None:
+    """Raise StateError where a file differs from what was written. named: the path for the message."""
+    try:
+        _check_size(path, file, named)
+        found = digest(path)
+    except OSError as error:
+        raise damaged(named, f"it cannot be read ({error.strerror or error})") from error
+    if found != file.sha256:
+        raise damaged(named, "its bytes differ from those that were written")
+
+
+def read_whole(path: Path, named: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a small file. Raises StateError where it is damaged. named: the path for the message."""
+    try:
+        return pq.read_table(path, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(named, str(error)) from error
+
+
+def _check_size(path: Path, file: File, named: Path) -> None:
+    if not path.is_file():
+        raise damaged(named, "it is missing")
+    if path.stat().st_size != file.size:
+        raise damaged(named, "its size differs from what was written")
 
 
 def _begin(place: Path, key: bytes, create: bool) -> None:

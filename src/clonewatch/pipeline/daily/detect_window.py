@@ -14,7 +14,6 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns.calibration import Calibration
@@ -107,15 +106,25 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
 
 
 class _Taken(NamedTuple):
-    """Hard links to the files of a window. manifest: with the parts of the window only."""
+    """Hard links to the files of a window. manifest: with the parts of the window only. state: for messages."""
 
     manifest: Manifest
+    state: Path
     place: Path
     first: int
     last: int
 
     def paths(self, files: list[File]) -> list[Path]:
         return [self.place / file.name for file in files]
+
+    def check(self) -> None:
+        """Raise StateError for a file that differs from what was written."""
+        for file in self.manifest.files():
+            store.check_bytes(self.place / file.name, file, store.part_path(self.state, file))
+
+    def read(self, file: File) -> pa.Table:
+        """Read a small file."""
+        return store.read_whole(self.place / file.name, store.part_path(self.state, file))
 
 
 @contextlib.contextmanager
@@ -136,7 +145,7 @@ def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Ta
         chosen = msgspec.structs.replace(manifest, parts=parts)
         taken = state.snapshot(chosen.files())
     with contextlib.closing(taken):
-        yield _Taken(chosen, taken.place, first, last)
+        yield _Taken(chosen, settings.state, taken.place, first, last)
 
 
 def _newest(manifest: Manifest) -> int:
@@ -180,6 +189,7 @@ def _detect(
         with opened_for_state(chosen, folder.aside) as engine:
             runner = StepRunner(engine)
             timer.start("window", None, "rows")
+            taken.check()
             ids = _stage(runner, engine, taken)
             intake = _intake(runner, taken, ids, settings, mark)
             timer.advance(0, intake.read)
@@ -203,7 +213,7 @@ def _stage(runner: StepRunner, engine: FileEngine, taken: _Taken) -> list[str]:
     columns = ", ".join(f'"row" - {int(low)} AS "row"' if n == "row" else f'"{n}"' for n in EXCHANGES.schema.names)
     # Copied once: every linking signal reads it, and would otherwise decompress the parts again.
     runner.wrote("arrivals", engine.store("arrivals", f"SELECT {columns} FROM held", {}))
-    names = [pq.read_table(path)["account_id"] for path in taken.paths(list(manifest.names))]
+    names = [taken.read(file)["account_id"] for file in manifest.names]
     ids = [name or "" for column in names for name in column.to_pylist()]
     runner.put("accounts", _facts(taken, len(ids)))
     end = (taken.last + 1) * DAY
@@ -223,7 +233,7 @@ def _facts(taken: _Taken, count: int) -> pa.Table:
 
 def _read(taken: _Taken, file: File | None, layout: Layout) -> pa.Table:
     """A small table with the columns of this version."""
-    return widened(pq.read_table(taken.place / file.name), layout.schema) if file else layout.schema.empty_table()
+    return widened(taken.read(file), layout.schema) if file else layout.schema.empty_table()
 
 
 def _families(engine: FileEngine, taken: _Taken) -> pa.Table:

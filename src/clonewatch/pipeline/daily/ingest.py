@@ -210,7 +210,7 @@ class _Ingestion:
         held = [part.exchanges for part in self.state.manifest.parts if part.day == day]
         known = ""
         if held:
-            self.engine.attach(f"held_{day}", self.state.paths(held), EXCHANGES.schema)
+            self.engine.attach(f"held_{day}", self.state.intact(held), EXCHANGES.schema)
             known = f' AND x.xid NOT IN (SELECT xid FROM "held_{day}")'
         tally = Tally(EXCHANGES.schema)
         rows = self.engine.stream(

@@ -256,7 +256,7 @@ def forget(
         parts, removed = [], 0
         with opened_for_state(EngineSettings(memory=memory), place) as engine:
             for part in before.parts:
-                rows = _rows_of(state.path(part.exchanges), codes)
+                rows = _rows_of(state, part.exchanges, codes)
                 removed += rows
                 if rows == part.exchanges.rows:
                     continue
@@ -294,7 +294,7 @@ def _rewritten(
     files = [part.exchanges for part in parts]
     schema = state.schema(files, EXCHANGES)
     table = f"rewritten_{files[0].name}"
-    engine.attach(table, state.paths(files), schema)
+    engine.attach(table, state.intact(files), schema)
     engine.put(f"{table}_without", pa.table({"account": pa.array(without, pa.int32())}))
     columns = ", ".join(f'NULL AS "{n}"' if n in lacking else f'"{n}"' for n in schema.names)
     rows = engine.stream(
@@ -312,8 +312,8 @@ def _pruned(state: State, engine: FileEngine, manifest: Manifest) -> Manifest:
     kept: tuple[File, ...] = ()
     if manifest.sketches and manifest.parts:
         schema = state.schema(manifest.sketches, SKETCHES)
-        engine.attach("every_part", state.paths([part.exchanges for part in manifest.parts]), EXCHANGES.schema)
-        engine.attach("every_sketch", state.paths(manifest.sketches), schema)
+        engine.attach("every_part", state.intact([part.exchanges for part in manifest.parts]), EXCHANGES.schema)
+        engine.attach("every_sketch", state.intact(manifest.sketches), schema)
         columns = ", ".join(f's."{name}"' for name in schema.names)
         found = engine.stream(
             f"SELECT {columns} FROM every_sketch s"
@@ -335,10 +335,11 @@ def _nameless(book: pa.Table, codes: Sequence[int]) -> pa.Table:
     return book.take(pa.array(place, mask=np.isin(place, codes)))
 
 
-def _rows_of(path: Path, codes: list[int]) -> int:
+def _rows_of(state: State, file: File, codes: list[int]) -> int:
     """How many rows of a part belong to these accounts. Parts are sorted by account, so little is read."""
     if not codes:
         return 0
+    [path] = state.intact([file])
     rows: int = pq.read_table(path, columns=["account"], filters=pc.field("account").isin(codes)).num_rows
     return rows
 
