@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tests.path.test_state import Days, detected, manifest, put
+from tests.path.test_state import Days, detected, manifest, put, rows
 from tests.path.test_state_columns import days
+from typer.testing import CliRunner
 
+from clonewatch.cli.main import app
 from clonewatch.model.errors import StateError
 from clonewatch.pipeline.daily import maintenance
 
@@ -65,3 +67,81 @@ def test_changed_bytes_are_noticed_by_every_command_that_reads_them(
     refused(lambda: put(days, mine, days.folders[2]), name)
     refused(lambda: maintenance.forget(mine, [account], days.key), name)
     assert (mine / MANIFEST).read_bytes() == before
+
+
+def files(state: Path) -> dict[str, bytes]:
+    """Every file of a state except its lock."""
+    found = (path for path in state.rglob("*") if path.is_file() and not path.name.startswith("lock"))
+    return {str(path.relative_to(state)): path.read_bytes() for path in found}
+
+
+@pytest.fixture
+def single(days: Days, tmp_path: Path) -> Path:
+    """A state after its first ingest: there is no manifest before its own."""
+    put(days, tmp_path / "single", days.folders[0])
+    return tmp_path / "single"
+
+
+def test_a_state_whose_only_manifest_is_missing_is_refused_and_keeps_its_parts(days: Days, single: Path) -> None:
+    (single / MANIFEST).unlink()
+    before = files(single)
+    acts: list[Callable[[], object]] = [
+        lambda: put(days, single, days.folders[1]),
+        lambda: maintenance.look(single, days.key),
+        lambda: maintenance.verify(single, days.key, fix=True),
+    ]
+    for act in acts:
+        with pytest.raises(StateError, match=r"it is missing.*into a new folder"):
+            act()
+    assert files(single) == before
+
+
+def test_a_missing_manifest_is_replaced_by_the_one_before_it(days: Days, mine: Path) -> None:
+    (mine / MANIFEST).unlink()
+    before = files(mine)
+    refused(lambda: put(days, mine, days.folders[2]), MANIFEST)
+    refused(lambda: maintenance.look(mine, days.key), MANIFEST)
+    assert files(mine) == before
+    assert maintenance.verify(mine, days.key, fix=True).restored
+
+
+def test_a_torn_manifest_without_one_before_it_is_no_dead_end(days: Days, single: Path) -> None:
+    (single / MANIFEST).write_bytes((single / MANIFEST).read_bytes()[:200])
+    before = files(single)
+    acts: list[Callable[[], object]] = [
+        lambda: put(days, single, days.folders[1]),
+        lambda: maintenance.verify(single, days.key, fix=True),
+    ]
+    for act in acts:
+        with pytest.raises(StateError, match=r"no intact one before it.*ingest the logs into a new folder") as caught:
+            act()
+        assert caught.value.where == str(single / MANIFEST) and "--repair" not in caught.value.fix
+    assert files(single) == before
+
+
+def test_repairing_a_manifest_lists_the_logs_of_the_lost_change(days: Days, mine: Path) -> None:
+    seen = rows(days, mine)
+    (mine / MANIFEST).write_bytes((mine / MANIFEST).read_bytes()[:200])
+    command = ["state", "verify", str(mine), "--repair", "--key", str(days.key), "--quiet"]
+    told = CliRunner().invoke(app, command).stdout
+    log = days.folders[1] / "exchanges" / "part.parquet"
+    assert f"Ingest again: {log}" in " ".join(told.split("\n")) and "unchanged" not in told
+    assert "as it was before its latest change" in told
+    put(days, mine, log.parent.parent)
+    assert [row[1:] for row in rows(days, mine)] == [row[1:] for row in seen]
+
+
+def test_repairing_a_manifest_says_so_where_the_lost_logs_are_not_known(days: Days, mine: Path) -> None:
+    (mine / MANIFEST).write_bytes(b"")
+    (mine / "state.json.logs").write_bytes(b"[\xff")
+    found = maintenance.verify(mine, days.key, fix=True)
+    assert found.ingest_again == [] and "ingest the newest logs again" in found.problems[0]
+
+
+def test_a_manifest_with_a_byte_that_is_not_utf8_is_damaged_and_can_be_replaced(days: Days, mine: Path) -> None:
+    data = (mine / MANIFEST).read_bytes()
+    (mine / MANIFEST).write_bytes(data.replace(b"exchanges", b"exch\xffnges", 1))
+    refused(lambda: maintenance.look(mine, days.key), MANIFEST)
+    refused(lambda: maintenance.verify(mine, days.key), MANIFEST)
+    refused(lambda: put(days, mine, days.folders[2]), MANIFEST)
+    assert maintenance.verify(mine, days.key, fix=True).restored

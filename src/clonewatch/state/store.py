@@ -27,6 +27,8 @@ from clonewatch.state.columns import Layout, agree, damaged, described, schema_o
 from clonewatch.state.manifest import File, Manifest, TornManifest, key_check
 
 BEFORE = manifests.NAME + ".before"
+# The logs of the latest change: going back by one change loses them, and a torn manifest cannot say which they were.
+_LATEST = manifests.NAME + ".logs"
 # The lock is released when its process ends, however it ends. Who took it last is in a second file, because a locked
 # file cannot be read on every system.
 _LOCK, _HOLDER = "lock", "lock.holder"
@@ -131,6 +133,8 @@ class State:
             _sync_folder(self.place / _PARTS)
             if not last and self.manifest.generation:
                 put_whole(self.place / BEFORE, manifests.encode(before))
+            logs = {source.path for name, source in manifest.sources.items() if name not in before.sources}
+            put_whole(self.place / _LATEST, msgspec.json.encode(sorted(logs)))
             put_whole(self.place / manifests.NAME, manifests.encode(manifest))
             if last:
                 put_whole(self.place / BEFORE, manifests.encode(before))
@@ -188,7 +192,7 @@ def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
         _begin(place, key, create)
     with contextlib.ExitStack() as held:
         held.enter_context(_locked(place))
-        state = State(place, _load(place / manifests.NAME))
+        state = State(place, _replaceable(place))
         if state.manifest.key_check != key_check(key):
             raise StateError(
                 "this state was made with another fingerprint key",
@@ -202,23 +206,50 @@ def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
         yield state
 
 
-def restore(place: Path) -> bool:
-    """Replace a damaged manifest by the one before it; returns whether that was necessary.
+class Restored(NamedTuple):
+    """A manifest was replaced by the one before it. logs: what that change had read; None where it is not known."""
 
-    A manifest that another version wrote is not damaged: it raises StateError.
+    logs: list[str] | None
+
+
+def restore(place: Path) -> Restored | None:
+    """Replace a damaged manifest by the one before it; None where that was not necessary.
+
+    Raises StateError where no intact one is before it. A manifest that another version wrote is not damaged: it raises
+    StateError too.
     """
-    if not place.is_dir():
-        return False
+    if not (place / manifests.NAME).exists() and not _holds_state(place):
+        return None
     with _locked(place):
         try:
-            _load(place / manifests.NAME)
+            _replaceable(place)
         except TornManifest:
-            data = (place / BEFORE).read_bytes() if (place / BEFORE).exists() else b""
-            manifests.decode(data, place / BEFORE)
+            logs = _latest(place)
             with disk(place):
-                put_whole(place / manifests.NAME, data)
-            return True
-    return False
+                put_whole(place / manifests.NAME, (place / BEFORE).read_bytes())
+            return Restored(logs)
+    return None
+
+
+def _replaceable(place: Path) -> Manifest:
+    """The manifest. Raises TornManifest where it is damaged and the one before it is intact, StateError otherwise."""
+    try:
+        return _load(place / manifests.NAME)
+    except TornManifest as error:
+        try:
+            _load(place / BEFORE)
+        except TornManifest:
+            raise manifests.lost(error.what, place / manifests.NAME) from error
+        raise
+
+
+def _latest(place: Path) -> list[str] | None:
+    """The logs of the latest change; None where the list is missing or damaged."""
+    path = place / _LATEST
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[str]) if path.exists() else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def digest(path: Path, watch: Callable[[int], None] = lambda _: None) -> str:
@@ -263,6 +294,8 @@ def _check_size(path: Path, file: File, named: Path) -> None:
 
 
 def _begin(place: Path, key: bytes, create: bool) -> None:
+    if _holds_state(place):
+        _replaceable(place)
     if not create:
         raise StateError(
             "there is no state here", where=str(place), fix="Create one: clonewatch ingest LOG --state DIR"
@@ -279,7 +312,14 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
 
 def _only_begun(place: Path) -> bool:
     """Whether a folder holds only what a new state holds, including drafts of a killed process."""
-    return all(p.name in (_LOCK, _HOLDER, _PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir())
+    return not _holds_state(place) and all(
+        p.name in (_LOCK, _HOLDER, _PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir()
+    )
+
+
+def _holds_state(place: Path) -> bool:
+    """Whether a folder holds what only a state with exchanges has, even if its manifest is missing."""
+    return (place / BEFORE).exists() or any((place / _PARTS).glob("[!.]*"))
 
 
 def _load(path: Path) -> Manifest:

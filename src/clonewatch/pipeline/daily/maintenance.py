@@ -25,9 +25,18 @@ from clonewatch.state.columns import schema_of, together
 from clonewatch.state.manifest import File, Manifest, Part, day_name, day_of
 from clonewatch.state.store import State, digest
 
+_RESTORED = "the manifest was damaged; the one before it has been restored"
+_UNKNOWN_LOGS = (
+    "; which logs the lost change had read is not known, so ingest the newest logs again: what is there already is"
+    " skipped"
+)
+
 
 class Verified(NamedTuple):
-    """Whether a state is intact. problems: one sentence each. ingest_again: logs whose exchanges are now missing."""
+    """Whether a state is intact. problems: one sentence each. ingest_again: logs whose exchanges are now missing.
+
+    restored: whether the state went back by one change. dropped: number of damaged files that were removed.
+    """
 
     files: int
     exchanges: int
@@ -36,6 +45,8 @@ class Verified(NamedTuple):
     problems: list[str]
     fixed: bool
     ingest_again: list[str]
+    restored: bool = False
+    dropped: int = 0
 
 
 class Compacted(NamedTuple):
@@ -94,10 +105,10 @@ def verify(
     read what another one wrote, or where repair is impossible: without account ids no exchange can be reported.
     """
     key, watcher = load_key(key_file), progress or Silent()
-    restored = fix and store.restore(place)
+    restored = store.restore(place) if fix else None
     with store.opened(place, key) as state:
         manifest = state.manifest
-        problems = ["the manifest was damaged; the one before it has been restored"] if restored else []
+        problems = [_RESTORED if restored.logs is not None else _RESTORED + _UNKNOWN_LOGS] if restored else []
         watcher.start("verify", sum(file.size for file in manifest.files()), "bytes")
         bad = {file.name: what for file in manifest.files() if (what := _damage(state, file, watcher))}
         for kind, files in manifest.kinds().items():
@@ -110,9 +121,9 @@ def verify(
             problems.append("the number of account ids differs from the manifest")
         watcher.end(f"{len(bad)} damaged files")
         problems += [f"{name}: {what}" for name, what in bad.items()]
-        again: list[str] = []
+        again = set(restored.logs or () if restored else ())
         if bad and fix:
-            again = _drop(state, set(bad))
+            again.update(_drop(state, set(bad)))
         return Verified(
             len(manifest.files()),
             sum(manifest.days().values()),
@@ -120,7 +131,9 @@ def verify(
             manifest.accounts,
             problems,
             bool(fix and problems),
-            again,
+            sorted(again),
+            restored is not None,
+            len(bad) if fix else 0,
         )
 
 
