@@ -6,15 +6,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.path.test_state import Days, detected, manifest, put, rows
-from tests.path.test_state_columns import days
+from tests.path.test_state_columns import days, rewritten
 from typer.testing import CliRunner
 
 from clonewatch.cli.main import app
 from clonewatch.model.errors import StateError
 from clonewatch.pipeline.daily import maintenance
+from clonewatch.pipeline.daily.state_tables import LAYOUTS
 
 __all__ = ["days"]
 MANIFEST = "state.json"
@@ -145,3 +147,47 @@ def test_a_manifest_with_a_byte_that_is_not_utf8_is_damaged_and_can_be_replaced(
     refused(lambda: maintenance.verify(mine, days.key), MANIFEST)
     refused(lambda: put(days, mine, days.folders[2]), MANIFEST)
     assert maintenance.verify(mine, days.key, fix=True).restored
+
+
+NEEDED = [(kind, column) for kind, layout in LAYOUTS.items() for column in layout.needed if kind != "sketches"]
+
+
+def without(table: pa.Table, column: str) -> pa.Table:
+    """A table that lacks a column, and still has one."""
+    rest = table.drop_columns([column])
+    return rest if rest.num_columns else pa.table({"other": pa.nulls(table.num_rows, pa.int64())})
+
+
+@pytest.mark.parametrize(("kind", "column"), NEEDED)
+def test_a_file_without_a_needed_column_is_refused_by_every_command(
+    days: Days, mine: Path, tmp_path: Path, kind: str, column: str
+) -> None:
+    account = pq.read_table(days.folders[0] / "exchanges")["account_id"][0].as_py()
+    rewritten(mine, kind, lambda table: without(table, column))
+    before = files(mine)
+    acts: list[Callable[[], object]] = [
+        lambda: detected(days, mine, tmp_path / "out"),
+        lambda: put(days, mine, days.folders[2]),
+        lambda: maintenance.compact(mine, days.key, keep=100),
+        lambda: maintenance.forget(mine, [account], days.key),
+        lambda: maintenance.verify(mine, days.key, fix=True),
+    ]
+    for act in acts:
+        with pytest.raises(StateError, match=rf"lacks {column}, which this version needs") as caught:
+            act()
+        assert str(mine / "parts") in caught.value.where
+    assert files(mine) == before
+
+
+@pytest.mark.parametrize("kind", ["accounts", "facts", "events", "exchanges"])
+def test_a_file_that_is_no_parquet_is_refused_by_every_command(
+    days: Days, mine: Path, tmp_path: Path, kind: str
+) -> None:
+    """Its first and last bytes changed too, so that no reader can open it."""
+    name = next(file.name for file in reversed(manifest(days, mine).files()) if kind in file.name)
+    path = mine / "parts" / name
+    path.write_bytes(bytes(path.stat().st_size))
+    refused(lambda: detected(days, mine, tmp_path / "out"), name)
+    refused(lambda: put(days, mine, days.folders[2]), name)
+    refused(lambda: maintenance.compact(mine, days.key), name)
+    refused(lambda: maintenance.forget(mine, ["acct-1"], days.key), name)

@@ -87,11 +87,16 @@ class State:
         """The columns of this version, then those that only these files have. Raises StateError where they disagree."""
         return together(layout, [(path, schema_of(path)) for path in self.paths(files)])
 
-    def check(self, layouts: Mapping[str, Layout]) -> None:
-        """Raise StateError where a column of the state has another type in this version. layouts: by kind of file."""
+    def check(self, layouts: Mapping[str, Layout], chosen: Manifest | None = None) -> None:
+        """Raise StateError where a column has another type in this version, or a file lacks one that it needs.
+
+        layouts: by kind of file. chosen: lists the files that will be read; None for all. Only their footers are read.
+        """
         found = self.manifest.columns or self._columns(self.manifest, {})
         for kind, layout in layouts.items():
             agree(described(layout.schema), found.get(kind, {}), self.place)
+        for kind, files in (chosen or self.manifest).kinds().items():
+            self.schema(files, layouts[kind])
 
     def write(self, kind: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch | pa.Table]) -> File:
         """Write a new file. It becomes part of the state with the next `commit`. Raises OutputError on a full disk."""

@@ -37,7 +37,7 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
-from clonewatch.state.columns import Layout, schema_of, together, widened
+from clonewatch.state.columns import Layout, widened
 from clonewatch.state.manifest import DAY, File, Manifest, day_name, day_number
 
 DAYS = (7, 14, 44)
@@ -131,7 +131,6 @@ class _Taken(NamedTuple):
 def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Taken]:
     """The window as it is now. Other processes may use the state while the window is examined."""
     with store.opened(settings.state, key) as state:
-        state.check(LAYOUTS)
         manifest = state.manifest
         last = day_number(settings.until.date()) if settings.until else _newest(manifest)
         first = last - length + 1
@@ -143,6 +142,7 @@ def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Ta
                 fix="Ingest a log first, or pass another day with --until",
             )
         chosen = msgspec.structs.replace(manifest, parts=parts)
+        state.check(LAYOUTS, chosen)
         taken = state.snapshot(chosen.files())
     with contextlib.closing(taken):
         yield _Taken(chosen, settings.state, taken.place, first, last)
@@ -206,7 +206,6 @@ def _stage(runner: StepRunner, engine: FileEngine, taken: _Taken) -> list[str]:
     """Write tables `arrivals`, `accounts` and `events` of the window; returns the account ids by code."""
     manifest = taken.manifest
     parts = taken.paths([part.exchanges for part in manifest.parts])
-    together(EXCHANGES, ((path, schema_of(path)) for path in parts))
     engine.attach("held", parts, EXCHANGES.schema)
     low = engine.fetch('SELECT MIN("row") AS low FROM held')["low"][0].as_py()
     # Numbered from 0, as a scan of these days would.
