@@ -166,8 +166,8 @@ def test_a_file_without_a_needed_column_is_refused_by_every_command(
     rewritten(mine, kind, lambda table: without(table, column))
     before = files(mine)
     acts: list[Callable[[], object]] = [
-        lambda: detected(days, mine, tmp_path / "out"),
         lambda: put(days, mine, days.folders[2]),
+        lambda: detected(days, mine, tmp_path / "out"),
         lambda: maintenance.compact(mine, days.key, keep=100),
         lambda: maintenance.forget(mine, [account], days.key),
         lambda: maintenance.verify(mine, days.key, fix=True),
