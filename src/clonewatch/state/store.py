@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,8 @@ from filelock import FileLock, Timeout
 
 from clonewatch.model.errors import OutputError, StateError
 from clonewatch.state import manifest as manifests
-from clonewatch.state.columns import Layout, agree, damaged, described, schema_of, together, widened
+from clonewatch.state.columns import Layout, agree, described, schema_of, together, widened
+from clonewatch.state.files import PARTS, check_bytes, check_size, part_path, read_whole
 from clonewatch.state.manifest import File, Manifest, TornManifest, key_check
 
 BEFORE = manifests.NAME + ".before"
@@ -32,10 +33,8 @@ _LATEST = manifests.NAME + ".logs"
 # The lock is released when its process ends, however it ends. Who took it last is in a second file, because a locked
 # file cannot be read on every system.
 _LOCK, _HOLDER = "lock", "lock.holder"
-_PARTS = "parts"
 REJECTED = "rejected"
 _DRAFT, _SNAPSHOT, _ENGINE = ".draft-", ".reading-", ".clonewatch-"
-_CHUNK = 1 << 20
 _GROUP = 131_072  # rows of a Parquet row group
 
 
@@ -56,7 +55,7 @@ class State:
         found = []
         for file in files:
             path = self.path(file)
-            _check_size(path, file, path)
+            check_size(path, file, path)
             found.append(path)
         return found
 
@@ -102,7 +101,7 @@ class State:
         """Write a new file. It becomes part of the state with the next `commit`. Raises OutputError on a full disk."""
         self._new += 1
         name = f"{self.manifest.generation + 1:06d}-{self._new:04d}-{kind}.parquet"
-        draft, path = self.place / _PARTS / (_DRAFT + name), self.place / _PARTS / name
+        draft, path = self.place / PARTS / (_DRAFT + name), self.place / PARTS / name
         rows = 0
         with disk(self.place):
             with pq.ParquetWriter(draft, schema, compression="zstd", compression_level=1) as out:
@@ -135,7 +134,7 @@ class State:
         )
         before = manifest if last else self.manifest
         with disk(self.place):
-            _sync_folder(self.place / _PARTS)
+            _sync_folder(self.place / PARTS)
             if not last and self.manifest.generation:
                 put_whole(self.place / BEFORE, manifests.encode(before))
             logs = {source.path for name, source in manifest.sources.items() if name not in before.sources}
@@ -160,7 +159,7 @@ class State:
     def _sweep(self, before: Manifest | None) -> None:
         """Remove files that neither this manifest nor the one before it lists."""
         named = {f.name for m in (self.manifest, before) if m for f in m.files()}
-        for path in (self.place / _PARTS).iterdir():
+        for path in (self.place / PARTS).iterdir():
             if path.name not in named:
                 path.unlink()
 
@@ -257,47 +256,6 @@ def _latest(place: Path) -> list[str] | None:
         return None
 
 
-def digest(path: Path, watch: Callable[[int], None] = lambda _: None) -> str:
-    """SHA-256 of a file, in hexadecimal digits. watch: called with the number of bytes of each chunk."""
-    found = hashlib.sha256()
-    with path.open("rb") as data:
-        while chunk := data.read(_CHUNK):
-            found.update(chunk)
-            watch(len(chunk))
-    return found.hexdigest()
-
-
-def part_path(place: Path, file: File) -> Path:
-    """The path of a file of the state in folder `place`."""
-    return place / _PARTS / file.name
-
-
-def check_bytes(path: Path, file: File, named: Path) -> None:
-    """Raise StateError where a file differs from what was written. named: the path for the message."""
-    try:
-        _check_size(path, file, named)
-        found = digest(path)
-    except OSError as error:
-        raise damaged(named, f"it cannot be read ({error.strerror or error})") from error
-    if found != file.sha256:
-        raise damaged(named, "its bytes differ from those that were written")
-
-
-def read_whole(path: Path, named: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a small file. Raises StateError where it is damaged. named: the path for the message."""
-    try:
-        return pq.read_table(path, columns=columns)
-    except (pa.ArrowException, OSError) as error:
-        raise damaged(named, str(error)) from error
-
-
-def _check_size(path: Path, file: File, named: Path) -> None:
-    if not path.is_file():
-        raise damaged(named, "it is missing")
-    if path.stat().st_size != file.size:
-        raise damaged(named, "its size differs from what was written")
-
-
 def _begin(place: Path, key: bytes, create: bool) -> None:
     if _holds_state(place):
         _replaceable(place)
@@ -309,7 +267,7 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
         raise StateError("this folder holds other files", where=str(place), fix="Pass a new or empty folder")
     with disk(place):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (place / _PARTS).mkdir(mode=0o700, exist_ok=True)
+        (place / PARTS).mkdir(mode=0o700, exist_ok=True)
         with _locked(place):
             if not (place / manifests.NAME).exists():
                 put_whole(place / manifests.NAME, manifests.encode(Manifest(manifests.VERSION, 0, key_check(key))))
@@ -318,13 +276,13 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
 def _only_begun(place: Path) -> bool:
     """Whether a folder holds only what a new state holds, including drafts of a killed process."""
     return not _holds_state(place) and all(
-        p.name in (_LOCK, _HOLDER, _PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir()
+        p.name in (_LOCK, _HOLDER, PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir()
     )
 
 
 def _holds_state(place: Path) -> bool:
     """Whether a folder holds what only a state with exchanges has, even if its manifest is missing."""
-    return (place / BEFORE).exists() or any((place / _PARTS).glob("[!.]*"))
+    return (place / BEFORE).exists() or any((place / PARTS).glob("[!.]*"))
 
 
 def _load(path: Path) -> Manifest:

@@ -38,6 +38,7 @@ from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.columns import Layout, widened
+from clonewatch.state.files import check_bytes, part_path, read_whole
 from clonewatch.state.manifest import DAY, File, Manifest, day_name, day_number
 
 DAYS = (7, 14, 44)
@@ -120,11 +121,11 @@ class _Taken(NamedTuple):
     def check(self) -> None:
         """Raise StateError for a file that differs from what was written."""
         for file in self.manifest.files():
-            store.check_bytes(self.place / file.name, file, store.part_path(self.state, file))
+            check_bytes(self.place / file.name, file, part_path(self.state, file))
 
     def read(self, file: File) -> pa.Table:
         """Read a small file."""
-        return store.read_whole(self.place / file.name, store.part_path(self.state, file))
+        return read_whole(self.place / file.name, part_path(self.state, file))
 
 
 @contextlib.contextmanager

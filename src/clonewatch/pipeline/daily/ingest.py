@@ -38,8 +38,9 @@ from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.columns import schema_of
+from clonewatch.state.files import digest
 from clonewatch.state.manifest import DAY, File, Manifest, Part, Source, day_name
-from clonewatch.state.store import REJECTED, State, digest
+from clonewatch.state.store import REJECTED, State
 
 
 @dataclass(frozen=True)

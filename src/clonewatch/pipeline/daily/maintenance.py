@@ -22,8 +22,9 @@ from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.columns import schema_of, together
+from clonewatch.state.files import digest
 from clonewatch.state.manifest import File, Manifest, Part, day_name, day_of
-from clonewatch.state.store import State, digest
+from clonewatch.state.store import State
 
 _RESTORED = "the manifest was damaged; the one before it has been restored"
 _UNKNOWN_LOGS = (
