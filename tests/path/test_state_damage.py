@@ -191,3 +191,14 @@ def test_a_file_that_is_no_parquet_is_refused_by_every_command(
     refused(lambda: put(days, mine, days.folders[2]), name)
     refused(lambda: maintenance.compact(mine, days.key), name)
     refused(lambda: maintenance.forget(mine, ["acct-1"], days.key), name)
+
+
+def test_an_exchange_without_its_hash_hides_no_new_ones(days: Days, two: Path, mine: Path, tmp_path: Path) -> None:
+    def unhashed(table: pa.Table) -> pa.Table:
+        at = table.column_names.index("xid")
+        return table.set_column(at, "xid", pa.nulls(table.num_rows, table.schema.field("xid").type))
+
+    shutil.copytree(two, tmp_path / "whole")
+    expected = put(days, tmp_path / "whole", days.folders[2])
+    rewritten(mine, "exchanges", unhashed)
+    assert put(days, mine, days.folders[2]).days == expected.days

@@ -212,7 +212,8 @@ class _Ingestion:
         known = ""
         if held:
             self.engine.attach(f"held_{day}", self.state.intact(held), EXCHANGES.schema)
-            known = f' AND x.xid NOT IN (SELECT xid FROM "held_{day}")'
+            # NOT IN is true for no row once the list holds a null.
+            known = f' AND x.xid NOT IN (SELECT xid FROM "held_{day}" WHERE xid IS NOT NULL)'
         tally = Tally(EXCHANGES.schema)
         rows = self.engine.stream(
             f"SELECT x.* FROM arrivals x {deduplicate.WITHOUT} AND x.ts >= $low AND x.ts < $high{known}"
