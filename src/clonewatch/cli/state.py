@@ -236,7 +236,10 @@ def verify(
         for problem in found.problems:
             output.say(f"Damaged: {problem}")
         if found.fixed:
-            output.say("Damaged files were dropped. The rest is unchanged.")
+            if found.restored:
+                output.say("The state is as it was before its latest change.")
+            if found.dropped:
+                output.say(f"{found.dropped:,} damaged files were dropped. The other files are unchanged.")
             for path in found.ingest_again:
                 output.say(f"Ingest again: {path}")
         elif not found.problems:

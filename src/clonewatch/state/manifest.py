@@ -135,7 +135,7 @@ def decode(data: bytes, where: Path) -> Manifest:
     """Decode a manifest. Raises TornManifest where it is damaged, StateError where another version wrote it."""
     try:
         version = msgspec.json.decode(data, type=dict[str, object]).get("schema")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise torn(str(error), where) from error
     if version != VERSION:
         raise StateError(
@@ -159,4 +159,13 @@ def torn(what: str, where: Path) -> TornManifest:
         f"the manifest of the state is damaged: {what}",
         where=str(where),
         fix="Restore it from a backup, or run `clonewatch state verify --repair` to go back by one change",
+    )
+
+
+def lost(what: str, where: Path) -> StateError:
+    """The error for a manifest that cannot be read and that no earlier one can replace."""
+    return StateError(
+        f"{what}, and there is no intact one before it",
+        where=str(where),
+        fix="Restore it from a backup, or ingest the logs into a new folder; no file was changed",
     )

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,17 +23,18 @@ from filelock import FileLock, Timeout
 
 from clonewatch.model.errors import OutputError, StateError
 from clonewatch.state import manifest as manifests
-from clonewatch.state.columns import Layout, agree, damaged, described, schema_of, together, widened
+from clonewatch.state.columns import Layout, agree, described, schema_of, together, widened
+from clonewatch.state.files import PARTS, check_bytes, check_size, part_path, read_whole
 from clonewatch.state.manifest import File, Manifest, TornManifest, key_check
 
 BEFORE = manifests.NAME + ".before"
+# The logs of the latest change: going back by one change loses them, and a torn manifest cannot say which they were.
+_LATEST = manifests.NAME + ".logs"
 # The lock is released when its process ends, however it ends. Who took it last is in a second file, because a locked
 # file cannot be read on every system.
 _LOCK, _HOLDER = "lock", "lock.holder"
-_PARTS = "parts"
 REJECTED = "rejected"
 _DRAFT, _SNAPSHOT, _ENGINE = ".draft-", ".reading-", ".clonewatch-"
-_CHUNK = 1 << 20
 _GROUP = 131_072  # rows of a Parquet row group
 
 
@@ -43,28 +44,37 @@ class State:
     def __init__(self, place: Path, manifest: Manifest) -> None:
         self.place, self.manifest = place, manifest
         self._new = 0
+        self._intact: set[str] = set()
 
     def path(self, file: File) -> Path:
         """The path of a file."""
-        return self.place / _PARTS / file.name
+        return part_path(self.place, file)
 
     def paths(self, files: Iterable[File]) -> list[Path]:
         """The paths of files; raises StateError for one that is missing or has another size."""
         found = []
         for file in files:
             path = self.path(file)
-            if not path.is_file() or path.stat().st_size != file.size:
-                raise damaged(path, "it is missing" if not path.is_file() else "its size differs from what was written")
+            check_size(path, file, path)
             found.append(path)
         return found
 
+    def intact(self, files: Iterable[File]) -> list[Path]:
+        """The paths of files whose content will be read; raises StateError for one that differs from what was written.
+
+        Every byte is compared, once while the state is open.
+        """
+        files = list(files)
+        for file in files:
+            if file.name not in self._intact:
+                check_bytes(self.path(file), file, self.path(file))
+                self._intact.add(file.name)
+        return [self.path(file) for file in files]
+
     def read(self, file: File, columns: list[str] | None = None) -> pa.Table:
-        """Read a whole (small) file."""
-        [path] = self.paths([file])
-        try:
-            return pq.read_table(path, columns=columns)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise damaged(path, str(error)) from error
+        """Read a whole (small) file, after its bytes were compared with what was written."""
+        [path] = self.intact([file])
+        return read_whole(path, path, columns)
 
     def table(self, files: Iterable[File], layout: Layout) -> pa.Table:
         """Read whole (small) files of one kind as one table: the columns of this version, then those of others."""
@@ -76,17 +86,22 @@ class State:
         """The columns of this version, then those that only these files have. Raises StateError where they disagree."""
         return together(layout, [(path, schema_of(path)) for path in self.paths(files)])
 
-    def check(self, layouts: Mapping[str, Layout]) -> None:
-        """Raise StateError where a column of the state has another type in this version. layouts: by kind of file."""
+    def check(self, layouts: Mapping[str, Layout], chosen: Manifest | None = None) -> None:
+        """Raise StateError where a column has another type in this version, or a file lacks one that it needs.
+
+        layouts: by kind of file. chosen: lists the files that will be read; None for all. Only their footers are read.
+        """
         found = self.manifest.columns or self._columns(self.manifest, {})
         for kind, layout in layouts.items():
             agree(described(layout.schema), found.get(kind, {}), self.place)
+        for kind, files in (chosen or self.manifest).kinds().items():
+            self.schema(files, layouts[kind])
 
     def write(self, kind: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch | pa.Table]) -> File:
         """Write a new file. It becomes part of the state with the next `commit`. Raises OutputError on a full disk."""
         self._new += 1
         name = f"{self.manifest.generation + 1:06d}-{self._new:04d}-{kind}.parquet"
-        draft, path = self.place / _PARTS / (_DRAFT + name), self.place / _PARTS / name
+        draft, path = self.place / PARTS / (_DRAFT + name), self.place / PARTS / name
         rows = 0
         with disk(self.place):
             with pq.ParquetWriter(draft, schema, compression="zstd", compression_level=1) as out:
@@ -119,9 +134,11 @@ class State:
         )
         before = manifest if last else self.manifest
         with disk(self.place):
-            _sync_folder(self.place / _PARTS)
+            _sync_folder(self.place / PARTS)
             if not last and self.manifest.generation:
                 put_whole(self.place / BEFORE, manifests.encode(before))
+            logs = {source.path for name, source in manifest.sources.items() if name not in before.sources}
+            put_whole(self.place / _LATEST, msgspec.json.encode(sorted(logs)))
             put_whole(self.place / manifests.NAME, manifests.encode(manifest))
             if last:
                 put_whole(self.place / BEFORE, manifests.encode(before))
@@ -142,7 +159,7 @@ class State:
     def _sweep(self, before: Manifest | None) -> None:
         """Remove files that neither this manifest nor the one before it lists."""
         named = {f.name for m in (self.manifest, before) if m for f in m.files()}
-        for path in (self.place / _PARTS).iterdir():
+        for path in (self.place / PARTS).iterdir():
             if path.name not in named:
                 path.unlink()
 
@@ -179,7 +196,7 @@ def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
         _begin(place, key, create)
     with contextlib.ExitStack() as held:
         held.enter_context(_locked(place))
-        state = State(place, _load(place / manifests.NAME))
+        state = State(place, _replaceable(place))
         if state.manifest.key_check != key_check(key):
             raise StateError(
                 "this state was made with another fingerprint key",
@@ -193,36 +210,55 @@ def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
         yield state
 
 
-def restore(place: Path) -> bool:
-    """Replace a damaged manifest by the one before it; returns whether that was necessary.
+class Restored(NamedTuple):
+    """A manifest was replaced by the one before it. logs: what that change had read; None where it is not known."""
 
-    A manifest that another version wrote is not damaged: it raises StateError.
+    logs: list[str] | None
+
+
+def restore(place: Path) -> Restored | None:
+    """Replace a damaged manifest by the one before it; None where that was not necessary.
+
+    Raises StateError where no intact one is before it. A manifest that another version wrote is not damaged: it raises
+    StateError too.
     """
-    if not place.is_dir():
-        return False
+    if not (place / manifests.NAME).exists() and not _holds_state(place):
+        return None
     with _locked(place):
         try:
-            _load(place / manifests.NAME)
+            _replaceable(place)
         except TornManifest:
-            data = (place / BEFORE).read_bytes() if (place / BEFORE).exists() else b""
-            manifests.decode(data, place / BEFORE)
+            logs = _latest(place)
             with disk(place):
-                put_whole(place / manifests.NAME, data)
-            return True
-    return False
+                put_whole(place / manifests.NAME, (place / BEFORE).read_bytes())
+            return Restored(logs)
+    return None
 
 
-def digest(path: Path, watch: Callable[[int], None] = lambda _: None) -> str:
-    """SHA-256 of a file, in hexadecimal digits. watch: called with the number of bytes of each chunk."""
-    found = hashlib.sha256()
-    with path.open("rb") as data:
-        while chunk := data.read(_CHUNK):
-            found.update(chunk)
-            watch(len(chunk))
-    return found.hexdigest()
+def _replaceable(place: Path) -> Manifest:
+    """The manifest. Raises TornManifest where it is damaged and the one before it is intact, StateError otherwise."""
+    try:
+        return _load(place / manifests.NAME)
+    except TornManifest as error:
+        try:
+            _load(place / BEFORE)
+        except TornManifest:
+            raise manifests.lost(error.what, place / manifests.NAME) from error
+        raise
+
+
+def _latest(place: Path) -> list[str] | None:
+    """The logs of the latest change; None where the list is missing or damaged."""
+    path = place / _LATEST
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[str]) if path.exists() else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _begin(place: Path, key: bytes, create: bool) -> None:
+    if _holds_state(place):
+        _replaceable(place)
     if not create:
         raise StateError(
             "there is no state here", where=str(place), fix="Create one: clonewatch ingest LOG --state DIR"
@@ -231,7 +267,7 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
         raise StateError("this folder holds other files", where=str(place), fix="Pass a new or empty folder")
     with disk(place):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (place / _PARTS).mkdir(mode=0o700, exist_ok=True)
+        (place / PARTS).mkdir(mode=0o700, exist_ok=True)
         with _locked(place):
             if not (place / manifests.NAME).exists():
                 put_whole(place / manifests.NAME, manifests.encode(Manifest(manifests.VERSION, 0, key_check(key))))
@@ -239,7 +275,14 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
 
 def _only_begun(place: Path) -> bool:
     """Whether a folder holds only what a new state holds, including drafts of a killed process."""
-    return all(p.name in (_LOCK, _HOLDER, _PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir())
+    return not _holds_state(place) and all(
+        p.name in (_LOCK, _HOLDER, PARTS, REJECTED) or p.name.startswith(_DRAFT) for p in place.iterdir()
+    )
+
+
+def _holds_state(place: Path) -> bool:
+    """Whether a folder holds what only a state with exchanges has, even if its manifest is missing."""
+    return (place / BEFORE).exists() or any((place / PARTS).glob("[!.]*"))
 
 
 def _load(path: Path) -> Manifest:

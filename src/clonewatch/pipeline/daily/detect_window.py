@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from clonewatch.campaigns import answers
 from clonewatch.campaigns import calibration as calibrations
@@ -41,7 +40,8 @@ from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
-from clonewatch.state.columns import Layout, schema_of, together, widened
+from clonewatch.state.columns import Layout, widened
+from clonewatch.state.files import check_bytes, part_path, read_whole
 from clonewatch.state.manifest import DAY, File, Manifest, day_name, day_number
 
 DAYS = (7, 14, 44)
@@ -112,9 +112,10 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
 
 
 class _Taken(NamedTuple):
-    """Hard links to the files of a window. manifest: with the parts of the window only."""
+    """Hard links to the files of a window. manifest: with the parts of the window only. state: for messages."""
 
     manifest: Manifest
+    state: Path
     place: Path
     first: int
     last: int
@@ -122,12 +123,20 @@ class _Taken(NamedTuple):
     def paths(self, files: list[File]) -> list[Path]:
         return [self.place / file.name for file in files]
 
+    def check(self) -> None:
+        """Raise StateError for a file that differs from what was written."""
+        for file in self.manifest.files():
+            check_bytes(self.place / file.name, file, part_path(self.state, file))
+
+    def read(self, file: File) -> pa.Table:
+        """Read a small file."""
+        return read_whole(self.place / file.name, part_path(self.state, file))
+
 
 @contextlib.contextmanager
 def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Taken]:
     """The window as it is now. Other processes may use the state while the window is examined."""
     with store.opened(settings.state, key) as state:
-        state.check(LAYOUTS)
         manifest = state.manifest
         last = day_number(settings.until.date()) if settings.until else _newest(manifest)
         first = last - length + 1
@@ -139,9 +148,10 @@ def _snapshot(settings: WindowSettings, key: bytes, length: int) -> Iterator[_Ta
                 fix="Ingest a log first, or pass another day with --until",
             )
         chosen = msgspec.structs.replace(manifest, parts=parts)
+        state.check(LAYOUTS, chosen)
         taken = state.snapshot(chosen.files())
     with contextlib.closing(taken):
-        yield _Taken(chosen, taken.place, first, last)
+        yield _Taken(chosen, settings.state, taken.place, first, last)
 
 
 def _newest(manifest: Manifest) -> int:
@@ -193,6 +203,7 @@ def _detect(
         with opened_for_state(chosen, folder.aside) as engine:
             runner = StepRunner(engine)
             timer.start("window", None, "rows")
+            taken.check()
             ids = _stage(runner, engine, taken)
             intake = _intake(runner, taken, ids, settings, mark)
             timer.advance(0, intake.read)
@@ -217,14 +228,13 @@ def _stage(runner: StepRunner, engine: FileEngine, taken: _Taken) -> list[str]:
     """Write tables `arrivals`, `accounts` and `events` of the window; returns the account ids by code."""
     manifest = taken.manifest
     parts = taken.paths([part.exchanges for part in manifest.parts])
-    together(EXCHANGES, ((path, schema_of(path)) for path in parts))
     engine.attach("held", parts, EXCHANGES.schema)
     low = engine.fetch('SELECT MIN("row") AS low FROM held')["low"][0].as_py()
     # Numbered from 0, as a scan of these days would.
     columns = ", ".join(f'"row" - {int(low)} AS "row"' if n == "row" else f'"{n}"' for n in EXCHANGES.schema.names)
     # Copied once: every linking signal reads it, and would otherwise decompress the parts again.
     runner.wrote("arrivals", engine.store("arrivals", f"SELECT {columns} FROM held", {}))
-    names = [pq.read_table(path)["account_id"] for path in taken.paths(list(manifest.names))]
+    names = [taken.read(file)["account_id"] for file in manifest.names]
     ids = [name or "" for column in names for name in column.to_pylist()]
     runner.put("accounts", _facts(taken, len(ids)))
     end = (taken.last + 1) * DAY
@@ -244,7 +254,7 @@ def _facts(taken: _Taken, count: int) -> pa.Table:
 
 def _read(taken: _Taken, file: File | None, layout: Layout) -> pa.Table:
     """A small table with the columns of this version."""
-    return widened(pq.read_table(taken.place / file.name), layout.schema) if file else layout.schema.empty_table()
+    return widened(taken.read(file), layout.schema) if file else layout.schema.empty_table()
 
 
 def _families(engine: FileEngine, taken: _Taken) -> pa.Table:

@@ -38,8 +38,9 @@ from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.columns import schema_of
+from clonewatch.state.files import digest
 from clonewatch.state.manifest import DAY, File, Manifest, Part, Source, day_name
-from clonewatch.state.store import REJECTED, State, digest
+from clonewatch.state.store import REJECTED, State
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,9 @@ class _Ingestion:
         held = [part.exchanges for part in self.state.manifest.parts if part.day == day]
         known = ""
         if held:
-            self.engine.attach(f"held_{day}", self.state.paths(held), EXCHANGES.schema)
-            known = f' AND x.xid NOT IN (SELECT xid FROM "held_{day}")'
+            self.engine.attach(f"held_{day}", self.state.intact(held), EXCHANGES.schema)
+            # NOT IN is true for no row once the list holds a null.
+            known = f' AND x.xid NOT IN (SELECT xid FROM "held_{day}" WHERE xid IS NOT NULL)'
         tally = Tally(EXCHANGES.schema)
         rows = self.engine.stream(
             f"SELECT x.* FROM arrivals x {deduplicate.WITHOUT} AND x.ts >= $low AND x.ts < $high{known}"

@@ -22,12 +22,22 @@ from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.columns import schema_of, together
+from clonewatch.state.files import digest
 from clonewatch.state.manifest import File, Manifest, Part, day_name, day_of
-from clonewatch.state.store import State, digest
+from clonewatch.state.store import State
+
+_RESTORED = "the manifest was damaged; the one before it has been restored"
+_UNKNOWN_LOGS = (
+    "; which logs the lost change had read is not known, so ingest the newest logs again: what is there already is"
+    " skipped"
+)
 
 
 class Verified(NamedTuple):
-    """Whether a state is intact. problems: one sentence each. ingest_again: logs whose exchanges are now missing."""
+    """Whether a state is intact. problems: one sentence each. ingest_again: logs whose exchanges are now missing.
+
+    restored: whether the state went back by one change. dropped: number of damaged files that were removed.
+    """
 
     files: int
     exchanges: int
@@ -36,6 +46,8 @@ class Verified(NamedTuple):
     problems: list[str]
     fixed: bool
     ingest_again: list[str]
+    restored: bool = False
+    dropped: int = 0
 
 
 class Compacted(NamedTuple):
@@ -94,10 +106,10 @@ def verify(
     read what another one wrote, or where repair is impossible: without account ids no exchange can be reported.
     """
     key, watcher = load_key(key_file), progress or Silent()
-    restored = fix and store.restore(place)
+    restored = store.restore(place) if fix else None
     with store.opened(place, key) as state:
         manifest = state.manifest
-        problems = ["the manifest was damaged; the one before it has been restored"] if restored else []
+        problems = [_RESTORED if restored.logs is not None else _RESTORED + _UNKNOWN_LOGS] if restored else []
         watcher.start("verify", sum(file.size for file in manifest.files()), "bytes")
         bad = {file.name: what for file in manifest.files() if (what := _damage(state, file, watcher))}
         for kind, files in manifest.kinds().items():
@@ -110,9 +122,9 @@ def verify(
             problems.append("the number of account ids differs from the manifest")
         watcher.end(f"{len(bad)} damaged files")
         problems += [f"{name}: {what}" for name, what in bad.items()]
-        again: list[str] = []
+        again = set(restored.logs or () if restored else ())
         if bad and fix:
-            again = _drop(state, set(bad))
+            again.update(_drop(state, set(bad)))
         return Verified(
             len(manifest.files()),
             sum(manifest.days().values()),
@@ -120,7 +132,9 @@ def verify(
             manifest.accounts,
             problems,
             bool(fix and problems),
-            again,
+            sorted(again),
+            restored is not None,
+            len(bad) if fix else 0,
         )
 
 
@@ -256,7 +270,7 @@ def forget(
         parts, removed = [], 0
         with opened_for_state(EngineSettings(memory=memory), place) as engine:
             for part in before.parts:
-                rows = _rows_of(state.path(part.exchanges), codes)
+                rows = _rows_of(state, part.exchanges, codes)
                 removed += rows
                 if rows == part.exchanges.rows:
                     continue
@@ -294,7 +308,7 @@ def _rewritten(
     files = [part.exchanges for part in parts]
     schema = state.schema(files, EXCHANGES)
     table = f"rewritten_{files[0].name}"
-    engine.attach(table, state.paths(files), schema)
+    engine.attach(table, state.intact(files), schema)
     engine.put(f"{table}_without", pa.table({"account": pa.array(without, pa.int32())}))
     columns = ", ".join(f'NULL AS "{n}"' if n in lacking else f'"{n}"' for n in schema.names)
     rows = engine.stream(
@@ -312,8 +326,8 @@ def _pruned(state: State, engine: FileEngine, manifest: Manifest) -> Manifest:
     kept: tuple[File, ...] = ()
     if manifest.sketches and manifest.parts:
         schema = state.schema(manifest.sketches, SKETCHES)
-        engine.attach("every_part", state.paths([part.exchanges for part in manifest.parts]), EXCHANGES.schema)
-        engine.attach("every_sketch", state.paths(manifest.sketches), schema)
+        engine.attach("every_part", state.intact([part.exchanges for part in manifest.parts]), EXCHANGES.schema)
+        engine.attach("every_sketch", state.intact(manifest.sketches), schema)
         columns = ", ".join(f's."{name}"' for name in schema.names)
         found = engine.stream(
             f"SELECT {columns} FROM every_sketch s"
@@ -335,10 +349,11 @@ def _nameless(book: pa.Table, codes: Sequence[int]) -> pa.Table:
     return book.take(pa.array(place, mask=np.isin(place, codes)))
 
 
-def _rows_of(path: Path, codes: list[int]) -> int:
+def _rows_of(state: State, file: File, codes: list[int]) -> int:
     """How many rows of a part belong to these accounts. Parts are sorted by account, so little is read."""
     if not codes:
         return 0
+    [path] = state.intact([file])
     rows: int = pq.read_table(path, columns=["account"], filters=pc.field("account").isin(codes)).num_rows
     return rows
 
