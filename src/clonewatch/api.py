@@ -282,6 +282,7 @@ def simulate(
     seed: int = 0,
     scale: float = 1.0,
     text: bool = False,
+    without: Sequence[str] = (),
     progress: Progress | bool = False,
 ) -> dict[str, Any]:
     """Write a labelled synthetic log: honest accounts, look-alikes, and a harvest among them.
@@ -292,6 +293,7 @@ def simulate(
         seed: Equal seeds give equal logs.
         scale: Factor on the number of accounts; 0.1 is a tenth.
         text: Write generated messages instead of fingerprints.
+        without: What the log lacks, such as `("payment", "trusted")`; an unknown name is answered with the known ones.
         progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 
     Returns:
@@ -304,7 +306,7 @@ def simulate(
     from clonewatch.lab.simulate import simulate as run
 
     with _watched(progress) as watcher:
-        return run(scenario, Path(out), seed=seed, scale=scale, text=text, progress=watcher)
+        return run(scenario, Path(out), seed=seed, scale=scale, text=text, without=without, progress=watcher)
 
 
 def evaluate(result: ScanResult | str | Path, labels: str | Path) -> dict[str, Any]:
@@ -336,11 +338,21 @@ def _paths(given: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
     >>> _paths("logs/*.csv"), _paths([Path("a"), "b"])
     (('logs/*.csv',), ('a', 'b'))
     """
-    return (os.fspath(given),) if isinstance(given, str | os.PathLike) else tuple(os.fspath(one) for one in given)
+    paths = (os.fspath(given),) if isinstance(given, str | os.PathLike) else tuple(os.fspath(one) for one in given)
+    for path in paths:
+        _named(path)
+    return paths
+
+
+def _named(given: str | Path) -> str | Path:
+    """A path that is not empty: an empty one would mean the current folder, which nobody named."""
+    if given == "":
+        raise SetupError("a path is empty", fix='Name a file or a folder; "." is the current one')
+    return given
 
 
 def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+    return None if given is None else Path(_named(given))
 
 
 def _text(given: str | Path | None) -> str | None:

@@ -48,6 +48,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         load_key(tmp_path / "file" / "key")
 
 
+def test_a_key_in_place_of_a_file_is_refused_and_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyFileError, match="a key itself") as refused:
+        load_key(Path("ab" * 32))
+    assert "abab" not in str(refused.value) and not list(tmp_path.iterdir())
+
+
 def test_writers_that_start_together_end_with_one_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         keys = set(pool.map(load_key, [tmp_path / "k" / "key"] * 32))

@@ -55,7 +55,8 @@ LOOK = """
 import json
 from clonewatch.kernels.compiling import cache_folder
 from clonewatch.kernels.sketching import stir
-print(json.dumps([str(cache_folder()), int(stir(1) > 0)]))
+works = int(stir(1) > 0)
+print(json.dumps([str(cache_folder()), works]))
 """
 
 
@@ -74,6 +75,20 @@ def test_where_no_place_can_be_written_kernels_still_work(tmp_path: Path) -> Non
         env={**os.environ, "NUMBA_CACHE_DIR": str(kept)},
     )  # fmt: skip
     assert str(kept) in done.stdout and any(kept.rglob("*.nbi"))
+
+
+# No file may grow beyond a page, as on a full disk.
+FULL = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+"""
+
+
+def test_on_a_full_disk_kernels_work_and_are_not_kept(tmp_path: Path) -> None:
+    place = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "full"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", FULL + LOOK], capture_output=True, text=True, check=True, env=place)
+    assert done.stdout.split() == ['["None",', "1]"]
 
 
 def test_the_cache_folder_is_known() -> None:

@@ -6,6 +6,7 @@ a new one, and fingerprint the whole window again; a window that mixes keys show
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -15,6 +16,7 @@ from clonewatch.model.errors import KeyFileError
 
 SECRET_BYTES = 32
 _PERSON = b"clonewatch.v1"
+_LIKE_A_KEY = re.compile(rf"[0-9a-fA-F]{{{2 * SECRET_BYTES}}}")
 
 
 def default_path() -> Path:
@@ -34,6 +36,13 @@ def load_key(path: Path | None = None) -> bytes:
     contains anything else.
     """
     place = default_path() if path is None else path
+    if _LIKE_A_KEY.fullmatch(place.name) and not place.exists():
+        # Neither the message nor a file name may show it.
+        raise KeyFileError(
+            "this is a key itself, and a file that holds one is asked for",
+            where="--key or CLONEWATCH_KEY_FILE",
+            fix="Write the key into a file of its own (mode 600) and name that file",
+        )
     try:
         if not place.exists():
             _create(place)

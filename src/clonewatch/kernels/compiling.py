@@ -33,6 +33,7 @@ def compiled(*, nogil: bool = False) -> Callable[[F], F]:
         try:
             kernel = numba.njit(cache=True, nogil=nogil)(function)
             _places.add(Path(kernel.stats.cache_path))
+            _survive_a_full_disk(kernel)
         except RuntimeError:  # of all errors of this call, the one that no folder is writable
             _kept = False
             kernel = numba.njit(nogil=nogil)(function)
@@ -40,6 +41,21 @@ def compiled(*, nogil: bool = False) -> Callable[[F], F]:
         return made
 
     return decorate
+
+
+def _survive_a_full_disk(kernel: Any) -> None:
+    """Code that cannot be written to the cache works all the same, and is compiled again next time."""
+    cache = kernel._cache  # numba offers no public way in
+    save = cache.save_overload
+
+    def save_if_possible(*compiled_code: Any) -> None:
+        global _kept
+        try:
+            save(*compiled_code)
+        except OSError:  # the disk or a quota is full, or the folder was locked meanwhile
+            _kept = False
+
+    cache.save_overload = save_if_possible
 
 
 def cache_folder() -> Path | None:
