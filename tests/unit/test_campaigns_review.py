@@ -22,12 +22,12 @@ from clonewatch.campaigns.review import (
     likelihood_bits,
     review,
 )
-from clonewatch.graph import sub_clusters
 from clonewatch.model.criteria import CRITERIA
 from clonewatch.model.questions import BY_ID, QUESTIONS
-from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
+from clonewatch.pipeline.detection.signals import TESTS, signals
 
 FAMILY = {name: TESTS.load(name).signal.card.family for name in TESTS.names()}
+SIGNALS_BY_NAME = {signal.name: signal for signal in signals()}
 MEMBERS = frozenset(f"a{i}" for i in range(20))
 # Links that no innocent explanation claims much of, so that none moves the group down.
 PLAIN = {"template": 8.0, "client": 6.0}
@@ -68,7 +68,7 @@ def verdict(
 
 
 def group(found: Verdict, *, p: float | None = 0.01, exchanges: int = 1000) -> Candidate:
-    return Candidate(found, p, exchanges, MEMBERS)
+    return Candidate(found, p, exchanges, MEMBERS, SIGNALS_BY_NAME)
 
 
 def standing(found: Verdict, *answers: Answer, p: float | None = 0.01) -> Standing:
@@ -197,20 +197,20 @@ def test_an_answer_is_about_groups_of_which_it_covers_half(shared: int, counts: 
 def test_the_first_question_is_about_what_links_the_group(
     links: dict[str, float], tests: dict[str, float], question: str
 ) -> None:
-    assert shapes(verdict(tests, links))[0][0] == question
+    assert shapes(verdict(tests, links), SIGNALS_BY_NAME)[0][0] == question
 
 
 def test_questions_run_out_and_then_none_is_asked() -> None:
     found = verdict(HARVEST)
-    everything = {name for name, _ in shapes(found)}
-    assert everything and next_question(shapes(found), everything) is None
+    everything = {name for name, _ in shapes(found, SIGNALS_BY_NAME)}
+    assert everything and next_question(shapes(found, SIGNALS_BY_NAME), everything) is None
 
 
-def test_questions_explain_signals_that_exist_and_weigh_as_they_say() -> None:
-    known = {*SIGNALS.names(), *TESTS.names(), sub_clusters.SIGNAL.signal.name}
+def test_signals_point_at_questions_that_exist_and_questions_weigh_as_they_say() -> None:
+    pointed = [row for one in SIGNALS_BY_NAME.values() for row in (*one.suggests, *one.denied_suggests)]
+    assert {name for name, _ in pointed} == set(BY_ID), "every question is suggested by a signal"
+    assert all(0 < share <= 1 for _, share in pointed)
     for question in QUESTIONS:
-        assert {name.removeprefix("-") for name in question.explains} <= known, question.id
-        assert all(0 < share <= 1 for share in question.explains.values())
         assert question.yes_bits < 0 < question.no_bits < -question.yes_bits, question.id
         assert question.yes_bits <= question.shape_bits <= 0, "to resemble says less than to be"
     assert len(BY_ID) == len(QUESTIONS)

@@ -16,6 +16,7 @@ from clonewatch.campaigns.fusion import Criteria, Reading, Verdict  # noqa: E402
 from clonewatch.campaigns.innocent_shapes import shapes  # noqa: E402
 from clonewatch.campaigns.review import Candidate  # noqa: E402
 from clonewatch.model.questions import BY_ID  # noqa: E402
+from clonewatch.pipeline.detection.signals import signals  # noqa: E402
 
 
 def candidate(cluster: int, links: tuple[tuple[str, str, float], ...]) -> Candidate:
@@ -26,7 +27,7 @@ def candidate(cluster: int, links: tuple[tuple[str, str, float], ...]) -> Candid
     )
     found = Verdict(cluster, 24.0, 15.0, (), links, readings, (), 0.0, False, criteria=Criteria(1.5, 1.0, 2.0, 0.0))
     found = found._replace(strengths=tuple((r.family, r.bits) for r in readings))
-    return Candidate(found, 0.01, 100, frozenset({f"a{cluster}"}))
+    return Candidate(found, 0.01, 100, frozenset({f"a{cluster}"}), {one.name: one for one in signals()})
 
 
 def test_no_world_of_the_rule_is_reported_and_none_is_of_the_shipped_calibration() -> None:
@@ -46,7 +47,7 @@ def test_the_truth_answers_only_questions_that_exist() -> None:
 def test_the_analyst_asks_about_a_campaign_until_nothing_is_left_to_ask() -> None:
     group = candidate(0, (("system_prompt", "software", 8.0), ("egress", "network", 6.0)))
     done = analyst([group], ["member"])
-    assert done == {"questions": len(shapes(group.verdict)), "left": 1}
+    assert done == {"questions": len(shapes(group.verdict, group.signals)), "left": 1}
 
 
 def test_one_yes_settles_what_the_question_was_about() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 
 from clonewatch.campaigns.fusion import Verdict
 from clonewatch.model.questions import QUESTIONS
+from clonewatch.ports.signal import Signal
 
 # Bits of one signal that count at most. Link weights grow with the size of a group and tests stop at this many; without
 # a cap a large group would always be asked about whatever its most popular attribute is.
@@ -14,18 +16,18 @@ MOST_BITS = 8.0
 LEAST_SHARE = 0.15
 
 
-def shapes(verdict: Verdict) -> list[tuple[str, float]]:
-    """The innocent explanations that fit, best first: ids of questions, each with the share of evidence it explains."""
-    evidence = {signal: min(bits, MOST_BITS) for signal, _, bits in verdict.links}
-    for reading in verdict.readings:
-        if reading.bits:
-            evidence[f"{'-' if reading.bits < 0 else ''}{reading.signal}"] = min(abs(reading.bits), MOST_BITS)
-    linked = sum(evidence[signal] for signal, _, _ in verdict.links)
-    found = []
-    for question in QUESTIONS:
-        explained = sum(evidence.get(signal, 0.0) * share for signal, share in question.explains.items())
-        if linked and explained >= LEAST_SHARE * linked:
-            found.append((question.id, explained / linked))
+def shapes(verdict: Verdict, signals: Mapping[str, Signal]) -> list[tuple[str, float]]:
+    """The innocent explanations that fit, best first: ids of questions, each with the share of evidence it explains.
+
+    signals: those behind the links and tests of the verdict, by name.
+    """
+    linked = sum(min(bits, MOST_BITS) for _, _, bits in verdict.links)
+    explained: defaultdict[str, float] = defaultdict(float)
+    evidence = [(name, bits) for name, _, bits in verdict.links] + [(r.signal, r.bits) for r in verdict.readings]
+    for name, bits in evidence:
+        for question, share in signals[name].suggests if bits > 0 else signals[name].denied_suggests:
+            explained[question] += min(abs(bits), MOST_BITS) * share
+    found = [(q.id, explained[q.id] / linked) for q in QUESTIONS if linked and explained[q.id] >= LEAST_SHARE * linked]
     return sorted(found, key=lambda shape: -shape[1])
 
 

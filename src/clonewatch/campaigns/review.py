@@ -6,7 +6,7 @@ stake only decide between groups of nearly the same odds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import e, floor, log, log2
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from clonewatch.campaigns.answers import Answer, is_about, newest
 from clonewatch.campaigns.fusion import LINK_BITS, Verdict
 from clonewatch.campaigns.innocent_shapes import next_question, shapes
 from clonewatch.model.questions import BY_ID
+from clonewatch.ports.signal import Signal
 
 FLAGGED, REVIEW, LISTED = "flagged", "review", "listed"
 OUTCOMES = (FLAGGED, REVIEW, LISTED)
@@ -37,13 +38,14 @@ _DIGITS = 9
 class Candidate(NamedTuple):
     """A reported group. p_value: null where nothing was there to compare with. exchanges: of its members, at stake.
 
-    accounts: ids of its members, without proxy customers.
+    accounts: ids of its members, without proxy customers. signals: those behind the verdict, by name.
     """
 
     verdict: Verdict
     p_value: float | None
     exchanges: int
     accounts: frozenset[str]
+    signals: Mapping[str, Signal]
 
 
 class Standing(NamedTuple):
@@ -104,7 +106,7 @@ def likelihood_bits(bits: float) -> float:
 def _standing(candidate: Candidate, answers: Sequence[Answer]) -> Standing:
     verdict = candidate.verdict
     used = newest(answer for answer in answers if is_about(answer, candidate.accounts))
-    fitting = shapes(verdict)
+    fitting = shapes(verdict, candidate.signals)
     shape = fitting[0][0] if fitting else None
     evidence = PRIOR_BITS + evidence_bits(verdict, candidate.p_value)
     moved = BY_ID[shape].shape_bits if shape else 0.0

@@ -9,8 +9,7 @@ class Question(NamedTuple):
     asks: the question in a sentence. yes, no: what each answer means. yes_bits, no_bits: by how many bits it moves the
     odds that the group is one covert operator: how much likelier that answer is of a covert group than of an honest
     one, log2. shape_bits: by how many the mere resemblance moves them, before anybody was asked. why: the reason for
-    the bits of the answers. explains: the signals that this innocent explanation accounts for, each with the share of
-    its bits, 0..1; a minus before the name of a test means its evidence against.
+    the bits of the answers. Which signals point at it is declared in the file of each signal (`Signal.suggests`).
     """
 
     id: str
@@ -21,7 +20,6 @@ class Question(NamedTuple):
     no_bits: float
     shape_bits: float
     why: str
-    explains: dict[str, float]
 
 
 # A "no" is weak everywhere: it rules out one innocent explanation of several. Where the evidence points at it, about
@@ -45,14 +43,6 @@ QUESTIONS: tuple[Question, ...] = (
         _RESEMBLES,
         "A contract names its accounts, and what they do is then a matter of the contract. An operator who signs for"
         " all of them under its own name is not covert: taken as one case in 4,000.",
-        {
-            "payment": 1.0,
-            "key_sharing": 1.0,
-            "session_sharing": 1.0,
-            "device": 0.5,
-            "signup_network": 0.3,
-            "egress": 0.3,
-        },
     ),
     Question(
         "class_or_event",
@@ -64,18 +54,6 @@ QUESTIONS: tuple[Question, ...] = (
         _MUCH_ALIKE,
         "An occasion is easy to check by its date, its place and its organiser; one operator in 250 is taken to hide"
         " in one.",
-        {
-            "referrer": 1.0,
-            "signup_burst": 0.7,
-            "identity_pattern": 0.6,
-            "template": 0.4,
-            "system_prompt": 0.3,
-            "synchrony": 0.3,
-            "signup_network": 0.3,
-            "egress": 0.3,
-            "-work_partition": 0.5,
-            "-coverage_uniformity": 0.3,
-        },
     ),
     Question(
         "wrongly_banned",
@@ -86,7 +64,6 @@ QUESTIONS: tuple[Question, ...] = (
         _NO,
         _RESEMBLES,
         "Appeals are on record, but an operator appeals as well: one in 64 is taken to get through.",
-        {"succession": 1.0, "replenishment": 1.0, "device": 0.3, "phone": 0.3},
     ),
     Question(
         "app_users",
@@ -97,15 +74,6 @@ QUESTIONS: tuple[Question, ...] = (
         _NO,
         0.0,
         "An operator can copy an app's prompts and hide among its users: one in 32 is taken to do so.",
-        {
-            "system_prompt": 0.7,
-            "tools": 1.0,
-            "client": 0.7,
-            "forced_format": 0.7,
-            "request_shape": 0.7,
-            "end_user_sharing": 1.0,
-            "template": 0.3,
-        },
     ),
     Question(
         "public_network",
@@ -116,7 +84,6 @@ QUESTIONS: tuple[Question, ...] = (
         _NO,
         0.0,
         "It takes away one link. Operators use public networks too, one in eight of them at least.",
-        {"egress": 0.6, "signup_network": 0.6, "phone": 1.0},
     ),
     Question(
         "benchmark_or_monitor",
@@ -128,16 +95,6 @@ QUESTIONS: tuple[Question, ...] = (
         0.0,
         "Suites are published and can be compared with the prompts; one operator in 64 is taken to work a published"
         " one.",
-        {
-            "rare_prompt": 1.0,
-            "template": 0.3,
-            "release": 1.0,
-            "fixed_order": 1.0,
-            "sampling": 0.5,
-            "anticorrelation": 0.7,
-            "regularity": 0.5,
-            "synchrony": 0.5,
-        },
     ),
     Question(
         "colleagues",
@@ -148,7 +105,6 @@ QUESTIONS: tuple[Question, ...] = (
         _NO,
         _RESEMBLES,
         "An employer can be asked and can name them. One operator in 250 is taken to answer for one.",
-        {"identity_pattern": 0.4, "egress": 0.3, "signup_network": 0.3, "device": 0.3, "phone": 0.2},
     ),
 )
 BY_ID = {question.id: question for question in QUESTIONS}

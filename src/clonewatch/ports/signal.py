@@ -24,7 +24,8 @@ class Signal(NamedTuple):
 
     name: module name on its shelf. kind: "link" or "behaviour". needs: alternatives, each a tuple of columns written
     `table.column`; the signal works if the log has all columns of one alternative. uses: optional columns, which it
-    also reads where the log has them.
+    also reads where the log has them. suggests: the innocent cases that it points at, ids of `model.questions`, each
+    with the share of its bits that the case explains, 0..1; denied_suggests: the same of a test's evidence against.
     """
 
     name: str
@@ -32,3 +33,5 @@ class Signal(NamedTuple):
     card: Card
     needs: tuple[tuple[str, ...], ...]
     uses: tuple[str, ...] = ()
+    suggests: tuple[tuple[str, float], ...] = ()
+    denied_suggests: tuple[tuple[str, float], ...] = ()

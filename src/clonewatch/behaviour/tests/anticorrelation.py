@@ -71,6 +71,7 @@ TEST = BehaviouralTest(
             excluded_by="declared organisations count as one entity",
         ),
         needs=(("exchanges.ts",),),
+        suggests=(("benchmark_or_monitor", 0.7),),
     ),
     steps=(Fold("behaviour_anticorrelation", ("slice_bins", "slice_sizes"), turns, 20_000_000),),
     usual=-0.2,

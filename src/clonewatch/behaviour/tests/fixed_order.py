@@ -19,6 +19,7 @@ TEST = BehaviouralTest(
             excluded_by="declared organisations count as one entity",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
+        suggests=(("benchmark_or_monitor", 1.0),),
     ),
     steps=(
         Query(

@@ -17,6 +17,7 @@ TEST = BehaviouralTest(
             excluded_by="such fleets keep to one repository and one template, and trusted accounts run them too",
         ),
         needs=(("exchanges.ts",),),
+        suggests=(("benchmark_or_monitor", 0.5),),
     ),
     steps=(
         Query(

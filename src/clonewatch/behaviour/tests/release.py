@@ -18,6 +18,7 @@ TEST = BehaviouralTest(
             excluded_by="labs ask the same questions; defaults move everybody",
         ),
         needs=(("exchanges.model", "events.model"),),
+        suggests=(("benchmark_or_monitor", 1.0),),
     ),
     steps=(
         Query(

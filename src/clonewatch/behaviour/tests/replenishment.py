@@ -71,6 +71,7 @@ TEST = BehaviouralTest(
             excluded_by="one customer replaces one account, not a group",
         ),
         needs=(("events.kind", "events.account_id"),),
+        suggests=(("wrongly_banned", 1.0),),
     ),
     steps=(Fold("behaviour_replenishment", ("groups", "entities", "owners", "events"), replacements, 50_000_000),),
     usual=0.0,

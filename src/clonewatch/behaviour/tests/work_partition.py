@@ -17,6 +17,7 @@ TEST = BehaviouralTest(
             excluded_by="declared organisations count as one entity; a labelling job keeps to few topics",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
+        denied_suggests=(("class_or_event", 0.5),),
     ),
     steps=(
         Query(

@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts use the same build",
         ),
         needs=(("exchanges.tls_fingerprint",), ("exchanges.user_agent",), ("exchanges.sdk",)),
+        suggests=(("app_users", 0.7),),
     ),
     of_exchanges("x.client"),
     reads=("exchanges", "owners"),

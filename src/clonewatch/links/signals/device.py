@@ -17,6 +17,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts and small households share devices too",
         ),
         needs=(("accounts.device_fingerprint",),),
+        suggests=(("one_customer", 0.5), ("wrongly_banned", 0.3), ("colleagues", 0.3)),
     ),
     of_accounts("a.device"),
     reads=("accounts", "owners"),

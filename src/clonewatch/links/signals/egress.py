@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts use the same network",
         ),
         needs=(("exchanges.client_ip",),),
+        suggests=(("one_customer", 0.3), ("class_or_event", 0.3), ("public_network", 0.6), ("colleagues", 0.3)),
     ),
     of_exchanges("x.network"),
     reads=("exchanges", "owners"),

@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts send the same value",
         ),
         needs=(("exchanges.end_user_id",),),
+        suggests=(("app_users", 1.0),),
     ),
     of_exchanges("x.end_user"),
     reads=("exchanges", "owners"),

@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts force the same format",
         ),
         needs=(("exchanges.format_hash",), ("exchanges.messages",)),
+        suggests=(("app_users", 0.7),),
     ),
     of_exchanges("x.format"),
     reads=("exchanges", "owners"),

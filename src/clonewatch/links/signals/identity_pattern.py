@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts have addresses of the same domain and pattern",
         ),
         needs=(("accounts.email_pattern",), ("accounts.email_domain",)),
+        suggests=(("class_or_event", 0.6), ("colleagues", 0.4)),
     ),
     of_accounts("a.pattern"),
     reads=("accounts", "owners"),

@@ -17,6 +17,7 @@ SIGNAL = LinkingSignal(
             excluded_by="declared organisations count as one entity",
         ),
         needs=(("exchanges.api_key_id",),),
+        suggests=(("one_customer", 1.0),),
     ),
     of_exchanges("x.key"),
     reads=("exchanges", "owners"),

@@ -17,6 +17,7 @@ SIGNAL = LinkingSignal(
             excluded_by="declared organisations count as one entity; trusted accounts share instruments too",
         ),
         needs=(("accounts.payment_fingerprint",),),
+        suggests=(("one_customer", 1.0),),
     ),
     of_accounts("a.payment"),
     reads=("accounts", "owners"),

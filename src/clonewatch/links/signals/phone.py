@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts have numbers in the same range",
         ),
         needs=(("accounts.phone_prefix",),),
+        suggests=(("wrongly_banned", 0.3), ("public_network", 1.0), ("colleagues", 0.2)),
     ),
     of_accounts("a.phone"),
     reads=("accounts", "owners"),

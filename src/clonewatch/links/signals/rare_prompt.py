@@ -24,6 +24,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts share them too; everybody asks a benchmark's questions",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
+        suggests=(("benchmark_or_monitor", 1.0),),
     ),
     ego_networks("rare_prompt_pairs"),
     hashed=False,

@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts have the same referral",
         ),
         needs=(("accounts.referrer",),),
+        suggests=(("class_or_event", 1.0),),
     ),
     of_accounts("a.referrer"),
     reads=("accounts", "owners"),

@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts send the same parameters",
         ),
         needs=(("exchanges.max_tokens",),),
+        suggests=(("app_users", 0.7),),
     ),
     of_exchanges("x.shape"),
     reads=("exchanges", "owners"),

@@ -17,6 +17,7 @@ SIGNAL = LinkingSignal(
             excluded_by="a single move forms no group",
         ),
         needs=(("exchanges.session_id",),),
+        suggests=(("one_customer", 1.0),),
     ),
     of_exchanges("x.session"),
     reads=("exchanges", "owners"),

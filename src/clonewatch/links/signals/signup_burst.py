@@ -44,6 +44,7 @@ SIGNAL = LinkingSignal(
             excluded_by="it only corroborates: entities that share nothing else are not linked",
         ),
         needs=(("accounts.created_at",),),
+        suggests=(("class_or_event", 0.7),),
     ),
     "SELECT entity, attribute, 0 AS n FROM signup_bursts",
     hashed=False,

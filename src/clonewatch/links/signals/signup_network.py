@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts signed up there too",
         ),
         needs=(("accounts.signup_ip",),),
+        suggests=(("one_customer", 0.3), ("class_or_event", 0.3), ("public_network", 0.6), ("colleagues", 0.3)),
     ),
     of_accounts("a.signup_network"),
     reads=("accounts", "owners"),

@@ -25,6 +25,7 @@ SIGNAL = LinkingSignal(
             ("events.kind", "events.account_id", "exchanges.template_id"),
             ("events.kind", "events.account_id", "exchanges.messages"),
         ),
+        suggests=(("wrongly_banned", 1.0),),
     ),
     "SELECT entity, CAST(banned AS BIGINT) AS attribute, 0 AS n FROM successors"
     " UNION SELECT banned AS entity, CAST(banned AS BIGINT) AS attribute, 0 AS n FROM successors",

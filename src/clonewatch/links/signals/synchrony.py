@@ -115,6 +115,7 @@ SIGNAL = LinkingSignal(
             excluded_by="outages are excluded, and the same count with times shifted by a day shows what chance yields",
         ),
         needs=(("exchanges.prompt_id",), ("exchanges.messages",)),
+        suggests=(("class_or_event", 0.3), ("benchmark_or_monitor", 0.5)),
         uses=("events.kind", "events.until"),
     ),
     ego_networks("synchronous_pairs"),

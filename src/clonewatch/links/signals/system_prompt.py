@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts use the same prompt",
         ),
         needs=(("exchanges.system_hash",), ("exchanges.system_text",), ("exchanges.messages",)),
+        suggests=(("class_or_event", 0.3), ("app_users", 0.7)),
     ),
     of_exchanges("x.system"),
     reads=("exchanges", "owners"),

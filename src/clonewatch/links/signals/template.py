@@ -17,6 +17,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts use the same template",
         ),
         needs=(("exchanges.template_id",), ("exchanges.messages",)),
+        suggests=(("class_or_event", 0.4), ("app_users", 0.3), ("benchmark_or_monitor", 0.3)),
     ),
     of_exchanges("x.template"),
     reads=("exchanges", "owners"),

@@ -19,6 +19,7 @@ SIGNAL = LinkingSignal(
             excluded_by="trusted accounts use the same tools",
         ),
         needs=(("exchanges.tools_hash",), ("exchanges.messages",)),
+        suggests=(("app_users", 1.0),),
     ),
     of_exchanges("x.tools"),
     reads=("exchanges", "owners"),

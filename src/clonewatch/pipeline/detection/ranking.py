@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.review import Candidate, review
+from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.detection.stages import Dated, Ranked
 
 
@@ -22,12 +23,14 @@ def candidates(dated: Dated, account_ids: Sequence[str]) -> list[Candidate]:
     for cluster, account, number in zip(*columns, strict=True):
         accounts.setdefault(cluster, set()).add(account_ids[account])
         exchanges[cluster] += number
+    known = {signal.name: signal for signal in signals()}
     return [
         Candidate(
             verdict,
             calibrated.calibrated_groups[verdict.cluster].p_value,
             exchanges[verdict.cluster],
             frozenset(accounts.get(verdict.cluster, ())),
+            known,
         )
         for verdict in calibrated.reported
     ]
