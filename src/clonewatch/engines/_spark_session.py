@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clonewatch.model.errors import SetupError
+from clonewatch.model.option_values import megabytes
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,7 +40,6 @@ _ON_ONE_MACHINE = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
 }
-_SIZE = re.compile(r"([\d.]+) *([KMGT])i?B?", re.I)
 
 
 def require() -> None:
@@ -105,11 +104,7 @@ def java_size(size: str) -> str:
     >>> java_size("700MB"), java_size("1.5 GiB")
     ('700m', '1536m')
     """
-    read = _SIZE.fullmatch(size.strip())
-    if read is None:
-        raise SetupError(f"{size!r} is not a size", fix="Write --memory as in 700MB or 2GB")
-    megabytes = float(read[1]) * {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20}[read[2].upper()]
-    return f"{max(1, round(megabytes))}m"
+    return f"{max(1, round(megabytes(size)))}m"
 
 
 class Home:

@@ -21,6 +21,7 @@ from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.keys import load_key
+from clonewatch.model import option_values
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.pipeline import engine as engines
@@ -72,6 +73,10 @@ class ScanSettings:
     embed: bool = False
     engine: str = EMBEDDED
     master: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that an option cannot have."""
+        option_values.check(seed=self.seed, memory=self.memory, threads=self.threads, max_rejected=self.max_rejected)
 
     @property
     def computing(self) -> EngineSettings:

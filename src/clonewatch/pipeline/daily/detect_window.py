@@ -21,6 +21,7 @@ from clonewatch.campaigns import calibration as calibrations
 from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import load_key
+from clonewatch.model import option_values
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
@@ -69,6 +70,10 @@ class WindowSettings:
     first_flag: bool = False
     answers: Path | None = None
     again: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that an option cannot have."""
+        option_values.check(seed=self.seed, memory=self.memory, threads=self.threads)
 
 
 class Window(NamedTuple):

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log, open_log
 from clonewatch.fingerprints.keys import load_key
+from clonewatch.model import option_values
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import TooManyRejected
 from clonewatch.model.read_results import Rejected
@@ -57,6 +58,10 @@ class IngestSettings:
     memory: str = MEMORY
     threads: int | None = None
     max_rejected: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Refuse values that an option cannot have."""
+        option_values.check(memory=self.memory, threads=self.threads, max_rejected=self.max_rejected)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""The values that options may have. They are checked once, before anything is read, by whoever gives them."""
+
+from __future__ import annotations
+
+import re
+
+from clonewatch.model.defaults import MEMORY
+from clonewatch.model.errors import SetupError
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", re.IGNORECASE)
+_MEGABYTES = {"K": 2**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
+# With less, the engine cannot hold the blocks of a single join.
+LEAST_MEGABYTES = 64
+# Generators of random numbers take more; other seeds are counted up from this one.
+MOST_SEED = 2**31 - 1000
+
+
+def megabytes(size: str) -> float:
+    """A size such as "700MB" in megabytes of 2**20 bytes. Raises SetupError.
+
+    >>> megabytes("700MB"), megabytes("1.5 GiB")
+    (700.0, 1536.0)
+    """
+    read = _SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
+    if read is None:
+        raise SetupError(f"memory is not a size: {size!r}", fix="Write it as in 700MB or 2GB")
+    return float(read[1]) * _MEGABYTES[read[2].upper()]
+
+
+def check(*, seed: object = 0, memory: str = MEMORY, threads: object = None, max_rejected: object = 0.0) -> None:
+    """Raise SetupError for a value that an option cannot have; the message names the option and what it takes."""
+    if megabytes(memory) < LEAST_MEGABYTES:
+        raise SetupError(f"memory is too small: {memory}", fix=f"Give it {LEAST_MEGABYTES}MB at least")
+    if not _whole(seed, 0, MOST_SEED):
+        raise SetupError(f"seed is not a whole number from 0 to {MOST_SEED}: {seed!r}", fix="Pass one, such as 0")
+    if threads is not None and not _whole(threads, 1, 4096):
+        raise SetupError(f"threads is not a whole number from 1 on: {threads!r}", fix="Leave it out to use every core")
+    share = max_rejected if isinstance(max_rejected, int | float) and not isinstance(max_rejected, bool) else -1.0
+    if not 0 <= share <= 1:
+        raise SetupError(
+            f"max_rejected is not a share from 0 to 1: {max_rejected!r}", fix="0.01 is one row in a hundred"
+        )
+
+
+def _whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
