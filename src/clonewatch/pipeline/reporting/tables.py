@@ -131,7 +131,10 @@ def _members(members: pa.Table, names: Mapping[int, str], ids: pa.Array) -> pa.T
 
 def _totals(runner: StepRunner, members: pa.Table) -> dict[int, dict[str, Any]]:
     """Per cluster: member accounts, their exchanges, harvested exchanges with first and last, and tasks."""
-    out: dict[int, dict[str, Any]] = {}
+    # A group of bystanders alone has no members, and its numbers are zero.
+    out: dict[int, dict[str, Any]] = {
+        c: {"accounts": 0, "exchanges": 0} for c in members["cluster"].unique().to_pylist()
+    }
     inside = members.filter(pc.not_equal(members["role"], "proxy_customer"))
     for row in inside.group_by("cluster").aggregate([("account", "count"), ("exchanges", "sum")]).to_pylist():
         out[row["cluster"]] = {"accounts": row["account_count"], "exchanges": row["exchanges_sum"]}
@@ -141,7 +144,7 @@ def _totals(runner: StepRunner, members: pa.Table) -> dict[int, dict[str, Any]]:
         " GROUP BY p.cluster, p.task ORDER BY p.cluster, n DESC, p.task"
     )
     for row in harvest.to_pylist():
-        total = out.setdefault(row["cluster"], {"accounts": 0, "exchanges": 0})
+        total = out[row["cluster"]]
         total["harvested_exchanges"] = total.get("harvested_exchanges", 0) + row["n"]
         total["first_ts"] = min(total.get("first_ts", row["first_ts"]), row["first_ts"])
         total["last_ts"] = max(total.get("last_ts", row["last_ts"]), row["last_ts"])
