@@ -338,21 +338,14 @@ def _paths(given: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
     >>> _paths("logs/*.csv"), _paths([Path("a"), "b"])
     (('logs/*.csv',), ('a', 'b'))
     """
-    paths = (os.fspath(given),) if isinstance(given, str | os.PathLike) else tuple(os.fspath(one) for one in given)
-    for path in paths:
-        _named(path)
-    return paths
-
-
-def _named(given: str | Path) -> str | Path:
-    """A path that is not empty: an empty one would mean the current folder, which nobody named."""
-    if given == "":
-        raise SetupError("a path is empty", fix='Name a file or a folder; "." is the current one')
-    return given
+    return (os.fspath(given),) if isinstance(given, str | os.PathLike) else tuple(os.fspath(one) for one in given)
 
 
 def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(_named(given))
+    if given == "":
+        # As a Path it would be the current folder, which nobody named.
+        raise SetupError("a path is empty", fix='Name a file or a folder; "." is the current one')
+    return None if given is None else Path(given)
 
 
 def _text(given: str | Path | None) -> str | None:

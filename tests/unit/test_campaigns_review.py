@@ -22,7 +22,7 @@ from clonewatch.campaigns.review import (
     likelihood_bits,
     review,
 )
-from clonewatch.model.criteria import CRITERIA
+from clonewatch.model.criteria import CRITERIA, WRONG_KIND
 from clonewatch.model.questions import BY_ID, QUESTIONS
 from clonewatch.pipeline.detection.signals import TESTS, signals
 
@@ -218,7 +218,7 @@ def test_signals_point_at_questions_that_exist_and_questions_weigh_as_they_say()
 
 def test_the_words_about_criteria_use_the_thresholds_of_the_verdict() -> None:
     assert tuple(CRITERIA) == Criteria._fields
-    assert CRITERIA["linkage"].threshold == fusion.LINK_BITS
+    assert CRITERIA["linkage"].threshold == fusion.LINK_BITS and WRONG_KIND == fusion._HALF
     assert CRITERIA["third_family"].threshold == fusion.FAMILY_BITS
     assert CRITERIA["sum_of_families"].threshold == fusion.FLAG_BITS
     assert f"{fusion._COVERT:.1f} bits by a card" in CRITERIA["deception"].more

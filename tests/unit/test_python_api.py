@@ -134,7 +134,7 @@ def test_a_time_may_be_a_datetime_or_text_and_is_utc_without_a_zone(
     assert (given[0].since, given[0].as_of) == (meant, meant)
 
 
-@pytest.mark.parametrize("options", [{"paths": ""}, {"paths": ["log", ""]}, {"paths": "log", "out": ""}])
+@pytest.mark.parametrize("options", [{"paths": ""}, {"paths": ["", "log"]}, {"paths": "log", "out": ""}])
 def test_an_empty_path_is_refused_because_it_would_mean_the_current_folder(options: dict[str, Any]) -> None:
     with pytest.raises(SetupError, match="a path is empty"):
         clonewatch.scan(**options)

@@ -55,6 +55,9 @@ def find_inputs(paths: Iterable[str | Path]) -> Found:
 
 
 def _expanded(given: str) -> list[Path]:
+    if not given:
+        # It would mean the current folder, which nobody named.
+        raise InputError("a path is empty", fix='Name a file or a folder; "." is the current one')
     if given == STANDARD_INPUT or not glob.has_magic(given) or Path(given).exists():
         return [Path(given)]
     matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns

@@ -120,7 +120,7 @@ class Verdict(NamedTuple):
     def level(self) -> str:
         """Level of the evidence ladder: L0 one signal, L1 linked, L2 coordinated evasion, L3 extraction pattern."""
         if not self.flagged:
-            return "L1" if self.link_bits >= LINK_BITS else "L0"
+            return "L1" if self.linked else "L0"
         return "L3" if self.extraction and len(self.families) >= 3 else "L2"
 
 

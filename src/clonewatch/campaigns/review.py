@@ -27,8 +27,8 @@ REVIEW_BITS = -3.0
 # The share of the bits of tests and of the p-value that counts. Each is an upper bound, and they err together: all of
 # them measure the same exchanges.
 _BELIEVED = 0.5
-# What a fact of deception adds: honest groups with one, such as an office that pays with one card, are about a quarter
-# as frequent as covert ones.
+# What a fact of deception adds. Honest groups have one too, such as an office that pays with one card: taken as a
+# quarter as often as covert ones, which nobody has measured.
 _DECEPTION_BITS = 2.0
 # Linkage counts for half a threshold below it to twice the threshold: beyond that it says how many, not who.
 _LEAST_LINKAGE, _MOST_LINKAGE = 0.5, 2.0

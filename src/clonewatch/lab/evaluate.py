@@ -167,7 +167,7 @@ def score_accounts(truth: Truth, claim: Claim) -> dict[str, Any]:
 
 
 def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
-    """Which true campaigns were found; false alarms; alarms per campaign ("alarms_per_campaign"); merged alarms."""
+    """Which true campaigns were found; false alarms; alarms per campaign; merged alarms."""
     members = truth.members
     sizes = Counter(members.values())
     alarms: dict[str, dict[str, Any]] = {}

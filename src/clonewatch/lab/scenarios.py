@@ -100,7 +100,7 @@ _SUMMARIES = {
     "n03_one_off_wordings": "nearly every prompt in a wording of its own, some of them public",
     "n04_own_cover": "accounts whose holders use them for themselves as well",
     "n05_human_relay": "public questions at a human pace over residential addresses",
-    "n06_outnumbered": "a proxy with two to four times as many honest neighbours",
+    "n06_outnumbered": "a proxy with 300 to 900 honest neighbours, mostly more than members",
     "n07_harness_rollouts": "a popular coding agent imitated, with two or three rollouts at random",
     "p1_thin_pool": "six requests per account per day over ten or twenty days, customers' traffic mixed in",
     "p2_fat_pool": "about 860 requests per account per day, one fixed prompt; banned at mid-window, then a second pool",

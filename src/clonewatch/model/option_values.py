@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TypeGuard
 
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", re.IGNORECASE)
 _MEGABYTES = {"K": 2**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
-# With less, the engine cannot hold the blocks of a single join.
+# The least that the engine is tested with.
 LEAST_MEGABYTES = 64
 # Generators of random numbers take more; other seeds are counted up from this one.
 MOST_SEED = 2**31 - 1000
@@ -31,9 +32,9 @@ def check(*, seed: object = 0, memory: str = MEMORY, threads: object = None, max
     """Raise SetupError for a value that an option cannot have; the message names the option and what it takes."""
     if megabytes(memory) < LEAST_MEGABYTES:
         raise SetupError(f"memory is too small: {memory}", fix=f"Give it {LEAST_MEGABYTES}MB at least")
-    if not _whole(seed, 0, MOST_SEED):
+    if not _whole(seed, 0) or seed > MOST_SEED:
         raise SetupError(f"seed is not a whole number from 0 to {MOST_SEED}: {seed!r}", fix="Pass one, such as 0")
-    if threads is not None and not _whole(threads, 1, 4096):
+    if threads is not None and not _whole(threads, 1):
         raise SetupError(f"threads is not a whole number from 1 on: {threads!r}", fix="Leave it out to use every core")
     share = max_rejected if isinstance(max_rejected, int | float) and not isinstance(max_rejected, bool) else -1.0
     if not 0 <= share <= 1:
@@ -42,5 +43,5 @@ def check(*, seed: object = 0, memory: str = MEMORY, threads: object = None, max
         )
 
 
-def _whole(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+def _whole(value: object, least: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

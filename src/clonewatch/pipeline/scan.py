@@ -132,8 +132,6 @@ class _Task(NamedTuple):
 
 def _open(settings: ScanSettings) -> Log:
     """The log: local files, or addresses that only an engine's workers can open."""
-    if not all(settings.paths):
-        raise InputError("a path is empty", fix='Name a file or a folder; "." is the current one')
     if any(is_remote(path) for path in settings.paths):
         unfit = [name for name in ("mapping", "keep_text", "embed") if getattr(settings, name)]
         if settings.engine == EMBEDDED or unfit:

@@ -25,12 +25,12 @@ _FEWEST = 6
 _FEATURES = 2
 # Hours of the day that count as one: a habit, not an appointment.
 _HOURS = 3
-# Feature -> its value, in SQL over table `slices`.
+# Feature -> its value, in SQL over table `self_slices`.
 FEATURES = {
-    "topic": "s.cell",
-    "input": "s.input_octave",
-    "output": "s.output_octave",
-    "hour": f"CAST(FLOOR(s.ts / {_HOURS * 3_600_000_000}) AS BIGINT) % {24 // _HOURS}",
+    "topic": "cell",
+    "input": "input_octave",
+    "output": "output_octave",
+    "hour": f"CAST(FLOOR(ts / {_HOURS * 3_600_000_000}) AS BIGINT) % {24 // _HOURS}",
 }
 _SCHEMA = pa.schema([("cluster", pa.int32()), ("value", pa.float64()), ("error", pa.float64()), ("n", pa.int64())])
 
@@ -130,9 +130,8 @@ def added_up(values: pa.Table) -> pa.Table:
 
 
 _VALUES = " UNION ALL ".join(
-    f"SELECT s.cluster, {number} AS feature, s.entity, CAST(FLOOR(s.ts / 86400000000) AS BIGINT) AS day,"
-    f" CAST({value} AS BIGINT) AS value FROM slices s JOIN self_entities e ON e.cluster = s.cluster"
-    f" AND e.entity = s.entity WHERE {value} IS NOT NULL"
+    f"SELECT cluster, {number} AS feature, entity, CAST(FLOOR(ts / 86400000000) AS BIGINT) AS day,"
+    f" CAST({value} AS BIGINT) AS value FROM self_slices WHERE {value} IS NOT NULL"
     for number, value in enumerate(FEATURES.values())
 )
 
@@ -153,8 +152,14 @@ TEST = BehaviouralTest(
     steps=(
         Fold("self_entities", ("tested",), sampled, 50_000_000),
         Query(
-            "self_values",
+            "self_slices",
             ("slices", "self_entities"),
+            "SELECT s.cluster, s.entity, s.ts, s.cell, s.input_octave, s.output_octave FROM slices s"
+            " JOIN self_entities e ON e.cluster = s.cluster AND e.entity = s.entity",
+        ),
+        Query(
+            "self_values",
+            ("self_slices",),
             f"SELECT cluster, feature, entity, day, value, COUNT(*) AS n FROM ({_VALUES}) v"
             " GROUP BY cluster, feature, entity, day, value",
         ),

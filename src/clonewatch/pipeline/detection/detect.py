@@ -33,7 +33,6 @@ from clonewatch.pipeline.detection.stages import (
     SecondSet,
     Stability,
     cluster_sizes,
-    is_reported,
 )
 from clonewatch.pipeline.detection.trust import source_by_cluster
 from clonewatch.pipeline.steps import StepRunner
@@ -214,7 +213,7 @@ def judge_clusters(
 
 def calibrate(judged: Judged, calibration: Calibration) -> Calibrated:
     """Compare threshold ratios with calibration groups; withdraw flags that would raise false discoveries too far."""
-    linked = [v for v in judged.verdicts if is_reported(v)]
+    linked = [v for v in judged.verdicts if v.linked]
     sizes = cluster_sizes(judged.merged.clustering.clusters.groups)
     groups = [Group(judged.trust[v.cluster], sizes[v.cluster], v.threshold_ratio) for v in linked]
     calibrated_groups = dict(zip((v.cluster for v in linked), calibration.calibrate(groups), strict=True))

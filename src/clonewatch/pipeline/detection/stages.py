@@ -133,7 +133,7 @@ class Calibrated:
     @property
     def reported(self) -> list[Verdict]:
         """The verdicts that are reported, by cluster."""
-        return [verdict for verdict in self.verdicts if is_reported(verdict)]
+        return [verdict for verdict in self.verdicts if verdict.linked]
 
 
 @dataclass(frozen=True)
@@ -178,11 +178,6 @@ class Ranked:
         """The verdicts that are reported, in order."""
         verdicts = {verdict.cluster: verdict for verdict in self.calibrated.reported}
         return [verdicts[cluster] for cluster in self.order]
-
-
-def is_reported(verdict: Verdict) -> bool:
-    """Whether a cluster is reported: it is flagged, or linked well enough."""
-    return verdict.linked
 
 
 def cluster_sizes(groups: pa.Table) -> dict[int, int]:
