@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ _SPEC = importlib.util.spec_from_file_location("report_tables", Path(__file__).w
 assert _SPEC and _SPEC.loader
 made = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(made)
+RESULT = ScanResult(None, made.scan(flagged=2, linked=1, accounts=20), made.summary())
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def result() -> ScanResult:
-    return ScanResult(None, made.scan(flagged=2, linked=1, accounts=20), made.summary())
+    return RESULT
 
 
 @pytest.fixture
@@ -124,6 +125,7 @@ def test_the_first_flag_can_be_requested_by_either_name(given: list[Any], name: 
         ("2026-05-01", datetime(2026, 5, 1, tzinfo=UTC)),
         ("2026-05-01T12:30:00Z", datetime(2026, 5, 1, 12, 30, tzinfo=UTC)),
         (datetime(2026, 5, 1, 12), datetime(2026, 5, 1, 12, tzinfo=UTC)),
+        (date(2026, 5, 1), datetime(2026, 5, 1, tzinfo=UTC)),
         ("2026-05-01T14:00:00+02:00", datetime(2026, 5, 1, 14, tzinfo=timezone(timedelta(hours=2)))),
     ],
 )
@@ -138,6 +140,28 @@ def test_a_time_may_be_a_datetime_or_text_and_is_utc_without_a_zone(
 def test_an_empty_path_is_refused_because_it_would_mean_the_current_folder(options: dict[str, Any]) -> None:
     with pytest.raises(SetupError, match="a path is empty"):
         clonewatch.scan(**options)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: clonewatch.scan(None), "paths is not a path: None"),
+        (lambda: clonewatch.scan(b"log"), "paths is not a path: b'log'"),
+        (lambda: clonewatch.scan(["log", 3]), "paths is not a path: 3"),
+        (lambda: clonewatch.scan("log", accounts=["a.csv"]), r"accounts is not a path: \['a.csv'\]"),
+        (lambda: clonewatch.scan("log", since=3), "since is not a time: 3"),
+        (lambda: clonewatch.scan("log", progress=1), "progress is neither True nor False"),
+        (lambda: clonewatch.ingest("log", None), "state is not a path: None"),
+        (lambda: clonewatch.detect("state", "out", days="7"), "days are not whole numbers: '7'"),
+        (lambda: clonewatch.load(3), "folder is not a path: 3"),
+        (lambda: clonewatch.evaluate(None, "labels"), "result is not a path: None"),
+        (lambda: RESULT.why(3), "account_id is not text: 3"),
+        (lambda: RESULT.show(1), "campaign_id is not text: 1"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_by_name(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(SetupError, match=said):
+        call()
 
 
 def test_text_that_is_not_a_time_is_refused_by_name() -> None:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clonewatch.model import schema
-from clonewatch.model.errors import InputError
+from clonewatch.model.errors import InputError, SetupError
 from clonewatch.report.tables import whole
 
 _RERUN = "Name the folder that `clonewatch scan --out` wrote, or run the scan again"
@@ -90,8 +90,9 @@ class ScanResult:
 
         Raises:
             InputError: There is no campaign with that id.
+            SetupError: The id is not text.
         """
-        found = self._rows("campaigns", campaign_id=campaign_id)
+        found = self._rows("campaigns", campaign_id=_id(campaign_id, "campaign_id"))
         if not found:
             known = ", ".join(self.campaigns["campaign_id"].to_pylist()[:10]) or "none"
             raise InputError(f"no campaign {campaign_id!r} in this scan", fix=f"Use one of: {known}")
@@ -111,7 +112,8 @@ class ScanResult:
             group), `evidence` (for and against the group), and `exchanges` (the ten of this account that most probably
             belong to the campaign). The same as `clonewatch why --json` writes under `campaigns`.
         """
-        return [self._place(account_id, member) for member in self._rows("members", account_id=account_id)]
+        mine = self._rows("members", account_id=_id(account_id, "account_id"))
+        return [self._place(account_id, member) for member in mine]
 
     def _place(self, account: str, member: dict[str, Any]) -> dict[str, Any]:
         """One campaign that an account is in, with what links it to the others."""
@@ -205,6 +207,13 @@ def read_table(folder: Path, name: str, chosen: pc.Expression | None = None) -> 
         return pq.read_table(path, filters=chosen)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError("the table cannot be read", where=str(path), fix=_RERUN) from error
+
+
+def _id(given: object, name: str) -> str:
+    """An id as the tables have it."""
+    if not isinstance(given, str):
+        raise SetupError(f"{name} is not text: {given!r}", fix="Ids are text, as in result.members")
+    return given
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The interface of progress: stages that start, advance and end. The command line draws it, the library ignores it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Receives what a long run is doing."""
 

@@ -17,6 +17,7 @@ TEST = BehaviouralTest(
             excluded_by="each lab covers everything, so labs ask the same questions",
         ),
         needs=(("exchanges.cell",), ("exchanges.messages",)),
+        uses=("exchanges.task",),
         denied_suggests=(("class_or_event", 0.3),),
     ),
     steps=(

@@ -148,6 +148,7 @@ TEST = BehaviouralTest(
             excluded_by="that is one customer, who can be asked; people and firms have habits",
         ),
         needs=(("exchanges.output_tokens",), ("exchanges.input_tokens",), ("exchanges.cell",), ("exchanges.messages",)),
+        uses=("exchanges.output_tokens", "exchanges.input_tokens", "exchanges.cell"),
     ),
     steps=(
         Fold("self_entities", ("tested",), sampled, 50_000_000),

@@ -17,7 +17,7 @@ TEST = BehaviouralTest(
             innocent="release-day benchmarking, default-model aliases",
             excluded_by="labs ask the same questions; defaults move everybody",
         ),
-        needs=(("exchanges.model", "events.model"),),
+        needs=(("exchanges.model", "events.kind", "events.model"),),
         suggests=(("benchmark_or_monitor", 1.0),),
     ),
     steps=(

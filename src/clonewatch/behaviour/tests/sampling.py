@@ -17,6 +17,7 @@ TEST = BehaviouralTest(
             excluded_by="labs ask the same questions",
         ),
         needs=(("exchanges.n",), ("exchanges.logprobs",)),
+        uses=("exchanges.n", "exchanges.logprobs"),
         suggests=(("benchmark_or_monitor", 0.5),),
     ),
     steps=(

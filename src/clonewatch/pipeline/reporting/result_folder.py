@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from clonewatch.model.errors import OutputError
 from clonewatch.model.read_results import Rejected
@@ -20,9 +21,12 @@ from clonewatch.pipeline.intake.kept_text import NAME as TEXTS
 from clonewatch.pipeline.reporting import provenance
 from clonewatch.state.store import put_whole
 
-_PREFIX = ".scan-"
+# The hidden folder of a run, and its name until the run has locked it.
+_PREFIX, _UNLOCKED = ".scan-", ".new-scan-"
 # In the hidden folder: what an interrupted run leaves to the next one, and the digest of its question.
 _WORK, _QUESTION, _BEGUN = "work", "question", "begun"
+# In the hidden folder's folder of tables; free once the run that locked it has ended, however it ended.
+_LOCK = "lock"
 _GROUP = 262_144  # rows of a row group: what is held in memory while a long table is written
 
 
@@ -39,11 +43,7 @@ class ResultFolder:
         self._published = False
         try:
             place.mkdir(parents=True, exist_ok=True)
-            left = _left(place, question)
-            self.aside = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
-            if left:
-                left.replace(self.aside)
-            self.work.mkdir(exist_ok=True)
+            self.aside, self._lock = _left(place, question) or _new(place)
         except OSError as error:
             raise OutputError(
                 f"cannot write there: {error.strerror}",
@@ -83,6 +83,8 @@ class ResultFolder:
             with contextlib.suppress(OSError):  # a full disk: what was buffered goes with the folder
                 self._rejected.close()
         if self._published or error is None or not (self.work / _QUESTION).exists():
+            # Released first: not every system removes a file that is open.
+            self._lock.release()
             shutil.rmtree(self.aside, ignore_errors=True)
         else:
             size = sum(file.stat().st_size for file in self.work.rglob("*") if file.is_file())
@@ -90,6 +92,7 @@ class ResultFolder:
                 f"What was done so far is kept in {self.aside} ({size / 1e6:,.0f} MB). Run the same command again to"
                 " resume from there, or delete it."
             )
+            self._lock.release()
 
     def reject(self, rows: Sequence[Rejected]) -> None:
         """Write rejected rows to their own file."""
@@ -164,31 +167,31 @@ def _grouped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[p
         yield pa.Table.from_batches(waiting, schema).combine_chunks()
 
 
-def _left(place: Path, question: str) -> Path | None:
-    """The hidden folder of an interrupted run of the same question; those of other interrupted runs are removed.
+def _new(place: Path) -> tuple[Path, FileLock]:
+    """A new hidden folder and its lock. It gets its name once it is locked, so that no other run takes it for left."""
+    made = Path(tempfile.mkdtemp(prefix=_UNLOCKED, dir=place))
+    (made / _WORK).mkdir()
+    lock = FileLock(made / _WORK / _LOCK, thread_local=False)
+    lock.acquire(timeout=0)
+    return made.rename(place / made.name.replace(_UNLOCKED, _PREFIX)), lock
 
-    Such a folder is named after a process that no longer runs. A folder with the id of this process is also from an
-    earlier run, as in a container, where every run has the same id.
-    """
+
+def _left(place: Path, question: str) -> tuple[Path, FileLock] | None:
+    """The hidden folder of an interrupted run of the same question; those of other interrupted runs are removed."""
     found = None
-    for left in sorted(place.glob(f"{_PREFIX}*-*")):
-        number = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if not number.isdigit() or (int(number) != os.getpid() and _is_running(int(number))):
+    for left in sorted(place.glob(f"{_PREFIX}*")):
+        lock = FileLock(left / _WORK / _LOCK, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except FileNotFoundError:
+            shutil.rmtree(left, ignore_errors=True)
             continue
+        except Timeout:
+            continue  # that run is still going
         asked = left / _WORK / _QUESTION
         if question and not found and asked.exists() and asked.read_text(encoding="utf-8") == question:
-            found = left
+            found = left, lock
         else:
+            lock.release()
             shutil.rmtree(left, ignore_errors=True)
     return found
-
-
-def _is_running(number: int) -> bool:
-    """Whether a process with this id exists."""
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # it belongs to another user
-    return True
