@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clonewatch.arguments import as_days, as_instant, as_path, as_paths, as_text, watched
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError
 
@@ -90,28 +89,28 @@ def scan(
     from clonewatch.pipeline.scan import scan as run
 
     settings = ScanSettings(
-        paths=_paths(paths),
-        out=_path(out, "out"),
-        mapping=None if map is None else _as_text(map, "map"),
-        accounts=_path(accounts, "accounts"),
-        events=_path(events, "events"),
+        paths=as_paths(paths),
+        out=as_path(out, "out"),
+        mapping=None if map is None else as_text(map, "map"),
+        accounts=as_path(accounts, "accounts"),
+        events=as_path(events, "events"),
         format=format,
         seed=seed,
-        key_file=_path(key, "key"),
+        key_file=as_path(key, "key"),
         keep_text=keep_text,
         memory=memory,
         threads=threads,
         max_rejected=max_rejected,
-        since=_instant(since, "since"),
-        as_of=_instant(as_of, "as_of"),
-        calibration=_path(calibration, "calibration"),
-        answers=_path(answers, "answers"),
+        since=as_instant(since, "since"),
+        as_of=as_instant(as_of, "as_of"),
+        calibration=as_path(calibration, "calibration"),
+        answers=as_path(answers, "answers"),
         first_flag=first_flag or replay,
         embed=embed,
         engine=engine,
         master=master,
     )
-    with _watched(progress) as watcher:
+    with watched(progress) as watcher:
         return run(settings, watcher)
 
 
@@ -126,7 +125,7 @@ def load(folder: str | Path) -> ScanResult:
     """
     from clonewatch.pipeline.scan_result import load as run
 
-    return run(Path(_as_text(folder, "folder")))
+    return run(Path(as_text(folder, "folder")))
 
 
 def doctor(
@@ -149,7 +148,7 @@ def doctor(
     from clonewatch.adapters.reading import open_log
     from clonewatch.pipeline.look import look
 
-    return look(open_log(_paths(paths), format=format, mapping=_path(map, "map")))
+    return look(open_log(as_paths(paths), format=format, mapping=as_path(map, "map")))
 
 
 def ingest(
@@ -196,18 +195,18 @@ def ingest(
     from clonewatch.pipeline.daily.ingest import ingest as run
 
     settings = IngestSettings(
-        paths=_paths(paths),
-        state=Path(_as_text(state, "state")),
-        mapping=None if map is None else _as_text(map, "map"),
-        accounts=_path(accounts, "accounts"),
-        events=_path(events, "events"),
+        paths=as_paths(paths),
+        state=Path(as_text(state, "state")),
+        mapping=None if map is None else as_text(map, "map"),
+        accounts=as_path(accounts, "accounts"),
+        events=as_path(events, "events"),
         format=format,
-        key_file=_path(key, "key"),
+        key_file=as_path(key, "key"),
         memory=memory,
         threads=threads,
         max_rejected=max_rejected,
     )
-    with _watched(progress) as watcher:
+    with watched(progress) as watcher:
         return run(settings, watcher)
 
 
@@ -258,20 +257,20 @@ def detect(
     from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
 
     settings = WindowSettings(
-        state=Path(_as_text(state, "state")),
-        out=Path(_as_text(out, "out")),
-        days=_days(days),
-        until=_instant(until, "until"),
+        state=Path(as_text(state, "state")),
+        out=Path(as_text(out, "out")),
+        days=as_days(days),
+        until=as_instant(until, "until"),
         seed=seed,
-        key_file=_path(key, "key"),
+        key_file=as_path(key, "key"),
         memory=memory,
         threads=threads,
-        calibration=_path(calibration, "calibration"),
-        answers=_path(answers, "answers"),
+        calibration=as_path(calibration, "calibration"),
+        answers=as_path(answers, "answers"),
         first_flag=first_flag or replay,
         again=again,
     )
-    with _watched(progress) as watcher:
+    with watched(progress) as watcher:
         return windows(settings, watcher)
 
 
@@ -305,9 +304,15 @@ def simulate(
     """
     from clonewatch.lab.simulate import simulate as run
 
-    with _watched(progress) as watcher:
+    with watched(progress) as watcher:
         return run(
-            scenario, Path(_as_text(out, "out")), seed=seed, scale=scale, text=text, without=without, progress=watcher
+            scenario,
+            Path(as_text(out, "out")),
+            seed=seed,
+            scale=scale,
+            text=text,
+            without=without,
+            progress=watcher,
         )
 
 
@@ -331,77 +336,4 @@ def evaluate(result: ScanResult | str | Path, labels: str | Path) -> dict[str, A
     folder = result.directory if isinstance(result, ScanResult) else result
     if isinstance(result, ScanResult) and folder is None:
         raise SetupError("the result is in memory only", fix="Scan with out=, so that it is written to a folder")
-    return run(Path(_as_text(folder, "result")), Path(_as_text(labels, "labels")))
-
-
-def _paths(given: object) -> tuple[str, ...]:
-    """One or several paths as text, as the adapters expect them: a glob or an address is not a Path.
-
-    >>> _paths("logs/*.csv"), _paths([Path("a"), "b"])
-    (('logs/*.csv',), ('a', 'b'))
-    """
-    if isinstance(given, Iterable) and not isinstance(given, str | bytes | os.PathLike):
-        return tuple(_as_text(one, "paths") for one in given)
-    return (_as_text(given, "paths"),)
-
-
-def _path(given: object, name: str) -> Path | None:
-    return None if given is None else Path(_as_text(given, name))
-
-
-def _as_text(given: object, name: str) -> str:
-    """A path as text. Raises SetupError for anything else, and for an empty path, which would be the current folder."""
-    path = os.fspath(given) if isinstance(given, str | os.PathLike) else None
-    if not isinstance(path, str):
-        raise SetupError(f"{name} is not a path: {given!r}", fix="Pass a str or a pathlib.Path")
-    if not path:
-        raise SetupError(f"{name}: a path is empty", fix='Name a file or a folder; "." is the current one')
-    return path
-
-
-def _days(given: object) -> tuple[int, ...]:
-    """Lengths of windows in days, or one length."""
-    days = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else (given,)
-    whole = tuple(day for day in days if isinstance(day, int) and not isinstance(day, bool))
-    if len(whole) != len(days):
-        raise SetupError(f"days are not whole numbers: {given!r}", fix="Pass them as in days=(7, 14)")
-    return whole
-
-
-def _instant(given: object, name: str) -> datetime | None:
-    """A moment with a time zone; UTC if it has none.
-
-    >>> _instant("2026-05-01", "since")
-    datetime.datetime(2026, 5, 1, 0, 0, tzinfo=datetime.timezone.utc)
-    """
-    if given is None:
-        return None
-    try:
-        # A date prints as ISO 8601 too.
-        moment = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
-    except ValueError as error:
-        raise SetupError(
-            f"{name} is not a time: {given!r}", fix="Write it as 2026-05-01 or 2026-05-01T12:00:00"
-        ) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
-@contextmanager
-def _watched(progress: object) -> Iterator[Progress | None]:
-    """Where progress goes: nowhere, the terminal, or the caller's own object."""
-    from clonewatch.ports.progress import Progress
-
-    if progress is True:
-        from clonewatch.cli.progress import watching
-
-        with watching(False) as drawn:
-            yield drawn
-    elif progress is None or progress is False:
-        yield None
-    elif isinstance(progress, Progress):
-        yield progress
-    else:
-        raise SetupError(
-            f"progress is neither True nor False, nor an object with the methods of clonewatch.Progress: {progress!r}",
-            fix="Pass True to see it on the terminal",
-        )
+    return run(Path(as_text(folder, "result")), Path(as_text(labels, "labels")))
