@@ -17,7 +17,7 @@ from clonewatch.adapters.mapping import EXAMPLE, load_map
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.read_results import Measured, Rejected
+from clonewatch.model.read_results import Dropped, Measured, Rejected
 from clonewatch.model.schema import ACCOUNTS, EVENTS, EXCHANGES, Table
 from clonewatch.ports.adapter import Adapter, Source
 from clonewatch.ports.mapping import FieldMap
@@ -44,13 +44,14 @@ class Log:
     """One log of one or many files, ready to be read once.
 
     total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
-    has finished.
+    has finished. dropped: optional values that did not fit, so far.
     """
 
     def __init__(self, inputs: list[_Input], found: Found, mapping: FieldMap | None, noted: Noted) -> None:
         self._inputs, self._found, self.mapping = inputs, found, mapping
         self._noted = noted
         self.inputs: list[Measured] = []
+        self.dropped = Dropped()
         self.total_bytes = sum(map(_size, inputs))
         self._finished = 0
         self._current: Stream | None = None
@@ -162,6 +163,7 @@ class Log:
         if sum(batch.num_rows for batch in batches) != sum(one.units for one in whole):
             self._alone.add(adapter.name)
             return None
+        self.dropped.update(stream.notes.dropped)
         for entry, one in zip(run, whole, strict=True):
             self._noted += [(str(entry.path), warning) for warning in stream.notes.warnings]
             self.inputs.append(Measured(str(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
@@ -183,6 +185,7 @@ class Log:
         for batch in entry.adapter.read(_source(entry.path, stream, self._columns), self.mapping):
             if not read and not batch.exchanges.num_rows:
                 _refuse_without_accounts(batch.rejected, entry.adapter, name)
+            self._count_dropped(stream)
             read += batch.exchanges.num_rows
             rejected += len(batch.rejected)
             if batch.rejected:
@@ -199,6 +202,11 @@ class Log:
         self._finished += tally.done
         self._current = None
 
+    def _count_dropped(self, stream: Stream) -> None:
+        """Add what a reader dropped since the last call."""
+        self.dropped.update(stream.notes.dropped)
+        stream.notes.dropped.clear()
+
     def _side(self, table: Table, paths: list[Path]) -> pa.Table | None:
         if table.name not in self._sides:
             parts = [self._read_side(table, path) for path in paths]
@@ -214,6 +222,7 @@ class Log:
             side = read_side(path, stream, table)
             if stream.torn:
                 side.rejected.append(Rejected(str(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
+            self._count_dropped(stream)
             stream.notes.unknown(side.unknown)
             self._noted += [(str(path), warning) for warning in stream.notes.warnings]
             self._waiting += side.rejected

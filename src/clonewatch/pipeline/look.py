@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from clonewatch.adapters.reading import Log
 from clonewatch.model import schema as tables
-from clonewatch.model.read_results import Rejected
+from clonewatch.model.read_results import Rejected, listed
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.ports.signal import Signal
 
@@ -22,8 +22,8 @@ REASONS_SHOWN = 5
 def look(log: Log) -> dict[str, Any]:
     """Examine the first rows of a log; nothing is written.
 
-    Returns `rows`, `rejected` and its `reasons`, `columns` (share of rows filled, 0..1), `signals` (whether each can
-    work, and what it lacks), `trusted_accounts`, `formats` and `warnings`.
+    Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `columns` (share of rows
+    filled, 0..1), `signals` (whether each can work, and what it lacks), `trusted_accounts`, `formats` and `warnings`.
     """
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -46,6 +46,7 @@ def look(log: Log) -> dict[str, Any]:
         "rows": rows,
         "rejected": sum(reasons.values()),
         "reasons": dict(reasons.most_common(REASONS_SHOWN)),
+        "dropped": listed(log.dropped),
         "columns": {
             f"{t.name}.{c.name}": shares.get(f"{t.name}.{c.name}", 0.0)
             for t in (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS)

@@ -24,6 +24,7 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
+from clonewatch.model.read_results import listed
 from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.engine import EMBEDDED, EngineSettings
@@ -246,4 +247,5 @@ def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> I
         inputs=[i._asdict() for i in task.log.inputs],
         warnings=task.log.warnings,
         chosen=chosen,
+        dropped=listed(task.log.dropped),
     )

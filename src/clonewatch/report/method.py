@@ -55,6 +55,7 @@ class Method(NamedTuple):
     seeds: int | None
     counts: list[tuple[str, str, str]]
     rejected: int
+    dropped: list[tuple[str, str, str]]
     inputs: list[Mapping[str, Any]]
     more_inputs: Mapping[str, Any]
     on: list[Used]
@@ -199,6 +200,10 @@ def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
         seeds=summary.get("clustering_seeds"),
         counts=[(count(counts.get(key)), name, said) for key, name, said in _COUNTS],
         rejected=counts.get("rejected") or 0,
+        dropped=[
+            (visible(one.get("column"), 60), count(one.get("values")), visible(one.get("reason"), 200))
+            for one in summary.get("dropped_values") or []
+        ],
         inputs=[
             {k: entry.get(k) for k in ("path", "bytes", "sha256", "format", "read", "rejected")}
             for entry in summary.get("inputs") or []

@@ -39,7 +39,14 @@ _Row = msgspec.defstruct(
     ],
     gc=False,
 )
+# For lines in which some value has another type: every value as it is, for `conform` to judge.
+_AnyRow = msgspec.defstruct(
+    "_AnyRow",
+    [(c.name, msgspec.Raw, _UNREAD) if c.name == "messages" else (c.name, Any, None) for c in EXCHANGES.columns],
+    gc=False,
+)
 _row = msgspec.json.Decoder(_Row).decode
+_any_row = msgspec.json.Decoder(_AnyRow).decode
 _text = msgspec.json.Decoder(str).decode
 _KNOWN = frozenset(EXCHANGES.names)
 
@@ -66,12 +73,17 @@ class ExchangeNdjson(Adapter):
                 values = list(map(attrgetter(column.name), part.rows))
                 if column.required or values.count(None) < len(values):
                     found[column.name] = values
-            batch, rejected = conform(found, EXCHANGES, source.name, part.numbers)
+            dropped = notes_of(source.stream).dropped
+            batch, rejected = conform(found, EXCHANGES, source.name, part.numbers, dropped=dropped)
             yield Batch(batch, part.rejected + rejected)
 
 
 def _decode(line: bytes) -> object:
-    row: Any = _row(line)
+    row: Any
+    try:
+        row = _row(line)
+    except msgspec.ValidationError:
+        row = _any_row(line)
     raw = row.messages
     first = bytes(memoryview(raw)[:1]) if raw else b""
     row.messages = None if first in (b"", b"n") else _text(raw) if first == b'"' else str(raw, "utf-8")

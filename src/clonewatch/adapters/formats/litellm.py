@@ -46,7 +46,8 @@ def payload(line: dict[str, object]) -> dict[str, object]:
     about = inner(line, "metadata")
     asked = inner(line, "model_parameters")
     row: dict[str, object] = {
-        "exchange_id": line.get("id") or line.get("litellm_call_id"),
+        # The gateway's own id: that of the response is chosen by whatever server answered.
+        "exchange_id": line.get("litellm_call_id") or line.get("id"),
         "ts": line.get("startTime"),
         "account_id": next(
             filter(None, (about.get(f"user_api_key_{k}") for k in ("user_id", "team_id", "hash"))), None

@@ -48,7 +48,7 @@ class LiteLLMSpend(Adapter):
 def spend_row(line: Mapping[str, object]) -> dict[str, object]:
     """One row of the table as exchange columns. The account is the key's user, then its team, then the key's hash."""
     row: dict[str, object] = {
-        "exchange_id": line.get("request_id"),
+        "exchange_id": line.get("litellm_call_id") or line.get("request_id"),
         "ts": line.get("startTime"),
         "account_id": line.get("user") or line.get("team_id") or line.get("api_key"),
         "org_id": line.get("organization_id"),

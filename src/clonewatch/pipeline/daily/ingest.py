@@ -18,7 +18,7 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import TooManyRejected
-from clonewatch.model.read_results import Rejected
+from clonewatch.model.read_results import Rejected, listed
 from clonewatch.pipeline.daily.state_tables import (
     EXCHANGES,
     LAYOUTS,
@@ -66,7 +66,10 @@ class IngestSettings:
 
 @dataclass(frozen=True)
 class Ingested:
-    """The outcome of ingesting a log. days: exchanges added per day. skipped: files that had been read before."""
+    """The outcome of ingesting a log. days: exchanges added per day. skipped: files that had been read before.
+
+    dropped: optional values that were left out, by column and reason.
+    """
 
     state: Path
     generation: int
@@ -77,6 +80,7 @@ class Ingested:
     accounts: int
     new_accounts: int
     skipped: list[str]
+    dropped: list[dict[str, Any]]
     warnings: list[str]
     stages: list[dict[str, Any]]
     peak_memory_mb: int
@@ -178,6 +182,7 @@ class _Ingestion:
             accounts=len(self.stager.book.ids),
             new_accounts=len(self.stager.book.ids) - self.known,
             skipped=skipped,
+            dropped=listed(self.log.dropped),
             warnings=list(self.log.warnings),
             stages=self.timer.stages,
             peak_memory_mb=self.timer.peak_memory_mb(),

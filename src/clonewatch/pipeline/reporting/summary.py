@@ -51,6 +51,7 @@ def summarise(
             "trusted": trusted.number,
             **_outcomes(ranked),
         },
+        "dropped_values": [dict(one) for one in intake.dropped],
         "trust": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
         "stages": timer.stages,
         "peak_memory_mb": timer.peak_memory_mb(),
