@@ -30,6 +30,8 @@ def tell(campaigns: pa.Table, members: pa.Table, summary: dict[str, Any], out: P
         list_campaigns(rows)
     counts = summary.get("counts") or {}
     output.say(f"{counts.get('kept', 0):,} exchanges of {counts.get('accounts', 0):,} accounts were examined.")
+    if counts.get("duplicate"):
+        output.say(f"{counts['duplicate']:,} rows repeated an exchange and were merged into it.")
     if counts.get("rejected"):
         output.say(f"{counts['rejected']:,} rows were rejected: see {out / 'rejected.ndjson'}")
     if values := sum(one["values"] for one in summary.get("dropped_values") or []):

@@ -89,6 +89,10 @@ def _tell(found: dict[str, Any]) -> None:
     )
     for reason, n in found["reasons"].items():
         output.say(f"  {n:,} times: {reason}")
+    if found["repeats"]["merged"]:
+        output.say(f"{found['repeats']['merged']:,} rows repeat an exchange; a scan merges them.")
+    if found["repeats"]["shared"]:
+        output.say(f"{found['repeats']['shared']:,} rows share their exchange id with other calls; a scan keeps them.")
     output.table(
         "Dropped values",
         ("Column", "Values", "Reason"),

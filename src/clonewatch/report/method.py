@@ -77,9 +77,14 @@ REVIEW_MEANS = (
     "question."
 )
 _COUNTS = (
-    ("read", "exchanges read", "rows that are exchanges, before duplicates are dropped"),
+    ("read", "exchanges read", "rows that are exchanges, before repeats are merged"),
     ("rejected", "rejected", "further rows that are no exchange; each is in rejected.ndjson with file, row and reason"),
-    ("duplicate", "duplicates", "rows whose exchange id came before; dropped"),
+    ("duplicate", "repeats", "rows of an exchange that another row is about too; merged into it, column by column"),
+    (
+        "shared_id",
+        "rows with a shared id",
+        "their id belongs to several accounts, times or prompts; kept, told apart without it",
+    ),
     ("kept", "exchanges kept", "what everything below is computed from"),
     ("accounts", "accounts", "distinct account ids among the exchanges kept"),
     ("entities", "entities", "accounts under one declared organisation count as one"),

@@ -209,7 +209,7 @@ class _Ingestion:
 
     def _days(self) -> tuple[list[Part], int]:
         """The arrivals as new parts, one per day, without exchanges that the state holds; and how many it held."""
-        deduplicate.find(self.runner)
+        deduplicate.find_same(self.runner)
         days = self.engine.fetch(
             f"SELECT CAST(FLOOR(ts / {DAY}) AS BIGINT) AS day, COUNT(*) AS n FROM arrivals"
             f" GROUP BY CAST(FLOOR(ts / {DAY}) AS BIGINT) ORDER BY day"
@@ -218,12 +218,13 @@ class _Ingestion:
         return parts, self.stager.rows - sum(part.exchanges.rows for part in parts)
 
     def _day(self, day: int) -> Part | None:
-        held = [part.exchanges for part in self.state.manifest.parts if part.day == day]
+        parts = [part for part in self.state.manifest.parts if part.day == day]
+        held = [part.exchanges for part in parts]
         known = ""
         if held:
             self.engine.attach(f"held_{day}", self.state.intact(held), EXCHANGES.schema)
-            # NOT IN is true for no row once the list holds a null.
-            known = f' AND x.xid NOT IN (SELECT xid FROM "held_{day}" WHERE xid IS NOT NULL)'
+            lacking = frozenset(name for part in parts for name in part.lacking)
+            known = f" AND NOT {deduplicate.held_already(f'held_{day}', lacking)}"
         tally = Tally(EXCHANGES.schema)
         rows = self.engine.stream(
             f"SELECT x.* FROM arrivals x {deduplicate.WITHOUT} AND x.ts >= $low AND x.ts < $high{known}"
