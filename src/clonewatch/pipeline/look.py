@@ -53,6 +53,7 @@ def look(log: Log) -> dict[str, Any]:
         "rejected": sum(reasons.values()),
         "reasons": dict(reasons.most_common(REASONS_SHOWN)),
         "dropped": listed(log.dropped),
+        "left_out": list(log.left_out),
         "repeats": {"merged": repeats.merged, "shared": repeats.shared},
         "columns": {
             f"{t.name}.{c.name}": shares.get(f"{t.name}.{c.name}", 0.0)

@@ -183,8 +183,20 @@ def _run(
             fix="The result was written but should not be trusted. Read the reasons, fix the map or the log and scan"
             " again, or raise --max-rejected if the rejected rows are expected",
         )
+    _refuse_left_out(task.log, settings)
     _refuse_repeats(result.summary["counts"], settings)
     return result
+
+
+def _refuse_left_out(log: Log, settings: ScanSettings) -> None:
+    """Raise TooManyRejected if files of the folder were left out that hold more than the share that may be rejected."""
+    if said := log.too_much_left_out(settings.max_rejected):
+        raise TooManyRejected(
+            said,
+            where=", ".join(list(log.left_out)[:3]),
+            fix="The result was written but should not be trusted. The warnings say what these files are: name their"
+            " format or map them, or move what is no log out of the folder",
+        )
 
 
 def _refuse_repeats(counts: Mapping[str, int], settings: ScanSettings) -> None:

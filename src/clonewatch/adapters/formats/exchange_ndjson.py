@@ -63,6 +63,10 @@ class ExchangeNdjson(Adapter):
         keys = outline(head)
         return {"ts", "account_id"} <= keys.keys() and not {"request", "response", "request_body", "body"} & keys.keys()
 
+    def weight(self, row: bytes, name: str) -> float:
+        """Less for a row without an id: a logged call that failed looks so as well, and could not be read as this."""
+        return (1.0 if "exchange_id" in outline(row) else 0.001) if self.claims(row, name) else 0.0
+
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 lines; unknown keys in the first lines are noted."""
         for i, part in enumerate(rows(source.stream, source.name, _decode)):

@@ -30,6 +30,8 @@ class LiteLLM(Adapter):
     def claims(self, head: bytes, name: str) -> bool:
         """Whether the first object has LiteLLM's call id and its name for the time."""
         keys = outline(head)
+        if {"spend", "request_id"} <= keys.keys():
+            return False  # a row of the spend table, which has a call id too
         return (
             "startTime" in keys and "call_type" in keys and bool({"litellm_call_id", "model_parameters"} & keys.keys())
         )

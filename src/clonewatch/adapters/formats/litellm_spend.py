@@ -13,6 +13,7 @@ from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import Rows, rows
 from clonewatch.adapters.streams import head_of
+from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
@@ -34,7 +35,7 @@ class LiteLLMSpend(Adapter):
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 rows."""
-        if outline(head_of(source.stream)):
+        if sampled(head_of(source.stream)):
             decode = msgspec.json.Decoder(dict[str, object]).decode
             for part in rows(source.stream, source.name, lambda line: spend_row(decode(line))):
                 yield assemble(part, source, mapping)

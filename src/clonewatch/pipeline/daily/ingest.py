@@ -197,6 +197,12 @@ class _Ingestion:
             self.aside.writelines(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
 
     def _check_rejected(self) -> None:
+        if said := self.log.too_much_left_out(self.settings.max_rejected):
+            raise TooManyRejected(
+                f"{said}, so nothing was added",
+                where=", ".join(list(self.log.left_out)[:3]),
+                fix="Their format is unknown: name it or map them, or move what is no log out of the folder",
+            )
         rejected = self.arrivals.rejected
         rows = self.stager.rows + rejected
         if rejected > self.settings.max_rejected * rows:
