@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from clonewatch.adapters.csv_rows import first_line, header
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.survey import shown
 from clonewatch.adapters.wrappings import sampled, seen
 from clonewatch.ports.adapter import Adapter
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def recognised(head: bytes, name: str, adapters: Sequence[Adapter]) -> list[Adapter]:
@@ -21,15 +25,27 @@ def recognised(head: bytes, name: str, adapters: Sequence[Adapter]) -> list[Adap
     """
     votes: dict[str, float] = {}
     first: dict[str, int] = {}
+    known: dict[tuple[str, ...], dict[str, float]] = {}
     for number, row in enumerate(sampled(head)):
-        for adapter in adapters:
-            if weight := adapter.weight(row, name):
-                votes[adapter.name] = votes.get(adapter.name, 0.0) + weight
-                first.setdefault(adapter.name, number)
+        keys = _keys(row)
+        weights = known.get(keys) or {a.name: weight for a in adapters if (weight := a.weight(row, name))}
+        if keys and weights:
+            known[keys] = weights  # most rows of a log look alike
+        for form, weight in weights.items():
+            votes[form] = votes.get(form, 0.0) + weight
+            first.setdefault(form, number)
     if not votes:
         return [a for a in adapters if a.claims(head, name)]
     best = max((count, -first[form]) for form, count in votes.items())
     return [a for a in adapters if a.name in votes and (votes[a.name], -first[a.name]) == best]
+
+
+def _keys(row: bytes) -> tuple[str, ...]:
+    """The keys of a row; empty where it is cut off or no JSON."""
+    try:
+        return tuple(_decode(row))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
 
 
 def described(head: bytes, packing: str = "") -> tuple[str, str]:

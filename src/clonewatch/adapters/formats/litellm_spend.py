@@ -31,7 +31,8 @@ class LiteLLMSpend(Adapter):
 
     def claims(self, head: bytes, name: str) -> bool:
         """Whether the first object, or the header line, has the table's columns."""
-        return outline(head).keys() >= _SIGNS or _SIGNS <= set(header(first_line(head)))
+        keys = outline(head)
+        return keys.keys() >= _SIGNS if keys else set(header(first_line(head))) >= _SIGNS
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 rows."""
