@@ -7,11 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from clonewatch.adapters.bodies import anthropic, inner, openai, parsed, put
+from clonewatch.adapters.bodies import anthropic, openai, parsed, put
 from clonewatch.adapters.event_streams import assembled
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
+from clonewatch.adapters.values import MISSING
 from clonewatch.model.schema import EXCHANGES, FINGERPRINT_COLUMNS, TEXT_COLUMNS
 from clonewatch.ports.adapter import Batch, Source
 from clonewatch.ports.mapping import FieldMap
@@ -110,7 +111,7 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
     row: dict[str, object] = {}
     for column, keys in SPELLINGS.items():
         for key in keys:
-            if key in line and (value := _value(line[key])) is not None:
+            if key in line and (value := _value(line[key])) is not None and not _no_id(column, value):
                 row[column] = value
                 break
     for column in _PLAIN:
@@ -119,7 +120,7 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
     request_raw = next((line[k] for k in REQUESTS if k in line), _UNREAD)
     request = parsed(request_raw)
     response = parsed(next((line[k] for k in RESPONSES if k in line), _UNREAD))
-    headers = _logged_headers(line) or inner(request, "headers")
+    headers = _logged_headers(line) or (request.get("headers") if isinstance(request, dict) else None)
     wrapped = isinstance(request, dict) and "body" in request
     body = parsed(request["body"]) if isinstance(request, dict) and wrapped else request
     if isinstance(response, dict):
@@ -134,6 +135,11 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
     return row
 
 
+def _no_id(column: str, value: object) -> bool:
+    """Whether a value is a word such as "None" where the id of the call belongs."""
+    return column == "exchange_id" and isinstance(value, str) and value in MISSING
+
+
 def _api_of(answer: dict[str, object], otherwise: Wire) -> Wire:
     """The API of an answer: a gateway may serve both and log them to one file."""
     if "stop_reason" in answer or answer.get("type") == "message":
@@ -141,15 +147,39 @@ def _api_of(answer: dict[str, object], otherwise: Wire) -> Wire:
     return "openai" if "choices" in answer or "output" in answer else otherwise
 
 
-def _logged_headers(line: dict[str, msgspec.Raw]) -> dict[str, object]:
+def _logged_headers(line: dict[str, msgspec.Raw]) -> object:
     """The request headers logged beside the bodies, under `headers` or `request_headers`."""
     raw = line.get("headers") or line.get("request_headers")
-    value = None if raw is None else _value(raw)
-    return value if isinstance(value, dict) else {}
+    return None if raw is None else _value(raw)
 
 
-def _from_headers(headers: dict[str, object], row: dict[str, object]) -> None:
-    lower = {key.lower(): value for key, value in headers.items() if isinstance(value, str)}
+def _headers(logged: object) -> dict[str, str]:
+    """Names in lower case and values; a header that was sent several times is one list with commas.
+
+    Gateways log headers as an object of texts or of lists, as pairs, or as objects with a name and a value (HAR).
+
+    >>> _headers({"User-Agent": ["demo/1.0"]}), _headers([["Accept", "a"], {"name": "Accept", "value": "b"}])
+    ({'user-agent': 'demo/1.0'}, {'accept': 'a, b'})
+    """
+    pairs: list[tuple[object, object]] = []
+    if isinstance(logged, dict):
+        pairs = list(logged.items())
+    for one in logged if isinstance(logged, list) else []:
+        if isinstance(one, dict):
+            pairs.append((one.get("name"), one.get("value")))
+        elif isinstance(one, list) and len(one) == 2:
+            pairs.append((one[0], one[1]))
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        texts = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
+        if isinstance(name, str) and texts:
+            key = name.lower()
+            found[key] = ", ".join([found[key], *texts] if key in found else texts)
+    return found
+
+
+def _from_headers(logged: object, row: dict[str, object]) -> None:
+    lower = _headers(logged)
     put(row, "user_agent", lower.get("user-agent"))
     if "x-stainless-lang" in lower:
         put(row, "sdk", f"{lower['x-stainless-lang']} {lower.get('x-stainless-package-version', '')}".strip())
