@@ -12,16 +12,20 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clonewatch.adapters.any_body import fill_from_bodies
+from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.columns import Columns, Values, conform, hashed
+from clonewatch.adapters.field_rules import changed, chosen
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, time_format
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.rows import Rows
-from clonewatch.adapters.streams import head_of
+from clonewatch.adapters.streams import head_of, notes_of
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Batch, Source
-from clonewatch.ports.mapping import FieldMap
+from clonewatch.ports.mapping import FieldMap, Hops
 
 ABSENT = "-"  # how access logs write "nothing"
 _OR = " | "
@@ -39,6 +43,11 @@ def required(mapping: FieldMap | None, name: str) -> FieldMap:
     return mapping
 
 
+def alternatives(spec: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The fields that a specification names, in order: each as written and as the steps of a path."""
+    return [(choice, tuple(choice.split("."))) for choice in spec.split(_OR)]
+
+
 def finder(spec: str) -> Callable[[Mapping[str, object]], Any]:
     """A function that looks up a field in a row: a key as written, or dots into objects, lists and JSON in text.
 
@@ -48,7 +57,7 @@ def finder(spec: str) -> Callable[[Mapping[str, object]], Any]:
     >>> find({"user": {"id": 7}}), find({"user_id": 8}), find({"user": '{"id": 9}'}), find({})
     (7, 8, 9, None)
     """
-    choices = [(choice, tuple(choice.split("."))) for choice in spec.split(_OR)]
+    choices = alternatives(spec)
     if len(choices) == 1 and len(choices[0][1]) == 1:
         key = choices[0][0]
         return lambda row: row.get(key)
@@ -89,13 +98,21 @@ def exchange_ids(source: Source, numbers: Sequence[int]) -> pa.Array:
     if not source.files:
         mark = _mark(source.name, head_of(source.stream))
         rows = pa.array(numbers, pa.int64()).cast(pa.string())
-        return pc.binary_join_element_wise(pa.scalar(mark), rows, "-")
+        made = pc.binary_join_element_wise(pa.scalar(mark), rows, "-")
+        return _told_apart(made, numbers) if len(set(numbers)) < len(numbers) else made
     marks = [_mark(file.name, file.head) for file in source.files]
     before = [file.before for file in source.files]
     places = [bisect_left(before, number) - 1 for number in numbers]
     return pa.array(
         [f"{marks[at]}-{number - before[at]}" for at, number in zip(places, numbers, strict=True)], pa.string()
     )
+
+
+def _told_apart(ids: pa.Array, numbers: Sequence[int]) -> pa.Array:
+    """Ids of several exchanges in one row: the second and later ones also count within the row."""
+    seen: dict[int, int] = {}
+    counts = [seen[n] for n in numbers if not seen.update({n: seen.get(n, 0) + 1})]
+    return pa.array([i if c == 1 else f"{i}-{c}" for i, c in zip(ids.to_pylist(), counts, strict=True)], pa.string())
 
 
 def _mark(name: str, head: bytes) -> str:
@@ -127,13 +144,15 @@ def build(
     """
     at = time_format(mapping.time) or TimeFormat()
     columns: Columns = {}
+    _ruled(found, mapping)
+    _from_bodies(found)
     for name, values in found.items():
         columns[name] = hashed(values) if name in _HASHED else _without_dashes(values)
     for name, value in mapping.constants.items():
         constant: Values = [value] * len(numbers)
         columns[name] = hashed(constant) if name in _HASHED else constant
     columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
-    return conform(columns, EXCHANGES, source.name, numbers, at=at)
+    return conform(settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at)
 
 
 def _without_dashes(values: Values) -> Values:
@@ -149,10 +168,81 @@ def objects(
 ) -> Iterator[Batch]:
     """Batches from rows as dictionaries: their fields, their numbers, and lines that were rejected before."""
     finders = {name: finder(spec) for name, spec in mapping.fields.items()}
-    for rows, numbers, rejected in parts:
+    left_out = 0
+    for given, given_numbers, rejected in parts:
+        rows: Sequence[Mapping[str, object]] = given
+        numbers = given_numbers
+        if mapping.where or mapping.each:
+            rows, numbers, _, fewer = chosen(given, given_numbers, mapping, finder)
+            left_out += fewer
         found: Columns = {name: [find(row) for row in rows] for name, find in finders.items()}
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)
+    note_left_out(source, left_out)
+
+
+def note_left_out(source: Source, rows: int) -> None:
+    """Say how many rows the conditions of a map left out."""
+    if rows:
+        notes_of(source.stream).warn(f"{rows:,} rows are left out, as [where] in the field map says")
+
+
+def _ruled(found: Columns, mapping: FieldMap) -> None:
+    """Apply the rules of a map to the fields it found."""
+    for name, rule in mapping.rules.items():
+        if name in found:
+            values = found[name]
+            plain = values.to_pylist() if isinstance(values, pa.Array) else list(values)
+            found[name] = changed(name, plain, rule)
+
+
+# Columns that a request body can fill where the map does not.
+_FROM_BODY = (
+    "operation", "model", "stop_reason", "input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens", "stream",
+    "logprobs", "max_tokens", "temperature", "top_p", "n", "tools_count", "end_user_id", "end_user_provenance",
+    "session_id", "response_text", "signature_id",
+)  # fmt: skip
+
+
+def _from_bodies(found: Columns) -> None:
+    """Fill parameters from whole request bodies in `messages`, and answers from whole bodies in `response_text`."""
+    requests, answers = _plain(found.get("messages")), _plain(found.get("response_text"))
+    if requests is None or not any(map(_is_body, requests)):
+        return
+    answers = answers or [None] * len(requests)
+    made = [_body_row(request, answer) for request, answer in zip(requests, answers, strict=True)]
+    for name in _FROM_BODY:
+        if name == "response_text" or not any(name in row for row in made):
+            continue
+        before = _plain(found.get(name)) or [None] * len(made)
+        found[name] = [row.get(name) if b in (None, "") else b for b, row in zip(before, made, strict=True)]
+    found["messages"] = [row.get("messages", r) for r, row in zip(requests, made, strict=True)]
+    found["response_text"] = [
+        row.get("response_text") if isinstance(a, dict) or _is_body(a) else a
+        for a, row in zip(answers, made, strict=True)
+    ]
+
+
+def _plain(values: Values | None) -> list[object] | None:
+    return values.to_pylist() if isinstance(values, pa.Array) else values
+
+
+def _is_body(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, str) and value.lstrip()[:1] in ("{", '"') and len(value) > 2)
+
+
+def _body_row(request: object, answer: object) -> dict[str, object]:
+    body = parsed(request)
+    if not isinstance(body, dict):
+        return {}
+    row: dict[str, object] = {}
+    rewritten = fill_from_bodies(body, parsed(answer), row)
+    if not rewritten and body is not request and isinstance(request, str) and request[:1] == '"':
+        row["messages"] = body  # it was text of a text
+    row.pop("exchange_id", None)
+    if not row.get("logprobs") and "model" not in body:
+        row.pop("logprobs", None)  # an excerpt of a request does not say what was not asked for
+    return row
 
 
 def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | None) -> Batch:
@@ -166,9 +256,17 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
     at = TimeFormat()
     if mapping is not None:
         at = time_format(mapping.time) or at
-        _overlay(found, mapping, [_decode(line) for line in part.lines])
+        logged = [_decode(line) for line in part.lines]
+        if mapping.where:
+            kept = chosen(logged, part.numbers, mapping, finder)
+            logged = [logged[i] for i in kept.places]
+            found = {name: [values[i] for i in kept.places] for name, values in found.items()}
+            part = part._replace(numbers=kept.numbers)
+            note_left_out(source, kept.left_out)
+        _overlay(found, mapping, logged)
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
-    exchanges, more = conform(found, EXCHANGES, source.name, part.numbers, at=at)
+    hops = mapping.hops if mapping is not None else Hops()
+    exchanges, more = conform(settled(found, hops), EXCHANGES, source.name, part.numbers, at=at)
     return Batch(exchanges, part.rejected + more)
 
 
@@ -176,6 +274,8 @@ def _overlay(found: Columns, mapping: FieldMap, logged: list[dict[str, object]])
     for name, spec in mapping.fields.items():
         find = finder(spec)
         mapped: list[object] = [find(row) for row in logged]
+        if name in mapping.rules:
+            mapped = changed(name, mapped, mapping.rules[name])
         if name in _HASHED:
             mapped = hashed(mapped).to_pylist()
         before: Values = found.get(name, [None] * len(logged))

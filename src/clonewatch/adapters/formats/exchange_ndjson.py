@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from clonewatch.adapters.columns import conform
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows, unknown_keys
 from clonewatch.adapters.streams import notes_of
@@ -66,7 +67,7 @@ class ExchangeNdjson(Adapter):
                 values = list(map(attrgetter(column.name), part.rows))
                 if column.required or values.count(None) < len(values):
                     found[column.name] = values
-            batch, rejected = conform(found, EXCHANGES, source.name, part.numbers)
+            batch, rejected = conform(settled(found), EXCHANGES, source.name, part.numbers)
             yield Batch(batch, part.rejected + rejected)
 
 

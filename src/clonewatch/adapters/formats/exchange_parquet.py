@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from clonewatch.adapters.columnar_files import MAGIC, batches, opened, require_columns
 from clonewatch.adapters.columns import conform
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.streams import notes_of
 from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Adapter, Batch, Source
@@ -38,7 +39,7 @@ class ExchangeParquet(Adapter):
             used = [n for n in names if n in wanted and n in EXCHANGES.names]
             for batch, numbers, damage in batches(file, used, source):
                 found = dict(zip(batch.schema.names, batch.columns, strict=True))
-                exchanges, rejected = conform(found, EXCHANGES, source.name, numbers)
+                exchanges, rejected = conform(settled(found), EXCHANGES, source.name, numbers)
                 yield Batch(exchanges, damage + rejected)
 
 
