@@ -10,13 +10,18 @@ from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import Rows, rows
 from clonewatch.adapters.streams import notes_of
-from clonewatch.adapters.telemetry import Record, call, records
+from clonewatch.adapters.telemetry import Record, records
+from clonewatch.adapters.telemetry_joining import Call, Joiner
+from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 
+_SIGNS = {"resourceSpans", "resourceLogs", "resource_spans", "resource_logs"}
+
+
 class Otlp(Adapter):
-    """Reads model calls out of exported spans and log records, in five dialects of attribute names."""
+    """Reads model calls out of exported spans and log records, in six dialects of attribute names."""
 
     name = "otlp"
     summary = "OpenTelemetry traces and logs, OTLP/JSON lines"
@@ -28,27 +33,28 @@ class Otlp(Adapter):
 
     def claims(self, head: bytes, name: str) -> bool:
         """Whether the first object is an export request."""
-        return bool({"resourceSpans", "resourceLogs"} & outline(head).keys())
+        return bool(_SIGNS & outline(head).keys())
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of the calls in up to 32,768 export requests, numbered by request; other spans are skipped."""
         decode = msgspec.json.Decoder(dict[str, object]).decode
-        other = 0
+        joiner = Joiner()
         for part in rows(source.stream, source.name, lambda line: records(decode(line))):
-            calls = Rows[dict[str, object]]([], [], [], part.rejected)
-            for number, found in zip(part.numbers, part.rows, strict=True):
-                for record in found:
-                    row = call(record)
-                    if row is None:
-                        other += 1
-                        continue
-                    calls.rows.append(row)
-                    calls.numbers.append(number)
-                    if mapping is not None:
-                        calls.lines.append(_attributes(record))
-            yield assemble(calls, source, mapping)
-        if other:
-            notes_of(source.stream).warn(f"{other} spans and log records that are not model calls were skipped")
+            found = joiner.take(list(zip(part.numbers, part.rows, strict=True)))
+            yield assemble(_rows(found, part.rejected, mapping), source, mapping)
+        yield assemble(_rows(joiner.rest(), [], mapping), source, mapping)
+        note_passed_over(source, joiner.passed_over)
+
+
+def _rows(found: list[Call], rejected: list[Rejected], mapping: FieldMap | None) -> Rows[dict[str, object]]:
+    lines = [_attributes(one.record) for one in found] if mapping is not None else []
+    return Rows([one.row for one in found], [one.number for one in found], lines, rejected)
+
+
+def note_passed_over(source: Source, other: int) -> None:
+    """Say how many spans and log records were no model calls."""
+    if other:
+        notes_of(source.stream).warn(f"{other} spans and log records that are not model calls were skipped")
 
 
 def _attributes(record: Record) -> bytes:
