@@ -24,6 +24,7 @@ _PRIVATE: tuple[Network, ...] = tuple(
 )  # fmt: skip
 _PLAIN = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{1,4}:[0-9a-f:]{1,36}")
 _V4_PORT = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
+_MASKED = re.compile(r"(\d{1,3}\.\d{1,3}\.\d{1,3})\.(?:\*{1,3}|x{1,3})")
 _BRACKETS = re.compile(r"\[([0-9A-Fa-f:.]{2,45})(?:%[^\]]{0,32})?\](?::\d{1,5})?")
 _FOR = re.compile(r"(?:^|;)\s*for\s*=\s*\"?([^\";]{1,80})", re.IGNORECASE)
 # Longer lists are an attack on the reader: only the end, which own proxies wrote, is examined.
@@ -42,6 +43,8 @@ def client_address(logged: str, hops: Hops = Hops()) -> str | None:  # noqa: B00
     '198.51.100.9'
     >>> client_address('for="[2001:db8::1]:47011";proto=https, for=10.0.0.1'), client_address("a keyed hash")
     ('2001:db8::1', 'a keyed hash')
+    >>> client_address("203.0.113.***")  # its network is known
+    '203.0.113.0'
     """
     text = logged.strip()
     if _PLAIN.fullmatch(text):
@@ -64,8 +67,10 @@ def _one(part: str) -> IPv4Address | IPv6Address | None:
     named = _FOR.search(part)
     text = (named[1] if named else part).strip().strip('"')
     inside = _V4_PORT.fullmatch(text) or _BRACKETS.fullmatch(text)
+    masked = _MASKED.fullmatch(text)
+    plain = f"{masked[1]}.0" if masked else inside[1] if inside else text
     try:
-        address = ip_address((inside[1] if inside else text).partition("%")[0])
+        address = ip_address(plain.partition("%")[0])
     except ValueError:
         return None
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -36,6 +37,10 @@ RESPONSES = ("response", "response_body", "response_chunks")
 _PLAIN = tuple(
     c.name for c in EXCHANGES.columns if c.name not in SPELLINGS and c.name not in TEXT_COLUMNS + FINGERPRINT_COLUMNS
 )
+_PATHS = ("path", "url", "uri")
+_LONGEST_PATH = 1024
+# Gemini: models/NAME:generateContent; Azure: deployments/NAME/...; Bedrock: model/NAME/invoke.
+_MODEL_IN_PATH = re.compile(r"/(?:models?|deployments)/([^/:?]{1,128})[/:]?([a-zA-Z-]{0,40})")
 _UNREAD = msgspec.Raw(b"")
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
@@ -132,7 +137,20 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
         fill_from_headers(headers, row)
     if not fill_from_bodies(body, response, row, api):
         row["messages"] = _body_text(request_raw, body, wrapped)
+    if row.get("model") is None:
+        _from_path(line, row)
     return row
+
+
+def _from_path(line: dict[str, msgspec.Raw], row: dict[str, object]) -> None:
+    """Fill the model, and whether the answer was streamed, from the path: some APIs name them nowhere else."""
+    for key in _PATHS:
+        value = parsed(line[key]) if key in line else None
+        found = _MODEL_IN_PATH.search(value[:_LONGEST_PATH]) if isinstance(value, str) else None
+        if found:
+            put(row, "model", found[1])
+            put(row, "stream", "stream" in found[2].lower() if found[2] else None)
+            return
 
 
 def _logged_headers(line: dict[str, msgspec.Raw]) -> object:

@@ -70,11 +70,11 @@ def _as_text(value: object) -> str | None:
 
 
 def changed(column: str, values: list[object], rule: Rule) -> list[object]:
-    """The values of a column after its rule.
+    r"""The values of a column after its rule.
 
     >>> changed("latency_ms", [1.25, "0.5", "-", None], Rule(scale=1000))
     [1250, 500, None, None]
-    >>> changed("end_user_id", ["user=7;x", "none"], Rule(match=pattern(r"user=(\\d+)") or ""))
+    >>> changed("end_user_id", ["user=7;x", "none"], Rule(match=pattern(r"user=(\d+)") or ""))
     ['7', None]
     """
     if rule.match:

@@ -43,7 +43,7 @@ def fill_from_headers(logged: object, row: Row) -> None:
 
 
 def _pair(item: object) -> tuple[object, object] | None:
-    if isinstance(item, list) and len(item) == 2:  # noqa: PLR2004 - a name and a value
+    if isinstance(item, list) and len(item) == 2:
         return item[0], item[1]
     if isinstance(item, dict):
         return item.get("name", item.get("key")), item.get("value")

@@ -18,6 +18,7 @@ from clonewatch.ports.mapping import Hops
 _ROLE = re.compile(r"(arn:aws[\w-]{0,16}:sts::\d{0,12}:assumed-role/[^/]{1,128})/(.{1,128})")
 _ROLE_SIGN = ":assumed-role/"
 _PLAIN_ADDRESS = r"^(?:[0-9.]+|[0-9a-f:]+)$"
+_NOTHING = frozenset(("{}", "[]", "null"))  # bodies without anything in them
 _LEAST_BASE64 = 40  # characters: no word is that long
 _SHORT = 512  # prompts of columnar files that are examined for redaction: a redacted one is short
 
@@ -25,8 +26,9 @@ _SHORT = 512  # prompts of columnar files that are examined for redaction: a red
 def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - immutable
     """The same columns, where accounts are accounts, addresses are addresses and prompts are prompts.
 
-    Words for nobody are no accounts; the sessions of an assumed role are one account, and the name of the session is the
-    end user where none is given; an address loses its port and its proxies; a prompt that the logger redacted is none.
+    Words for nobody are no accounts; the sessions of an assumed role are one account, and the name of the session is
+    the end user where none is given; an address loses its port and its proxies; a prompt that the logger redacted is
+    none.
 
     >>> made = settled({"account_id": ["None", "acme"], "client_ip": ["203.0.113.7:9", None]})
     >>> made["account_id"], made["client_ip"]
@@ -107,7 +109,7 @@ def _each(values: Values, of: Callable[[object], object]) -> Values:
 
 def _pylist(values: pa.Array) -> list[object]:
     try:
-        return values.to_pylist()
+        return list(values.to_pylist())
     except UnicodeDecodeError:  # damaged text: rejected by its own check
         return [None if v is None else v.decode("utf-8", "replace") for v in values.view(_bytes(values)).to_pylist()]
 
@@ -135,7 +137,7 @@ def _texts(values: Values) -> Values:
 def _is_odd(value: object) -> bool:
     """Whether a text needs a closer look: cheap enough for every prompt."""
     if isinstance(value, str):
-        return has_sign(value) or _may_be_base64(value)
+        return has_sign(value) or value in _NOTHING or _may_be_base64(value)
     return isinstance(value, list | dict)
 
 
@@ -145,6 +147,8 @@ def _may_be_base64(text: str) -> bool:
 
 def _told(value: object) -> object:
     if isinstance(value, str):
+        if value in _NOTHING:
+            return None
         text = unwrapped(value) if _may_be_base64(value) else value
         if text is None or not has_sign(text):
             return text

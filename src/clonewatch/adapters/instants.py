@@ -44,8 +44,8 @@ _SINCE = re.compile(r"(s|ms|us|ns) since (\S.*)")
 class TimeFormat(NamedTuple):
     """How a log writes its times.
 
-    unit: "auto", "iso", "s", "ms", "us", "ns", or "pattern". offset: microseconds to add. pattern: a format as `strptime`
-    reads it, without a zone: UTC.
+    unit: "auto", "iso", "s", "ms", "us", "ns", or "pattern". offset: microseconds to add. pattern: a format as
+    `strptime` reads it, without a zone: UTC.
     """
 
     unit: str = "auto"

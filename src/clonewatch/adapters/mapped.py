@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import PurePath
@@ -144,7 +145,6 @@ def build(
     """
     at = time_format(mapping.time) or TimeFormat()
     columns: Columns = {}
-    _ruled(found, mapping)
     _from_bodies(found)
     for name, values in found.items():
         columns[name] = hashed(values) if name in _HASHED else _without_dashes(values)
@@ -167,18 +167,25 @@ def objects(
     parts: Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]], mapping: FieldMap, source: Source
 ) -> Iterator[Batch]:
     """Batches from rows as dictionaries: their fields, their numbers, and lines that were rejected before."""
-    finders = {name: finder(spec) for name, spec in mapping.fields.items()}
     left_out = 0
+    empty, filled = Counter[str](), Counter[str]()
     for given, given_numbers, rejected in parts:
         rows: Sequence[Mapping[str, object]] = given
         numbers = given_numbers
         if mapping.where or mapping.each:
             rows, numbers, _, fewer = chosen(given, given_numbers, mapping, finder)
             left_out += fewer
-        found: Columns = {name: [find(row) for row in rows] for name, find in finders.items()}
+        found: Columns = {name: _looked_up(rows, name, mapping) for name in mapping.fields}
+        for name in mapping.when_empty:
+            values = found.get(name, [])
+            empty[name] += sum(value is None or value == "" for value in values)
+            filled[name] += len(values)
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)
     note_left_out(source, left_out)
+    for name, sentence in mapping.when_empty.items():
+        if 0 < empty[name] < filled[name]:
+            notes_of(source.stream).warn(f"{empty[name]:,} of {filled[name]:,} rows have no `{name}`: {sentence}")
 
 
 def note_left_out(source: Source, rows: int) -> None:
@@ -187,40 +194,56 @@ def note_left_out(source: Source, rows: int) -> None:
         notes_of(source.stream).warn(f"{rows:,} rows are left out, as [where] in the field map says")
 
 
-def _ruled(found: Columns, mapping: FieldMap) -> None:
-    """Apply the rules of a map to the fields it found."""
+def _looked_up(rows: Sequence[Mapping[str, object]], name: str, mapping: FieldMap) -> list[object]:
+    """The values of a column in rows: of its field, otherwise of the further fields that the map names."""
+    find = finder(mapping.fields[name])
+    values: list[object] = [find(row) for row in rows]
+    if name in mapping.rules:
+        values = changed(name, values, mapping.rules[name])
+    for path, rule in mapping.others.get(name, ()):
+        if None not in values and "" not in values:
+            break
+        find = finder(path)
+        more = changed(name, [find(row) for row in rows], rule)
+        values = [m if v is None or v == "" else v for v, m in zip(values, more, strict=True)]
+    return values
+
+
+def ruled(found: Columns, mapping: FieldMap) -> Columns:
+    """Columns of a table after the rules of a map."""
     for name, rule in mapping.rules.items():
         if name in found:
             values = found[name]
-            plain = values.to_pylist() if isinstance(values, pa.Array) else list(values)
-            found[name] = changed(name, plain, rule)
+            found[name] = changed(name, values.to_pylist() if isinstance(values, pa.Array) else list(values), rule)
+    return found
 
 
+# Keys of a whole answer of some API; an answer may be JSON that somebody asked for.
+_ANSWER_KEYS = frozenset(
+    ("choices", "output", "candidates", "stop_reason", "results", "generations", "usage", "metrics")
+)
 # Columns that a request body can fill where the map does not.
 _FROM_BODY = (
     "operation", "model", "stop_reason", "input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens", "stream",
     "logprobs", "max_tokens", "temperature", "top_p", "n", "tools_count", "end_user_id", "end_user_provenance",
-    "session_id", "response_text", "signature_id",
+    "session_id", "signature_id",
 )  # fmt: skip
 
 
 def _from_bodies(found: Columns) -> None:
     """Fill parameters from whole request bodies in `messages`, and answers from whole bodies in `response_text`."""
     requests, answers = _plain(found.get("messages")), _plain(found.get("response_text"))
-    if requests is None or not any(map(_is_body, requests)):
+    rows = len(requests or answers or ())
+    requests, answers = requests or [None] * rows, answers or [None] * rows
+    if not any(map(_is_body, requests)) and not any(map(_is_body, answers)):
         return
-    answers = answers or [None] * len(requests)
     made = [_body_row(request, answer) for request, answer in zip(requests, answers, strict=True)]
     for name in _FROM_BODY:
-        if name == "response_text" or not any(name in row for row in made):
-            continue
-        before = _plain(found.get(name)) or [None] * len(made)
-        found[name] = [row.get(name) if b in (None, "") else b for b, row in zip(before, made, strict=True)]
+        if any(name in row for row in made):
+            before = _plain(found.get(name)) or [None] * rows
+            found[name] = [row.get(name) if b in (None, "") else b for b, row in zip(before, made, strict=True)]
     found["messages"] = [row.get("messages", r) for r, row in zip(requests, made, strict=True)]
-    found["response_text"] = [
-        row.get("response_text") if isinstance(a, dict) or _is_body(a) else a
-        for a, row in zip(answers, made, strict=True)
-    ]
+    found["response_text"] = [row.get("response_text", a) for a, row in zip(answers, made, strict=True)]
 
 
 def _plain(values: Values | None) -> list[object] | None:
@@ -232,15 +255,18 @@ def _is_body(value: object) -> bool:
 
 
 def _body_row(request: object, answer: object) -> dict[str, object]:
-    body = parsed(request)
-    if not isinstance(body, dict):
-        return {}
+    body, said = parsed(request) if _is_body(request) else None, parsed(answer) if _is_body(answer) else None
+    answered = isinstance(said, dict) and any(key in said for key in _ANSWER_KEYS)
     row: dict[str, object] = {}
-    rewritten = fill_from_bodies(body, parsed(answer), row)
+    if not isinstance(body, dict) and not answered:
+        return row
+    rewritten = fill_from_bodies(body, said if answered else None, row)
     if not rewritten and body is not request and isinstance(request, str) and request[:1] == '"':
         row["messages"] = body  # it was text of a text
+    if answered:
+        row.setdefault("response_text", None)  # a whole answer is no text
     row.pop("exchange_id", None)
-    if not row.get("logprobs") and "model" not in body:
+    if not row.get("logprobs") and not (isinstance(body, dict) and "model" in body):
         row.pop("logprobs", None)  # an excerpt of a request does not say what was not asked for
     return row
 
@@ -271,11 +297,8 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
 
 
 def _overlay(found: Columns, mapping: FieldMap, logged: list[dict[str, object]]) -> None:
-    for name, spec in mapping.fields.items():
-        find = finder(spec)
-        mapped: list[object] = [find(row) for row in logged]
-        if name in mapping.rules:
-            mapped = changed(name, mapped, mapping.rules[name])
+    for name in mapping.fields:
+        mapped = _looked_up(logged, name, mapping)
         if name in _HASHED:
             mapped = hashed(mapped).to_pylist()
         before: Values = found.get(name, [None] * len(logged))

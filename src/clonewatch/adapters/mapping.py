@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -14,10 +14,11 @@ from clonewatch.adapters.field_rules import pattern
 from clonewatch.adapters.instants import time_format
 from clonewatch.model.errors import MappingError
 from clonewatch.model.schema import EXCHANGES
-from clonewatch.ports.mapping import Condition, FieldMap, Hops, Rule
+from clonewatch.ports.mapping import Condition, Field, FieldMap, Hops, Rule
 
 _PRESETS = "clonewatch.adapters"
-_KEYS = ("format", "time", "fields", "constants", "where", "each", "trusted_hops", "trusted_proxies", "about")
+_KEYS = ("format", "time", "fields", "constants", "where", "each", "trusted_hops", "trusted_proxies", "about",
+         "signs", "when_empty")  # fmt: skip
 _RULE_KEYS = ("path", "match", "scale", "default")
 _CONDITION_KEYS = ("not", "present")
 _MOST_HOPS = 32
@@ -41,6 +42,12 @@ def presets() -> list[str]:
     """
     folder = files(_PRESETS).joinpath("presets")
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def fitting(keys: Collection[str], formats: Iterable[str]) -> list[str]:
+    """Names of the presets whose signs are all among the keys of a log's first object."""
+    maps = ((name, load_map(Path(name), formats)) for name in presets())
+    return [name for name, found in maps if found.signs and set(found.signs) <= set(keys)]
 
 
 def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
@@ -91,8 +98,10 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
             fix='Use auto, iso, s, ms, us, ns, "s since 2026-01-01T00:00:00Z", or a format such as "%d.%m.%Y %H:%M:%S"',
         )
     given, constants = _section(raw, "fields", name), _section(raw, "constants", name)
-    fields = {column: _path(column, value, name) for column, value in given.items()}
-    rules = {column: _rule(column, value, name) for column, value in given.items() if isinstance(value, dict)}
+    sources = {column: _sources(column, value, name) for column, value in given.items()}
+    fields = {column: found[0].path for column, found in sources.items()}
+    rules = {column: found[0].rule for column, found in sources.items() if found[0].rule != Rule()}
+    others = {column: found[1:] for column, found in sources.items() if len(found) > 1}
     for column, value in constants.items():
         if not isinstance(value, str | int | float | bool):
             raise MappingError(
@@ -112,7 +121,21 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
     if not isinstance(each, str) or (each and not form.endswith("_map")):
         fix = 'Write each = "its.path", with jsonl_map, csv_map or parquet_map'
         raise MappingError("`each` is not the path of a list in a foreign log", where=name, fix=fix)
-    return FieldMap(form, fields, constants, time, rules, _conditions(raw, name), each, _hops(raw, name))
+    where, hops, signs = _conditions(raw, name), _hops(raw, name), raw.get("signs", [])
+    if not isinstance(signs, list) or not all(isinstance(sign, str) for sign in signs):
+        raise MappingError("`signs` is no list of keys", where=name, fix='Write signs = ["a.key", "another"]')
+    when_empty = _section(raw, "when_empty", name)
+    if not all(isinstance(sentence, str) for sentence in when_empty.values()):
+        raise MappingError("[when_empty] holds no sentences", where=name, fix='Write messages = "Turn on ..."')
+    return FieldMap(form, fields, constants, time, rules, others, where, each, hops, tuple(signs), when_empty)
+
+
+def _sources(column: str, value: object, name: str) -> tuple[Field, ...]:
+    """The fields for a column: one, or a list of which the first with a value counts."""
+    listed = value if isinstance(value, list) and value else [value]
+    return tuple(
+        Field(_path(column, one, name), _rule(column, one, name) if isinstance(one, dict) else Rule()) for one in listed
+    )
 
 
 def _path(column: str, value: object, name: str) -> str:
@@ -132,7 +155,7 @@ def _rule(column: str, value: Mapping[str, object], name: str) -> Rule:
     match, scale, default = value.get("match", ""), value.get("scale", 1), value.get("default")
     found = pattern(match) if isinstance(match, str) else None
     if match and found is None:
-        fix = r'Write an expression with one group, such as match = "user=(\\w+)"; look-around and back-references are unknown'
+        fix = r"Write one with a group, such as match = 'user=(\w+)'; look-around and back-references are unknown"
         raise MappingError(f"`match` for `{column}` is no regular expression with a group", where=name, fix=fix)
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
         raise MappingError(f"`scale` for `{column}` is no number above 0", where=name, fix="1000 makes s into ms")

@@ -2,8 +2,8 @@
 
 The conventions are in development and changed more than once, so the names are listed here rather than taken from a
 package that follows only the newest. Dialects: `genai` (OpenTelemetry GenAI semantic conventions since they have their
-own repository), `genai-old` (the earlier ones), `openllmetry`, `langfuse`, `openinference`, `vercel` (the AI SDK). `general`
-names are plain OpenTelemetry ones. Earlier names of a column win.
+own repository), `genai-old` (the earlier ones), `openllmetry`, `langfuse`, `openinference`, `vercel` (the AI SDK).
+`general` names are plain OpenTelemetry ones. Earlier names of a column win.
 """
 
 from typing import NamedTuple
@@ -149,14 +149,14 @@ CALLS = (
     "langfuse.observation.model.name",
     "embedding.model_name",
 )
-# Attributes that say what kind of span it is, and their values for model calls: a failed call may name no model. Spans of
-# another kind are none, although they may name one: an agent, a tool, or the span around the call.
+# Attributes that say what kind of span it is, and their values for model calls: a failed call may name no model. Spans
+# of another kind are none, although they may name one: an agent, a tool, or the span around the call.
 KINDS = {
     "openinference.span.kind": frozenset(("LLM", "EMBEDDING")),
     "langfuse.observation.type": frozenset(("generation", "embedding")),
     "gen_ai.operation.name": frozenset(
-        ("chat", "generate_content", "text_completion", "completion", "embeddings", "embedding", "responses", "response",
-         "image_generation", "generate_image", "image", "speech", "transcription", "moderation")
+        ("chat", "generate_content", "text_completion", "completion", "embeddings", "embedding", "responses",
+         "response", "image_generation", "generate_image", "image", "speech", "transcription", "moderation")
     ),
     "llm.request.type": frozenset(("chat", "completion", "embedding", "image", "unknown")),
 }  # fmt: skip

@@ -38,7 +38,7 @@ def is_nobody(value: object) -> bool:
 def is_placeholder(text: str) -> bool:
     """Whether a text is what a logger wrote in place of the prompt, or a file in base64.
 
-    >>> is_placeholder("redacted-by-litellm"), is_placeholder("[REDACTED]"), is_placeholder("data:image/png;base64,iVBO")
+    >>> is_placeholder("redacted-by-litellm"), is_placeholder("[REDACTED]"), is_placeholder("data:image/png;base64,iV")
     (True, True, True)
     >>> is_placeholder("Why was this redacted?")
     False

@@ -147,7 +147,7 @@ def _status(record: Record, given: Attributes, row: Row) -> None:
     for attributes in held:
         for name in names.ERROR_ATTRIBUTES:
             value = str(attributes.get(name) or "")
-            if value.isdecimal() and len(value) == 3:  # noqa: PLR2004 - a status has three digits
+            if value.isdecimal() and len(value) == 3:
                 put(row, "status", value)
             else:
                 put(row, "status", names.ERRORS.get(value.rpartition(".")[2]))

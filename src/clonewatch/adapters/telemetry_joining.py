@@ -1,19 +1,26 @@
 """Joins log records that hold a call's prompt to the span of that call, by trace and span id.
 
-Instrumentations of the earlier conventions write every message as a log record of its own. A collector exports spans and
-log records in separate requests, some seconds apart and in any order, so a call without a prompt waits for the records of
-the next batch, and records wait for their span; both wait for a bounded time.
+Instrumentations of the earlier conventions write every message as a log record of its own. A collector exports spans
+and log records in separate requests, some seconds apart and in any order, so a call without a prompt waits for the
+records of the next batch, and records wait for their span; both wait for a bounded time.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from clonewatch.adapters import otlp_names as names
 from clonewatch.adapters.bodies import Row
+from clonewatch.adapters.rows import Rows
+from clonewatch.adapters.streams import notes_of
 from clonewatch.adapters.telemetry import Attributes, Record
 from clonewatch.adapters.telemetry_calls import call
 from clonewatch.adapters.telemetry_content import from_events, has_text
+from clonewatch.model.read_results import Rejected
+from clonewatch.ports.adapter import Source
+from clonewatch.ports.mapping import FieldMap
 
 # Calls and records that wait for each other; beyond this the oldest wait no longer.
 MOST_WAITING = 50_000
@@ -31,7 +38,10 @@ class Call(NamedTuple):
 
 
 class Joiner:
-    """Takes records in the order of the file and returns complete calls. passed_over: records that were no model call."""
+    """Takes records in the order of the file and returns complete calls.
+
+    passed_over: records that were no model call.
+    """
 
     def __init__(self) -> None:
         self.passed_over = 0
@@ -86,3 +96,20 @@ class Joiner:
         if events:
             from_events(events, one.row)
         return one
+
+
+def call_rows(found: list[Call], rejected: list[Rejected], mapping: FieldMap | None) -> Rows[dict[str, object]]:
+    """The calls as rows, with the attributes that a field map searches."""
+    lines = [_attributes(one.record) for one in found] if mapping is not None else []
+    return Rows([one.row for one in found], [one.number for one in found], lines, rejected)
+
+
+def note_passed_over(source: Source, other: int) -> None:
+    """Say how many spans and log records were no model calls."""
+    if other:
+        notes_of(source.stream).warn(f"{other} spans and log records that are not model calls were skipped")
+
+
+def _attributes(record: Record) -> bytes:
+    """The attributes of a record, then those of its resource, as the object that a field map searches."""
+    return msgspec.json.encode(record.resource | record.attributes)

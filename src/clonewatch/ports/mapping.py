@@ -11,8 +11,8 @@ Network: TypeAlias = IPv4Network | IPv6Network
 class Hops(NamedTuple):
     """Which address of a list of proxies is the client's.
 
-    trusted: number of own proxies that append to the list, None if unknown. proxies: networks of own proxies, beside the
-    private ones.
+    trusted: number of own proxies that append to the list, None if unknown. proxies: networks of own proxies, beside
+    the private ones.
     """
 
     trusted: int | None = None
@@ -42,13 +42,22 @@ class Condition(NamedTuple):
     wanted: bool = True
 
 
+class Field(NamedTuple):
+    """A further field for a column, used where those before it have no value."""
+
+    path: str
+    rule: Rule = Rule()
+
+
 class FieldMap(NamedTuple):
     """A checked field map, as read from TOML by `adapters.mapping`.
 
     format: name of the adapter that reads the file. fields: exchange column -> dotted path or column name in the log.
     constants: exchange column -> value for every row. time: how `ts` is written ("auto", "iso", "s", "ms", "us", "ns",
-    or a format with %). rules: exchange column -> what becomes of its value. where: rows that count must meet all. each:
-    path of a list whose items are one exchange each, "" for none. hops: how lists of addresses are read.
+    or a format with %). rules: exchange column -> what becomes of its value. others: exchange column -> further fields.
+    where: rows that count must meet all. each: path of a list whose items are one exchange each, "" for none. hops: how
+    lists of addresses are read. signs: keys that show that a log is one of these. when_empty: exchange column ->
+    what to tell the operator where some rows have no value.
     """
 
     format: str
@@ -56,6 +65,9 @@ class FieldMap(NamedTuple):
     constants: Mapping[str, Plain] = {}
     time: str = "auto"
     rules: Mapping[str, Rule] = {}
+    others: Mapping[str, tuple[Field, ...]] = {}
     where: tuple[Condition, ...] = ()
     each: str = ""
     hops: Hops = Hops()
+    signs: tuple[str, ...] = ()
+    when_empty: Mapping[str, str] = {}

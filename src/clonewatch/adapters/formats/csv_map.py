@@ -7,7 +7,7 @@ from itertools import chain
 
 from clonewatch.adapters.columns import Columns
 from clonewatch.adapters.csv_rows import CsvRows, csv_rows
-from clonewatch.adapters.mapped import alternatives, build, objects, required
+from clonewatch.adapters.mapped import alternatives, build, objects, required, ruled
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
@@ -30,7 +30,12 @@ class CsvMap(Adapter):
         parts = csv_rows(source)
         first = next(parts)
         _check(first.names, mapping, source.name)
-        if mapping.where or mapping.each or any(field not in first.names for field in mapping.fields.values()):
+        if (
+            mapping.where
+            or mapping.each
+            or mapping.others
+            or any(field not in first.names for field in mapping.fields.values())
+        ):
             yield from objects(_objects(first, parts), mapping, source)
             return
         yield _columns(first, mapping, source)
@@ -44,7 +49,7 @@ def _columns(part: CsvRows, mapping: FieldMap, source: Source) -> Batch:
         dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
     )
     found: Columns = {column: list(columns[field]) for column, field in mapping.fields.items()}
-    batch, more = build(found, mapping, source, part.numbers)
+    batch, more = build(ruled(found, mapping), mapping, source, part.numbers)
     return Batch(batch, part.rejected + more)
 
 

@@ -8,14 +8,11 @@ import msgspec
 
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
-from clonewatch.adapters.rows import Rows, rows
-from clonewatch.adapters.streams import notes_of
-from clonewatch.adapters.telemetry import Record, records
-from clonewatch.adapters.telemetry_joining import Call, Joiner
-from clonewatch.model.read_results import Rejected
+from clonewatch.adapters.rows import rows
+from clonewatch.adapters.telemetry import records
+from clonewatch.adapters.telemetry_joining import Joiner, call_rows, note_passed_over
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
-
 
 _SIGNS = {"resourceSpans", "resourceLogs", "resource_spans", "resource_logs"}
 
@@ -41,25 +38,9 @@ class Otlp(Adapter):
         joiner = Joiner()
         for part in rows(source.stream, source.name, lambda line: records(decode(line))):
             found = joiner.take(list(zip(part.numbers, part.rows, strict=True)))
-            yield assemble(_rows(found, part.rejected, mapping), source, mapping)
-        yield assemble(_rows(joiner.rest(), [], mapping), source, mapping)
+            yield assemble(call_rows(found, part.rejected, mapping), source, mapping)
+        yield assemble(call_rows(joiner.rest(), [], mapping), source, mapping)
         note_passed_over(source, joiner.passed_over)
-
-
-def _rows(found: list[Call], rejected: list[Rejected], mapping: FieldMap | None) -> Rows[dict[str, object]]:
-    lines = [_attributes(one.record) for one in found] if mapping is not None else []
-    return Rows([one.row for one in found], [one.number for one in found], lines, rejected)
-
-
-def note_passed_over(source: Source, other: int) -> None:
-    """Say how many spans and log records were no model calls."""
-    if other:
-        notes_of(source.stream).warn(f"{other} spans and log records that are not model calls were skipped")
-
-
-def _attributes(record: Record) -> bytes:
-    """The attributes of a record, then those of its resource, as the object that a field map searches."""
-    return msgspec.json.encode(record.resource | record.attributes)
 
 
 ADAPTER = Otlp()
