@@ -68,6 +68,8 @@ def told(body: object) -> object:
         return body if len(kept_ones) == len(body) else kept_ones or None
     if not isinstance(body, dict):
         return body
+    if body.get("type") == "encrypted" or (len(body) == 1 and isinstance(body.get("data"), str)):
+        return None  # a body that the logger encrypted
     kept: dict[str, object] = {}
     for key, value in body.items():
         if key in _CONTENT and (isinstance(value, str) or (isinstance(value, list) and key != "content")):

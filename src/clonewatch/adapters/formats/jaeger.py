@@ -29,7 +29,7 @@ class Jaeger(Adapter):
     def claims(self, head: bytes, name: str) -> bool:
         """Whether the first object holds spans with their processes."""
         keys = outline(head).keys()
-        return {"spans", "spans.traceID"} <= keys or {"data.spans", "data.spans.traceID"} <= keys
+        return {"traceID", "spans"} <= keys or {"data.traceID", "data.spans"} <= keys
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of the calls in up to 32,768 objects, numbered by object; other spans are skipped."""
