@@ -16,11 +16,10 @@ import msgspec
 from clonewatch.adapters.event_streams import assembled
 from clonewatch.adapters.rows import fix
 from clonewatch.adapters.values import real, text, truth, whole
-from clonewatch.model.schema import EXCHANGES, Column
+from clonewatch.model.schema import END_USER_PROVENANCE, EXCHANGES, Column
 
 Row = dict[str, object]
-# Who vouches for an end-user id: a signature that the client cannot forge, the gateway, or nobody but the client.
-SIGNED, GATEWAY, CLAIMED = "signed", "gateway", "claimed"
+_, GATEWAY, CLAIMED = END_USER_PROVENANCE
 _COLUMNS = {c.name: c for c in EXCHANGES.columns}
 _READ: dict[str, Callable[[Any, Column], Any]] = {
     "string": text,

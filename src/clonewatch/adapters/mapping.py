@@ -44,10 +44,15 @@ def presets() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
-def fitting(keys: Collection[str], formats: Iterable[str]) -> list[str]:
-    """Names of the presets whose signs are all among the keys of a log's first object."""
-    maps = ((name, load_map(Path(name), formats)) for name in presets())
-    return [name for name, found in maps if found.signs and set(found.signs) <= set(keys)]
+def fitting_presets(keys: Collection[str]) -> list[str]:
+    """Names of the presets whose signs are all among the keys of a log, as dotted paths."""
+    found: list[str] = []
+    for name in presets():
+        raw = tomllib.loads(files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8"))
+        signs = raw.get("signs", [])
+        if signs and set(signs) <= set(keys):
+            found.append(name)
+    return found
 
 
 def load_map(path: Path, formats: Iterable[str]) -> FieldMap:

@@ -21,6 +21,8 @@ TASKS = (
 )
 CHANNELS = ("direct", "cloud", "aggregator", "console")
 OPERATIONS = ("chat", "completion", "embedding", "batch")
+# Who vouches for an end-user id: a signature that the client cannot forge, the gateway, or nobody but the client.
+END_USER_PROVENANCE = ("signed", "gateway", "claimed")
 EGRESS = ("residential", "hosting", "vpn", "proxy", "tor", "mobile", "education", "corporate")
 EVENT_KINDS = ("ban", "unban", "model_release", "outage", "appeal_upheld", "appeal_rejected", "key_leak")
 SKETCH_SIZE = 64

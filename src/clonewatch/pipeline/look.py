@@ -11,6 +11,7 @@ import pyarrow as pa
 from clonewatch.adapters.reading import Log
 from clonewatch.model import schema as tables
 from clonewatch.model.read_results import Rejected
+from clonewatch.model.schema import END_USER_PROVENANCE
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.ports.signal import Signal
 
@@ -23,10 +24,12 @@ def look(log: Log) -> dict[str, Any]:
     """Examine the first rows of a log; nothing is written.
 
     Returns `rows`, `rejected` and its `reasons`, `columns` (share of rows filled, 0..1), `signals` (whether each can
-    work, and what it lacks), `trusted_accounts`, `formats` and `warnings`.
+    work, and what it lacks), `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them),
+    `formats` and `warnings`.
     """
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    vouched: Counter[str] = Counter()
 
     def reject(rows: Sequence[Rejected]) -> None:
         reasons.update(row.reason for row in rows)
@@ -35,6 +38,7 @@ def look(log: Log) -> dict[str, Any]:
     for batch in log.batches(reject):
         part = batch.slice(0, ROWS_EXAMINED - rows)
         rows += part.num_rows
+        vouched.update(_vouched(part))
         filled.update({f"exchanges.{n}": part.num_rows - part.column(n).null_count for n in part.schema.names})
         if rows >= ROWS_EXAMINED:
             break
@@ -53,8 +57,20 @@ def look(log: Log) -> dict[str, Any]:
         },
         "signals": [_can(signal, _with_fingerprints(set(shares))) for signal in signals()],
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
+        "end_users": {who: n / vouched.total() for who, n in vouched.most_common()},
         "warnings": list(log.warnings),
     }
+
+
+def _vouched(batch: pa.RecordBatch) -> Counter[str]:
+    """How many end-user ids each kind of voucher has: signed, gateway, claimed, or unknown."""
+    if "end_user_id" not in batch.schema.names:
+        return Counter()
+    there = batch.filter(batch.column("end_user_id").is_valid())
+    if "end_user_provenance" not in there.schema.names:
+        return Counter({"unknown": there.num_rows} if there.num_rows else {})
+    said = there.column("end_user_provenance").to_pylist()
+    return Counter(who if who in END_USER_PROVENANCE else "unknown" for who in said)
 
 
 def _side_shares(name: str, side: pa.Table | None) -> dict[str, float]:
