@@ -19,10 +19,10 @@ _ROLE = re.compile(r"(arn:aws[\w-]{0,16}:sts::\d{0,12}:assumed-role/[^/]{1,128})
 _ROLE_SIGN = ":assumed-role/"
 _PLAIN_ADDRESS = r"^(?:[0-9.]+|[0-9a-f:]+)$"
 # What needs a closer look, for columns: as `_is_odd` says it of one text.
-_SIGNS = r"(?i)redacted|^\*\*\*|^data:|^(?:\{\}|\[\]|null)$|^[a-z0-9+/_-]{40,}={0,2}$"
+_SIGNS = r"(?i)redacted|\*\*\*|data:|^(?:\{\}|\[\]|null)$|^[a-z0-9+/_-]{40,}={0,2}$"
 _NOTHING = frozenset(("{}", "[]", "null"))  # bodies without anything in them
 _LEAST_BASE64 = 40  # characters: no word is that long
-_SHORT = 512  # prompts of columnar files that are examined for redaction: a redacted one is short
+_SHORT = 1024  # characters of a logged body in text that is examined for redaction: a redacted one is short
 
 
 def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - immutable
@@ -139,7 +139,7 @@ def _texts(values: Values) -> Values:
 def _is_odd(value: object) -> bool:
     """Whether a text needs a closer look: cheap enough for every prompt."""
     if isinstance(value, str):
-        return has_sign(value) or value in _NOTHING or _may_be_base64(value)
+        return (len(value) < _SHORT and (has_sign(value) or value in _NOTHING)) or _may_be_base64(value)
     return isinstance(value, list | dict)
 
 
@@ -149,10 +149,10 @@ def _may_be_base64(text: str) -> bool:
 
 def _told(value: object) -> object:
     if isinstance(value, str):
-        if value in _NOTHING:
+        if len(value) <= 4 and value in _NOTHING:
             return None
         text = unwrapped(value) if _may_be_base64(value) else value
-        if text is None or not has_sign(text):
+        if text is None or len(text) >= _SHORT or not has_sign(text):
             return text
         body = parsed(text)
         kept = told(body)
