@@ -265,8 +265,9 @@ def test_the_guide_names_every_format_and_preset() -> None:
 
 
 def test_every_line_shown_in_the_guide_is_read_as_it_says(tmp_path: Path) -> None:
-    guide = (ROOT / "docs" / "using" / "formats.md").read_text()
-    shown = re.findall(r"^## `(\w+)`(?:(?!^## ).)*?^```json\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    pages = sorted((ROOT / "docs" / "using" / "formats").glob("*.md"))
+    part = re.compile(r"^##? `(\w+)`(?:(?!^##? `).)*?^```json\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    shown = [found for page in pages for found in part.findall(page.read_text())]
     assert {name for name, _ in shown} >= {
         n
         for n in FORMATS.names()
