@@ -25,6 +25,7 @@ from clonewatch.ports.mapping import FieldMap
 # Calls and records that wait for each other; beyond this the oldest wait no longer.
 MOST_WAITING = 50_000
 _MOST_EVENTS = 200  # log records joined to one span
+MOST_HELD = 64 << 20  # characters of the records that wait
 _EVENTS = (*names.MESSAGE_EVENTS, names.CHOICE_EVENT)
 
 
@@ -45,6 +46,7 @@ class Joiner:
 
     def __init__(self) -> None:
         self.passed_over = 0
+        self._held = 0
         self._events: dict[str, list[tuple[str, Attributes]]] = {}
         self._waiting: list[Call] = []
 
@@ -66,7 +68,7 @@ class Joiner:
         """The calls that still wait at the end of the file."""
         done, self._waiting = [self._joined(one) for one in self._waiting], []
         self.passed_over += sum(map(len, self._events.values()))
-        self._events = {}
+        self._events, self._held = {}, 0
         return done
 
     def _sort(self, record: Record, number: int, fresh: list[Call]) -> None:
@@ -84,18 +86,29 @@ class Joiner:
             fresh.append(Call(row, number, record.id, record))
 
     def _keep(self, record: Record) -> None:
-        if record.id not in self._events and len(self._events) >= MOST_WAITING:
-            oldest = next(iter(self._events))
-            self.passed_over += len(self._events.pop(oldest))
         held = self._events.setdefault(record.id, [])
         if len(held) < _MOST_EVENTS:
             held.append((record.name, record.attributes))
+            self._held += _size(record.attributes)
+        while len(self._events) > MOST_WAITING or (self._held > MOST_HELD and len(self._events) > 1):
+            self.passed_over += len(self._release(next(iter(self._events))))
+
+    def _release(self, span: str) -> list[tuple[str, Attributes]]:
+        """The records that wait for a span, which wait no longer."""
+        events = self._events.pop(span, [])
+        self._held -= sum(_size(values) for _, values in events)
+        return events
 
     def _joined(self, one: Call) -> Call:
-        events = self._events.pop(one.id, None) if one.id else None
+        events = self._release(one.id) if one.id in self._events else []
         if events:
             from_events(events, one.row)
         return one
+
+
+def _size(attributes: Attributes) -> int:
+    """About how many characters attributes hold."""
+    return sum(len(value) for value in attributes.values() if isinstance(value, str)) + 100 * len(attributes)
 
 
 def call_rows(found: list[Call], rejected: list[Rejected], mapping: FieldMap | None) -> Rows[dict[str, object]]:
