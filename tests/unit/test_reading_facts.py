@@ -9,6 +9,7 @@ import pytest
 from clonewatch.adapters.reading import open_log
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
+from clonewatch.pipeline.look import look
 
 Row = dict[str, Any]
 CALL = {"ts": 1772359200, "account_id": "acme", "status": 200}
@@ -760,3 +761,17 @@ def test_sign_up_facts_are_read_at_two_moments(tmp_path: Path) -> None:
     assert table is not None
     (row,) = table.to_pylist()
     has(row, signup_ip="203.0.113.7", verification_ip="198.51.100.7", verification_device="d-2")
+
+
+def test_json_that_people_wrote_is_no_body(tmp_path: Path) -> None:
+    text = HEAD.format("jsonl") + FIELDS + 'messages = "q"\nresponse_text = "r"\n'
+    row = one(tmp_path, ROW | {"q": '{"model": "x", "user": "y"}', "r": '{"results": [1], "usage": 2}'}, text)
+    has(row, messages='{"model": "x", "user": "y"}', response_text='{"results": [1], "usage": 2}')
+    assert not row.keys() & {"model", "end_user_id"}
+
+
+def test_doctor_names_the_fields_of_a_map_that_no_row_has(tmp_path: Path) -> None:
+    log, mapping = tmp_path / "x.ndjson", tmp_path / "m.toml"
+    log.write_text(json.dumps(ROW) + "\n")
+    mapping.write_text(HEAD.format("jsonl") + FIELDS + 'model = "modle"\n')
+    assert look(open_log(log, mapping=mapping))["unfilled"] == {"model": "modle"}

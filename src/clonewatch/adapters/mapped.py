@@ -218,10 +218,13 @@ def ruled(found: Columns, mapping: FieldMap) -> Columns:
     return found
 
 
-# Keys of a whole answer of some API; an answer may be JSON that somebody asked for.
-_ANSWER_KEYS = frozenset(
-    ("choices", "output", "candidates", "stop_reason", "results", "generations", "usage", "metrics")
-)
+# Keys of a whole request of some API. A prompt or an answer may be JSON of another kind, which somebody wrote.
+_REQUEST_KEYS = frozenset(("messages", "input", "prompt", "contents", "inputText", "message", "instructions", "texts"))
+# Keys that together show a whole answer.
+_ANSWERS = (
+    {"choices"}, {"candidates"}, {"stop_reason", "content"}, {"output", "object"}, {"output", "stopReason"},
+    {"results", "inputTextTokenCount"}, {"generations"}, {"text", "generation_id"}, {"usage", "object"},
+)  # fmt: skip
 # Columns that a request body can fill where the map does not.
 _FROM_BODY = (
     "operation", "model", "stop_reason", "input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens", "stream",
@@ -256,10 +259,12 @@ def _is_body(value: object) -> bool:
 
 def _body_row(request: object, answer: object) -> dict[str, object]:
     body, said = parsed(request) if _is_body(request) else None, parsed(answer) if _is_body(answer) else None
-    answered = isinstance(said, dict) and any(key in said for key in _ANSWER_KEYS)
+    answered = isinstance(said, dict) and any(keys <= said.keys() for keys in _ANSWERS)
+    asked = isinstance(body, dict) and not _REQUEST_KEYS.isdisjoint(body)
     row: dict[str, object] = {}
-    if not isinstance(body, dict) and not answered:
+    if not asked and not answered:
         return row
+    body = body if asked else None
     rewritten = fill_from_bodies(body, said if answered else None, row)
     if not rewritten and body is not request and isinstance(request, str) and request[:1] == '"':
         row["messages"] = body  # it was text of a text

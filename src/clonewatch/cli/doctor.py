@@ -32,6 +32,7 @@ def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Jso
 
       clonewatch doctor access.log --map nginx
     """
+    from clonewatch.adapters.mapping import presets
     from clonewatch.adapters.reading import open_log
     from clonewatch.pipeline.look import look
 
@@ -45,6 +46,9 @@ def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Jso
         output.as_json(found)
     else:
         _tell(found)
+        if mapping and mapping not in presets():
+            for column, path in found["unfilled"].items():
+                output.say(f"The field map finds no value for {column}: no row has {path!r}.")
 
 
 def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:

@@ -25,7 +25,7 @@ def look(log: Log) -> dict[str, Any]:
 
     Returns `rows`, `rejected` and its `reasons`, `columns` (share of rows filled, 0..1), `signals` (whether each can
     work, and what it lacks), `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them),
-    `formats` and `warnings`.
+    `unfilled` (columns for which a field map found nothing), `formats` and `warnings`.
     """
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -58,8 +58,15 @@ def look(log: Log) -> dict[str, Any]:
         "signals": [_can(signal, _with_fingerprints(set(shares))) for signal in signals()],
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
         "end_users": {who: n / vouched.total() for who, n in vouched.most_common()},
+        "unfilled": _unfilled(log, shares),
         "warnings": list(log.warnings),
     }
+
+
+def _unfilled(log: Log, shares: dict[str, float]) -> dict[str, str]:
+    """The columns for which the field map names a field that no row has: a field may be misspelt."""
+    fields = log.mapping.fields if log.mapping is not None else {}
+    return {column: path for column, path in fields.items() if f"exchanges.{column}" not in shares}
 
 
 def _vouched(batch: pa.RecordBatch) -> Counter[str]:
