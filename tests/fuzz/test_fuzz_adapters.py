@@ -3,14 +3,18 @@
 `tests/fuzz/atheris_adapters.py` does the same guided by coverage, for as many runs as it is given.
 """
 
+import bz2
 import gzip
 import io
+import json
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +119,39 @@ def test_damaged_packing_never_breaks_reading(done: list[tuple[str, float, int, 
     file = tmp_path / "x.gz"
     file.write_bytes(damaged(gzip.compress(SAMPLES["exchange_ndjson.ndjson"]), done))
     read(file, "exchange_ndjson", None)
+
+
+def packings() -> dict[str, bytes]:
+    """The calls of one sample in every wrapping, packing and encoding that is read."""
+    raw = SAMPLES["openai.ndjson"]
+    rows = [json.loads(line) for line in raw.splitlines() if line.strip()]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a", raw)
+        made.writestr("b", raw)
+    packed = [zstandard.compress(line) for line in raw.splitlines()]
+    carried = [{"log": json.dumps(row) + "\n", "stream": "stdout"} for row in rows]
+    return {
+        "zip": archive.getvalue(),
+        "bzip2": bz2.compress(raw) * 2,
+        "framed zstd": b"".join(len(one).to_bytes(4, "big") + one for one in packed),
+        "UTF-16": raw.decode().encode("utf-16"),
+        "docker": "".join(json.dumps(one) + "\n" for one in carried).encode(),
+        "prefix": b"".join(b"2026-03-01T10:00:00Z stdout F " + line + b"\n" for line in raw.splitlines()),
+        "list": json.dumps({"data": rows, "total": 1}).encode(),
+    }
+
+
+@pytest.mark.parametrize("packing", packings())
+@bounded
+@given(done=damages)
+def test_a_damaged_wrapping_never_breaks_reading(
+    packing: str, done: list[tuple[str, float, int, bytes]], tmp_path: Path
+) -> None:
+    file = tmp_path / "x.log"
+    file.write_bytes(damaged(packings()[packing], done))
+    read(file, "openai", None)
+    read(file, "auto", None)
 
 
 def columnar(folder: Path, kind: str) -> bytes:

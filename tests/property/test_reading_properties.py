@@ -169,7 +169,7 @@ def test_no_bytes_at_the_start_of_a_file_break_the_outline_or_the_stream(raw: by
         stream = Stream(Tally(io.BytesIO(magic + raw), None))
         head = stream.head()
         assert stream.read() == head
-        assert magic or head == raw[: len(head)] or stream.packed
+        assert magic or head == raw[: len(head)] or stream.packing
 
 
 @MANY

@@ -13,6 +13,7 @@ from clonewatch.adapters.headers import fill_from_headers
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
+from clonewatch.adapters.values import MISSING
 from clonewatch.model.schema import EXCHANGES, FINGERPRINT_COLUMNS, TEXT_COLUMNS
 from clonewatch.ports.adapter import Batch, Source
 from clonewatch.ports.mapping import FieldMap
@@ -115,7 +116,7 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
     row: dict[str, object] = {}
     for column, keys in SPELLINGS.items():
         for key in keys:
-            if key in line and (value := _value(line[key])) is not None:
+            if key in line and (value := _value(line[key])) is not None and not _no_id(column, value):
                 row[column] = value
                 break
     for column in _PLAIN:
@@ -151,6 +152,11 @@ def _from_path(line: dict[str, msgspec.Raw], row: dict[str, object]) -> None:
             put(row, "model", found[1])
             put(row, "stream", "stream" in found[2].lower() if found[2] else None)
             return
+
+
+def _no_id(column: str, value: object) -> bool:
+    """Whether a value is a word such as "None" where the id of the call belongs."""
+    return column == "exchange_id" and isinstance(value, str) and value in MISSING
 
 
 def _logged_headers(line: dict[str, msgspec.Raw]) -> object:

@@ -12,7 +12,7 @@ _MOST_HEADERS = 200
 def headers(logged: object) -> dict[str, str]:
     """Names in lower case -> values: from an object, one with lists (Go), pairs, or objects with name and value (HAR).
 
-    A header that was sent several times is its first value.
+    A header that was sent several times is one list with commas, which means the same (RFC 9110, 5.3).
 
     >>> headers({"User-Agent": ["demo/1.0"]}), headers([["user-agent", "demo/1.0"]])
     ({'user-agent': 'demo/1.0'}, {'user-agent': 'demo/1.0'})
@@ -27,9 +27,10 @@ def headers(logged: object) -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     for name, value in pairs[:_MOST_HEADERS]:
-        first = value[0] if isinstance(value, list) and value else value
-        if isinstance(name, str) and isinstance(first, str):
-            found.setdefault(name.lower(), first)
+        texts = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
+        if isinstance(name, str) and texts:
+            key = name.lower()
+            found[key] = ", ".join([found[key], *texts] if key in found else texts)
     return found
 
 

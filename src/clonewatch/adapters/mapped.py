@@ -22,6 +22,7 @@ from clonewatch.adapters.instants import TimeFormat, time_format
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.rows import Rows
 from clonewatch.adapters.streams import head_of, notes_of
+from clonewatch.adapters.values import MISSING
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
@@ -127,13 +128,14 @@ def _complete_ids(ids: Values | None, source: Source, numbers: Sequence[int]) ->
     if ids is None:
         return exchange_ids(source, numbers)
     if isinstance(ids, pa.Array):
-        if not ids.null_count:
+        if not ids.null_count and not pc.any(pc.is_in(ids.cast(pa.string()), pa.array(sorted(MISSING)))).as_py():
             return ids
         ids = ids.to_pylist()
-    if None not in ids and "" not in ids:
+    missing = [i is None or (i.__class__ is str and i in MISSING) for i in ids]
+    if not any(missing):
         return ids
     derived = exchange_ids(source, numbers).to_pylist()
-    return [d if i is None or i == "" else i for i, d in zip(ids, derived, strict=True)]
+    return [d if lacks else i for i, d, lacks in zip(ids, derived, missing, strict=True)]
 
 
 def build(
@@ -152,7 +154,8 @@ def build(
         constant: Values = [value] * len(numbers)
         columns[name] = hashed(constant) if name in _HASHED else constant
     columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
-    return conform(settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at)
+    dropped = notes_of(source.stream).dropped
+    return conform(settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=dropped)
 
 
 def _without_dashes(values: Values) -> Values:
@@ -297,7 +300,8 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
         _overlay(found, mapping, logged)
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
     hops = mapping.hops if mapping is not None else Hops()
-    exchanges, more = conform(settled(found, hops), EXCHANGES, source.name, part.numbers, at=at)
+    dropped = notes_of(source.stream).dropped
+    exchanges, more = conform(settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=dropped)
     return Batch(exchanges, part.rejected + more)
 
 

@@ -20,7 +20,7 @@ from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.read_results import Rejected
+from clonewatch.model.read_results import Dropped, Rejected
 from clonewatch.model.schema import ACCOUNTS, ALSO_NAMED, Table
 from clonewatch.ports.adapter import Source
 
@@ -61,10 +61,10 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
         raise InputError(
             f"the {table.name} are of unknown format", where=str(path), fix="Use Parquet, Arrow, JSON lines or CSV"
         )
-    return _gather(path, table, form, parts)
+    return _gather(path, table, form, parts, stream.notes.dropped)
 
 
-def _gather(path: Path, table: Table, form: str, parts: Iterator[Part]) -> Side:
+def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped: Dropped) -> Side:
     whole = arrow_schema(table)
     kept: list[pa.Table] = []
     rejected: list[Rejected] = []
@@ -74,7 +74,7 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part]) -> Side:
         names |= found.keys()
         for name in _ADDRESSES & found.keys():
             found[name] = addresses(found[name])
-        batch, more = conform(found, table, str(path), numbers)
+        batch, more = conform(found, table, str(path), numbers, dropped=dropped)
         rejected += damage + more
         arrays = [
             batch.column(f.name) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type) for f in whole

@@ -113,6 +113,16 @@ def _tell(found: dict[str, Any]) -> None:
     )
     for reason, n in found["reasons"].items():
         output.say(f"  {n:,} times: {reason}")
+    if found["repeats"]["merged"]:
+        output.say(f"{found['repeats']['merged']:,} rows repeat an exchange; a scan merges them.")
+    if found["repeats"]["shared"]:
+        output.say(f"{found['repeats']['shared']:,} rows share their exchange id with other calls; a scan keeps them.")
+    output.table(
+        "Dropped values",
+        ("Column", "Values", "Reason"),
+        ((one["column"], f"{one['values']:,}", one["reason"]) for one in found["dropped"]),
+        right=(1,),
+    )
     there = [(name, share(part, 1)) for name, part in found["columns"].items() if part]
     output.table("Columns with values", ("Column", "Rows filled"), there, right=(1,))
     on, off = ([c for c in found["signals"] if c["works"] is works] for works in (True, False))

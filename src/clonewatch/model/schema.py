@@ -52,7 +52,7 @@ class Table(NamedTuple):
 EXCHANGES = Table(
     "exchanges",
     (
-        Column("exchange_id", "string", "provider's id; duplicates are dropped and counted", True),
+        Column("exchange_id", "string", "id of the call; rows of one call are merged and counted", True),
         Column("ts", "timestamp", "request arrival, microseconds UTC", True),
         Column("account_id", "string", "billing account or project that owns the key", True),
         Column("org_id", "string", "declared organisation"),

@@ -42,7 +42,8 @@ class ExchangeArrow(Adapter):
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """The batches as written, split at 65,536 rows; damage ends the file with a rejection."""
         reader = _opened(source)
-        notes_of(source.stream).unknown(sorted(set(reader.schema.names) - set(EXCHANGES.names)))
+        notes = notes_of(source.stream)
+        notes.unknown(sorted(set(reader.schema.names) - set(EXCHANGES.names)))
         row = 0
         written = _batches(reader)
         while True:
@@ -59,7 +60,8 @@ class ExchangeArrow(Adapter):
             for start in range(0, whole.num_rows, _MOST_ROWS):
                 piece = whole.slice(start, _MOST_ROWS)
                 found = {n: c for n, c in zip(piece.schema.names, piece.columns, strict=True) if n in EXCHANGES.names}
-                yield Batch(*conform(settled(found), EXCHANGES, source.name, range(row + 1, row + 1 + piece.num_rows)))
+                numbers = range(row + 1, row + 1 + piece.num_rows)
+                yield Batch(*conform(settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped))
                 row += piece.num_rows
 
 

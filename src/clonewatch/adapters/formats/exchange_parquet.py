@@ -37,9 +37,10 @@ class ExchangeParquet(Adapter):
             notes_of(source.stream).unknown(sorted(set(names) - set(EXCHANGES.names)))
             wanted = source.columns or frozenset(EXCHANGES.names)
             used = [n for n in names if n in wanted and n in EXCHANGES.names]
+            dropped = notes_of(source.stream).dropped
             for batch, numbers, damage in batches(file, used, source):
                 found = dict(zip(batch.schema.names, batch.columns, strict=True))
-                exchanges, rejected = conform(settled(found), EXCHANGES, source.name, numbers)
+                exchanges, rejected = conform(settled(found), EXCHANGES, source.name, numbers, dropped=dropped)
                 yield Batch(exchanges, damage + rejected)
 
 

@@ -35,6 +35,8 @@ class LiteLLM(Adapter):
     def claims(self, head: bytes, name: str) -> bool:
         """Whether the first object has LiteLLM's call id and its name for the time."""
         keys = outline(head)
+        if {"spend", "request_id"} <= keys.keys():
+            return False  # a row of the spend table, which has a call id too
         return (
             "startTime" in keys and "call_type" in keys and bool({"litellm_call_id", "model_parameters"} & keys.keys())
         )
@@ -51,7 +53,8 @@ def payload(line: dict[str, object]) -> dict[str, object]:
     about = inner(line, "metadata")
     asked = inner(line, "model_parameters")
     row: dict[str, object] = {
-        "exchange_id": line.get("id") or line.get("litellm_call_id"),
+        # The gateway's own id: that of the response is chosen by whatever server answered.
+        "exchange_id": line.get("litellm_call_id") or line.get("id"),
         "ts": line.get("startTime"),
         "account_id": facts.account({}, about),
         "org_id": about.get("user_api_key_org_id"),

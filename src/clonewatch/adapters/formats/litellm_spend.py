@@ -14,6 +14,7 @@ from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import Rows, rows
 from clonewatch.adapters.streams import head_of
+from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
@@ -29,11 +30,12 @@ class LiteLLMSpend(Adapter):
 
     def claims(self, head: bytes, name: str) -> bool:
         """Whether the first object, or the header line, has the table's columns."""
-        return outline(head).keys() >= _SIGNS or _SIGNS <= set(header(first_line(head)))
+        keys = outline(head)
+        return keys.keys() >= _SIGNS if keys else set(header(first_line(head))) >= _SIGNS
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 rows."""
-        if outline(head_of(source.stream)):
+        if sampled(head_of(source.stream)):
             decode = msgspec.json.Decoder(dict[str, object]).decode
             for part in rows(source.stream, source.name, lambda line: spend_row(decode(line))):
                 yield assemble(part, source, mapping)
@@ -49,7 +51,7 @@ def spend_row(line: Mapping[str, object]) -> dict[str, object]:
     held = parsed(line.get("metadata"))
     about = held if isinstance(held, dict) else {}
     row: dict[str, object] = {
-        "exchange_id": line.get("request_id"),
+        "exchange_id": line.get("litellm_call_id") or line.get("request_id"),
         "ts": line.get("startTime"),
         "account_id": facts.account(line, about),
         "org_id": line.get("organization_id") or about.get("user_api_key_org_id"),
