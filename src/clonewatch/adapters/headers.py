@@ -12,7 +12,7 @@ _MOST_HEADERS = 200
 def headers(logged: object) -> dict[str, str]:
     """Names in lower case -> values: from an object, one with lists (Go), pairs, or objects with name and value (HAR).
 
-    A header that was sent several times is its first value.
+    A header that was sent several times is one list with commas, which means the same (RFC 9110, 5.3).
 
     >>> headers({"User-Agent": ["demo/1.0"]}), headers([["user-agent", "demo/1.0"]])
     ({'user-agent': 'demo/1.0'}, {'user-agent': 'demo/1.0'})
@@ -20,6 +20,8 @@ def headers(logged: object) -> dict[str, str]:
     {'user-agent': 'demo/1.0'}
     """
     if isinstance(logged, dict):
+        if all(isinstance(value, str) for value in logged.values()):
+            return {name.lower(): str(value) for name, value in logged.items()}
         pairs = list(logged.items())
     elif isinstance(logged, list):
         pairs = [pair for item in logged[:_MOST_HEADERS] if (pair := _pair(item)) is not None]
@@ -27,9 +29,10 @@ def headers(logged: object) -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     for name, value in pairs[:_MOST_HEADERS]:
-        first = value[0] if isinstance(value, list) and value else value
-        if isinstance(name, str) and isinstance(first, str):
-            found.setdefault(name.lower(), first)
+        texts = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
+        if isinstance(name, str) and texts:
+            key = name.lower()
+            found[key] = ", ".join([found[key], *texts] if key in found else texts)
     return found
 
 
