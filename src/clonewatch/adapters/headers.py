@@ -20,6 +20,8 @@ def headers(logged: object) -> dict[str, str]:
     {'user-agent': 'demo/1.0'}
     """
     if isinstance(logged, dict):
+        if all(isinstance(value, str) for value in logged.values()):
+            return {name.lower(): str(value) for name, value in logged.items()}
         pairs = list(logged.items())
     elif isinstance(logged, list):
         pairs = [pair for item in logged[:_MOST_HEADERS] if (pair := _pair(item)) is not None]

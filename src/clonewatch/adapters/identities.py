@@ -21,6 +21,7 @@ _PLAIN_ADDRESS = r"^(?:[0-9.]+|[0-9a-f:]+)$"
 # What needs a closer look, for columns: as `_is_odd` says it of one text.
 _SIGNS = r"(?i)redacted|\*\*\*|data:|^(?:\{\}|\[\]|null)$|^[a-z0-9+/_-]{40,}={0,2}$"
 _NOTHING = frozenset(("{}", "[]", "null"))  # bodies without anything in them
+_JSON = '{["'
 _LEAST_BASE64 = 40  # characters: no word is that long
 _SHORT = 1024  # characters of a logged body in text that is examined for redaction: a redacted one is short
 
@@ -58,11 +59,20 @@ def addresses(values: Values, hops: Hops = Hops()) -> Values:  # noqa: B008 - im
             value = ", ".join(v for v in value if isinstance(v, str))  # a header that was sent twice
         return client_address(value, hops) if isinstance(value, str) else value
 
-    if isinstance(values, pa.Array) and _is_text(values):
-        plain = pc.match_substring_regex(values, _PLAIN_ADDRESS)
-        if pc.all(plain.fill_null(True)).as_py():
-            return values
+    if _all_plain(values):
+        return values
     return _each(values, own)
+
+
+def _all_plain(values: Values) -> bool:
+    """Whether all addresses are plain ones, as nearly always."""
+    if isinstance(values, list):
+        try:
+            values = pa.array(values, pa.string())
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+            return False  # lists and objects among them
+    plain = _is_text(values) and pc.match_substring_regex(values, _PLAIN_ADDRESS)
+    return bool(plain is not False and pc.all(plain.fill_null(True)).as_py())
 
 
 def _roles(found: Columns) -> None:
@@ -71,6 +81,8 @@ def _roles(found: Columns) -> None:
         if not _is_text(accounts) or not pc.any(pc.match_substring(accounts, _ROLE_SIGN)).as_py():
             return
         accounts = accounts.to_pylist()
+    elif not any(_ROLE_SIGN in a for a in {a for a in accounts if isinstance(a, str)}):
+        return
     matches = [_ROLE.fullmatch(a) if isinstance(a, str) and _ROLE_SIGN in a else None for a in accounts]
     if not any(matches):
         return
@@ -133,7 +145,9 @@ def _texts(values: Values) -> Values:
         if not pc.any(signs).as_py():
             return values
         return [_told(v) for v in _pylist(values)]
-    return [_told(v) for v in values] if any(map(_is_odd, values)) else values
+    # Long JSON, by far the most, is passed over at once.
+    looked_at = (v for v in values if v is not None and not (v.__class__ is str and len(v) >= _SHORT and v[0] in _JSON))
+    return [_told(v) for v in values] if any(map(_is_odd, looked_at)) else values
 
 
 def _is_odd(value: object) -> bool:
@@ -144,7 +158,7 @@ def _is_odd(value: object) -> bool:
 
 
 def _may_be_base64(text: str) -> bool:
-    return len(text) >= _LEAST_BASE64 and text[:1] not in '{["' and " " not in text[:64]
+    return len(text) >= _LEAST_BASE64 and text[:1] not in _JSON and " " not in text[:64]
 
 
 def _told(value: object) -> object:

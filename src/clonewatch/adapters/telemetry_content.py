@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clonewatch.adapters import otlp_names as names
-from clonewatch.adapters.bodies import content_text, output_text, parsed
+from clonewatch.adapters.bodies import content_text, output_text, parsed, put
 
 Attributes = dict[str, object]
 _MOST_INDEXED = 1000  # limit on messages written key by key; a conversation is shorter
@@ -14,7 +14,9 @@ def content(column: str, value: object) -> object:
     """Text of a content attribute, which may be JSON as text; messages with `parts` get `content`."""
     value = parsed(value)
     if column == "messages":
-        return [message(m) for m in value] if isinstance(value, list) else value
+        return (
+            [message(m) for m in value] if isinstance(value, list) else value if isinstance(value, str | dict) else None
+        )
     if isinstance(value, dict):
         if isinstance(value.get("output"), list):  # a whole answer of the Responses API
             return output_text(value["output"]) or None
@@ -123,6 +125,5 @@ def from_events(events: list[tuple[str, Attributes]], row: dict[str, object]) ->
         row["messages"] = messages
     for name, values in events:
         if name == names.CHOICE_EVENT:
-            row["stop_reason"] = row.get("stop_reason") or values.get("finish_reason")
-            if not row.get("response_text"):
-                row["response_text"] = said({"message": parsed(values.get("message"))}) or values.get("content")
+            put(row, "stop_reason", values.get("finish_reason"))
+            put(row, "response_text", said({"message": parsed(values.get("message"))}) or values.get("content"))
