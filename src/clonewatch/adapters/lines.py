@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-MOST_LINE = 16 << 20  # bytes; no API accepts a longer request
+MOST_LINE = 16 << 20  # bytes; longer requests are images and files, and the bound keeps memory small
 MOST_ROWS = 32_768  # rows per batch
 MOST_BYTES = 32 << 20  # bytes of text per batch
 _CHUNK = 1 << 20
