@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clonewatch.adapters.instants import TimeFormat, from_objects, instants
+from clonewatch.adapters.instants import TimeFormat, from_objects, instants, is_unknown_spelling
 from clonewatch.adapters.values import LIMITS, MISSING, SECONDS_BELOW, real, sketch, text, truth, unsigned, whole
 from clonewatch.kernels.arrow import arrow_type
 from clonewatch.model.read_results import Dropped, Rejected
@@ -67,6 +67,8 @@ def conform(
         if column.name in found:
             array, bad = _cast(found[column.name], column, at)
             if column.required:
+                if column.type == "timestamp" and bad.any():
+                    _note_times(reasons, bad, found[column.name], column.name, at)
                 _note(reasons, bad, f"{column.name}: {_fault(column)}")
             elif dropped is not None and bad.any():
                 dropped[f"{table.name}.{column.name}", _fault(column)] += int(np.count_nonzero(bad))
@@ -96,6 +98,22 @@ def _note(reasons: dict[int, str], bad: NDArray[np.bool_], reason: str) -> None:
     if bad.any():
         for i in np.flatnonzero(bad):
             reasons.setdefault(int(i), reason)
+
+
+# A row whose time is written in a way that no reader knows.
+UNKNOWN_TIME = (
+    'written in an unknown way; give its format in a field map: time = "%d.%m.%Y %H:%M:%S", with %b for names of months'
+    " and %p for AM or PM"
+)
+
+
+def _note_times(reasons: dict[int, str], bad: NDArray[np.bool_], values: Values, name: str, at: TimeFormat) -> None:
+    """Say of times that could not be read whether they are outside the years or in an unknown spelling."""
+    unknown = np.zeros(len(bad), np.bool_)
+    for i in np.flatnonzero(bad):
+        value = values[int(i)]
+        unknown[i] = is_unknown_spelling(value.as_py() if isinstance(value, pa.Scalar) else value, at)
+    _note(reasons, unknown, f"{name}: {UNKNOWN_TIME}")
 
 
 def _fault(column: Column) -> str:

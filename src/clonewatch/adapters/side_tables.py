@@ -14,6 +14,7 @@ import pyarrow.ipc
 from clonewatch.adapters import columnar_files
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
+from clonewatch.adapters.identities import addresses
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream
@@ -24,6 +25,7 @@ from clonewatch.model.schema import ACCOUNTS, ALSO_NAMED, Table
 from clonewatch.ports.adapter import Source
 
 _ARROW_FILE = b"ARROW1"
+_ADDRESSES = {"signup_ip", "verification_ip"}
 
 Part = tuple[dict[str, object], list[int] | range, list[Rejected]]
 
@@ -70,6 +72,8 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped:
     for given, numbers, damage in parts:
         found = {_column(name, given, table): values for name, values in given.items()}
         names |= found.keys()
+        for name in _ADDRESSES & found.keys():
+            found[name] = addresses(found[name])
         batch, more = conform(found, table, str(path), numbers, dropped=dropped)
         rejected += damage + more
         arrays = [

@@ -32,6 +32,7 @@ def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Jso
 
       clonewatch doctor access.log --map nginx
     """
+    from clonewatch.adapters.mapping import presets
     from clonewatch.adapters.reading import open_log
     from clonewatch.pipeline.look import look
 
@@ -45,10 +46,14 @@ def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Jso
         output.as_json(found)
     else:
         _tell(found)
+        if mapping and mapping not in presets():
+            for column, path in found["unfilled"].items():
+                output.say(f"The field map finds no value for {column}: no row has {path!r}.")
 
 
 def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:
     """Say what an unknown log holds, and a first map for it; nothing where it is no JSON, CSV or Parquet."""
+    from clonewatch.adapters.mapping import fitting_presets
     from clonewatch.adapters.starter_map import guesses, starter
     from clonewatch.adapters.survey import kind, shape, shown, survey
 
@@ -57,6 +62,7 @@ def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:
         return
     guessed = guesses(found)
     toml = starter(found, guessed)
+    fitting = fitting_presets({part for key in found.keys for part in (key.path, key.path.partition(".")[0])})
     keys = [
         {
             "key": shown(key.path),
@@ -69,7 +75,8 @@ def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:
     if json:
         columns = {guess.column: guess.path for guess in guessed}
         output.as_json({
-            "problem": error.what, "file": found.file, "rows": found.rows, "keys": keys, "guessed": columns, "map": toml
+            "problem": error.what, "file": found.file, "rows": found.rows, "keys": keys, "guessed": columns,
+            "map": toml, "presets": fitting,
         })  # fmt: skip
         return
     output.say(
@@ -77,8 +84,25 @@ def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:
     )
     rows = ((one["key"], f"{one['share']:.0%}", one["type"], one["shape"]) for one in keys)
     output.table("", ("Key", "Rows filled", "Type", "Shape of a value"), rows, right=(1,))
+    for preset in fitting:
+        output.say("", f"The preset {preset} was made for such a log: clonewatch doctor LOG --map {preset}")
     output.say("", "Save this as map.toml, check it, then: clonewatch doctor LOG --map map.toml", "")
     output.say(*toml.splitlines())
+
+
+_VOUCHED = {
+    "signed": "are signed, so that a client cannot alter them",
+    "gateway": "are set by the gateway",
+    "claimed": "are claimed by the client, who may write anything: weak evidence",
+    "unknown": "come from an unknown source; fill `end_user_provenance` (signed, gateway or claimed)",
+}
+
+
+def _tell_end_users(vouched: dict[str, float]) -> None:
+    from clonewatch.report.numerals import share
+
+    for who, part in vouched.items():
+        output.say(f"End-user ids: {share(part, 1)} {_VOUCHED[who]}.")
 
 
 def _tell(found: dict[str, Any]) -> None:
@@ -119,5 +143,6 @@ def _tell(found: dict[str, Any]) -> None:
             "No trusted accounts: add `anchor` or `created_at` to an accounts file and pass it with --accounts. Without"
         )
         output.say("them nothing tells what a ring shares from what is merely popular.")
+    _tell_end_users(found["end_users"])
     for warning in found["warnings"]:
         output.say(f"Warning: {warning}")

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from clonewatch.adapters.reading import Log
 from clonewatch.model import schema as tables
 from clonewatch.model.read_results import Rejected, listed
+from clonewatch.model.schema import END_USER_PROVENANCE
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.intake.deduplicate import APART, Repeats
 from clonewatch.ports.signal import Signal
@@ -26,10 +27,12 @@ def look(log: Log) -> dict[str, Any]:
 
     Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `repeats` (rows that a scan
     would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
-    what it lacks), `trusted_accounts`, `formats` and `warnings`.
+    what it lacks), `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns
+    for which a field map found nothing), `formats` and `warnings`.
     """
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    vouched: Counter[str] = Counter()
 
     def reject(rows: Sequence[Rejected]) -> None:
         reasons.update(row.reason for row in rows)
@@ -39,6 +42,7 @@ def look(log: Log) -> dict[str, Any]:
     for batch in log.batches(reject):
         part = batch.slice(0, ROWS_EXAMINED - rows)
         rows += part.num_rows
+        vouched.update(_vouched(part))
         ids.append(part.select(["exchange_id", "account_id", "ts"]))
         filled.update({f"exchanges.{n}": part.num_rows - part.column(n).null_count for n in part.schema.names})
         if rows >= ROWS_EXAMINED:
@@ -62,8 +66,27 @@ def look(log: Log) -> dict[str, Any]:
         },
         "signals": [_can(signal, _with_fingerprints(set(shares))) for signal in signals()],
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
+        "end_users": {who: n / vouched.total() for who, n in vouched.most_common()},
+        "unfilled": _unfilled(log, shares),
         "warnings": [*log.warnings, *repeats.warnings(rows)],
     }
+
+
+def _unfilled(log: Log, shares: dict[str, float]) -> dict[str, str]:
+    """The columns for which the field map names a field that no row has: a field may be misspelt."""
+    fields = log.mapping.fields if log.mapping is not None else {}
+    return {column: path for column, path in fields.items() if f"exchanges.{column}" not in shares}
+
+
+def _vouched(batch: pa.RecordBatch) -> Counter[str]:
+    """How many end-user ids each kind of voucher has: signed, gateway, claimed, or unknown."""
+    if "end_user_id" not in batch.schema.names:
+        return Counter()
+    there = batch.filter(batch.column("end_user_id").is_valid())
+    if "end_user_provenance" not in there.schema.names:
+        return Counter({"unknown": there.num_rows} if there.num_rows else {})
+    said = there.column("end_user_provenance").to_pylist()
+    return Counter(who if who in END_USER_PROVENANCE else "unknown" for who in said)
 
 
 def repeats_of(ids: Sequence[pa.RecordBatch]) -> Repeats:

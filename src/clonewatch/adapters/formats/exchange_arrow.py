@@ -9,6 +9,7 @@ import pyarrow.ipc
 
 from clonewatch.adapters.columnar_files import DAMAGE, require_columns
 from clonewatch.adapters.columns import conform
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.streams import Stream, head_of, notes_of
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
@@ -60,7 +61,7 @@ class ExchangeArrow(Adapter):
                 piece = whole.slice(start, _MOST_ROWS)
                 found = {n: c for n, c in zip(piece.schema.names, piece.columns, strict=True) if n in EXCHANGES.names}
                 numbers = range(row + 1, row + 1 + piece.num_rows)
-                yield Batch(*conform(found, EXCHANGES, source.name, numbers, dropped=notes.dropped))
+                yield Batch(*conform(settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped))
                 row += piece.num_rows
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from clonewatch.adapters.columns import conform
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows, unknown_keys
 from clonewatch.adapters.streams import notes_of
@@ -78,7 +79,7 @@ class ExchangeNdjson(Adapter):
                 if column.required or values.count(None) < len(values):
                     found[column.name] = values
             dropped = notes_of(source.stream).dropped
-            batch, rejected = conform(found, EXCHANGES, source.name, part.numbers, dropped=dropped)
+            batch, rejected = conform(settled(found), EXCHANGES, source.name, part.numbers, dropped=dropped)
             yield Batch(batch, part.rejected + rejected)
 
 

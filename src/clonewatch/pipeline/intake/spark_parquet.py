@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.columns import conform
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.inputs import Found
 from clonewatch.adapters.reading import Log
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
@@ -92,7 +93,8 @@ class Reading:
 
     def _conform(self, part: pa.RecordBatch, file: str, dropped: Dropped) -> tuple[pa.RecordBatch, list[Rejected]]:
         found = {name: _plain(part[name]) for name in part.schema.names if name not in (FILE, SIZE, PLACE)}
-        exchanges, rejected = conform(found, EXCHANGES, file, pc.add(part[PLACE], 1).to_pylist(), dropped=dropped)
+        numbers = pc.add(part[PLACE], 1).to_pylist()
+        exchanges, rejected = conform(settled(found), EXCHANGES, file, numbers, dropped=dropped)
         return within(exchanges, self._since, self._as_of), rejected
 
 
