@@ -24,6 +24,7 @@ from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.behaviour import BehaviouralTest
+from clonewatch.ports.engine import Step
 from clonewatch.ports.linking import MOST_BITS, LinkingSignal
 from clonewatch.ports.signal import Signal
 
@@ -584,7 +585,16 @@ def synchrony(by_chance: bool) -> Log:
     return more(ordinary(), account, START + day * DAY + 3 * HOUR + within, prompt=pa.array(day % 6 + 50))
 
 
+def session_chain(trusted: bool) -> Log:
+    """Every member continues a conversation of the one before it."""
+    members = group(trusted)
+    account = np.concatenate([members, members[1:]])
+    session = np.concatenate([members, members[:-1]])
+    return more(ordinary(), account, START + np.arange(len(account)) * MINUTE, session=pa.array(session))
+
+
 SPECIAL: dict[str, Callable[[bool], Log]] = {
+    "session_chain": session_chain,
     "rare_prompt": rare_prompt,
     "signature_replay": signature_replay,
     "signup_burst": signup_burst,
@@ -608,11 +618,18 @@ def put_log(runner: StepRunner, log: Log) -> None:
     put(runner, "events", pa.Table.from_pylist(list(log.events), schema=EVENT_SCHEMA))
 
 
+def carried_before(link: LinkingSignal) -> list[Step]:
+    """The steps of the signals whose attributes this one connects."""
+    read = sorted({table for step in link.steps for table in step.reads if table.startswith("carried_")})
+    others = [SIGNALS.load(table.removeprefix("carried_")) for table in read]
+    return [step for other in others for step in (*other.steps, weights.carried(other))]
+
+
 def linked(link: LinkingSignal, log: Log, weak: tuple[str, ...] = ()) -> set[int]:
     """Accounts in the clusters that this signal alone forms."""
     with running() as runner:
         put_log(runner, log)
-        runner.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *link.steps])
+        runner.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *carried_before(link), *link.steps])
         trusted = trusted_set(runner.engine.fetch("SELECT * FROM entities"))
         assert trusted.source == "declared"
         runner.run_all((weights.carried(link), weights.rare(link, trusted.share, POPULATION)))
@@ -638,6 +655,15 @@ def test_untrusted_accounts_that_share_an_attribute_are_linked(link: LinkingSign
 def test_an_attribute_that_trusted_accounts_share_as_usual_links_nobody(link: LinkingSignal) -> None:
     """Signals with a chance model of their own get chance instead: the same meetings at any time of the day."""
     assert linked(link, scene_of(link, innocent=True)) == set()
+
+
+def test_sessions_of_many_users_connect_nobody_in_a_chain() -> None:
+    """What more than a handful share stands for itself: two such sessions with users in common are no ring."""
+    members = np.concatenate([group(False), group(False) + 300])
+    account = np.concatenate([members[:40], members[20:]])
+    session = pa.array(np.repeat([1, 2], [40, len(members) - 20]))
+    log = more(ordinary(), account, START + np.arange(len(account)) * MINUTE, session=session)
+    assert linked(SIGNALS.load("session_chain"), log) == set()
 
 
 @pytest.mark.parametrize("name", [n for n in SIGNALS.names() if SIGNALS.load(n).weak])
