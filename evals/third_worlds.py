@@ -121,6 +121,15 @@ def scanned(scratch: Path, seed: int) -> Run:
     }
 
 
+# What the words of a campaign mean, as `evals.third_generator.ranges` draws them.
+KNOBS = (
+    "size is how many accounts are in use at once: banned ones are replaced, and accounts that never "
+    "sent anything are not in the log, so a campaign has more or fewer members than that. machine: "
+    "whether it sends around the clock instead of by a daily rhythm. cover: share of ordinary "
+    "exchanges; paraphrase: share of prompts reworded; demand: share of prompts that ask for the "
+    "reasoning; rollouts: answers to one prompt; bans: whether it loses accounts; jump: whether it "
+    "moves to a new model at its release."
+)
 HEAD = (
     *("Seed", "Log", "Accounts", "Exchanges", "Campaigns", "Flagged", "First line", "First five", "Line of each"),
     *("Members flagged", "Other alarms", "Honest flagged", "by crowd"),
@@ -203,7 +212,7 @@ def report(runs: list[Run]) -> str:
             "|---|---|---|",
             *crowds,
             "",
-            "The campaigns of these worlds:",
+            f"The campaigns of these worlds: {KNOBS}",
             "",
             "| Seed | Campaign | How |",
             "|---|---|---|",

@@ -82,7 +82,7 @@ def scan(
 ) -> None:
     """Find campaigns in a log: read it, link accounts, test the groups, write tables and report.html.
 
-    A flag says that declared-unrelated accounts act as one operator. It never says who that is. Raw text is read for
+    A flag says that accounts with no declared common owner act as one operator. It never says who that is. Raw text is read for
     fingerprints and is not kept.
 
     For example:

@@ -119,7 +119,7 @@ ACCOUNTS = Table(
         Column("created_at", "timestamp", "sign-up"),
         Column("org_id", "string", "organisation"),
         Column("org_declared", "bool", "whether the organisation is contractual or verified"),
-        Column("anchor", "bool", "the operator's trusted set: aged, verified, long-paid or under contract"),
+        Column("anchor", "bool", "your trusted set: aged, verified, long-paid or under contract"),
         Column("programme", "string", "education, research, start-up..."),
         Column("plan", "string", "plan name"),
         Column("payment_fingerprint", "string", "keyed hash of the payment instrument"),
@@ -174,7 +174,11 @@ CAMPAIGNS = Table(
     "campaigns",
     (
         Column("campaign_id", "string", "stable id within the scan"),
-        Column("score", "float64", "evidence for one covert operator, in bits (log2 odds), capped per family"),
+        Column(
+            "score",
+            "float64",
+            "evidence for one covert operator, in bits: tests less what speaks against, capped per family; no odds",
+        ),
         Column(
             "threshold_ratio",
             "float64",
