@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from clonewatch.adapters import bundling
 from clonewatch.adapters.gathering import gathered
-from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs
+from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs, left_above
 from clonewatch.adapters.mapping import EXAMPLE, load_map
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream, Tally
@@ -241,20 +241,28 @@ def open_log(
     """
     field_map = load_map(mapping, FORMATS.names()) if mapping is not None else None
     wanted = _wanted(format, field_map)
-    found = find_inputs([paths] if isinstance(paths, str | Path) else paths)
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    found = find_inputs(paths)
     for path, files in ((accounts, found.accounts), (events, found.events)):
         if path is not None:
             if not path.is_file():
                 raise InputError("no such file", where=str(path), fix="Check the path")
             files[:] = [path]
+    noted: Noted = [
+        (
+            str(side),
+            "not read: it lies above the folder that was named; name that folder, or pass the file as an option",
+        )
+        for side in left_above(paths, found)
+    ]
     adapters = [cast(Adapter, FORMATS.load(name)) for name in ([wanted] if wanted else FORMATS.names())]
-    noted: Noted = []
     inputs = [i for path in found.logs if (i := _recognise(path, adapters, wanted, field_map, found, noted))]
     if not inputs:
         raise InputError(
             "no exchanges in any of the files",
             where=", ".join(map(str, found.logs[:3])),
-            fix="They are empty or of unknown format; name the format with --format, or map their fields with --map",
+            fix="They are empty or of unknown format. `clonewatch doctor FILE` lists the fields it saw and prints a map to"
+            " start from; pass it with --map",
         )
     return Log(inputs, found, field_map, noted)
 
@@ -288,7 +296,7 @@ def _recognise(
                 noted.append((str(path), "unknown format, skipped"))
                 return None
             what = "unknown format" if not claimed else "several formats: " + ", ".join(a.name for a in claimed)
-            fix = "Name it with --format, or map its fields with --map"
+            fix = "Name it with --format, or pass a field map with --map: `clonewatch doctor FILE` prints one to start from"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; known are {', '.join(FORMATS.names())}")
         claimed[0].check(_source(path, stream), mapping)
         return _Input(path, claimed[0], stream if piped else None)

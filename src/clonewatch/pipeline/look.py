@@ -11,7 +11,9 @@ import pyarrow as pa
 from clonewatch.adapters.reading import Log
 from clonewatch.model import schema as tables
 from clonewatch.model.read_results import Rejected
+from clonewatch.pipeline.detection.reach import reach
 from clonewatch.pipeline.detection.signals import signals
+from clonewatch.pipeline.intake.account_match import mismatch
 from clonewatch.ports.signal import Signal
 
 # Enough rows to see which columns a log fills, few enough to answer in seconds.
@@ -23,7 +25,8 @@ def look(log: Log) -> dict[str, Any]:
     """Examine the first rows of a log; nothing is written.
 
     Returns `rows`, `rejected` and its `reasons`, `columns` (share of rows filled, 0..1), `signals` (whether each can
-    work, and what it lacks), `trusted_accounts`, `formats` and `warnings`.
+    work, and what it lacks), `reach` (which families of evidence they can give), `trusted_accounts`, `formats` and
+    `warnings`.
     """
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -32,8 +35,10 @@ def look(log: Log) -> dict[str, Any]:
         reasons.update(row.reason for row in rows)
 
     rows = 0
+    known: set[str] = set()
     for batch in log.batches(reject):
         part = batch.slice(0, ROWS_EXAMINED - rows)
+        known.update(part["account_id"].unique().to_pylist())
         rows += part.num_rows
         filled.update({f"exchanges.{n}": part.num_rows - part.column(n).null_count for n in part.schema.names})
         if rows >= ROWS_EXAMINED:
@@ -41,6 +46,7 @@ def look(log: Log) -> dict[str, Any]:
     shares = {name: n / rows for name, n in filled.items() if n} if rows else {}
     for name, side in (("accounts", log.accounts()), ("events", log.events())):
         shares |= _side_shares(name, side)
+    can = [_can(signal, _with_fingerprints(set(shares))) for signal in signals()]
     return {
         "formats": log.formats,
         "rows": rows,
@@ -51,10 +57,18 @@ def look(log: Log) -> dict[str, Any]:
             for t in (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS)
             for c in t.columns
         },
-        "signals": [_can(signal, _with_fingerprints(set(shares))) for signal in signals()],
+        "signals": can,
+        "reach": reach({one["name"] for one in can if one["works"]}, marked="accounts.anchor" in shares),
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
-        "warnings": list(log.warnings),
+        "warnings": [*log.warnings, *_unmatched(log, known, rows)],
     }
+
+
+def _unmatched(log: Log, known: set[str], rows: int) -> list[str]:
+    """A warning about an accounts file of other accounts. Of a log that was read in part only a complete miss tells."""
+    if rows < ROWS_EXAMINED:
+        return mismatch(log, known)
+    return mismatch(log, known, f"the first {rows:,} rows", least=0.0)
 
 
 def _side_shares(name: str, side: pa.Table | None) -> dict[str, float]:

@@ -28,6 +28,7 @@ from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.engine import EMBEDDED, EngineSettings
 from clonewatch.pipeline.examine import examine, publish
+from clonewatch.pipeline.intake.account_match import mismatch
 from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.kept_text import TextKeeper
 from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_remote, open_remote
@@ -242,6 +243,6 @@ def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> I
         rejected=rejected,
         accounts=len(stager.book.ids),
         inputs=[i._asdict() for i in task.log.inputs],
-        warnings=task.log.warnings,
+        warnings=[*task.log.warnings, *mismatch(task.log, stager.book.ids)],
         chosen=chosen,
     )
