@@ -193,7 +193,7 @@ def report(runs: list[Run]) -> str:
     crowds = [f"| {r} | {flagged[r]} | {honest[r]:,} |" for r in sorted(honest)]
     return "\n".join(
         [
-            "## Worlds of a third generator",
+            "## A third simulator",
             "",
             "Logs from a third generator, written without reading the detector, the laboratory or the second "
             "generator, and used for reporting only. `python -m evals.third_worlds` makes this page. Flagged: one "
@@ -212,7 +212,7 @@ def report(runs: list[Run]) -> str:
             "|---|---|---|",
             *crowds,
             "",
-            f"The campaigns of these worlds: {KNOBS}",
+            f"The campaigns of these logs: {KNOBS}",
             "",
             "| Seed | Campaign | How |",
             "|---|---|---|",

@@ -261,8 +261,8 @@ def open_log(
         raise InputError(
             "no exchanges in any of the files",
             where=", ".join(map(str, found.logs[:3])),
-            fix="They are empty or of unknown format. `clonewatch doctor FILE` lists the fields it saw and prints a map to"
-            " start from; pass it with --map",
+            fix="They are empty or of unknown format. `clonewatch doctor FILE` lists the fields it saw, and prints a map"
+            " to start from; pass it with --map",
         )
     return Log(inputs, found, field_map, noted)
 
@@ -296,7 +296,7 @@ def _recognise(
                 noted.append((str(path), "unknown format, skipped"))
                 return None
             what = "unknown format" if not claimed else "several formats: " + ", ".join(a.name for a in claimed)
-            fix = "Name it with --format, or pass a field map with --map: `clonewatch doctor FILE` prints one to start from"
+            fix = "Name it with --format, or pass a field map with --map; `clonewatch doctor FILE` prints one"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; known are {', '.join(FORMATS.names())}")
         claimed[0].check(_source(path, stream), mapping)
         return _Input(path, claimed[0], stream if piped else None)

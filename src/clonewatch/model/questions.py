@@ -46,7 +46,7 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         "class_or_event",
-        "Do these accounts belong to one class, course, hackathon, contest or campaign of advertising?",
+        "Do these accounts belong to one class, course, hackathon, contest or advertising campaign?",
         "They are different people who came for one occasion and do what it asks.",
         "No occasion is known that brought them.",
         -8.0,
