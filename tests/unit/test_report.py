@@ -315,7 +315,7 @@ def test_no_p_value_is_printed_without_the_number_of_groups_behind_it(page: str)
 def test_the_page_says_whether_the_calibration_groups_were_simulated_or_the_providers_own(page: str) -> None:
     said = text_of(page)
     assert "among 1,234 groups (simulated worlds without an attack), of which 3 lie beyond the threshold" in said
-    assert "Nobody has shown that honest groups of this log are like them" in said
+    assert "It has not been shown that honest groups of this log resemble them" in said
     assert "at most 5 % of the flags of a scan are false on average" in said
     assert "Whether honest groups of this log come as close to the threshold as the simulated ones behind p." in said
     own = made.summary()
@@ -598,6 +598,11 @@ def test_pictures_and_tables_have_words(page: str) -> None:
     assert len(ids) == len(set(ids))
     targets = {a["href"][1:] for _, a in outline.tags if a.get("href")}  # type: ignore[index]
     assert targets <= set(ids)
+
+
+def test_every_table_scrolls_by_itself_on_a_narrow_screen(page: str) -> None:
+    assert page.count("<table>") == page.count('<div class="wide"><table>') > 5
+    assert "ol.ladder{list-style:none;display:flex;flex-wrap:wrap" in page
 
 
 def test_the_report_needs_no_signal_package(page: str) -> None:

@@ -261,7 +261,7 @@ def open_log(
         raise InputError(
             "no exchanges in any of the files",
             where=", ".join(map(str, found.logs[:3])),
-            fix="They are empty or of unknown format. `clonewatch doctor FILE` lists the fields it saw, and prints a map"
+            fix="They are empty or of unknown format. `clonewatch doctor FILE` lists the fields it saw and prints a map"
             " to start from; pass it with --map",
         )
     return Log(inputs, found, field_map, noted)

@@ -72,7 +72,7 @@ class Method(NamedTuple):
 # Groups for review that the headline names; the list has all of them.
 REVIEW_NAMED = 3
 REVIEW_MEANS = (
-    "A group for review has too little evidence for a flag and too much to be passed over: look at it, and answer its "
+    "A group for review has too little evidence for a flag and too much to be ignored: look at it, and answer its "
     "question."
 )
 _COUNTS = (
@@ -88,7 +88,7 @@ _TRUSTED = {
     "declared": "The provider declared which accounts are trusted.",
     "behaviour": "No trusted accounts were declared, so accounts that work in bursts, as people do, were used instead: "
     "more evidence was required.",
-    "none": "There were no trusted accounts. Nothing separates what a ring shares from what is merely popular, "
+    "none": "There were no trusted accounts. Nothing separates what a campaign shares from what is merely popular, "
     "so the links below are weaker than usual.",
 }
 
@@ -234,7 +234,7 @@ def _calibration(found: Mapping[str, Any], own: bool) -> str:
     if own:
         return said + "They come from the provider's own quiet period, which was taken as honest and not checked."
     return said + (
-        "They ship with the program and are simulated. Nobody has shown that honest groups of this log are like"
+        "They ship with the program and are simulated. It has not been shown that honest groups of this log resemble"
         " them: `clonewatch calibrate` learns from your own quiet period."
     )
 

@@ -37,9 +37,10 @@ def parts(pieces: Iterable[Reason], score: float | None) -> list[Part]:
         Part("Tests", _named(tests), number(sum(tests.values())), "the score"),
     ]
     if support:
-        lines.append(Part("Support", _named(support), "-", "not added; one more family, only beside `harvest`"))
+        lines.append(Part("Support", _named(support), "-", "not added; one more family, only beside harvest"))
     lines.append(Part("Against", _names(held), number(-against), _taken(sum(tests.values()), against, score)))
-    return [*lines, Part("Score", "", number(score), "needs 12 bits, with three families of tests of 4.5 bits or more")]
+    needs = "needs 12 bits, from three families of at least 4.5 bits, two where nobody is trusted"
+    return [*lines, Part("Score", "", number(score), needs)]
 
 
 def _taken(tests: float, against: float, score: float | None) -> str:
