@@ -246,7 +246,7 @@ def report(runs: list[Run]) -> str:
     lines = [
         "## A second simulator",
         "",
-        "Logs from a second generator that shares no code with the laboratory and was written without reading the "
+        "Logs from a second simulator that shares no code with the first and was written without reading the "
         "source of the detector. It has other distributions of repetition, visits and topics, other look-alikes, "
         "columns missing at random, and a trusted share of 3 to 40 %. A campaign counts as found when one alarm of "
         "purity 0.8 contains half of its accounts.",

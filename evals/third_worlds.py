@@ -195,8 +195,8 @@ def report(runs: list[Run]) -> str:
         [
             "## A third simulator",
             "",
-            "Logs from a third generator, written without reading the detector, the laboratory or the second "
-            "generator, and used for reporting only. `python -m evals.third_worlds` makes this page. Flagged: one "
+            "Logs from a third simulator, written without reading the detector or the other simulators, and "
+            "used for reporting only. `python -m evals.third_worlds` makes this page. Flagged: one "
             f"alarm of purity {FOUND_PURITY} holds {FOUND_SHARE:.0%} of the campaign's accounts. First line, first "
             "five: such a group, flagged or not, stands there in the table of campaigns, in its own order. Other "
             "alarms: those that are no campaign in this sense, also where they hold less than half of one.",

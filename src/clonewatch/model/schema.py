@@ -177,7 +177,7 @@ CAMPAIGNS = Table(
         Column(
             "score",
             "float64",
-            "evidence for one covert operator, in bits: tests less what speaks against, capped per family; no odds",
+            "families of tests added up, less what speaks against, in bits; without links; no probability",
         ),
         Column(
             "threshold_ratio",
@@ -210,7 +210,7 @@ CAMPAIGNS = Table(
         Column(
             "odds_bits",
             "float64",
-            "log2 of the posterior odds that this is one covert operator; prior, look-alike and answers counted in",
+            "log2 of the posterior odds that one operator covertly runs it; prior, look-alike and answers counted in",
         ),
         Column(
             "limiting_criterion",
