@@ -239,8 +239,8 @@ def report(runs: list[Run], lookalikes: bool) -> str:
             "## Simulated campaigns in real traffic" + (", look-alikes included" if lookalikes else ""),
             "",
             "Campaigns of the project's own simulator among real sessions of a retrieval service, real API tenants and "
-            f"real coding-agent sessions, {others}. The real accounts have times, tokens and repeats, but no attribute that "
-            "could link them; a random share of them is trusted.",
+            f"real coding-agent sessions, {others}. The real accounts have times, tokens and repeats, but no attribute "
+            "that could link them; a random share of them is trusted.",
             "",
             f"| {' | '.join(HEAD)} |",
             "|---" * len(HEAD) + "|",
