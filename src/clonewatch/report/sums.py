@@ -33,7 +33,7 @@ def parts(pieces: Iterable[Reason], score: float | None) -> list[Part]:
     links, tests, support = (best(held, kind) for kind in ("link", "behaviour", "support"))
     against = -sum(piece.bits or 0.0 for piece in held if piece.side == "against")
     lines = [
-        Part("Links", _named(links), number(sum(links.values())), "linkage, which needs 10 bits; not the score"),
+        Part("Links", _named(links), number(sum(links.values())), "linkage, and not the score"),
         Part("Tests", _named(tests), number(sum(tests.values())), "the score"),
     ]
     if support:
