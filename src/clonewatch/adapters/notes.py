@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Notes:
-    """Warnings about one input. warnings: sentences for the user, each at most once."""
+    """Warnings about one input. warnings: sentences for the operator, each at most once."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []

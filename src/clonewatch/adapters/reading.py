@@ -61,7 +61,7 @@ class Log:
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences for the user; a sentence about many files appears once."""
+        """Sentences for the operator; a sentence about many files appears once."""
         files: dict[str, list[str]] = {}
         for name, sentence in self._noted:
             files.setdefault(sentence, []).append(name)
@@ -323,7 +323,7 @@ def _size(entry: _Input) -> int:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn the error of an unreadable file into one for the user."""
+    """Turn the error of an unreadable file into one for the operator."""
     try:
         yield
     except OSError as error:
