@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clonewatch.arguments import as_days, as_instant, as_path, as_paths, as_text, watched
-from clonewatch.model.defaults import MEMORY
+from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import SetupError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def scan(
     memory: str = MEMORY,
     threads: int | None = None,
     max_rejected: float = 0.01,
+    max_repeated: float = MAX_REPEATED,
     since: datetime | str | None = None,
     as_of: datetime | str | None = None,
     calibration: str | Path | None = None,
@@ -65,6 +66,7 @@ def scan(
         memory: Memory that the engine may use before it spills to disk, such as `"2GB"`.
         threads: Threads of the engine. None: one per core.
         max_rejected: Share of rejected rows, 0 to 1, above which TooManyRejected is raised.
+        max_repeated: Share of rows that were merged into others, 0 to 1, above which TooManyRepeated is raised.
         since: Leave out exchanges before this time, a datetime or an ISO 8601 string. Without a time zone it is UTC.
         as_of: Leave out everything from this time on, so that the scan sees the log as it was then.
         calibration: File with your own calibration groups, from `clonewatch calibrate`. None: the shipped ones.
@@ -84,6 +86,7 @@ def scan(
         SetupError: A path, map, key or option is wrong. Nothing was read. (InputError, MappingError, KeyFileError.)
         OutputError: The result could not be written. An earlier result is unchanged.
         TooManyRejected: Too many rows were rejected. The result was written but should not be trusted.
+        TooManyRepeated: Too many rows were merged into others. The same holds.
     """
     from clonewatch.pipeline.scan import ScanSettings
     from clonewatch.pipeline.scan import scan as run
@@ -101,6 +104,7 @@ def scan(
         memory=memory,
         threads=threads,
         max_rejected=max_rejected,
+        max_repeated=max_repeated,
         since=as_instant(since, "since"),
         as_of=as_instant(as_of, "as_of"),
         calibration=as_path(calibration, "calibration"),

@@ -9,6 +9,7 @@ from clonewatch.model.errors import (
     SetupError,
     StateError,
     TooManyRejected,
+    TooManyRepeated,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "SetupError",
     "StateError",
     "TooManyRejected",
+    "TooManyRepeated",
 ]

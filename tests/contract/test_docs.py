@@ -2,6 +2,7 @@
 
 import os
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 import typer
 
 from clonewatch.adapters.mapping import presets
+from clonewatch.adapters.reading import open_log
 from clonewatch.cli.doctor import signals
 from clonewatch.cli.main import app
 from clonewatch.kernels.rarity import lower_tail
 from clonewatch.lab.simulate import scenarios
 from clonewatch.model.schema import RESULTS
+from clonewatch.pipeline.look import look
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.shelf import Shelf
@@ -98,9 +101,40 @@ def test_the_page_of_signals_names_the_weak_ones() -> None:
     assert told and set(re.findall(r"`(\w+)`", told[0])) == {n for n in SHELF.names() if SHELF.load(n).weak}
 
 
+FORMAT_PAGES = sorted((DOCS / "using" / "formats").glob("*.md"))
+
+
 def test_every_log_format_and_preset_has_a_section_and_no_other_has() -> None:
-    named = re.findall(r"^## `(\w+)`$", prose(DOCS / "using" / "formats.md"), re.M)
+    named = [n for page in FORMAT_PAGES for n in re.findall(r"^##? `(\w+)`$", prose(page), re.M)]
     assert sorted(named) == sorted([*FORMATS.names(), *presets()])
+    index = text(DOCS / "using" / "formats.md")
+    assert [p.name for p in FORMAT_PAGES if f"](formats/{p.name})" not in index] == []
+
+
+@pytest.mark.parametrize("page", [p for p in FORMAT_PAGES if code(p, "json")], ids=place)
+def test_doctor_says_of_the_sample_of_a_format_what_its_page_says(page: Path, tmp_path: Path) -> None:
+    """`make golden` writes what it says anew."""
+    (block,) = code(page, "json")
+    log = tmp_path / f"{page.stem}.ndjson"
+    log.write_text(block, encoding="utf-8")
+    given = code(page, "toml")
+    (tmp_path / "map.toml").write_text("".join(given), encoding="utf-8")
+    preset = Path(page.stem) if page.stem in presets() else None
+    found = look(open_log(log, mapping=tmp_path / "map.toml" if given else preset))
+    families = sorted({c["family"] for c in found["signals"] if c["works"]})
+    columns = [name.removeprefix("exchanges.") for name, share in found["columns"].items() if share]
+    vouched = "".join(f"End-user ids: {share:.0%} {who}.\n" for who, share in found["end_users"].items())
+    warned = "".join(f"Warning: {warning.partition(': ')[2]}\n" for warning in found["warnings"])
+    said = (
+        f"Looked at {found['rows']} rows of {', '.join(found['formats'])}; {found['rejected']} were rejected.\n"
+        f"{textwrap.fill('Columns with values: ' + ', '.join(columns), 118)}\n"
+        f"Independent families of evidence within reach: {len(families)} ({', '.join(families)}).\n{vouched}{warned}"
+    )
+    if os.environ.get("CLONEWATCH_GOLDEN") == "write":
+        page.write_text(re.sub(r"(?<=^```text\n).*?(?=^```$)", said, text(page), flags=re.M | re.S), encoding="utf-8")
+        pytest.skip("what doctor says written anew")
+    assert found["rejected"] == 0 and code(page, "text") == [said]
+    assert len(block.splitlines()) == 3
 
 
 def test_every_scenario_is_described() -> None:

@@ -669,3 +669,10 @@ def test_a_signal_of_hashes_states_where_each_value_first_occurred(name: str) ->
 def test_every_linking_signal_has_a_log_here() -> None:
     one_column = {n for n in SIGNALS.names() if SIGNALS.load(n).column or n in ACCOUNT_FACTS}
     assert one_column | set(SPECIAL) == set(SIGNALS.names())
+
+
+def test_errors_that_the_operator_caused_say_nothing_of_an_account() -> None:
+    """A refusal, a block or a ban is the operator's doing: no signal reads the status or the error of an exchange."""
+    assert "status" not in EXCHANGE_SCHEMA.names
+    needs = {need for plug in LOADED.values() for group in plug.signal.needs for need in group}
+    assert "exchanges.status" not in needs and "exchanges.stop_reason" not in needs

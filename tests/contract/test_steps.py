@@ -49,7 +49,8 @@ LOADED: list[LinkingSignal] = [SIGNALS.load(name) for name in SIGNALS.names()]
 
 def steps() -> list[Step]:
     """Every step of a scan after staging, in the order in which they run."""
-    found: list[Step] = [deduplicate.REPEATED, deduplicate.AGAIN]
+    found: list[Step] = [deduplicate.REPEATED, deduplicate.TOLD, deduplicate.PLACED, deduplicate.KEPT]
+    found += [deduplicate.AGAIN, deduplicate.FIRSTS, deduplicate.COMPLETED, deduplicate._exchanges(True)]
     found += [*ownership.STEPS, *ownership.RHYTHM, ownership.BEHAVIOUR, *prompts.STEPS]
     found.append(weights.presence(LOADED))
     for link in LOADED:
@@ -79,7 +80,7 @@ QUERIES = [step for step in STEPS if isinstance(step, Query)]
 # Tables that Python code stores between the steps.
 STORED = {
     "arrivals",
-    "exchanges",
+    "families",
     "accounts",
     "events",
     "linked",
@@ -158,7 +159,7 @@ def test_every_step_runs_on_an_empty_log() -> None:
     modes = pa.schema([("cluster", pa.int32()), ("uses_all", pa.bool_())])
     empty = {
         "arrivals": EXCHANGE_SCHEMA,
-        "exchanges": EXCHANGE_SCHEMA,
+        "families": pa.schema([("template", pa.int64()), ("family", pa.int64())]),
         "accounts": ACCOUNT_SCHEMA,
         "events": EVENT_SCHEMA,
         "linked": pa.schema([("entity", pa.int32())]),

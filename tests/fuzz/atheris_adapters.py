@@ -26,8 +26,18 @@ def one_input(data: bytes) -> None:
             continue
         mapping = None
         if name.endswith("_map"):
-            fields = {"account_id": "a | user.id", "ts": "t.0", "prompt_id": "p"}
-            mapping = check_map({"format": name, "fields": fields}, "fuzz", FORMATS.names())
+            fields = {
+                "account_id": "a | user.id",
+                "ts": "t.0",
+                "prompt_id": "p",
+                "client_ip": "ip",
+                "messages": "m",
+                "response_text": "r",
+                "latency_ms": [{"path": "s", "scale": 1000}, "l"],
+                "end_user_id": {"path": "u", "match": "u=(.+)"},
+            }
+            chosen = {"each": "e", "where": {"k": {"not": "x"}}}
+            mapping = check_map({"format": name, "fields": fields} | chosen, "fuzz", FORMATS.names())
         stream = Stream(Tally(io.BytesIO(data), None))
         adapter = FORMATS.load(name)
         adapter.claims(stream.head(), "fuzz")

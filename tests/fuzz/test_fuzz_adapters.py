@@ -3,20 +3,38 @@
 `tests/fuzz/atheris_adapters.py` does the same guided by coverage, for as many runs as it is given.
 """
 
+import bz2
 import gzip
+import io
+import json
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clonewatch.adapters import otlp_names
+from clonewatch.adapters.any_body import fill_from_bodies
+from clonewatch.adapters.client_addresses import client_address
+from clonewatch.adapters.headers import fill_from_headers
+from clonewatch.adapters.instants import EARLIEST, LATEST, instant
+from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.mapping import presets
+from clonewatch.adapters.placeholders import told
 from clonewatch.adapters.reading import FORMATS, open_log
+from clonewatch.adapters.rows import Rows
+from clonewatch.adapters.streams import Stream, Tally
+from clonewatch.adapters.telemetry import Record
+from clonewatch.adapters.telemetry_calls import call
 from clonewatch.model.errors import ClonewatchError
 from clonewatch.model.read_results import Rejected
+from clonewatch.ports.adapter import Source
+from clonewatch.ports.mapping import Hops
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "adapters"
 SAMPLES = {
@@ -35,6 +53,14 @@ damages = st.lists(
     min_size=1,
     max_size=6,
 )
+NOWHERE = Source("nowhere", Stream(Tally(io.BytesIO(b""), None)))  # type: ignore[arg-type]
+ATTRIBUTES = sorted({
+    *(alias.attribute for alias in otlp_names.ALIASES), *otlp_names.KINDS, *otlp_names.TOOLS,
+    *otlp_names.ERROR_ATTRIBUTES,
+    *(alias.attribute for alias in otlp_names.PARAMETERS), otlp_names.USAGE.attribute, *otlp_names.VERCEL_KINDS,
+    "llm.input_messages.0.message.role", "llm.input_messages.0.message.content", "llm.tools.0.tool.json_schema",
+    "gen_ai.prompt.0.content", *otlp_names.STOPS, "llm.request.functions.0.name",
+})  # fmt: skip
 bounded = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -95,6 +121,39 @@ def test_damaged_packing_never_breaks_reading(done: list[tuple[str, float, int, 
     read(file, "exchange_ndjson", None)
 
 
+def packings() -> dict[str, bytes]:
+    """The calls of one sample in every wrapping, packing and encoding that is read."""
+    raw = SAMPLES["openai.ndjson"]
+    rows = [json.loads(line) for line in raw.splitlines() if line.strip()]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a", raw)
+        made.writestr("b", raw)
+    packed = [zstandard.compress(line) for line in raw.splitlines()]
+    carried = [{"log": json.dumps(row) + "\n", "stream": "stdout"} for row in rows]
+    return {
+        "zip": archive.getvalue(),
+        "bzip2": bz2.compress(raw) * 2,
+        "framed zstd": b"".join(len(one).to_bytes(4, "big") + one for one in packed),
+        "UTF-16": raw.decode().encode("utf-16"),
+        "docker": "".join(json.dumps(one) + "\n" for one in carried).encode(),
+        "prefix": b"".join(b"2026-03-01T10:00:00Z stdout F " + line + b"\n" for line in raw.splitlines()),
+        "list": json.dumps({"data": rows, "total": 1}).encode(),
+    }
+
+
+@pytest.mark.parametrize("packing", packings())
+@bounded
+@given(done=damages)
+def test_a_damaged_wrapping_never_breaks_reading(
+    packing: str, done: list[tuple[str, float, int, bytes]], tmp_path: Path
+) -> None:
+    file = tmp_path / "x.log"
+    file.write_bytes(damaged(packings()[packing], done))
+    read(file, "openai", None)
+    read(file, "auto", None)
+
+
 def columnar(folder: Path, kind: str) -> bytes:
     table = pa.table(
         {
@@ -126,3 +185,61 @@ def test_a_damaged_columnar_file_never_breaks_its_reader(
     file = tmp_path / "x"
     file.write_bytes(raw[:at] if cut else raw)
     read(file, "exchange_parquet" if kind == "exchange_parquet" else "exchange_arrow", None)
+
+
+plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40)
+# Keys that readers of bodies, spans, headers and placeholders look for.
+KEYS = (
+    "messages", "contents", "parts", "text", "role", "content", "tools", "generationConfig", "inputText", "message",
+    "p", "k",
+    "chat_history", "toolConfig", "inferenceConfig", "candidates", "usageMetadata", "choices", "output", "results",
+    "usage",
+    "system", "instructions", "input", "prompt", "headers", "body", "functionDeclarations", "type", "data", "metadata",
+    "labels", "stopSequences", "textGenerationConfig", "generations", "meta", "stream", "user", "name", "value",
+)  # fmt: skip
+bodies = st.recursive(
+    plain
+    | st.sampled_from(["redacted-by-litellm", "data:image/png;base64,AA", "encrypted", "USER", '{"a": 1}', '"x"']),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(request=bodies, response=bodies, logged=bodies)
+def test_no_body_breaks_the_readers_of_bodies(request: object, response: object, logged: object) -> None:
+    row: dict[str, object] = {}
+    fill_from_bodies(request, response, row)
+    fill_from_headers(logged, row)
+    told(request)
+    batch = assemble(
+        Rows([row | {"ts": 1772359200, "account_id": "a", "exchange_id": "e"}], [1], [], []), NOWHERE, None
+    )
+    assert batch.exchanges.num_rows == 1 and not batch.rejected
+
+
+@settings(max_examples=300, deadline=None)
+@given(record=st.fixed_dictionaries({"attributes": st.dictionaries(st.sampled_from(ATTRIBUTES), bodies, max_size=8)}))
+def test_no_attribute_breaks_the_reader_of_telemetry(record: dict[str, dict[str, object]]) -> None:
+    row = call(Record({}, record["attributes"], [], 1772359200 * 10**9, 0, "a-b", code=2, message="429"))
+    if row is not None:
+        named = row | {"account_id": "a", "exchange_id": "e"}
+        batch = assemble(Rows([named], [1], [], []), NOWHERE, None)
+        assert batch.exchanges.num_rows == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(alphabet='0123456789.:[]%, abcdefFOR=;"*x-', max_size=60), trusted=st.none() | st.integers(0, 4))
+def test_any_text_is_an_address_or_stays(text: str, trusted: int | None) -> None:
+    found = client_address(text, Hops(trusted))
+    assert found is None or client_address(found, Hops(trusted)) in (found, None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.text(max_size=40)
+    | st.from_regex(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.,]?\d*( ?[A-Z+-]\w*)?", fullmatch=True)
+)
+def test_any_text_is_a_time_between_the_years_or_none(text: str) -> None:
+    found = instant(text)
+    assert found is None or EARLIEST <= found < LATEST

@@ -232,7 +232,10 @@ def test_the_threshold_ratio_is_that_of_the_limiting_criterion() -> None:
     assert best.threshold_ratio == pytest.approx(8.0 / FAMILY_BITS)  # bits, families, linkage, deception: 2, 1.8, 4, 12
     faint_third = verdict(reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("elicitation", 1.5))
     assert faint_third.threshold_ratio == pytest.approx(1.5 / FAMILY_BITS)
-    assert verdict(*STRONG, linked=edges(("payment", 20, 1.5))).threshold_ratio == pytest.approx(1.5 * TEN / LINK_BITS)
+    weak = verdict(*STRONG, linked=edges(("payment", 20, 1.5))).threshold_ratio
+    assert weak == pytest.approx((1.5 * TEN + 3.0 / 4) / LINK_BITS), (
+        "a quarter of what the sum has beyond its threshold"
+    )
     assert verdict(*STRONG, reading("trusted_members", -6.0)).threshold_ratio == pytest.approx(9 / FLAG_BITS)
 
 
@@ -356,6 +359,24 @@ def test_clear_behaviour_makes_a_weakly_linked_group_known_and_never_flags_it() 
     assert not verdict(*STRONG, linked=weakly).linked
     assert verdict(*clear, linked=weakly).linked and not verdict(*clear, linked=weakly).flagged
     assert not verdict(*clear, linked=edges(("payment", 20, 0.9))).linked
+
+
+@pytest.mark.parametrize(("payment", "flagged"), [(2.2, False), (2.3, True)])
+def test_clear_behaviour_stands_in_for_a_quarter_of_the_linkage_at_most(payment: float, flagged: bool) -> None:
+    clear = tuple(r._replace(bits=8.0) for r in STRONG)
+    assert payment * TEN < LINK_BITS
+    found = verdict(*clear, linked=edges(("payment", 20, payment)))
+    assert found.flagged is flagged and found.threshold_ratio <= 1.0, "what is supported meets the criterion at most"
+    inferred = verdict(*clear, linked=edges(("payment", 20, payment)), trust="behaviour")
+    assert not inferred.flagged, "where trust was inferred, a second kind of link is required as before"
+
+
+def test_a_group_half_way_in_every_criterion_is_reported() -> None:
+    weakly = edges(("payment", 20, 1.6))
+    assert not verdict(*STRONG, linked=edges(("payment", 20, 1.4))).linked
+    assert verdict(*STRONG, linked=weakly).linked and not verdict(*STRONG, linked=weakly).flagged
+    half = (reading("coverage_uniformity", 5.0), reading("elicitation", 5.0), reading("regularity", 2.0))
+    assert not verdict(*half, linked=weakly).linked, "its third family is not half way"
 
 
 TWO = (reading("coverage_uniformity", 8.0), reading("elicitation", 8.0))

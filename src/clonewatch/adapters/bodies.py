@@ -16,9 +16,10 @@ import msgspec
 from clonewatch.adapters.event_streams import assembled
 from clonewatch.adapters.rows import fix
 from clonewatch.adapters.values import real, text, truth, whole
-from clonewatch.model.schema import EXCHANGES, Column
+from clonewatch.model.schema import END_USER_PROVENANCE, EXCHANGES, Column
 
 Row = dict[str, object]
+_, GATEWAY, CLAIMED = END_USER_PROVENANCE
 _COLUMNS = {c.name: c for c in EXCHANGES.columns}
 _READ: dict[str, Callable[[Any, Column], Any]] = {
     "string": text,
@@ -36,7 +37,6 @@ _OPENAI = {
     "top_p": ("top_p",),
     "n": ("n",),
     "max_tokens": ("max_completion_tokens", "max_output_tokens", "max_tokens"),
-    "end_user_id": ("safety_identifier", "user"),
 }
 _ANTHROPIC = {
     "stream": ("stream",),
@@ -44,6 +44,8 @@ _ANTHROPIC = {
     "top_p": ("top_p",),
     "max_tokens": ("max_tokens",),
 }
+_MOST_ENCODED = 4  # times that loggers on the way put JSON into text again
+_OPENS = ("{", "[", '"')
 _MOST_STOP = 64  # a stop reason is a short word; anything longer is dropped
 
 
@@ -69,10 +71,19 @@ def put(row: Row, column: str, *values: object) -> None:
                 return
 
 
+def claimed(row: Row, *values: object) -> None:
+    """Fill the end user with the first value that fits, unless it is filled: the client wrote it, so it is a claim."""
+    if row.get("end_user_id") is None:
+        put(row, "end_user_id", *values)
+        if row.get("end_user_id") is not None:
+            row["end_user_provenance"] = CLAIMED
+
+
 def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a chat completion, completion, response or embedding; what is filled already stays."""
     for column, keys in _OPENAI.items():
         put(row, column, *(request.get(key) for key in keys))
+    claimed(row, request.get("safety_identifier"), request.get("user"))
     put(row, "tools_count", _length(request.get("tools")), _length(request.get("functions")))
     asked = request.get("logprobs")
     row["logprobs"] = (asked is not None and asked is not False) or bool(request.get("top_logprobs"))
@@ -84,7 +95,7 @@ def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     put(row, "model", answer.get("model"), request.get("model"))
     row["exchange_id"] = row.get("exchange_id") or fit("exchange_id", answer.get("id"))
     incomplete = inner(answer, "incomplete_details").get("reason")
-    put(row, "stop_reason", *map(_word, (choice.get("finish_reason"), incomplete, answer.get("status"))))
+    put(row, "stop_reason", *map(word, (choice.get("finish_reason"), incomplete, answer.get("status"))))
     put(row, "input_tokens", usage.get("prompt_tokens"), usage.get("input_tokens"))
     put(row, "output_tokens", usage.get("completion_tokens"), usage.get("output_tokens"))
     details = inner(usage, "completion_tokens_details") or inner(usage, "output_tokens_details")
@@ -92,7 +103,7 @@ def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     details = inner(usage, "prompt_tokens_details") or inner(usage, "input_tokens_details")
     put(row, "cached_tokens", details.get("cached_tokens"))
     said = content_text(inner(choice, "message").get("content")) or content_text(choice.get("text"))
-    put(row, "response_text", said or _output_text(answer.get("output")))
+    put(row, "response_text", said or output_text(answer.get("output")))
 
 
 def anthropic(request: Mapping[str, object], response: object, row: Row) -> None:
@@ -100,13 +111,13 @@ def anthropic(request: Mapping[str, object], response: object, row: Row) -> None
     for column, keys in _ANTHROPIC.items():
         put(row, column, *(request.get(key) for key in keys))
     put(row, "tools_count", _length(request.get("tools")))
-    put(row, "end_user_id", inner(request, "metadata").get("user_id"))
+    claimed(row, inner(request, "metadata").get("user_id"))
     put(row, "signature_id", _signature(request.get("messages")))
     put(row, "operation", "chat")
     answer = response if isinstance(response, dict) else assembled(response)
     put(row, "model", answer.get("model"), request.get("model"))
     row["exchange_id"] = row.get("exchange_id") or fit("exchange_id", answer.get("id"))
-    put(row, "stop_reason", _word(answer.get("stop_reason")))
+    put(row, "stop_reason", word(answer.get("stop_reason")))
     usage = inner(answer, "usage")
     cached = fit("cached_tokens", usage.get("cache_read_input_tokens"))
     fresh = [fit("input_tokens", usage.get(k)) for k in ("input_tokens", "cache_creation_input_tokens")]
@@ -118,39 +129,24 @@ def anthropic(request: Mapping[str, object], response: object, row: Row) -> None
     put(row, "response_text", content_text(answer.get("content")))
 
 
-def converse(request: Mapping[str, object], response: object, row: Row) -> None:
-    """Fill `row` from a Bedrock Converse exchange; what is filled already stays."""
-    settings = inner(request, "inferenceConfig")
-    put(row, "max_tokens", settings.get("maxTokens"))
-    put(row, "temperature", settings.get("temperature"))
-    put(row, "top_p", settings.get("topP"))
-    put(row, "tools_count", _length(inner(request, "toolConfig").get("tools")))
-    put(row, "operation", "chat")
-    parts = response if isinstance(response, list) else [response]
-    texts: list[str] = []
-    for part in parts:
-        if not isinstance(part, dict):
-            continue
-        put(row, "stop_reason", _word(part.get("stopReason")), _word(inner(part, "messageStop").get("stopReason")))
-        usage = inner(part, "usage") or inner(inner(part, "metadata"), "usage")
-        put(row, "input_tokens", usage.get("inputTokens"))
-        put(row, "output_tokens", usage.get("outputTokens"))
-        put(row, "cached_tokens", usage.get("cacheReadInputTokens"))
-        texts.append(content_text(inner(inner(part, "output"), "message").get("content")))
-        delta = inner(inner(part, "contentBlockDelta"), "delta").get("text")
-        texts.append(delta if isinstance(delta, str) else "")
-    put(row, "response_text", "".join(texts))
-
-
 def parsed(value: object) -> object:
-    """A body as logged: an object stays, JSON in text is parsed, other text stays text."""
+    r"""A body as logged: an object stays, JSON in text is parsed (also twice encoded), other text stays text.
+
+    >>> parsed('{"n": 1}'), parsed('"{\\"n\\": 1}"'), parsed('"quoted"')
+    ({'n': 1}, {'n': 1}, '"quoted"')
+    """
     if isinstance(value, msgspec.Raw):
         value = _unpacked(value)
-    if isinstance(value, str) and value[:1] in ("{", "["):
+    for _ in range(_MOST_ENCODED):
+        if not isinstance(value, str) or value[:1] not in _OPENS:
+            break
         try:
-            return _decode(value)
+            held = _decode(value)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            return value  # truncated by the logger: its text is still a prompt
+            break  # truncated by the logger: its text is still a prompt
+        if isinstance(held, str) and held[:1] not in _OPENS:
+            break  # a prompt in quotes
+        value = held
     return value
 
 
@@ -189,7 +185,8 @@ def first(value: object) -> dict[str, object]:
     return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
 
 
-def _word(value: object) -> str | None:
+def word(value: object) -> str | None:
+    """A stop reason; anything longer than one is dropped."""
     return value if isinstance(value, str) and len(value) <= _MOST_STOP else None
 
 
@@ -211,7 +208,8 @@ def _openai_operation(request: Mapping[str, object], answer: Mapping[str, object
     return "chat" if "messages" in request or "input" in request else None
 
 
-def _output_text(output: object) -> str:
+def output_text(output: object) -> str:
+    """The text of a response's output items."""
     if not isinstance(output, list):
         return ""
     return "\n".join(filter(None, (content_text(inner({"i": item}, "i").get("content")) for item in output)))

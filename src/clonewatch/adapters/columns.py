@@ -1,4 +1,7 @@
-"""Converts foreign columns into the typed columns of a table, and rejects rows that do not fit, with the reason."""
+"""Converts foreign columns into the typed columns of a table.
+
+A required value that does not fit rejects its row, with the reason; an optional one is left out and counted.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clonewatch.adapters.instants import TimeFormat, from_objects, instants
-from clonewatch.adapters.values import LIMITS, real, sketch, text, truth, unsigned, whole
+from clonewatch.adapters.instants import TimeFormat, from_objects, instants, is_unknown_spelling
+from clonewatch.adapters.values import LIMITS, MISSING, SECONDS_BELOW, real, sketch, text, truth, unsigned, whole
 from clonewatch.kernels.arrow import arrow_type
-from clonewatch.model.read_results import Rejected
-from clonewatch.model.schema import EVENT_KINDS, EVENTS, SKETCH_SIZE, Column, Table
+from clonewatch.model.read_results import Dropped, Rejected
+from clonewatch.model.schema import EVENT_KINDS, EVENTS, SKETCH_SIZE, TEXT_COLUMNS, Column, Table
 
 Cast = tuple[pa.Array, NDArray[np.bool_]]
 # Values of one column: from a file of columns, or row by row.
 Values: TypeAlias = pa.Array | list[object]
 Columns = dict[str, Values]
+# Text in which a word for "nothing" may be meant: what people write, and short words of a fixed list, two letters long
+# in the case of countries.
+_PROSE = frozenset((*TEXT_COLUMNS, "account_id", "channel", "operation", "stop_reason", "country", "egress", "task"))
+_PROSE_KINDS = frozenset(
+    ("kind", "programme", "plan", "payment_class", "issuer_class", "billing_country", "declared_use")
+)
+_NOTHING = pa.array(sorted(MISSING))
+_LONGEST_NOTHING = max(map(len, MISSING))
+_EMPTY = frozenset(("",))
 
 
 def conform(
@@ -31,13 +43,15 @@ def conform(
     numbers: Sequence[int],
     *,
     at: TimeFormat = TimeFormat(),  # noqa: B008 - a TimeFormat is immutable
+    dropped: Dropped | None = None,
 ) -> tuple[pa.RecordBatch, list[Rejected]]:
     """The rows of `found` that fit `table`, typed and in its column order, and the rest as `Rejected`.
 
     found: column name -> Arrow array or list of plain values, all of one length; names that the table lacks are left
     out, as are columns without any value. numbers: 1-based line or row number of each row. at: how times are
-    written. Missing optional values are null, so are NaN and empty text; a missing required one, or a value of the
-    wrong type or range, rejects its row. Reasons name fields and kinds of error, never values.
+    written. Missing optional values are null, so are NaN, empty text and words such as "None"; so are optional values
+    of the wrong type or range, which `dropped` counts. A required value that is missing or wrong rejects its row.
+    Reasons name fields and kinds of error, never values.
 
     >>> from clonewatch.model.schema import EXCHANGES
     >>> batch, rejected = conform(
@@ -52,7 +66,12 @@ def conform(
     for column in table.columns:
         if column.name in found:
             array, bad = _cast(found[column.name], column, at)
-            _note(reasons, bad, f"{column.name}: {_fault(column)}")
+            if column.required:
+                if column.type == "timestamp" and bad.any():
+                    _note_times(reasons, bad, found[column.name], column.name, at)
+                _note(reasons, bad, f"{column.name}: {_fault(column)}")
+            elif dropped is not None and bad.any():
+                dropped[f"{table.name}.{column.name}", _fault(column)] += int(np.count_nonzero(bad))
             if table is EVENTS and column.name == "kind":
                 _note(reasons, ~np.asarray(pc.is_in(array, pa.array(EVENT_KINDS))), "kind: not a known kind of event")
         elif column.required:
@@ -81,9 +100,28 @@ def _note(reasons: dict[int, str], bad: NDArray[np.bool_], reason: str) -> None:
             reasons.setdefault(int(i), reason)
 
 
+# A row whose time is written in a way that no reader knows.
+UNKNOWN_TIME = (
+    'written in an unknown way; give its format in a field map: time = "%d.%m.%Y %H:%M:%S", with %b for names of months'
+    " and %p for AM or PM"
+)
+
+
+def _note_times(reasons: dict[int, str], bad: NDArray[np.bool_], values: Values, name: str, at: TimeFormat) -> None:
+    """Say of times that could not be read whether they are outside the years or in an unknown spelling."""
+    unknown = np.zeros(len(bad), np.bool_)
+    for i in np.flatnonzero(bad):
+        value = values[int(i)]
+        unknown[i] = is_unknown_spelling(value.as_py() if isinstance(value, pa.Scalar) else value, at)
+    _note(reasons, unknown, f"{name}: {UNKNOWN_TIME}")
+
+
 def _fault(column: Column) -> str:
     if column.type == "timestamp":
         return "not a time between 2000 and 2100"
+    if column.name == "latency_ms":
+        most = LIMITS[column.type] - 1
+        return f"not milliseconds from 0 to {most}; a fraction below {SECONDS_BELOW} is taken for seconds"
     if column.type in LIMITS:
         return f"not a whole number from 0 to {LIMITS[column.type] - 1}"
     if column.type == "list<uint32>":
@@ -124,11 +162,17 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
             return _FROM_ARROW[column.type](pa.array(values, _WIDE.get(column.type, target)), column, at)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
             pass  # at least one value does not fit: one by one below
-    made = [None if v is None or v == "" else _PLAIN[column.type](v, column) for v in values]
-    bad = np.fromiter(
-        (m is None and v is not None and v != "" for m, v in zip(made, values, strict=True)), np.bool_, len(values)
-    )
+    nothing = MISSING if _may_be_nothing(column) else _EMPTY
+    plain = _PLAIN[column.type]
+    given = [None if v is None or (v.__class__ is str and v in nothing) else v for v in values]
+    made = [None if v is None else plain(v, column) for v in given]
+    bad = np.fromiter((m is None and v is not None for m, v in zip(made, given, strict=True)), np.bool_, len(values))
     return pa.array(made, target), bad
+
+
+def _may_be_nothing(column: Column) -> bool:
+    """Whether a word such as "None" in this column says that there is no value."""
+    return column.name not in _PROSE and column.name not in _PROSE_KINDS
 
 
 _PLAIN: dict[str, Callable[[Any, Column], Any]] = {
@@ -171,14 +215,27 @@ def _strings(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     try:
         values.validate(full=True)
     except pa.ArrowInvalid:
-        return _utf8(values.view(pa.binary()))
-    blank = pc.equal(pc.binary_length(values), 0)
-    if pc.any(blank).as_py():
-        values = pc.if_else(blank, pa.scalar(None, pa.string()), values)
-    return values, _none(len(values))
+        values = _mended(values)
+    return _without_nothing(values, column), _none(len(values))
+
+
+def _without_nothing(values: pa.Array, column: Column) -> pa.Array:
+    """Text with nulls in place of empty text and of words for "nothing"."""
+    least = pc.min(pc.binary_length(values)).as_py()
+    if least is None or least > (_LONGEST_NOTHING if _may_be_nothing(column) else 0):
+        return values
+    nothing = pc.is_in(values, _NOTHING) if _may_be_nothing(column) else pc.equal(pc.binary_length(values), 0)
+    return pc.if_else(nothing, pa.scalar(None, pa.string()), values) if pc.any(nothing).as_py() else values
+
+
+def _mended(values: pa.Array) -> pa.Array:
+    """Text with U+FFFD in place of bytes that are not UTF-8: a client who sends one must not hide the row."""
+    raw = values.view(pa.binary()).to_pylist()
+    return pa.array([None if one is None else one.decode("utf-8", "replace") for one in raw], pa.string())
 
 
 def _utf8(values: pa.Array) -> Cast:
+    """Bytes that are text. Others are no text: replacing parts of them would make different keys alike."""
     made: list[str | None] = []
     bad = _none(len(values))
     for i, raw in enumerate(values.to_pylist()):
@@ -200,6 +257,8 @@ def _wholes(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     if not pa.types.is_integer(kind):
         if pa.types.is_floating(kind):
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, kind), values)
+            if column.name == "latency_ms":
+                return _latencies(values, target)
             try:
                 values = values.cast(pa.int64())
             except pa.ArrowInvalid:
@@ -216,6 +275,15 @@ def _wholes(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     if bad.any():
         values = pc.if_else(pa.array(~bad), values, pa.scalar(None, values.type))
     return values.cast(target), bad
+
+
+def _latencies(values: pa.Array, target: pa.DataType) -> Cast:
+    """Milliseconds with fractions as whole ones, by the rule of `values.whole`."""
+    null = np.asarray(values.is_null())
+    numbers = values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
+    fits = (numbers >= 0) & (numbers < 2**31 - 1) & ((numbers >= SECONDS_BELOW) | (numbers == np.floor(numbers)))
+    whole_ones = np.rint(np.where(fits, numbers, 0)).astype(np.int64)
+    return pa.array(whole_ones, mask=null | ~fits).cast(target), ~fits & ~null
 
 
 def _reals(values: pa.Array, column: Column, at: TimeFormat) -> Cast:

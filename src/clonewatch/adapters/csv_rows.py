@@ -1,17 +1,29 @@
-"""CSV with a header line, row by row."""
+"""CSV with a header line, row by row. A damaged row never takes a neighbour with it.
+
+Clients choose their prompts, and loggers cut them: a byte that is no text becomes U+FFFD, and where a quote is never
+closed, only the row that opened it is lost.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from clonewatch.adapters.lines import MOST_BYTES, MOST_LINE, MOST_ROWS, lines
+from clonewatch.adapters.streams import head_of, notes_of
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Source
 
 _DELIMITERS = ",\t;|"
+_BOM = b"\xef\xbb\xbf"
+# How Excel names the separator, in a line of its own before the header.
+_SEPARATOR = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
+_SAMPLED = 50  # rows by which the separator is chosen
+_OPEN = "a quote that is never closed"
 
 
 class CsvRows(NamedTuple):
@@ -23,77 +35,176 @@ class CsvRows(NamedTuple):
     rejected: list[Rejected]
 
 
+class _TooLong(Exception):
+    """A row over the bound, as an unclosed quote makes it."""
+
+
 class _Text:
-    """Lines as text for the CSV reader, with its position and the lines that were not text."""
+    """Lines as text for the CSV reader, with the lines of the current row, which can be given back.
+
+    number: of the last line given. size: bytes since the last batch.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source, self.number, self.size = source, 0, 0
         self.rejected: list[Rejected] = []
+        self.taken: list[tuple[int, str]] = []
+        self._length = 0
+        self._back: list[tuple[int, str]] = []
+        self._lines = self._numbered()
 
     def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        one = self._back.pop() if self._back else next(self._lines)
+        if self.taken:
+            self._length += len(one[1])
+            if self._length > MOST_LINE:
+                self._back.append(one)
+                raise _TooLong
+        self.taken.append(one)
+        self.number = one[0]
+        return one[1]
+
+    def begin(self) -> None:
+        """A new row begins."""
+        self.taken.clear()
+        self._length = 0
+
+    def give_back(self) -> None:
+        """All lines of the row but the first are read again."""
+        self._back += reversed(self.taken[1:])
+
+    def _numbered(self) -> Iterator[tuple[int, str]]:
+        """Every line with its number; blank ones too, as a cell may hold them."""
+        at, end = 0, "\n"
         for batch in lines(self.source.stream):
+            lost = set(batch.oversized)
             for number in batch.oversized:
                 self.rejected.append(Rejected(self.source.name, number, f"longer than {MOST_LINE >> 20} MiB"))
             for number, line in zip(batch.numbers, batch.lines, strict=True):
-                self.number, self.size = number, self.size + len(line)
-                try:
-                    yield line.decode() + "\n"
-                except UnicodeDecodeError:
-                    self.rejected.append(Rejected(self.source.name, number, "not UTF-8"))
+                for blank in range(at + 1, number):
+                    if blank not in lost:
+                        yield blank, end
+                at, end = number, "\r\n" if line.endswith(b"\r") else "\n"
+                self.size += len(line)
+                yield number, line.decode("utf-8", "replace") + "\n"
 
 
 def first_line(head: bytes) -> bytes:
-    """The first line of a head, without a byte order mark."""
-    return head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0]
+    r"""The header line of a head: the first one that names columns, without a byte order mark.
+
+    >>> first_line(b"sep=;\r\na;b\r\n"), first_line(b"# exported\na,b\n")
+    (b'a;b\r', b'a,b')
+    """
+    for line in head.removeprefix(_BOM).split(b"\n", 10)[:10]:
+        if not _is_before_header(line.decode("utf-8", "replace")):
+            return line
+    return b""
+
+
+def _is_before_header(line: str) -> bool:
+    return not line.strip() or line.startswith("#") or _SEPARATOR.fullmatch(line) is not None
 
 
 def header(line: bytes) -> list[str]:
     """Names in the header line of a CSV file, with any separator; empty if it is not a header line.
 
-    >>> header(b"a;b c;d")
-    ['a', 'b c', 'd']
+    >>> header(b"a;b c;d"), header(b'"name, first";id')
+    (['a', 'b c', 'd'], ['name, first', 'id'])
     """
-    return _header(line.decode("utf-8", "replace"))[0]
+    text = line.decode("utf-8", "replace")
+    return max((_cells(text, delimiter) for delimiter in _DELIMITERS), key=len)
 
 
-def _header(text: str) -> tuple[list[str], str]:
-    delimiter = max(_DELIMITERS, key=text.count)
+def _cells(line: str, delimiter: str) -> list[str]:
     try:
-        cells = next(csv.reader([text], delimiter=delimiter), [])
+        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
     except csv.Error:  # binary data
-        return [], delimiter
-    return [name.strip() for name in cells], delimiter
+        return []
+
+
+def _separator(head: str, line: str) -> str:
+    r"""The separator that splits the header into several names and most rows into as many cells.
+
+    >>> _separator("a;b,c\n1;2\n3;4\n", "a;b,c")
+    ';'
+    """
+    best = {}
+    for delimiter in _DELIMITERS:
+        names = len(_cells(line, delimiter))
+        sample = islice(csv.reader(head.splitlines(keepends=True), delimiter=delimiter), _SAMPLED)
+        try:
+            fitting = sum(len(cells) == names for cells in sample)
+        except csv.Error:
+            fitting = 0
+        best[delimiter] = (names > 1, fitting, names)
+    return max(_DELIMITERS, key=best.__getitem__)
 
 
 def csv_rows(source: Source) -> Iterator[CsvRows]:
-    """Rows of a CSV file in batches; the separator is the one that splits the header into the most names.
+    """Rows of a CSV file in batches; the separator is named in a line before the header, or splits most rows alike.
 
-    Quoted cells may contain line breaks (blank lines in them are lost). Rows with too few or too many cells, or not in
-    UTF-8, are rejected. Raises InputError if there is no header.
+    Quoted cells may contain line breaks. Bytes that are not UTF-8 become U+FFFD. Rows with too few or too many cells
+    are rejected, as is a row with a quote that is never closed; the rows after it are kept. Raises InputError if there
+    is no header.
     """
     csv.field_size_limit(MOST_LINE)
+    head = head_of(source.stream).removeprefix(_BOM).decode("utf-8", "replace")
     text = _Text(source)
-    feed = iter(text)
-    names, delimiter = _header(next(feed, ""))
+    line, named = next(text, ""), ""
+    while line and _is_before_header(line):
+        found = _SEPARATOR.fullmatch(line)
+        named = found[1] if found else named
+        line = next(text, "")
+    delimiter = named or _separator(head, line)
+    names = _cells(line, delimiter)
     if not names:
         raise InputError("no header line", where=source.name, fix="The first line must name the columns")
+    yield from _rows(text, names, delimiter)
+
+
+def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
     rows: list[list[str]] = []
     numbers: list[int] = []
-    reader = csv.reader(feed, delimiter=delimiter)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    name, opened = text.source.name, 0
     while True:
+        text.begin()
         try:
             cells = next(reader, None)
-        except csv.Error:
-            text.rejected.append(Rejected(source.name, text.number, "not CSV"))
-            continue
+        except (csv.Error, _TooLong):
+            cells = _sloppy(text.taken, len(names), delimiter)
+            if cells is None:
+                opened += 1
+                text.rejected.append(Rejected(name, text.taken[0][0], _OPEN if len(text.taken) > 1 else "not CSV"))
+                text.give_back()
+                continue
         if cells is None:
             break
         if len(cells) == len(names):
             rows.append(cells)
             numbers.append(text.number)
-        else:
-            text.rejected.append(Rejected(source.name, text.number, f"{len(cells)} cells, not {len(names)}"))
+        elif cells:
+            text.rejected.append(Rejected(name, text.number, f"{len(cells)} cells, not {len(names)}"))
         if len(rows) >= MOST_ROWS or text.size >= MOST_BYTES or len(text.rejected) >= MOST_ROWS:
             yield CsvRows(names, rows, numbers, text.rejected)
             rows, numbers, text.rejected, text.size = [], [], [], 0
+    if opened:
+        notes_of(text.source.stream).warn(
+            f"{opened:,} rows with a quote that is not closed or not doubled were rejected; their neighbours were kept"
+        )
     yield CsvRows(names, rows, numbers, text.rejected)
+
+
+def _sloppy(taken: list[tuple[int, str]], names: int, delimiter: str) -> list[str] | None:
+    """The cells of a row with quotes that should have been doubled; None where a line of it is a row of its own."""
+    written = [line for _, line in taken]
+    if any(len(_cells(line, delimiter)) == names for line in written[1:]):
+        return None
+    try:
+        found = list(islice(csv.reader(written, delimiter=delimiter), 2))
+    except csv.Error:
+        return None
+    return found[0] if len(found) == 1 and len(found[0]) == names else None

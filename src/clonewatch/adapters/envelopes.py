@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import msgspec
 
-from clonewatch.adapters.bodies import anthropic, inner, openai, parsed, put
-from clonewatch.adapters.event_streams import assembled
+from clonewatch.adapters.any_body import Wire, fill_from_bodies
+from clonewatch.adapters.bodies import GATEWAY, parsed, put
+from clonewatch.adapters.headers import fill_from_headers
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
+from clonewatch.adapters.values import MISSING
 from clonewatch.model.schema import EXCHANGES, FINGERPRINT_COLUMNS, TEXT_COLUMNS
 from clonewatch.ports.adapter import Batch, Source
 from clonewatch.ports.mapping import FieldMap
-
-Wire = Literal["openai", "anthropic"]
 
 # Column -> its possible keys beside the bodies, in order of preference. A raw API key is never read.
 SPELLINGS: dict[str, tuple[str, ...]] = {
@@ -38,6 +38,10 @@ RESPONSES = ("response", "response_body", "response_chunks")
 _PLAIN = tuple(
     c.name for c in EXCHANGES.columns if c.name not in SPELLINGS and c.name not in TEXT_COLUMNS + FINGERPRINT_COLUMNS
 )
+_PATHS = ("path", "url", "uri")
+_LONGEST_PATH = 1024
+# Gemini: models/NAME:generateContent; Azure: deployments/NAME/...; Bedrock: model/NAME/invoke.
+_MODEL_IN_PATH = re.compile(r"/(?:models?|deployments)/([^/:?]{1,128})[/:]?([a-zA-Z-]{0,40})")
 _UNREAD = msgspec.Raw(b"")
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
@@ -56,6 +60,8 @@ def wire(head: bytes) -> Wire | None:
     """
     keys = outline(head)
     request = _under(keys, REQUESTS)
+    if request is not None and "contents" in request and "messages" not in request:
+        return "gemini" if any(key in keys for key in SPELLINGS["ts"]) else None
     if request is None or not any(key in keys for key in SPELLINGS["ts"]):
         return None
     response = _under(keys, RESPONSES) or {}
@@ -110,7 +116,7 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
     row: dict[str, object] = {}
     for column, keys in SPELLINGS.items():
         for key in keys:
-            if key in line and (value := _value(line[key])) is not None:
+            if key in line and (value := _value(line[key])) is not None and not _no_id(column, value):
                 row[column] = value
                 break
     for column in _PLAIN:
@@ -119,40 +125,44 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
     request_raw = next((line[k] for k in REQUESTS if k in line), _UNREAD)
     request = parsed(request_raw)
     response = parsed(next((line[k] for k in RESPONSES if k in line), _UNREAD))
-    headers = _logged_headers(line) or inner(request, "headers")
+    headers = _logged_headers(line) or (request.get("headers") if isinstance(request, dict) else None)
     wrapped = isinstance(request, dict) and "body" in request
     body = parsed(request["body"]) if isinstance(request, dict) and wrapped else request
     if isinstance(response, dict):
         put(row, "status", response.get("status_code"), response.get("status"))
         if "body" in response:
             response = parsed(response["body"])
-    _from_headers(headers, row)
-    row["messages"] = _body_text(request_raw, body, wrapped)
-    answer = response if isinstance(response, dict) else assembled(response)
-    read = openai if _api_of(answer, api) == "openai" else anthropic
-    read(body if isinstance(body, dict) else {}, answer, row)
+    if row.get("end_user_id") is not None and row.get("end_user_provenance") is None:
+        row["end_user_provenance"] = GATEWAY  # logged beside the bodies: the gateway knows it
+    if headers:
+        fill_from_headers(headers, row)
+    if not fill_from_bodies(body, response, row, api):
+        row["messages"] = _body_text(request_raw, body, wrapped)
+    if row.get("model") is None:
+        _from_path(line, row)
     return row
 
 
-def _api_of(answer: dict[str, object], otherwise: Wire) -> Wire:
-    """The API of an answer: a gateway may serve both and log them to one file."""
-    if "stop_reason" in answer or answer.get("type") == "message":
-        return "anthropic"
-    return "openai" if "choices" in answer or "output" in answer else otherwise
+def _from_path(line: dict[str, msgspec.Raw], row: dict[str, object]) -> None:
+    """Fill the model, and whether the answer was streamed, from the path: some APIs name them nowhere else."""
+    for key in _PATHS:
+        value = parsed(line[key]) if key in line else None
+        found = _MODEL_IN_PATH.search(value[:_LONGEST_PATH]) if isinstance(value, str) else None
+        if found:
+            put(row, "model", found[1])
+            put(row, "stream", "stream" in found[2].lower() if found[2] else None)
+            return
 
 
-def _logged_headers(line: dict[str, msgspec.Raw]) -> dict[str, object]:
+def _no_id(column: str, value: object) -> bool:
+    """Whether a value is a word such as "None" where the id of the call belongs."""
+    return column == "exchange_id" and isinstance(value, str) and value in MISSING
+
+
+def _logged_headers(line: dict[str, msgspec.Raw]) -> object:
     """The request headers logged beside the bodies, under `headers` or `request_headers`."""
     raw = line.get("headers") or line.get("request_headers")
-    value = None if raw is None else _value(raw)
-    return value if isinstance(value, dict) else {}
-
-
-def _from_headers(headers: dict[str, object], row: dict[str, object]) -> None:
-    lower = {key.lower(): value for key, value in headers.items() if isinstance(value, str)}
-    put(row, "user_agent", lower.get("user-agent"))
-    if "x-stainless-lang" in lower:
-        put(row, "sdk", f"{lower['x-stainless-lang']} {lower.get('x-stainless-package-version', '')}".strip())
+    return None if raw is None else parsed(raw)
 
 
 def _body_text(raw: msgspec.Raw, body: object, wrapped: bool) -> str | None:

@@ -17,15 +17,40 @@ _SCALE = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,2})?")
-_ACCESS_LOG = "%d/%b/%Y:%H:%M:%S %z"
+# Spellings beside RFC 3339: access logs, RFC 1123 and RFC 850, the C library's, and dates with slashes that begin with
+# the year. Those that begin with the day or the month are read only by a format that the map gives.
+_SPELLINGS = (
+    "%d/%b/%Y:%H:%M:%S %z",
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%d %b %Y %H:%M:%S %z",
+    "%A, %d-%b-%y %H:%M:%S %z",
+    "%a %b %d %H:%M:%S %Y",
+    "%a %b %d %H:%M:%S %z %Y",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M:%S.%f",
+    "%d/%b/%Y:%H:%M:%S.%f %z",
+    "%d/%b/%Y:%H:%M:%S",
+)
+_ZONE = re.compile(r"\s*(?:GMT|UTC|UT|Z)$")
+_OFFSET = re.compile(r"(?<=\d)\s+([+-]\d{2}:?\d{2})$")
+_MIDDLE_ZONE = re.compile(r" (?:GMT|UTC)(?= \d{4}$)")
+_NAME_AFTER_OFFSET = re.compile(r"([+-]\d{4}) [A-Z]{3,4}(?: m=\S*)?$")
+_COMMA = re.compile(r"(?<=\d),(?=\d{1,9}(?:\D|$))")
+_FRACTION = re.compile(r"(?<=[:\d]\.)(\d{6})\d+")
+_LONGEST = 64  # characters of a time
 _SINCE = re.compile(r"(s|ms|us|ns) since (\S.*)")
 
 
 class TimeFormat(NamedTuple):
-    """How a log writes its times. unit: "auto", "iso", "s", "ms", "us" or "ns". offset: microseconds to add."""
+    """How a log writes its times.
+
+    unit: "auto", "iso", "s", "ms", "us", "ns", or "pattern". offset: microseconds to add. pattern: a format as
+    `strptime` reads it, without a zone: UTC.
+    """
 
     unit: str = "auto"
     offset: int = 0
+    pattern: str = ""
 
 
 def time_format(text: str) -> TimeFormat | None:
@@ -33,24 +58,35 @@ def time_format(text: str) -> TimeFormat | None:
 
     "auto" detects the unit of numbers by magnitude; "UNIT since DATE" is for times that count from DATE.
 
-    >>> time_format("ms")
-    TimeFormat(unit='ms', offset=0)
-    >>> time_format("s since 2025-09-10T00:00:00Z")
-    TimeFormat(unit='s', offset=1757462400000000)
+    >>> time_format("ms").unit, time_format("s since 2025-09-10T00:00:00Z").offset
+    ('ms', 1757462400000000)
+    >>> instant("31.12.2025 23:00", time_format("%d.%m.%Y %H:%M"))
+    1767222000000000
     >>> time_format("fortnights") is None
     True
     """
     if text in ("auto", "iso", *_SCALE):
         return TimeFormat(text)
+    if "%" in text:
+        return TimeFormat("pattern", 0, text) if _is_pattern(text) else None
     found = _SINCE.fullmatch(text)
     start = instant(found[2]) if found else None
     return TimeFormat(found[1], start) if found and start is not None else None
 
 
+def _is_pattern(text: str) -> bool:
+    """Whether a format can be read: one with a year, a month and a day, or with seconds since 1970."""
+    try:
+        datetime.strptime(_EPOCH.strftime(text), text)
+    except ValueError:
+        return False
+    return any(y in text for y in ("%Y", "%y", "%s", "%c", "%x"))
+
+
 def instant(value: object, at: TimeFormat = TimeFormat()) -> int | None:  # noqa: B008 - a TimeFormat is immutable
     """One time as microseconds UTC, or None if it is not a time between 2000 and 2100.
 
-    Accepts RFC 3339 text (without a zone: UTC), access-log text, numbers and numbers as text.
+    Accepts RFC 3339 text (without a zone: UTC), the spellings of logs and headers, numbers and numbers as text.
 
     >>> instant("2026-01-01T00:00:00+01:00") == instant(1767222000) == instant("1767222000000")
     True
@@ -59,6 +95,8 @@ def instant(value: object, at: TimeFormat = TimeFormat()) -> int | None:  # noqa
     """
     if isinstance(value, str):
         value = value.strip()
+        if at.unit == "pattern":
+            return _by_pattern(value, at.pattern)
         if _NUMBER.fullmatch(value) and at.unit != "iso":
             return _number(float(value) if "." in value or "e" in value.lower() else int(value), at)
         return _text(value) if at.unit in ("auto", "iso") else None
@@ -90,9 +128,32 @@ def _text(value: str) -> int | None:
     try:
         return _moment(datetime.fromisoformat(value))
     except (ValueError, OverflowError):
-        pass  # not RFC 3339: the access-log form is tried next
+        pass  # not RFC 3339: other spellings are tried next
+    return None if len(value) > _LONGEST else _spelled(value)
+
+
+def _spelled(value: str) -> int | None:
+    """A time in one of the other spellings, or RFC 3339 with a comma, a zone's name or more digits than it has."""
+    plain = _FRACTION.sub(r"\1", _COMMA.sub(".", value))
+    if _NUMBER.fullmatch(plain):
+        return _number(float(plain), TimeFormat())
+    plain = _MIDDLE_ZONE.sub(" +0000", _NAME_AFTER_OFFSET.sub(r"\1", plain))
+    plain = _OFFSET.sub(r"\1", _ZONE.sub("+00:00", plain)) if plain[:4].isdigit() else _ZONE.sub(" +0000", plain)
+    if plain[:4].isdigit():
+        try:
+            return _moment(datetime.fromisoformat(plain))
+        except (ValueError, OverflowError):
+            pass  # a date with slashes
+    for spelling in _SPELLINGS:
+        found = _by_pattern(plain, spelling)
+        if found is not None:
+            return found
+    return None
+
+
+def _by_pattern(value: str, pattern: str) -> int | None:
     try:
-        return _moment(datetime.strptime(value, _ACCESS_LOG))
+        return _moment(datetime.strptime(value, pattern))
     except (ValueError, OverflowError):
         return None
 
@@ -101,6 +162,21 @@ def _moment(value: datetime) -> int | None:
     aware = value if value.tzinfo else value.replace(tzinfo=UTC)
     micros = (aware - _EPOCH) // _MICROSECOND
     return micros if EARLIEST <= micros < LATEST else None
+
+
+def is_unknown_spelling(value: object, at: TimeFormat = TimeFormat()) -> bool:  # noqa: B008
+    """Whether a value that is no time is written in an unknown way, rather than a number of another century.
+
+    >>> is_unknown_spelling("Mar 1, 2026, 10:00:00 AM"), is_unknown_spelling("1997-03-01T00:00:00Z")
+    (True, False)
+    """
+    if not isinstance(value, str) or _NUMBER.fullmatch(value.strip()):
+        return False
+    try:
+        datetime.strptime(value, at.pattern) if at.pattern else datetime.fromisoformat(value)
+    except (ValueError, OverflowError):
+        return True
+    return False
 
 
 def instants(values: pa.Array, at: TimeFormat = TimeFormat()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
@@ -113,6 +189,8 @@ def instants(values: pa.Array, at: TimeFormat = TimeFormat()) -> tuple[pa.Array,
         values, kind = values.cast(pa.timestamp("s"), safe=False), pa.timestamp("s")
     if pa.types.is_timestamp(kind):
         return _numbers(values.cast(pa.int64()), TimeFormat(kind.unit))
+    if at.unit == "pattern":
+        return _one_by_one([None if v is None else str(v) for v in values.to_pylist()], at)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _numbers(values, at)
     if pa.types.is_string(kind) and at.unit in ("auto", "iso"):

@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-MOST_LINE = 16 << 20  # bytes; no API accepts a longer request
+MOST_LINE = 16 << 20  # bytes; longer requests are images and files, and the bound keeps memory small
 MOST_ROWS = 32_768  # rows per batch
 MOST_BYTES = 32 << 20  # bytes of text per batch
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _STRUCTURE = re.compile(rb'["{}]')
+_BRACKETS = re.compile(rb'["{}\[\]]')
+_ARRAY = re.compile(rb"\[\s*(?:\{|\]|\[|$)")
+# Lines before the first JSON of a file: a banner, comments.
+_MOST_BANNER = 20
 _REST_OF_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
@@ -95,7 +99,12 @@ def is_spread(head: bytes) -> bool:
     (True, True, False)
     """
     text = head.removeprefix(_BOM).lstrip()
-    return text.startswith(b"[") or text.split(b"\n", 1)[0].strip() == b"{"
+    for line in text.split(b"\n", _MOST_BANNER)[:_MOST_BANNER]:
+        if line.lstrip()[:1] in (b"{", b"["):
+            break
+        text = text[len(line) + 1 :]
+    text = text.lstrip()
+    return bool(_ARRAY.match(text)) or text.split(b"\n", 1)[0].strip() == b"{"
 
 
 def documents(stream: BinaryIO) -> Iterator[Lines]:
@@ -103,11 +112,25 @@ def documents(stream: BinaryIO) -> Iterator[Lines]:
 
     Numbers count objects, not lines. Only strings and braces are examined; the decoder checks everything else.
     """
+    yield from _batched(_objects(stream))
+
+
+def elements(stream: BinaryIO) -> Iterator[Lines]:
+    """JSON objects of the lists in outer objects, such as `{"data": [...]}`, in the same form as `documents`.
+
+    >>> import io
+    >>> [batch.lines for batch in elements(io.BytesIO(b'{"data": [{"a": {}}, {"b": 1}], "page": {}}'))]
+    [[b'{"a": {}}', b'{"b": 1}']]
+    """
+    yield from _batched(_elements(stream))
+
+
+def _batched(objects: Iterator[bytes | None]) -> Iterator[Lines]:
     held: list[bytes] = []
     numbers: list[int] = []
     oversized: list[int] = []
     size, number = 0, 0
-    for document in _objects(stream):
+    for document in objects:
         number += 1
         if document is None:
             oversized.append(number)
@@ -159,4 +182,47 @@ def _objects(stream: BinaryIO) -> Iterator[bytes | None]:
             length += len(chunk) - start
             parts = [*parts, chunk[start:]] if length <= MOST_LINE else []
     if depth:
+        yield b"".join(parts) if length <= MOST_LINE else None
+
+
+def _elements(stream: BinaryIO) -> Iterator[bytes | None]:
+    """Each object directly in a list of an outermost object, None for one that is too long."""
+    parts: list[bytes] = []
+    length, in_string, escaped = 0, False, False
+    depth = inside = 0  # open braces and brackets; those open around the current element, 0 outside of one
+    listed = False  # whether the innermost open bracket outside of an element is a list in the outer object
+    for chunk in _chunks(stream):
+        start, at = 0, 0
+        while True:
+            if in_string:
+                at, escaped = at + escaped, False
+                found = _REST_OF_STRING.match(chunk, at)
+                if not found:
+                    trailing = len(chunk) - len(chunk.rstrip(b"\\"))
+                    escaped = min(trailing, len(chunk) - at) % 2 == 1
+                    break
+                at, in_string = found.end(), False
+            found = _BRACKETS.search(chunk, at)
+            if not found:
+                break
+            at = found.end()
+            mark = found[0]
+            if mark == b'"':
+                in_string = True
+            elif mark in b"{[":
+                if mark == b"{" and depth == 2 and listed and not inside:
+                    start, parts, length, inside = found.start(), [], 0, depth
+                depth += 1
+                listed = listed or (depth == 2 and mark == b"[")
+            elif depth:
+                depth -= 1
+                if inside and depth == inside:
+                    whole = b"".join(parts) + chunk[start:at]
+                    yield whole if length + at - start <= MOST_LINE else None
+                    parts, length, inside = [], 0, 0
+                listed = listed and depth >= 2
+        if inside:
+            length += len(chunk) - start
+            parts = [*parts, chunk[start:]] if length <= MOST_LINE else []
+    if inside:
         yield b"".join(parts) if length <= MOST_LINE else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import PurePath
@@ -12,16 +13,21 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clonewatch.adapters.any_body import fill_from_bodies
+from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.columns import Columns, Values, conform, hashed
+from clonewatch.adapters.field_rules import changed, chosen
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, time_format
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.rows import Rows
-from clonewatch.adapters.streams import head_of
+from clonewatch.adapters.streams import head_of, notes_of
+from clonewatch.adapters.values import MISSING
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Batch, Source
-from clonewatch.ports.mapping import FieldMap
+from clonewatch.ports.mapping import FieldMap, Hops
 
 ABSENT = "-"  # how access logs write "nothing"
 _OR = " | "
@@ -39,6 +45,11 @@ def required(mapping: FieldMap | None, name: str) -> FieldMap:
     return mapping
 
 
+def alternatives(spec: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The fields that a specification names, in order: each as written and as the steps of a path."""
+    return [(choice, tuple(choice.split("."))) for choice in spec.split(_OR)]
+
+
 def finder(spec: str) -> Callable[[Mapping[str, object]], Any]:
     """A function that looks up a field in a row: a key as written, or dots into objects, lists and JSON in text.
 
@@ -48,7 +59,7 @@ def finder(spec: str) -> Callable[[Mapping[str, object]], Any]:
     >>> find({"user": {"id": 7}}), find({"user_id": 8}), find({"user": '{"id": 9}'}), find({})
     (7, 8, 9, None)
     """
-    choices = [(choice, tuple(choice.split("."))) for choice in spec.split(_OR)]
+    choices = alternatives(spec)
     if len(choices) == 1 and len(choices[0][1]) == 1:
         key = choices[0][0]
         return lambda row: row.get(key)
@@ -89,13 +100,21 @@ def exchange_ids(source: Source, numbers: Sequence[int]) -> pa.Array:
     if not source.files:
         mark = _mark(source.name, head_of(source.stream))
         rows = pa.array(numbers, pa.int64()).cast(pa.string())
-        return pc.binary_join_element_wise(pa.scalar(mark), rows, "-")
+        made = pc.binary_join_element_wise(pa.scalar(mark), rows, "-")
+        return _told_apart(made, numbers) if len(set(numbers)) < len(numbers) else made
     marks = [_mark(file.name, file.head) for file in source.files]
     before = [file.before for file in source.files]
     places = [bisect_left(before, number) - 1 for number in numbers]
     return pa.array(
         [f"{marks[at]}-{number - before[at]}" for at, number in zip(places, numbers, strict=True)], pa.string()
     )
+
+
+def _told_apart(ids: pa.Array, numbers: Sequence[int]) -> pa.Array:
+    """Ids of several exchanges in one row: the second and later ones also count within the row."""
+    seen: dict[int, int] = {}
+    counts = [seen[n] for n in numbers if not seen.update({n: seen.get(n, 0) + 1})]
+    return pa.array([i if c == 1 else f"{i}-{c}" for i, c in zip(ids.to_pylist(), counts, strict=True)], pa.string())
 
 
 def _mark(name: str, head: bytes) -> str:
@@ -109,13 +128,14 @@ def _complete_ids(ids: Values | None, source: Source, numbers: Sequence[int]) ->
     if ids is None:
         return exchange_ids(source, numbers)
     if isinstance(ids, pa.Array):
-        if not ids.null_count:
+        if not ids.null_count and not pc.any(pc.is_in(ids.cast(pa.string()), pa.array(sorted(MISSING)))).as_py():
             return ids
         ids = ids.to_pylist()
-    if None not in ids and "" not in ids:
+    missing = [i is None or (i.__class__ is str and i in MISSING) for i in ids]
+    if not any(missing):
         return ids
     derived = exchange_ids(source, numbers).to_pylist()
-    return [d if i is None or i == "" else i for i, d in zip(ids, derived, strict=True)]
+    return [d if lacks else i for i, d, lacks in zip(ids, derived, missing, strict=True)]
 
 
 def build(
@@ -127,13 +147,15 @@ def build(
     """
     at = time_format(mapping.time) or TimeFormat()
     columns: Columns = {}
+    _from_bodies(found)
     for name, values in found.items():
         columns[name] = hashed(values) if name in _HASHED else _without_dashes(values)
     for name, value in mapping.constants.items():
         constant: Values = [value] * len(numbers)
         columns[name] = hashed(constant) if name in _HASHED else constant
     columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
-    return conform(columns, EXCHANGES, source.name, numbers, at=at)
+    dropped = notes_of(source.stream).dropped
+    return conform(settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=dropped)
 
 
 def _without_dashes(values: Values) -> Values:
@@ -148,11 +170,113 @@ def objects(
     parts: Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]], mapping: FieldMap, source: Source
 ) -> Iterator[Batch]:
     """Batches from rows as dictionaries: their fields, their numbers, and lines that were rejected before."""
-    finders = {name: finder(spec) for name, spec in mapping.fields.items()}
-    for rows, numbers, rejected in parts:
-        found: Columns = {name: [find(row) for row in rows] for name, find in finders.items()}
+    left_out = 0
+    empty, filled = Counter[str](), Counter[str]()
+    for given, given_numbers, rejected in parts:
+        rows: Sequence[Mapping[str, object]] = given
+        numbers = given_numbers
+        if mapping.where or mapping.each:
+            rows, numbers, _, fewer = chosen(given, given_numbers, mapping, finder)
+            left_out += fewer
+        found: Columns = {name: _looked_up(rows, name, mapping) for name in mapping.fields}
+        for name in mapping.when_empty:
+            values = found.get(name, [])
+            empty[name] += sum(value is None or value == "" for value in values)
+            filled[name] += len(values)
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)
+    note_left_out(source, left_out)
+    for name, sentence in mapping.when_empty.items():
+        if 0 < empty[name] < filled[name]:
+            notes_of(source.stream).warn(f"{empty[name]:,} of {filled[name]:,} rows have no `{name}`: {sentence}")
+
+
+def note_left_out(source: Source, rows: int) -> None:
+    """Say how many rows the conditions of a map left out."""
+    if rows:
+        notes_of(source.stream).warn(f"{rows:,} rows are left out, as [where] in the field map says")
+
+
+def _looked_up(rows: Sequence[Mapping[str, object]], name: str, mapping: FieldMap) -> list[object]:
+    """The values of a column in rows: of its field, otherwise of the further fields that the map names."""
+    find = finder(mapping.fields[name])
+    values: list[object] = [find(row) for row in rows]
+    if name in mapping.rules:
+        values = changed(name, values, mapping.rules[name])
+    for path, rule in mapping.others.get(name, ()):
+        if None not in values and "" not in values:
+            break
+        find = finder(path)
+        more = changed(name, [find(row) for row in rows], rule)
+        values = [m if v is None or v == "" else v for v, m in zip(values, more, strict=True)]
+    return values
+
+
+def ruled(found: Columns, mapping: FieldMap) -> Columns:
+    """Columns of a table after the rules of a map."""
+    for name, rule in mapping.rules.items():
+        if name in found:
+            values = found[name]
+            found[name] = changed(name, values.to_pylist() if isinstance(values, pa.Array) else list(values), rule)
+    return found
+
+
+# Keys of a whole request of some API. A prompt or an answer may be JSON of another kind, which somebody wrote.
+_REQUEST_KEYS = frozenset(("messages", "input", "prompt", "contents", "inputText", "message", "instructions", "texts"))
+# Keys that together show a whole answer.
+_ANSWERS = (
+    {"choices"}, {"candidates"}, {"stop_reason", "content"}, {"output", "object"}, {"output", "stopReason"},
+    {"results", "inputTextTokenCount"}, {"generations"}, {"text", "generation_id"}, {"usage", "object"},
+)  # fmt: skip
+# Columns that a request body can fill where the map does not.
+_FROM_BODY = (
+    "operation", "model", "stop_reason", "input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens", "stream",
+    "logprobs", "max_tokens", "temperature", "top_p", "n", "tools_count", "end_user_id", "end_user_provenance",
+    "session_id", "signature_id",
+)  # fmt: skip
+
+
+def _from_bodies(found: Columns) -> None:
+    """Fill parameters from whole request bodies in `messages`, and answers from whole bodies in `response_text`."""
+    requests, answers = _plain(found.get("messages")), _plain(found.get("response_text"))
+    rows = len(requests or answers or ())
+    requests, answers = requests or [None] * rows, answers or [None] * rows
+    if not any(map(_is_body, requests)) and not any(map(_is_body, answers)):
+        return
+    made = [_body_row(request, answer) for request, answer in zip(requests, answers, strict=True)]
+    for name in _FROM_BODY:
+        if any(name in row for row in made):
+            before = _plain(found.get(name)) or [None] * rows
+            found[name] = [row.get(name) if b in (None, "") else b for b, row in zip(before, made, strict=True)]
+    found["messages"] = [row.get("messages", r) for r, row in zip(requests, made, strict=True)]
+    found["response_text"] = [row.get("response_text", a) for a, row in zip(answers, made, strict=True)]
+
+
+def _plain(values: Values | None) -> list[object] | None:
+    return values.to_pylist() if isinstance(values, pa.Array) else values
+
+
+def _is_body(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, str) and value.lstrip()[:1] in ("{", '"') and len(value) > 2)
+
+
+def _body_row(request: object, answer: object) -> dict[str, object]:
+    body, said = parsed(request) if _is_body(request) else None, parsed(answer) if _is_body(answer) else None
+    answered = isinstance(said, dict) and any(keys <= said.keys() for keys in _ANSWERS)
+    asked = isinstance(body, dict) and not _REQUEST_KEYS.isdisjoint(body)
+    row: dict[str, object] = {}
+    if not asked and not answered:
+        return row
+    body = body if asked else None
+    rewritten = fill_from_bodies(body, said if answered else None, row)
+    if not rewritten and body is not request and isinstance(request, str) and request[:1] == '"':
+        row["messages"] = body  # it was text of a text
+    if answered:
+        row.setdefault("response_text", None)  # a whole answer is no text
+    row.pop("exchange_id", None)
+    if not row.get("logprobs") and not (isinstance(body, dict) and "model" in body):
+        row.pop("logprobs", None)  # an excerpt of a request does not say what was not asked for
+    return row
 
 
 def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | None) -> Batch:
@@ -166,16 +290,24 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
     at = TimeFormat()
     if mapping is not None:
         at = time_format(mapping.time) or at
-        _overlay(found, mapping, [_decode(line) for line in part.lines])
+        logged = [_decode(line) for line in part.lines]
+        if mapping.where:
+            kept = chosen(logged, part.numbers, mapping, finder)
+            logged = [logged[i] for i in kept.places]
+            found = {name: [values[i] for i in kept.places] for name, values in found.items()}
+            part = part._replace(numbers=kept.numbers)
+            note_left_out(source, kept.left_out)
+        _overlay(found, mapping, logged)
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
-    exchanges, more = conform(found, EXCHANGES, source.name, part.numbers, at=at)
+    hops = mapping.hops if mapping is not None else Hops()
+    dropped = notes_of(source.stream).dropped
+    exchanges, more = conform(settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=dropped)
     return Batch(exchanges, part.rejected + more)
 
 
 def _overlay(found: Columns, mapping: FieldMap, logged: list[dict[str, object]]) -> None:
-    for name, spec in mapping.fields.items():
-        find = finder(spec)
-        mapped: list[object] = [find(row) for row in logged]
+    for name in mapping.fields:
+        mapped = _looked_up(logged, name, mapping)
         if name in _HASHED:
             mapped = hashed(mapped).to_pylist()
         before: Values = found.get(name, [None] * len(logged))

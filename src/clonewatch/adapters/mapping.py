@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from clonewatch.adapters.client_addresses import network
+from clonewatch.adapters.field_rules import pattern
 from clonewatch.adapters.instants import time_format
 from clonewatch.model.errors import MappingError
 from clonewatch.model.schema import EXCHANGES
-from clonewatch.ports.mapping import FieldMap
+from clonewatch.ports.mapping import Condition, Field, FieldMap, Hops, Rule
 
 _PRESETS = "clonewatch.adapters"
-_KEYS = ("format", "time", "fields", "constants", "about")
+_KEYS = ("format", "time", "fields", "constants", "where", "each", "trusted_hops", "trusted_proxies", "about",
+         "signs", "when_empty")  # fmt: skip
+_RULE_KEYS = ("path", "match", "scale", "default")
+_CONDITION_KEYS = ("not", "present")
+_MOST_HOPS = 32
 _NEEDED = ("account_id", "ts")
 _UNMAPPABLE = ("sketch",)  # a list of numbers under our own key: no foreign log has it
 EXAMPLE = """\
@@ -36,6 +42,17 @@ def presets() -> list[str]:
     """
     folder = files(_PRESETS).joinpath("presets")
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def fitting_presets(keys: Collection[str]) -> list[str]:
+    """Names of the presets whose signs are all among the keys of a log, as dotted paths."""
+    found: list[str] = []
+    for name in presets():
+        raw = tomllib.loads(files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8"))
+        signs = raw.get("signs", [])
+        if signs and set(signs) <= set(keys):
+            found.append(name)
+    return found
 
 
 def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
@@ -90,12 +107,13 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
         raise MappingError(
             "unknown value of `time`",
             where=name,
-            fix='Use auto, iso, s, ms, us, ns or "s since 2026-01-01T00:00:00Z"',
+            fix='Use auto, iso, s, ms, us, ns, "s since 2026-01-01T00:00:00Z", or a format such as "%d.%m.%Y %H:%M:%S"',
         )
-    fields, constants = _section(raw, "fields", name), _section(raw, "constants", name)
-    for column, value in fields.items():
-        if not isinstance(value, str) or not value:
-            raise MappingError(f"the field for `{column}` is not text", where=name, fix=f'Write {column} = "its.path"')
+    given, constants = _section(raw, "fields", name), _section(raw, "constants", name)
+    sources = {column: _sources(column, value, name) for column, value in given.items()}
+    fields = {column: found[0].path for column, found in sources.items()}
+    rules = {column: found[0].rule for column, found in sources.items() if found[0].rule != Rule()}
+    others = {column: found[1:] for column, found in sources.items() if len(found) > 1}
     for column, value in constants.items():
         if not isinstance(value, str | int | float | bool):
             raise MappingError(
@@ -111,7 +129,89 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
                     where=name,
                     fix=f'Name its field under [fields]: {column} = "..."; for example:\n{EXAMPLE}',
                 )
-    return FieldMap(form, fields, constants, time)
+    each = raw.get("each", "")
+    if not isinstance(each, str) or (each and not form.endswith("_map")):
+        fix = 'Write each = "its.path", with jsonl_map, csv_map or parquet_map'
+        raise MappingError("`each` is not the path of a list in a foreign log", where=name, fix=fix)
+    where, hops, signs = _conditions(raw, name), _hops(raw, name), raw.get("signs", [])
+    if not isinstance(signs, list) or not all(isinstance(sign, str) for sign in signs):
+        raise MappingError("`signs` is no list of keys", where=name, fix='Write signs = ["a.key", "another"]')
+    when_empty = _section(raw, "when_empty", name)
+    if not all(isinstance(sentence, str) for sentence in when_empty.values()):
+        raise MappingError("[when_empty] holds no sentences", where=name, fix='Write messages = "Turn on ..."')
+    return FieldMap(form, fields, constants, time, rules, others, where, each, hops, tuple(signs), when_empty)
+
+
+def _sources(column: str, value: object, name: str) -> tuple[Field, ...]:
+    """The fields for a column: one, or a list of which the first with a value counts."""
+    listed = value if isinstance(value, list) and value else [value]
+    return tuple(
+        Field(_path(column, one, name), _rule(column, one, name) if isinstance(one, dict) else Rule()) for one in listed
+    )
+
+
+def _path(column: str, value: object, name: str) -> str:
+    """The path of a field: the text itself, or `path` of a table; a table may give a default alone."""
+    if isinstance(value, dict):
+        for key in value:
+            _known(key, _RULE_KEYS, f"no key of the field for `{column}`", name)
+        value = value.get("path")
+    if not isinstance(value, str) or not value:
+        fix = f'Write {column} = "its.path", or {column} = {{path = "its.path", scale = 1000}}'
+        raise MappingError(f"the field for `{column}` is not text", where=name, fix=fix)
+    return value
+
+
+def _rule(column: str, value: Mapping[str, object], name: str) -> Rule:
+    """What becomes of a value, as a table of a field states it."""
+    match, scale, default = value.get("match", ""), value.get("scale", 1), value.get("default")
+    found = pattern(match) if isinstance(match, str) else None
+    if match and found is None:
+        fix = r"Write one with a group, such as match = 'user=(\w+)'; look-around and back-references are unknown"
+        raise MappingError(f"`match` for `{column}` is no regular expression with a group", where=name, fix=fix)
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
+        raise MappingError(f"`scale` for `{column}` is no number above 0", where=name, fix="1000 makes s into ms")
+    if default is not None and not isinstance(default, str | int | float | bool):
+        raise MappingError(f"`default` for `{column}` is not a single value", where=name, fix="Use text or a number")
+    if default is not None and column in ("exchange_id", "ts", "account_id"):
+        raise MappingError(f"`{column}` cannot have a default", where=name, fix="Rows without it are rejected")
+    return Rule(found or "", scale, default)
+
+
+def _conditions(raw: Mapping[str, object], name: str) -> tuple[Condition, ...]:
+    section = raw.get("where", {})
+    if not isinstance(section, dict):
+        raise MappingError("[where] is not a table", where=name, fix='Write [where] and below it type = "GENERATION"')
+    return tuple(_condition(field, value, name) for field, value in section.items())
+
+
+def _condition(field: str, value: object, name: str) -> Condition:
+    """A condition: a value, a list of values, {not = ...} or {present = true}."""
+    wanted = True
+    if isinstance(value, dict):
+        for key in value:
+            _known(key, _CONDITION_KEYS, f"no condition on `{field}`", name)
+        if isinstance(value.get("present"), bool) and len(value) == 1:
+            return Condition(field, None, value["present"])
+        wanted, value = False, value.get("not")
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(v, str | int | float) for v in values):
+        fix = "Use a value, a list of values, {not = ...} or {present = true}"
+        raise MappingError(f"the condition on `{field}` is not understood", where=name, fix=fix)
+    return Condition(field, frozenset(str(v).lower() if isinstance(v, bool) else str(v) for v in values), wanted)
+
+
+def _hops(raw: Mapping[str, object], name: str) -> Hops:
+    trusted, proxies = raw.get("trusted_hops"), raw.get("trusted_proxies", [])
+    if trusted is not None and (
+        isinstance(trusted, bool) or not isinstance(trusted, int) or not 0 <= trusted <= _MOST_HOPS
+    ):
+        raise MappingError("`trusted_hops` is no small number", where=name, fix="Count your own proxies, e.g. 1")
+    found = [network(p) if isinstance(p, str) else None for p in proxies] if isinstance(proxies, list) else [None]
+    if None in found:
+        fix = 'Write networks, e.g. trusted_proxies = ["192.0.2.0/24"]'
+        raise MappingError("`trusted_proxies` is no list of networks", where=name, fix=fix)
+    return Hops(trusted, tuple(n for n in found if n is not None))
 
 
 def _section(raw: Mapping[str, object], key: str, name: str) -> dict[str, Any]:

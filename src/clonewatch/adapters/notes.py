@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from clonewatch.model.read_results import Dropped
+
 
 class Notes:
-    """Warnings about one input. warnings: sentences for the operator, each at most once."""
+    """What is said about one input. warnings: sentences, each at most once. dropped: values left out."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.dropped = Dropped()
 
     def warn(self, sentence: str) -> None:
         """Add a sentence unless it is already there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -14,10 +14,11 @@ from clonewatch.adapters import bundling
 from clonewatch.adapters.gathering import gathered
 from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs, left_above
 from clonewatch.adapters.mapping import EXAMPLE, load_map
+from clonewatch.adapters.recognition import described, recognised
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.read_results import Measured, Rejected
+from clonewatch.model.read_results import Dropped, Measured, Rejected
 from clonewatch.model.schema import ACCOUNTS, EVENTS, EXCHANGES, Table
 from clonewatch.ports.adapter import Adapter, Source
 from clonewatch.ports.mapping import FieldMap
@@ -44,13 +45,23 @@ class Log:
     """One log of one or many files, ready to be read once.
 
     total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
-    has finished.
+    has finished. dropped: optional values that did not fit, so far. left_out: files of a folder in no known format, and
+    their bytes.
     """
 
-    def __init__(self, inputs: list[_Input], found: Found, mapping: FieldMap | None, noted: Noted) -> None:
+    def __init__(
+        self,
+        inputs: list[_Input],
+        found: Found,
+        mapping: FieldMap | None,
+        noted: Noted,
+        left_out: Mapping[str, int] | None = None,
+    ) -> None:
         self._inputs, self._found, self.mapping = inputs, found, mapping
         self._noted = noted
+        self.left_out = dict(left_out or {})
         self.inputs: list[Measured] = []
+        self.dropped = Dropped()
         self.total_bytes = sum(map(_size, inputs))
         self._finished = 0
         self._current: Stream | None = None
@@ -80,6 +91,15 @@ class Log:
         """Do not read these files of exchanges."""
         self._inputs = [i for i in self._inputs if str(i.path) not in files]
         self.total_bytes = sum(map(_size, self._inputs))
+
+    def too_much_left_out(self, share: float) -> str:
+        """A sentence if more than this share of the bytes is in files of unknown format; empty otherwise."""
+        lost = sum(self.left_out.values())
+        whole = lost + self.total_bytes
+        if lost <= share * whole:
+            return ""
+        files = len(self.left_out) + len(self._inputs)
+        return f"{len(self.left_out):,} of {files:,} files, {lost / whole:.0%} of the log, were left out"
 
     @property
     def formats(self) -> list[str]:
@@ -162,6 +182,7 @@ class Log:
         if sum(batch.num_rows for batch in batches) != sum(one.units for one in whole):
             self._alone.add(adapter.name)
             return None
+        self.dropped.update(stream.notes.dropped)
         for entry, one in zip(run, whole, strict=True):
             self._noted += [(str(entry.path), warning) for warning in stream.notes.warnings]
             self.inputs.append(Measured(str(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
@@ -183,6 +204,7 @@ class Log:
         for batch in entry.adapter.read(_source(entry.path, stream, self._columns), self.mapping):
             if not read and not batch.exchanges.num_rows:
                 _refuse_without_accounts(batch.rejected, entry.adapter, name)
+            self._count_dropped(stream)
             read += batch.exchanges.num_rows
             rejected += len(batch.rejected)
             if batch.rejected:
@@ -199,6 +221,11 @@ class Log:
         self._finished += tally.done
         self._current = None
 
+    def _count_dropped(self, stream: Stream) -> None:
+        """Add what a reader dropped since the last call."""
+        self.dropped.update(stream.notes.dropped)
+        stream.notes.dropped.clear()
+
     def _side(self, table: Table, paths: list[Path]) -> pa.Table | None:
         if table.name not in self._sides:
             parts = [self._read_side(table, path) for path in paths]
@@ -214,6 +241,7 @@ class Log:
             side = read_side(path, stream, table)
             if stream.torn:
                 side.rejected.append(Rejected(str(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
+            self._count_dropped(stream)
             stream.notes.unknown(side.unknown)
             self._noted += [(str(path), warning) for warning in stream.notes.warnings]
             self._waiting += side.rejected
@@ -248,23 +276,20 @@ def open_log(
             if not path.is_file():
                 raise InputError("no such file", where=str(path), fix="Check the path")
             files[:] = [path]
-    noted: Noted = [
-        (
-            str(side),
-            "not read: it lies above the folder that was named; name that folder, or pass the file as an option",
-        )
-        for side in left_above(paths, found)
-    ]
     adapters = [cast(Adapter, FORMATS.load(name)) for name in ([wanted] if wanted else FORMATS.names())]
-    inputs = [i for path in found.logs if (i := _recognise(path, adapters, wanted, field_map, found, noted))]
+    noted: Noted = []
+    left_out: dict[str, int] = {}
+    inputs = [i for path in found.logs if (i := _recognise(path, adapters, wanted, field_map, found, noted, left_out))]
     if not inputs:
         raise InputError(
-            "no exchanges in any of the files",
+            "no exchanges in any of the files" + (f": {noted[0][1]}" if left_out else ""),
             where=", ".join(map(str, found.logs[:3])),
             fix="They are empty or of unknown format. `clonewatch doctor FILE` lists the fields it saw and prints a map"
             " to start from; pass it with --map",
         )
-    return Log(inputs, found, field_map, noted)
+    beside = "not read: it lies above the folder that was named; name that one, or pass the file as an option"
+    noted += [(str(side), beside) for side in left_above(paths, found)]
+    return Log(inputs, found, field_map, noted, left_out)
 
 
 def _wanted(name: str, mapping: FieldMap | None) -> str | None:
@@ -280,7 +305,13 @@ def _wanted(name: str, mapping: FieldMap | None) -> str | None:
 
 
 def _recognise(
-    path: Path, adapters: list[Adapter], wanted: str | None, mapping: FieldMap | None, found: Found, noted: Noted
+    path: Path,
+    adapters: list[Adapter],
+    wanted: str | None,
+    mapping: FieldMap | None,
+    found: Found,
+    noted: Noted,
+    left_out: dict[str, int],
 ) -> _Input | None:
     """The reader of this file; None, with a warning, for an empty file or a file of unknown format in a folder."""
     stream = _open(path)
@@ -290,14 +321,18 @@ def _recognise(
         if not head and not stream.torn:
             noted.append((str(path), "empty"))
             return None
-        claimed = adapters if wanted else [a for a in adapters if a.claims(head, path.name)]
+        claimed = adapters if wanted else recognised(head, path.name, adapters)
         if len(claimed) != 1:
+            what, fix = described(head, stream.packing)
             if path in found.listed:
-                noted.append((str(path), "unknown format, skipped"))
+                noted.append((str(path), f"left out: unknown format ({what})"))
+                left_out[str(path)] = path.stat().st_size
                 return None
-            what = "unknown format" if not claimed else "several formats: " + ", ".join(a.name for a in claimed)
-            fix = "Name it with --format, or pass a field map with --map; `clonewatch doctor FILE` prints one"
-            raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; known are {', '.join(FORMATS.names())}")
+            what = (
+                f"unknown format: {what}" if not claimed else f"several formats: {', '.join(a.name for a in claimed)}"
+            )
+            known = f"`clonewatch doctor FILE` prints a map to start from; known are {', '.join(FORMATS.names())}"
+            raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; {known}")
         claimed[0].check(_source(path, stream), mapping)
         return _Input(path, claimed[0], stream if piped else None)
     finally:

@@ -10,6 +10,7 @@ import msgspec
 
 from clonewatch.adapters import lines
 from clonewatch.adapters.streams import head_of
+from clonewatch.adapters.wrappings import wrapping
 from clonewatch.model.read_results import Rejected
 
 Row = TypeVar("Row")
@@ -21,6 +22,7 @@ _SURROGATES = re.compile(
 # As Python and JavaScript write them; an exponent of three digits is at or beyond the limit of a float.
 _NO_NUMBERS = re.compile(rb"(?<=[:\[,])(\s*)(?:NaN|-?Infinity|-?\d+(?:\.\d+)?[eE]\+?\d{3,})(?=\s*[,}\]])")
 _FIELD = re.compile(r"\$[\w.\[\]]*")
+_DOUBLED, _BACKSLASH = rb"\\", b"\\"
 # Rows examined for the warning about unknown keys; a sample, as examining all would double the work.
 SAMPLED_ROWS = 200
 
@@ -36,8 +38,7 @@ class Rows(NamedTuple, Generic[Row]):
 
 def rows(stream: BinaryIO, file: str, decode: Callable[[bytes], Row]) -> Iterator[Rows[Row]]:
     """Decode every line or document of a stream with `decode`, which raises msgspec errors for invalid lines."""
-    spread = lines.is_spread(head_of(stream))
-    for batch in lines.documents(stream) if spread else lines.lines(stream):
+    for batch in wrapping(head_of(stream)).cut(stream):
         rejected = [Rejected(file, n, f"longer than {lines.MOST_LINE >> 20} MiB") for n in batch.oversized]
         try:
             yield Rows([decode(line) for line in batch.lines], batch.numbers, batch.lines, rejected)
@@ -61,17 +62,23 @@ def _careful(batch: lines.Lines, file: str, decode: Callable[[bytes], Row], reje
 
 
 def _tried(line: bytes, decode: Callable[[bytes], Row]) -> tuple[Row | None, bytes, Exception | None]:
-    """The row, or the error; a line with only invalid text is fixed and tried once more."""
+    """The row, or the error; a line with only invalid text is fixed and tried once more.
+
+    PostgreSQL's COPY as text doubles every backslash, so a line that is no JSON otherwise is read without them.
+    """
+    failed: Exception
     try:
         return decode(line), line, None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        fixed = fix(line)
-        if fixed == line:
-            return None, line, error
-    try:
-        return decode(fixed), fixed, None
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        return None, line, error
+        failed = error
+    fixed = fix(line)
+    for attempt in (fixed, fixed.replace(_DOUBLED, _BACKSLASH)):
+        if attempt != line:
+            try:
+                return decode(attempt), attempt, None
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                failed = error if attempt is fixed else failed
+    return None, line, failed
 
 
 def fix(line: bytes) -> bytes:

@@ -14,16 +14,18 @@ import pyarrow.ipc
 from clonewatch.adapters import columnar_files
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
+from clonewatch.adapters.identities import addresses
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.read_results import Rejected
+from clonewatch.model.read_results import Dropped, Rejected
 from clonewatch.model.schema import ACCOUNTS, ALSO_NAMED, Table
 from clonewatch.ports.adapter import Source
 
 _ARROW_FILE = b"ARROW1"
+_ADDRESSES = {"signup_ip", "verification_ip"}
 
 Part = tuple[dict[str, object], list[int] | range, list[Rejected]]
 
@@ -64,10 +66,10 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
         raise InputError(
             f"the {table.name} are of unknown format", where=str(path), fix="Use Parquet, Arrow, JSON lines or CSV"
         )
-    return _gather(path, table, form, parts)
+    return _gather(path, table, form, parts, stream.notes.dropped)
 
 
-def _gather(path: Path, table: Table, form: str, parts: Iterator[Part]) -> Side:
+def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped: Dropped) -> Side:
     whole = arrow_schema(table)
     kept: list[pa.Table] = []
     rejected: list[Rejected] = []
@@ -75,7 +77,9 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part]) -> Side:
     for given, numbers, damage in parts:
         found = {_column(name, given, table): values for name, values in given.items()}
         names |= found.keys()
-        batch, more = conform(found, table, str(path), numbers)
+        for name in _ADDRESSES & found.keys():
+            found[name] = addresses(found[name])
+        batch, more = conform(found, table, str(path), numbers, dropped=dropped)
         rejected += damage + more
         arrays = [
             batch.column(f.name) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type) for f in whole

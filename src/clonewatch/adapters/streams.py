@@ -1,9 +1,15 @@
-"""The bytes of a file, counted and hashed while they are read, and decompressed within limits."""
+"""The bytes of a file, counted and hashed while they are read, decompressed within limits, and as UTF-8."""
 
 from __future__ import annotations
 
+import bz2
+import codecs
 import hashlib
 import io
+import lzma
+import re
+import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
@@ -23,6 +29,18 @@ _ZSTD_WINDOW = 1 << 27  # 128 MiB, the format's recommended limit for decoders
 # Logs compress 5- to 50-fold. Beyond this ratio, and a size that fits in memory, it is a decompression bomb.
 MOST_RATIO = 500
 RATIO_FROM = 256 << 20
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZIP = b"PK\x03\x04"
+_BZ2 = re.compile(rb"BZh[1-9]1AY")
+# The collector's file exporter writes the length of each message before it; a longer one is none of its messages.
+_MOST_MESSAGE = 64 << 20
+_UTF16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+# What a damaged, encrypted or exotic archive raises, depending on where it is read.
+_ZIP_DAMAGE = (zipfile.BadZipFile, RuntimeError, ValueError, OSError, lzma.LZMAError, struct.error)
+
+
+class _Damaged(Exception):
+    """Compressed data that cannot be decompressed."""
 
 
 class Tally(io.RawIOBase):
@@ -47,6 +65,12 @@ class Tally(io.RawIOBase):
         return data
 
     @property
+    def place(self) -> str | None:
+        """Where the file is on disk; None for a pipe and for bytes in memory."""
+        name = getattr(self._raw, "name", None)
+        return name if isinstance(name, str) and self.size is not None else None
+
+    @property
     def sha256(self) -> str:
         """SHA-256 in hex of what was read; reads the rest first."""
         while self.read(_CHUNK):
@@ -60,11 +84,12 @@ class Tally(io.RawIOBase):
 
 
 class Stream(io.RawIOBase):
-    """Decompressed bytes of a tally; gzip and zstd are detected by their first bytes.
+    """Decompressed bytes of a tally; gzip, zstd, bzip2 and zip are detected by their first bytes, and so is UTF-16.
 
-    packed: "gzip", "zstd" or "". torn: after the end, what was wrong with it, "" if it ended well: truncated
-    compressed data yields the bytes so far, then ends. notes: the messages of its reader. progress: bytes done, for
-    readers that read by path and not from this stream.
+    The members of a zip archive follow each other; so do the messages of a collector, which packs each one. packed:
+    "gzip", "zstd", "framed zstd", "bzip2", "zip" or "". torn: after the end, what was wrong with it, "" if it ended
+    well: truncated compressed data yields the bytes so far, then ends. notes: the messages of its reader. progress:
+    bytes done, for readers that read by path and not from this stream.
     """
 
     def __init__(self, tally: Tally) -> None:
@@ -73,11 +98,10 @@ class Stream(io.RawIOBase):
         self._held = b""
         self._head: bytes | None = None
         magic = b""
-        while len(magic) < 4 and (more := tally.read(_CHUNK if not magic else 4 - len(magic))):
+        while len(magic) < 8 and (more := tally.read(_CHUNK if not magic else 8 - len(magic))):
             magic += more
-        self.packed = "gzip" if magic[:2] == b"\x1f\x8b" else "zstd" if magic[:4] == b"\x28\xb5\x2f\xfd" else ""
-        unpack = {"gzip": _gunzip, "zstd": _unzstd, "": _plain}[self.packed]
-        self._pieces: Iterator[bytes] = unpack(_raw_pieces(magic, tally))
+        self.packed, self._encoding = _packing(magic), ""
+        self._pieces: Iterator[bytes] = self._decoded(_unpacked(self.packed, magic, tally))
         self._out = 0
 
     def readable(self) -> bool:
@@ -118,21 +142,78 @@ class Stream(io.RawIOBase):
         """Bytes of the file that were read."""
         return self.tally.done if self.progress is None else self.progress
 
+    @property
+    def packing(self) -> str:
+        """How the file is compressed and encoded, in words; empty for plain UTF-8."""
+        words = [f"in {self.packed.removeprefix('framed ')}" if self.packed else "", self._encoding.upper()]
+        return ", ".join(filter(None, words))
+
+    def _decoded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The same text as UTF-8, where it is UTF-16."""
+        first = b""
+        while len(first) < 4 and (more := next(pieces, b"")):
+            first += more
+        self._encoding = _utf16(first)
+        if not self._encoding:
+            if first:
+                yield first
+            yield from pieces
+            return
+        decode = codecs.getincrementaldecoder(self._encoding)("replace").decode
+        yield decode(first.removeprefix(codecs.BOM_UTF16_LE).removeprefix(codecs.BOM_UTF16_BE)).encode(
+            "utf-8", "replace"
+        )
+        for piece in pieces:
+            yield from filter(None, [decode(piece).encode("utf-8", "replace")])
+        yield decode(b"", True).encode("utf-8", "replace")
+
     def _next(self) -> bytes:
         try:
             data = next(self._pieces, b"")
-        except (zlib.error, zstandard.ZstdError):
+        except (zlib.error, zstandard.ZstdError, _Damaged):
             self.torn = f"the {self.packed} data is damaged"
         except EOFError:
             self.torn = f"the {self.packed} data is truncated"
         else:
             self._out += len(data)
-            if self.packed and self._out > RATIO_FROM and self._out > MOST_RATIO * self.tally.done:
+            packed = self.tally.size if self.packed == "zip" else self.tally.done
+            if self.packed and self._out > RATIO_FROM and self._out > MOST_RATIO * (packed or 1):
                 self.torn = f"the {self.packed} data expands more than {MOST_RATIO}-fold"
             else:
                 return data
         self._pieces = iter(())
         return b""
+
+
+def _packing(magic: bytes) -> str:
+    """How a file with these first bytes is compressed."""
+    if magic[:2] == b"\x1f\x8b":
+        return "gzip"
+    if magic[:4] == _ZSTD:
+        return "zstd"
+    if magic[4:8] == _ZSTD and int.from_bytes(magic[:4], "big") <= _MOST_MESSAGE:
+        return "framed zstd"
+    return "bzip2" if _BZ2.match(magic) else "zip" if magic[:4] == _ZIP else ""
+
+
+def _unpacked(packed: str, first: bytes, tally: Tally) -> Iterator[bytes]:
+    if packed == "zip" and tally.place is not None:
+        return _unzip(tally.place)
+    unpack = {"gzip": _gunzip, "zstd": _unzstd, "framed zstd": _unframe, "bzip2": _bunzip}.get(packed, _plain)
+    return unpack(_raw_pieces(first, tally))
+
+
+def _utf16(first: bytes) -> str:
+    """The encoding of text that starts like this: UTF-16 where a mark or zeros beside ASCII say so; empty otherwise."""
+    for mark, name in _UTF16:
+        if first.startswith(mark) and first[:4] != codecs.BOM_UTF32_LE:
+            return name
+    if len(first) >= 4 and first[0:1].isascii() and first[0] and first[2]:
+        if first[1] == first[3] == 0:
+            return "utf-16-le"
+    elif len(first) >= 4 and first[0] == first[2] == 0 and first[1] and first[3]:
+        return "utf-16-be"
+    return ""
 
 
 def _raw_pieces(first: bytes, tally: Tally) -> Iterator[bytes]:
@@ -182,6 +263,62 @@ def _unzstd(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 data = frame.unused_data if frame.eof else b""
     if inside:
         raise EOFError
+
+
+def _bunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    member, inside = bz2.BZ2Decompressor(), False
+    for piece in pieces:
+        data = piece
+        while data or (inside and not member.needs_input):
+            if not inside:
+                member, inside = bz2.BZ2Decompressor(), True
+            try:
+                out = member.decompress(data, _CHUNK)
+            except OSError as error:
+                raise _Damaged from error
+            if out:
+                yield out
+            inside = not member.eof
+            data = member.unused_data if member.eof else b""
+    if inside:
+        raise EOFError
+
+
+def _unframe(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The messages of a collector's file exporter: 4 bytes of length, then one zstd frame, and so on; one a line."""
+    held = b""
+    for piece in pieces:
+        held, at = held + piece, 0
+        while len(held) >= at + 4:
+            end = at + 4 + int.from_bytes(held[at : at + 4], "big")
+            if end - at > _MOST_MESSAGE:
+                raise _Damaged
+            if len(held) < end:
+                break
+            yield from _unzstd(iter([held[at + 4 : end]]))
+            yield b"\n"
+            at = end
+        held = held[at:]
+    if held:
+        raise EOFError
+
+
+def _unzip(place: str) -> Iterator[bytes]:
+    """The members of an archive, one after another. A header line that every member repeats is given once."""
+    top = b""
+    try:
+        with zipfile.ZipFile(place) as archive:
+            for number, member in enumerate(m for m in archive.infolist() if not m.is_dir() and m.file_size):
+                with archive.open(member) as file:
+                    first = file.readline(HEAD)
+                    top = first if number == 0 else top
+                    if number == 0 or first != top or first.lstrip()[:1] in (b"{", b"["):
+                        yield first
+                    while piece := file.read(_CHUNK):
+                        yield piece
+                yield b"\n"
+    except _ZIP_DAMAGE as error:
+        raise _Damaged from error
 
 
 def notes_of(stream: BinaryIO) -> Notes:

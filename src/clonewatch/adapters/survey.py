@@ -22,6 +22,7 @@ from clonewatch.adapters.inputs import STANDARD_INPUT, find_inputs
 from clonewatch.adapters.instants import instant
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream, Tally
+from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Source
 
 ROWS = 2_000
@@ -32,7 +33,6 @@ _DEEPEST = 6
 _SHAPE = 40
 _TEXT_FROM = 64  # characters of a value that is text rather than a name or an id
 _REAL = re.compile(r"[+-]?\d+\.\d+")
-_BOM = b"\xef\xbb\xbf"
 
 
 class Key(NamedTuple):
@@ -77,7 +77,7 @@ def _read(path: Path) -> tuple[str, list[Mapping[str, Any]]] | None:
             batch = next(pq.ParquetFile(path).iter_batches(batch_size=ROWS), None)
             return "parquet_map", [] if batch is None else batch.to_pylist()
         source = Source(str(path), cast(BinaryIO, stream))
-        if head.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
+        if sampled(head):
             decode = msgspec.json.Decoder(dict[str, Any]).decode
             parts = rows(source.stream, source.name, decode)
             return "jsonl_map", list(islice((row for part in parts for row in part.rows), ROWS))

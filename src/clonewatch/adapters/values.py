@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from clonewatch.model.schema import SKETCH_SIZE, Column
@@ -10,10 +12,41 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 # The first number beyond each type.
 LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
 _UINT64 = 2**64
+# How loggers, data frames and databases write "nothing" where text is expected.
+MISSING = frozenset(
+    (
+        "",
+        "-",
+        "None",
+        "none",
+        "null",
+        "NULL",
+        "Null",
+        "nil",
+        "<nil>",
+        "nan",
+        "NaN",
+        "NAN",
+        "\\N",
+        "undefined",
+        "N/A",
+        "n/a",
+    )
+)
+# A fraction of a millisecond in a shorter answer than this: no model answers so fast, so the value is in seconds.
+SECONDS_BELOW = 10
+# Headers that a client may send twice; several values mean the same as one list with commas (RFC 9110, 5.3).
+_HEADERS = ("user_agent", "client_ip")
+_STATUS_LINE = re.compile(r"(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})(?:\s+\D.*)?", re.DOTALL)
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|s)")
+_LONGEST_STATUS = 64
 
 
 def text(value: object, column: Column | None = None) -> str | None:
-    """Text as it is, whole numbers and truth values written out, lists and objects as JSON for the messages column."""
+    """Text as it is, whole numbers and truth values written out, lists and objects as JSON for the messages column.
+
+    Elsewhere a list of one text is that text, and a header that was sent several times is one list with commas.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -21,10 +54,19 @@ def text(value: object, column: Column | None = None) -> str | None:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else None
     if isinstance(value, list | dict):
-        return as_json(value) if column is not None and column.name == "messages" else None
+        name = column.name if column is not None else ""
+        return as_json(value) if name == "messages" else _only(value, name)
     if isinstance(value, str):
         return value if _encodable(value) else None
     return None
+
+
+def _only(value: list[object] | dict[str, object], column: str) -> str | None:
+    """The one text that a list holds; nothing for objects and for lists whose meaning is not plain."""
+    if isinstance(value, dict) or not value or not all(isinstance(one, str) and _encodable(one) for one in value):
+        return None
+    texts = [str(one) for one in value]
+    return ", ".join(texts) if len(texts) == 1 or column in _HEADERS else None
 
 
 def as_json(value: object) -> str | None:
@@ -44,7 +86,19 @@ def _encodable(value: str) -> bool:
 
 
 def whole(value: object, column: Column) -> int | None:
-    """A whole number from 0 to the limit of its column; integral floats and numbers as text count."""
+    """A whole number from 0 to the limit of its column; integral floats and numbers as text count.
+
+    A status may be a status line, a latency is rounded and may have its unit.
+
+    >>> from clonewatch.model.schema import EXCHANGES
+    >>> column = {c.name: c for c in EXCHANGES.columns}
+    >>> whole("200 OK", column["status"]), whole(950.37, column["latency_ms"]), whole("1.5s", column["latency_ms"])
+    (200, 950, 1500)
+    >>> whole(1.25, column["latency_ms"]), whole(1.25, column["input_tokens"]), whole(-3, column["latency_ms"])
+    (None, None, None)
+    """
+    if isinstance(value, str):
+        value = _in_words(value, column)
     if isinstance(value, str):
         if len(value) > 20:  # cannot fit, and is slow to read
             return None
@@ -56,9 +110,20 @@ def whole(value: object, column: Column) -> int | None:
         return None
     if isinstance(value, float):
         if not value.is_integer():  # also infinity and NaN
-            return None
+            if column.name != "latency_ms" or not SECONDS_BELOW <= value < LIMITS[column.type]:
+                return None
+            value = round(value)
         value = int(value)
     return value if 0 <= value < LIMITS[column.type] else None
+
+
+def _in_words(value: str, column: Column) -> str | float:
+    """The number inside a status line or a latency with its unit; other text as it is."""
+    if column.name == "status" and len(value) <= _LONGEST_STATUS and (line := _STATUS_LINE.fullmatch(value.strip())):
+        return line[1]
+    if column.name == "latency_ms" and value[-1:] == "s" and (found := _DURATION.fullmatch(value.strip())):
+        return float(round(float(found[1]) * (1000 if found[2] == "s" else 1)))
+    return value
 
 
 def real(value: object, column: Column | None = None) -> float | None:

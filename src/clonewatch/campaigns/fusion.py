@@ -37,8 +37,12 @@ LINK_BITS = round(log2(1_000), _DIGITS)
 _FACT_BITS = 3.3
 # To be reported without a flag: shared things must link the average entity at one in ten at least.
 _LEAST_LINK_BITS = round(log2(10), _DIGITS)
-# For that, behaviour beyond its own threshold counts half: its tests are not independent.
-_SURPLUS = 0.5
+# What the sum of families has beyond its own threshold supports a linkage that falls short: strangers whom a weak link
+# gathers by chance do not agree in what they do. Its tests are not independent, so half of it counts for being reported
+# and a quarter for a flag, for which it stands in for a quarter of the linkage at most.
+_TO_REPORT, _TO_FLAG, _MOST_TO_FLAG = 0.5, 0.25, round(LINK_BITS / 4, _DIGITS)
+# A group that is half way to a flag in every criterion is reported too.
+_HALF_WAY = 0.5
 _COVERT = round(log2(10) / 2, _DIGITS)  # bits by which a deceptive link must link the average entity
 _HALF = 0.5  # threshold ratio of linkage, at most, for a group that lacks a required kind of link
 # The name of the deception that no single signal shows: work dealt out in equal shares (`ports.behaviour.Dealing`).
@@ -102,14 +106,14 @@ class Verdict(NamedTuple):
 
     @property
     def linked(self) -> bool:
-        """Whether it is reported: well linked, or linked by less and plain in behaviour.
+        """Whether it is reported: well linked, or linked by less and plain in behaviour, or half way to a flag.
 
         Where few accounts are trusted, the rarity of a shared thing says little, whoever shares it. That is no reason
         to say nothing of a group, and none to flag it.
         """
-        surplus = _SURPLUS * max(0.0, self.bits - FLAG_BITS)
-        least = round(self.link_bits, _DIGITS) >= _LEAST_LINK_BITS
-        return round(self.link_bits + surplus * least, _DIGITS) >= LINK_BITS
+        support = _TO_REPORT * _surplus(self.bits) if round(self.link_bits, _DIGITS) >= _LEAST_LINK_BITS else 0.0
+        half_way = min(self.link_bits / LINK_BITS, *self.criteria[1:]) >= _HALF_WAY
+        return round(self.link_bits + support, _DIGITS) >= LINK_BITS or half_way
 
     @property
     def posterior_scale(self) -> float:
@@ -271,8 +275,10 @@ def _verdict(
     deceptive = _deceptive(readings, best | supporting, tests)
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
+    support = min(_MOST_TO_FLAG, _TO_FLAG * _surplus(bits))
+    supported = max(link_bits / LINK_BITS, min(1.0, (link_bits + support) / LINK_BITS))
     criteria = Criteria(
-        linkage=link_bits / LINK_BITS if enough else min(_HALF, link_bits / LINK_BITS),
+        linkage=supported if enough else min(_HALF, supported),
         third_family=(needed[0] if needed else 0.0) / FAMILY_BITS,
         sum_of_families=bits / FLAG_BITS,
         deception=max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
@@ -296,6 +302,11 @@ def _verdict(
         criteria,
         tuple(sorted(best.items())),
     )
+
+
+def _surplus(bits: float) -> float:
+    """What the sum of families of tests has beyond its threshold, in bits."""
+    return max(0.0, bits - FLAG_BITS)
 
 
 def _best(

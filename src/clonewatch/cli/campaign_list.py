@@ -30,8 +30,12 @@ def tell(campaigns: pa.Table, members: pa.Table, summary: dict[str, Any], out: P
         list_campaigns(rows)
     counts = summary.get("counts") or {}
     output.say(f"{counts.get('kept', 0):,} exchanges of {counts.get('accounts', 0):,} accounts were examined.")
+    if counts.get("duplicate"):
+        output.say(f"{counts['duplicate']:,} rows repeated an exchange and were merged into it.")
     if counts.get("rejected"):
         output.say(f"{counts['rejected']:,} rows were rejected: see {out / 'rejected.ndjson'}")
+    if values := sum(one["values"] for one in summary.get("dropped_values") or []):
+        output.say(f"{values:,} optional values did not fit their columns and were left out: see the report")
     for warning in summary.get("warnings") or []:
         output.say(f"Warning: {warning}")
     output.say(f"Report: {out / 'report.html'}")

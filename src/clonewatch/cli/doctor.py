@@ -41,6 +41,7 @@ def doctor(
 
       clonewatch doctor logs/ --accounts accounts.csv
     """
+    from clonewatch.adapters.mapping import presets
     from clonewatch.adapters.reading import open_log
     from clonewatch.pipeline.look import look
 
@@ -59,10 +60,14 @@ def doctor(
         output.as_json(found)
     else:
         _tell(found)
+        if mapping and mapping not in presets():
+            for column, path in found["unfilled"].items():
+                output.say(f"The field map finds no value for {column}: no row has {path!r}.")
 
 
 def _survey(paths: list[str], error: ClonewatchError, json: bool) -> bool:
     """Say what an unknown log holds, and a first map for it; False where it is no JSON, CSV or Parquet."""
+    from clonewatch.adapters.mapping import fitting_presets
     from clonewatch.adapters.starter_map import guesses, starter
     from clonewatch.adapters.survey import kind, shape, shown, survey
 
@@ -71,6 +76,7 @@ def _survey(paths: list[str], error: ClonewatchError, json: bool) -> bool:
         return False
     guessed = guesses(found)
     toml = starter(found, guessed)
+    fitting = fitting_presets({part for key in found.keys for part in (key.path, key.path.partition(".")[0])})
     keys = [
         {
             "key": shown(key.path),
@@ -83,7 +89,8 @@ def _survey(paths: list[str], error: ClonewatchError, json: bool) -> bool:
     if json:
         columns = {guess.column: guess.path for guess in guessed}
         output.as_json({
-            "problem": error.what, "file": found.file, "rows": found.rows, "keys": keys, "guessed": columns, "map": toml
+            "problem": error.what, "file": found.file, "rows": found.rows, "keys": keys, "guessed": columns,
+            "map": toml, "presets": fitting,
         })  # fmt: skip
         return True
     output.say(
@@ -91,9 +98,26 @@ def _survey(paths: list[str], error: ClonewatchError, json: bool) -> bool:
     )
     rows = ((one["key"], f"{one['share']:.0%}", one["type"], one["shape"]) for one in keys)
     output.table("", ("Key", "Rows filled", "Type", "Shape of a value"), rows, right=(1,))
+    for preset in fitting:
+        output.say("", f"The preset {preset} was made for such a log: clonewatch doctor LOG --map {preset}")
     output.say("", "A field map to start from:", "")
     output.say(*toml.splitlines())
     return True
+
+
+_VOUCHED = {
+    "signed": "are signed, so that a client cannot alter them",
+    "gateway": "are set by the gateway",
+    "claimed": "are claimed by the client, who may write anything: weak evidence",
+    "unknown": "come from an unknown source; fill `end_user_provenance` (signed, gateway or claimed)",
+}
+
+
+def _tell_end_users(vouched: dict[str, float]) -> None:
+    from clonewatch.report.numerals import share
+
+    for who, part in vouched.items():
+        output.say(f"End-user ids: {share(part, 1)} {_VOUCHED[who]}.")
 
 
 def _tell(found: dict[str, Any]) -> None:
@@ -104,6 +128,16 @@ def _tell(found: dict[str, Any]) -> None:
     )
     for reason, n in found["reasons"].items():
         output.say(f"  {n:,} times: {reason}")
+    if found["repeats"]["merged"]:
+        output.say(f"{found['repeats']['merged']:,} rows repeat an exchange; a scan merges them.")
+    if found["repeats"]["shared"]:
+        output.say(f"{found['repeats']['shared']:,} rows share their exchange id with other calls; a scan keeps them.")
+    output.table(
+        "Dropped values",
+        ("Column", "Values", "Reason"),
+        ((one["column"], f"{one['values']:,}", one["reason"]) for one in found["dropped"]),
+        right=(1,),
+    )
     there = [(name, share(part, 1)) for name, part in found["columns"].items() if part]
     output.table("Columns with values", ("Column", "Rows filled"), there, right=(1,))
     on, off = ([c for c in found["signals"] if c["works"] is works] for works in (True, False))
@@ -118,6 +152,7 @@ def _tell(found: dict[str, Any]) -> None:
         ((c["name"], c["kind"], c["family"], ", ".join(c["missing"]), c["catches"]) for c in off),
     )
     _tell_reach(found["reach"], bool(found["columns"]["accounts.anchor"]))
+    _tell_end_users(found["end_users"])
     for warning in found["warnings"]:
         output.say(f"Warning: {warning}")
 

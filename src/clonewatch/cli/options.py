@@ -44,6 +44,12 @@ Events = Annotated[
 MaxRejected = Annotated[
     float, typer.Option("--max-rejected", min=0.0, max=1.0, help="Share of rejected rows above which exit code is 4.")
 ]
+MaxRepeated = Annotated[
+    float,
+    typer.Option(
+        "--max-repeated", min=0.0, max=1.0, help="Share of rows that repeat an exchange above which exit code is 4."
+    ),
+]
 Key = Annotated[
     Path | None,
     typer.Option("--key", metavar="FILE", help="Secret for the hashes; the same key makes hashes comparable."),

@@ -17,11 +17,13 @@ from clonewatch.cli.options import (
     LogOptions,
     MachineOptions,
     MaxRejected,
+    MaxRepeated,
     TestOptions,
     grouped,
     moment,
 )
 from clonewatch.cli.progress import watching
+from clonewatch.model.defaults import MAX_REPEATED
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class ReadingOptions:
         bool, typer.Option("--embed", help="Merge prompt templates that mean the same; an extra, and slow.")
     ] = False
     max_rejected: MaxRejected = 0.01
+    max_repeated: MaxRepeated = MAX_REPEATED
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def scan(
         keep_text=reading.keep_text,
         embed=reading.embed,
         max_rejected=reading.max_rejected,
+        max_repeated=reading.max_repeated,
     )
     with watching(answer.quiet) as progress:
         result = run(settings, progress)

@@ -73,6 +73,10 @@ def ingest(
         output.say(f"Read before, byte for byte, and left out: {name}")
     span = f", {min(done.days)} to {max(done.days)}" if done.days else ""
     output.say(f"{done.kept:,} exchanges of {len(done.days):,} days were taken in{span}.")
+    if values := sum(one["values"] for one in done.dropped):
+        output.say(f"{values:,} optional values did not fit their columns and were left out:")
+        for one in done.dropped:
+            output.say(f"  {one['values']:,} of {one['column']}: {one['reason']}")
     if done.repeated:
         output.say(f"{done.repeated:,} were there already.")
     if done.rejected:

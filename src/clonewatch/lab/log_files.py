@@ -49,6 +49,9 @@ _WORDS = (
 # Columns that are left to fingerprinting if text is written. Tool schemas are not text, so their hash stays.
 _LEFT_OUT = tuple(c for c in FINGERPRINT_COLUMNS if c != "tools_hash")
 
+# Columns of the schema that no simulated log has.
+_UNSIMULATED = frozenset(("end_user_provenance", "verified_at", "verification_ip", "verification_device"))
+
 
 class LogWriter:
     """Writes exchanges in order of time, and records which were harvested. Use as a context manager."""
@@ -56,7 +59,7 @@ class LogWriter:
     def __init__(self, world: World, out: Path, author: Author | None, gaps: Sequence[str] = ()) -> None:
         self.world, self.author = world, author
         absent = (*_LEFT_OUT, "response_text") if author else (*TEXT_COLUMNS, "sketch")
-        absent = (*absent, *left_out(gaps))
+        absent = (*absent, *left_out(gaps), *_UNSIMULATED)
         kept = tuple(c for c in EXCHANGES.columns if c.name not in absent)
         self.schema = arrow_schema(Table("exchanges", kept))
         self.addresses = _arrays(world.network.table(), ("country", "egress"))
@@ -182,8 +185,9 @@ def write_books(world: World, out: Path, gaps: Sequence[str] = ()) -> None:
             columns[column.name] = _objects(facts[column.name], column.type)
     _signup_addresses(world, columns)
     order = pa.array(np.argsort(hashes, kind="stable"))
-    table = pa.Table.from_arrays([columns[n] for n in ACCOUNTS.names], schema=arrow_schema(ACCOUNTS)).take(order)
-    _save(table.drop_columns([n for n in ACCOUNTS.names if n in left_out(gaps)]), out / "accounts.parquet")
+    kept = Table("accounts", tuple(c for c in ACCOUNTS.columns if c.name not in left_out(gaps) | _UNSIMULATED))
+    table = pa.Table.from_arrays([columns[n] for n in kept.names], schema=arrow_schema(kept)).take(order)
+    _save(table, out / "accounts.parquet")
     roles, campaigns = world.roles()
     named = [world.campaigns[c] if c >= 0 else None for c in campaigns.tolist()]
     labels = pa.Table.from_arrays(

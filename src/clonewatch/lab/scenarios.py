@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from clonewatch.lab.campaigns._plan import PoolPlan
+from clonewatch.lab.campaigns._plan import PoolPlan, Range
 from clonewatch.lab.campaigns._pool import launch
 from clonewatch.lab.campaigns.proxies import COVERS
 from clonewatch.lab.lookalikes import agents, events, organisations, undeclared
@@ -54,7 +54,7 @@ class Scenario(NamedTuple):
 
     people, firms: individuals and businesses at scale 1. rate: mean requests per individual per day. campaigns: name in
     the labels and its plan. crowd: factor on the look-alikes' numbers, 0 for none. drawn: every seed draws the number
-    of people, how much they ask and which look-alikes exist.
+    of people, how much they ask and which look-alikes exist. pool: ranges that replace those of the plans, by knob.
     """
 
     summary: str
@@ -68,6 +68,7 @@ class Scenario(NamedTuple):
     together: bool = False
     size: float = 1.0
     drawn: bool = False
+    pool: tuple[tuple[str, Range], ...] = ()
 
 
 def plans() -> dict[str, PoolPlan]:
@@ -222,6 +223,7 @@ def build(world: World, scenario: Scenario) -> None:
         plan = shelf[name]
         if world.name == "mixed":
             plan = replace(plan, **_MIXED[label])  # type: ignore[arg-type]
+        plan = replace(plan, **dict(scenario.pool))  # type: ignore[arg-type]
         if scenario.size != 1.0:
             plan = replace(plan, accounts=(plan.accounts[0] * scenario.size, plan.accounts[1] * scenario.size))
         used = launch(world, label, plan, egress=egress)

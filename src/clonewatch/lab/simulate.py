@@ -14,7 +14,7 @@ from clonewatch.lab.gaps import left_out
 from clonewatch.lab.ids import named
 from clonewatch.lab.log_files import LogWriter, pieces, write_books, write_knobs
 from clonewatch.lab.rows import DAY, Rows, joined
-from clonewatch.lab.scenarios import build, catalogue, days_of
+from clonewatch.lab.scenarios import Scenario, build, catalogue, days_of
 from clonewatch.lab.world import World
 from clonewatch.model.errors import OutputError, SetupError
 from clonewatch.model.schema import VERSION
@@ -40,16 +40,17 @@ def simulate(
     scale: float = 1.0,
     text: bool | Prompts = False,
     without: Sequence[str] = (),
+    known: Mapping[str, Scenario] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write a labelled log folder and return the content of `scenario.json`.
 
     scale: factor on the number of accounts; rates stay. text: write messages instead of fingerprints; if prompts are
     given, as lists under "campaign" and "honest", they replace generated ones. The same arguments give the same bytes.
-    without: what the log lacks, by the names in `gaps`.
+    without: what the log lacks, by the names in `gaps`. known: the scenarios to choose from; None for the catalogue.
     Raises SetupError for an unknown scenario or a scale that is not positive, OutputError if `out` exists.
     """
-    known = catalogue()
+    known = catalogue() if known is None else known
     if scenario not in known:
         raise SetupError(f"unknown scenario {scenario!r}", fix=f"Choose one of: {', '.join(known)}.")
     if not scale > 0:

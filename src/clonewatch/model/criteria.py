@@ -30,7 +30,8 @@ CRITERIA: dict[str, Criterion] = {
             "linkage",
             "linkage",
             9.965784285,
-            "the weight that ties its average account to the rest",
+            "the weight that ties its average account to the rest, and, where that falls short, a quarter of what the"
+            " sum of families has beyond its threshold",
             "rarer things that more of its accounts have in common, or more trusted accounts that do not have them",
         ),
         Criterion(

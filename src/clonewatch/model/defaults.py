@@ -4,3 +4,6 @@ from __future__ import annotations
 
 # Memory that an engine may use before it spills to disk; docs/performance.md was measured with it.
 MEMORY = "700MB"
+# Share of rows that merge into others above which a result should not be trusted: a log that holds every call twice is
+# within it, one whose ids name sessions or workers is not.
+MAX_REPEATED = 0.5

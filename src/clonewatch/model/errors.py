@@ -10,7 +10,8 @@
     |-- ClientError       2    an audited model could not be reached; answers collected so far are kept
     |-- StateError        2    a state is damaged, held by another process, or made with another key
     |-- OutputError       2    the results could not be written; earlier results are unchanged
-    `-- TooManyRejected   4    too many rows were rejected for the result to be trusted
+    |-- TooManyRejected   4    too many rows were rejected for the result to be trusted
+    `-- TooManyRepeated   4    too many rows were merged into others for the result to be trusted
 
 Bad rows are not exceptions: they are `Rejected` values, counted and written to their own file.
 """
@@ -52,5 +53,11 @@ class OutputError(ClonewatchError):
 
 class TooManyRejected(ClonewatchError):
     """Too many rows were rejected for the result to be trusted."""
+
+    code = 4
+
+
+class TooManyRepeated(ClonewatchError):
+    """Too many rows were merged into others, by their ids, for the result to be trusted."""
 
     code = 4

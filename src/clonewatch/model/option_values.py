@@ -28,7 +28,14 @@ def megabytes(size: str) -> float:
     return float(read[1]) * _MEGABYTES[read[2].upper()]
 
 
-def check(*, seed: object = 0, memory: str = MEMORY, threads: object = None, max_rejected: object = 0.0) -> None:
+def check(
+    *,
+    seed: object = 0,
+    memory: str = MEMORY,
+    threads: object = None,
+    max_rejected: object = 0.0,
+    max_repeated: object = 0.0,
+) -> None:
     """Raise SetupError for a value that an option cannot have; the message names the option and what it takes."""
     if megabytes(memory) < LEAST_MEGABYTES:
         raise SetupError(f"memory is too small: {memory}", fix=f"Give it {LEAST_MEGABYTES}MB at least")
@@ -36,11 +43,10 @@ def check(*, seed: object = 0, memory: str = MEMORY, threads: object = None, max
         raise SetupError(f"seed is not a whole number from 0 to {MOST_SEED}: {seed!r}", fix="Pass one, such as 0")
     if threads is not None and not _whole(threads, 1):
         raise SetupError(f"threads is not a whole number from 1 on: {threads!r}", fix="Leave it out to use every core")
-    share = max_rejected if isinstance(max_rejected, int | float) and not isinstance(max_rejected, bool) else -1.0
-    if not 0 <= share <= 1:
-        raise SetupError(
-            f"max_rejected is not a share from 0 to 1: {max_rejected!r}", fix="0.01 is one row in a hundred"
-        )
+    for name, given in (("max_rejected", max_rejected), ("max_repeated", max_repeated)):
+        share = given if isinstance(given, int | float) and not isinstance(given, bool) else -1.0
+        if not 0 <= share <= 1:
+            raise SetupError(f"{name} is not a share from 0 to 1: {given!r}", fix="0.01 is one row in a hundred")
 
 
 def _whole(value: object, least: int) -> TypeGuard[int]:

@@ -21,6 +21,8 @@ TASKS = (
 )
 CHANNELS = ("direct", "cloud", "aggregator", "console")
 OPERATIONS = ("chat", "completion", "embedding", "batch")
+# Who vouches for an end-user id: a signature that the client cannot forge, the gateway, or nobody but the client.
+END_USER_PROVENANCE = ("signed", "gateway", "claimed")
 EGRESS = ("residential", "hosting", "vpn", "proxy", "tor", "mobile", "education", "corporate")
 EVENT_KINDS = ("ban", "unban", "model_release", "outage", "appeal_upheld", "appeal_rejected", "key_leak")
 SKETCH_SIZE = 64
@@ -50,12 +52,13 @@ class Table(NamedTuple):
 EXCHANGES = Table(
     "exchanges",
     (
-        Column("exchange_id", "string", "provider's id; duplicates are dropped and counted", True),
+        Column("exchange_id", "string", "id of the call; rows of one call are merged and counted", True),
         Column("ts", "timestamp", "request arrival, microseconds UTC", True),
         Column("account_id", "string", "billing account or project that owns the key", True),
         Column("org_id", "string", "declared organisation"),
         Column("api_key_id", "string", "key"),
         Column("end_user_id", "string", "customer-supplied safety identifier"),
+        Column("end_user_provenance", "string", "who vouches for end_user_id: signed, gateway or claimed"),
         Column("session_id", "string", "conversation or trace"),
         Column("turn", "int16", "0-based turn in the session"),
         Column("channel", "string", "direct, cloud, aggregator or console"),
@@ -131,6 +134,9 @@ ACCOUNTS = Table(
         Column("device_fingerprint", "string", "keyed hash of the sign-up device"),
         Column("phone_prefix", "string", "prefix of the verified number"),
         Column("signup_ip", "string", "address at sign-up"),
+        Column("verified_at", "timestamp", "when the account was verified, if later than sign-up"),
+        Column("verification_ip", "string", "address at verification"),
+        Column("verification_device", "string", "keyed hash of the device at verification"),
         Column("referrer", "string", "referral code or source"),
         Column("declared_use", "string", "reseller, evaluation, annotation, research or synthetic_data"),
         Column("training_permitted", "bool", "the contract allows training on outputs: decisive exculpation"),

@@ -47,7 +47,7 @@ def examine(
     folder: receives the attribution table batch by batch; None keeps it in memory. answers: what was found out about
     groups before. detector: an evaluation passes one that watches, or that is given the truth.
     """
-    settle(runner, intake.read)
+    repeats = settle(runner, intake.read)
     found = detector(runner, seed, calibration, timer)
     attributed = attribute(runner, found, timer)
     dated = date(runner, attributed, first_flags(runner, found, seed, calibration, timer) if first_flag else {})
@@ -59,7 +59,9 @@ def examine(
         folder.list_inputs(intake.inputs)
     else:
         tables["attribution"] = pa.Table.from_batches(attribution, results.ATTRIBUTED)
-    return ScanResult(folder.place if folder else None, tables, summarise(runner, intake, ranked, calibration, timer))
+    return ScanResult(
+        folder.place if folder else None, tables, summarise(runner, intake, repeats, ranked, calibration, timer)
+    )
 
 
 def publish(result: ScanResult, folder: ResultFolder) -> None:

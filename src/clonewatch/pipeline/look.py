@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log
 from clonewatch.model import schema as tables
-from clonewatch.model.read_results import Rejected
+from clonewatch.model.read_results import Rejected, listed
+from clonewatch.model.schema import END_USER_PROVENANCE
 from clonewatch.pipeline.detection.reach import reach
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.intake.account_match import mismatch
+from clonewatch.pipeline.intake.deduplicate import APART, Repeats
 from clonewatch.ports.signal import Signal
 
 # Enough rows to see which columns a log fills, few enough to answer in seconds.
@@ -24,25 +27,32 @@ REASONS_SHOWN = 5
 def look(log: Log) -> dict[str, Any]:
     """Examine the first rows of a log; nothing is written.
 
-    Returns `rows`, `rejected` and its `reasons`, `columns` (share of rows filled, 0..1), `signals` (whether each can
-    work, and what it lacks), `reach` (which families of evidence they can give), `trusted_accounts`, `formats` and
+    Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `repeats` (rows that a scan
+    would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
+    what it lacks), `reach` (which families of evidence they can give), `trusted_accounts`, `end_users` (share of
+    end-user ids by who vouches for them), `unfilled` (columns for which a field map found nothing), `formats` and
     `warnings`.
     """
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    vouched: Counter[str] = Counter()
 
     def reject(rows: Sequence[Rejected]) -> None:
         reasons.update(row.reason for row in rows)
 
     rows = 0
     known: set[str] = set()
+    ids: list[pa.RecordBatch] = []
     for batch in log.batches(reject):
         part = batch.slice(0, ROWS_EXAMINED - rows)
         known.update(part["account_id"].unique().to_pylist())
         rows += part.num_rows
+        vouched.update(_vouched(part))
+        ids.append(part.select(["exchange_id", "account_id", "ts"]))
         filled.update({f"exchanges.{n}": part.num_rows - part.column(n).null_count for n in part.schema.names})
         if rows >= ROWS_EXAMINED:
             break
+    repeats = repeats_of(ids)
     shares = {name: n / rows for name, n in filled.items() if n} if rows else {}
     for name, side in (("accounts", log.accounts()), ("events", log.events())):
         shares |= _side_shares(name, side)
@@ -52,6 +62,9 @@ def look(log: Log) -> dict[str, Any]:
         "rows": rows,
         "rejected": sum(reasons.values()),
         "reasons": dict(reasons.most_common(REASONS_SHOWN)),
+        "dropped": listed(log.dropped),
+        "left_out": list(log.left_out),
+        "repeats": {"merged": repeats.merged, "shared": repeats.shared},
         "columns": {
             f"{t.name}.{c.name}": shares.get(f"{t.name}.{c.name}", 0.0)
             for t in (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS)
@@ -60,8 +73,49 @@ def look(log: Log) -> dict[str, Any]:
         "signals": can,
         "reach": reach({one["name"] for one in can if one["works"]}, marked="accounts.anchor" in shares),
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
-        "warnings": [*log.warnings, *_unmatched(log, known, rows)],
+        "end_users": {who: n / vouched.total() for who, n in vouched.most_common()},
+        "unfilled": _unfilled(log, shares),
+        "warnings": [*log.warnings, *repeats.warnings(rows), *_unmatched(log, known, rows)],
     }
+
+
+def _unfilled(log: Log, shares: dict[str, float]) -> dict[str, str]:
+    """The columns for which the field map names a field that no row has: a field may be misspelt."""
+    fields = log.mapping.fields if log.mapping is not None else {}
+    return {column: path for column, path in fields.items() if f"exchanges.{column}" not in shares}
+
+
+def _vouched(batch: pa.RecordBatch) -> Counter[str]:
+    """How many end-user ids each kind of voucher has: signed, gateway, claimed, or unknown."""
+    if "end_user_id" not in batch.schema.names:
+        return Counter()
+    there = batch.filter(batch.column("end_user_id").is_valid())
+    if "end_user_provenance" not in there.schema.names:
+        return Counter({"unknown": there.num_rows} if there.num_rows else {})
+    said = there.column("end_user_provenance").to_pylist()
+    return Counter(who if who in END_USER_PROVENANCE else "unknown" for who in said)
+
+
+def repeats_of(ids: Sequence[pa.RecordBatch]) -> Repeats:
+    """Rows that a scan would merge, and rows whose id identifies nothing; prompts are not compared here.
+
+    ids: columns exchange_id, account_id and ts.
+    """
+    if not ids:
+        return Repeats()
+    groups = (
+        pa.Table.from_batches(ids)
+        .group_by("exchange_id")
+        .aggregate([("exchange_id", "count"), ("account_id", "count_distinct"), ("ts", "min"), ("ts", "max")])
+    )
+    groups = groups.filter(pc.greater(groups["exchange_id_count"], 1))
+    if not groups.num_rows:
+        return Repeats()
+    times = pc.subtract(pc.cast(groups["ts_max"], pa.int64()), pc.cast(groups["ts_min"], pa.int64()))
+    shared = pc.or_(pc.greater(groups["account_id_count_distinct"], 1), pc.greater(times, APART))
+    counts = groups["exchange_id_count"]
+    one, several = groups.filter(pc.invert(shared)), pc.sum(counts.filter(shared)).as_py() or 0
+    return Repeats(merged=(pc.sum(one["exchange_id_count"]).as_py() or 0) - one.num_rows, shared=several)
 
 
 def _unmatched(log: Log, known: set[str], rows: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,8 +22,9 @@ from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
-from clonewatch.model.defaults import MEMORY
-from clonewatch.model.errors import InputError, SetupError, TooManyRejected
+from clonewatch.model.defaults import MAX_REPEATED, MEMORY
+from clonewatch.model.errors import InputError, SetupError, TooManyRejected, TooManyRepeated
+from clonewatch.model.read_results import listed
 from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.engine import EMBEDDED, EngineSettings
@@ -46,7 +47,8 @@ from clonewatch.ports.progress import Progress, Silent
 class ScanSettings:
     """What a scan reads, where it writes, and the settings that change its result.
 
-    max_rejected: share of rows, 0..1, above which the result is written but should not be trusted. since, as_of: only
+    max_rejected, max_repeated: share of rows, 0..1, that are rejected or merged into others, above which the result is
+    written but should not be trusted. since, as_of: only
     exchanges from `since` on and before `as_of` are used, and events before `as_of`, as a scan at that time would have
     seen them. first_flag: also find the hour at which each campaign would first have been flagged. embed: merge
     templates with the same meaning (an extra). calibration: a file of your own calibration groups; None for
@@ -66,6 +68,7 @@ class ScanSettings:
     memory: str = MEMORY
     threads: int | None = None
     max_rejected: float = 0.01
+    max_repeated: float = MAX_REPEATED
     since: datetime | None = None
     as_of: datetime | None = None
     calibration: Path | None = None
@@ -77,7 +80,13 @@ class ScanSettings:
 
     def __post_init__(self) -> None:
         """Refuse values that an option cannot have."""
-        option_values.check(seed=self.seed, memory=self.memory, threads=self.threads, max_rejected=self.max_rejected)
+        option_values.check(
+            seed=self.seed,
+            memory=self.memory,
+            threads=self.threads,
+            max_rejected=self.max_rejected,
+            max_repeated=self.max_repeated,
+        )
 
     @property
     def computing(self) -> EngineSettings:
@@ -92,7 +101,7 @@ def scan(
 
     examine: makes the result of the staged tables; an evaluation passes its own, with the same parameters.
     Raises InputError, MappingError or KeyFileError before a row is read, OutputError when the disk is full (an earlier
-    result stays), TooManyRejected after writing a result that should not be trusted.
+    result stays), TooManyRejected or TooManyRepeated after writing a result that should not be trusted.
     """
     if settings.keep_text and settings.out is None:
         raise SetupError("text can only be kept in a folder", fix="Pass --out, or leave out --keep-text")
@@ -173,7 +182,31 @@ def _run(
             fix="The result was written but should not be trusted. Read the reasons, fix the map or the log and scan"
             " again, or raise --max-rejected if the rejected rows are expected",
         )
+    _refuse_left_out(task.log, settings)
+    _refuse_repeats(result.summary["counts"], settings)
     return result
+
+
+def _refuse_left_out(log: Log, settings: ScanSettings) -> None:
+    """Raise TooManyRejected if files of the folder were left out that hold more than the share that may be rejected."""
+    if said := log.too_much_left_out(settings.max_rejected):
+        raise TooManyRejected(
+            said,
+            where=", ".join(list(log.left_out)[:3]),
+            fix="The result was written but should not be trusted. The warnings say what these files are: name their"
+            " format or map them, or move what is no log out of the folder",
+        )
+
+
+def _refuse_repeats(counts: Mapping[str, int], settings: ScanSettings) -> None:
+    """Raise TooManyRepeated if most rows were merged into others."""
+    if counts["duplicate"] > settings.max_repeated * counts["read"]:
+        raise TooManyRepeated(
+            f"{counts['duplicate']:,} of {counts['read']:,} rows repeat an exchange and were merged into it",
+            where=str(settings.out / "scan.json") if settings.out else "",
+            fix="The result was written but should not be trusted. Check that `exchange_id` names one call, and not a"
+            " session, a trace or a worker; raise --max-repeated if every call is logged several times",
+        )
 
 
 def _taken_in(task: _Task, engine: Engine) -> tuple[StepRunner, Intake]:
@@ -245,4 +278,5 @@ def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> I
         inputs=[i._asdict() for i in task.log.inputs],
         warnings=[*task.log.warnings, *mismatch(task.log, stager.book.ids)],
         chosen=chosen,
+        dropped=listed(task.log.dropped),
     )

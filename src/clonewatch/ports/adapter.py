@@ -62,6 +62,10 @@ class Adapter(Protocol):
         """Whether these first bytes (decompressed, up to 64 KiB) of a file with this name are in this format."""
         ...
 
+    def weight(self, row: bytes, name: str) -> float:
+        """How much this row of a JSON log, which may be cut off, speaks for this format: 0 for not at all, up to 1."""
+        return 1.0 if self.claims(row, name) else 0.0
+
     def check(self, source: Source, mapping: FieldMap | None) -> None:
         """Raise InputError or MappingError, before a row is read, for a file that cannot be read as a whole.
 

@@ -55,6 +55,7 @@ class Method(NamedTuple):
     seeds: int | None
     counts: list[tuple[str, str, str]]
     rejected: int
+    dropped: list[tuple[str, str, str]]
     inputs: list[Mapping[str, Any]]
     more_inputs: Mapping[str, Any]
     on: list[Used]
@@ -76,9 +77,14 @@ REVIEW_MEANS = (
     "question."
 )
 _COUNTS = (
-    ("read", "exchanges read", "rows that are exchanges, before duplicates are dropped"),
+    ("read", "exchanges read", "rows that are exchanges, before repeats are merged"),
     ("rejected", "rejected", "further rows that are no exchange; each is in rejected.ndjson with file, row and reason"),
-    ("duplicate", "duplicates", "rows whose exchange id came before; dropped"),
+    ("duplicate", "repeats", "rows of an exchange that another row is about too; merged into it, column by column"),
+    (
+        "shared_id",
+        "rows with a shared id",
+        "their id belongs to several accounts, times or prompts; kept, told apart without it",
+    ),
     ("kept", "exchanges kept", "what everything below is computed from"),
     ("accounts", "accounts", "distinct account ids among the exchanges kept"),
     ("entities", "entities", "accounts under one declared organisation count as one"),
@@ -199,6 +205,10 @@ def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
         seeds=summary.get("clustering_seeds"),
         counts=[(count(counts.get(key)), name, said) for key, name, said in _COUNTS],
         rejected=counts.get("rejected") or 0,
+        dropped=[
+            (visible(one.get("column"), 60), count(one.get("values")), visible(one.get("reason"), 200))
+            for one in summary.get("dropped_values") or []
+        ],
         inputs=[
             {k: entry.get(k) for k in ("path", "bytes", "sha256", "format", "read", "rejected")}
             for entry in summary.get("inputs") or []

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from clonewatch.adapters.mapping import presets
 from clonewatch.adapters.reading import open_log
 from clonewatch.model.read_results import Rejected
 
 HERE = Path(__file__).parent
 SAMPLES = sorted(p for p in HERE.iterdir() if p.suffix in (".ndjson", ".json", ".csv") and ".expected" not in p.name)
-PRESETS = ("nginx", "envoy", "kong")
 
 
 def field_map(sample: Path) -> Path | None:
     beside = sample.with_suffix(".toml")
-    return beside if beside.exists() else Path(sample.stem) if sample.stem in PRESETS else None
+    return beside if beside.exists() else Path(sample.stem) if sample.stem in presets() else None
 
 
 def plain(row: dict[str, object]) -> dict[str, object]:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from clonewatch.adapters.bodies import anthropic, converse, inner, openai, parsed, put
+from clonewatch.adapters import cloud_bodies
+from clonewatch.adapters.any_body import fill_from_bodies
+from clonewatch.adapters.bodies import inner, parsed, put
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
@@ -35,7 +37,7 @@ class Bedrock(Adapter):
 
 
 def record(line: dict[str, object]) -> dict[str, object]:
-    """One record as a row: column -> value. The account is identity.arn, the caller."""
+    """One record as a row: column -> value. The account is identity.arn, the caller; an assumed role is one account."""
     given, made = inner(line, "input"), inner(line, "output")
     request, response = parsed(given.get("inputBodyJson")), parsed(made.get("outputBodyJson"))
     row: dict[str, object] = {
@@ -47,32 +49,36 @@ def record(line: dict[str, object]) -> dict[str, object]:
     put(row, "model", line.get("modelId"))
     put(row, "input_tokens", given.get("inputTokenCount"))
     put(row, "output_tokens", made.get("outputTokenCount"))
-    if "errorCode" not in line:
-        row["status"] = 200
+    row["status"] = _status(line)
     operation = str(line.get("operation", ""))
     body = request if isinstance(request, dict) else {}
     put(row, "stream", "Stream" in operation)
-    if operation.startswith("Converse"):
-        converse(body, response, row)
-        row["messages"] = _converse_body(body)
-        return row
-    if "anthropic_version" in body or "anthropic" in str(row.get("model")):
-        anthropic(body, response, row)
-    else:
-        openai(body, response, row)
-    row["messages"] = request
+    if operation.startswith("Converse") or "toolConfig" in body:
+        cloud_bodies.fill("converse", body, response, row)
+    elif not fill_from_bodies(body, response, row, "anthropic" if "anthropic" in str(row.get("model")) else "openai"):
+        row["messages"] = request
     return row
 
 
-def _converse_body(body: dict[str, object]) -> dict[str, object] | None:
-    if not isinstance(body.get("messages"), list):
-        return None
-    whole: dict[str, object] = {"messages": body["messages"]}
-    if body.get("system"):
-        whole["system"] = body["system"]
-    if tools := inner(body, "toolConfig").get("tools"):
-        whole["tools"] = tools
-    return whole
+# The service's errors as HTTP statuses.
+_STATUS = {
+    "ThrottlingException": 429,
+    "ServiceQuotaExceededException": 429,
+    "AccessDeniedException": 403,
+    "ValidationException": 400,
+    "ResourceNotFoundException": 404,
+    "ModelTimeoutException": 408,
+    "ModelErrorException": 424,
+    "ModelNotReadyException": 429,
+    "InternalServerException": 500,
+    "ServiceUnavailableException": 503,
+}
+
+
+def _status(line: dict[str, object]) -> int | None:
+    """200, or the HTTP status of the error; None for an unknown one."""
+    code = line.get("errorCode")
+    return 200 if code is None else _STATUS.get(str(code))
 
 
 ADAPTER = Bedrock()

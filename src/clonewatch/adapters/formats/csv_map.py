@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from clonewatch.adapters.columns import Columns
-from clonewatch.adapters.csv_rows import csv_rows
-from clonewatch.adapters.mapped import build, required
+from clonewatch.adapters.csv_rows import CsvRows, csv_rows
+from clonewatch.adapters.mapped import alternatives, build, objects, required, ruled
 from clonewatch.model.errors import MappingError
+from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 
 class CsvMap(Adapter):
-    """Reads CSV files by a field map; fields are names in the header."""
+    """Reads CSV files by a field map; fields are names in the header, and dots step into JSON in a cell."""
 
     name = "csv_map"
     summary = "any CSV with a header, through a field map"
@@ -25,19 +27,50 @@ class CsvMap(Adapter):
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 rows. Raises MappingError for a field that is not in the header."""
         mapping = required(mapping, self.name)
-        for names, rows, numbers, rejected in csv_rows(source):
-            columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
-            found: Columns = {}
-            for column, field in mapping.fields.items():
-                if field not in columns:
-                    raise MappingError(
-                        f"no column {field!r}, which the map gives for {column}",
-                        where=source.name,
-                        fix=f"The header has: {', '.join(names[:30])}",
-                    )
-                found[column] = list(columns[field])
-            batch, more = build(found, mapping, source, numbers)
-            yield Batch(batch, rejected + more)
+        parts = csv_rows(source)
+        first = next(parts)
+        _check(first.names, mapping, source.name)
+        if (
+            mapping.where
+            or mapping.each
+            or mapping.others
+            or any(field not in first.names for field in mapping.fields.values())
+        ):
+            yield from objects(_objects(first, parts), mapping, source)
+            return
+        yield _columns(first, mapping, source)
+        for part in parts:
+            yield _columns(part, mapping, source)
+
+
+def _columns(part: CsvRows, mapping: FieldMap, source: Source) -> Batch:
+    names, rows = part.names, part.rows
+    columns: Mapping[str, tuple[str, ...]] = (
+        dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
+    )
+    found: Columns = {column: list(columns[field]) for column, field in mapping.fields.items()}
+    batch, more = build(ruled(found, mapping), mapping, source, part.numbers)
+    return Batch(batch, part.rejected + more)
+
+
+def _objects(
+    first: CsvRows, rest: Iterator[CsvRows]
+) -> Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]]:
+    for part in chain((first,), rest):
+        rows: list[dict[str, object]] = [dict(zip(part.names, row, strict=True)) for row in part.rows]
+        yield rows, part.numbers, part.rejected
+
+
+def _check(names: list[str], mapping: FieldMap, file: str) -> None:
+    """Raise MappingError for a field none of whose alternatives begins with a name of the header."""
+    for column, field in mapping.fields.items():
+        known = (choice in names or path[0] in names for choice, path in alternatives(field))
+        if not any(known) and not mapping.each:
+            raise MappingError(
+                f"no column {field!r}, which the map gives for {column}",
+                where=file,
+                fix=f"The header has: {', '.join(names[:30])}",
+            )
 
 
 ADAPTER = CsvMap()

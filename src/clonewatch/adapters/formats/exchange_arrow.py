@@ -9,6 +9,7 @@ import pyarrow.ipc
 
 from clonewatch.adapters.columnar_files import DAMAGE, require_columns
 from clonewatch.adapters.columns import conform
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.streams import Stream, head_of, notes_of
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
@@ -41,7 +42,8 @@ class ExchangeArrow(Adapter):
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """The batches as written, split at 65,536 rows; damage ends the file with a rejection."""
         reader = _opened(source)
-        notes_of(source.stream).unknown(sorted(set(reader.schema.names) - set(EXCHANGES.names)))
+        notes = notes_of(source.stream)
+        notes.unknown(sorted(set(reader.schema.names) - set(EXCHANGES.names)))
         row = 0
         written = _batches(reader)
         while True:
@@ -58,7 +60,8 @@ class ExchangeArrow(Adapter):
             for start in range(0, whole.num_rows, _MOST_ROWS):
                 piece = whole.slice(start, _MOST_ROWS)
                 found = {n: c for n, c in zip(piece.schema.names, piece.columns, strict=True) if n in EXCHANGES.names}
-                yield Batch(*conform(found, EXCHANGES, source.name, range(row + 1, row + 1 + piece.num_rows)))
+                numbers = range(row + 1, row + 1 + piece.num_rows)
+                yield Batch(*conform(settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped))
                 row += piece.num_rows
 
 

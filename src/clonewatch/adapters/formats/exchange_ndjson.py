@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from clonewatch.adapters.columns import conform
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows, unknown_keys
 from clonewatch.adapters.streams import notes_of
@@ -39,7 +40,14 @@ _Row = msgspec.defstruct(
     ],
     gc=False,
 )
+# For lines in which some value has another type: every value as it is, for `conform` to judge.
+_AnyRow = msgspec.defstruct(
+    "_AnyRow",
+    [(c.name, msgspec.Raw, _UNREAD) if c.name == "messages" else (c.name, Any, None) for c in EXCHANGES.columns],
+    gc=False,
+)
 _row = msgspec.json.Decoder(_Row).decode
+_any_row = msgspec.json.Decoder(_AnyRow).decode
 _text = msgspec.json.Decoder(str).decode
 _KNOWN = frozenset(EXCHANGES.names)
 
@@ -56,6 +64,10 @@ class ExchangeNdjson(Adapter):
         keys = outline(head)
         return {"ts", "account_id"} <= keys.keys() and not {"request", "response", "request_body", "body"} & keys.keys()
 
+    def weight(self, row: bytes, name: str) -> float:
+        """Less for a row without an id: a logged call that failed looks so as well, and could not be read as this."""
+        return (1.0 if "exchange_id" in outline(row) else 0.001) if self.claims(row, name) else 0.0
+
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 lines; unknown keys in the first lines are noted."""
         for i, part in enumerate(rows(source.stream, source.name, _decode)):
@@ -66,12 +78,17 @@ class ExchangeNdjson(Adapter):
                 values = list(map(attrgetter(column.name), part.rows))
                 if column.required or values.count(None) < len(values):
                     found[column.name] = values
-            batch, rejected = conform(found, EXCHANGES, source.name, part.numbers)
+            dropped = notes_of(source.stream).dropped
+            batch, rejected = conform(settled(found), EXCHANGES, source.name, part.numbers, dropped=dropped)
             yield Batch(batch, part.rejected + rejected)
 
 
 def _decode(line: bytes) -> object:
-    row: Any = _row(line)
+    row: Any
+    try:
+        row = _row(line)
+    except msgspec.ValidationError:
+        row = _any_row(line)
     raw = row.messages
     first = bytes(memoryview(raw)[:1]) if raw else b""
     row.messages = None if first in (b"", b"n") else _text(raw) if first == b'"' else str(raw, "utf-8")

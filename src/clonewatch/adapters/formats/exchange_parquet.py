@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from clonewatch.adapters.columnar_files import MAGIC, batches, opened, require_columns
 from clonewatch.adapters.columns import conform
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.streams import notes_of
 from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Adapter, Batch, Source
@@ -36,9 +37,10 @@ class ExchangeParquet(Adapter):
             notes_of(source.stream).unknown(sorted(set(names) - set(EXCHANGES.names)))
             wanted = source.columns or frozenset(EXCHANGES.names)
             used = [n for n in names if n in wanted and n in EXCHANGES.names]
+            dropped = notes_of(source.stream).dropped
             for batch, numbers, damage in batches(file, used, source):
                 found = dict(zip(batch.schema.names, batch.columns, strict=True))
-                exchanges, rejected = conform(found, EXCHANGES, source.name, numbers)
+                exchanges, rejected = conform(settled(found), EXCHANGES, source.name, numbers, dropped=dropped)
                 yield Batch(exchanges, damage + rejected)
 
 

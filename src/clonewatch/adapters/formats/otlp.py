@@ -8,15 +8,17 @@ import msgspec
 
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
-from clonewatch.adapters.rows import Rows, rows
-from clonewatch.adapters.streams import notes_of
-from clonewatch.adapters.telemetry import Record, call, records
+from clonewatch.adapters.rows import rows
+from clonewatch.adapters.telemetry import records
+from clonewatch.adapters.telemetry_joining import Joiner, call_rows, note_passed_over
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
+_SIGNS = {"resourceSpans", "resourceLogs", "resource_spans", "resource_logs"}
+
 
 class Otlp(Adapter):
-    """Reads model calls out of exported spans and log records, in five dialects of attribute names."""
+    """Reads model calls out of exported spans and log records, in six dialects of attribute names."""
 
     name = "otlp"
     summary = "OpenTelemetry traces and logs, OTLP/JSON lines"
@@ -28,32 +30,17 @@ class Otlp(Adapter):
 
     def claims(self, head: bytes, name: str) -> bool:
         """Whether the first object is an export request."""
-        return bool({"resourceSpans", "resourceLogs"} & outline(head).keys())
+        return bool(_SIGNS & outline(head).keys())
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of the calls in up to 32,768 export requests, numbered by request; other spans are skipped."""
         decode = msgspec.json.Decoder(dict[str, object]).decode
-        other = 0
+        joiner = Joiner()
         for part in rows(source.stream, source.name, lambda line: records(decode(line))):
-            calls = Rows[dict[str, object]]([], [], [], part.rejected)
-            for number, found in zip(part.numbers, part.rows, strict=True):
-                for record in found:
-                    row = call(record)
-                    if row is None:
-                        other += 1
-                        continue
-                    calls.rows.append(row)
-                    calls.numbers.append(number)
-                    if mapping is not None:
-                        calls.lines.append(_attributes(record))
-            yield assemble(calls, source, mapping)
-        if other:
-            notes_of(source.stream).warn(f"{other} spans and log records that are not model calls were skipped")
-
-
-def _attributes(record: Record) -> bytes:
-    """The attributes of a record, then those of its resource, as the object that a field map searches."""
-    return msgspec.json.encode(record.resource | record.attributes)
+            found = joiner.take(list(zip(part.numbers, part.rows, strict=True)))
+            yield assemble(call_rows(found, part.rejected, mapping), source, mapping)
+        yield assemble(call_rows(joiner.rest(), [], mapping), source, mapping)
+        note_passed_over(source, joiner.passed_over)
 
 
 ADAPTER = Otlp()

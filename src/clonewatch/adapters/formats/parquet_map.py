@@ -6,17 +6,19 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from clonewatch.adapters.columnar_files import batches, opened
 from clonewatch.adapters.columns import Columns
-from clonewatch.adapters.mapped import build, required
+from clonewatch.adapters.mapped import alternatives, build, objects, required, ruled
 from clonewatch.model.errors import MappingError
+from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 
 class ParquetMap(Adapter):
-    """Reads Parquet files by a field map; dots step into structs."""
+    """Reads Parquet files by a field map; dots step into structs, and into JSON in text."""
 
     name = "parquet_map"
     summary = "any Parquet file, through a field map"
@@ -36,26 +38,50 @@ class ParquetMap(Adapter):
         mapping = required(mapping, self.name)
         with opened(source) as file:
             paths = _paths(file.schema_arrow, mapping, source.name)
+            if paths is None:
+                yield from objects(_objects(file, source), mapping, source)
+                return
             for batch, numbers, damage in batches(file, sorted({p[0] for p in paths.values()}), source):
                 found: Columns = {}
                 if len(numbers):
                     found = {name: _pick(batch, path) for name, path in paths.items()}
-                exchanges, rejected = build(found, mapping, source, numbers)
+                exchanges, rejected = build(ruled(found, mapping), mapping, source, numbers)
                 yield Batch(exchanges, damage + rejected)
 
 
-def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[str, ...]]:
+def _objects(
+    file: pq.ParquetFile, source: Source
+) -> Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]]:
+    for batch, numbers, damage in batches(file, list(file.schema_arrow.names), source):
+        yield batch.to_pylist() if len(numbers) else [], list(numbers), damage
+
+
+def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[str, ...]] | None:
+    """The path of each field; None if rows have to be read one by one: for alternatives, conditions, JSON in text."""
     paths: dict[str, tuple[str, ...]] = {}
+    plain = not mapping.where and not mapping.each and not mapping.others
     for column, spec in mapping.fields.items():
         path = (spec,) if spec in schema.names else tuple(spec.split("."))
-        if not _exists(schema, path):
+        if _exists(schema, path):
+            paths[column] = path
+            continue
+        choices = alternatives(spec)
+        if not mapping.each and not any(c in schema.names or _steps_into(schema, path) for c, path in choices):
             raise MappingError(
                 f"no field {spec!r}, which the map gives for {column}",
                 where=file,
                 fix=f"The file has: {', '.join(schema.names[:30])}",
             )
-        paths[column] = path
-    return paths
+        plain = False
+    return paths if plain else None
+
+
+def _steps_into(schema: pa.Schema, path: tuple[str, ...]) -> bool:
+    """Whether rows may hold a path that the schema does not show: inside JSON in text, or an item of a list."""
+    if path[0] not in schema.names:
+        return False
+    kind = schema.field(path[0]).type
+    return _exists(schema, path) or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_list(kind)
 
 
 def _exists(schema: pa.Schema, path: tuple[str, ...]) -> bool:

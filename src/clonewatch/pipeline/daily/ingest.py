@@ -18,7 +18,7 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import TooManyRejected
-from clonewatch.model.read_results import Rejected
+from clonewatch.model.read_results import Rejected, listed
 from clonewatch.pipeline.daily.state_tables import (
     EXCHANGES,
     LAYOUTS,
@@ -67,7 +67,10 @@ class IngestSettings:
 
 @dataclass(frozen=True)
 class Ingested:
-    """The outcome of ingesting a log. days: exchanges added per day. skipped: files that had been read before."""
+    """The outcome of ingesting a log. days: exchanges added per day. skipped: files that had been read before.
+
+    dropped: optional values that were left out, by column and reason.
+    """
 
     state: Path
     generation: int
@@ -78,6 +81,7 @@ class Ingested:
     accounts: int
     new_accounts: int
     skipped: list[str]
+    dropped: list[dict[str, Any]]
     warnings: list[str]
     stages: list[dict[str, Any]]
     peak_memory_mb: int
@@ -180,6 +184,7 @@ class _Ingestion:
             accounts=len(self.stager.book.ids),
             new_accounts=len(self.stager.book.ids) - self.known,
             skipped=skipped,
+            dropped=listed(self.log.dropped),
             warnings=[*self.log.warnings, *unmatched],
             stages=self.timer.stages,
             peak_memory_mb=self.timer.peak_memory_mb(),
@@ -194,6 +199,12 @@ class _Ingestion:
             self.aside.writelines(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
 
     def _check_rejected(self) -> None:
+        if said := self.log.too_much_left_out(self.settings.max_rejected):
+            raise TooManyRejected(
+                f"{said}, so nothing was added",
+                where=", ".join(list(self.log.left_out)[:3]),
+                fix="Their format is unknown: name it or map them, or move what is no log out of the folder",
+            )
         rejected = self.arrivals.rejected
         rows = self.stager.rows + rejected
         if rejected > self.settings.max_rejected * rows:
@@ -206,7 +217,7 @@ class _Ingestion:
 
     def _days(self) -> tuple[list[Part], int]:
         """The arrivals as new parts, one per day, without exchanges that the state holds; and how many it held."""
-        deduplicate.find(self.runner)
+        deduplicate.find_same(self.runner)
         days = self.engine.fetch(
             f"SELECT CAST(FLOOR(ts / {DAY}) AS BIGINT) AS day, COUNT(*) AS n FROM arrivals"
             f" GROUP BY CAST(FLOOR(ts / {DAY}) AS BIGINT) ORDER BY day"
@@ -215,12 +226,13 @@ class _Ingestion:
         return parts, self.stager.rows - sum(part.exchanges.rows for part in parts)
 
     def _day(self, day: int) -> Part | None:
-        held = [part.exchanges for part in self.state.manifest.parts if part.day == day]
+        parts = [part for part in self.state.manifest.parts if part.day == day]
+        held = [part.exchanges for part in parts]
         known = ""
         if held:
             self.engine.attach(f"held_{day}", self.state.intact(held), EXCHANGES.schema)
-            # NOT IN is true for no row once the list holds a null.
-            known = f' AND x.xid NOT IN (SELECT xid FROM "held_{day}" WHERE xid IS NOT NULL)'
+            lacking = frozenset(name for part in parts for name in part.lacking)
+            known = f" AND NOT {deduplicate.held_already(f'held_{day}', lacking)}"
         tally = Tally(EXCHANGES.schema)
         rows = self.engine.stream(
             f"SELECT x.* FROM arrivals x {deduplicate.WITHOUT} AND x.ts >= $low AND x.ts < $high{known}"

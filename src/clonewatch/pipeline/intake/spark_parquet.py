@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.columns import conform
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.inputs import Found
 from clonewatch.adapters.reading import Log
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.kernels.sketching import sketch_matrix
 from clonewatch.model.errors import InputError
-from clonewatch.model.read_results import Measured, Rejected
+from clonewatch.model.read_results import Dropped, Measured, Rejected
 from clonewatch.model.schema import EXCHANGES, SKETCH_SIZE
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA, READ, SKETCHED_TEMPLATES, Stager, new_sketches, within
 from clonewatch.pipeline.steps import StepRunner
@@ -32,7 +33,8 @@ FORMAT = "exchange_parquet"
 _NUMBERED = {"row": 'p.before + r.place AS "row"', "account": "b.account"}
 _STAGED = [field for field in EXCHANGE_SCHEMA if field.name not in _NUMBERED]
 # An accepted row: its place within its run, which is a range of one file that one task read. Or a rejected row: its
-# number in the file, and the reason. Only the first exchange of a task with a given template carries a sketch.
+# number in the file, and the reason. Or a count of dropped values of a column, and the reason. Only the first exchange
+# of a task with a given template carries a sketch.
 READ_SCHEMA = pa.schema(
     [
         ("file", pa.string()),
@@ -41,6 +43,8 @@ READ_SCHEMA = pa.schema(
         ("place", pa.int64()),
         ("line", pa.int64()),
         ("reason", pa.string()),
+        ("column", pa.string()),
+        ("dropped", pa.int64()),
         ("account_id", pa.string()),
         ("sketch", pa.binary()),
         *_STAGED,
@@ -76,17 +80,21 @@ class Reading:
                 file, first = part[FILE][0].as_py(), part[PLACE][0].as_py()
                 if file != run.file or first != run.end:
                     run = _Run(file, first, first, 0)
-                exchanges, rejected = self._conform(part, file)
+                dropped = Dropped()
+                exchanges, rejected = self._conform(part, file, dropped)
                 if rejected:
                     yield _rejected_rows(run, part, rejected)
+                if dropped:
+                    yield _dropped_rows(run, part, dropped)
                 if exchanges.num_rows:
                     staged = fingerprinter.apply(exchanges)
                     yield _accepted_rows(run, part, staged, stager, seen)
                 run = run._replace(end=part[PLACE][-1].as_py() + 1, accepted=run.accepted + exchanges.num_rows)
 
-    def _conform(self, part: pa.RecordBatch, file: str) -> tuple[pa.RecordBatch, list[Rejected]]:
+    def _conform(self, part: pa.RecordBatch, file: str, dropped: Dropped) -> tuple[pa.RecordBatch, list[Rejected]]:
         found = {name: _plain(part[name]) for name in part.schema.names if name not in (FILE, SIZE, PLACE)}
-        exchanges, rejected = conform(found, EXCHANGES, file, pc.add(part[PLACE], 1).to_pylist())
+        numbers = pc.add(part[PLACE], 1).to_pylist()
+        exchanges, rejected = conform(settled(found), EXCHANGES, file, numbers, dropped=dropped)
         return within(exchanges, self._since, self._as_of), rejected
 
 
@@ -129,6 +137,7 @@ def read_remote(
     paths = [f"file://{path}" for path in given] or addresses
     runner.wrote("read_rows", reader.read("read_rows", paths, READ, READ_SCHEMA, reading))
     _reject_rows(runner, given, reject)
+    _count_dropped(runner, log)
     _number_rows(runner, log, given)
     _number_accounts(runner, stager)
     columns = ", ".join(_NUMBERED.get(name, f'r."{name}"') for name in EXCHANGE_SCHEMA.names)
@@ -152,9 +161,17 @@ def read_remote(
 
 def _reject_rows(runner: StepRunner, given: dict[str, str], reject: Callable[[Sequence[Rejected]], None]) -> None:
     for batch in runner.engine.stream(
-        "SELECT file, line, reason FROM read_rows WHERE reason IS NOT NULL ORDER BY file, line"
+        "SELECT file, line, reason FROM read_rows WHERE line IS NOT NULL ORDER BY file, line"
     ):
         reject([Rejected(_name(row["file"], given), row["line"], row["reason"]) for row in batch.to_pylist()])
+
+
+def _count_dropped(runner: StepRunner, log: Log) -> None:
+    counts = runner.engine.fetch(
+        'SELECT "column", reason, SUM(dropped) AS n FROM read_rows WHERE dropped IS NOT NULL GROUP BY "column", reason'
+    )
+    for row in counts.to_pylist():
+        log.dropped[row["column"], row["reason"]] += int(row["n"])
 
 
 def _number_rows(runner: StepRunner, log: Log, given: dict[str, str]) -> None:
@@ -264,6 +281,20 @@ def _rejected_rows(run: _Run, part: pa.RecordBatch, rejected: list[Rejected]) ->
         {
             "line": pa.array([row.line for row in rejected], pa.int64()),
             "reason": pa.array([row.reason for row in rejected], pa.string()),
+        },
+    )
+
+
+def _dropped_rows(run: _Run, part: pa.RecordBatch, dropped: Dropped) -> pa.RecordBatch:
+    columns, reasons = zip(*dropped, strict=True)
+    return _rows(
+        run,
+        part,
+        len(dropped),
+        {
+            "reason": pa.array(reasons, pa.string()),
+            "column": pa.array(columns, pa.string()),
+            "dropped": pa.array(list(dropped.values()), pa.int64()),
         },
     )
 

@@ -16,7 +16,8 @@ class Intake(NamedTuple):
 
     ids: account ids by code. filled: number of values that are not null, by staged column such as `exchanges.network`.
     first_ts, last_ts: microseconds since 1970. read, rejected: rows. accounts: how many sent them. inputs: counts of
-    each file. chosen: the settings, as `scan.json` shows them.
+    each file. chosen: the settings, as `scan.json` shows them. dropped: optional values that were left out, by column
+    and reason.
     """
 
     ids: list[str]
@@ -29,6 +30,7 @@ class Intake(NamedTuple):
     inputs: Sequence[Mapping[str, Any]]
     warnings: Sequence[str]
     chosen: Mapping[str, Any]
+    dropped: Sequence[Mapping[str, Any]] = ()
 
 
 def filled(table: str, held: pa.Table) -> dict[str, int]:

@@ -14,6 +14,7 @@ from clonewatch.campaigns.calibration import FALSE_DISCOVERIES, Calibration
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.detection.stages import Calibrated, Linked, Ranked
+from clonewatch.pipeline.intake.deduplicate import Repeats
 from clonewatch.pipeline.intake.staged import Intake
 from clonewatch.pipeline.intake.staging import STAGED_FROM
 from clonewatch.pipeline.progress.stage_timer import StageTimer
@@ -27,7 +28,7 @@ _PACKAGES = ("pyarrow", "numpy", "scipy", "numba", "graspologic-native")
 
 
 def summarise(
-    runner: StepRunner, intake: Intake, ranked: Ranked, calibration: Calibration, timer: StageTimer
+    runner: StepRunner, intake: Intake, repeats: Repeats, ranked: Ranked, calibration: Calibration, timer: StageTimer
 ) -> dict[str, Any]:
     """What was read, with which versions and settings, at what cost, and what groups were compared with."""
     found = ranked.calibrated
@@ -45,12 +46,15 @@ def summarise(
             "read": intake.read,
             "rejected": intake.rejected,
             "duplicate": intake.read - exchanges,
+            "completed": repeats.completed,
+            "shared_id": repeats.shared,
             "kept": exchanges,
             "accounts": intake.accounts,
             "entities": linked.entities.table.num_rows,
             "trusted": trusted.number,
             **_outcomes(ranked),
         },
+        "dropped_values": [dict(one) for one in intake.dropped],
         "trust": {"source": trusted.source, "share": round(trusted.share, 6), "count": trusted.number},
         "stages": timer.stages,
         "peak_memory_mb": timer.peak_memory_mb(),
@@ -67,9 +71,10 @@ def summarise(
             "prior_bits": review.PRIOR_BITS,
             "review_bits": review.REVIEW_BITS,
             "max_rejected": intake.chosen.get("max_rejected"),
+            "max_repeated": intake.chosen.get("max_repeated"),
             "false_discoveries": found.bound,
         },
-        "warnings": [*intake.warnings, *_unresolved(found)],
+        "warnings": [*intake.warnings, *repeats.warnings(intake.read), *_unresolved(found)],
     }
 
 

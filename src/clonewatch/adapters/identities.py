@@ -1,0 +1,174 @@
+"""Who and where, in every format: values that software writes for accounts and addresses, as what they mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clonewatch.adapters.bodies import parsed
+from clonewatch.adapters.client_addresses import client_address
+from clonewatch.adapters.columns import Columns, Values
+from clonewatch.adapters.placeholders import has_sign, is_nobody, told, unwrapped
+from clonewatch.ports.mapping import Hops
+
+# An assumed role of AWS: the role is who is billed, the last part is chosen anew by every session.
+_ROLE = re.compile(r"(arn:aws[\w-]{0,16}:sts::\d{0,12}:assumed-role/[^/]{1,128})/(.{1,128})")
+_ROLE_SIGN = ":assumed-role/"
+_PLAIN_ADDRESS = r"^(?:[0-9.]+|[0-9a-f:]+)$"
+# What needs a closer look, for columns: as `_is_odd` says it of one text.
+_SIGNS = r"(?i)redacted|\*\*\*|data:|^(?:\{\}|\[\]|null)$|^[a-z0-9+/_-]{40,}={0,2}$"
+_NOTHING = frozenset(("{}", "[]", "null"))  # bodies without anything in them
+_JSON = '{["'
+_LEAST_BASE64 = 40  # characters: no word is that long
+_SHORT = 1024  # characters of a logged body in text that is examined for redaction: a redacted one is short
+
+
+def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - immutable
+    """The same columns, where accounts are accounts, addresses are addresses and prompts are prompts.
+
+    Words for nobody are no accounts; the sessions of an assumed role are one account, and the name of the session is
+    the end user where none is given; an address loses its port and its proxies; a prompt that the logger redacted is
+    none.
+
+    >>> made = settled({"account_id": ["None", "acme"], "client_ip": ["203.0.113.7:9", None]})
+    >>> made["account_id"], made["client_ip"]
+    ([None, 'acme'], ['203.0.113.7', None])
+    """
+    if "account_id" in found:
+        _roles(found)
+        found["account_id"] = _each(found["account_id"], lambda v: None if is_nobody(v) else v)
+    for name in ("org_id", "end_user_id"):
+        if name in found:
+            found[name] = _each(found[name], lambda v: None if is_nobody(v) else v)
+    if "client_ip" in found:
+        found["client_ip"] = addresses(found["client_ip"], hops)
+    for name in ("messages", "system_text", "response_text"):
+        if name in found:
+            found[name] = _texts(found[name])
+    return found
+
+
+def addresses(values: Values, hops: Hops = Hops()) -> Values:  # noqa: B008 - immutable
+    """A column of addresses as the clients' own."""
+
+    def own(value: object) -> object:
+        if isinstance(value, list):
+            value = ", ".join(v for v in value if isinstance(v, str))  # a header that was sent twice
+        return client_address(value, hops) if isinstance(value, str) else value
+
+    if _all_plain(values):
+        return values
+    return _each(values, own)
+
+
+def _all_plain(values: Values) -> bool:
+    """Whether all addresses are plain ones, as nearly always."""
+    if isinstance(values, list):
+        try:
+            values = pa.array(values, pa.string())
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+            return False  # lists and objects among them
+    plain = _is_text(values) and pc.match_substring_regex(values, _PLAIN_ADDRESS)
+    return bool(plain is not False and pc.all(plain.fill_null(True)).as_py())
+
+
+def _roles(found: Columns) -> None:
+    accounts = found["account_id"]
+    if isinstance(accounts, pa.Array):
+        if not _is_text(accounts) or not pc.any(pc.match_substring(accounts, _ROLE_SIGN)).as_py():
+            return
+        accounts = accounts.to_pylist()
+    elif not any(_ROLE_SIGN in a for a in {a for a in accounts if isinstance(a, str)}):
+        return
+    matches = [_ROLE.fullmatch(a) if isinstance(a, str) and _ROLE_SIGN in a else None for a in accounts]
+    if not any(matches):
+        return
+    found["account_id"] = [m[1] if m else a for m, a in zip(matches, accounts, strict=True)]
+    users = found.get("end_user_id", [None] * len(matches))
+    users = users.to_pylist() if isinstance(users, pa.Array) else users
+    found["end_user_id"] = [m[2] if m and u is None else u for m, u in zip(matches, users, strict=True)]
+    known = found.get("end_user_provenance", [None] * len(matches))
+    known = known.to_pylist() if isinstance(known, pa.Array) else known
+    found["end_user_provenance"] = [
+        "claimed" if m and u is None else k for m, u, k in zip(matches, users, known, strict=True)
+    ]
+
+
+def _is_text(values: pa.Array) -> bool:
+    return bool(pa.types.is_string(values.type) or pa.types.is_large_string(values.type))
+
+
+def _each(values: Values, of: Callable[[object], object]) -> Values:
+    """A column with a function applied to each distinct value; the same object where that changes nothing."""
+    if isinstance(values, pa.Array):
+        if pa.types.is_dictionary(values.type):
+            words = values.dictionary
+            changed = _each(words, of)
+            return values if changed is words else pa.array(changed, words.type).take(values.indices)
+        if not _is_text(values):
+            return values
+        words = values.unique()
+        if not any(of(v) != v for v in _pylist(words)):
+            return values
+        return [of(v) for v in _pylist(values)]
+    try:
+        made = {v: new for v in set(values) if (new := of(v)) != v}
+    except TypeError:  # lists and objects among them
+        return [of(v) for v in values]
+    return [made.get(v, v) for v in values] if made else values
+
+
+def _pylist(values: pa.Array) -> list[object]:
+    try:
+        return list(values.to_pylist())
+    except UnicodeDecodeError:  # damaged text: rejected by its own check
+        return [None if v is None else v.decode("utf-8", "replace") for v in values.view(_bytes(values)).to_pylist()]
+
+
+def _bytes(values: pa.Array) -> pa.DataType:
+    return pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary()
+
+
+def _texts(values: Values) -> Values:
+    """Prompts and answers without what a logger put in their place."""
+    if isinstance(values, pa.Array):
+        if not _is_text(values):
+            return values
+        short = pc.less(pc.binary_length(values), _SHORT)
+        if not pc.any(short).as_py():
+            return values
+        held = values.filter(short)
+        signs = pc.match_substring_regex(held.view(_bytes(held)), _SIGNS)
+        if not pc.any(signs).as_py():
+            return values
+        return [_told(v) for v in _pylist(values)]
+    # Long JSON, by far the most, is passed over at once.
+    looked_at = (v for v in values if v is not None and not (v.__class__ is str and len(v) >= _SHORT and v[0] in _JSON))
+    return [_told(v) for v in values] if any(map(_is_odd, looked_at)) else values
+
+
+def _is_odd(value: object) -> bool:
+    """Whether a text needs a closer look: cheap enough for every prompt."""
+    if isinstance(value, str):
+        return (len(value) < _SHORT and (has_sign(value) or value in _NOTHING)) or _may_be_base64(value)
+    return isinstance(value, list | dict)
+
+
+def _may_be_base64(text: str) -> bool:
+    return len(text) >= _LEAST_BASE64 and text[:1] not in _JSON and " " not in text[:64]
+
+
+def _told(value: object) -> object:
+    if isinstance(value, str):
+        if len(value) <= 4 and value in _NOTHING:
+            return None
+        text = unwrapped(value) if _may_be_base64(value) else value
+        if text is None or len(text) >= _SHORT or not has_sign(text):
+            return text
+        body = parsed(text)
+        kept = told(body)
+        return text if kept is body or kept == body else kept
+    return told(value) if isinstance(value, list | dict) else value

@@ -1,0 +1,134 @@
+"""What LiteLLM says in several of its logs: kinds of calls, failures, tags, accounts, and request bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clonewatch.adapters.any_body import Wire, fill_from_bodies
+from clonewatch.adapters.bodies import CLAIMED, Row, claimed, fit, inner, parsed, put
+from clonewatch.adapters.placeholders import is_nobody
+
+# `call_type` without the "a" of asynchronous calls; many have a second spelling.
+OPERATIONS = {
+    "completion": "chat",
+    "chat_completion": "chat",
+    "anthropic_messages": "chat",
+    "responses": "chat",
+    "generate_content": "chat",
+    "generate_content_stream": "chat",
+    "google_generate_content": "chat",
+    "pass_through_endpoint": "chat",
+    "text_completion": "completion",
+    "embedding": "embedding",
+    "embeddings": "embedding",
+    "create_batch": "batch",
+    "retrieve_batch": "batch",
+}
+# Errors that have no code: LiteLLM's own classes, whose statuses are those of the exceptions it raises.
+_ERRORS = {
+    "AuthenticationError": 401,
+    "BadRequestError": 400,
+    "BudgetExceededError": 429,
+    "ContentPolicyViolationError": 400,
+    "ContextWindowExceededError": 400,
+    "InternalServerError": 500,
+    "NotFoundError": 404,
+    "PermissionDeniedError": 403,
+    "ProxyException": 400,
+    "RateLimitError": 429,
+    "RouterRateLimitError": 429,
+    "ServiceUnavailableError": 503,
+    "Timeout": 408,
+}
+_AGENT_TAG = "User-Agent: "
+_EMPTY_TEXTS = ("", "{}", "[]", "null", "None")
+
+
+def operation(call_type: object) -> str | None:
+    """The operation of a call type, None for those that ask no model for text.
+
+    >>> operation("acompletion"), operation("anthropic_messages"), operation("aimage_generation")
+    ('chat', 'chat', None)
+    """
+    kind = str(call_type)
+    return OPERATIONS.get(kind) or OPERATIONS.get(kind.removeprefix("a"))
+
+
+def wire(call_type: object) -> Wire:
+    """The API that a call type belongs to."""
+    return "anthropic" if "anthropic_messages" in str(call_type) else "openai"
+
+
+def status(*said: object) -> int | None:
+    """The HTTP status out of a word of success or failure, an error's code, or its class, the most telling first.
+
+    >>> status("success"), status({"error_code": "429"}, "failure"), status({"error_class": "RateLimitError"})
+    (200, 429, 429)
+    >>> status("failure") is None
+    True
+    """
+    for value in said:
+        if isinstance(value, Mapping):
+            code = fit("status", value.get("error_code"))
+            known = code or _ERRORS.get(str(value.get("error_class") or ""))
+            if known:
+                return int(known)
+        elif value == "success":
+            return 200
+    return None
+
+
+def account(line: Mapping[str, object], about: Mapping[str, object]) -> object:
+    """Who is billed: the key's user, then its team, then the hash of the key; words for nobody are none of them."""
+    places = (("user", "user_id"), ("team_id", "team_id"), ("api_key", "hash"))
+    names = (name for key, held in places for name in (line.get(key), about.get(f"user_api_key_{held}")))
+    return next((name for name in names if not is_nobody(name)), None)
+
+
+def user_agent(tags: object, row: Row) -> None:
+    """Fill the client's build from the request's tags, of which the longest names the version."""
+    held = parsed(tags)
+    named = [t.removeprefix(_AGENT_TAG) for t in held if isinstance(t, str) and t.startswith(_AGENT_TAG)] if isinstance(
+        held, list
+    ) else []  # fmt: skip
+    put(row, "user_agent", max(named, key=len, default=None))
+
+
+def usage(found: Mapping[str, object], row: Row) -> None:
+    """Fill hidden and cached tokens, and counts that the log gives nowhere else, from a usage object."""
+    put(row, "input_tokens", found.get("prompt_tokens"), found.get("input_tokens"))
+    put(row, "output_tokens", found.get("completion_tokens"), found.get("output_tokens"))
+    for column, key, parts in (
+        ("reasoning_tokens", "reasoning_tokens", ("completion_tokens_details", "output_tokens_details")),
+        ("cached_tokens", "cached_tokens", ("prompt_tokens_details", "input_tokens_details")),
+    ):
+        put(row, column, *(inner(found, part).get(key) for part in parts))
+    put(row, "cached_tokens", found.get("cache_read_input_tokens"))
+
+
+def bodies(request: object, response: object, row: Row, api: Wire) -> None:
+    """Fill `row` from request and response as LiteLLM logs them; what is filled already stays."""
+    body, answer = parsed(request), parsed(response)
+    made: Row = {}
+    rewritten = fill_from_bodies(body, answer if isinstance(answer, dict) else {}, made, api)
+    for column, value in made.items():
+        if row.get(column) is None and column != "exchange_id":
+            row[column] = value
+    if not isinstance(body, dict) and not made.get("logprobs"):
+        row.pop("logprobs", None)
+    if not rewritten and not is_empty(body):
+        row["messages"] = body
+    if isinstance(answer, str) and not is_empty(answer):
+        put(row, "response_text", answer)
+
+
+def is_empty(value: object) -> bool:
+    """Whether a logged text or object holds nothing: LiteLLM stores `{}` where it stores no prompts."""
+    return not value or (isinstance(value, str) and value.strip() in _EMPTY_TEXTS)
+
+
+def end_user(row: Row, *values: object) -> None:
+    """Fill the end user, which a client names in its request body or in a header."""
+    claimed(row, *(value for value in values if not is_nobody(value)))
+    if row.get("end_user_id") is not None:
+        row.setdefault("end_user_provenance", CLAIMED)

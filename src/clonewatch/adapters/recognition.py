@@ -1,0 +1,58 @@
+"""Which format a file is in: every format says of many rows whether it knows them, and most rows decide.
+
+A banner, a failed call without a body or a torn line is outvoted, and no unknown column disqualifies a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from clonewatch.adapters.csv_rows import first_line, header
+from clonewatch.adapters.outline import outline
+from clonewatch.adapters.survey import shown
+from clonewatch.adapters.wrappings import sampled, seen
+from clonewatch.ports.adapter import Adapter
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def recognised(head: bytes, name: str, adapters: Sequence[Adapter]) -> list[Adapter]:
+    """The formats that know the most rows of a head: one, none, or several that cannot be told apart.
+
+    name: of the file. Of formats that know as many rows, the one that knows the earliest row counts.
+    """
+    votes: dict[str, float] = {}
+    first: dict[str, int] = {}
+    known: dict[tuple[str, ...], dict[str, float]] = {}
+    for number, row in enumerate(sampled(head)):
+        keys = _keys(row)
+        weights = known.get(keys) or {a.name: weight for a in adapters if (weight := a.weight(row, name))}
+        if keys and weights:
+            known[keys] = weights  # most rows of a log look alike
+        for form, weight in weights.items():
+            votes[form] = votes.get(form, 0.0) + weight
+            first.setdefault(form, number)
+    if not votes:
+        return [a for a in adapters if a.claims(head, name)]
+    best = max((count, -first[form]) for form, count in votes.items())
+    return [a for a in adapters if a.name in votes and (votes[a.name], -first[a.name]) == best]
+
+
+def _keys(row: bytes) -> tuple[str, ...]:
+    """The keys of a row; empty where it is cut off or no JSON."""
+    try:
+        return tuple(_decode(row))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
+
+
+def described(head: bytes, packing: str = "") -> tuple[str, str]:
+    """What a file of unknown format is, in words, and what to do. Of keys that are themselves data only the shape."""
+    names: dict[str, None] = {}
+    for row in sampled(head):
+        names |= {shown(key): None for key in outline(row) if "." not in key and key.isprintable()}
+    columns = [shown(column) for column in header(first_line(head)) if column.isprintable()]
+    what, fix = seen(head, names, columns)
+    return f"{what}, {packing}" if packing else what, fix

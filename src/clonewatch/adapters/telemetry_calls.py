@@ -1,0 +1,193 @@
+"""The model calls among spans and log records, as exchange columns."""
+
+from __future__ import annotations
+
+import re
+
+from clonewatch.adapters import otlp_names as names
+from clonewatch.adapters.any_body import fill_from_bodies
+from clonewatch.adapters.bodies import CLAIMED, Row, parsed, put
+from clonewatch.adapters.telemetry import ERROR, Record
+from clonewatch.adapters.telemetry_content import content, from_events, has_text, indexed, tools
+
+Attributes = dict[str, object]
+_TEXT = ("messages", "response_text", "system_text")
+_STATUS = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
+_MOST_MESSAGE = 512  # characters of an error message that are searched for a status
+_BODY = ("messages", "input", "contents", "prompt")
+# How a request that ended in an answer says so.
+_EXCEPTION = "exception"
+
+
+def call(record: Record) -> Row | None:
+    """A model call as a row: column -> value; None for other records."""
+    given = record.attributes
+    for name, values in record.events:
+        if name in names.CONTENT_EVENTS:
+            given = values | given
+    if not is_call(given):
+        return None
+    row: Row = {}
+    for column, attribute, _ in names.ALIASES:
+        value = given.get(attribute)
+        if value is None and column == "account_id":
+            value = record.resource.get(attribute)
+        if value is None or value == "" or row.get(column) is not None:
+            continue
+        _fill(column, value, row)
+    if row.get("end_user_id") is not None:
+        row["end_user_provenance"] = CLAIMED
+    row["ts"] = record.start or None
+    row["exchange_id"] = row.get("exchange_id") or record.id or None
+    _gathered(given, row)
+    _indexed(given, row)
+    from_events(record.events, row)
+    _status(record, given, row)
+    _request(given, row)
+    if isinstance(record.start, int) and isinstance(record.end, int) and record.end > record.start > 0:
+        put(row, "latency_ms", (record.end - record.start) // 1_000_000)
+    return row
+
+
+def is_call(given: Attributes) -> bool:
+    """Whether attributes are those of one call of a model, failed ones included.
+
+    >>> is_call({"openinference.span.kind": "LLM"}), is_call({"openinference.span.kind": "TOOL", "llm.model_name": "m"})
+    (True, False)
+    >>> is_call({"operation.name": "ai.generateText f", "ai.model.id": "m"})
+    False
+    """
+    for attribute in names.VERCEL_KINDS:
+        value = given.get(attribute)
+        if isinstance(value, str) and value.startswith("ai."):
+            return value.partition(" ")[0].endswith(names.VERCEL_CALLS)
+    kinds = [(str(given[name]), calls) for name, calls in names.KINDS.items() if given.get(name)]
+    if any(kind in names.NOT_CALLS for kind, _ in kinds):
+        return False
+    for name in ("openinference.span.kind", "langfuse.observation.type"):
+        if given.get(name) and str(given[name]) not in names.KINDS[name]:
+            return False
+    return any(kind in calls for kind, calls in kinds) or any(name in given for name in names.CALLS)
+
+
+def _fill(column: str, value: object, row: Row) -> None:
+    if column in _TEXT:
+        row[column] = content(column, value)
+    elif column == "operation":
+        row[column] = names.OPERATIONS.get(str(value).partition(" ")[0].rpartition(".")[2])
+    elif column in ("account_id", "exchange_id"):
+        row[column] = value if isinstance(value, str | int) else None
+    else:
+        put(row, column, value[0] if isinstance(value, list) and value else value)
+
+
+def _gathered(given: Attributes, row: Row) -> None:
+    for alias in names.PARAMETERS:
+        asked = _object(parsed(given.get(alias.attribute)))
+        put(row, "model", asked.get("model"))
+        put(
+            row,
+            "max_tokens",
+            asked.get("max_completion_tokens"),
+            asked.get("max_output_tokens"),
+            asked.get("max_tokens"),
+        )
+        for column in ("temperature", "top_p", "n", "stream"):
+            put(row, column, asked.get(column))
+        if asked.get("logprobs") or asked.get("top_logprobs"):
+            row["logprobs"] = True
+        if isinstance(asked.get("instructions"), str) and not row.get("system_text"):
+            row["system_text"] = asked["instructions"]
+    usage_apart(_object(parsed(given.get(names.USAGE.attribute))), row)
+
+
+def usage_apart(usage: dict[str, object], row: Row) -> None:
+    """Fill token counts from a table of kinds of tokens that are counted apart, unless its total says otherwise.
+
+    >>> row = {}
+    >>> usage_apart({"input": 86, "input_cached_tokens": 17817, "output": 5}, row)
+    >>> row
+    {'cached_tokens': 17817, 'input_tokens': 17903, 'output_tokens': 5}
+    """
+    counts = {k: v for k, v in usage.items() if isinstance(v, int) and not isinstance(v, bool) and v >= 0}
+    cached = [counts.get(k) for k in ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens")]
+    reasoning = [counts.get(k) for k in ("output_reasoning_tokens", "output_reasoning")]
+    put(row, "cached_tokens", *cached)
+    put(row, "reasoning_tokens", *reasoning)
+    plain_in, plain_out = counts.get("input"), counts.get("output")
+    included = "total" in counts and counts["total"] == (plain_in or 0) + (plain_out or 0)
+    if plain_in is not None:
+        more = sum(
+            v for k, v in counts.items() if (k.startswith("input_") or k.endswith("_input_tokens")) and not included
+        )
+        put(row, "input_tokens", plain_in + more)
+    if plain_out is not None:
+        more = sum(v for k, v in counts.items() if k.startswith("output_") and not included)
+        put(row, "output_tokens", plain_out + more)
+    put(row, "input_tokens", counts.get("prompt_tokens"), counts.get("input_tokens"))
+    put(row, "output_tokens", counts.get("completion_tokens"), counts.get("output_tokens"))
+
+
+def _indexed(given: Attributes, row: Row) -> None:
+    for column, pattern, _ in names.INDEXED:
+        messages = indexed(given, pattern)
+        if column == "messages" and has_text(messages):
+            if isinstance(row.get("messages"), dict):
+                row["body"] = row["messages"]  # the whole request: its parameters are read as well
+            row[column] = messages
+        elif messages and not row.get(column):
+            row[column] = content(column, messages)
+
+
+def _status(record: Record, given: Attributes, row: Row) -> None:
+    """The HTTP status of a failed call, from its error's number, name or message."""
+    if row.get("status") is not None:
+        return
+    held = [given] + [values for name, values in record.events if name == _EXCEPTION]
+    for attributes in held:
+        for name in names.ERROR_ATTRIBUTES:
+            value = str(attributes.get(name) or "")
+            if value.isdecimal() and len(value) == 3:
+                put(row, "status", value)
+            else:
+                put(row, "status", names.ERRORS.get(value.rpartition(".")[2]))
+    if record.code == ERROR or len(held) > 1:
+        texts = [record.message, *(str(a.get("exception.message") or "") for a in held)]
+        found = next((m for text in texts if (m := _STATUS.search(text[:_MOST_MESSAGE]))), None)
+        named = next(
+            (code for text in texts for name, code in names.ERRORS.items() if name in text[:_MOST_MESSAGE]), None
+        )
+        put(row, "status", found[1] if found else named)
+
+
+def _request(given: Attributes, row: Row) -> None:
+    """Put tools and stop strings beside the messages, and read the parameters of a whole request body."""
+    body = row.pop("body", None) or row.get("messages")
+    if isinstance(body, dict) and any(key in body for key in _BODY):
+        asked: Row = {}
+        if fill_from_bodies(body, None, asked) and row.get("messages") is body:
+            row["messages"] = asked.get("messages")
+        for column, value in asked.items():
+            if row.get(column) is None and column not in ("exchange_id", "messages", "logprobs", "response_text"):
+                row[column] = value
+        if asked.get("logprobs"):
+            row["logprobs"] = True
+    else:
+        body = {}
+    offered = tools(given) or _tools_asked(given) or body.get("tools")
+    stops = next((s for name in names.STOPS if isinstance(s := given.get(name), list) and s), None)
+    if isinstance(offered, list) and offered:
+        put(row, "tools_count", len(offered))
+    more = {key: value for key, value in (("tools", offered), ("stop", stops)) if value}
+    if more:
+        messages = row.get("messages")
+        held = messages if isinstance(messages, dict) else {"messages": messages} if messages else {}
+        row["messages"] = {**more, **held}
+
+
+def _tools_asked(given: Attributes) -> object:
+    return next((t for a in names.PARAMETERS if (t := _object(parsed(given.get(a.attribute))).get("tools"))), None)
+
+
+def _object(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,129 @@
+"""Prompts, tools and answers in the attributes of telemetry, as a request body that fingerprinting reads."""
+
+from __future__ import annotations
+
+from clonewatch.adapters import otlp_names as names
+from clonewatch.adapters.bodies import content_text, output_text, parsed, put
+
+Attributes = dict[str, object]
+_MOST_INDEXED = 1000  # limit on messages written key by key; a conversation is shorter
+_ANSWER_KEYS = ("messages", "choices", "content", "candidates")
+
+
+def content(column: str, value: object) -> object:
+    """Text of a content attribute, which may be JSON as text; messages with `parts` get `content`."""
+    value = parsed(value)
+    if column == "messages":
+        return (
+            [message(m) for m in value] if isinstance(value, list) else value if isinstance(value, str | dict) else None
+        )
+    if isinstance(value, dict):
+        if isinstance(value.get("output"), list):  # a whole answer of the Responses API
+            return output_text(value["output"]) or None
+        value = next((value[key] for key in _ANSWER_KEYS if value.get(key)), None)
+    if isinstance(value, list):
+        return "\n".join(filter(None, (said(message(m)) for m in value)))
+    return value if isinstance(value, str) else None
+
+
+def said(held: object) -> str:
+    """The text of a message, of a choice or of a part."""
+    if not isinstance(held, dict):
+        return held if isinstance(held, str) else ""
+    inside = held.get("message")
+    if isinstance(inside, str):
+        return inside
+    held = inside if isinstance(inside, dict) else held
+    return content_text(held.get("content")) or content_text(held.get("text"))
+
+
+def message(given: object) -> object:
+    """A message of the newer conventions as chat APIs write it: the text of a part is `content` there, here `text`."""
+    if isinstance(given, str):
+        held = parsed(given)  # each message as JSON in text
+        given = held if isinstance(held, dict) else given
+    if not isinstance(given, dict) or not isinstance(given.get("parts"), list):
+        return given
+    texts = [
+        {"type": "text", "text": part["content"]}
+        for part in given["parts"]
+        if isinstance(part, dict) and isinstance(part.get("content"), str) and part.get("type", "text") == "text"
+    ]
+    return {"role": given.get("role"), "content": texts}
+
+
+def indexed(given: Attributes, pattern: str) -> list[object]:
+    """Messages that are written key by key; their content may be one text or a list of parts."""
+    messages: list[object] = []
+    for i in range(_MOST_INDEXED):
+        prefix = pattern.format(i=i)
+        text = given.get(f"{prefix}.content")
+        held = parsed(text) if text is not None else _parts(given, prefix)
+        if held is None and f"{prefix}.role" not in given:
+            break
+        messages.append({"role": given.get(f"{prefix}.role"), "content": held})
+    return messages
+
+
+def _parts(given: Attributes, prefix: str) -> list[dict[str, object]] | None:
+    """The parts of a message's content: texts, and the kinds of the others."""
+    parts: list[dict[str, object]] = []
+    for i in range(_MOST_INDEXED):
+        part = f"{prefix}.contents.{i}.message_content"
+        kind, text = given.get(f"{part}.type"), given.get(f"{part}.text")
+        if kind is None and text is None:
+            break
+        parts.append({"type": kind or "text"} | ({"text": text} if isinstance(text, str) else {}))
+    return parts or None
+
+
+def tools(given: Attributes) -> list[object]:
+    """The tools that a call offers, as one attribute lists them or as one attribute each."""
+    for name in names.TOOLS:
+        found = parsed(given.get(name))
+        if isinstance(found, list) and found:
+            return [parsed(tool) for tool in found]
+    for pattern in names.TOOLS_INDEXED:
+        listed = _until_missing(given, pattern)
+        if listed:
+            return [parsed(tool) for tool in listed]
+    prefix, parts = names.TOOLS_SPREAD
+    spread: list[object] = []
+    for i in range(_MOST_INDEXED):
+        place = prefix.format(i=i)
+        if f"{place}.name" not in given:
+            break
+        spread.append({part: parsed(given[f"{place}.{part}"]) for part in parts if f"{place}.{part}" in given})
+    return spread
+
+
+def _until_missing(given: Attributes, pattern: str) -> list[object]:
+    found: list[object] = []
+    for i in range(_MOST_INDEXED):
+        value = given.get(pattern.format(i=i))
+        if value is None:
+            break
+        found.append(value)
+    return found
+
+
+def has_text(messages: object) -> bool:
+    """Whether messages hold any text: some instrumentations write roles only."""
+    if isinstance(messages, list):
+        return any(bool(said(m)) for m in messages)
+    return bool(messages)
+
+
+def from_events(events: list[tuple[str, Attributes]], row: dict[str, object]) -> None:
+    """Fill prompt and answer from events, one per message; what is filled already stays."""
+    messages = [
+        {"role": names.MESSAGE_EVENTS[name], "content": parsed(values.get("content"))}
+        for name, values in events
+        if name in names.MESSAGE_EVENTS
+    ]
+    if messages and not has_text(row.get("messages")):
+        row["messages"] = messages
+    for name, values in events:
+        if name == names.CHOICE_EVENT:
+            put(row, "stop_reason", values.get("finish_reason"))
+            put(row, "response_text", said({"message": parsed(values.get("message"))}) or values.get("content"))

@@ -1,0 +1,128 @@
+"""Joins log records that hold a call's prompt to the span of that call, by trace and span id.
+
+Instrumentations of the earlier conventions write every message as a log record of its own. A collector exports spans
+and log records in separate requests, some seconds apart and in any order, so a call without a prompt waits for the
+records of the next batch, and records wait for their span; both wait for a bounded time.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from clonewatch.adapters import otlp_names as names
+from clonewatch.adapters.bodies import Row
+from clonewatch.adapters.rows import Rows
+from clonewatch.adapters.streams import notes_of
+from clonewatch.adapters.telemetry import Attributes, Record
+from clonewatch.adapters.telemetry_calls import call
+from clonewatch.adapters.telemetry_content import from_events, has_text
+from clonewatch.model.read_results import Rejected
+from clonewatch.ports.adapter import Source
+from clonewatch.ports.mapping import FieldMap
+
+# Calls and records that wait for each other; beyond this the oldest wait no longer.
+MOST_WAITING = 50_000
+_MOST_EVENTS = 200  # log records joined to one span
+MOST_HELD = 64 << 20  # characters of the records that wait
+_EVENTS = (*names.MESSAGE_EVENTS, names.CHOICE_EVENT)
+
+
+class Call(NamedTuple):
+    """A model call: its row, the number of its line, its trace and span id, and its record."""
+
+    row: Row
+    number: int
+    id: str
+    record: Record
+
+
+class Joiner:
+    """Takes records in the order of the file and returns complete calls.
+
+    passed_over: records that were no model call.
+    """
+
+    def __init__(self) -> None:
+        self.passed_over = 0
+        self._held = 0
+        self._events: dict[str, list[tuple[str, Attributes]]] = {}
+        self._waiting: list[Call] = []
+
+    def take(self, found: list[tuple[int, list[Record]]]) -> list[Call]:
+        """The calls that are complete after these records, with the number of their line."""
+        fresh: list[Call] = []
+        for number, records in found:
+            for record in records:
+                self._sort(record, number, fresh)
+        done = [self._joined(one) for one in self._waiting]
+        self._waiting = []
+        for one in fresh:
+            complete = self._joined(one)
+            lacks = not has_text(complete.row.get("messages")) and bool(complete.id) and not complete.record.is_log
+            (self._waiting if lacks and len(self._waiting) < MOST_WAITING else done).append(complete)
+        return done
+
+    def rest(self) -> list[Call]:
+        """The calls that still wait at the end of the file."""
+        done, self._waiting = [self._joined(one) for one in self._waiting], []
+        self.passed_over += sum(map(len, self._events.values()))
+        self._events, self._held = {}, 0
+        return done
+
+    def _sort(self, record: Record, number: int, fresh: list[Call]) -> None:
+        row = call(record)
+        if (
+            record.is_log
+            and record.id
+            and record.name in _EVENTS
+            and (row is None or not has_text(row.get("messages")))
+        ):
+            self._keep(record)
+        elif row is None:
+            self.passed_over += 1
+        else:
+            fresh.append(Call(row, number, record.id, record))
+
+    def _keep(self, record: Record) -> None:
+        held = self._events.setdefault(record.id, [])
+        if len(held) < _MOST_EVENTS:
+            held.append((record.name, record.attributes))
+            self._held += _size(record.attributes)
+        while len(self._events) > MOST_WAITING or (self._held > MOST_HELD and len(self._events) > 1):
+            self.passed_over += len(self._release(next(iter(self._events))))
+
+    def _release(self, span: str) -> list[tuple[str, Attributes]]:
+        """The records that wait for a span, which wait no longer."""
+        events = self._events.pop(span, [])
+        self._held -= sum(_size(values) for _, values in events)
+        return events
+
+    def _joined(self, one: Call) -> Call:
+        events = self._release(one.id) if one.id in self._events else []
+        if events:
+            from_events(events, one.row)
+        return one
+
+
+def _size(attributes: Attributes) -> int:
+    """About how many characters attributes hold."""
+    return sum(len(value) for value in attributes.values() if isinstance(value, str)) + 100 * len(attributes)
+
+
+def call_rows(found: list[Call], rejected: list[Rejected], mapping: FieldMap | None) -> Rows[dict[str, object]]:
+    """The calls as rows, with the attributes that a field map searches."""
+    lines = [_attributes(one.record) for one in found] if mapping is not None else []
+    return Rows([one.row for one in found], [one.number for one in found], lines, rejected)
+
+
+def note_passed_over(source: Source, other: int) -> None:
+    """Say how many spans and log records were no model calls."""
+    if other:
+        notes_of(source.stream).warn(f"{other} spans and log records that are not model calls were skipped")
+
+
+def _attributes(record: Record) -> bytes:
+    """The attributes of a record, then those of its resource, as the object that a field map searches."""
+    return msgspec.json.encode(record.resource | record.attributes)
