@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -449,7 +450,7 @@ def test_trusted_members_only_count_against_a_campaign(trusted: int) -> None:
 
 
 @pytest.mark.parametrize("source", [0, 2])
-def test_trusted_members_are_neutral_where_the_operator_names_no_trusted_accounts(source: int) -> None:
+def test_trusted_members_are_neutral_where_the_provider_names_no_trusted_accounts(source: int) -> None:
     """Trust inferred from bursts formed the cluster: it must not be evidence a second time."""
     assert measure(TESTS.load("trusted_members"), trusted_members(), source=source) == {}
 
@@ -467,13 +468,11 @@ def test_a_behavioural_test_is_neutral_on_too_few_exchanges(test: BehaviouralTes
 
 POPULATION, TRUSTED, GROUP = 1000, 4, 24  # one in four is trusted
 VALUE = 4242
+# Signals that read one fact about accounts, and the staged column that holds it, as their SELECT names it.
 ACCOUNT_FACTS = {
-    "device": "device",
-    "identity_pattern": "pattern",
-    "payment": "payment",
-    "phone": "phone",
-    "referrer": "referrer",
-    "signup_network": "signup_network",
+    name: found[1]
+    for name in SIGNALS.names()
+    if (found := re.search(r"SELECT o\.entity, a\.(\w+) AS attribute, 0 AS n", SIGNALS.load(name).sql))
 }
 
 

@@ -57,6 +57,11 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
         form, parts = "csv", _csv(source)
     elif not head:
         return Side(arrow_schema(table).empty_table(), [], [], "empty")
+    elif names := _other_names(head):
+        required = " and ".join(c.name for c in table.columns if c.required)
+        raise MappingError(
+            f"the {table.name} have no column {required}", where=str(path), fix=f"Rename one; the header has: {names}"
+        )
     else:
         raise InputError(
             f"the {table.name} are of unknown format", where=str(path), fix="Use Parquet, Arrow, JSON lines or CSV"
@@ -83,7 +88,9 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped:
     missing = [c.name for c in table.columns if c.required and c.name not in names]
     if missing and names:
         raise MappingError(
-            f"the {table.name} have no column {' nor '.join(missing)}", where=str(path), fix="Name it as in the schema"
+            f"the {table.name} have no column {' nor '.join(missing)}",
+            where=str(path),
+            fix=f"Rename one; there are: {_listed(names)}",
         )
     everything = pa.concat_tables([whole.empty_table(), *kept]).combine_chunks()
     if table is ACCOUNTS:
@@ -126,6 +133,17 @@ def last_of_each(accounts: pa.Table) -> pa.Table:
 def _first_line_names(head: bytes, table: Table) -> bool:
     named = header(first_line(head))
     return any(c.name in named for c in table.columns if c.required)
+
+
+def _other_names(head: bytes) -> str:
+    """The names in what looks like the header of a CSV file; empty if nothing does."""
+    named = header(first_line(head))
+    return _listed(named) if len(named) > 1 else ""
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = [name if name.isprintable() and len(name) <= 64 else "(unprintable)" for name in names]
+    return ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")
 
 
 def _parquet(source: Source) -> Iterator[Part]:

@@ -1,4 +1,4 @@
-"""One forced output format used by several declared-unrelated accounts."""
+"""One forced output format used by several accounts with no declared common owner."""
 
 from math import log2
 

@@ -1,4 +1,4 @@
-"""One system prompt used by several declared-unrelated accounts."""
+"""One system prompt used by several accounts with no declared common owner."""
 
 from math import log2
 
