@@ -183,7 +183,8 @@ def _run(
             " again, or raise --max-rejected if the rejected rows are expected",
         )
     _refuse_left_out(task.log, settings)
-    _refuse_repeats(result.summary["counts"], settings)
+    if counts := result.summary.get("counts"):  # an evaluation's own `examine` may count nothing
+        _refuse_repeats(counts, settings)
     return result
 
 
