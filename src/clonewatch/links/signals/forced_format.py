@@ -26,4 +26,5 @@ SIGNAL = LinkingSignal(
     cap=log2(10_000),
     column="format",
     content=True,
+    app=True,
 )

@@ -26,4 +26,5 @@ SIGNAL = LinkingSignal(
     cap=log2(1_000_000),
     column="system",
     content=True,
+    app=True,
 )

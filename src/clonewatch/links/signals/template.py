@@ -23,4 +23,5 @@ SIGNAL = LinkingSignal(
     reads=("exchanges", "owners"),
     column="template",
     content=True,
+    app=True,
 )
