@@ -274,10 +274,10 @@ def _verdict(
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
     deceptive = _deceptive(readings, best | supporting, tests)
     if not any(not links[name].app and round(weight, _DIGITS) >= _COVERT for name, _, weight in linking):
-        # The users of one application share what it brings along, ask unlike questions, and may ask equally often. They
-        # are told apart by their habits alone.
+        # The users of one application share what it brings along, ask unlike questions, and may ask equally often; the
+        # annotators of one firm have no habits in it either. Only work that is shaped for training as well is no one's.
         habits = max(supporting.values(), default=0.0)
-        deceptive = {name: min(bits, habits) for name, bits in deceptive.items()}
+        deceptive = {DEALT_OUT: min(deceptive.get(DEALT_OUT, 0.0), habits)}
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     support = min(_MOST_TO_FLAG, _TO_FLAG * _surplus(bits))

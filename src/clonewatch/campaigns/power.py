@@ -26,7 +26,7 @@ GAPS: Mapping[str, tuple[str, ...]] = {
 USUAL = 0.8
 # Campaigns by which a log is judged: accounts, and requests of each per day.
 EXAMPLES = ((40, 5), (40, 20), (200, 5), (200, 20))
-_MOST_ACCOUNTS = 2000
+_MOST_ACCOUNTS = 600
 
 
 def features(accounts: float, per_day: float, without: Collection[str]) -> dict[str, float]:
@@ -80,7 +80,7 @@ def outlook(columns: Collection[str], power: Power) -> dict[str, Any]:
     """What a log with these columns could show: the chances of some campaigns, and the smallest that is usually found.
 
     Returns `without` (what the log lacks), `examples` (accounts, per_day, and the chances flagged and listed, 0..1),
-    `smallest` (accounts at 20 requests a day for both outcomes; None where even 2,000 are not usually found), and
+    `smallest` (accounts at 20 requests a day for both outcomes; None where even 600 are not usually found), and
     `about` (what the model was made from).
     """
     without = lacking(columns)
