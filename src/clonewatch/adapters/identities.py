@@ -59,6 +59,8 @@ def addresses(values: Values, hops: Hops = Hops()) -> Values:  # noqa: B008 - im
             value = ", ".join(v for v in value if isinstance(v, str))  # a header that was sent twice
         return client_address(value, hops) if isinstance(value, str) else value
 
+    if isinstance(values, pa.Array) and pa.types.is_nested(values.type):
+        values = values.to_pylist()
     if _all_plain(values):
         return values
     return _each(values, own)

@@ -149,7 +149,7 @@ def _listed(names: Collection[str]) -> str:
 def _parquet(source: Source) -> Iterator[Part]:
     with columnar_files.opened(source) as file:
         for batch, numbers, damage in columnar_files.batches(file, file.schema_arrow.names, source):
-            yield dict(zip(batch.schema.names, batch.columns, strict=True)), numbers, damage
+            yield dict(columnar_files.columns_of(batch)), numbers, damage
         if not file.metadata.num_rows:
             yield {f.name: pa.nulls(0, f.type) for f in file.schema_arrow}, range(0), []
 
@@ -160,7 +160,9 @@ def _arrow(source: Source) -> Iterator[Part]:
         whole.validate(full=True)
     except columnar_files.DAMAGE as error:
         raise InputError("not a complete Arrow file", where=source.name, fix="Copy it again") from error
-    found = {n: c.combine_chunks() for n, c in zip(whole.schema.names, whole.columns, strict=True)}
+    found = {
+        n: columnar_files.readable(c.combine_chunks()) for n, c in zip(whole.schema.names, whole.columns, strict=True)
+    }
     yield found, range(1, whole.num_rows + 1), []
 
 

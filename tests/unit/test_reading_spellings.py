@@ -1,0 +1,81 @@
+"""Values that software writes in other ways than the usual one mean the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+import pytest
+
+from clonewatch.adapters.reading import open_log
+from clonewatch.model.read_results import Rejected
+
+Row = dict[str, Any]
+NOON = 1772366400
+ROLE = "arn:aws:sts::123456789012:assumed-role/AppRole"
+
+
+def read(path: Path, mapping: Path | None = None) -> tuple[list[Row], list[Rejected]]:
+    """The exchanges of a log without their empty columns, and the rejected rows."""
+    rejected: list[Rejected] = []
+    batches = open_log(path, mapping=mapping).batches(rejected.extend)
+    return [{k: v for k, v in row.items() if v is not None} for b in batches for row in b.to_pylist()], rejected
+
+
+def mapped(folder: Path, fields: str, form: str) -> Path:
+    file = folder / "map.toml"
+    file.write_text(f'format = "{form}"\n{fields}\n')
+    return file
+
+
+# ---- files of columns -----------------------------------------------------------------------------------------------
+
+ENCODINGS = {
+    "dictionary": pa.dictionary(pa.int32(), pa.string()),
+    "view": pa.string_view(),
+    "bytes": pa.binary(),
+    "text": pa.string(),
+}
+
+
+@pytest.mark.parametrize("how", ["exchange_parquet", "parquet_map", "parquet_map, row by row", "exchange_arrow"])
+@pytest.mark.parametrize("kind", ENCODINGS.values(), ids=ENCODINGS)
+def test_text_means_the_same_however_a_file_encodes_it(kind: pa.DataType, how: str, tmp_path: Path) -> None:
+    def text(*values: str | None) -> pa.Array:
+        plain = pa.array(values, pa.string())
+        return plain.dictionary_encode() if pa.types.is_dictionary(kind) else plain.cast(kind)
+
+    table = pa.table({
+        "exchange_id": text("1", "2", "3", "4"),
+        "ts": [NOON] * 4,
+        "account_id": text(f"{ROLE}/s1", f"{ROLE}/s2", "None", "acme"),
+        "client_ip": text("203.0.113.7:80", "203.0.113.7:81", None, "198.51.100.1, 203.0.113.9"),
+        "messages": text("hello", "[REDACTED]", "x", "y"),
+    })  # fmt: skip
+    file = tmp_path / "log"
+    mapping = None
+    if how == "exchange_arrow":
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        pq.write_table(table, file)
+    if how.startswith("parquet_map"):
+        fields = "".join(f'{name} = "{name}{" | no" if "row" in how else ""}"\n' for name in table.column_names)
+        mapping = mapped(tmp_path, f"[fields]\n{fields}", "parquet_map")
+    rows, rejected = read(file, mapping)
+    assert [r.reason for r in rejected] == ["account_id: missing"]
+    assert [r["account_id"] for r in rows] == [ROLE, ROLE, "acme"]
+    assert [r["client_ip"] for r in rows] == ["203.0.113.7", "203.0.113.7", "203.0.113.9"]
+    assert [r.get("messages") for r in rows] == ["hello", None, "y"]
+    assert [r.get("end_user_id") for r in rows] == ["s1", "s2", None]
+
+
+def test_a_list_of_hops_in_a_column_is_the_client(tmp_path: Path) -> None:
+    hops = pa.array([["198.51.100.1", "203.0.113.9", "10.0.0.1"], ["203.0.113.7:80"], None])
+    pq.write_table(
+        pa.table({"exchange_id": ["1", "2", "3"], "ts": [NOON] * 3, "account_id": ["a"] * 3, "client_ip": hops}),
+        tmp_path / "x.parquet",
+    )
+    rows, rejected = read(tmp_path / "x.parquet")
+    assert rejected == [] and [r.get("client_ip") for r in rows] == ["203.0.113.9", "203.0.113.7", None]
