@@ -1,5 +1,6 @@
 """Values that software writes in other ways than the usual one mean the same."""
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,16 @@ def test_a_list_of_hops_in_a_column_is_the_client(tmp_path: Path) -> None:
     )
     rows, rejected = read(tmp_path / "x.parquet")
     assert rejected == [] and [r.get("client_ip") for r in rows] == ["203.0.113.9", "203.0.113.7", None]
+
+
+@pytest.mark.parametrize("how", ["exchange_parquet", "parquet_map"])
+def test_binary_ids_are_written_in_hexadecimal(how: str, tmp_path: Path) -> None:
+    ids = [uuid.UUID(int=255 << 120 | i) for i in range(3)]
+    names = ("exchange_id", "ts", "account_id") if how == "exchange_parquet" else ("id", "t", "a")
+    columns = [pa.array([i.bytes for i in ids], pa.binary(16)), pa.array([NOON] * 3), pa.array(["a"] * 3)]
+    pq.write_table(pa.table(columns, names=names), tmp_path / "x.parquet")
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "a"'
+    rows, rejected = read(
+        tmp_path / "x.parquet", mapped(tmp_path, fields, "parquet_map") if how == "parquet_map" else None
+    )
+    assert rejected == [] and [r["exchange_id"] for r in rows] == [i.hex for i in ids]

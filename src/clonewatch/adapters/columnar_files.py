@@ -18,6 +18,7 @@ MAGIC = b"PAR1"
 # What a damaged file raises, depending on where the damage is.
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 _MOST_BYTES = 32 << 20  # decoded bytes per batch
+_LEAST_ID = 12  # bytes of an id of a fixed length: those of MongoDB; UUIDs have 16
 _FEWEST_ROWS, _MOST_ROWS = 4096, 65_536
 
 
@@ -81,6 +82,8 @@ def columns_of(batch: pa.RecordBatch) -> Columns:
 def readable(values: pa.Array) -> Values:
     r"""A column with text as plain text, however the file encodes it; bytes that are no text stay bytes.
 
+    Bytes of a fixed length that are no text are ids, such as UUIDs, and are written in hexadecimal.
+
     >>> readable(pa.array(["a", "b", "a"]).dictionary_encode()).type
     DataType(string)
     >>> readable(pa.array([b"a", b"\xff"]))
@@ -97,7 +100,10 @@ def readable(values: pa.Array) -> Values:
     try:
         return values.cast(pa.string())
     except pa.ArrowInvalid:
-        return [_text_or_bytes(one) for one in values.to_pylist()]
+        pass
+    if pa.types.is_fixed_size_binary(values.type) and values.type.byte_width >= _LEAST_ID:
+        return pa.array([None if one is None else one.hex() for one in values.to_pylist()], pa.string())
+    return [_text_or_bytes(one) for one in values.to_pylist()]
 
 
 def _is_encoded_text(kind: pa.DataType) -> bool:
