@@ -1,5 +1,6 @@
 """Values that software writes in other ways than the usual one mean the same."""
 
+import json
 import uuid
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,16 @@ def test_binary_ids_are_written_in_hexadecimal(how: str, tmp_path: Path) -> None
         tmp_path / "x.parquet", mapped(tmp_path, fields, "parquet_map") if how == "parquet_map" else None
     )
     assert rejected == [] and [r["exchange_id"] for r in rows] == [i.hex for i in ids]
+
+
+# ---- field maps -----------------------------------------------------------------------------------------------------
+
+
+def test_items_beyond_the_bound_of_a_list_are_counted(tmp_path: Path) -> None:
+    items = [{"id": f"e-{i}"} for i in range(10_003)]
+    (tmp_path / "x.jsonl").write_text(json.dumps({"t": NOON, "a": "acme", "calls": items}) + "\n")
+    fields = 'each = "calls"\n[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "a"'
+    rows, rejected = read(tmp_path / "x.jsonl", mapped(tmp_path, fields, "jsonl_map"))
+    assert len(rows) == 10_000 and rows[-1]["exchange_id"] == "e-9999"
+    reason = "an item beyond the first 10,000 of the list that `each` names"
+    assert [(r.line, r.reason) for r in rejected] == [(1, reason)] * 3

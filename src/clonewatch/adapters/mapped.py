@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.columns import Columns, Values, conform, hashed
-from clonewatch.adapters.field_rules import changed, chosen
+from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, time_format
 from clonewatch.adapters.mapping import EXAMPLE
@@ -35,6 +35,7 @@ _HASHED = frozenset(c.name for c in EXCHANGES.columns if c.type == "uint64")
 _TYPES = {c.name: c.type for c in EXCHANGES.columns}
 _MOST_EMBEDDED = 1 << 20  # maximum bytes of JSON in text that a path steps into
 _MARK = 1024  # first bytes that distinguish files of the same name; few, so that a log that grows keeps its ids
+_BEYOND = f"an item beyond the first {MOST_ITEMS:,} of the list that `each` names"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -176,7 +177,8 @@ def objects(
         rows: Sequence[Mapping[str, object]] = given
         numbers = given_numbers
         if mapping.where or mapping.each:
-            rows, numbers, _, fewer = chosen(given, given_numbers, mapping, finder)
+            rows, numbers, _, fewer, beyond = chosen(given, given_numbers, mapping, finder)
+            rejected = rejected + [Rejected(source.name, number, _BEYOND) for number in beyond]
             left_out += fewer
         found: Columns = {name: _looked_up(rows, name, mapping) for name in mapping.fields}
         for name in mapping.when_empty:
