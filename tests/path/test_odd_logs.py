@@ -385,6 +385,22 @@ def test_a_quote_that_is_never_closed_costs_its_own_row_only(tmp_path: Path, row
     assert any("1 rows with a quote" in warning for warning in log.warnings)
 
 
+@pytest.mark.parametrize(
+    ("neighbour", "prompt"), [(f'2,{DAY},b,", and then?"', ", and then?"), (f'2,{DAY},b,"\nhello b"', "\nhello b")]
+)
+def test_a_row_that_was_cut_does_not_take_its_neighbour(tmp_path: Path, neighbour: str, prompt: str) -> None:
+    rows, rejected = table(tmp_path, f'1,{DAY},a,"cut', neighbour, f'3,{DAY},c,"plain"')
+    assert said(rows) == [("b", prompt), ("c", "plain")]
+    assert [(r.line, r.reason) for r in rejected] == [(2, "a quote that is never closed")]
+
+
+@pytest.mark.parametrize("after", [f'3,{DAY},c,"more\nlines"', f"3,{DAY},c,x", f'3,{DAY},c,"never closed'])
+def test_a_table_in_a_prompt_is_no_row_of_the_log(tmp_path: Path, after: str) -> None:
+    pasted = f"read this\n7,{DAY},victim,x\n8,{DAY},victim,"
+    rows, _ = table(tmp_path, f'1,{DAY},a,"{pasted}"', after)
+    assert said(rows)[0] == ("a", pasted) and {account for account, _ in said(rows)} <= {"a", "c"}
+
+
 def test_quotes_that_should_have_been_doubled_do_not_cost_the_row(tmp_path: Path) -> None:
     rows, rejected = table(tmp_path, f'1,{DAY},a,"say "hi" now"', f'2,{DAY},b,"two\nlines "so" quoted"', f"3,{DAY},c,x")
     assert rejected == [] and [account for account, _ in said(rows)] == ["a", "b", "c"]
