@@ -107,3 +107,22 @@ def test_items_beyond_the_bound_of_a_list_are_counted(tmp_path: Path) -> None:
     assert len(rows) == 10_000 and rows[-1]["exchange_id"] == "e-9999"
     reason = "an item beyond the first 10,000 of the list that `each` names"
     assert [(r.line, r.reason) for r in rejected] == [(1, reason)] * 3
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("yes", "no"), [("t", "f"), ("on", "off"), ("Y", "N"), ("1.0", "0.0"), ("yes", "no")])
+def test_true_and_false_are_read_as_databases_write_them(yes: str, no: str, tmp_path: Path) -> None:
+    rows = "".join(f"{i},{NOON},a,{value}\n" for i, value in enumerate((yes, no, "maybe")))
+    (tmp_path / "e.csv").write_text(f"id,t,a,s\n{rows}")
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "a"\nstream = "s"'
+    found, rejected = read(tmp_path / "e.csv", mapped(tmp_path, fields, "csv_map"))
+    assert rejected == [] and [r.get("stream") for r in found] == [True, False, None]
+
+
+def test_trust_is_read_as_databases_write_it(tmp_path: Path) -> None:
+    (tmp_path / "exchanges.ndjson").write_text(json.dumps({"exchange_id": "e", "ts": NOON, "account_id": "a"}) + "\n")
+    (tmp_path / "accounts.csv").write_text("account_id,trusted\na,t\nb,f\n")
+    accounts = open_log(tmp_path / "exchanges.ndjson", accounts=tmp_path / "accounts.csv").accounts()
+    assert accounts is not None and accounts.column("anchor").to_pylist() == [True, False]

@@ -8,7 +8,8 @@ import msgspec
 
 from clonewatch.model.schema import SKETCH_SIZE, Column
 
-_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_TRUTH = dict.fromkeys(("true", "t", "1", "1.0", "yes", "y", "on"), True)
+_TRUTH |= dict.fromkeys(("false", "f", "0", "0.0", "no", "n", "off"), False)
 # The first number beyond each type.
 LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
 _UINT64 = 2**64
@@ -151,10 +152,14 @@ def _finite(value: float) -> float | None:
 
 
 def truth(value: object, column: Column | None = None) -> bool | None:
-    """True or false, also written as 0, 1, yes or no."""
+    """True or false, also written as databases and data frames do: t and f, on and off, yes and no, 1 and 0.
+
+    >>> truth("t"), truth("off"), truth(1.0), truth("2")
+    (True, False, True, None)
+    """
     if isinstance(value, bool):
         return value
-    return _TRUTH.get(str(value).strip().lower()) if isinstance(value, int | str) else None
+    return _TRUTH.get(str(value).strip().lower()) if isinstance(value, int | float | str) else None
 
 
 def unsigned(value: object, column: Column | None = None) -> int | None:
