@@ -126,3 +126,14 @@ def test_trust_is_read_as_databases_write_it(tmp_path: Path) -> None:
     (tmp_path / "accounts.csv").write_text("account_id,trusted\na,t\nb,f\n")
     accounts = open_log(tmp_path / "exchanges.ndjson", accounts=tmp_path / "accounts.csv").accounts()
     assert accounts is not None and accounts.column("anchor").to_pylist() == [True, False]
+
+
+@pytest.mark.parametrize("nothing", ["-", "None", "NULL", "<nil>", "\\N", "n/a"])
+def test_a_word_for_nothing_is_no_hash_that_accounts_share(nothing: str, tmp_path: Path) -> None:
+    rows = [{"id": f"e-{i}", "t": NOON, "a": f"a-{i}", "p": p, "q": p} for i, p in enumerate((nothing, nothing, "v"))]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "a"\nprompt_id = "p"\ntools_hash = "q"'
+    found, rejected = read(tmp_path / "x.jsonl", mapped(tmp_path, fields, "jsonl_map"))
+    assert rejected == [] and [("prompt_id" in r, "tools_hash" in r) for r in found] == [(False,) * 2] * 2 + [
+        (True,) * 2
+    ]
