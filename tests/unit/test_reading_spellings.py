@@ -137,3 +137,27 @@ def test_a_word_for_nothing_is_no_hash_that_accounts_share(nothing: str, tmp_pat
     assert rejected == [] and [("prompt_id" in r, "tools_hash" in r) for r in found] == [(False,) * 2] * 2 + [
         (True,) * 2
     ]
+
+
+# ---- accounts and addresses -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nobody", ["<nil>", "\\N", "(none)", "<none>", " None "])
+@pytest.mark.parametrize("fields", ['"a | b | c"', '["a", "b", "c"]'], ids=["alternatives", "a list"])
+def test_the_first_account_that_is_somebody_counts(fields: str, nobody: str, tmp_path: Path) -> None:
+    rows = [{"id": "1", "t": NOON, "a": nobody, "b": "acme "}, {"id": "2", "t": NOON, "a": nobody, "b": nobody}]
+    rows += [{"id": "3", "t": NOON, "a": nobody, "b": nobody, "c": " acme"}]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mapping = mapped(tmp_path, f'[fields]\nexchange_id = "id"\nts = "t"\naccount_id = {fields}', "jsonl_map")
+    found, rejected = read(tmp_path / "x.jsonl", mapping)
+    assert [(r["exchange_id"], r["account_id"]) for r in found] == [("1", "acme"), ("3", "acme")]
+    assert [(r.line, r.reason) for r in rejected] == [(2, "account_id: missing")]
+
+
+def test_white_space_around_an_account_is_no_part_of_it_in_any_table(tmp_path: Path) -> None:
+    (tmp_path / "exchanges.ndjson").write_text(json.dumps({"exchange_id": "e", "ts": NOON, "account_id": "a "}) + "\n")
+    (tmp_path / "accounts.csv").write_text("account_id,trusted\n a ,true\n")
+    log = open_log(tmp_path / "exchanges.ndjson", accounts=tmp_path / "accounts.csv")
+    accounts = log.accounts()
+    assert accounts is not None and accounts.column("account_id").to_pylist() == ["a"]
+    assert [r["account_id"] for r in read(tmp_path / "exchanges.ndjson")[0]] == ["a"]

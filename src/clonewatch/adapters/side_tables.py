@@ -14,7 +14,7 @@ import pyarrow.ipc
 from clonewatch.adapters import columnar_files
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
-from clonewatch.adapters.identities import addresses
+from clonewatch.adapters.identities import accounts, addresses
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream
@@ -79,6 +79,8 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped:
         names |= found.keys()
         for name in _ADDRESSES & found.keys():
             found[name] = addresses(found[name])
+        if "account_id" in found:
+            found["account_id"] = accounts(found["account_id"])
         batch, more = conform(found, table, str(path), numbers, dropped=dropped)
         rejected += damage + more
         arrays = [
