@@ -161,3 +161,26 @@ def test_white_space_around_an_account_is_no_part_of_it_in_any_table(tmp_path: P
     accounts = log.accounts()
     assert accounts is not None and accounts.column("account_id").to_pylist() == ["a"]
     assert [r["account_id"] for r in read(tmp_path / "exchanges.ndjson")[0]] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("logged", "client"),
+    [
+        ("/203.0.113.7:5000", "203.0.113.7"),
+        ("/[2001:db8::7]:5000", "2001:db8::7"),
+        ("ipv4:203.0.113.7:5000", "203.0.113.7"),
+        ("ipv6:[2001:db8::7]:5000", "2001:db8::7"),
+        ("('203.0.113.7', 5000)", "203.0.113.7"),
+        ("('2001:db8::7', 5000, 0, 0)", "2001:db8::7"),
+        ("tcp://203.0.113.7:99", "203.0.113.7"),
+        ("203.0.113.7/32", "203.0.113.7"),
+        ("2001:db8::7/128", "2001:db8::7"),
+        ("203.0.113.0/24", "203.0.113.0/24"),
+        ("2001:db8::/32", "2001:db8::/32"),
+        ("/a/keyed/hash", "/a/keyed/hash"),
+    ],
+)
+def test_an_address_is_found_however_a_server_writes_it(logged: str, client: str, tmp_path: Path) -> None:
+    row = {"exchange_id": "e", "ts": NOON, "account_id": "a", "client_ip": logged}
+    (tmp_path / "e.ndjson").write_text(json.dumps(row) + "\n")
+    assert [r["client_ip"] for r in read(tmp_path / "e.ndjson")[0]] == [client]
