@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,32 @@ def test_a_word_for_nothing_is_no_hash_that_accounts_share(nothing: str, tmp_pat
     assert rejected == [] and [("prompt_id" in r, "tools_hash" in r) for r in found] == [(False,) * 2] * 2 + [
         (True,) * 2
     ]
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "adapters"
+
+
+@pytest.mark.parametrize("written", [str, float], ids=["text", "float"])
+def test_counts_are_counts_as_text_and_as_floats(written: Callable[[int], object], tmp_path: Path) -> None:
+    usage = {"input": written(9), "input_cached_tokens": written(2), "output": written(4)}
+    call = json.loads((GOLDEN / "langfuse.ndjson").read_text().splitlines()[0]) | {"usage_details": usage}
+    (tmp_path / "langfuse.ndjson").write_text(json.dumps(call) + "\n")
+    row = read(tmp_path / "langfuse.ndjson")[0][0]
+    assert (row["input_tokens"], row["cached_tokens"], row["output_tokens"]) == (11, 2, 4)
+    answer = {
+        "candidates": [{"content": {"parts": [{"text": "The Rhine."}]}}],
+        "usageMetadata": {"candidatesTokenCount": written(4), "thoughtsTokenCount": written(3)},
+    }
+    asked = {"contents": [{"role": "user", "parts": [{"text": "Name a river"}]}]}
+    call = {"ts": NOON, "account_id": "a", "request_id": "r", "request": asked, "response": answer}
+    (tmp_path / "gemini.jsonl").write_text(json.dumps(call) + "\n")
+    row = read(tmp_path / "gemini.jsonl")[0][0]
+    assert (row["output_tokens"], row["reasoning_tokens"]) == (7, 3)
+    traces = json.loads((GOLDEN / "jaeger.json").read_text())
+    for span in traces["data"][0]["spans"]:
+        span |= {"startTime": written(span["startTime"]), "duration": written(span["duration"])}
+    (tmp_path / "jaeger.json").write_text(json.dumps(traces))
+    assert read(tmp_path / "jaeger.json")[0] == read(GOLDEN / "jaeger.json")[0] != []
 
 
 # ---- accounts and addresses -----------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ MISSING = frozenset(
 SECONDS_BELOW = 10
 # Headers that a client may send twice; several values mean the same as one list with commas (RFC 9110, 5.3).
 _HEADERS = ("user_agent", "client_ip")
+_COUNT = Column("count", "int64", "a count")
 _STATUS_LINE = re.compile(r"(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})(?:\s+\D.*)?", re.DOTALL)
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|s)")
 _LONGEST_STATUS = 64
@@ -116,6 +117,15 @@ def whole(value: object, column: Column) -> int | None:
             value = round(value)
         value = int(value)
     return value if 0 <= value < LIMITS[column.type] else None
+
+
+def count(value: object) -> int | None:
+    """A count, also written as text or as a whole float.
+
+    >>> count("9"), count(9.0), count(True), count(9.5)
+    (9, 9, None, None)
+    """
+    return whole(value, _COUNT)
 
 
 def _in_words(value: str, column: Column) -> str | float:
