@@ -14,7 +14,7 @@ import pyarrow.ipc
 from clonewatch.adapters import columnar_files
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
-from clonewatch.adapters.identities import addresses
+from clonewatch.adapters.identities import accounts, addresses
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream
@@ -79,6 +79,8 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped:
         names |= found.keys()
         for name in _ADDRESSES & found.keys():
             found[name] = addresses(found[name])
+        if "account_id" in found:
+            found["account_id"] = accounts(found["account_id"])
         batch, more = conform(found, table, str(path), numbers, dropped=dropped)
         rejected += damage + more
         arrays = [
@@ -149,7 +151,7 @@ def _listed(names: Collection[str]) -> str:
 def _parquet(source: Source) -> Iterator[Part]:
     with columnar_files.opened(source) as file:
         for batch, numbers, damage in columnar_files.batches(file, file.schema_arrow.names, source):
-            yield dict(zip(batch.schema.names, batch.columns, strict=True)), numbers, damage
+            yield dict(columnar_files.columns_of(batch)), numbers, damage
         if not file.metadata.num_rows:
             yield {f.name: pa.nulls(0, f.type) for f in file.schema_arrow}, range(0), []
 
@@ -160,7 +162,9 @@ def _arrow(source: Source) -> Iterator[Part]:
         whole.validate(full=True)
     except columnar_files.DAMAGE as error:
         raise InputError("not a complete Arrow file", where=source.name, fix="Copy it again") from error
-    found = {n: c.combine_chunks() for n, c in zip(whole.schema.names, whole.columns, strict=True)}
+    found = {
+        n: columnar_files.readable(c.combine_chunks()) for n, c in zip(whole.schema.names, whole.columns, strict=True)
+    }
     yield found, range(1, whole.num_rows + 1), []
 
 
