@@ -1,0 +1,2 @@
+KNOWN = {}
+def write(*a): pass
