@@ -1,6 +1,6 @@
 """Makes the 167 calls with both vendors' SDKs, instrumented or not. Runs in the environment that holds them.
 
-`python callers.py --base URL --sent FILE [--instruments NAME --telemetry FILE]`; writes what went over the wire, call by call.
+`python callers.py --base URL --sent FILE [--instruments NAME --telemetry FILE]`; writes what went over the wire.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def _client(call: Call) -> httpx.Client:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _clients(base: str, account: int) -> tuple[Any, Any]:
     call = next(c for c in calls() if c.account == account)
     headers = {"User-Agent": call.user_agent} if call.user_agent else {}
@@ -70,9 +70,8 @@ def ask(call: Call, base: str, spans: dict[int, list[str]]) -> Json:
     try:
         answer = create(**_arguments(create, call.body), extra_headers=headers)
         if call.stream:
-            with answer as chunks:
-                for _ in chunks:
-                    pass
+            for _ in answer:
+                pass
         error = None
     except (openai.APIStatusError, anthropic.APIStatusError) as refused:
         error = f"{type(refused).__name__}: {refused}"
@@ -97,7 +96,9 @@ def _hexed(value: Any) -> Any:
         return [_hexed(v) for v in value]
     if isinstance(value, dict):
         ids = ("traceId", "spanId", "parentSpanId")
-        return {k: base64.b64decode(v).hex() if k in ids and isinstance(v, str) else _hexed(v) for k, v in value.items()}
+        return {
+            k: base64.b64decode(v).hex() if k in ids and isinstance(v, str) else _hexed(v) for k, v in value.items()
+        }
     return value
 
 
@@ -151,7 +152,9 @@ def instrumented(names: Sequence[str], out: Path, spans: dict[int, list[str]]) -
     tracing, logging = TracerProvider(resource=resource), LoggerProvider(resource=resource)
     tracing.add_span_processor(Accounts())
     tracing.add_span_processor(BatchSpanProcessor(Spans(), max_export_batch_size=16, schedule_delay_millis=300))
-    logging.add_log_record_processor(BatchLogRecordProcessor(Logs(), max_export_batch_size=16, schedule_delay_millis=300))
+    logging.add_log_record_processor(
+        BatchLogRecordProcessor(Logs(), max_export_batch_size=16, schedule_delay_millis=300)
+    )
     for name in names:
         _instrumentor(name).instrument(tracer_provider=tracing, logger_provider=logging)
 

@@ -20,11 +20,12 @@ SLOW = 0.4  # seconds that every eleventh answer takes, so that arrival and end 
 _TICKET = re.compile(r"ticket 4(\d{3})")
 _TOPICS = (
     "Name a river of Peru, please", "Translate 'Grüße aus Köln' to Basque", "Write a haiku about \"rain\"",
-    "Explain\nthree lines\tand a tab", "Find the bug: for (i=0;;) { a[i] = '\\n' }", "数えてください: いち、に、さん 🌊",
+    "Explain\nthree lines\tand a tab", "Find the bug: for (i=0;;) { a[i] = '\\n' }",
+    "数えてください: いち、に、さん 🌊",
     '{"ask": "JSON as a prompt", "n": [1, 2]}', "Summarise: 1,234.50 EUR; 5 % off -- \\u0041",
 )  # fmt: skip
-_SYSTEMS = ("You are a clerk. Answer briefly.", "Antworte als Förster, in ganzen Sätzen.", "Be \"exact\"; cite nothing.")
-_PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+_SYSTEMS = ("You are a clerk. Answer briefly.", "Antworte als Förster, in ganzen Sätzen.", 'Be "exact"; cite nothing.')
+_PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _call(number: int, api: str, status: int, dice: random.Random) -> Call:
             "cached_tokens": 16 if number % 3 == 0 else 0,
             "reasoning_tokens": 3 if number % 5 == 0 and api != "messages" else 0,
         }
-    answer = "" if made["tool_called"] or api == "embeddings" else f"Reply {number}: the Río \"Apurímac\",\nthen rest."
+    answer = "" if made["tool_called"] or api == "embeddings" else f'Reply {number}: the Río "Apurímac",\nthen rest.'
     return Call(
         number,
         api,

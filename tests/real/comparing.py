@@ -221,12 +221,17 @@ def _compare(call: Call, row: Json, record: list[tuple[str, Any]], source: Sourc
     late = (SLOW - 0.05) if call.slow else 0.0
     begun, ended = sent["begun"] - 0.002, sent["ended"] + 0.002
     at, took = _seconds(row["ts"]), row["latency_ms"]
-    found.add("ts", RIGHT if begun <= at <= ended - late else WRONG, f"call {call.number}: {begun} {at} {ended}")
+    known = any(begun <= t <= ended - late for t in _times(record))  # when it arrived, where the source says that
+    fits = begun <= at <= ended - late
+    found.add("ts", RIGHT if fits else WRONG if known else OTHER, f"call {call.number}: {begun} {at} {ended}")
     if took is None:
         found.add("latency_ms", MISSING, "no latency")
     else:
         fits = late * 1000 <= took <= (ended - begun) * 1000 + 5
-        found.add("latency_ms", RIGHT if fits else WRONG, f"call {call.number}: {took} ms of {ended - begun} s")
+        verdict = RIGHT if fits else WRONG if known else OTHER
+        found.add("latency_ms", verdict, f"call {call.number}: {took} ms of {ended - begun} s")
+    if source.ids == "spans" and not _stands("exchange_id", call.response_id, record):
+        wanted["exchange_id"] = set(sent["spans"])
     for name, value in wanted.items():
         got = _plain_tools(row[name]) if name == "tools" else row[name]
         verdict = _verdict(name, value, got, record)
@@ -242,10 +247,11 @@ def _verdict(name: str, value: Any, got: Any, record: list[tuple[str, Any]]) -> 
         return OTHER if name in ("input_tokens", "output_tokens") or _stands(name, got, record) else WRONG
     if _same(value, got):
         return RIGHT
-    if any(_stands(name, v, record) for v in (value if isinstance(value, set) else {0: value}.values())):
-        return UNREAD if got is None else WRONG
+    choices = value if isinstance(value, set) else [value]
     if got is None:
-        return MISSING
+        return UNREAD if any(_stands(name, v, record) for v in choices) else MISSING
+    if any(_stands(name, v, record, whole=True) for v in choices):
+        return WRONG
     return OTHER if _stands(name, got, record) else WRONG
 
 
@@ -257,19 +263,45 @@ def _same(value: Any, got: Any) -> bool:
     return bool(value == got)
 
 
-def _stands(name: str, value: Any, record: list[tuple[str, Any]]) -> bool:
-    """Whether a value stands in the source's own record of the call, where that field would stand."""
+def _times(record: list[tuple[str, Any]]) -> Iterator[float]:
+    """Everything in a record that could be a time, in seconds."""
+    for path, held in record:
+        if "timing_windows" in path:
+            continue  # LiteLLM's call to the model server, not the client's
+        if isinstance(held, str):
+            try:
+                yield datetime.fromisoformat(held).timestamp() if "T" in held else _as_seconds(float(held))
+            except ValueError:
+                continue
+        elif isinstance(held, int) or (isinstance(held, float) and not held.is_integer()):
+            yield _as_seconds(held)
+
+
+def _as_seconds(number: float) -> float:
+    """Nanoseconds as seconds; whole seconds, such as `created`, are too coarse to tell anything."""
+    return number / 1e9 if number > 1e15 else number if number % 1 else 0.0
+
+
+def _stands(name: str, value: Any, record: list[tuple[str, Any]], whole: bool = False) -> bool:
+    """Whether a value stands in the source's own record of the call, where that field would stand.
+
+    whole: a text counts only if it is all that stands there.
+    """
     place = re.compile(_PLACES.get(name, ""), re.IGNORECASE)
     if name in ("tools", "tools_count"):
         return any("To look_up a place" in str(v) for _, v in record)
-    if name in ("format", "stop"):
-        return any("json_object" in str(v) if name == "format" else v in (["END"], "END") for _, v in record)
+    if name == "format":
+        return any(v == value["type"] for _, v in record)
+    if name == "stop":
+        return any(v in (["END"], "END") for _, v in record)
+    if isinstance(value, str):
+        value = value.removeprefix("Two parts:\n")  # the first of two parts
     for path, held in record:
         if place.search(path) is None:
             continue
         if held == value and isinstance(held, bool) == isinstance(value, bool):
             return True
-        if isinstance(held, str) and len(str(value)) > 1 and str(value) in held:
+        if isinstance(held, str) and not whole and len(str(value)) > 1 and str(value) in held:
             return True
     return False
 

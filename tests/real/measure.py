@@ -12,12 +12,13 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from comparing import FIELDS, OTHER, RIGHT, UNREAD, WRONG, Found, compared
-from page import KNOWN, write
+from comparing import MISSING, OTHER, Found, compared
+from page import write
 from runs import made, versions
 from servers import nginx_version
 
-MISSING_PROGRAM = 3
+NOT_RUN = 3
+_LONGEST = 400
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
     told = parser.parse_args()
     if not nginx_version():
         sys.stderr.write("NOT RUN: real software. nginx is not installed\n")
-        return MISSING_PROGRAM
+        return NOT_RUN
     with tempfile.TemporaryDirectory() as temporary:
         out = told.out or Path(temporary)
         sources = made(told.python.absolute(), out)
@@ -40,16 +41,15 @@ def main() -> int:
 
 
 def _said(found: Iterable[Found]) -> int:
+    """Say what became of each source; 1 if a reader is at fault."""
     faults = 0
     for one in found:
         print(f"{one.source}: " + ", ".join(f"{n} {verdict}" for verdict, n in sorted(one.total().items())))
         for (name, verdict), example in one.examples.items():
-            if verdict in (UNREAD, WRONG, OTHER):
-                known = (one.source, name) in KNOWN
-                faults += verdict != OTHER and not known
-                count = one.counts[name][verdict]
-                print(f"  {verdict.upper() if not known else verdict} {name} x{count}: {example[:400]}")
-    print("everything is right that stands in the logs" if not faults else f"{faults} fields are read wrongly")
+            if verdict != MISSING:
+                faults += verdict != OTHER
+                print(f"  {verdict}: {name}, {one.counts[name][verdict]} times: {example[:_LONGEST]}")
+    print(f"{faults} faults of readers" if faults else "All that stands in the logs is read as it was sent.")
     return int(faults > 0)
 
 

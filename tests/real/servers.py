@@ -89,7 +89,9 @@ http {{
 def documented_log_format() -> str:
     """The `log_format` that the page of the format tells operators to use, with its buffer size."""
     page = (ROOT / "docs" / "using" / "formats" / "nginx.md").read_text()
-    found = re.search(r"^    log_format clonewatch.*?;\n    client_body_buffer_size [^\n]*\n", page, re.DOTALL | re.MULTILINE)
+    found = re.search(
+        r"^    log_format clonewatch.*?;\n    client_body_buffer_size [^\n]*\n", page, re.DOTALL | re.MULTILINE
+    )
     if found is None:
         raise RuntimeError("docs/using/formats/nginx.md shows no log_format any more")
     return textwrap.dedent(found[0])
@@ -138,7 +140,7 @@ def litellm_config(upstream: str) -> dict[str, object]:
     ]
     return {
         "model_list": models,
-        "litellm_settings": {"callbacks": ["generic_api", "litellm_hooks.spend"], "num_retries": 0, "drop_params": False},
+        "litellm_settings": {"callbacks": ["generic_api", "litellm_hooks.spend"], "num_retries": 0},
         "callback_settings": {
             "generic_api": {
                 "callback_type": "generic_api", "endpoint": f"{upstream}/sink", "log_format": "ndjson", "headers": {},

@@ -1,6 +1,6 @@
 """A model server on loopback: OpenAI's chat completions, responses and embeddings, Anthropic's messages.
 
-It answers what `calls.py` decided, and logs each exchange as an operator's own server would: its facts beside the bodies.
+It answers what `calls.py` decided, and logs each exchange as an operator's own server would: facts beside the bodies.
 """
 
 from __future__ import annotations
@@ -271,7 +271,8 @@ def _chat_events(call: Call) -> Iterator[str]:
         for delta in deltas:
             made = {"index": index, "delta": delta, "logprobs": choice["logprobs"], "finish_reason": None}
             yield f"data: {json.dumps(frame | {'choices': [made]})}\n\n"
-        yield f"data: {json.dumps(frame | {'choices': [{'index': index, 'delta': {}, 'finish_reason': call.stop}]})}\n\n"
+        ended = {"index": index, "delta": {}, "finish_reason": call.stop}
+        yield f"data: {json.dumps(frame | {'choices': [ended]})}\n\n"
     if (call.body.get("stream_options") or {}).get("include_usage"):
         yield f"data: {json.dumps(frame | {'choices': [], 'usage': whole['usage']})}\n\n"
     yield "data: [DONE]\n\n"
@@ -287,7 +288,9 @@ def _responses_events(call: Call) -> Iterator[str]:
     begun = whole | {"status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
     where = {"output_index": 0, "item_id": item["id"]}
     yield _event("response.created", 0, response=begun)
-    yield _event("response.output_item.added", 1, output_index=0, item=item | ({} if call.tool_called else {"content": []}))
+    yield _event(
+        "response.output_item.added", 1, output_index=0, item=item | ({} if call.tool_called else {"content": []})
+    )
     if not call.tool_called:
         empty = {"type": "output_text", "text": "", "annotations": []}
         yield _event("response.content_part.added", 2, **where, content_index=0, part=empty)
