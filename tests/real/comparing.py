@@ -223,13 +223,16 @@ def _compare(call: Call, row: Json, record: list[tuple[str, Any]], source: Sourc
     at, took = _seconds(row["ts"]), row["latency_ms"]
     known = any(begun <= t <= ended - late for t in _times(record))  # when it arrived, where the source says that
     fits = begun <= at <= ended - late
-    found.add("ts", RIGHT if fits else WRONG if known else OTHER, f"call {call.number}: {begun} {at} {ended}")
+    about = f"call {call.number} ({call.api}, {'streamed' if call.stream else 'not streamed'})"
+    found.add(
+        "ts", RIGHT if fits else WRONG if known else OTHER, f"{about}: dated {at - begun:.3f} s after it was sent"
+    )
     if took is None:
         found.add("latency_ms", MISSING, "no latency")
     else:
         fits = late * 1000 <= took <= (ended - begun) * 1000 + 5
         verdict = RIGHT if fits else WRONG if known else OTHER
-        found.add("latency_ms", verdict, f"call {call.number}: {took} ms of {ended - begun} s")
+        found.add("latency_ms", verdict, f"{about}: {took} ms, where {(ended - begun) * 1000:.0f} ms passed")
     if source.ids == "spans" and not _stands("exchange_id", call.response_id, record):
         wanted["exchange_id"] = set(sent["spans"])
     for name, value in wanted.items():

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from comparing import MISSING, OTHER, Found, compared
+from comparing import MISSING, OTHER, RIGHT, Found, compared
 from page import write
 from runs import made, versions
 from servers import nginx_version
@@ -44,6 +44,9 @@ def _said(found: Iterable[Found]) -> int:
     """Say what became of each source; 1 if a reader is at fault."""
     faults = 0
     for one in found:
+        if not one.counts["call"][RIGHT]:
+            faults += 1
+            print(f"{one.source}: NOTHING WAS READ")
         print(f"{one.source}: " + ", ".join(f"{n} {verdict}" for verdict, n in sorted(one.total().items())))
         for (name, verdict), example in one.examples.items():
             if verdict != MISSING:
