@@ -41,6 +41,7 @@ SHELVES = (
 MADE = {
     ".git",
     ".venv",
+    ".venv-real",
     ".mypy_cache",
     ".ruff_cache",
     ".pytest_cache",

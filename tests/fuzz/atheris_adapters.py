@@ -28,7 +28,7 @@ def one_input(data: bytes) -> None:
         if name.endswith("_map"):
             fields = {
                 "account_id": "a | user.id",
-                "ts": "t.0",
+                "ts": {"path": "t.0", "minus": "d"},
                 "prompt_id": "p",
                 "client_ip": "ip",
                 "messages": "m",

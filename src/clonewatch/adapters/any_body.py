@@ -36,7 +36,9 @@ def api_of(request: Mapping[str, object], answer: Mapping[str, object], otherwis
         return "anthropic"
     if "choices" in answer or "output" in answer:
         return "openai"
-    return "anthropic" if any(key in request for key in _ANTHROPIC_ONLY) else otherwise
+    metadata = request.get("metadata")  # free at OpenAI, this one key at Anthropic
+    only_user = isinstance(metadata, dict) and metadata.keys() == {"user_id"}
+    return "anthropic" if only_user or any(key in request for key in _ANTHROPIC_ONLY) else otherwise
 
 
 def _is_gemini(response: object) -> bool:

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clonewatch.adapters.values import real
+
 # A time outside these years means a broken clock or a wrong unit.
 EARLIEST = 946_684_800_000_000  # 2000-01-01, microseconds
 LATEST = 4_102_444_800_000_000  # 2100-01-01
@@ -105,6 +107,22 @@ def instant(value: object, at: TimeFormat = TimeFormat()) -> int | None:  # noqa
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value, at)
     return None
+
+
+_LONGEST_CALL = 7 * 86_400  # seconds; more is no duration of a call
+
+
+def earlier(value: object, seconds: object, at: TimeFormat = TimeFormat()) -> object:  # noqa: B008
+    """A time as microseconds UTC, with a duration taken off; the value itself where one of them cannot be read.
+
+    >>> earlier("1767222000.500", "0.250"), earlier("1767222000.500", "-")
+    (1767222000250000, '1767222000.500')
+    """
+    moment, taken = instant(value, at), real(seconds)
+    if moment is None or taken is None or not 0 <= taken <= _LONGEST_CALL:
+        return value
+    begun = moment - round(taken * 1e6)
+    return begun if at.unit in ("auto", "iso") else _EPOCH + begun * _MICROSECOND
 
 
 def _number(value: float, at: TimeFormat) -> int | None:

@@ -18,7 +18,7 @@ from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.columns import Columns, Values, conform, hashed
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
-from clonewatch.adapters.instants import TimeFormat, time_format
+from clonewatch.adapters.instants import TimeFormat, earlier, time_format
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.rows import Rows
@@ -28,7 +28,7 @@ from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Batch, Source
-from clonewatch.ports.mapping import FieldMap, Hops
+from clonewatch.ports.mapping import FieldMap, Hops, Rule
 
 ABSENT = "-"  # how access logs write "nothing"
 _OR = " | "
@@ -211,22 +211,38 @@ def _looked_up(rows: Sequence[Mapping[str, object]], name: str, mapping: FieldMa
     find = finder(mapping.fields[name], is_nothing)
     values: list[object] = [find(row) for row in rows]
     if name in mapping.rules:
-        values = changed(name, values, mapping.rules[name])
+        values = _ruled(name, values, mapping.rules[name], rows, mapping)
     if name in _WHO:
         values = [None if is_nobody(v) else v for v in values]
     for path, rule in mapping.others.get(name, ()):
         if None not in values and "" not in values:
             break
         find = finder(path, is_nothing)
-        more = changed(name, [find(row) for row in rows], rule)
+        more = _ruled(name, [find(row) for row in rows], rule, rows, mapping)
         values = [m if v is None or v == "" else v for v, m in zip(values, more, strict=True)]
         if name in _WHO:
             values = [None if is_nobody(v) else v for v in values]
     return values
 
 
+def _ruled(
+    name: str, values: list[object], rule: Rule, rows: Sequence[Mapping[str, object]], mapping: FieldMap
+) -> list[object]:
+    """The values of a column after its rule, with what other fields take off them."""
+    values = changed(name, values, rule)
+    if not rule.minus:
+        return values
+    find, at = finder(rule.minus), time_format(mapping.time) or TimeFormat()
+    return [earlier(value, find(row), at) for value, row in zip(values, rows, strict=True)]
+
+
+def by_row(mapping: FieldMap) -> bool:
+    """Whether a map needs whole rows: for conditions, lists, alternatives, or a value that depends on another."""
+    return bool(mapping.where or mapping.each or mapping.others) or any(rule.minus for rule in mapping.rules.values())
+
+
 def ruled(found: Columns, mapping: FieldMap) -> Columns:
-    """Columns of a table after the rules of a map."""
+    """Columns of a table after the rules of a map, none of which needs whole rows."""
     for name, rule in mapping.rules.items():
         if name in found:
             values = found[name]

@@ -19,7 +19,7 @@ from clonewatch.ports.mapping import Condition, Field, FieldMap, Hops, Rule
 _PRESETS = "clonewatch.adapters"
 _KEYS = ("format", "time", "fields", "constants", "where", "each", "trusted_hops", "trusted_proxies", "about",
          "signs", "when_empty")  # fmt: skip
-_RULE_KEYS = ("path", "match", "scale", "default")
+_RULE_KEYS = ("path", "match", "scale", "default", "minus")
 _CONDITION_KEYS = ("not", "present")
 _MOST_HOPS = 32
 _NEEDED = ("account_id", "ts")
@@ -175,7 +175,11 @@ def _rule(column: str, value: Mapping[str, object], name: str) -> Rule:
         raise MappingError(f"`default` for `{column}` is not a single value", where=name, fix="Use text or a number")
     if default is not None and column in ("exchange_id", "ts", "account_id"):
         raise MappingError(f"`{column}` cannot have a default", where=name, fix="Rows without it are rejected")
-    return Rule(found or "", scale, default)
+    minus = value.get("minus", "")
+    if not isinstance(minus, str) or (minus and column != "ts"):
+        fix = 'Write ts = {path = "its.end", minus = "seconds.it.took"}'
+        raise MappingError(f"`minus` for `{column}` takes no duration off a time", where=name, fix=fix)
+    return Rule(found or "", scale, default, minus)
 
 
 def _conditions(raw: Mapping[str, object], name: str) -> tuple[Condition, ...]:

@@ -126,6 +126,9 @@ INDEXED: tuple[Alias, ...] = (
     Alias("response_text", "llm.output_messages.{i}.message", "openinference"),
 )
 
+# OpenInference writes the body of the answer as it came.
+WHOLE_ANSWER = "output.value"
+
 # Request parameters combined in one JSON attribute, and token counts likewise.
 PARAMETERS: tuple[Alias, ...] = (
     Alias("*", "llm.invocation_parameters", "openinference"),
@@ -137,6 +140,11 @@ USAGE = Alias("*", "langfuse.observation.usage_details", "langfuse")
 TOOLS = ("gen_ai.tool.definitions", "ai.prompt.tools", "gen_ai.request.tools")
 TOOLS_INDEXED = ("llm.tools.{i}.tool.json_schema", "gen_ai.tool.definitions.{i}")
 TOOLS_SPREAD = ("llm.request.functions.{i}", ("name", "description", "parameters"))
+# What a request may hold beside its messages, and no text.
+BESIDE = frozenset(("tools", "stop", "response_format"))
+# The answer's form: "json_object" or "json_schema" in the first, "json" in the second.
+FORMS = ("gen_ai.openai.request.response_format", "gen_ai.output.type")
+PLAIN_FORM = "text"
 STOPS = ("gen_ai.request.stop_sequences", "llm.chat.stop_sequences")
 
 # A span or log record is a model call if it has one of these; other spans of a trace are skipped.
@@ -207,6 +215,7 @@ ERROR_ATTRIBUTES = ("error.type", "exception.type", "error.name", "error.code")
 # Old conventions put each message into a separate event: event name -> role.
 MESSAGE_EVENTS = {
     "gen_ai.system.message": "system",
+    "gen_ai.developer.message": "developer",
     "gen_ai.user.message": "user",
     "gen_ai.assistant.message": "assistant",
     "gen_ai.tool.message": "tool",

@@ -8,7 +8,7 @@ from clonewatch.adapters import otlp_names as names
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import CLAIMED, Row, parsed, put
 from clonewatch.adapters.telemetry import ERROR, Record
-from clonewatch.adapters.telemetry_content import content, from_events, has_text, indexed, tools
+from clonewatch.adapters.telemetry_content import content, finished, from_events, has_text, indexed, tools
 from clonewatch.adapters.values import count
 
 Attributes = dict[str, object]
@@ -16,6 +16,8 @@ _TEXT = ("messages", "response_text", "system_text")
 _STATUS = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
 _MOST_MESSAGE = 512  # characters of an error message that are searched for a status
 _BODY = ("messages", "input", "contents", "prompt")
+_STOPS = ("stop", "stop_sequences")
+_ANSWERED = ("choices", "output", "stop_reason")
 # How a request that ended in an answer says so.
 _EXCEPTION = "exception"
 
@@ -39,12 +41,12 @@ def call(record: Record) -> Row | None:
     if row.get("end_user_id") is not None:
         row["end_user_provenance"] = CLAIMED
     row["ts"] = record.start or None
-    row["exchange_id"] = row.get("exchange_id") or record.id or None
     _gathered(given, row)
     _indexed(given, row)
     from_events(record.events, row)
     _status(record, given, row)
     _request(given, row)
+    row["exchange_id"] = row.get("exchange_id") or record.id or None
     if isinstance(record.start, int) and isinstance(record.end, int) and record.end > record.start > 0:
         put(row, "latency_ms", (record.end - record.start) // 1_000_000)
     return row
@@ -73,7 +75,10 @@ def is_call(given: Attributes) -> bool:
 
 def _fill(column: str, value: object, row: Row) -> None:
     if column in _TEXT:
-        row[column] = content(column, value)
+        held = parsed(value)
+        row[column] = content(column, held)
+        if column == "response_text":
+            put(row, "stop_reason", finished(held))
     elif column == "operation":
         row[column] = names.OPERATIONS.get(str(value).partition(" ")[0].rpartition(".")[2])
     elif column in ("account_id", "exchange_id"):
@@ -166,28 +171,44 @@ def _request(given: Attributes, row: Row) -> None:
     body = row.pop("body", None) or row.get("messages")
     if isinstance(body, dict) and any(key in body for key in _BODY):
         asked: Row = {}
-        if fill_from_bodies(body, None, asked) and row.get("messages") is body:
+        if fill_from_bodies(body, _answer(given), asked) and row.get("messages") is body:
             row["messages"] = asked.get("messages")
         for column, value in asked.items():
-            if row.get(column) is None and column not in ("exchange_id", "messages", "logprobs", "response_text"):
+            if row.get(column) is None and column not in ("messages", "logprobs", "response_text"):
                 row[column] = value
         if asked.get("logprobs"):
             row["logprobs"] = True
     else:
         body = {}
-    offered = tools(given) or _tools_asked(given) or body.get("tools")
-    stops = next((s for name in names.STOPS if isinstance(s := given.get(name), list) and s), None)
+    offered = tools(given) or _asked(given, "tools") or body.get("tools")
+    listed = next((s for name in names.STOPS if isinstance(s := given.get(name), list) and s), None)
+    stops = listed or next((s for key in _STOPS if (s := _asked(given, key) or body.get(key))), None)
+    form = _form(given) or _asked(given, "response_format") or body.get("response_format")
+    form = form or _object(_asked(given, "text")).get("format")
     if isinstance(offered, list) and offered:
         put(row, "tools_count", len(offered))
-    more = {key: value for key, value in (("tools", offered), ("stop", stops)) if value}
+    more = {key: value for key, value in (("tools", offered), ("stop", stops), ("response_format", form)) if value}
     if more:
         messages = row.get("messages")
         held = messages if isinstance(messages, dict) else {"messages": messages} if messages else {}
         row["messages"] = {**more, **held}
 
 
-def _tools_asked(given: Attributes) -> object:
-    return next((t for a in names.PARAMETERS if (t := _object(parsed(given.get(a.attribute))).get("tools"))), None)
+def _asked(given: Attributes, key: str) -> object:
+    """A parameter of the request, where one attribute gathers them."""
+    return next((v for a in names.PARAMETERS if (v := _object(parsed(given.get(a.attribute))).get(key))), None)
+
+
+def _form(given: Attributes) -> dict[str, object] | None:
+    """The answer's form as a request would ask for it, of which telemetry tells the kind alone."""
+    kind = next((kind for name in names.FORMS if (kind := given.get(name))), None)
+    return {"type": kind} if isinstance(kind, str) and kind != names.PLAIN_FORM else None
+
+
+def _answer(given: Attributes) -> object:
+    """The whole answer beside a whole request, None where there is only its text."""
+    said = parsed(given.get(names.WHOLE_ANSWER))
+    return said if isinstance(said, dict) and any(key in said for key in _ANSWERED) else None
 
 
 def _object(value: object) -> dict[str, object]:

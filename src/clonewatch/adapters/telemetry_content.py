@@ -7,7 +7,9 @@ from clonewatch.adapters.bodies import content_text, output_text, parsed, put
 
 Attributes = dict[str, object]
 _MOST_INDEXED = 1000  # limit on messages written key by key; a conversation is shorter
+_ASKING = ("user", "system", "developer", "tool")  # roles of messages that are no answer
 _ANSWER_KEYS = ("messages", "choices", "content", "candidates")
+_CHOICES = ("choices", "candidates")  # several answers to one request, of which the first counts
 
 
 def content(column: str, value: object) -> object:
@@ -20,10 +22,22 @@ def content(column: str, value: object) -> object:
     if isinstance(value, dict):
         if isinstance(value.get("output"), list):  # a whole answer of the Responses API
             return output_text(value["output"]) or None
-        value = next((value[key] for key in _ANSWER_KEYS if value.get(key)), None)
+        key = next((key for key in _ANSWER_KEYS if value.get(key)), "")
+        value = value.get(key)
+        if key in _CHOICES and isinstance(value, list):
+            value = value[:1]
     if isinstance(value, list):
-        return "\n".join(filter(None, (said(message(m)) for m in value)))
+        messages = [message(m) for m in value]
+        choices = (said(m) for m in messages if isinstance(m, dict) and m.get("role", "user") not in _ASKING)
+        return next(filter(None, choices), None) or "\n".join(filter(None, map(said, messages)))
     return value if isinstance(value, str) else None
+
+
+def finished(value: object) -> object:
+    """Why the first choice of an answer ended, where its messages say so."""
+    listed = parsed(value)
+    first = listed[0] if isinstance(listed, list) and listed else None
+    return first.get("finish_reason") if isinstance(first, dict) else None
 
 
 def said(held: object) -> str:
@@ -111,6 +125,8 @@ def has_text(messages: object) -> bool:
     """Whether messages hold any text: some instrumentations write roles only."""
     if isinstance(messages, list):
         return any(bool(said(m)) for m in messages)
+    if isinstance(messages, dict):
+        return not messages.keys() <= names.BESIDE
     return bool(messages)
 
 
@@ -122,7 +138,8 @@ def from_events(events: list[tuple[str, Attributes]], row: dict[str, object]) ->
         if name in names.MESSAGE_EVENTS
     ]
     if messages and not has_text(row.get("messages")):
-        row["messages"] = messages
+        beside = row.get("messages")
+        row["messages"] = {**beside, "messages": messages} if isinstance(beside, dict) else messages
     for name, values in events:
         if name == names.CHOICE_EVENT:
             put(row, "stop_reason", values.get("finish_reason"))

@@ -1,6 +1,7 @@
 """Joins log records that hold a call's prompt to the span of that call, by trace and span id.
 
-Instrumentations of the earlier conventions write every message as a log record of its own. A collector exports spans
+Instrumentations of the earlier conventions write every message as a log record of its own, those of the newest one
+record with all that the span says and its texts. A collector exports spans
 and log records in separate requests, some seconds apart and in any order, so a call without a prompt waits for the
 records of the next batch, and records wait for their span; both wait for a bounded time.
 """
@@ -49,6 +50,8 @@ class Joiner:
         self._held = 0
         self._events: dict[str, list[tuple[str, Attributes]]] = {}
         self._waiting: list[Call] = []
+        self._details: dict[str, list[tuple[int, Record]]] = {}
+        self._told: dict[str, None] = {}  # spans with text that came last: records about them say nothing new
 
     def take(self, found: list[tuple[int, list[Record]]]) -> list[Call]:
         """The calls that are complete after these records, with the number of their line."""
@@ -62,16 +65,22 @@ class Joiner:
             complete = self._joined(one)
             lacks = not has_text(complete.row.get("messages")) and bool(complete.id) and not complete.record.is_log
             (self._waiting if lacks and len(self._waiting) < MOST_WAITING else done).append(complete)
-        return done
+        return done + self._alone(MOST_WAITING)
 
     def rest(self) -> list[Call]:
         """The calls that still wait at the end of the file."""
         done, self._waiting = [self._joined(one) for one in self._waiting], []
         self.passed_over += sum(map(len, self._events.values()))
+        done += self._alone(0)
         self._events, self._held = {}, 0
         return done
 
     def _sort(self, record: Record, number: int, fresh: list[Call]) -> None:
+        if record.is_log and record.id and record.name in names.CONTENT_EVENTS:
+            if record.id not in self._told:
+                self._details.setdefault(record.id, []).append((number, record))
+                self._held += _size(record.attributes)
+            return
         row = call(record)
         if (
             record.is_log
@@ -99,7 +108,36 @@ class Joiner:
         self._held -= sum(_size(values) for _, values in events)
         return events
 
+    def _alone(self, most: int) -> list[Call]:
+        """Records with all that a span would say whose span did not come: calls themselves, beyond so many."""
+        done: list[Call] = []
+        while len(self._details) > most or (self._details and self._held > MOST_HELD):
+            span = next(iter(self._details))
+            for number, record in self._details.pop(span):
+                self._held -= _size(record.attributes)
+                row = call(record)
+                if row is None:
+                    self.passed_over += 1
+                else:
+                    done.append(Call(row, number, span, record))
+        return done
+
+    def _detailed(self, one: Call) -> Call:
+        """The call with what a record says about it; the span's own words count first."""
+        if one.record.is_log or not one.id:
+            return one
+        if one.id in self._details:
+            told = [(record.name, record.attributes) for _, record in self._details.pop(one.id)]
+            self._held -= sum(_size(values) for _, values in told)
+            one = one._replace(row=call(one.record._replace(events=[*one.record.events, *told])) or one.row)
+        if has_text(one.row.get("messages")):
+            self._told[one.id] = None
+            if len(self._told) > MOST_WAITING:
+                del self._told[next(iter(self._told))]
+        return one
+
     def _joined(self, one: Call) -> Call:
+        one = self._detailed(one)
         events = self._release(one.id) if one.id in self._events else []
         if events:
             from_events(events, one.row)

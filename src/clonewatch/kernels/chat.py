@@ -7,7 +7,7 @@ tool schemas, the answer format and the stop strings. Accepted shapes:
   parts, of which those with a `text` string count (several are concatenated with line breaks; images and tool results
   are skipped);
 - `{"messages": [...], "system": "..." , "tools": [...], "response_format": {...}, "stop": ...}`: a whole request body
-  (`functions`, `stop_sequences`, `output_format` and `input` are understood too);
+  (`functions`, `stop_sequences`, `output_format`, `input` and the format inside `text` are understood too);
 - a JSON string, or text that is not JSON: one user message.
 
 JSON that a logger truncated yields the part before the cut.
@@ -40,6 +40,7 @@ Bytes = npt.NDArray[np.uint8]
 SPANS = ("tools", "format", "stop")
 _CONTENT = np.frombuffer(b"content", np.uint8)
 _DEVELOPER = np.frombuffer(b"developer", np.uint8)
+_FORMAT = np.frombuffer(b"format", np.uint8)
 _FUNCTIONS = np.frombuffer(b"functions", np.uint8)
 _HUMAN = np.frombuffer(b"human", np.uint8)
 _INPUT = np.frombuffer(b"input", np.uint8)
@@ -184,12 +185,32 @@ def _body(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> None:
             where[4], where[5] = value, i
         elif is_name(data, k, size, _RESPONSE_FORMAT) or is_name(data, k, size, _OUTPUT_FORMAT):
             where[6], where[7] = value, i
+        elif data[value] == CURLY and is_name(data, k, size, _TEXT):
+            _format(data, value, i, where)
         elif is_name(data, k, size, _STOP) or is_name(data, k, size, _STOP_SEQUENCES):
             where[8], where[9] = value, i
         else:
             _note(data, k, size, value, i, where)
         i = after_comma(data, i, end)
     _settle(data, where)
+
+
+@compiled()
+def _format(data: Bytes, i: int, end: int, where: npt.NDArray[np.int64]) -> None:
+    """The answer format inside `text`, where the Responses API has it."""
+    i += 1
+    while i < end:
+        i = skip_space(data, i, end)
+        if i >= end or data[i] != QUOTE:
+            return
+        k = i + 1
+        i = after_string(data, i, end)
+        size = i - 1 - k
+        i = after_colon(data, i, end)
+        value, i = i, after_value(data, i, end)
+        if value < end and data[value] == CURLY and is_name(data, k, size, _FORMAT):
+            where[6], where[7] = value, i
+        i = after_comma(data, i, end)
 
 
 @compiled()

@@ -23,12 +23,14 @@ class Rule(NamedTuple):
     """What becomes of the value of a field.
 
     match: a regular expression in RE2's notation, whose group `value` is taken; "" for all of the value. scale: a
-    number to multiply by; 1 for none. default: the value where there is none.
+    number to multiply by; 1 for none. default: the value where there is none. minus: path of a duration in seconds that
+    is taken off a time, for logs that name the end of a call; "" for none.
     """
 
     match: str = ""
     scale: float = 1
     default: Plain | None = None
+    minus: str = ""
 
 
 class Condition(NamedTuple):

@@ -7,7 +7,7 @@ from itertools import chain
 
 from clonewatch.adapters.columns import Columns
 from clonewatch.adapters.csv_rows import CsvRows, csv_rows
-from clonewatch.adapters.mapped import alternatives, build, objects, required, ruled
+from clonewatch.adapters.mapped import alternatives, build, by_row, objects, required, ruled
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
@@ -30,12 +30,7 @@ class CsvMap(Adapter):
         parts = csv_rows(source)
         first = next(parts)
         _check(first.names, mapping, source.name)
-        if (
-            mapping.where
-            or mapping.each
-            or mapping.others
-            or any(field not in first.names for field in mapping.fields.values())
-        ):
+        if by_row(mapping) or any(field not in first.names for field in mapping.fields.values()):
             yield from objects(_objects(first, parts), mapping, source)
             return
         yield _columns(first, mapping, source)

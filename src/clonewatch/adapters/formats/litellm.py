@@ -17,8 +17,9 @@ from clonewatch.ports.mapping import FieldMap
 
 # Parameters that belong to the request body, beside its messages.
 _ASKED = (
-    "tools", "functions", "response_format", "stop", "instructions", "system", "temperature", "top_p", "n", "stream",
-    "max_tokens", "max_completion_tokens", "max_output_tokens", "logprobs", "top_logprobs", "text", "thinking",
+    "tools", "functions", "response_format", "stop", "stop_sequences", "instructions", "system", "temperature",
+    "top_p", "n", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "logprobs",
+    "top_logprobs", "text", "thinking",
 )  # fmt: skip
 
 

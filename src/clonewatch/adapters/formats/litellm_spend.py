@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from clonewatch.adapters import litellm_facts as facts
-from clonewatch.adapters.bodies import parsed, put
+from clonewatch.adapters.bodies import inner, parsed, put
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
+from clonewatch.adapters.headers import fill_from_headers
 from clonewatch.adapters.instants import instant
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
@@ -73,7 +74,13 @@ def spend_row(line: Mapping[str, object]) -> dict[str, object]:
     start, end = instant(line.get("startTime")), instant(line.get("endTime"))
     if start is not None and end is not None and end >= start:
         put(row, "latency_ms", (end - start) // 1000)
-    facts.bodies(_request(line), line.get("response"), row, facts.wire(line.get("call_type")))
+    body = _request(line)
+    # A failed call has its client only beside the body that the proxy kept.
+    kept = inner(body, "litellm_metadata") or inner(body, "metadata")
+    put(row, "client_ip", kept.get("requester_ip_address"))
+    put(row, "user_agent", kept.get("user_agent"))
+    fill_from_headers(inner(kept, "headers"), row)
+    facts.bodies(body, line.get("response"), row, facts.wire(line.get("call_type")))
     return row
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from clonewatch.adapters.columnar_files import batches, columns_of, opened, readable
 from clonewatch.adapters.columns import Columns, Values
-from clonewatch.adapters.mapped import alternatives, build, objects, required, ruled
+from clonewatch.adapters.mapped import alternatives, build, by_row, objects, required, ruled
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
@@ -61,7 +61,7 @@ def _objects(
 def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[str, ...]] | None:
     """The path of each field; None if rows have to be read one by one: for alternatives, conditions, JSON in text."""
     paths: dict[str, tuple[str, ...]] = {}
-    plain = not mapping.where and not mapping.each and not mapping.others
+    plain = not by_row(mapping)
     for column, spec in mapping.fields.items():
         path = (spec,) if spec in schema.names else tuple(spec.split("."))
         if _exists(schema, path):
