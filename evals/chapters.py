@@ -71,7 +71,7 @@ share is averaged over campaigns; an alarm without such a time stops nothing ({b
 not enough to flag: the replays under [time to detect](#time-to-detect) say when an alarm was raised.
 Alarms that cover two campaigns: {merged}. Alarms per campaign with at least one: {np.mean(alarms or [0]):.2f} on
 average, {max(alarms, default=0)} at most ({sum(n > 1 for n in alarms)} of {len(alarms)} campaigns have more than one).{
-        f" Stability of groups when the graph is resampled: median {np.median(stable):.2f}." if stable else ""
+        f" Stability of groups under other seeds of the clustering: median {np.median(stable):.2f}." if stable else ""
     }"""
 
 

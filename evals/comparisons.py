@@ -76,7 +76,7 @@ def frontier(summary: Record) -> str:
     said = [_clean(COLUMN_NAMES.get(name, name), lines) for name, lines in found["by"].items()]
     return f"""## Yield against collateral
 
-Suppose that an operator acts on every group above a threshold and ignores every other criterion. At best, this stops
+Suppose that a provider acts on every group above a threshold and ignores every other criterion. At best, this stops
 the harvest from the time there was enough evidence to test the group, and it hits the honest accounts in the group. The
 threshold may be on the evidence alone (`campaigns.score`, in bits) or on the limiting criterion of the verdict
 (`campaigns.threshold_ratio`). Over {found["campaigns"]} campaigns and {found["account_months"]:,.0f} honest

@@ -25,7 +25,17 @@ class Share(NamedTuple):
     def __str__(self) -> str:
         if not self.whole:
             return "none"
-        return f"{self.part:,} of {self.whole:,} ({self.part / self.whole:.2%}; {self.low:.2%} to {self.high:.2%})"
+        low, value, high = (percent(x or 0.0) for x in (self.low, self.value, self.high))
+        return f"{self.part:,} of {self.whole:,} ({value}; {low} to {high})"
+
+
+def percent(share: float) -> str:
+    """A share in percent: two decimals, or two digits where these would show none.
+
+    >>> percent(0.9712), percent(0.0), percent(8.6e-6)
+    ('97.12%', '0.00%', '0.00086%')
+    """
+    return f"{share:.2%}" if share == 0 or share >= 0.0001 else f"{float(f'{100 * share:.2g}'):.10f}".rstrip("0") + "%"
 
 
 def exact(count: int, whole: int) -> Share:

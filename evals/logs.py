@@ -24,7 +24,7 @@ FOLDER = Path(__file__).resolve().parent / "runs"
 ENGINES = ("duckdb", "pyarrow", "numpy", "scipy", "numba", "graspologic-native")
 # Minimum age at the first exchange of accounts added to the trusted set: a trusted account is not new.
 AGED = timedelta(days=60)
-# Columns that are removed together, because an operator logs all of them or none: table, columns.
+# Columns that are removed together, because a provider logs all of them or none: table, columns.
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "prompt_id": ("exchanges", ("prompt_id",)),
     "template_id": ("exchanges", ("template_id",)),
@@ -109,7 +109,7 @@ def thinned(log: Log, share: float, rng: np.random.Generator) -> Log:
 
 
 def half_seen(log: Log, share: float, rng: np.random.Generator) -> Log:
-    """The log of an operator who does not see a random share of the accounts: another region, another product."""
+    """The log of a provider who does not see a random share of the accounts: another region, another product."""
     ids = log.accounts["account_id"].combine_chunks()
     kept = ids.take(pa.array(np.sort(rng.choice(len(ids), round((1 - share) * len(ids)), replace=False))))
     log = log._replace(

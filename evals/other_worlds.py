@@ -244,9 +244,9 @@ def report(runs: list[Run]) -> str:
     few, more = (total["found_by_trusted_share"][k] for k in ("few", "more"))
     attacked = [r for r in runs if r["family"] != QUIET]
     lines = [
-        "## Worlds of a second generator",
+        "## A second simulator",
         "",
-        "Logs from a second generator that shares no code with the laboratory and was written without reading the "
+        "Logs from a second simulator that shares no code with the first and was written without reading the "
         "source of the detector. It has other distributions of repetition, visits and topics, other look-alikes, "
         "columns missing at random, and a trusted share of 3 to 40 %. A campaign counts as found when one alarm of "
         "purity 0.8 contains half of its accounts.",
@@ -274,7 +274,7 @@ def report(runs: list[Run]) -> str:
     if total["quiet_worlds"]:
         lines += [
             "",
-            f"Worlds without a campaign: {total['quiet_worlds_with_alarm']} of {total['quiet_worlds']} with a false "
+            f"Logs without a campaign: {total['quiet_worlds_with_alarm']} of {total['quiet_worlds']} with a false "
             f"alarm, {total['quiet_honest_flagged']:,} of {total['quiet_honest']:,} accounts flagged; "
             f"{total['quiet_candidates']} "
             "groups were reported as linked.",

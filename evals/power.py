@@ -39,9 +39,9 @@ MODEL = HERE.parent / "src" / "clonewatch" / "campaigns" / "power.json"
 FIRST_SEED, LINES = 9000, 5
 # Half of the logs are complete; in the others each of these lacks with this chance.
 COMPLETE, ABSENT = 0.5, 0.3
-ACCOUNTS, RATE = (8, 500), (1, 30)
+ACCOUNTS, RATE = (8, 300), (1, 30)
 # Of the log of the honest crowd's usual size.
-CROWD = 0.5
+CROWD = 0.3
 # The strength of the prior that draws coefficients to 0: of one world's worth.
 _PRIOR = 0.5
 _FOLDS = 5
@@ -174,8 +174,8 @@ def report(runs: Sequence[Run], power: Power) -> str:
         "## Power: how large a campaign has to be",
         "",
         f"{len(runs)} drawn worlds of the laboratory (seeds {runs[0]['seed']} to {runs[-1]['seed']}), one campaign"
-        " each: a drawn kind, 8 to 500 accounts, 1 to 30 requests per account and day, 30 to 44 days, among some 500 to"
-        " 4,000 honest accounts with look-alikes; half of the logs lack something. `python -m evals.power` makes this"
+        " each: a drawn kind, 8 to 300 accounts, 1 to 30 requests per account and day, 30 to 44 days, among some 300 to"
+        " 2,500 honest accounts with look-alikes; half of the logs lack something. `python -m evals.power` makes this"
         " page. Chance of being flagged, and of being flagged or among the first five lines, by a logistic model of the"
         " outcomes.",
         "",

@@ -233,14 +233,14 @@ def report(runs: list[Run], lookalikes: bool) -> str:
     """The section in Markdown."""
     total = sums(runs)
     roles = ", ".join(f"{r} {n} of {h:,}" for r, (n, h) in total["honest_flagged_by_role"].items())
-    others = "with the laboratory's honest accounts" if lookalikes else "without other simulated accounts"
+    others = "with the simulator's honest accounts" if lookalikes else "without other simulated accounts"
     return "\n".join(
         [
             "## Simulated campaigns in real traffic" + (", look-alikes included" if lookalikes else ""),
             "",
-            "Campaigns of the laboratory among real sessions of a retrieval service, real API tenants and real "
-            f"coding-agent sessions, {others}. The real accounts have times, tokens and repeats, but no attribute that "
-            "could link them; a random share of them is trusted.",
+            "Campaigns of the project's own simulator among real sessions of a retrieval service, real API tenants and "
+            f"real coding-agent sessions, {others}. The real accounts have times, tokens and repeats, but no attribute "
+            "that could link them; a random share of them is trusted.",
             "",
             f"| {' | '.join(HEAD)} |",
             "|---" * len(HEAD) + "|",

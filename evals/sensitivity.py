@@ -323,7 +323,10 @@ def main() -> int:
         f"Counts are summed over all {len(done)} logs, and over draws."
     )
     if groups:
-        said += f" Removing {', '.join(groups)} loses most accounts; these are also removed in pairs."
+        said += (
+            f" Of single groups of columns, removing {', '.join(groups)} costs the most recall; these are also removed"
+            " in pairs."
+        )
     text = report(rows, stable, said)
     (options.out / "sensitivity.md").write_text(text, encoding="utf-8")
     save(

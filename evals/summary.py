@@ -18,7 +18,7 @@ from evals.runner import ENGINES
 
 Record = dict[str, Any]
 RATES = (1e-2, 1e-3, 1e-4)  # shares of honest accounts flagged at which recall is reported
-BASES = (1e-3, 1e-4, 1e-5)  # shares of members among all accounts of an operator
+BASES = (1e-3, 1e-4, 1e-5)  # shares of members among all accounts of a provider
 # Group sizes in accounts, [from, below): the classes in which calibration is checked.
 CLASSES = ((0, 12), (12, 30), (30, 1_000_000))
 _THRESHOLDS = 80  # points of the frontier

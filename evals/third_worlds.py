@@ -121,6 +121,15 @@ def scanned(scratch: Path, seed: int) -> Run:
     }
 
 
+# What the words of a campaign mean, as `evals.third_generator.ranges` draws them.
+KNOBS = (
+    "size is how many accounts are in use at once: banned ones are replaced, and accounts that never "
+    "sent anything are not in the log, so a campaign has more or fewer members than that. machine: "
+    "whether it sends around the clock instead of by a daily rhythm. cover: share of ordinary "
+    "exchanges; paraphrase: share of prompts reworded; demand: share of prompts that ask for the "
+    "reasoning; rollouts: answers to one prompt; bans: whether it loses accounts; jump: whether it "
+    "moves to a new model at its release."
+)
 HEAD = (
     *("Seed", "Log", "Accounts", "Exchanges", "Campaigns", "Flagged", "First line", "First five", "Line of each"),
     *("Members flagged", "Other alarms", "Honest flagged", "by crowd"),
@@ -184,10 +193,10 @@ def report(runs: list[Run]) -> str:
     crowds = [f"| {r} | {flagged[r]} | {honest[r]:,} |" for r in sorted(honest)]
     return "\n".join(
         [
-            "## Worlds of a third generator",
+            "## A third simulator",
             "",
-            "Logs from a third generator, written without reading the detector, the laboratory or the second "
-            "generator, and used for reporting only. `python -m evals.third_worlds` makes this page. Flagged: one "
+            "Logs from a third simulator, written without reading the detector or the other simulators, and "
+            "used for reporting only. `python -m evals.third_worlds` makes this page. Flagged: one "
             f"alarm of purity {FOUND_PURITY} holds {FOUND_SHARE:.0%} of the campaign's accounts. First line, first "
             "five: such a group, flagged or not, stands there in the table of campaigns, in its own order. Other "
             "alarms: those that are no campaign in this sense, also where they hold less than half of one.",
@@ -203,7 +212,7 @@ def report(runs: list[Run]) -> str:
             "|---|---|---|",
             *crowds,
             "",
-            "The campaigns of these worlds:",
+            f"The campaigns of these logs: {KNOBS}",
             "",
             "| Seed | Campaign | How |",
             "|---|---|---|",

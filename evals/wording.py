@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from evals.intervals import Share
+from evals.intervals import Share, percent
 
 Record = dict[str, Any]
 _WIDTH = 120
@@ -67,7 +67,7 @@ def plain(part: int, whole: int) -> str:
     >>> plain(1, 4)
     '1 of 4 (25.00%)'
     """
-    return f"{part:,} of {whole:,}" + (f" ({part / whole:.2%})" if whole else "")
+    return f"{part:,} of {whole:,}" + (f" ({percent(part / whole)})" if whole else "")
 
 
 def span(seeds: Iterable[int]) -> str:

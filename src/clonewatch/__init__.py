@@ -1,4 +1,4 @@
-"""Clonewatch: finds covert multi-account harvesting of an LLM API in the operator's own logs.
+"""Clonewatch: finds covert multi-account harvesting of an LLM API in the provider's own logs.
 
 >>> import clonewatch
 >>> result = clonewatch.scan("logs/", out="result")  # doctest: +SKIP

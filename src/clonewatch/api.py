@@ -133,18 +133,25 @@ def load(folder: str | Path) -> ScanResult:
 
 
 def doctor(
-    paths: str | Path | Sequence[str | Path], *, map: str | Path | None = None, format: str = "auto"
+    paths: str | Path | Sequence[str | Path],
+    *,
+    map: str | Path | None = None,
+    accounts: str | Path | None = None,
+    events: str | Path | None = None,
+    format: str = "auto",
 ) -> dict[str, Any]:
     """Report what a log allows before you scan it, as `clonewatch doctor --json` does. Reads the first 50,000 rows.
 
     Args:
         paths: Log files, folders of them, or globs.
         map: Field map (TOML), or the name of a preset.
+        accounts: What you know of accounts, for a log that has it in no file beside it.
+        events: Bans, model releases and outages.
         format: Log format. `auto` recognises it from the files.
 
     Returns:
         `rows`, `rejected` with `reasons`, `columns` (share of rows filled), `signals` (which can work, and what the
-        others lack), `trusted_accounts`, `formats` and `warnings`.
+        others lack), `reach` (families of evidence they can give), `trusted_accounts`, `formats` and `warnings`.
 
     Raises:
         SetupError: A path or the map is wrong. (InputError, MappingError.)
@@ -152,7 +159,8 @@ def doctor(
     from clonewatch.adapters.reading import open_log
     from clonewatch.pipeline.look import look
 
-    return look(open_log(as_paths(paths), format=format, mapping=as_path(map, "map")))
+    sides = {"accounts": as_path(accounts, "accounts"), "events": as_path(events, "events")}
+    return look(open_log(as_paths(paths), format=format, mapping=as_path(map, "map"), **sides))
 
 
 def ingest(

@@ -211,7 +211,9 @@ def test_the_criteria_are_those_of_the_scan(example: Scanned) -> None:
     for criterion, (value, threshold) in values.items():
         _, asked, given, ratio = row(criterion)
         stated = sum(float(figure) for figure in re.findall(r"\d+\.\d", given))
-        assert asked.startswith(f"{threshold:.1f} bits") and stated == pytest.approx(value, abs=0.06), criterion
+        assert asked.startswith((f"{threshold:.1f} bits", f"{threshold:.2f} bits")) and stated == pytest.approx(
+            value, abs=0.06
+        ), criterion
         assert ratio == f"{value / threshold:.2f}", criterion
     assert example.campaign["threshold_ratio"] == pytest.approx(min(v / t for v, t in values.values()), abs=1e-6)
     assert example.campaign["score"] == pytest.approx(37.2, abs=0.05)
@@ -220,8 +222,11 @@ def test_the_criteria_are_those_of_the_scan(example: Scanned) -> None:
 def test_calibration_and_attribution_end_as_the_page_says(example: Scanned) -> None:
     found, text = example.campaign, page()
     n = found["p_n"]
-    assert f"{n} calibration groups, none beyond the threshold" in text
-    assert f"p = 1/{n + 1} = {found['p_value']:.4f}, and the e-value is {found['e_value']:.0f}" in text
+    assert f"{n} calibration groups of like trust and size, none beyond the threshold" in text
+    assert f"p = 1/{n + 1} = {found['p_value']:.4f}" in text
+    alike = example.result.summary["calibration"]["strata"]["declared"]
+    assert f"{alike} of any size" in text and f"the e-value is ({alike} + 1) / 1 = {found['e_value']:.0f}" in text
+    assert found["e_value"] == alike + 1
     assert found["flagged"] and found["level"] == "L3" and "`C0001`, L3, eight accounts" in text
     assert found["accounts"] == 8 and found["harvested_exchanges"] == found["exchanges"] == TOPICS * QUESTIONS == 480
     roles = {

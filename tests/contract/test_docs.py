@@ -4,6 +4,7 @@ import os
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -16,7 +17,10 @@ from clonewatch.kernels.rarity import lower_tail
 from clonewatch.lab.simulate import scenarios
 from clonewatch.model.schema import RESULTS
 from clonewatch.pipeline.look import look
+from clonewatch.ports.behaviour import BehaviouralTest
+from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.shelf import Shelf
+from clonewatch.ports.signal import Signal
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -25,6 +29,8 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
 SHELF = Shelf("clonewatch.links.signals", "SIGNAL")
 SIGNALS = signals()
+# Pages that tell what was, in the words of the time.
+PAST = {"CHANGELOG.md"}
 
 
 def text(page: Path) -> str:
@@ -223,6 +229,37 @@ def test_the_example_plug_in_of_a_page_can_be_put_on_its_shelf(page: str, attrib
     exec(compile(block, page, "exec"), held)  # noqa: S102 - our own page
     plug = held[attribute]
     assert plug.signal.kind == kind and plug.signal.name in {c.name for c in SIGNALS}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [("linking-signal", "links/signals/client.py"), ("behavioural-test", "behaviour/tests/elicitation.py")],
+)
+def test_the_example_plug_in_of_a_page_is_the_file_that_ships(page: str, file: str) -> None:
+    source = (ROOT / "src" / "clonewatch" / file).read_text(encoding="utf-8")
+    assert code(DOCS / "adding" / f"{page}.md", "python")[0] == source
+
+
+@pytest.mark.parametrize(
+    ("page", "kinds"), [("linking-signal", (LinkingSignal, Signal)), ("behavioural-test", (BehaviouralTest, Signal))]
+)
+def test_a_guide_explains_every_field_of_its_plug_in(page: str, kinds: tuple[Any, ...]) -> None:
+    said = text(DOCS / "adding" / f"{page}.md")
+    obvious = {"signal", "sql", "reads", "name", "kind", "card"}
+    if page == "linking-signal":
+        obvious |= {"denied_suggests"}  # only a test has evidence against
+    named = {name for name in re.findall(r"`(\w+)`", said)}
+    assert {field for kind in kinds for field in kind._fields} - obvious - named == set()
+
+
+def test_the_guide_to_tests_names_every_family_of_tests() -> None:
+    said = text(DOCS / "adding" / "behavioural-test.md")
+    assert {f for f in {c.card.family for c in SIGNALS if c.kind == "behaviour"} if f"`{f}`" not in said} == set()
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name not in PAST], ids=place)
+def test_no_page_says_that_accounts_were_declared_unrelated(page: Path) -> None:
+    assert "declared-unrelated" not in text(page)
 
 
 def test_the_exit_codes_of_the_errors_are_on_the_page_of_commands() -> None:

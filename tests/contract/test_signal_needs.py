@@ -8,6 +8,7 @@ from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 
+from clonewatch.graph import weights
 from clonewatch.links import prompts
 from clonewatch.model.schema import FINGERPRINT_COLUMNS
 from clonewatch.pipeline.detection.signals import SIGNALS
@@ -51,6 +52,9 @@ def read(signal: LinkingSignal) -> set[str]:
     """Staged columns that a signal reads and that a log may lack. Columns that a fold reads are not examined."""
     shared = {step.writes: step for step in prompts.STEPS}
     steps = [step for step in signal.steps if isinstance(step, Query)]
+    # What a signal connects was read by the signals that carry it.
+    others = {table.removeprefix("carried_") for step in steps for table in step.reads if table.startswith("carried_")}
+    steps += [weights.carried(SIGNALS.load(name)) for name in sorted(others)]
     if {table for step in signal.steps for table in step.reads} & set(shared):
         steps += shared.values()
     made = {step.writes: sqlglot.parse_one(step.sql, dialect="duckdb").named_selects for step in steps}

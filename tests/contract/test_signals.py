@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.behaviour import BehaviouralTest
+from clonewatch.ports.engine import Step
 from clonewatch.ports.linking import MOST_BITS, LinkingSignal
 from clonewatch.ports.signal import Signal
 
@@ -448,7 +450,7 @@ def test_trusted_members_only_count_against_a_campaign(trusted: int) -> None:
 
 
 @pytest.mark.parametrize("source", [0, 2])
-def test_trusted_members_are_neutral_where_the_operator_names_no_trusted_accounts(source: int) -> None:
+def test_trusted_members_are_neutral_where_the_provider_names_no_trusted_accounts(source: int) -> None:
     """Trust inferred from bursts formed the cluster: it must not be evidence a second time."""
     assert measure(TESTS.load("trusted_members"), trusted_members(), source=source) == {}
 
@@ -466,13 +468,11 @@ def test_a_behavioural_test_is_neutral_on_too_few_exchanges(test: BehaviouralTes
 
 POPULATION, TRUSTED, GROUP = 1000, 4, 24  # one in four is trusted
 VALUE = 4242
+# Signals that read one fact about accounts, and the staged column that holds it, as their SELECT names it.
 ACCOUNT_FACTS = {
-    "device": "device",
-    "identity_pattern": "pattern",
-    "payment": "payment",
-    "phone": "phone",
-    "referrer": "referrer",
-    "signup_network": "signup_network",
+    name: found[1]
+    for name in SIGNALS.names()
+    if (found := re.search(r"SELECT o\.entity, a\.(\w+) AS attribute, 0 AS n", SIGNALS.load(name).sql))
 }
 
 
@@ -584,7 +584,16 @@ def synchrony(by_chance: bool) -> Log:
     return more(ordinary(), account, START + day * DAY + 3 * HOUR + within, prompt=pa.array(day % 6 + 50))
 
 
+def session_chain(trusted: bool) -> Log:
+    """Every member continues a conversation of the one before it."""
+    members = group(trusted)
+    account = np.concatenate([members, members[1:]])
+    session = np.concatenate([members, members[:-1]])
+    return more(ordinary(), account, START + np.arange(len(account)) * MINUTE, session=pa.array(session))
+
+
 SPECIAL: dict[str, Callable[[bool], Log]] = {
+    "session_chain": session_chain,
     "rare_prompt": rare_prompt,
     "signature_replay": signature_replay,
     "signup_burst": signup_burst,
@@ -608,11 +617,18 @@ def put_log(runner: StepRunner, log: Log) -> None:
     put(runner, "events", pa.Table.from_pylist(list(log.events), schema=EVENT_SCHEMA))
 
 
+def carried_before(link: LinkingSignal) -> list[Step]:
+    """The steps of the signals whose attributes this one connects."""
+    read = sorted({table for step in link.steps for table in step.reads if table.startswith("carried_")})
+    others = [SIGNALS.load(table.removeprefix("carried_")) for table in read]
+    return [step for other in others for step in (*other.steps, weights.carried(other))]
+
+
 def linked(link: LinkingSignal, log: Log, weak: tuple[str, ...] = ()) -> set[int]:
     """Accounts in the clusters that this signal alone forms."""
     with running() as runner:
         put_log(runner, log)
-        runner.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *link.steps])
+        runner.run_all([*ownership.STEPS, ownership.DECLARED, *prompts.STEPS, *carried_before(link), *link.steps])
         trusted = trusted_set(runner.engine.fetch("SELECT * FROM entities"))
         assert trusted.source == "declared"
         runner.run_all((weights.carried(link), weights.rare(link, trusted.share, POPULATION)))
@@ -638,6 +654,15 @@ def test_untrusted_accounts_that_share_an_attribute_are_linked(link: LinkingSign
 def test_an_attribute_that_trusted_accounts_share_as_usual_links_nobody(link: LinkingSignal) -> None:
     """Signals with a chance model of their own get chance instead: the same meetings at any time of the day."""
     assert linked(link, scene_of(link, innocent=True)) == set()
+
+
+def test_sessions_of_many_users_connect_nobody_in_a_chain() -> None:
+    """What more than a handful share stands for itself: two such sessions with users in common are no ring."""
+    members = np.concatenate([group(False), group(False) + 300])
+    account = np.concatenate([members[:40], members[20:]])
+    session = pa.array(np.repeat([1, 2], [40, len(members) - 20]))
+    log = more(ordinary(), account, START + np.arange(len(account)) * MINUTE, session=session)
+    assert linked(SIGNALS.load("session_chain"), log) == set()
 
 
 @pytest.mark.parametrize("name", [n for n in SIGNALS.names() if SIGNALS.load(n).weak])

@@ -14,7 +14,7 @@ from clonewatch.entities import ownership
 from clonewatch.graph import communities, sub_clusters, weights
 from clonewatch.links import prompts
 from clonewatch.pipeline.detection import slicing
-from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
+from clonewatch.pipeline.detection.signals import TESTS, linking_signals
 from clonewatch.pipeline.intake import deduplicate
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXCHANGE_SCHEMA
 from clonewatch.pipeline.steps import StepRunner
@@ -44,7 +44,7 @@ COMMON = {
     "SUM",
     "VARIANCE",
 }
-LOADED: list[LinkingSignal] = [SIGNALS.load(name) for name in SIGNALS.names()]
+LOADED: list[LinkingSignal] = list(linking_signals().values())
 
 
 def steps() -> list[Step]:

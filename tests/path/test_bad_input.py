@@ -340,3 +340,48 @@ def test_a_flagged_campaign_exits_with_three_when_requested(tmp_path: Path, simu
     ended(simulated, out=tmp_path / "out", code=3, also=("--fail-on", "flagged"))
     assert flagged(tmp_path / "out") and flagged(tmp_path / "out") <= labelled(simulated)
     ended(simulated, out=tmp_path / "out", code=0)
+
+
+# ---- facts about other accounts ------------------------------------------------------------------------------------
+
+
+def facts(folder: Path, *ids: str) -> Path:
+    file = folder / "facts.csv"
+    file.write_text("account_id,anchor\n" + "".join(f"{name},true\n" for name in ids))
+    return file
+
+
+@pytest.mark.parametrize("known", [0, 9])
+def test_an_accounts_file_of_other_accounts_causes_a_warning_in_the_summary_and_the_report(
+    known: int, tmp_path: Path, out: Path
+) -> None:
+    (tmp_path / "log.ndjson").write_bytes(lines(*rows()))
+    file = facts(tmp_path, *(f"a{i}" for i in range(known)), *(f"A-{i}" for i in range(20 - known)))
+    ended(tmp_path / "log.ndjson", out=out, also=["--accounts", str(file)])
+    told = [
+        w for w in summary(out)["warnings"] if w.startswith(f"{known} of 20 account ids in {file} occur in the log")
+    ]
+    assert len(told) == 1 and "e.g. 'A-0' does not" in told[0] and "check that both spell ids the same way" in told[0]
+    assert f"{known} of 20 account ids" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_large_accounts_file_that_holds_all_accounts_of_the_log_causes_none(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "log.ndjson").write_bytes(lines(*rows()))
+    file = facts(tmp_path, *(f"a{i}" for i in range(500)))
+    ended(tmp_path / "log.ndjson", out=out, also=["--accounts", str(file)])
+    assert summary(out)["warnings"] == []
+
+
+def test_a_state_warns_of_an_accounts_file_of_other_accounts(tmp_path: Path) -> None:
+    (tmp_path / "log.ndjson").write_bytes(lines(*rows()))
+    words = [
+        "ingest",
+        tmp_path / "log.ndjson",
+        "--state",
+        tmp_path / "state",
+        "--accounts",
+        facts(tmp_path, "X1", "X2"),
+    ]
+    done = CliRunner().invoke(app, [*map(str, words), "--quiet"])
+    assert done.exit_code == 0, done.stderr
+    assert "0 of 2 account ids in" in done.stdout

@@ -246,6 +246,38 @@ def test_parts_of_a_line_that_kubernetes_cut_are_put_together(tmp_path: Path) ->
     assert rejected == [] and [r["exchange_id"] for r in rows] == ["chatcmpl-0", "chatcmpl-1"]
 
 
+def test_a_line_whose_last_part_is_missing_is_counted(tmp_path: Path) -> None:
+    file, at = tmp_path / "pod.log", "2026-03-01T10:00:00.123456789Z stdout"
+    file.write_text(each(f"{at} F ", call(0), call(1)) + f"{at} P {json.dumps(call(2))[:80]}\n")
+    rows, rejected = read(file)
+    assert [r["exchange_id"] for r in rows] == ["chatcmpl-0", "chatcmpl-1"]
+    assert [(r.line, r.reason) for r in rejected] == [(3, "the line is cut off at the end of the file")]
+
+
+def test_parts_of_two_streams_are_told_apart(tmp_path: Path) -> None:
+    one, two = json.dumps(call(1)), json.dumps(call(2))
+    file, at = tmp_path / "pod.log", "2026-03-01T10:00:00.123456789Z"
+    pieces = [f"stdout P {one[:80]}", f"stderr P {two[:70]}", f"stdout F {one[80:]}", f"stderr F {two[70:]}"]
+    file.write_text("".join(f"{at} {piece}\n" for piece in [f"stdout F {json.dumps(call(0))}", *pieces]))
+    rows, rejected = read(file)
+    assert rejected == [] and [r["exchange_id"] for r in rows] == [f"chatcmpl-{i}" for i in range(3)]
+
+
+def test_parts_of_a_line_that_docker_cut_are_put_together(tmp_path: Path) -> None:
+    file = tmp_path / "container-json.log"
+    texts = [json.dumps(call(i, note="x" * 40_000)) + "\n" for i in range(2)]
+    split = [text[at : at + 16_384] for text in texts for at in range(0, len(text), 16_384)]
+    parts = [{"log": part, "stream": "stdout", "time": "2026-03-01T10:00:00.1Z"} for part in split]
+    parts.insert(1, {"log": "GET /health\n", "stream": "stderr", "time": "2026-03-01T10:00:00.1Z"})
+    file.write_text(lines(*parts))
+    rows, rejected = read(file)
+    assert [r["exchange_id"] for r in rows if "messages" in r] == ["chatcmpl-0", "chatcmpl-1"]
+    assert [r.line for r in rejected] == [2]
+    file.write_text(lines(*parts[:-1]))
+    rows, rejected = read(file)
+    assert [(r.line, r.reason) for r in rejected][1:] == [(6, "the line is cut off at the end of the file")]
+
+
 @pytest.mark.parametrize(
     "banner", ["# exported 2026-03-01\n", "Starting...\nlistening on :4000\n", '{"ts": 1, "torn\n']
 )
@@ -383,6 +415,22 @@ def test_a_quote_that_is_never_closed_costs_its_own_row_only(tmp_path: Path, row
     log = open_log(tmp_path / "e.csv", mapping=tmp_path / MAP)
     list(log.batches(list))
     assert any("1 rows with a quote" in warning for warning in log.warnings)
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "prompt"), [(f'2,{DAY},b,", and then?"', ", and then?"), (f'2,{DAY},b,"\nhello b"', "\nhello b")]
+)
+def test_a_row_that_was_cut_does_not_take_its_neighbour(tmp_path: Path, neighbour: str, prompt: str) -> None:
+    rows, rejected = table(tmp_path, f'1,{DAY},a,"cut', neighbour, f'3,{DAY},c,"plain"')
+    assert said(rows) == [("b", prompt), ("c", "plain")]
+    assert [(r.line, r.reason) for r in rejected] == [(2, "a quote that is never closed")]
+
+
+@pytest.mark.parametrize("after", [f'3,{DAY},c,"more\nlines"', f"3,{DAY},c,x", f'3,{DAY},c,"never closed'])
+def test_a_table_in_a_prompt_is_no_row_of_the_log(tmp_path: Path, after: str) -> None:
+    pasted = f"read this\n7,{DAY},victim,x\n8,{DAY},victim,"
+    rows, _ = table(tmp_path, f'1,{DAY},a,"{pasted}"', after)
+    assert said(rows)[0] == ("a", pasted) and {account for account, _ in said(rows)} <= {"a", "c"}
 
 
 def test_quotes_that_should_have_been_doubled_do_not_cost_the_row(tmp_path: Path) -> None:

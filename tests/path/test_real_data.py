@@ -111,6 +111,13 @@ def arrivals(days: int, most: int, seed: int) -> pa.Table:
     )
 
 
+def test_a_crowd_under_a_news_shock_raises_no_flag_and_no_question() -> None:
+    """22,031 people comment on the same events in the same hours, in the same words at times."""
+    found = mapped("crowd_news_comments", "news_comments")
+    assert found.summary["counts"]["accounts"] == 22_031
+    assert not flagged(found) and not found.review.num_rows
+
+
 def test_real_api_tenants_raise_no_flag(tmp_path: Path) -> None:
     log = arrivals(days=2, most=250_000, seed=11)
     assert 150_000 < log.num_rows < 300_000 and len(log["account_id"].unique()) > 200

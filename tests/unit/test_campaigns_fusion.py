@@ -116,9 +116,29 @@ def test_one_work_list_dealt_out_in_equal_shares_is_a_deception() -> None:
         reading("coverage_uniformity", 5.0),
         EVEN_LOAD,
         reading("work_partition", 7.0),
-        linked=edges(("template", 20, 8.0)),
+        linked=edges(("template", 20, 8.0), ("egress", 20, 2.0)),
     )
     assert found.deception == ("work_partition",) and found.flagged and found.level == "L3"
+
+
+def test_what_an_application_brings_along_is_no_deception_unless_a_harvest_is_dealt_out_without_habits() -> None:
+    """The users of an app share its prompt and its client, ask unlike questions, and may ask equally often."""
+    app = edges(("system_prompt", 20, 8.0), ("client", 20, 5.0), ("template", 20, 8.0), ("egress", 20, 1.6 / TEN))
+    shown = (
+        reading("coverage_uniformity", 5.0),
+        EVEN_LOAD,
+        reading("work_partition", 7.0),
+        reading("single_turn", 4.0),
+    )
+    people = verdict(*shown, linked=app)
+    assert not people.deception and not people.flagged and people.criteria.limiting == "deception"
+    annotators = verdict(*shown, NO_HABITS, linked=app)
+    assert not annotators.deception and not annotators.flagged
+    harvest = (*shown, reading("elicitation", 8.0))
+    assert not verdict(*harvest, linked=app).flagged
+    dealt = verdict(*harvest, NO_HABITS, linked=app)
+    assert dealt.deception == (DEALT_OUT,) and dealt.flagged
+    assert not verdict(*harvest, reading("individuality", 3.2), linked=app).flagged
 
 
 def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_deception() -> None:
@@ -394,7 +414,7 @@ def test_having_no_habits_adds_nothing_to_the_sum() -> None:
 
 
 def test_entrants_of_a_contest_have_no_habits_in_common_and_deceive_nobody() -> None:
-    unlinked = edges(("template", 20, 4.0))
+    unlinked = edges(("template", 20, 4.0), ("referrer", 20, 1.0))
     dealt = (reading("coverage_uniformity", 8.0), reading("regularity", 8.0), reading("work_partition", 8.0))
     assert verdict(*dealt, NO_HABITS, linked=unlinked).deception == ()
     assert verdict(*dealt, reading("load_balance", 6.0), linked=unlinked).deception == ("work_partition",)

@@ -22,6 +22,7 @@ from clonewatch.cli import progress as drawing
 from clonewatch.cli.main import app, message
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError, TooManyRejected
+from clonewatch.pipeline.detection.reach import reach
 from clonewatch.pipeline.look import _can
 from clonewatch.ports.signal import Card, Signal
 
@@ -336,8 +337,81 @@ def test_doctor_tells_filled_columns_and_what_more_would_buy(log: Path, tmp_path
     assert signals["payment"]["missing"] == ["accounts.payment_fingerprint"]
     assert not held["trusted_accounts"]
     said = ask("doctor", log).stdout
-    assert "No trusted accounts" in said and "accounts.payment_fingerprint" in said
+    assert "No account is marked as trusted" in said and "accounts.payment_fingerprint" in said
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_doctor_takes_an_accounts_file_and_warns_when_its_ids_match_nothing(log: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.csv"
+    facts.write_text("account_id,anchor\nNOBODY-1,true\nNOBODY-2,true\n")
+    held = json.loads(ask("doctor", log, "--accounts", facts, "--json").stdout)
+    assert [
+        w for w in held["warnings"] if w.startswith(f"0 of 2 account ids in {facts} occur in the log, e.g. 'NOBODY-1'")
+    ]
+    held = json.loads(ask("doctor", log, "--json").stdout)
+    assert held["warnings"] == []
+
+
+def test_doctor_counts_only_families_that_can_count_towards_a_flag(log: Path) -> None:
+    said = ask("doctor", log).stdout
+    assert "Families of tests that can count towards a flag: 1 (load)." in said and "A flag needs 3" in said
+    assert (
+        "(2 where too little is known to infer whom to trust)" in said
+        and "trust will be inferred from behaviour" in said
+    )
+    assert "Families that can link accounts" in said
+
+
+def test_individuality_counts_only_beside_a_test_of_purpose_and_trust_never() -> None:
+    alone = reach({"individuality", "load_balance", "trusted_members", "regularity"}, marked=True)
+    assert alone["tests"] == ["load", "pacing"] and not alone["enough"]
+    beside = reach({"individuality", "load_balance", "elicitation"}, marked=True)
+    assert beside["tests"] == ["harvest", "individuality", "load"] and beside["enough"]
+    assert reach({"regularity", "load_balance"}, marked=False)["tests"] == ["load"]
+    assert reach({"payment"}, marked=True)["deceptive_links"] == ["payment"]
+
+
+def test_a_missing_option_comes_with_a_line_that_works() -> None:
+    for words, example in (
+        (("scan", "x.ndjson"), "clonewatch scan exchanges.parquet --out result"),
+        (("show", "C0001"), "clonewatch show C0001 --scan result"),
+    ):
+        done = ask(*words)
+        assert done.exit_code == 2 and f"For example: {example}" in " ".join(done.stderr.split())
+
+
+def test_a_time_that_is_none_is_answered_with_two_that_are(log: Path, tmp_path: Path) -> None:
+    done = ask("scan", log, "--out", tmp_path / "out", "--since", "yesterday")
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 2 and "Write 2026-05-01 or 2026-05-01T06:00" in said
+    assert "%Y" not in said and "Value error" not in said
+
+
+def test_a_file_where_a_folder_is_expected_is_called_a_file(log: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("x")
+    for words in (
+        ("scan", log, "--out", taken),
+        ("simulate", "quiet", "--out", taken),
+        ("ingest", log, "--state", taken),
+    ):
+        done = ask(*words)
+        assert done.exit_code == 2 and "that is a file, not a folder" in done.stderr, words
+
+
+def test_an_id_of_a_group_may_be_written_in_small_letters(scan: Path) -> None:
+    assert ask("show", "c1", "--scan", scan).stdout == ask("show", "C1", "--scan", scan).stdout != ""
+
+
+def test_why_suggests_ids_like_a_mistyped_one(scan: Path) -> None:
+    said = ask("why", "C1-acct-0001", "--scan", scan).stdout
+    assert "Check the spelling" in said and "Ids like it that are in a group: C1-acct-000" in said
+
+
+def test_why_says_less_of_a_member_of_a_group_that_is_not_flagged(scan: Path) -> None:
+    said = ask("why", "G1-acct-00000", "--scan", scan).stdout
+    assert "is in G1 as linked" in said and "through and through" not in said and "Membership" not in said
+    assert "Nothing is attributed to a group that is not flagged." in said
 
 
 def test_doctor_counts_why_rows_are_rejected(log: Path) -> None:

@@ -69,3 +69,10 @@ def test_no_world_of_the_contest_is_reported_on_elsewhere() -> None:
     seeds = {(generator, seed) for generator, _, seed, _ in ratios.worlds()}
     assert all(seed < 100 for generator, seed in seeds if generator != ratios.LABORATORY)
     assert all(seed < 100 or 5000 < seed < 5200 for _, seed in seeds)
+
+
+def test_every_cluster_of_a_world_is_kept_with_its_evidence_and_what_it_is() -> None:
+    found = ratios.one(ratios.SECOND, "slow_drip", 41, 0.2)
+    assert max(row["purity"] for row in found) >= 0.8 and min(row["purity"] for row in found) == 0.0
+    assert any(row["flagged"] for row in found) and not all(row["reported"] for row in found)
+    assert len({tuple(row["evidence"]) for row in found}) == 1, "one order of the kinds of evidence"

@@ -263,7 +263,7 @@ def test_a_run_is_scanned_scored_kept_and_not_repeated(tmp_path: Path, monkeypat
     monkeypatch.setattr(other_worlds, "fingerprint", lambda: "other source")
     assert other_worlds._kept_run(kept, "slow_drip", 5, SMALL, "other source") is None
     text = other_worlds.report([run])
-    assert text.startswith("## Worlds of a second generator\n") and "| slow_drip | 5 |" in text
+    assert text.startswith("## A second simulator\n") and "| slow_drip | 5 |" in text
     assert sorted(p.name for p in kept.iterdir()) == [f"slow_drip-5-{SMALL:g}.json"]
 
 

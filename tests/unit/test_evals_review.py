@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # evals is no part of the installed package
 
 from evals import honest_worlds  # noqa: E402
-from evals.review import LABORATORY, TRUE, WORLDS, analyst, sums, worlds  # noqa: E402
+from evals.review import LABORATORY, OTHER, TRUE, WORLDS, analyst, one, sums, worlds  # noqa: E402
 
 from clonewatch.campaigns.fusion import Criteria, Reading, Verdict  # noqa: E402
 from clonewatch.campaigns.innocent_shapes import shapes  # noqa: E402
@@ -87,3 +87,10 @@ def test_the_sums_count_campaigns_by_place_and_honest_groups_by_log() -> None:
     assert found["quiet"]["large_logs"] == [1] and found["attacked"]["honest_for_review"] == 1
     assert found["first_question_settles"] == "2 of 2"
     assert found["pairs_in_order"] == {"odds_bits": 0.75, "score": 0.5}
+
+
+def test_a_world_is_scanned_and_its_groups_are_kept_in_order() -> None:
+    found = one(OTHER, "slow_drip", 41, 0.2)
+    assert [group["rank"] for group in found["groups"]] == list(range(1, len(found["groups"]) + 1))
+    assert found["groups"][0]["campaign"] == "slow_drip" and found["groups"][0]["purity"] >= 0.8
+    assert found["asked"]["left"] == 0

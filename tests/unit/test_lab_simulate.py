@@ -31,6 +31,7 @@ from clonewatch.model.schema import (
     OPERATIONS,
     TASKS,
 )
+from clonewatch.ports.progress import Silent
 
 SMALL = 0.1
 
@@ -434,3 +435,21 @@ def test_every_plan_on_the_shelf_is_used_by_a_scenario() -> None:
 def test_the_documentation_names_every_scenario_and_look_alike() -> None:
     said = (Path(__file__).resolve().parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
     assert [name for name in [*scenarios(), *LOOKALIKES] if f"`{name}`" not in said] == []
+
+
+class Notes(Silent):
+    """Progress that keeps the notes on the outcome of stages."""
+
+    def __init__(self) -> None:
+        self.held: list[str] = []
+
+    def end(self, note: str = "") -> None:
+        self.held.append(note)
+
+
+def test_the_outcome_says_how_many_of_the_accounts_sent_anything(tmp_path: Path) -> None:
+    notes = Notes()
+    said = simulate("quiet", tmp_path / "log", seed=1, scale=0.02, progress=notes)
+    sent = len(pq.read_table(tmp_path / "log" / "exchanges", columns=["account_id"])["account_id"].unique())
+    assert sent < said["accounts"]
+    assert notes.held[0].startswith(f"{said['exchanges']:,} exchanges by {sent:,} of {said['accounts']:,} accounts; ")

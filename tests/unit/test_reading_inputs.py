@@ -160,6 +160,32 @@ def test_empty_input_is_refused_and_an_empty_file_among_others_is_not(tmp_path: 
     assert any("empty" in w for w in log.warnings)
 
 
+def test_accounts_above_a_folder_of_exchanges_that_was_named_itself_are_mentioned(tmp_path: Path) -> None:
+    (tmp_path / "log" / "exchanges").mkdir(parents=True)
+    put(tmp_path / "log" / "exchanges" / "x.ndjson", "one")
+    (tmp_path / "log" / "accounts.csv").write_text("account_id,anchor\na,true\n")
+    log = open_log(tmp_path / "log" / "exchanges")
+    assert [w for w in log.warnings if "accounts.csv: not read: it lies above the folder that was named" in w]
+    assert open_log(tmp_path / "log").warnings == []
+    given = open_log(tmp_path / "log" / "exchanges", accounts=tmp_path / "log" / "accounts.csv")
+    assert given.warnings == []
+
+
+def test_an_accounts_file_without_ids_is_told_which_columns_it_has(tmp_path: Path) -> None:
+    put(tmp_path / "x.ndjson", "one")
+    (tmp_path / "facts.csv").write_text("id,anchor\na,true\n")
+    with pytest.raises(MappingError, match=r"no column account_id .*the header has: id, anchor"):
+        open_log(tmp_path / "x.ndjson", accounts=tmp_path / "facts.csv").accounts()
+
+
+def test_a_file_that_nothing_reads_is_sent_to_the_doctor(tmp_path: Path) -> None:
+    (tmp_path / "gateway.txt").write_text("these are our logs")
+    (tmp_path / "none.ndjson").write_text("")
+    for name in ("gateway.txt", "none.ndjson"):
+        with pytest.raises(InputError, match="clonewatch doctor FILE"):
+            open_log(tmp_path / name)
+
+
 def test_files_of_unknown_format_in_a_folder_are_skipped_with_a_warning_but_refused_by_name(tmp_path: Path) -> None:
     put(tmp_path / "x.ndjson", "one")
     stranger = tmp_path / "README.txt"

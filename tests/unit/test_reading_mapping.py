@@ -68,9 +68,9 @@ def test_a_map_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
     with pytest.raises(MappingError, match="not TOML"):
         load_map(odd, NAMES)
     odd.write_bytes(b"\xff\xfe")
-    with pytest.raises(MappingError, match="cannot be read"):
+    with pytest.raises(MappingError, match="is not text"):
         load_map(odd, NAMES)
-    with pytest.raises(MappingError, match="cannot be read"):
+    with pytest.raises(MappingError, match="is a folder"):
         load_map(tmp_path, NAMES)
 
 
@@ -197,3 +197,9 @@ def test_a_line_of_the_template_is_read_by_the_template(tmp_path: Path) -> None:
     file.write_text(json.dumps(line) + "\n")
     (batch,) = open_log(file, mapping=ROOT / "examples" / "custom_gateway.toml").batches(list)
     assert batch.to_pylist()[0]["messages"] == '{"messages":[]}' and batch.to_pylist()[0]["channel"] == "direct"
+
+
+def test_a_folder_in_place_of_a_map_is_called_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match="is a folder, not a file") as error:
+        load_map(tmp_path, ["csv_map"])
+    assert "Error" not in error.value.fix and "nginx" in error.value.fix

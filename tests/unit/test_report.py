@@ -82,8 +82,7 @@ def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
 
 def test_the_answer_comes_first_and_counts_nobody_twice(page: str) -> None:
     # 180 members a campaign, of whom every tenth is a bystander.
-    answer = "2 campaigns flagged: 324 declared-unrelated accounts act as 2 operators; 96,500 exchanges attributed"
-    assert answer in text_of(page)
+    assert "2 campaigns flagged: 324 accounts with no declared common owner act as 2 operators; 96,500" in text_of(page)
     assert "between 22 April 2026 and 5 June 2026" in text_of(page)
     assert "36 bystanders on the same route not counted" in text_of(page)
 
@@ -92,7 +91,7 @@ def test_an_account_in_two_campaigns_counts_once() -> None:
     tables = made.scan(flagged=2, linked=0, accounts=20)
     names = pa.array([name.replace("C2-", "C1-") for name in tables["members"]["account_id"].to_pylist()])
     tables["members"] = tables["members"].set_column(1, "account_id", names)
-    assert "18 declared-unrelated accounts act as 2 operators" in headline(tables).sentence
+    assert "18 accounts with no declared common owner act as 2 operators" in headline(tables).sentence
 
 
 def test_nothing_flagged_says_what_that_does_not_mean() -> None:
@@ -186,6 +185,97 @@ def test_a_general_tell_tale_is_not_passed_off_as_a_ruling() -> None:
     page = render(tables, made.summary(), made.SIGNALS)
     place = page.index("What would show it")
     assert made.SIGNALS[0].card.excluded_by.split(",")[0] in page[place : place + 200]
+    assert text_of(page).count("Not tested: this explanation stays open.") == 2
+
+
+def test_what_would_show_an_innocent_twin_is_a_sentence_of_its_own_beside_every_ruling(page: str) -> None:
+    assert re.search(
+        r"What would show it ?Trusted accounts use it too, or the accounts have one declared owner\. "
+        r"Why it does or does not fit ?No two of the accounts share a declared organisation\.",
+        text_of(page),
+    )
+
+
+def test_the_level_says_how_many_innocent_explanations_are_ruled_out(page: str) -> None:
+    said = text_of(page)
+    assert "This log rules out 1 of 2 innocent explanations; 1 stays open." in said
+    assert "tested do not account for it" not in said
+
+
+def test_the_sum_keeps_links_tests_and_what_speaks_against_apart() -> None:
+    pieces = [
+        {"signal": "payment", "family": "identity", "kind": "link", "bits": 9.0},
+        {"signal": "device", "family": "identity", "kind": "link", "bits": 4.0},
+        {"signal": "load_balance", "family": "load", "kind": "behaviour", "bits": 8.0},
+        {"signal": "regularity", "family": "pacing", "kind": "behaviour", "bits": 7.0},
+        {"signal": "individuality", "family": "individuality", "kind": "support", "bits": 6.0},
+        {"signal": "coverage_uniformity", "family": "coverage", "kind": "against", "bits": -5.0},
+    ]
+    tables = made.scan(flagged=1, linked=0, accounts=5)
+    tables["campaigns"] = made.table(schema.CAMPAIGNS, [made.campaign(accounts=5, score=10.0)])
+    tables["evidence"] = made.table(schema.EVIDENCE, [{"campaign_id": "C1", **piece} for piece in pieces])
+    chapter = chapters.chapters(tables, chapters.ranked(tables), Cards())[0]
+    lines = {part.name: (part.families, part.bits) for part in chapter.sum}
+    assert lines["Links"] == ("identity 9", "9") and lines["Tests"] == ("load 8, pacing 7", "15")
+    assert lines["Support"] == ("individuality 6", "-") and lines["Against"] == ("coverage", "-5")
+    assert lines["Score"][1] == "10" and chapter.families == ["load", "pacing"]
+    assert "subtracted from the score" in {part.counts for part in chapter.sum}
+
+
+def test_of_a_group_that_is_not_flagged_nobody_is_said_to_act_for_a_campaign() -> None:
+    page = with_campaign(flagged=False, level="L1", harvested_exchanges=0)
+    chapter = text_of(page.partition('<section id="linked">')[2].partition("</section>")[0])
+    assert "5 accounts with no declared common owner: linked, not flagged" in chapter
+    assert (
+        "act together" not in chapter and "through and through" not in chapter and not re.search(r"\bcore\b", chapter)
+    )
+    assert "Membership" not in chapter and "nobody is said to act for anybody" in chapter
+    assert "Membership" in text_of(with_campaign())
+
+
+def test_the_page_says_what_to_check_first(page: str) -> None:
+    first = text_of(page).partition("What to check first")[2][:1500]
+    assert "What speaks against it: Night rest." in first
+    assert "Work divided without repeats (could still be this): One team that splits a test set." in first
+    assert "18 fringe accounts, one by one" in first and "18 proxy customers: likely bystanders" in first
+
+
+def test_every_kind_of_attribute_shows_however_many_another_kind_has() -> None:
+    rows = [{"signal": "template", "attribute": f"t{i}", "weight": 30.0 - i} for i in range(25)]
+    shown = chapters.of_each_kind([*rows, {"signal": "payment", "attribute": "card", "weight": 2.0}])
+    assert [row["signal"] for row in shown] == ["template"] * 4 + ["payment"]
+
+
+def test_example_exchanges_that_several_pieces_of_evidence_have_are_shown_once() -> None:
+    tables = made.scan(flagged=1, linked=0, accounts=5)
+    rows = [row | {"exchange_ids": ["ex-000099", "ex-000100"]} for row in tables["evidence"].to_pylist()]
+    tables["evidence"] = made.table(schema.EVIDENCE, rows)
+    said = text_of(render(tables, made.summary(), made.SIGNALS))
+    assert said.count("ex-000099") == 1 and "examples for most of what follows" in said
+
+
+def test_a_drawing_says_how_many_dots_stand_for_more_accounts(page: str) -> None:
+    assert re.search(r"\d+ accounts \(14 drawn\)", text_of(page))
+
+
+def test_figures_without_a_unit_do_not_follow_the_sentence_that_has_them(page: str) -> None:
+    assert not re.search(r"measured -?\d", text_of(page))
+
+
+def test_thresholds_are_rounded_and_settings_name_the_file_that_was_found() -> None:
+    summary = made.summary()
+    summary["thresholds"]["link_bits"] = 9.965784285
+    summary["settings"] |= {"accounts": None, "events": None}
+    summary["inputs"].append(summary["inputs"][0] | {"path": "logs/accounts.parquet", "format": "accounts (parquet)"})
+    held = method.gather(summary, Cards())
+    assert dict(held.thresholds)["link_bits"] == "9.97"
+    assert dict(held.settings)["accounts"] == "not set; found beside the exchanges: logs/accounts.parquet"
+    assert dict(held.settings)["events"] == "not set"
+
+
+def test_one_word_for_the_suspect_and_one_for_whoever_runs_the_service(page: str) -> None:
+    said = text_of(page)
+    assert not re.search(r"(declared|trusted|given) by the operator|operator's own", said)
 
 
 def test_evidence_against_stands_before_evidence_for(page: str) -> None:
@@ -222,16 +312,16 @@ def test_no_p_value_is_printed_without_the_number_of_groups_behind_it(page: str)
     assert "p =" not in text_of(with_campaign(p_value=None, p_n=0, e_value=None))
 
 
-def test_the_page_says_whether_the_calibration_groups_were_simulated_or_the_operators_own(page: str) -> None:
+def test_the_page_says_whether_the_calibration_groups_were_simulated_or_the_providers_own(page: str) -> None:
     said = text_of(page)
     assert "among 1,234 groups (simulated worlds without an attack), of which 3 lie beyond the threshold" in said
-    assert "Nobody has shown that honest groups of this log are like them" in said
+    assert "It has not been shown that honest groups of this log resemble them" in said
     assert "at most 5 % of the flags of a scan are false on average" in said
     assert "Whether honest groups of this log come as close to the threshold as the simulated ones behind p." in said
     own = made.summary()
     own["settings"]["calibration"] = "quiet.json"
     said = text_of(render(made.scan(1, 0, 5), own, made.SIGNALS))
-    assert "They come from the operator's own quiet period" in said
+    assert "They come from the provider's own quiet period" in said
     assert "simulated honest logs" not in said and "simulated ones behind p" not in said
 
 
@@ -305,7 +395,7 @@ def test_what_is_not_known_names_the_signals_without_data(page: str) -> None:
     said = text_of(page)
     assert "What 1 signal without data would have shown: Reasoning signatures replayed." in said
     assert "exchanges.signature_id" in said
-    assert "Who the operator is." in said
+    assert "Who the operator of the campaign is." in said
 
 
 @pytest.mark.parametrize("code", ["L0", "L1", "L2", "L3"])
@@ -508,6 +598,11 @@ def test_pictures_and_tables_have_words(page: str) -> None:
     assert len(ids) == len(set(ids))
     targets = {a["href"][1:] for _, a in outline.tags if a.get("href")}  # type: ignore[index]
     assert targets <= set(ids)
+
+
+def test_every_table_scrolls_by_itself_on_a_narrow_screen(page: str) -> None:
+    assert page.count("<table>") == page.count('<div class="wide"><table>') > 5
+    assert "ol.ladder{list-style:none;display:flex;flex-wrap:wrap" in page
 
 
 def test_the_report_needs_no_signal_package(page: str) -> None:

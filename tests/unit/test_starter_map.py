@@ -150,6 +150,22 @@ def test_ids_of_other_things_are_not_taken_for_the_request(tmp_path: Path) -> No
     assert "exchange_id" in starter(found, told)
 
 
+def test_csv_of_a_gateway_is_told_in_kinds_and_ends_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "mylog.csv").write_text(
+        "when,customer,route,tokens\n2026-05-04T09:12:03Z,acme,small-1,812\n2026-05-04T09:12:41Z,birch,large-1,0.5\n"
+    )
+    told = doctor(tmp_path / "mylog.csv")
+    assert 'model = "route"' in told.stdout and "whole number, number" in told.stdout and " time " in told.stdout
+    assert "a field map is needed" in told.stderr and "Save the map above as map.toml" in told.stderr
+    assert told.exit_code == 2
+
+
+def test_a_route_that_is_a_path_is_no_model(tmp_path: Path) -> None:
+    rows = [{"time": START + i, "account": "a", "route": "/v1/chat/completions"} for i in range(ROWS)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "model" not in json.loads(doctor(tmp_path / "log.jsonl", "--json").stdout)["guessed"]
+
+
 def test_what_is_no_log_at_all_is_refused_as_before(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("Remember the milk\nand the bread\n")
     told = doctor(tmp_path / "notes.txt")

@@ -27,6 +27,11 @@ _V4_PORT = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
 _MASKED = re.compile(r"(\d{1,3}\.\d{1,3}\.\d{1,3})\.(?:\*{1,3}|x{1,3})")
 _BRACKETS = re.compile(r"\[([0-9A-Fa-f:.]{2,45})(?:%[^\]]{0,32})?\](?::\d{1,5})?")
 _FOR = re.compile(r"(?:^|;)\s*for\s*=\s*\"?([^\";]{1,80})", re.IGNORECASE)
+# How Java, Go and gRPC write whom a connection comes from, and databases one address.
+_BEFORE = re.compile(r"(?:(?:tcp|udp)[46]?://|ipv[46]:|/)(?=[\[0-9A-Fa-f:])")
+_HOST = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})/32|([0-9A-Fa-f:.]{2,45})/128")
+# How Python does: address and port, and for IPv6 two more numbers.
+_TUPLE = re.compile(r"\(\s*['\"]([^'\"]{2,60})['\"]\s*,\s*\d{1,5}(?:\s*,\s*\d{1,10}){0,2}\s*\)")
 # Longer lists are an attack on the reader: only the end, which own proxies wrote, is examined.
 _MOST_LIST = 1024
 
@@ -51,6 +56,8 @@ def client_address(logged: str, hops: Hops = Hops()) -> str | None:  # noqa: B00
         return text
     if text.lower() in ("", "-", "unknown", "none", "null"):
         return None
+    if pair := _TUPLE.fullmatch(text):
+        text = pair[1]
     parts = [_one(part) for part in text[-_MOST_LIST:].split(",")]
     found = [address for address in parts if address is not None]
     if not found:
@@ -66,6 +73,10 @@ def _one(part: str) -> IPv4Address | IPv6Address | None:
     """One hop: an address with or without a port, also as the header `Forwarded` writes it."""
     named = _FOR.search(part)
     text = (named[1] if named else part).strip().strip('"')
+    if before := _BEFORE.match(text):
+        text = text[before.end() :]
+    if host := _HOST.fullmatch(text):
+        text = host[1] or host[2]
     inside = _V4_PORT.fullmatch(text) or _BRACKETS.fullmatch(text)
     masked = _MASKED.fullmatch(text)
     plain = f"{masked[1]}.0" if masked else inside[1] if inside else text

@@ -11,6 +11,7 @@ from typing import Any
 
 from clonewatch.adapters.bodies import Row, claimed, content_text, first, inner, put, word
 from clonewatch.adapters.event_streams import events
+from clonewatch.adapters.values import count
 
 Body = Mapping[str, object]
 _ROLES = {"model": "assistant", "CHATBOT": "assistant", "USER": "user", "SYSTEM": "system", "TOOL": "tool"}
@@ -70,9 +71,9 @@ def gemini(request: Body, response: object, row: Row) -> None:
         usage = _either(chunk, "usageMetadata", "usage_metadata")
         put(row, "input_tokens", usage.get("promptTokenCount"))
         said, thought = usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount")
-        if isinstance(said, int):
+        if (answered := count(said)) is not None:
             # Thoughts are counted separately; the column counts all output tokens.
-            put(row, "output_tokens", said + (thought if isinstance(thought, int) else 0))
+            put(row, "output_tokens", answered + (count(thought) or 0))
         put(row, "reasoning_tokens", thought)
         put(row, "cached_tokens", usage.get("cachedContentTokenCount"))
         put(row, "model", chunk.get("modelVersion"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clonewatch.adapters.columns import Columns, Values
 from clonewatch.adapters.streams import Stream
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Rejected
@@ -17,6 +18,7 @@ MAGIC = b"PAR1"
 # What a damaged file raises, depending on where the damage is.
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 _MOST_BYTES = 32 << 20  # decoded bytes per batch
+_LEAST_ID = 12  # bytes of an id of a fixed length: those of MongoDB; UUIDs have 16
 _FEWEST_ROWS, _MOST_ROWS = 4096, 65_536
 
 
@@ -70,6 +72,54 @@ def _check(batch: pa.RecordBatch) -> None:
     """Raise if indices or offsets point outside their data. Plain text is checked row by row later."""
     for column in batch.columns:
         column.validate(full=pa.types.is_dictionary(column.type) or pa.types.is_nested(column.type))
+
+
+def columns_of(batch: pa.RecordBatch) -> Columns:
+    """The columns of a batch by name, text as plain text."""
+    return {name: readable(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+
+
+def readable(values: pa.Array) -> Values:
+    r"""A column with text as plain text, however the file encodes it; bytes that are no text stay bytes.
+
+    Bytes of a fixed length that are no text are ids, such as UUIDs, and are written in hexadecimal.
+
+    >>> readable(pa.array(["a", "b", "a"]).dictionary_encode()).type
+    DataType(string)
+    >>> readable(pa.array([b"a", b"\xff"]))
+    ['a', b'\xff']
+    """
+    if pa.types.is_dictionary(values.type) and _is_encoded_text(values.type.value_type):
+        values = values.dictionary_decode()
+    if pa.types.is_string_view(values.type):
+        return values.cast(pa.string())
+    if pa.types.is_binary_view(values.type):
+        values = values.cast(pa.binary())
+    if not _is_bytes(values.type):
+        return values
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:
+        pass
+    if pa.types.is_fixed_size_binary(values.type) and values.type.byte_width >= _LEAST_ID:
+        return pa.array([None if one is None else one.hex() for one in values.to_pylist()], pa.string())
+    return [_text_or_bytes(one) for one in values.to_pylist()]
+
+
+def _is_encoded_text(kind: pa.DataType) -> bool:
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary_view)
+    return _is_bytes(kind) or any(is_kind(kind) for is_kind in texts)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _text_or_bytes(one: bytes | None) -> str | bytes | None:
+    try:
+        return None if one is None else one.decode()
+    except UnicodeDecodeError:
+        return one
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:

@@ -360,6 +360,7 @@ def _empty(values: pa.Array) -> pa.Array:
 def hashed(values: Values) -> pa.Array:
     """Any values as unsigned 64-bit hashes: the first 8 bytes of BLAKE2b over their JSON, nulls and empty ones null.
 
+    Words for "nothing" are null too, as one hash for all of them would link accounts that share nothing.
     The same value gives the same hash in every file and run, whether it came as a number or as text.
 
     >>> hashed(["a", 7, "7", [1, 2], None]).to_pylist()[1:3] == hashed([7, 7]).to_pylist()
@@ -376,6 +377,8 @@ def hashed(values: Values) -> pa.Array:
 
 def _hash(value: object) -> int | None:
     if value is None or value == "" or value == [] or value == {} or value != value:
+        return None
+    if isinstance(value, str) and value in MISSING:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)

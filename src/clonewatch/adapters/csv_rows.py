@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ _BOM = b"\xef\xbb\xbf"
 _SEPARATOR = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _SAMPLED = 50  # rows by which the separator is chosen
 _OPEN = "a quote that is never closed"
+_NO_CSV = "not CSV"
 
 
 class CsvRows(NamedTuple):
@@ -33,6 +34,13 @@ class CsvRows(NamedTuple):
     rows: list[list[str]]
     numbers: list[int]
     rejected: list[Rejected]
+
+
+class _Doubtful(NamedTuple):
+    """A row that may have taken its neighbour: one of its later lines is a whole row. lines: with their numbers."""
+
+    cells: list[str]
+    lines: list[tuple[int, str]]
 
 
 class _TooLong(Exception):
@@ -72,9 +80,9 @@ class _Text:
         self.taken.clear()
         self._length = 0
 
-    def give_back(self) -> None:
-        """All lines of the row but the first are read again."""
-        self._back += reversed(self.taken[1:])
+    def give_back(self, before: Sequence[tuple[int, str]] = ()) -> None:
+        """All lines but the first are read again: of the row, or of `before` and the row."""
+        self._back += reversed([*before, *self.taken][1:])
 
     def _numbered(self) -> Iterator[tuple[int, str]]:
         """Every line with its number; blank ones too, as a cell may hold them."""
@@ -170,24 +178,35 @@ def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
     numbers: list[int] = []
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     name, opened = text.source.name, 0
+    doubtful: _Doubtful | None = None
     while True:
         text.begin()
-        try:
-            cells = next(reader, None)
-        except (csv.Error, _TooLong):
-            cells = _sloppy(text.taken, len(names), delimiter)
-            if cells is None:
+        cells, fault = _next(reader, text, len(names), delimiter)
+        if doubtful is not None:
+            # What is left of a neighbour that was taken is no row. Any other row is followed by one.
+            if fault and len(_cells(text.taken[0][1], delimiter)) != len(names):
                 opened += 1
-                text.rejected.append(Rejected(name, text.taken[0][0], _OPEN if len(text.taken) > 1 else "not CSV"))
+                text.rejected.append(Rejected(name, doubtful.lines[0][0], _OPEN))
+                text.give_back(doubtful.lines)
+                doubtful = None
+                continue
+            rows.append(doubtful.cells)
+            numbers.append(doubtful.lines[-1][0])
+            doubtful = None
+        if fault:
+            damaged = fault in (_OPEN, _NO_CSV)
+            text.rejected.append(Rejected(name, text.taken[0][0] if damaged else text.number, fault))
+            if damaged:
+                opened += 1
                 text.give_back()
                 continue
-        if cells is None:
+        elif cells is None:
             break
-        if len(cells) == len(names):
+        elif cells and _holds_row(text.taken, len(names), delimiter):
+            doubtful = _Doubtful(cells, list(text.taken))
+        elif cells:
             rows.append(cells)
             numbers.append(text.number)
-        elif cells:
-            text.rejected.append(Rejected(name, text.number, f"{len(cells)} cells, not {len(names)}"))
         if len(rows) >= MOST_ROWS or text.size >= MOST_BYTES or len(text.rejected) >= MOST_ROWS:
             yield CsvRows(names, rows, numbers, text.rejected)
             rows, numbers, text.rejected, text.size = [], [], [], 0
@@ -196,6 +215,26 @@ def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
             f"{opened:,} rows with a quote that is not closed or not doubled were rejected; their neighbours were kept"
         )
     yield CsvRows(names, rows, numbers, text.rejected)
+
+
+def _next(reader: Iterator[list[str]], text: _Text, names: int, delimiter: str) -> tuple[list[str] | None, str]:
+    """The cells of the next row, None after the last one, and what is wrong with it."""
+    try:
+        cells = next(reader, None)
+    except (csv.Error, _TooLong):
+        cells = _sloppy(text.taken, names, delimiter)
+        if cells is None:
+            return None, _OPEN if len(text.taken) > 1 else _NO_CSV
+    if not cells or len(cells) == names:
+        return cells, ""
+    return None, _OPEN if _holds_row(text.taken, names, delimiter) else f"{len(cells)} cells, not {names}"
+
+
+def _holds_row(taken: list[tuple[int, str]], names: int, delimiter: str) -> bool:
+    """Whether a later line of a row is by itself a whole row."""
+    return names > 1 and any(
+        line.count(delimiter) >= names - 1 and len(_cells(line, delimiter)) == names for _, line in taken[1:]
+    )
 
 
 def _sloppy(taken: list[tuple[int, str]], names: int, delimiter: str) -> list[str] | None:

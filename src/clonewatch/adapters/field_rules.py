@@ -19,35 +19,44 @@ Finder = Callable[[str], Find]
 # Values longer than this are not searched: an id or a name is short.
 _LONGEST_SEARCHED = 4096
 _LONGEST_PATTERN = 256
-_MOST_ITEMS = 10_000  # items of one list that is unpacked
+MOST_ITEMS = 10_000  # items of one list that is unpacked
 _WHOLE = frozenset(c.name for c in EXCHANGES.columns if c.type in ("int16", "int32", "int64"))
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?!\?)|.", re.DOTALL)
 
 
 class Chosen(NamedTuple):
-    """Rows that count, with their numbers, and how many were left out. places: of each row in the rows given."""
+    """Rows that count, with their numbers, and how many were left out. places: of each row in the rows given.
+
+    beyond: the number of the row around it, for each item of a list beyond the bound.
+    """
 
     rows: list[Mapping[str, object]]
     numbers: list[int]
     places: list[int]
     left_out: int
+    beyond: list[int]
 
 
 def chosen(rows: Sequence[Mapping[str, object]], numbers: Sequence[int], mapping: FieldMap, finder: Finder) -> Chosen:
     """The rows that a map reads: items of its list, where it names one, that meet its conditions."""
-    unpacked = [(row, n, i) for i, (given, n) in enumerate(zip(rows, numbers, strict=True))
-                for row in (_items(given, mapping.each, finder) if mapping.each else (given,))]  # fmt: skip
+    beyond: list[int] = []
+    unpacked: list[tuple[Mapping[str, object], int, int]] = []
+    for i, (given, n) in enumerate(zip(rows, numbers, strict=True)):
+        items = _items(given, mapping.each, finder) if mapping.each else [given]
+        unpacked += [({**given, **item} if mapping.each else item, n, i) for item in items[:MOST_ITEMS]]
+        beyond += [n] * max(len(items) - MOST_ITEMS, 0)
     tests = [(finder(condition.field), condition) for condition in mapping.where]
     kept = [entry for entry in unpacked if all(_meets(find(entry[0]), condition) for find, condition in tests)]
-    return Chosen([r for r, _, _ in kept], [n for _, n, _ in kept], [i for _, _, i in kept], len(unpacked) - len(kept))
+    left_out = len(unpacked) - len(kept)
+    return Chosen([r for r, _, _ in kept], [n for _, n, _ in kept], [i for _, _, i in kept], left_out, beyond)
 
 
 def _items(row: Mapping[str, object], each: str, finder: Finder) -> list[Mapping[str, object]]:
-    """One row per item: the item's fields, then those of the row around it; the row itself if it has no such list."""
+    """The objects in the list of a row, whose fields count before those of the row; the row if it has no such list."""
     found = finder(each)(row)
     if not isinstance(found, list):
         return [row]
-    return [{**row, **item} for item in found[:_MOST_ITEMS] if isinstance(item, dict)]
+    return [item for item in found if isinstance(item, dict)]
 
 
 def _meets(value: object, condition: Condition) -> bool:

@@ -39,7 +39,7 @@ def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - imm
     """
     if "account_id" in found:
         _roles(found)
-        found["account_id"] = _each(found["account_id"], lambda v: None if is_nobody(v) else v)
+        found["account_id"] = accounts(found["account_id"])
     for name in ("org_id", "end_user_id"):
         if name in found:
             found[name] = _each(found[name], lambda v: None if is_nobody(v) else v)
@@ -51,6 +51,15 @@ def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - imm
     return found
 
 
+def accounts(values: Values) -> Values:
+    """A column of accounts, where words for nobody are no accounts, without white space around the others.
+
+    >>> accounts([" acme ", "<nil>", 7])
+    ['acme', None, 7]
+    """
+    return _each(values, lambda v: None if is_nobody(v) else v.strip() if isinstance(v, str) else v)
+
+
 def addresses(values: Values, hops: Hops = Hops()) -> Values:  # noqa: B008 - immutable
     """A column of addresses as the clients' own."""
 
@@ -59,6 +68,8 @@ def addresses(values: Values, hops: Hops = Hops()) -> Values:  # noqa: B008 - im
             value = ", ".join(v for v in value if isinstance(v, str))  # a header that was sent twice
         return client_address(value, hops) if isinstance(value, str) else value
 
+    if isinstance(values, pa.Array) and pa.types.is_nested(values.type):
+        values = values.to_pylist()
     if _all_plain(values):
         return values
     return _each(values, own)
@@ -76,17 +87,17 @@ def _all_plain(values: Values) -> bool:
 
 
 def _roles(found: Columns) -> None:
-    accounts = found["account_id"]
-    if isinstance(accounts, pa.Array):
-        if not _is_text(accounts) or not pc.any(pc.match_substring(accounts, _ROLE_SIGN)).as_py():
+    given = found["account_id"]
+    if isinstance(given, pa.Array):
+        if not _is_text(given) or not pc.any(pc.match_substring(given, _ROLE_SIGN)).as_py():
             return
-        accounts = accounts.to_pylist()
-    elif not any(_ROLE_SIGN in a for a in {a for a in accounts if isinstance(a, str)}):
+        given = given.to_pylist()
+    elif not any(_ROLE_SIGN in a for a in {a for a in given if isinstance(a, str)}):
         return
-    matches = [_ROLE.fullmatch(a) if isinstance(a, str) and _ROLE_SIGN in a else None for a in accounts]
+    matches = [_ROLE.fullmatch(a.strip()) if isinstance(a, str) and _ROLE_SIGN in a else None for a in given]
     if not any(matches):
         return
-    found["account_id"] = [m[1] if m else a for m, a in zip(matches, accounts, strict=True)]
+    found["account_id"] = [m[1] if m else a for m, a in zip(matches, given, strict=True)]
     users = found.get("end_user_id", [None] * len(matches))
     users = users.to_pylist() if isinstance(users, pa.Array) else users
     found["end_user_id"] = [m[2] if m and u is None else u for m, u in zip(matches, users, strict=True)]

@@ -54,6 +54,14 @@ def find_inputs(paths: Iterable[str | Path]) -> Found:
     return found
 
 
+def left_above(paths: Iterable[str | Path], found: Found) -> list[Path]:
+    """Accounts and events files beside an `exchanges` folder that was named itself, so that nothing looked for them."""
+    above = [Path(os.path.realpath(given)).parent for given in paths if Path(given).name == EXCHANGE_FOLDER]
+    kinds = [kind for kind, files in (("accounts", found.accounts), ("events", found.events)) if not files]
+    beside = [e for folder in above if folder.is_dir() for e in sorted(folder.iterdir()) if e.is_file() and _is_side(e)]
+    return [e for e in beside if any(e.name.startswith(kind + ".") for kind in kinds)]
+
+
 def _expanded(given: str) -> list[Path]:
     if not given:
         # It would mean the current folder, which nobody named.

@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.columns import Columns, Values, conform, hashed
-from clonewatch.adapters.field_rules import changed, chosen
+from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
 from clonewatch.adapters.mapping import EXAMPLE
+from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.rows import Rows
 from clonewatch.adapters.streams import head_of, notes_of
 from clonewatch.adapters.values import MISSING
@@ -32,9 +33,11 @@ from clonewatch.ports.mapping import FieldMap, Hops, Rule
 ABSENT = "-"  # how access logs write "nothing"
 _OR = " | "
 _HASHED = frozenset(c.name for c in EXCHANGES.columns if c.type == "uint64")
+_WHO = ("account_id", "org_id", "end_user_id")  # columns in which a word for nobody is no value
 _TYPES = {c.name: c.type for c in EXCHANGES.columns}
 _MOST_EMBEDDED = 1 << 20  # maximum bytes of JSON in text that a path steps into
 _MARK = 1024  # first bytes that distinguish files of the same name; few, so that a log that grows keeps its ids
+_BEYOND = f"an item beyond the first {MOST_ITEMS:,} of the list that `each` names"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -50,10 +53,14 @@ def alternatives(spec: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(choice, tuple(choice.split("."))) for choice in spec.split(_OR)]
 
 
-def finder(spec: str) -> Callable[[Mapping[str, object]], Any]:
+def _is_nothing(value: object) -> bool:
+    return value is None or value == "" or value == ABSENT
+
+
+def finder(spec: str, is_nothing: Callable[[object], bool] = _is_nothing) -> Callable[[Mapping[str, object]], Any]:
     """A function that looks up a field in a row: a key as written, or dots into objects, lists and JSON in text.
 
-    " | " separates alternatives: the first one present counts.
+    " | " separates alternatives: the first one present counts. is_nothing: tells which values are as good as absent.
 
     >>> find = finder("user.id | user_id")
     >>> find({"user": {"id": 7}}), find({"user_id": 8}), find({"user": '{"id": 9}'}), find({})
@@ -69,7 +76,7 @@ def finder(spec: str) -> Callable[[Mapping[str, object]], Any]:
             value = row.get(literal)
             if value is None:
                 value = _step(row, path)
-            if value is not None and value != "" and value != ABSENT:
+            if not is_nothing(value):
                 return value
         return None
 
@@ -176,7 +183,8 @@ def objects(
         rows: Sequence[Mapping[str, object]] = given
         numbers = given_numbers
         if mapping.where or mapping.each:
-            rows, numbers, _, fewer = chosen(given, given_numbers, mapping, finder)
+            rows, numbers, _, fewer, beyond = chosen(given, given_numbers, mapping, finder)
+            rejected = rejected + [Rejected(source.name, number, _BEYOND) for number in beyond]
             left_out += fewer
         found: Columns = {name: _looked_up(rows, name, mapping) for name in mapping.fields}
         for name in mapping.when_empty:
@@ -199,16 +207,21 @@ def note_left_out(source: Source, rows: int) -> None:
 
 def _looked_up(rows: Sequence[Mapping[str, object]], name: str, mapping: FieldMap) -> list[object]:
     """The values of a column in rows: of its field, otherwise of the further fields that the map names."""
-    find = finder(mapping.fields[name])
+    is_nothing = is_nobody if name in _WHO else _is_nothing
+    find = finder(mapping.fields[name], is_nothing)
     values: list[object] = [find(row) for row in rows]
     if name in mapping.rules:
         values = _ruled(name, values, mapping.rules[name], rows, mapping)
+    if name in _WHO:
+        values = [None if is_nobody(v) else v for v in values]
     for path, rule in mapping.others.get(name, ()):
         if None not in values and "" not in values:
             break
-        find = finder(path)
+        find = finder(path, is_nothing)
         more = _ruled(name, [find(row) for row in rows], rule, rows, mapping)
         values = [m if v is None or v == "" else v for v, m in zip(values, more, strict=True)]
+        if name in _WHO:
+            values = [None if is_nobody(v) else v for v in values]
     return values
 
 

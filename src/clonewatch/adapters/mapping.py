@@ -70,8 +70,15 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
                 "no such field map", where=name, fix=f"Name a TOML file, or a preset: {', '.join(presets())}"
             ) from None
         text = files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MappingError("the field map cannot be read", where=name, fix=type(error).__name__) from error
+    except IsADirectoryError as error:
+        fix = f"Name a TOML file, or a preset: {', '.join(presets())}"
+        raise MappingError("the field map is a folder, not a file", where=name, fix=fix) from error
+    except UnicodeDecodeError as error:
+        raise MappingError("the field map is not text", where=name, fix=f"It looks like\n{EXAMPLE}") from error
+    except OSError as error:
+        raise MappingError(
+            f"the field map cannot be read: {error.strerror}", where=name, fix="Check the path and its rights"
+        ) from error
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

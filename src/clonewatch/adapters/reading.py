@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from clonewatch.adapters import bundling
 from clonewatch.adapters.gathering import gathered
-from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs
+from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs, left_above
 from clonewatch.adapters.mapping import EXAMPLE, load_map
 from clonewatch.adapters.recognition import described, recognised
 from clonewatch.adapters.side_tables import last_of_each, read_side
@@ -269,7 +269,8 @@ def open_log(
     """
     field_map = load_map(mapping, FORMATS.names()) if mapping is not None else None
     wanted = _wanted(format, field_map)
-    found = find_inputs([paths] if isinstance(paths, str | Path) else paths)
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    found = find_inputs(paths)
     for path, files in ((accounts, found.accounts), (events, found.events)):
         if path is not None:
             if not path.is_file():
@@ -283,8 +284,11 @@ def open_log(
         raise InputError(
             "no exchanges in any of the files" + (f": {noted[0][1]}" if left_out else ""),
             where=", ".join(map(str, found.logs[:3])),
-            fix="They are empty or of unknown format; name the format with --format, or map their fields with --map",
+            fix="They are empty or of unknown format. `clonewatch doctor FILE` lists the fields it saw and prints a map"
+            " to start from; pass it with --map",
         )
+    beside = "not read: it lies above the folder that was named; name that one, or pass the file as an option"
+    noted += [(str(side), beside) for side in left_above(paths, found)]
     return Log(inputs, found, field_map, noted, left_out)
 
 
@@ -327,7 +331,7 @@ def _recognise(
             what = (
                 f"unknown format: {what}" if not claimed else f"several formats: {', '.join(a.name for a in claimed)}"
             )
-            known = f"known formats are {', '.join(FORMATS.names())}"
+            known = f"`clonewatch doctor FILE` prints a map to start from; known are {', '.join(FORMATS.names())}"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; {known}")
         claimed[0].check(_source(path, stream), mapping)
         return _Input(path, claimed[0], stream if piped else None)

@@ -14,7 +14,7 @@ import pyarrow.ipc
 from clonewatch.adapters import columnar_files
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
-from clonewatch.adapters.identities import addresses
+from clonewatch.adapters.identities import accounts, addresses
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream
@@ -57,6 +57,11 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
         form, parts = "csv", _csv(source)
     elif not head:
         return Side(arrow_schema(table).empty_table(), [], [], "empty")
+    elif names := _other_names(head):
+        required = " and ".join(c.name for c in table.columns if c.required)
+        raise MappingError(
+            f"the {table.name} have no column {required}", where=str(path), fix=f"Rename one; the header has: {names}"
+        )
     else:
         raise InputError(
             f"the {table.name} are of unknown format", where=str(path), fix="Use Parquet, Arrow, JSON lines or CSV"
@@ -74,6 +79,8 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped:
         names |= found.keys()
         for name in _ADDRESSES & found.keys():
             found[name] = addresses(found[name])
+        if "account_id" in found:
+            found["account_id"] = accounts(found["account_id"])
         batch, more = conform(found, table, str(path), numbers, dropped=dropped)
         rejected += damage + more
         arrays = [
@@ -83,7 +90,9 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped:
     missing = [c.name for c in table.columns if c.required and c.name not in names]
     if missing and names:
         raise MappingError(
-            f"the {table.name} have no column {' nor '.join(missing)}", where=str(path), fix="Name it as in the schema"
+            f"the {table.name} have no column {' nor '.join(missing)}",
+            where=str(path),
+            fix=f"Rename one; there are: {_listed(names)}",
         )
     everything = pa.concat_tables([whole.empty_table(), *kept]).combine_chunks()
     if table is ACCOUNTS:
@@ -128,10 +137,21 @@ def _first_line_names(head: bytes, table: Table) -> bool:
     return any(c.name in named for c in table.columns if c.required)
 
 
+def _other_names(head: bytes) -> str:
+    """The names in what looks like the header of a CSV file; empty if nothing does."""
+    named = header(first_line(head))
+    return _listed(named) if len(named) > 1 else ""
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = [name if name.isprintable() and len(name) <= 64 else "(unprintable)" for name in names]
+    return ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")
+
+
 def _parquet(source: Source) -> Iterator[Part]:
     with columnar_files.opened(source) as file:
         for batch, numbers, damage in columnar_files.batches(file, file.schema_arrow.names, source):
-            yield dict(zip(batch.schema.names, batch.columns, strict=True)), numbers, damage
+            yield dict(columnar_files.columns_of(batch)), numbers, damage
         if not file.metadata.num_rows:
             yield {f.name: pa.nulls(0, f.type) for f in file.schema_arrow}, range(0), []
 
@@ -142,7 +162,9 @@ def _arrow(source: Source) -> Iterator[Part]:
         whole.validate(full=True)
     except columnar_files.DAMAGE as error:
         raise InputError("not a complete Arrow file", where=source.name, fix="Copy it again") from error
-    found = {n: c.combine_chunks() for n, c in zip(whole.schema.names, whole.columns, strict=True)}
+    found = {
+        n: columnar_files.readable(c.combine_chunks()) for n, c in zip(whole.schema.names, whole.columns, strict=True)
+    }
     yield found, range(1, whole.num_rows + 1), []
 
 

@@ -57,6 +57,10 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= 200
 
 
+def _is_model(value: Any) -> bool:
+    return _is_name(value) and "/v1/" not in value and not value.startswith("/")
+
+
 def _is_whole(value: Any) -> bool:
     if isinstance(value, bool):
         return False
@@ -114,7 +118,7 @@ _RULES: dict[str, _Rule] = {
     "api_key_id": _Rule(("apikeyid", "keyid", "apikey", "apikeyhash", "keyhash", "virtualkey", "key"), _is_id),
     "end_user_id": _Rule(("enduserid", "enduser", "safetyidentifier"), _is_id),
     "session_id": _Rule(("sessionid", "session", "conversationid", "threadid", "chatid", "traceid"), _is_id),
-    "model": _Rule(("model", "modelname", "modelid", "engine", "deployment"), _is_name),
+    "model": _Rule(("model", "modelname", "modelid", "engine", "deployment", "route"), _is_model),
     "status": _Rule(("status", "statuscode", "httpstatus", "responsestatus", "code"), _is_status),
     "stop_reason": _Rule(("stopreason", "finishreason"), _is_name),
     "input_tokens": _Rule(("inputtokens", "prompttokens", "tokensin", "intokens", "promptevalcount"), _is_whole),

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from clonewatch.adapters.columnar_files import MAGIC
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
 from clonewatch.adapters.inputs import STANDARD_INPUT, find_inputs
+from clonewatch.adapters.instants import instant
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.adapters.wrappings import sampled
@@ -31,6 +32,7 @@ _LONGEST_KEY = 128
 _DEEPEST = 6
 _SHAPE = 40
 _TEXT_FROM = 64  # characters of a value that is text rather than a name or an id
+_REAL = re.compile(r"[+-]?\d+\.\d+")
 
 
 class Key(NamedTuple):
@@ -139,10 +141,23 @@ def _kind(value: Any) -> str:
     if isinstance(value, float):
         return "number"
     if isinstance(value, str):
-        return "text" if _is_text(value) else "name or id"
+        return "text" if _is_text(value) else _kind_of_cell(value)
     if isinstance(value, list):
         return "list of objects" if value and isinstance(value[0], dict) else "list"
     return type(value).__name__
+
+
+def _kind_of_cell(value: str) -> str:
+    """What a short text is: CSV writes numbers and times as text too.
+
+    >>> _kind_of_cell("812"), _kind_of_cell("0.7"), _kind_of_cell("2026-05-04T09:12:03Z"), _kind_of_cell("key-17")
+    ('whole number', 'number', 'time', 'name or id')
+    """
+    if value.isdecimal():
+        return "whole number"
+    if _REAL.fullmatch(value):
+        return "number"
+    return "time" if instant(value) is not None else "name or id"
 
 
 def _is_text(value: str) -> bool:

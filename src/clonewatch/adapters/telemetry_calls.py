@@ -9,6 +9,7 @@ from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import CLAIMED, Row, parsed, put
 from clonewatch.adapters.telemetry import ERROR, Record
 from clonewatch.adapters.telemetry_content import content, finished, from_events, has_text, indexed, tools
+from clonewatch.adapters.values import count
 
 Attributes = dict[str, object]
 _TEXT = ("messages", "response_text", "system_text")
@@ -114,7 +115,7 @@ def usage_apart(usage: dict[str, object], row: Row) -> None:
     >>> row
     {'cached_tokens': 17817, 'input_tokens': 17903, 'output_tokens': 5}
     """
-    counts = {k: v for k, v in usage.items() if isinstance(v, int) and not isinstance(v, bool) and v >= 0}
+    counts = {k: n for k, v in usage.items() if (n := count(v)) is not None}
     cached = [counts.get(k) for k in ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens")]
     reasoning = [counts.get(k) for k in ("output_reasoning_tokens", "output_reasoning")]
     put(row, "cached_tokens", *cached)

@@ -8,7 +8,8 @@ import msgspec
 
 from clonewatch.model.schema import SKETCH_SIZE, Column
 
-_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_TRUTH = dict.fromkeys(("true", "t", "1", "1.0", "yes", "y", "on"), True)
+_TRUTH |= dict.fromkeys(("false", "f", "0", "0.0", "no", "n", "off"), False)
 # The first number beyond each type.
 LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
 _UINT64 = 2**64
@@ -37,6 +38,7 @@ MISSING = frozenset(
 SECONDS_BELOW = 10
 # Headers that a client may send twice; several values mean the same as one list with commas (RFC 9110, 5.3).
 _HEADERS = ("user_agent", "client_ip")
+_COUNT = Column("count", "int64", "a count")
 _STATUS_LINE = re.compile(r"(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})(?:\s+\D.*)?", re.DOTALL)
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|s)")
 _LONGEST_STATUS = 64
@@ -117,6 +119,15 @@ def whole(value: object, column: Column) -> int | None:
     return value if 0 <= value < LIMITS[column.type] else None
 
 
+def count(value: object) -> int | None:
+    """A count, also written as text or as a whole float.
+
+    >>> count("9"), count(9.0), count(True), count(9.5)
+    (9, 9, None, None)
+    """
+    return whole(value, _COUNT)
+
+
 def _in_words(value: str, column: Column) -> str | float:
     """The number inside a status line or a latency with its unit; other text as it is."""
     if column.name == "status" and len(value) <= _LONGEST_STATUS and (line := _STATUS_LINE.fullmatch(value.strip())):
@@ -151,10 +162,14 @@ def _finite(value: float) -> float | None:
 
 
 def truth(value: object, column: Column | None = None) -> bool | None:
-    """True or false, also written as 0, 1, yes or no."""
+    """True or false, also written as databases and data frames do: t and f, on and off, yes and no, 1 and 0.
+
+    >>> truth("t"), truth("off"), truth(1.0), truth("2")
+    (True, False, True, None)
+    """
     if isinstance(value, bool):
         return value
-    return _TRUTH.get(str(value).strip().lower()) if isinstance(value, int | str) else None
+    return _TRUTH.get(str(value).strip().lower()) if isinstance(value, int | float | str) else None
 
 
 def unsigned(value: object, column: Column | None = None) -> int | None:

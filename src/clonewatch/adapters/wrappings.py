@@ -31,7 +31,7 @@ _WRAPPED = re.compile(
     rb'\s*\{\s*(?:"(?:' + _BESIDE + rb')"\s*:\s*' + _SCALAR + rb'\s*,\s*)*"(?:' + _LISTS + rb')"\s*:\s*\[\s*[\{\]]'
 )
 # Kubernetes: time, stream, P for a part of a line or F for the last one.
-_CRI = re.compile(rb"\S{10,40} (?:stdout|stderr) ([PF]) (.*)", re.DOTALL)
+_CRI = re.compile(rb"\S{10,40} (stdout|stderr) ([PF]) (.*)", re.DOTALL)
 # Keys under which loggers put a line of text: docker, CloudWatch and others, journald.
 _CARRIERS = ("log", "message", "MESSAGE")
 _QUOTED = tuple(f'"{key}"'.encode() for key in _CARRIERS)
@@ -78,7 +78,7 @@ def wrapping(head: bytes) -> Wrapping:
         )
     rows = [line for line in islice(text.split(b"\n"), SAMPLED) if line.strip()]
     whole = rows[:-1] or rows  # the head may end within a line
-    if 2 * sum(map(_is_carrier, whole)) > len(whole):
+    if 2 * _carriers(whole) > len(whole):
         return Wrapping("lines in objects of a logger", _carried(lines.lines))
     if 2 * sum(_is_prefixed(line) for line in whole) > len(whole):
         return Wrapping("text before the JSON", _prefixed)
@@ -109,6 +109,35 @@ def carried(line: bytes) -> bytes | None:
     >>> carried(b'{"log": "{\\"a\\": 1}\\n", "stream": "stdout"}'), carried(b'{"message": "{}", "user": 1}')
     (b'{"a": 1}\n', None)
     """
+    found = _logged(line)
+    if found is None:
+        return None
+    return found.text if found.text.lstrip()[:1] == b"{" else _after_prefix(found.text)
+
+
+class _Logged(NamedTuple):
+    """A line in a logger's object. docker: whether it is written as Docker does, which cuts long lines into parts."""
+
+    text: bytes
+    docker: bool
+    stream: bytes
+
+    @property
+    def begins(self) -> bool:
+        """Whether this is the first part of a line that was cut."""
+        return self.docker and self.text.lstrip()[:1] == b"{" and not self.text.endswith(b"\n") and not self.whole
+
+    @property
+    def whole(self) -> bool:
+        """Whether the text is one object."""
+        try:
+            _object(self.text)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return False
+        return True
+
+
+def _logged(line: bytes) -> _Logged | None:
     if not any(key in line for key in _QUOTED):
         return None
     try:
@@ -119,16 +148,70 @@ def carried(line: bytes) -> bytes | None:
         text = _text(found[key]).encode("utf-8", "replace")
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    if text.lstrip()[:1] == b"{":
-        return text
-    return _after_prefix(text)
+    return _Logged(text, key == "log", bytes(found.get("stream", b"")))
+
+
+def _carriers(rows: list[bytes]) -> int:
+    """How many rows are objects that carry a line, or a part of one."""
+    count, within = 0, False
+    for row in rows:
+        found = _logged(row)
+        count += found is not None and (within or _is_carrier(row))
+        within = found is not None and (found.begins or (within and not found.text.endswith(b"\n")))
+    return count
+
+
+class _Held(NamedTuple):
+    """The parts of a line so far, their size, and the number of the last one."""
+
+    parts: list[bytes]
+    size: int
+    number: int
+
+    def and_more(self, part: bytes, number: int) -> _Held:
+        """The same with one more part."""
+        self.parts.append(part)
+        return _Held(self.parts, self.size + len(part), number)
+
+
+def _rest(held: dict[bytes, _Held]) -> Iterator[Lines]:
+    """Lines whose last part is not in the file: as torn ones."""
+    for parts in held.values():
+        yield Lines([b"".join(parts.parts)], [parts.number], [], torn=True)
 
 
 def _carried(cut: Callable[[BinaryIO], Iterator[Lines]]) -> Callable[[BinaryIO], Iterator[Lines]]:
+    """Lines out of a logger's objects. Parts of a line that Docker cut are put together."""
+
     def cut_and_unpack(stream: BinaryIO) -> Iterator[Lines]:
+        held: dict[bytes, _Held] = {}
         for batch in cut(stream):
-            unpacked = [line if (inner := carried(line)) is None else inner for line in batch.lines]
-            yield batch._replace(lines=unpacked)
+            kept: list[bytes] = []
+            numbers: list[int] = []
+            oversized = list(batch.oversized)
+            for number, line in zip(batch.numbers, batch.lines, strict=True):
+                found = _logged(line)
+                if found and found.stream in held and found.docker:
+                    before = held.pop(found.stream)
+                    if not found.whole:
+                        parts = before.and_more(found.text, number)
+                        if parts.size > lines.MOST_LINE:
+                            oversized.append(number)
+                        elif not found.text.endswith(b"\n"):
+                            held[found.stream] = parts
+                        else:
+                            kept.append(b"".join(parts.parts))
+                            numbers.append(number)
+                        continue
+                    kept.append(b"".join(before.parts))  # its other parts are missing
+                    numbers.append(before.number)
+                elif found and found.begins:
+                    held[found.stream] = _Held([found.text], len(found.text), number)
+                    continue
+                kept.append(line if (inner := carried(line)) is None else inner)
+                numbers.append(number)
+            yield batch._replace(lines=kept, numbers=numbers, oversized=oversized)
+        yield from _rest(held)
 
     return cut_and_unpack
 
@@ -155,24 +238,26 @@ def _after_prefix(line: bytes) -> bytes | None:
 
 def _prefixed(stream: BinaryIO) -> Iterator[Lines]:
     """Lines without their prefix. Parts of a line that a container runtime cut are put together."""
-    held: list[bytes] = []
+    held: dict[bytes, _Held] = {}
     for batch in lines.lines(stream):
         kept: list[bytes] = []
         numbers: list[int] = []
         oversized = list(batch.oversized)
         for number, line in zip(batch.numbers, batch.lines, strict=True):
             piece = _CRI.match(line)
-            if piece and (piece[1] == b"P" or held):
-                held.append(piece[2].rstrip(b"\r"))
-                if piece[1] == b"P" and sum(map(len, held)) <= lines.MOST_LINE:
+            if piece and (piece[2] == b"P" or piece[1] in held):
+                parts = held.pop(piece[1], _Held([], 0, 0)).and_more(piece[3].rstrip(b"\r"), number)
+                if piece[2] == b"P" and parts.size <= lines.MOST_LINE:
+                    held[piece[1]] = parts
                     continue
-                line, held = b"".join(held), []
-                if len(line) > lines.MOST_LINE:
+                if parts.size > lines.MOST_LINE:
                     oversized.append(number)
                     continue
+                line = b"".join(parts.parts)
             kept.append(_without_prefix(line))
             numbers.append(number)
         yield batch._replace(lines=kept, numbers=numbers, oversized=oversized)
+    yield from _rest(held)
 
 
 def _without_prefix(line: bytes) -> bytes:

@@ -37,7 +37,7 @@ _HYPOTHESES = {
 
 OTHER_EXPLANATIONS = (
     "Answers of ours were reposted on the web or in a public dataset, and the suspect learned from those.",
-    "A vendor, a contractor or a third model was in between, and the suspect's operator did not know.",
+    "A vendor, a contractor or a third model was in between, and whoever runs the suspect did not know.",
     "The secret leaked, and somebody else used it.",
     "Somebody else imitated our secret on purpose, to produce this result (spoofing).",
     "The suspect is our own model, resold or called under another name; the equality test examines this.",

@@ -2,7 +2,7 @@
 
 Random accounts are the wrong null, because every app is a community. The null used here is the linked groups that the
 same detection finds in logs without an attack: simulated ones that ship with the program, or a quiet period of the
-operator's own.
+provider's own.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def shipped() -> Calibration:
 def read(path: Path) -> Calibration:
     """A calibration that `clonewatch calibrate` wrote, together with the shipped one. Raises InputError.
 
-    A stratum with enough groups of the operator's own uses only those; the others are filled up with shipped groups.
+    A stratum with enough groups of the provider's own uses only those; the others are filled up with shipped groups.
     """
     try:
         own = _parse(path.read_text(encoding="utf-8"), str(path))

@@ -29,7 +29,7 @@ FLAG_BITS = 12.0
 # in proportion: a campaign must not be lost by a hundredth. Innocent twins are seldom beyond it.
 _RAMP = 0.75
 # From this many on, the log's own reference communities replace the shipped reference.
-_FEWEST_REFERENCES = 8
+FEWEST_REFERENCES = 8
 _DIGITS = 9
 # Bits by which the linking families must link the average entity to the rest: one in a thousand, as many are tried.
 LINK_BITS = round(log2(1_000), _DIGITS)
@@ -146,7 +146,7 @@ def measure_tests(
         fit = np.isfinite(value) & np.isfinite(error) & (n >= test.least)
         references = value[fit & (cluster >= first_reference)]
         usual, spread = test.usual, test.spread
-        if len(references) >= _FEWEST_REFERENCES and not test.in_bits:
+        if len(references) >= FEWEST_REFERENCES and not test.in_bits:
             usual = float(np.median(references))
             # Where the reference communities of a log happen to agree, not every deviation is remarkable.
             spread = max(0.5 * test.spread, 1.4826 * float(np.median(np.abs(references - usual))))
@@ -273,6 +273,11 @@ def _verdict(
     # unrelated accounts never share, or meeting at the same times. With inferred trust, two families are required.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
     deceptive = _deceptive(readings, best | supporting, tests)
+    if not any(not links[name].app and round(weight, _DIGITS) >= _COVERT for name, _, weight in linking):
+        # The users of one application share what it brings along, ask unlike questions, and may ask equally often; the
+        # annotators of one firm have no habits in it either. Only work that is shaped for training as well is no one's.
+        habits = max(supporting.values(), default=0.0)
+        deceptive = {DEALT_OUT: min(deceptive.get(DEALT_OUT, 0.0), habits)}
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     support = min(_MOST_TO_FLAG, _TO_FLAG * _surplus(bits))

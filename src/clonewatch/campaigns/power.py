@@ -24,7 +24,9 @@ GAPS: Mapping[str, tuple[str, ...]] = {
 }
 # A campaign is called visible from this chance on.
 USUAL = 0.8
-_MOST_ACCOUNTS = 2000
+# Campaigns by which a log is judged: accounts, and requests of each per day.
+EXAMPLES = ((40, 5), (40, 20), (200, 5), (200, 20))
+_MOST_ACCOUNTS = 600
 
 
 def features(accounts: float, per_day: float, without: Collection[str]) -> dict[str, float]:
@@ -72,6 +74,23 @@ class Power(NamedTuple):
             if self.chances(accounts, per_day, without)[which] >= USUAL:
                 return accounts
         return None
+
+
+def outlook(columns: Collection[str], power: Power) -> dict[str, Any]:
+    """What a log with these columns could show: the chances of some campaigns, and the smallest that is usually found.
+
+    Returns `without` (what the log lacks), `examples` (accounts, per_day, and the chances flagged and listed, 0..1),
+    `smallest` (accounts at 20 requests a day for both outcomes; None where even 600 are not usually found), and
+    `about` (what the model was made from).
+    """
+    without = lacking(columns)
+    examples = []
+    for accounts, per_day in EXAMPLES:
+        flagged, listed = power.chances(accounts, per_day, without)
+        examples.append({"accounts": accounts, "per_day": per_day, "flagged": flagged, "listed": listed})
+    rate = EXAMPLES[-1][1]
+    smallest = {outcome: power.smallest(rate, without, outcome) for outcome in ("flagged", "listed")}
+    return {"without": list(without), "examples": examples, "smallest": smallest, "about": dict(power.about)}
 
 
 @cache

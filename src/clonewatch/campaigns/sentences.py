@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonewatch.campaigns.fusion import Reading
+from clonewatch.campaigns.fusion import FEWEST_REFERENCES, Reading
+from clonewatch.kernels.rarity import lower_tail
+from clonewatch.model.rulings import OPEN
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.linking import LinkingSignal
+
+# What a measurement is compared with: groups of the log itself, or, where it has too few, what ships with the program.
+_OWN, _TYPICAL = "reference communities of this log", "typical honest groups (by simulation)"
+# A link's innocent explanation is ruled out if so few trusted carriers would be a chance of at most one in twenty.
+_RULED_OUT_BITS = float(np.log2(20))
 
 
 def of_reading(reading: Reading, test: BehaviouralTest) -> str:
     """The measurement of one behavioural test."""
     value, usual = reading.value, reading.usual
-    if reading.bits < 0 and not test.in_bits:
-        return (
-            f"Counts against a campaign. {test.signal.card.title}: the opposite was measured, {value:.2f}, where"
-            f" reference communities of this log show {usual:.2f} ({reading.n:,} observations)."
-        )
-    return test.says.format(
+    against = reading.bits < 0
+    said = (test.denies or test.says) if against else test.says
+    return ("Counts against a campaign. " if against else "") + said.format(
+        others=_OWN if reading.references >= FEWEST_REFERENCES else _TYPICAL,
         value=value,
         usual=usual,
         n=reading.n,
         odds=2.0 ** abs(reading.bits),
         ratio=float(np.exp(min(value, 20.0))),
+        inverse=float(np.exp(min(-value, 20.0))),
         share=_share(value),
         usual_share=_share(usual),
         rarely=_share(-value),
@@ -49,31 +55,29 @@ def link_ruling(link: LinkingSignal, users: int, trusted: int, share: float, sou
     if link.own_null:
         return link.own_null.ruling
     if source == "none":
-        return "Not ruled out: no trusted accounts are named, and too little is known to infer any."
-    who = "accounts trusted by the operator" if source == "declared" else "accounts that work in bursts, as people do,"
-    return (
-        f"If that were the explanation, {who} would make up their usual {share:.1%} of those who share it; they"
+        return f"{OPEN}: no trusted accounts are named, and too little is known to infer any."
+    who = "accounts that the provider trusts" if source == "declared" else "accounts that work in bursts, as people do,"
+    said = (
+        f"f that were the explanation, {who} would make up their usual {share:.1%} of those who share it; they"
         f" make up {trusted / max(users, 1):.1%}."
     )
+    rare = float(lower_tail(users, trusted, share)) >= _RULED_OUT_BITS
+    return f"I{said}" if rare else f"{OPEN} by itself, because so few share it: i{said}"
 
 
-def behaviour_ruling(test: BehaviouralTest, accuses: bool, alike: int, references: int) -> str:
+def behaviour_ruling(accuses: bool, alike: int, references: int) -> str:
     """What the reference communities of this log say about a measurement.
 
     accuses: it counts for a campaign. alike: reference communities with a value at least as extreme. references: number
     of reference communities.
     """
-    if not references:
-        return "Not ruled out: this log has too few reference communities for a comparison."
+    if references < FEWEST_REFERENCES:
+        return f"{OPEN}: this log has too few reference communities for a comparison."
     if not accuses:
         return f"{alike:,} of {references:,} reference communities of this log are at least as extreme on this side."
-    why = test.signal.card.excluded_by
     if alike:
-        return (
-            f"Not ruled out by itself: {alike:,} of {references:,} reference communities of this log are as extreme;"
-            f" {why}."
-        )
-    return f"None of the {references:,} reference communities of this log is as extreme; {why}."
+        return f"{OPEN} by itself: {alike:,} of {references:,} reference communities of this log are as extreme."
+    return f"None of the {references:,} reference communities of this log is as extreme."
 
 
 def _share(log_odds: float) -> float:

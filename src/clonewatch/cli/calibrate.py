@@ -1,4 +1,4 @@
-"""The command that calibrates on an operator's own quiet period."""
+"""The command that calibrates on a provider's own quiet period."""
 
 from __future__ import annotations
 

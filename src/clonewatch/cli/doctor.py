@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clonewatch.cli import output
-from clonewatch.cli.options import Format, Json, Map, Paths
+from clonewatch.cli.options import Accounts, Events, Format, Json, Map, Paths
 from clonewatch.model.errors import ClonewatchError, InputError, MappingError
 
 if TYPE_CHECKING:
@@ -20,7 +20,14 @@ def signals() -> list[Signal]:
     return every()
 
 
-def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Json = False) -> None:
+def doctor(
+    paths: Paths,
+    mapping: Map = None,
+    accounts: Accounts = None,
+    events: Events = None,
+    format: Format = "auto",
+    json: Json = False,
+) -> None:
     """Say what a log allows before you scan it: columns filled, signals that can work, and what more would buy.
 
     Reads the first 50,000 rows and writes nothing. For a log of unknown format it lists the keys that it saw, with
@@ -31,16 +38,23 @@ def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Jso
       clonewatch doctor logs/today.ndjson
 
       clonewatch doctor access.log --map nginx
+
+      clonewatch doctor logs/ --accounts accounts.csv
     """
     from clonewatch.adapters.mapping import presets
     from clonewatch.adapters.reading import open_log
     from clonewatch.pipeline.look import look
 
     try:
-        found = look(open_log(paths, format=format, mapping=Path(mapping) if mapping else None))
+        chosen = Path(mapping) if mapping else None
+        found = look(open_log(paths, format=format, mapping=chosen, accounts=accounts, events=events))
     except (InputError, MappingError) as error:
-        if not mapping:
-            _survey(paths, error, json)
+        if not mapping and _survey(paths, error, json):
+            raise InputError(
+                f"a field map is needed: {error.what}",
+                where=error.where,
+                fix="Save the map above as map.toml, check it, then: clonewatch doctor LOG --map map.toml",
+            ) from error
         raise
     if json:
         output.as_json(found)
@@ -51,15 +65,15 @@ def doctor(paths: Paths, mapping: Map = None, format: Format = "auto", json: Jso
                 output.say(f"The field map finds no value for {column}: no row has {path!r}.")
 
 
-def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:
-    """Say what an unknown log holds, and a first map for it; nothing where it is no JSON, CSV or Parquet."""
+def _survey(paths: list[str], error: ClonewatchError, json: bool) -> bool:
+    """Say what an unknown log holds, and a first map for it; False where it is no JSON, CSV or Parquet."""
     from clonewatch.adapters.mapping import fitting_presets
     from clonewatch.adapters.starter_map import guesses, starter
     from clonewatch.adapters.survey import kind, shape, shown, survey
 
     found = survey(paths)
     if found is None:
-        return
+        return False
     guessed = guesses(found)
     toml = starter(found, guessed)
     fitting = fitting_presets({part for key in found.keys for part in (key.path, key.path.partition(".")[0])})
@@ -78,7 +92,7 @@ def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:
             "problem": error.what, "file": found.file, "rows": found.rows, "keys": keys, "guessed": columns,
             "map": toml, "presets": fitting,
         })  # fmt: skip
-        return
+        return True
     output.say(
         f"This log cannot be read as it is. These are the keys of the first {found.rows:,} rows of {found.file}:"
     )
@@ -86,8 +100,9 @@ def _survey(paths: list[str], error: ClonewatchError, json: bool) -> None:
     output.table("", ("Key", "Rows filled", "Type", "Shape of a value"), rows, right=(1,))
     for preset in fitting:
         output.say("", f"The preset {preset} was made for such a log: clonewatch doctor LOG --map {preset}")
-    output.say("", "Save this as map.toml, check it, then: clonewatch doctor LOG --map map.toml", "")
+    output.say("", "A field map to start from:", "")
     output.say(*toml.splitlines())
+    return True
 
 
 _VOUCHED = {
@@ -136,13 +151,59 @@ def _tell(found: dict[str, Any]) -> None:
         ("Signal", "Kind", "Family", "Add", "Would catch"),
         ((c["name"], c["kind"], c["family"], ", ".join(c["missing"]), c["catches"]) for c in off),
     )
-    families = sorted({c["family"] for c in on})
-    output.say(f"Independent families of evidence within reach: {len(families)} ({', '.join(families) or 'none'}).")
-    if not found["trusted_accounts"]:
-        output.say(
-            "No trusted accounts: add `anchor` or `created_at` to an accounts file and pass it with --accounts. Without"
-        )
-        output.say("them nothing tells what a ring shares from what is merely popular.")
+    _tell_reach(found["reach"], bool(found["columns"]["accounts.anchor"]))
+    _tell_power(found["power"])
     _tell_end_users(found["end_users"])
     for warning in found["warnings"]:
         output.say(f"Warning: {warning}")
+
+
+def _tell_reach(reach: dict[str, Any], marked: bool) -> None:
+    """Which families of evidence the log can give, beside what a flag needs."""
+    tests, links, by_itself = reach["tests"], reach["links"], reach["deceptive_links"]
+    fewer = "" if marked else " (2 where too little is known to infer whom to trust)"
+    short = "" if reach["enough"] else " Nothing can be flagged in this log."
+    output.say(
+        f"Families of tests that can count towards a flag: {len(tests)} ({', '.join(tests) or 'none'}).",
+        f"A flag needs {reach['needed']}{fewer}.{short}",
+        f"Families that can link accounts: {len(links)} ({', '.join(links) or 'none'}).",
+    )
+    if by_itself:
+        output.say(f"Links that are deceptive by themselves can show: {', '.join(by_itself)}.")
+    else:
+        other = "only behaviour can show that" if reach["deceptive_tests"] else "nothing can be flagged"
+        output.say(f"No column lets a link show that accounts pose as unrelated: {other}.")
+    if not marked:
+        output.say(
+            "No account is marked as trusted: trust will be inferred from behaviour, and more evidence is required.",
+            "Better: mark accounts that you know in the column `anchor` of an accounts file (--accounts FILE).",
+        )
+
+
+def _tell_power(power: dict[str, Any]) -> None:
+    """How large a campaign has to be to be seen in such a log."""
+    output.table(
+        "Chances in simulated logs that have what this one has",
+        ("A campaign of", "Requests a day each", "Flagged", "Flagged or among the first five"),
+        (
+            (f"{one['accounts']} accounts", str(one["per_day"]), _of_ten(one["flagged"]), _of_ten(one["listed"]))
+            for one in power["examples"]
+        ),
+        right=(1,),
+    )
+    said = [
+        f"{text} in 8 of 10 such logs: one of {n:,} accounts or more" if n else f"{text} in 8 of 10 such logs: none"
+        for text, n in (("Flagged", power["smallest"]["flagged"]), ("found at all", power["smallest"]["listed"]))
+    ]
+    output.say(f"At 20 requests a day: {'; '.join(said)}. Real campaigns differ: expect less.")
+
+
+def _of_ten(chance: float) -> str:
+    """A chance as a reader can picture it.
+
+    >>> _of_ten(0.87), _of_ten(0.02), _of_ten(0.99)
+    ('9 of 10', 'fewer than 1 of 20', '19 of 20 or more')
+    """
+    if chance < 1 / 20:
+        return "fewer than 1 of 20"
+    return "19 of 20 or more" if chance > 19 / 20 else f"{round(10 * chance)} of 10"

@@ -45,7 +45,7 @@ def simulate(
     with watching(False) as progress:
         said = lab.simulate(scenario, out, seed=seed, scale=scale, text=text, without=without or (), progress=progress)
     output.say(f"Wrote {out}", *(f"{key}: {value:,}" for key, value in said.items() if type(value) is int))
-    output.say(f"Next: clonewatch scan {out} --out RESULT, then clonewatch evaluate RESULT {out}")
+    output.say(f"Next: clonewatch scan {out} --out RESULT, then clonewatch evaluate RESULT {out}/labels")
 
 
 def evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Annotated, Any
 
@@ -29,6 +30,9 @@ class Border(TyperGroup):
         except ClonewatchError as error:
             typer.echo("\n".join([message(error), *_notes(error)]), err=True)
             raise typer.Exit(error.code) from error
+        except typer.BadParameter as error:
+            _with_example(error)
+            raise
         except KeyboardInterrupt as error:
             said = ["Interrupted. Earlier results are as they were.", *_notes(error)]
             typer.echo("\n".join(said), err=True)
@@ -36,6 +40,14 @@ class Border(TyperGroup):
         except BrokenPipeError as error:
             _abandon_stdout()
             raise typer.Exit(0) from error
+
+
+def _with_example(error: typer.BadParameter) -> None:
+    """Add to the complaint about a missing option a line that works, from the help of the command."""
+    ctx = error.ctx
+    if type(error).__name__ == "MissingParameter" and ctx is not None:
+        example = re.search(r"^\s*(clonewatch .+)$", ctx.command.help or "", re.M)
+        error.message = f"For example: {example[1]}" if example else error.message
 
 
 def _notes(error: BaseException) -> list[str]:

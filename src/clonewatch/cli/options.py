@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
@@ -16,7 +17,6 @@ import typer
 from clonewatch.model.defaults import MEMORY
 
 EXIT_FLAGGED = 3
-INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
 class FailOn(StrEnum):
@@ -164,6 +164,21 @@ def _fields(group: Any) -> list[tuple[str, Any, Any]]:
     return [(one.name, hints[one.name], empty if one.default is MISSING else one.default) for one in fields(group)]
 
 
-def utc(moment: datetime | None) -> datetime | None:
-    """A time of the command line, which is UTC."""
-    return moment.replace(tzinfo=UTC) if moment else None
+def moment(text: str) -> datetime:
+    """A time of the command line, which is UTC.
+
+    >>> moment("2026-05-01T06:00").isoformat()
+    '2026-05-01T06:00:00+00:00'
+    """
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
+        with suppress(ValueError):
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+    raise typer.BadParameter(f"{text!r} is no time. Write 2026-05-01 or 2026-05-01T06:00, in UTC.")
+
+
+def day(text: str) -> datetime:
+    """A day of the command line, UTC."""
+    found = moment(text)
+    if found.time() != time():
+        raise typer.BadParameter(f"{text!r} is no day. Write 2026-05-01.")
+    return found

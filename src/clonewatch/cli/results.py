@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # Enough to see the pattern; --json and the tables hold the rest.
 MEMBERS_SHOWN = 20
-ATTRIBUTES_SHOWN = 20
 EXCHANGES_SHOWN = 5
 OWN_EXCHANGES_SHOWN = 10
 
@@ -55,11 +54,12 @@ def show(
 
       clonewatch show C0001 --scan result
     """
-    rows = _of(scan, "campaigns", "campaign_id", campaign)
+    rows = _of(scan, "campaigns", "campaign_id", campaign) or _of(scan, "campaigns", "campaign_id", campaign.upper())
     if not rows:
         known = ", ".join(_read(scan, "campaigns")["campaign_id"].to_pylist()[:10]) or "none"
         raise InputError(f"no campaign {campaign!r} in this scan", where=str(scan), fix=f"There are: {known}")
     row = rows[0]
+    campaign = row["campaign_id"]
     reasons, attributes = (_of(scan, name, "campaign_id", campaign) for name in ("evidence", "attributes"))
     members = _of(scan, "members", "campaign_id", campaign)
     members.sort(key=lambda m: (-(m["membership"] or 0.0), m["account_id"]))
@@ -67,18 +67,10 @@ def show(
     if json:
         output.as_json({"campaign": row_of(row), "evidence": reasons, "attributes": attributes, "members": members})
         return
-    _head(row)
+    _head(row, reasons)
     _evidence(reasons)
     _attributes("What the accounts share", attributes)
-    output.table(
-        f"Members ({min(MEMBERS_SHOWN, len(members))} of {len(members):,})",
-        ("Account", "Role", "Membership", "Attributed"),
-        (
-            (m["account_id"], m["role"], f"{m['membership'] or 0:.2f}", m["harvested_exchanges"])
-            for m in members[:MEMBERS_SHOWN]
-        ),
-        right=(2, 3),
-    )
+    _members(members, row["flagged"])
 
 
 def why(
@@ -101,7 +93,11 @@ def why(
             f"{account} is in no campaign and in no linked group of this scan.",
             "Either it shares nothing rare with unrelated accounts that the signals could see, or it had no exchange",
             "in this log. That does not clear it: `clonewatch doctor` says what could not be seen.",
+            "Check the spelling: a result does not list accounts of no group, so a mistyped id looks the same.",
         )
+        near = _alike(scan, account)
+        if near:
+            output.say(f"Ids like it that are in a group: {', '.join(near)}")
     for place in places:
         _tell_place(account, place)
 
@@ -163,6 +159,30 @@ def _place(scan: Path, account: str, member: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _alike(scan: Path, account: str) -> list[str]:
+    """Ids of accounts in groups that a mistyped one may have meant, the closest first."""
+    from difflib import get_close_matches
+
+    return get_close_matches(account, sorted(set(_read(scan, "members")["account_id"].to_pylist())), n=3, cutoff=0.8)
+
+
+def _members(members: list[dict[str, Any]], flagged: bool) -> None:
+    """Members as a table; of a group that is not flagged nothing is attributed, so there is nothing to count."""
+    from clonewatch.report.phrases import role
+
+    heads = ("Account", "Role", "Membership", "Attributed")[: 4 if flagged else 2]
+    rows = (
+        (m["account_id"], role(m["role"], flagged).name, f"{m['membership'] or 0:.2f}", m["harvested_exchanges"])
+        for m in members[:MEMBERS_SHOWN]
+    )
+    output.table(
+        f"Members ({min(MEMBERS_SHOWN, len(members))} of {len(members):,})",
+        heads,
+        (row[: len(heads)] for row in rows),
+        right=(2, 3),
+    )
+
+
 def _own_exchanges(scan: Path, account: str, campaign: str) -> list[dict[str, Any]]:
     """The exchanges of an account that most likely belong to a campaign, surest first."""
     import pyarrow.compute as pc
@@ -175,40 +195,44 @@ def _own_exchanges(scan: Path, account: str, campaign: str) -> list[dict[str, An
 
 def _tell_place(account: str, place: dict[str, Any]) -> None:
     from clonewatch.report.numerals import count
-    from clonewatch.report.phrases import ROLES
+    from clonewatch.report.phrases import role
 
     member, row = place["member"], place["campaign"]
-    # What a role means holds for a flagged campaign; of a linked group it would claim too much.
-    role = ROLES.get(member["role"], "") if row and row["flagged"] else ""
+    flagged = bool(row and row["flagged"])
+    name, means = role(member["role"], flagged)
     output.say(
-        f"{account} is in {member['campaign_id']} as {member['role']}{f': {role}' if role else ''}.",
+        f"{account} is in {member['campaign_id']} as {name}{f': {means}' if means else ''}.",
         f"Membership {member['membership'] or 0:.2f} of 1; {count(member['harvested_exchanges'])} of its exchanges are "
-        "attributed.",
+        "attributed."
+        if flagged
+        else "Nothing is attributed to a group that is not flagged.",
     )
     if row:
-        _head(row)
+        _head(row, place["evidence"])
     _attributes(f"What {account} shares with others of the group", place["attributes"])
     if not place["attributes"]:
         output.say("This account carries none of the strongest shared attributes on record.")
-    if place["exchanges"]:
+    if place["exchanges"] and flagged:
         listed = ", ".join(f"{x['exchange_id']} ({x['posterior']:.2f})" for x in place["exchanges"])
         output.say("", f"Its exchanges that most likely belong to the group, with their posterior: {listed}")
     _evidence(place["evidence"])
 
 
-def _head(row: dict[str, Any]) -> None:
+def _head(row: dict[str, Any], reasons: list[dict[str, Any]]) -> None:
+    from clonewatch.model.rulings import counted
     from clonewatch.report import standing
     from clonewatch.report.numerals import count, day, number
-    from clonewatch.report.phrases import level
+    from clonewatch.report.phrases import accounts_of, level
 
     outcome = standing.outcome(row)
     asked = f"The question to answer: {standing.question(row)}" if outcome == "review" else ""
     rung = level(row["level"])
     when = f", from {day(row['first_ts'])} to {day(row['last_ts'])} (UTC)" if row["first_ts"] else ""
+    explained = counted(r["ruled_out"] for r in reasons if (r["bits"] or 0.0) > 0)
     state = {"flagged": "flagged", "review": "for review, and not flagged"}.get(outcome, "linked, and not flagged")
     output.say(
-        f"{row['campaign_id']}: {count(row['accounts'])} declared-unrelated accounts, {state}.",
-        f"Level {rung.code}, {rung.name}. {rung.says} {rung.not_said}",
+        f"{row['campaign_id']}: {accounts_of(row['accounts'])}, {state}.",
+        " ".join(said for said in (f"Level {rung.code}, {rung.name}.", rung.says, explained, rung.not_said) if said),
         f"{count(row['harvested_exchanges'])} of {count(row['exchanges'])} exchanges attributed{when}.",
         f"Score {number(row['score'])} bits. {standing.verdict(row)}".rstrip(),
         standing.honest(row),
@@ -219,9 +243,12 @@ def _head(row: dict[str, Any]) -> None:
 
 
 def _evidence(reasons: list[dict[str, Any]]) -> None:
+    from clonewatch.cli.doctor import signals
     from clonewatch.report.numerals import number
     from clonewatch.report.phrases import strength
 
+    shows = {signal.name: signal.card.excluded_by for signal in signals()}
+    told: set[tuple[str, ...]] = set()
     for title, chosen in (
         ("For", [r for r in reasons if (r["bits"] or 0.0) > 0]),
         ("Against", [r for r in reasons if (r["bits"] or 0.0) < 0]),
@@ -235,22 +262,27 @@ def _evidence(reasons: list[dict[str, Any]]) -> None:
             output.say(f"  {r['signal']} ({r['family']}), {measure}: {r['reason'] or '-'}")
             if title == "For":
                 output.say(f"    innocent explanation: {r['innocent'] or 'none on record'}")
+                output.say(f"    what would show it: {shows.get(r['signal'], 'not on record')}")
                 output.say(f"    in this log: {r['ruled_out'] or 'not tested, so it stays open'}")
-            if r["exchange_ids"]:
-                output.say(f"    for example: {', '.join(map(str, r['exchange_ids'][:EXCHANGES_SHOWN]))}")
+            ids = tuple(map(str, (r["exchange_ids"] or [])[:EXCHANGES_SHOWN]))
+            if ids and ids not in told:
+                output.say(f"    for example: {', '.join(ids)}")
+                told.add(ids)
 
 
 def _attributes(title: str, attributes: list[dict[str, Any]]) -> None:
+    from clonewatch.report.chapters import of_each_kind
     from clonewatch.report.numerals import number
 
     if attributes:
-        left = len(attributes) - ATTRIBUTES_SHOWN
+        shown = of_each_kind(attributes)
+        left = len(attributes) - len(shown)
         output.table(
             title + (f" ({left:,} more in attributes.parquet)" if left > 0 else ""),
             ("Kind", "Keyed value", "In the group", "In the log", "Trusted", "Weight"),
             (
                 (t["signal"], t["attribute"], t["entities"], t["users"], t["trusted"], number(t["weight"]))
-                for t in attributes[:ATTRIBUTES_SHOWN]
+                for t in shown
             ),
             right=(2, 3, 4, 5),
         )

@@ -12,7 +12,6 @@ import typer
 from clonewatch.cli.campaign_list import tell
 from clonewatch.cli.options import (
     EXIT_FLAGGED,
-    INSTANTS,
     AnswerOptions,
     Key,
     LogOptions,
@@ -21,7 +20,7 @@ from clonewatch.cli.options import (
     MaxRepeated,
     TestOptions,
     grouped,
-    utc,
+    moment,
 )
 from clonewatch.cli.progress import watching
 from clonewatch.model.defaults import MAX_REPEATED
@@ -32,13 +31,15 @@ class TimeOptions:
     """Which part of the log is seen."""
 
     since: Annotated[
-        datetime | None, typer.Option("--since", formats=INSTANTS, help="Ignore exchanges before this time, UTC.")
+        datetime | None,
+        typer.Option("--since", parser=moment, metavar="TIME", help="Ignore exchanges before this time, UTC."),
     ] = None
     as_of: Annotated[
         datetime | None,
         typer.Option(
             "--as-of",
-            formats=INSTANTS,
+            parser=moment,
+            metavar="TIME",
             help="Ignore exchanges and events from this time on, as a scan at that time would, UTC.",
         ),
     ] = None
@@ -85,8 +86,8 @@ def scan(
 ) -> None:
     """Find campaigns in a log: read it, link accounts, test the groups, write tables and report.html.
 
-    A flag says that declared-unrelated accounts act as one operator. It never says who that is. Raw text is read for
-    fingerprints and is not kept.
+    A flag says that accounts with no declared common owner act as one operator. It never says who that is. Raw text is
+    read for fingerprints and is not kept.
 
     For example:
 
@@ -111,8 +112,8 @@ def scan(
         **vars(machine),
         **vars(where),
         out=out,
-        since=utc(time.since),
-        as_of=utc(time.as_of),
+        since=time.since,
+        as_of=time.as_of,
         key_file=reading.key,
         keep_text=reading.keep_text,
         embed=reading.embed,

@@ -20,7 +20,8 @@ def schema(
 ) -> None:
     """Print the tables: what a scan reads (exchanges, accounts, events, labels) and what it writes.
 
-    Only three columns are required. A missing value lowers confidence; it never raises suspicion.
+    Only `ts` and `account_id` are required; an exchange id is made up where a log has none. A missing value lowers
+    confidence; it never raises suspicion.
 
     For example:
 

@@ -23,8 +23,8 @@ from clonewatch.cli.options import (
     Memory,
     Quiet,
     TestOptions,
+    day,
     grouped,
-    utc,
 )
 from clonewatch.cli.progress import watching
 from clonewatch.model.defaults import MEMORY
@@ -97,7 +97,8 @@ class WindowOptions:
         ),
     ] = None
     until: Annotated[
-        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day, UTC; default: the newest.")
+        datetime | None,
+        typer.Option("--until", parser=day, metavar="DATE", help="Last day, UTC; default: the newest."),
     ] = None
     again: Annotated[bool, typer.Option("--again", help="Also examine windows whose result would be the same.")] = False
 
@@ -133,7 +134,7 @@ def detect(
         state=state,
         out=out,
         days=tuple(window.days) if window.days else DAYS,
-        until=utc(window.until),
+        until=window.until,
         key_file=key,
         again=window.again,
     )

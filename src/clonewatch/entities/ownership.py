@@ -1,7 +1,7 @@
 """Who counts as one entity, and which entities are trusted.
 
 Accounts under one *declared* organisation are one entity: overt sharing exculpates. The trusted set holds the entities
-that the operator trusts. Every linking attribute is weighed by how many of its users are trusted, so their share is
+that the provider trusts. Every linking attribute is weighed by how many of its users are trusted, so their share is
 always stated.
 """
 
@@ -25,14 +25,14 @@ _ENOUGH_GAPS = 10
 _BURSTY, _LEAST_TRUST = 0.5, 0.02
 # Entities, fewest and most, on one instrument or device that are doubtfully unrelated; more share it by accident.
 _DOUBTED = (2, 16)
-# Where the operator trusts a smaller share of entities, even a large pool without one of them is no surprise.
+# Where the provider trusts a smaller share of entities, even a large pool without one of them is no surprise.
 FEW_TRUSTED = 0.1
 
 
 class TrustedSet(NamedTuple):
     """Where the trusted set came from and its share of all entities, 0..1.
 
-    source: "declared" by the operator; "behaviour": inferred, entities that work in bursts, as people do, and whose
+    source: "declared" by the provider; "behaviour": inferred, entities that work in bursts, as people do, and whose
     accounts are old where their age is known; "none". number: trusted entities.
     """
 
@@ -65,7 +65,7 @@ STEPS: tuple[Step, ...] = (
         _MOST_ACCOUNTS,
     ),
 )
-# Where the operator named too few trusted accounts: which entities work in bursts.
+# Where the provider named too few trusted accounts: which entities work in bursts.
 RHYTHM: tuple[Step, ...] = (
     Query(
         "entity_gaps",
@@ -89,7 +89,7 @@ RHYTHM: tuple[Step, ...] = (
 DECLARED: Step = Fold(
     "entities", ("entity_facts", "owners", "accounts"), lambda p, o, a: withdraw_trust(p, o, a), _MOST_ACCOUNTS
 )
-# Where the operator trusts too few to show much, entities that work in bursts form a second, weaker trusted set.
+# Where the provider trusts too few to show much, entities that work in bursts form a second, weaker trusted set.
 BOTH: Step = Fold(
     "entities",
     ("entity_facts", "owners", "accounts", "entity_rhythm"),
@@ -133,7 +133,7 @@ def owners(accounts: pa.Table, activity: pa.Table) -> pa.Table:
 def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.Table:
     """One row per entity: when it began and ended, how much it did, and whether it is trusted or exempt.
 
-    anchor: trusted by the operator; 0 for all where there are too few. second: in the second, weaker trusted set, where
+    anchor: trusted by the provider; 0 for all where there are too few. second: in the second, weaker trusted set, where
     there is one. aged: created well before the window. exempt: the contract allows training on outputs. declared: its
     use is declared.
     """
@@ -200,7 +200,7 @@ def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.T
 
 
 def with_second_set(named: pa.Table, inferred: pa.Table) -> pa.Table:
-    """The operator's entities table with a second trusted set: the inferred one and the operator's own together."""
+    """The entities table with a second trusted set: the inferred one and the provider's own together."""
     named, inferred = named.sort_by("entity"), inferred.sort_by("entity")
     either = (inferred["anchor"].to_numpy() > 0) | (named["anchor"].to_numpy() > 0)
     usable = inferred["trust_source"][0].as_py() > 0 if named.num_rows else False

@@ -28,7 +28,7 @@ _REMEMBERED = 50_000
 class Fingerprinter:
     """Fills the fingerprint columns of exchanges and removes the text.
 
-    key: the operator's 32-byte secret (`keys.load_key`). Every column is keyed separately, so equal texts in different
+    key: the provider's 32-byte secret (`keys.load_key`). Every column is keyed separately, so equal texts in different
     columns do not show. Another key gives other values, but preserves equality, similarity and shared cells.
     examples: if given, temporarily keeps a text of each template. Not safe to share between threads; create one per
     thread, their results agree.

@@ -223,7 +223,7 @@ class QueueClock:
     daily: jobs per day over all accounts. begin, end: when each account is in the pool (microseconds). closed: a fixed
     number of workers each wait for the answer before the next request, so the total is steady; open: random arrivals.
     share: relative use of each account. ramp: a factor for each day. turn_taking: distribute in turn rather than at
-    random. profile: the operator's daily rhythm, flat for none.
+    random. profile: its daily rhythm, flat for none.
     """
 
     daily: float

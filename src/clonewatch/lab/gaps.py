@@ -1,4 +1,4 @@
-"""What a log may lack: groups of columns that an operator does not keep, by name."""
+"""What a log may lack: groups of columns that a provider does not keep, by name."""
 
 from collections.abc import Mapping, Sequence
 

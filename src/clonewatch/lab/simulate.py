@@ -57,7 +57,9 @@ def simulate(
         raise SetupError(f"scale must be positive, not {scale}", fix="1 is the usual size, 0.1 is 10 % of it.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(
-            "the output folder is not empty", where=str(out), fix="Name a folder that does not exist yet."
+            "the output folder is not empty" if out.is_dir() else "that is a file, not a folder",
+            where=str(out),
+            fix="Name a folder that does not exist yet.",
         )
     left_out(without)  # an unknown name fails before the work
     told = progress or Silent()
@@ -99,7 +101,8 @@ def _play(world: World, log: LogWriter, progress: Progress) -> None:
         today, over = pieces(parts, (day + 1) * DAY)
         log.write(today)
         progress.advance(1, len(today["ts"]))
-    progress.end(f"{log.rows:,} exchanges by {world.accounts:,} accounts")
+    sent = int(np.count_nonzero(log.per_account))
+    progress.end(f"{log.rows:,} exchanges by {sent:,} of {world.accounts:,} accounts; the others sent nothing")
 
 
 def _account(world: World, log: LogWriter, seed: int, text: bool) -> dict[str, Any]:

@@ -53,8 +53,8 @@ CRITERIA: dict[str, Criterion] = {
             "deception",
             "deception",
             0.0,
-            "a fact that shows its accounts passing for unrelated ones",
-            "1.7 bits by a card, a device, a key, a session or meeting times shared under unrelated names, or 3.3 bits"
+            "something that shows its accounts posing as unrelated ones",
+            "1.66 bits by a card, a device, a key, a session or meeting times shared under unrelated names, or 3.3 bits"
             " by a test of work that is dealt out",
         ),
     )

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Question(NamedTuple):
-    """One question about a group of accounts, which whoever runs the service can answer from own records.
+    """One question about a group of accounts, which whoever runs the service can answer from its own records.
 
     asks: the question in a sentence. yes, no: what each answer means. yes_bits, no_bits: by how many bits it moves the
     odds that the group is one covert operator: how much likelier that answer is of a covert group than of an honest
@@ -46,7 +46,7 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         "class_or_event",
-        "Do these accounts belong to one class, course, hackathon, contest or campaign of advertising?",
+        "Do these accounts belong to one class, course, hackathon, contest or advertising campaign?",
         "They are different people who came for one occasion and do what it asks.",
         "No occasion is known that brought them.",
         -8.0,
@@ -83,7 +83,7 @@ QUESTIONS: tuple[Question, ...] = (
         -3.0,
         _NO,
         0.0,
-        "It takes away one link. Operators use public networks too, one in eight of them at least.",
+        "It removes one link. Operators use public networks too, at least one in eight of them.",
     ),
     Question(
         "benchmark_or_monitor",

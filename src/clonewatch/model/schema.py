@@ -122,7 +122,7 @@ ACCOUNTS = Table(
         Column("created_at", "timestamp", "sign-up"),
         Column("org_id", "string", "organisation"),
         Column("org_declared", "bool", "whether the organisation is contractual or verified"),
-        Column("anchor", "bool", "the operator's trusted set: aged, verified, long-paid or under contract"),
+        Column("anchor", "bool", "your trusted set: aged, verified, long-paid or under contract"),
         Column("programme", "string", "education, research, start-up..."),
         Column("plan", "string", "plan name"),
         Column("payment_fingerprint", "string", "keyed hash of the payment instrument"),
@@ -180,7 +180,11 @@ CAMPAIGNS = Table(
     "campaigns",
     (
         Column("campaign_id", "string", "stable id within the scan"),
-        Column("score", "float64", "evidence for one covert operator, in bits (log2 odds), capped per family"),
+        Column(
+            "score",
+            "float64",
+            "families of tests added up, less what speaks against, in bits; without links; no probability",
+        ),
         Column(
             "threshold_ratio",
             "float64",
@@ -212,7 +216,7 @@ CAMPAIGNS = Table(
         Column(
             "odds_bits",
             "float64",
-            "log2 of the posterior odds that this is one covert operator; prior, look-alike and answers counted in",
+            "log2 of the posterior odds that one operator covertly runs it; prior, look-alike and answers counted in",
         ),
         Column(
             "limiting_criterion",

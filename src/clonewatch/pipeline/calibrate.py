@@ -1,4 +1,4 @@
-"""A calibration from the operator's own quiet period: the linked groups of a log that holds no attack."""
+"""A calibration from the provider's own quiet period: the linked groups of a log that holds no attack."""
 
 from __future__ import annotations
 

@@ -10,10 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log
+from clonewatch.campaigns import power
 from clonewatch.model import schema as tables
 from clonewatch.model.read_results import Rejected, listed
 from clonewatch.model.schema import END_USER_PROVENANCE
+from clonewatch.pipeline.detection.reach import reach
 from clonewatch.pipeline.detection.signals import signals
+from clonewatch.pipeline.intake.account_match import mismatch
 from clonewatch.pipeline.intake.deduplicate import APART, Repeats
 from clonewatch.ports.signal import Signal
 
@@ -27,8 +30,9 @@ def look(log: Log) -> dict[str, Any]:
 
     Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `repeats` (rows that a scan
     would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
-    what it lacks), `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns
-    for which a field map found nothing), `formats` and `warnings`.
+    what it lacks), `reach` (which families of evidence they can give), `power` (chances of campaigns by size),
+    `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for which a
+    field map found nothing), `formats` and `warnings`.
     """
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -38,9 +42,11 @@ def look(log: Log) -> dict[str, Any]:
         reasons.update(row.reason for row in rows)
 
     rows = 0
+    known: set[str] = set()
     ids: list[pa.RecordBatch] = []
     for batch in log.batches(reject):
         part = batch.slice(0, ROWS_EXAMINED - rows)
+        known.update(part["account_id"].unique().to_pylist())
         rows += part.num_rows
         vouched.update(_vouched(part))
         ids.append(part.select(["exchange_id", "account_id", "ts"]))
@@ -51,6 +57,7 @@ def look(log: Log) -> dict[str, Any]:
     shares = {name: n / rows for name, n in filled.items() if n} if rows else {}
     for name, side in (("accounts", log.accounts()), ("events", log.events())):
         shares |= _side_shares(name, side)
+    can = [_can(signal, _with_fingerprints(set(shares))) for signal in signals()]
     return {
         "formats": log.formats,
         "rows": rows,
@@ -64,11 +71,13 @@ def look(log: Log) -> dict[str, Any]:
             for t in (tables.EXCHANGES, tables.ACCOUNTS, tables.EVENTS)
             for c in t.columns
         },
-        "signals": [_can(signal, _with_fingerprints(set(shares))) for signal in signals()],
+        "signals": can,
+        "reach": reach({one["name"] for one in can if one["works"]}, marked="accounts.anchor" in shares),
+        "power": power.outlook(_with_fingerprints(set(shares)), power.shipped()),
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
         "end_users": {who: n / vouched.total() for who, n in vouched.most_common()},
         "unfilled": _unfilled(log, shares),
-        "warnings": [*log.warnings, *repeats.warnings(rows)],
+        "warnings": [*log.warnings, *repeats.warnings(rows), *_unmatched(log, known, rows)],
     }
 
 
@@ -109,6 +118,13 @@ def repeats_of(ids: Sequence[pa.RecordBatch]) -> Repeats:
     counts = groups["exchange_id_count"]
     one, several = groups.filter(pc.invert(shared)), pc.sum(counts.filter(shared)).as_py() or 0
     return Repeats(merged=(pc.sum(one["exchange_id_count"]).as_py() or 0) - one.num_rows, shared=several)
+
+
+def _unmatched(log: Log, known: set[str], rows: int) -> list[str]:
+    """A warning about an accounts file of other accounts. Of a log that was read in part only a complete miss tells."""
+    if rows < ROWS_EXAMINED:
+        return mismatch(log, known)
+    return mismatch(log, known, f"the first {rows:,} rows", least=0.0)
 
 
 def _side_shares(name: str, side: pa.Table | None) -> dict[str, float]:

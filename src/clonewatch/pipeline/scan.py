@@ -29,6 +29,7 @@ from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.engine import EMBEDDED, EngineSettings
 from clonewatch.pipeline.examine import examine, publish
+from clonewatch.pipeline.intake.account_match import mismatch
 from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.kept_text import TextKeeper
 from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_remote, open_remote
@@ -50,7 +51,7 @@ class ScanSettings:
     written but should not be trusted. since, as_of: only
     exchanges from `since` on and before `as_of` are used, and events before `as_of`, as a scan at that time would have
     seen them. first_flag: also find the hour at which each campaign would first have been flagged. embed: merge
-    templates with the same meaning (an extra). calibration: a file of the operator's own calibration groups; None for
+    templates with the same meaning (an extra). calibration: a file of your own calibration groups; None for
     the shipped ones. answers: a file of answers about groups. engine: a module in `engines/`. master: of a Spark
     cluster; None for the one in Spark's own configuration.
     """
@@ -182,7 +183,8 @@ def _run(
             " again, or raise --max-rejected if the rejected rows are expected",
         )
     _refuse_left_out(task.log, settings)
-    _refuse_repeats(result.summary["counts"], settings)
+    if counts := result.summary.get("counts"):  # an evaluation's own `examine` may count nothing
+        _refuse_repeats(counts, settings)
     return result
 
 
@@ -275,7 +277,7 @@ def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> I
         rejected=rejected,
         accounts=len(stager.book.ids),
         inputs=[i._asdict() for i in task.log.inputs],
-        warnings=task.log.warnings,
+        warnings=[*task.log.warnings, *mismatch(task.log, stager.book.ids)],
         chosen=chosen,
         dropped=listed(task.log.dropped),
     )

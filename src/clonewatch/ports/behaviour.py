@@ -34,6 +34,7 @@ class BehaviouralTest(NamedTuple):
     independent behaviour cannot exceed.
     in_bits: the value is already a log-likelihood ratio in bits; it is capped, and not compared with communities.
     says: the measurement in a sentence, with {value}, {usual}, {n} and the placeholders of `campaigns.sentences`.
+    denies: the same where it speaks against a group; needed with `against`, unless `in_bits`.
 
     What it means beside other tests:
     deceptive: what it shows is deceptive by itself. deceptive_with: only as far as this family is evidence too.
@@ -53,6 +54,7 @@ class BehaviouralTest(NamedTuple):
     spread: float
     effect: float
     says: str
+    denies: str = ""
     against: float | None = None
     least: int = 20
     most: float = 8.0

@@ -32,8 +32,9 @@ class LinkingSignal(NamedTuple):
     entities that share nothing else are not linked at all. exclusive: unrelated honest accounts never share it, so that
     a handful of users is already a link (a payment instrument, a device, a key). column: the staged exchange column
     that holds the attribute, so that the exchanges carrying it can be found again; empty for account facts. content:
-    the attribute describes what was asked, so that it can single out harvested exchanges inside an account. deceptive:
-    sharing it under unrelated names is itself deceptive; never true of a weak signal. route: it describes how requests
+    the attribute describes what was asked, so that it can single out harvested exchanges inside an account. app: an
+    application brings it along, so that all of its users share it, whoever they are. deceptive: sharing it under
+    unrelated names is itself deceptive; never true of a weak signal. route: it describes how requests
     arrived; customers of the same proxy share it too. own_null: the signal rules out chance by itself, so its
     attributes are weighed by scarcity. hashed: attributes are keyed hashes; False where they are small numbers of our
     own. steps: run before `sql`, for signals that need more than one SELECT.
@@ -47,6 +48,7 @@ class LinkingSignal(NamedTuple):
     exclusive: bool = False
     column: str = ""
     content: bool = False
+    app: bool = False
     deceptive: bool = False
     route: bool = False
     own_null: ChanceModel | None = None

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from clonewatch.model import schema
-from clonewatch.report import charts, incidence_diagram, phrases, standing
+from clonewatch.model.rulings import counted
+from clonewatch.report import charts, incidence_diagram, phrases, standing, sums
 from clonewatch.report.cards import Cards
-from clonewatch.report.numerals import amount, count, instant, number, share
+from clonewatch.report.first_checks import first_checks
+from clonewatch.report.numerals import count, instant, share
+from clonewatch.report.reasons import Reason, reasons_of, without_repeated_examples
 from clonewatch.report.tables import by_campaign, whole
 
 # A page a person can read: beyond these the tables beside the report hold the rest, and the page says so.
@@ -23,30 +26,8 @@ LINKED_IN_FULL = 20
 IN_FULL = {"flagged": FLAGGED_IN_FULL, "review": REVIEW_IN_FULL, "listed": LINKED_IN_FULL}
 MEMBERS_SHOWN = 50
 ATTRIBUTES_SHOWN = 20
-EXCHANGES_SHOWN = 5
-# The file of a signal, by its kind.
-_SHELVES = {"link": "links/signals/{}.py", "behaviour": "behaviour/tests/{}.py"}
-
-
-class Reason(NamedTuple):
-    """A piece of evidence in words. side: for, against, or nothing when its strength is zero or unknown."""
-
-    title: str
-    family: str
-    kind: str
-    module: str
-    strength: str
-    bar: float
-    bits: float | None
-    value: float | None
-    reference: float | None
-    n: int | None
-    reason: str | None
-    innocent: str | None
-    ruled_out: str | None
-    tell_tale: str | None
-    exchange_ids: list[str]
-    side: str
+# Templates come by the dozen; cards, networks and clients must show beside them.
+ATTRIBUTES_PER_KIND = 4
 
 
 class Chapter(NamedTuple):
@@ -56,17 +37,21 @@ class Chapter(NamedTuple):
     row: Mapping[str, Any]
     title: str
     level: phrases.Level
-    roles: list[tuple[str, int]]
+    roles: list[tuple[phrases.Role, int]]
     tasks: list[tuple[str, int, float]]
     chart: charts.Timeline | None
     chart_words: str
     drawing: incidence_diagram.Drawing | None
-    attributes: list[Mapping[str, Any]]
+    attributes: list[dict[str, Any]]
     attributes_left: int
     evidence: list[Reason]
     against: list[Reason]
     neutral: list[Reason]
     families: list[str]
+    sum: list[sums.Part]
+    explained: str
+    first: list[str]
+    examples: list[str]
     standing: list[str]
     review: list[str]
     members: list[Mapping[str, Any]]
@@ -99,31 +84,34 @@ def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], 
     order = [("membership", "descending"), ("harvested_exchanges", "descending"), ("account_id", "ascending")]
     attributes = parts["attributes"].to_pylist()
     attributes.sort(key=lambda t: (-(t["weight"] or 0.0), -(t["entities"] or 0), str(t["signal"])))
-    reasons = _reasons(row, parts["evidence"], cards)
-    for_it = [r for r in reasons if r.side == "for"]
+    reasons, examples = without_repeated_examples(reasons_of(row, parts["evidence"], cards))
+    for_it, against = ([r for r in reasons if r.side == side] for side in ("for", "against"))
     tasks = _tasks(row)
     seen = instant(row["visible_ts"])
     before, harvested = row["visible_exchanges"], row["harvested_exchanges"]
     top = members.sort_by(order).slice(0, MEMBERS_SHOWN).to_pylist()
-    roles = Counter(role or "role not recorded" for role in members["role"].to_pylist())
+    roles: Counter[str] = Counter(members["role"].to_pylist())
+    shown = of_each_kind(attributes)
     return Chapter(
         anchor=f"campaign-{place}",
         row=row,
         title=_title(row, roles),
         level=phrases.level(row["level"]),
-        roles=sorted(
-            roles.items(), key=lambda r: (list(phrases.ROLES).index(r[0]) if r[0] in phrases.ROLES else 9, r[0])
-        ),
+        roles=[(phrases.role(name, row["flagged"]), n) for name, n in sorted(roles.items(), key=_place)],
         tasks=tasks,
         chart=charts.timeline(parts["timeline"].to_pylist(), seen),
         chart_words=_chart_words(row, tasks),
         drawing=incidence_diagram.draw(attributes, parts["attribute_accounts"].to_pylist()),
-        attributes=attributes[:ATTRIBUTES_SHOWN],
-        attributes_left=max(0, len(attributes) - ATTRIBUTES_SHOWN),
+        attributes=shown,
+        attributes_left=len(attributes) - len(shown),
         evidence=for_it,
-        against=[r for r in reasons if r.side == "against"],
+        against=against,
         neutral=[r for r in reasons if r.side == "neutral"],
-        families=sorted({r.family for r in for_it}),
+        families=list(sums.best(reasons, "behaviour")),
+        sum=sums.parts(reasons, row["score"]),
+        explained=counted(r.ruled_out for r in for_it),
+        first=first_checks(row, for_it, against, roles),
+        examples=examples,
         standing=[s for s in (standing.verdict(row), standing.merged(row)) if s],
         review=standing.looked_at(row),
         members=top,
@@ -133,13 +121,30 @@ def _chapter(row: Mapping[str, Any], place: int, parts: Mapping[str, pa.Table], 
     )
 
 
+def of_each_kind(attributes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The strongest attributes, at most so many of a kind. attributes: strongest first."""
+    kinds: Counter[str] = Counter()
+    kept = []
+    for attribute in attributes:
+        kinds[attribute["signal"]] += 1
+        if kinds[attribute["signal"]] <= ATTRIBUTES_PER_KIND:
+            kept.append(attribute)
+    return kept[:ATTRIBUTES_SHOWN]
+
+
+def _place(role: tuple[str, int]) -> tuple[int, str]:
+    """The order of roles: those known first."""
+    known = list(phrases.ROLES)
+    return known.index(role[0]) if role[0] in known else len(known), str(role[0])
+
+
 def _title(row: Mapping[str, Any], roles: Mapping[str, int]) -> str:
     """The finding in a line; bystanders are not counted among those who act."""
     acting = sum(n for role, n in roles.items() if role != phrases.BYSTANDER) if roles else row["accounts"]
     if row["flagged"]:
-        return f"{amount(acting, 'declared-unrelated account')} act as one operator"
-    accounts = amount(row["accounts"], "declared-unrelated account")
-    return f"{accounts} linked, and {'for review' if standing.outcome(row) == 'review' else 'not flagged'}"
+        return f"{phrases.accounts_of(acting)} act as one operator"
+    state = "for review" if standing.outcome(row) == "review" else "not flagged"
+    return f"{phrases.accounts_of(row['accounts'])}: linked, {state}"
 
 
 def _tasks(row: Mapping[str, Any]) -> list[tuple[str, int, float]]:
@@ -157,59 +162,3 @@ def _chart_words(row: Mapping[str, Any], tasks: list[tuple[str, int, float]]) ->
     return (
         f"Bar chart: {count(row['harvested_exchanges'])} exchanges attributed to this group over time, by task{most}."
     )
-
-
-def _reasons(row: Mapping[str, Any], evidence: pa.Table, cards: Cards) -> list[Reason]:
-    """Evidence rows in words, strongest first. An old scan without an evidence table gives its campaign's own list."""
-    rows: list[dict[str, Any]] = evidence.to_pylist()
-    if not rows:
-        rows = [dict(item) for item in row["evidence"] or () if item is not None]
-    reasons = [_reason(item, cards) for item in rows]
-    return sorted(reasons, key=lambda r: (-abs(r.bits or 0.0), r.title))
-
-
-def _reason(item: Mapping[str, Any], cards: Cards) -> Reason:
-    signal, bits, kind = item.get("signal"), item.get("bits"), item.get("kind")
-    known = cards.find(signal)
-    measured = bits if bits is not None and bits == bits else None
-    against = (measured is not None and measured < 0) or (kind == "against" and bool(measured))
-    # A general tell-tale copied from the card says what would show the innocent twin, not that it was ruled out.
-    tell_tale = known.card.excluded_by if known and item.get("ruled_out") == known.card.excluded_by else None
-    return Reason(
-        title=known.card.title if known else phrases.signal(signal),
-        family=phrases.plain(item.get("family")),
-        kind=kind or "",
-        module=_SHELVES.get(known.kind, "{}").format(known.name) if known else "",
-        strength=phrases.strength(measured),
-        bar=min(1.0, abs(measured or 0.0) / phrases.FULL_BAR),
-        bits=measured,
-        value=item.get("value"),
-        reference=item.get("reference"),
-        n=item.get("n"),
-        reason=item.get("reason"),
-        innocent=item.get("innocent") or (known.card.innocent if known else None),
-        ruled_out=None if tell_tale else item.get("ruled_out"),
-        tell_tale=tell_tale,
-        exchange_ids=[i for i in item.get("exchange_ids") or [] if i is not None][:EXCHANGES_SHOWN],
-        side="against" if against else "for" if measured else "neutral",
-    )
-
-
-def measured_words(reason: Reason) -> str:
-    """The figures behind a reason: value, reference and number of observations.
-
-    >>> from collections import defaultdict
-    >>> blank = Reason(*[None] * 16)._replace(value=2.5, reference=0.1, n=1200)
-    >>> measured_words(blank)
-    'measured 2.5; reference communities of this log 0.1; 1,200 observations'
-    """
-    said = []
-    if reason.value is not None:
-        said.append(f"measured {number(reason.value)}")
-        if reason.reference is not None:
-            said.append(f"reference communities of this log {number(reason.reference)}")
-        elif reason.kind in ("behaviour", "support"):
-            said.append("no reference community to compare with")
-    if reason.n is not None:
-        said.append(amount(reason.n, "observation"))
-    return "; ".join(said)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from clonewatch.ports.signal import Card
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, day, instant, minute, number, visible
-from clonewatch.report.phrases import plain, signal
+from clonewatch.report.phrases import accounts_of, plain, signal
 from clonewatch.report.standing import outcome
 
 
@@ -73,7 +73,7 @@ class Method(NamedTuple):
 # Groups for review that the headline names; the list has all of them.
 REVIEW_NAMED = 3
 REVIEW_MEANS = (
-    "A group for review has too little evidence for a flag and too much to be passed over: look at it, and answer its "
+    "A group for review has too little evidence for a flag and too much to be ignored: look at it, and answer its "
     "question."
 )
 _COUNTS = (
@@ -91,10 +91,10 @@ _COUNTS = (
     ("trusted", "trusted entities", "aged, verified, long-paid or under contract: the reference for what is common"),
 )
 _TRUSTED = {
-    "declared": "Trusted accounts were declared by the operator.",
+    "declared": "The provider declared which accounts are trusted.",
     "behaviour": "No trusted accounts were declared, so accounts that work in bursts, as people do, were used instead: "
     "more evidence was required.",
-    "none": "There were no trusted accounts. Nothing separates what a ring shares from what is merely popular, "
+    "none": "There were no trusted accounts. Nothing separates what a campaign shares from what is merely popular, "
     "so the links below are weaker than usual.",
 }
 
@@ -113,7 +113,7 @@ def answer(rows: list[dict[str, Any]], members: tuple[int, int] | None) -> Answe
     ends = [m for row in flagged if (m := instant(row["last_ts"]))]
     one = len(flagged) == 1
     sentence = (
-        f"{amount(len(flagged), 'campaign')} flagged: {amount(accounts, 'declared-unrelated account')} "
+        f"{amount(len(flagged), 'campaign')} flagged: {accounts_of(accounts)} "
         f"{'act as one operator' if one else f'act as {count(len(flagged))} operators'}; "
         f"{amount(harvested, 'exchange')} attributed{_between(starts, ends)}.{_for_review(review)}"
     )
@@ -129,7 +129,7 @@ def answer(rows: list[dict[str, Any]], members: tuple[int, int] | None) -> Answe
             (
                 count(len(flagged)),
                 "campaigns flagged",
-                "groups of accounts that meet every criterion described under Method",
+                "groups of accounts that meet all four criteria and survive the bound on false discoveries",
             ),
             (
                 count(accounts),
@@ -224,14 +224,14 @@ def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
         peak=number(summary.get("peak_memory_mb")),
         thresholds=_pairs(summary.get("thresholds")),
         calibrated=_pairs(summary.get("calibration")),
-        settings=_pairs(summary.get("settings")),
+        settings=_settings(summary),
         versions=_pairs(summary.get("versions")),
         warnings=[visible(w, 400) for w in summary.get("warnings") or []],
     )
 
 
 def _calibration(found: Mapping[str, Any], own: bool) -> str:
-    """Which calibration groups stand behind the p-values. own: the operator gave a calibration."""
+    """Which calibration groups stand behind the p-values. own: the provider gave a calibration."""
     if not found.get("groups"):
         return "No calibration groups are on record, so no p-value can be given."
     beyond = found.get("beyond_threshold")
@@ -242,9 +242,9 @@ def _calibration(found: Mapping[str, Any], own: bool) -> str:
         + ". "
     )
     if own:
-        return said + "They come from the operator's own quiet period, which was taken as honest and not checked."
+        return said + "They come from the provider's own quiet period, which was taken as honest and not checked."
     return said + (
-        "They ship with the program and are simulated. Nobody has shown that honest groups of this log are like"
+        "They ship with the program and are simulated. It has not been shown that honest groups of this log resemble"
         " them: `clonewatch calibrate` learns from your own quiet period."
     )
 
@@ -286,6 +286,29 @@ def _chance(entry: Mapping[str, Any], cards: Cards) -> Chance | None:
     )
 
 
+def _settings(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the scan was asked for; of accounts and events that nobody named, the files that were found and used."""
+    used = {
+        side: [str(entry.get("path")) for entry in summary.get("inputs") or [] if _of_side(entry, side)]
+        for side in ("accounts", "events")
+    }
+    found = {side: f"not set; found beside the exchanges: {_said(files)}" for side, files in used.items() if files}
+    return [
+        (name, found.get(name, said) if said == "not set" else said) for name, said in _pairs(summary.get("settings"))
+    ]
+
+
+def _of_side(entry: Mapping[str, Any], side: str) -> bool:
+    return str(entry.get("format")).startswith(f"{side} (")
+
+
+def _said(value: object) -> str:
+    """A value of a summary: numbers short, lists in a row."""
+    if isinstance(value, float):
+        return number(value)
+    return ", ".join(visible(v) for v in value) if isinstance(value, list | tuple) else visible(value, 200)
+
+
 def _pairs(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Names and values in name order, nested ones joined by a dot."""
     pairs: list[tuple[str, str]] = []
@@ -293,6 +316,5 @@ def _pairs(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             pairs += [(f"{visible(key)}.{inner}", said) for inner, said in _pairs(value)]
         else:
-            said = ", ".join(visible(v) for v in value) if isinstance(value, list | tuple) else visible(value, 200)
-            pairs.append((visible(key), "not set" if value is None else said))
+            pairs.append((visible(key), "not set" if value is None else _said(value)))
     return pairs

@@ -5,7 +5,7 @@ Words name conduct (concealed common control, systematic collection) and never a
 
 from typing import NamedTuple
 
-from clonewatch.report.numerals import visible
+from clonewatch.report.numerals import amount, visible
 
 
 class Level(NamedTuple):
@@ -46,8 +46,8 @@ LADDER = (
         "L3",
         "extraction pattern",
         "Beyond coordinated evasion, the requests look like systematic collection: focused, structured and divided "
-        "among the accounts. The innocent explanations tested do not account for it.",
-        "It does not say who the operator is, nor what became of the answers.",
+        "among the accounts.",
+        "It does not say who the operator of the campaign is, nor what became of the answers.",
         "One tested innocent explanation shown to hold after all; a contract that permits this use; or requests shown "
         "to come from many independent people.",
     ),
@@ -58,14 +58,50 @@ NEVER_SAID = (
     "needs facts from outside the log and the judgement of people; Clonewatch never does it."
 )
 
-ROLES = {
-    "core": "its traffic belongs to the campaign through and through",
-    "fringe": "it carries only part of the links, or clusterings with other seeds leave it out: less certain",
-    "proxy_customer": "it shares the route but hardly any attributed traffic: likely a bystander, not an operator",
-}
 
+class Role(NamedTuple):
+    """A role in words: its name and what it means."""
+
+    name: str
+    means: str
+
+
+_LESS_CERTAIN = "it carries only part of the links, or clusterings with other seeds leave it out: less certain"
 # In a flagged group's company, but not said to act for its operator.
 BYSTANDER = "proxy_customer"
+# By the names in the tables, in the order in which they are shown.
+ROLES = {
+    "core": Role("core", "its traffic belongs to the campaign through and through"),
+    "fringe": Role("fringe", _LESS_CERTAIN),
+    BYSTANDER: Role("proxy customer", "it shares the route but hardly any attributed traffic: likely a bystander"),
+}
+# Of a group that is not flagged nobody is said to act for anybody.
+LINKED_ROLES = {
+    "core": Role("linked", "it shares the rare things that link the group, which says nothing about its traffic"),
+    "fringe": Role("loosely linked", _LESS_CERTAIN),
+    BYSTANDER: Role("proxy customer", "it shares the route and little else: likely a bystander"),
+}
+UNKNOWN_ROLE = Role("role not recorded", "")
+
+
+def role(name: str | None, flagged: bool) -> Role:
+    """A role of the tables in words that hold for the group: of one that is not flagged they claim less.
+
+    >>> role("core", flagged=True).name, role("core", flagged=False).name, role("<b>", flagged=True).name
+    ('core', 'linked', '<b>')
+    """
+    known = ROLES if flagged else LINKED_ROLES
+    return UNKNOWN_ROLE if name is None else known.get(name, Role(plain(name), ""))
+
+
+def accounts_of(number: float | None) -> str:
+    """So many accounts that nobody declared to belong together.
+
+    >>> accounts_of(18)
+    '18 accounts with no declared common owner'
+    """
+    return amount(number, "account with no declared common owner", "accounts with no declared common owner")
+
 
 TASKS = {
     "software_engineering": "software engineering",
@@ -80,7 +116,8 @@ TASKS = {
     "unknown": "task not known",
 }
 
-# Evidence in bits: each bit doubles the odds. 3 bits are 8 to 1, 7 are 128 to 1, 13 are 8,192 to 1.
+# Evidence in bits: each bit makes it half as likely among honest groups. 3 bits are one in 8, 7 one in 128, 13 one in
+# 8,192.
 STRENGTHS = ((13.0, "very strong"), (7.0, "strong"), (3.0, "moderate"), (0.0, "weak"))
 # The bar beside a piece of evidence is full at this many bits; stronger evidence shows as full too.
 FULL_BAR = 26.0

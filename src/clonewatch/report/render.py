@@ -91,12 +91,11 @@ def _environment() -> Environment:
         numerals.sentence,
         phrases.plain,
         phrases.thing,
-        chapters.measured_words,
         standing.seen,
         standing.outcome,
         standing.question,
     ):
         environment.filters[reading.__name__] = reading
-    environment.globals["roles"] = phrases.ROLES
+    environment.globals["role"] = phrases.role
     environment.globals["ladder"] = phrases.LADDER
     return environment

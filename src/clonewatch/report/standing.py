@@ -77,8 +77,8 @@ def missing(row: Mapping[str, Any]) -> str:
 def odds(row: Mapping[str, Any]) -> str:
     """The posterior odds in words, with what moved them; empty for scans that recorded none.
 
-    >>> odds({"odds_bits": 3.0})[:62]
-    'Odds of 8 to 1 that it is one covert operator, if one linked g'
+    >>> odds({"odds_bits": 3.0})[:51]
+    'Odds of 8 to 1 that one operator runs it covertly, '
     >>> odds({"odds_bits": -2.0, "look_alike": "class_or_event"})[:9]
     'Odds of 1'
     """
@@ -88,8 +88,8 @@ def odds(row: Mapping[str, Any]) -> str:
     # Evidence is capped, and nobody believes a million to one from a log.
     factor = number(2.0 ** min(abs(bits), MOST_ODDS_BITS))
     said = (
-        f"Odds of {f'{factor} to 1' if bits >= 0 else f'1 to {factor}'} that it is one covert operator, if one linked"
-        " group in 16 is. They put groups in order and prove nothing about one."
+        f"Odds of {f'{factor} to 1' if bits >= 0 else f'1 to {factor}'} that one operator runs it covertly, with"
+        " prior odds of 1 to 16 (one linked group in 17). They put groups in order and prove nothing about one."
     )
     like = BY_ID.get(row.get("look_alike") or "")
     if like:

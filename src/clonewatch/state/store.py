@@ -263,6 +263,8 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
         raise StateError(
             "there is no state here", where=str(place), fix="Create one: clonewatch ingest LOG --state DIR"
         )
+    if place.is_file():
+        raise StateError("that is a file, not a folder", where=str(place), fix="Pass a new or empty folder")
     if place.exists() and not _only_begun(place):
         raise StateError("this folder holds other files", where=str(place), fix="Pass a new or empty folder")
     with disk(place):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.ipc
 
-from clonewatch.adapters.columnar_files import DAMAGE, require_columns
+from clonewatch.adapters.columnar_files import DAMAGE, columns_of, require_columns
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.streams import Stream, head_of, notes_of
@@ -59,7 +59,7 @@ class ExchangeArrow(Adapter):
                 return
             for start in range(0, whole.num_rows, _MOST_ROWS):
                 piece = whole.slice(start, _MOST_ROWS)
-                found = {n: c for n, c in zip(piece.schema.names, piece.columns, strict=True) if n in EXCHANGES.names}
+                found = {n: c for n, c in columns_of(piece).items() if n in EXCHANGES.names}
                 numbers = range(row + 1, row + 1 + piece.num_rows)
                 yield Batch(*conform(settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped))
                 row += piece.num_rows

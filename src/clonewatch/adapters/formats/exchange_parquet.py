@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clonewatch.adapters.columnar_files import MAGIC, batches, opened, require_columns
+from clonewatch.adapters.columnar_files import MAGIC, batches, columns_of, opened, require_columns
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.streams import notes_of
@@ -39,8 +39,9 @@ class ExchangeParquet(Adapter):
             used = [n for n in names if n in wanted and n in EXCHANGES.names]
             dropped = notes_of(source.stream).dropped
             for batch, numbers, damage in batches(file, used, source):
-                found = dict(zip(batch.schema.names, batch.columns, strict=True))
-                exchanges, rejected = conform(settled(found), EXCHANGES, source.name, numbers, dropped=dropped)
+                exchanges, rejected = conform(
+                    settled(columns_of(batch)), EXCHANGES, source.name, numbers, dropped=dropped
+                )
                 yield Batch(exchanges, damage + rejected)
 
 

@@ -11,6 +11,7 @@ from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.telemetry import Attributes, Record, hex_id
 from clonewatch.adapters.telemetry_joining import Joiner, call_rows, note_passed_over
+from clonewatch.adapters.values import count
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
@@ -88,7 +89,8 @@ def _span(span: Json, resource: Attributes) -> Record:
 
 
 def _microseconds(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62 else 0
+    number = count(value)
+    return number if number is not None and number < 2**62 else 0
 
 
 def _objects(value: object) -> list[Json]:

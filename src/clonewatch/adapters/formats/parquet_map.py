@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clonewatch.adapters.columnar_files import batches, opened
-from clonewatch.adapters.columns import Columns
+from clonewatch.adapters.columnar_files import batches, columns_of, opened, readable
+from clonewatch.adapters.columns import Columns, Values
 from clonewatch.adapters.mapped import alternatives, build, by_row, objects, required, ruled
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
@@ -53,7 +53,9 @@ def _objects(
     file: pq.ParquetFile, source: Source
 ) -> Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]]:
     for batch, numbers, damage in batches(file, list(file.schema_arrow.names), source):
-        yield batch.to_pylist() if len(numbers) else [], list(numbers), damage
+        columns = {n: v.to_pylist() if isinstance(v, pa.Array) else v for n, v in columns_of(batch).items()}
+        made = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        yield made, list(numbers), damage
 
 
 def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[str, ...]] | None:
@@ -95,9 +97,9 @@ def _exists(schema: pa.Schema, path: tuple[str, ...]) -> bool:
     return True
 
 
-def _pick(batch: pa.RecordBatch, path: tuple[str, ...]) -> pa.Array:
+def _pick(batch: pa.RecordBatch, path: tuple[str, ...]) -> Values:
     column = batch.column(path[0])
-    return pc.struct_field(column, list(path[1:])) if len(path) > 1 else column
+    return readable(pc.struct_field(column, list(path[1:])) if len(path) > 1 else column)
 
 
 ADAPTER = ParquetMap()

@@ -61,6 +61,8 @@ TEST = BehaviouralTest(
     effect=0.7,
     says="Questions are spread over topics {ratio:.1f} times more evenly than this log's usual mix of the same"
     " tasks ({n:,} pairs expected on one topic).",
+    denies="Questions crowd on few topics: they are spread {inverse:.1f} times less evenly than this log's usual mix of"
+    " the same tasks ({n:,} pairs expected on one topic).",
     against=-1.2,
     least=30,
     most_against=5.0,

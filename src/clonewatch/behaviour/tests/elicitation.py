@@ -22,8 +22,8 @@ TEST = BehaviouralTest(
     usual=-3.0,
     spread=1.0,
     effect=2.0,
-    says="{share:.0%} of its prompts demand a written-out reasoning trace; in reference communities of this"
-    " log {usual_share:.0%} do ({n:,} exchanges).",
+    says="{share:.0%} of its prompts demand a written-out reasoning trace; in {others}"
+    " {usual_share:.0%} do ({n:,} exchanges).",
     against=None,
     least=60,
     dealing=Dealing.PURPOSE,

@@ -171,8 +171,8 @@ TEST = BehaviouralTest(
     usual=-1.5,
     spread=0.8,
     effect=1.2,
-    says="Who sends an exchange tells {bits:.1f} bits about its topic, lengths and hour; in reference communities of"
-    " this log it tells {usual_bits:.1f} ({n:,} entities).",
+    says="Who sends an exchange tells {bits:.1f} bits about its topic, lengths and hour; in {others}"
+    " it tells {usual_bits:.1f} ({n:,} entities).",
     least=_FEWEST,
     most=6.0,
     dealing=Dealing.SHARES,

@@ -45,7 +45,9 @@ TEST = BehaviouralTest(
     spread=0.35,
     effect=0.8,
     says="Accounts carry nearly equal shares: their volumes differ by a factor of {spread:.1f} (one"
-    " standard deviation), reference communities of this log by {usual_spread:.1f} ({n:,} entities).",
+    " standard deviation); those of {others} by {usual_spread:.1f} ({n:,} entities).",
+    denies="Some accounts carry far more than others: their volumes differ by a factor of {spread:,.1f} (one standard"
+    " deviation); those of {others} by {usual_spread:,.1f} ({n:,} entities).",
     against=-0.9,
     least=6,
     dealing=Dealing.SHARES,

@@ -63,8 +63,10 @@ TEST = BehaviouralTest(
     usual=-0.5,
     spread=0.6,
     effect=1.2,
-    says="Only {rarely:.0%} of gaps are short (under a tenth of the account's mean gap); reference communities"
-    " of this log show {usual_rarely:.0%} ({n:,} gaps).",
+    says="Only {rarely:.0%} of gaps are short (under a tenth of the account's mean gap); {others} show"
+    " {usual_rarely:.0%} ({n:,} gaps).",
+    denies="Its accounts work in bursts, as people do: {rarely:.0%} of gaps are short (under a tenth of the account's"
+    " mean gap); {others} show {usual_rarely:.0%} ({n:,} gaps).",
     against=-1.5,
     least=60,
     dealing=Dealing.MACHINE,

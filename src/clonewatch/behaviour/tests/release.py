@@ -32,8 +32,8 @@ TEST = BehaviouralTest(
     usual=-2.0,
     spread=0.8,
     effect=1.5,
-    says="{share:.0%} of its exchanges in the day after a release went to the new model; in reference"
-    " communities of this log {usual_share:.0%} did ({n:,} exchanges).",
+    says="{share:.0%} of its exchanges in the day after a release went to the new model; in {others}"
+    " {usual_share:.0%} did ({n:,} exchanges).",
     against=None,
     least=40,
 )

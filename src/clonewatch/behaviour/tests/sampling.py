@@ -30,8 +30,8 @@ TEST = BehaviouralTest(
     usual=-4.0,
     spread=1.2,
     effect=3.0,
-    says="{share:.0%} of its requests ask for several answers or log-probabilities; in reference communities"
-    " of this log {usual_share:.0%} do ({n:,} exchanges).",
+    says="{share:.0%} of its requests ask for several answers or log-probabilities; in {others}"
+    " {usual_share:.0%} do ({n:,} exchanges).",
     against=None,
     least=60,
     dealing=Dealing.PURPOSE,

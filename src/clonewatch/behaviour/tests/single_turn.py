@@ -22,8 +22,7 @@ TEST = BehaviouralTest(
     usual=0.5,
     spread=0.9,
     effect=1.5,
-    says="{share:.0%} of its exchanges open a conversation; in reference communities of this log"
-    " {usual_share:.0%} do ({n:,} exchanges).",
+    says="{share:.0%} of its exchanges open a conversation; in {others} {usual_share:.0%} do ({n:,} exchanges).",
     against=None,
     least=60,
     most=4.0,

@@ -54,7 +54,7 @@ TEST = BehaviouralTest(
     usual=0.0,
     spread=1.0,
     effect=0.0,
-    says="Counts against a campaign. As many trusted accounts as among the members are {odds:,.0f} times likelier among"
+    says="As many trusted accounts as among the members are {odds:,.0f} times likelier among"
     " ordinary users than in a pool ({n:,} entities).",
     against=-1.0,
     least=4,

@@ -38,6 +38,8 @@ TEST = BehaviouralTest(
     effect=1.5,
     says="Different accounts asked the same question {ratio:.0f} times more rarely than unrelated accounts"
     " that ask about the same topics ({n:,} pairs).",
+    denies="Different accounts asked the same question {inverse:.1f} times more often than unrelated accounts that ask"
+    " about the same topics ({n:,} pairs).",
     against=-1.5,
     least=20,
     deceptive=True,

@@ -158,7 +158,7 @@ def newsroom(world: World, size: int) -> None:
 
 
 def red_team(world: World, size: int) -> None:
-    """Security researchers: unusual prompts, many refusals, retried in other words; declared to the operator."""
+    """Security researchers: unusual prompts, many refusals, retried in other words; declared to the provider."""
     rng = world.rng
     crowd = enrol(
         world,

@@ -25,4 +25,5 @@ SIGNAL = LinkingSignal(
     reads=("exchanges", "owners"),
     cap=log2(10_000),
     column="client",
+    app=True,
 )

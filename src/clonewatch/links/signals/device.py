@@ -1,4 +1,4 @@
-"""One device that signed up several declared-unrelated accounts."""
+"""One device that signed up several accounts with no declared common owner."""
 
 from clonewatch.links.columns import of_accounts
 from clonewatch.ports.linking import LinkingSignal

@@ -1,4 +1,4 @@
-"""One safety identifier under several declared-unrelated accounts."""
+"""One safety identifier under several accounts with no declared common owner."""
 
 from math import log2
 

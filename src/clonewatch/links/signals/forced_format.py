@@ -1,4 +1,4 @@
-"""One forced output format used by several declared-unrelated accounts."""
+"""One forced output format used by several accounts with no declared common owner."""
 
 from math import log2
 
@@ -26,4 +26,5 @@ SIGNAL = LinkingSignal(
     cap=log2(10_000),
     column="format",
     content=True,
+    app=True,
 )

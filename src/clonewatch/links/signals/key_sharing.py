@@ -1,4 +1,4 @@
-"""One API key seen under several declared-unrelated accounts."""
+"""One API key seen under several accounts with no declared common owner."""
 
 from clonewatch.links.columns import of_exchanges
 from clonewatch.ports.linking import LinkingSignal

@@ -1,4 +1,4 @@
-"""One payment instrument behind several declared-unrelated accounts."""
+"""One payment instrument behind several accounts with no declared common owner."""
 
 from clonewatch.links.columns import of_accounts
 from clonewatch.ports.linking import LinkingSignal

@@ -26,4 +26,5 @@ SIGNAL = LinkingSignal(
     weak=True,
     cap=log2(100),
     column="shape",
+    app=True,
 )

@@ -1,4 +1,4 @@
-"""One conversation continued under several declared-unrelated accounts."""
+"""One conversation continued under several accounts with no declared common owner."""
 
 from clonewatch.links.columns import of_exchanges
 from clonewatch.ports.linking import LinkingSignal

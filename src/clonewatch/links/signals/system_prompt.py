@@ -1,4 +1,4 @@
-"""One system prompt used by several declared-unrelated accounts."""
+"""One system prompt used by several accounts with no declared common owner."""
 
 from math import log2
 
@@ -26,4 +26,5 @@ SIGNAL = LinkingSignal(
     cap=log2(1_000_000),
     column="system",
     content=True,
+    app=True,
 )

@@ -1,4 +1,4 @@
-"""One prompt template that several declared-unrelated accounts fill with different contents."""
+"""One prompt template that several accounts with no declared common owner fill with different contents."""
 
 from clonewatch.links.columns import of_exchanges
 from clonewatch.ports.linking import LinkingSignal
@@ -23,4 +23,5 @@ SIGNAL = LinkingSignal(
     reads=("exchanges", "owners"),
     column="template",
     content=True,
+    app=True,
 )

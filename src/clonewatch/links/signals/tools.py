@@ -1,4 +1,4 @@
-"""One set of tool schemas used by several declared-unrelated accounts."""
+"""One set of tool schemas used by several accounts with no declared common owner."""
 
 from math import log2
 
@@ -26,4 +26,5 @@ SIGNAL = LinkingSignal(
     cap=log2(10_000),
     column="tools",
     content=True,
+    app=True,
 )

@@ -31,6 +31,7 @@ from clonewatch.pipeline.daily.state_tables import (
 from clonewatch.pipeline.engine import EngineSettings, opened_for_state
 from clonewatch.pipeline.intake import deduplicate
 from clonewatch.pipeline.intake.account_book import AccountBook
+from clonewatch.pipeline.intake.account_match import mismatch
 from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.staging import Stager
 from clonewatch.pipeline.progress.stage_timer import StageTimer
@@ -152,6 +153,7 @@ class _Ingestion:
         parts, repeated = self._days()
         self.timer.end(f"{sum(p.exchanges.rows for p in parts):,} exchanges of {len(parts):,} days")
         self.timer.start("account facts", None, "rows")
+        unmatched = mismatch(self.log, self.stager.book.ids)
         # Facts and events may add accounts, so the book is written last.
         facts, events, sketches = self._facts(before.facts), self._events(before.events), self._sketches()
         names = self._names()
@@ -183,7 +185,7 @@ class _Ingestion:
             new_accounts=len(self.stager.book.ids) - self.known,
             skipped=skipped,
             dropped=listed(self.log.dropped),
-            warnings=list(self.log.warnings),
+            warnings=[*self.log.warnings, *unmatched],
             stages=self.timer.stages,
             peak_memory_mb=self.timer.peak_memory_mb(),
         )

@@ -68,7 +68,12 @@ def detect(
     # Sub-clusters are merged by the topics that they ask about.
     merged = merge_sub_clusters(runner, linked, references) if topics else unmerged(linked, references)
     judged = judge_clusters(runner, merged, tests, counts, progress)
-    progress.end(f"{sum(v.flagged for v in judged.verdicts)} beyond the threshold")
+    groups = sum(v.linked for v in judged.verdicts)
+    left = len(cluster_sizes(merged.clustering.clusters.groups)) - groups
+    beyond = sum(v.flagged for v in judged.verdicts)
+    progress.end(
+        f"{groups:,} groups, {beyond:,} beyond the threshold; {left:,} clusters too small or too weakly linked"
+    )
     return calibrate(judged, calibration)
 
 

@@ -13,8 +13,13 @@ TESTS = Shelf("clonewatch.behaviour.tests", "TEST")
 
 
 def linking_signals() -> dict[str, LinkingSignal]:
-    """Every linking signal by name."""
-    return {name: SIGNALS.load(name) for name in SIGNALS.names()}
+    """Every linking signal by name, in the order in which they run: those that read what others carry come last."""
+    found = {name: SIGNALS.load(name) for name in SIGNALS.names()}
+    return dict(sorted(found.items(), key=lambda item: _reads_others(item[1])))
+
+
+def _reads_others(link: LinkingSignal) -> bool:
+    return any(table.startswith("carried_") for step in link.steps for table in step.reads)
 
 
 def behavioural_tests(topics: bool) -> dict[str, BehaviouralTest]:

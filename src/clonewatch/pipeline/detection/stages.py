@@ -27,9 +27,9 @@ class Entities:
 
 
 class SecondSet(NamedTuple):
-    """The second trusted set, which is used beside an operator's small one.
+    """The second trusted set, which is used beside a small one of the provider's.
 
-    share: of all entities, 0..1. named: weights of shared attributes by the operator's set alone (ATTRIBUTE_SCHEMA).
+    share: of all entities, 0..1. named: weights of shared attributes by the provider's set alone (ATTRIBUTE_SCHEMA).
     """
 
     share: float

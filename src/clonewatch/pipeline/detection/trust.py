@@ -1,4 +1,4 @@
-"""Which trusted set the links of a cluster rest on, where a second one is used beside the operator's."""
+"""Which trusted set the links of a cluster rest on, where a second one is used beside the provider's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clonewatch.pipeline.detection.stages import Merged
 
 
 def source_by_cluster(merged: Merged, inside: pa.Table, edges: pa.Table, sizes: Mapping[int, int]) -> dict[int, str]:
-    """Per cluster and reference community: the operator's set, unless links reach the threshold only with the second.
+    """Per cluster and reference community: the provider's set, unless links reach the threshold only with the second.
 
     inside: the tested entities of clusters. edges: of the tested entities. sizes: of the tested groups.
     """

@@ -64,7 +64,7 @@ class _Run(NamedTuple):
 class Reading:
     """The function that runs on an executor: rows of a Parquet file -> rows of READ_SCHEMA.
 
-    key: the operator's fingerprint key. since, as_of: as in the settings of a scan.
+    key: the provider's fingerprint key. since, as_of: as in the settings of a scan.
     """
 
     def __init__(self, key: bytes, since: datetime | None = None, as_of: datetime | None = None) -> None:

@@ -1,7 +1,7 @@
 """Turns fingerprinted exchanges, account facts and events into compact integer tables, which all later stages read.
 
 Every identifier that could point to a person (address, session, key, device, payment...) becomes a keyed 64-bit hash
-here. Only `exchange_id` and `account_id` stay readable, because an operator must be able to act on them.
+here. Only `exchange_id` and `account_id` stay readable, because the provider must be able to act on them.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ SKETCHED_TEMPLATES = 2_000_000  # 256 B each: bounds sketches to 0.5 GB of memor
 class Stager:
     """Turns batches of fingerprinted exchanges into rows of EXCHANGE_SCHEMA; keeps the book of accounts.
 
-    key: the operator's fingerprint key. book: accounts already known. first: number of the first row. filled: staged
+    key: the provider's fingerprint key. book: accounts already known. first: number of the first row. filled: staged
     column -> number of non-null values so far.
     """
 

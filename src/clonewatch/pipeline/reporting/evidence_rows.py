@@ -81,7 +81,7 @@ def _test_row(reading: Reading, judged: Judged, sample: list[str]) -> _Row:
         "n": reading.n,
         "reason": sentences.of_reading(reading, test),
         "innocent": test.signal.card.innocent,
-        "ruled_out": sentences.behaviour_ruling(test, reading.bits > 0, alike, len(references)),
+        "ruled_out": sentences.behaviour_ruling(reading.bits > 0, alike, len(references)),
         "exchange_ids": sample,
     }
 

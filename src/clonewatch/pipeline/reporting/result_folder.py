@@ -46,7 +46,7 @@ class ResultFolder:
             self.aside, self._lock = _left(place, question) or _new(place)
         except OSError as error:
             raise OutputError(
-                f"cannot write there: {error.strerror}",
+                "that is a file, not a folder" if place.is_file() else f"cannot write there: {error.strerror}",
                 where=str(place),
                 fix="Pass a folder that you may write to as --out",
             ) from error
