@@ -10,8 +10,11 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from clonewatch.adapters.reading import open_log
+from clonewatch.cli.main import app
+from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 
 Row = dict[str, Any]
@@ -211,3 +214,40 @@ def test_an_address_is_found_however_a_server_writes_it(logged: str, client: str
     row = {"exchange_id": "e", "ts": NOON, "account_id": "a", "client_ip": logged}
     (tmp_path / "e.ndjson").write_text(json.dumps(row) + "\n")
     assert [r["client_ip"] for r in read(tmp_path / "e.ndjson")[0]] == [client]
+
+
+# ---- what messages say ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        f"1,{NOON},secret-account,my secret prompt",
+        '{"id": "secret","t": 1,"a": 2,"p": 3}',
+        "my secret plan is,to go to the secret sea,and stay there for good,a secret!",
+    ],
+)
+def test_no_message_quotes_a_row_that_stands_where_the_header_should(first: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"{first}\n{first}\n")
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "acct"'
+    log = open_log(tmp_path / "x.csv", mapping=mapped(tmp_path, fields, "csv_map"))
+    with pytest.raises(MappingError) as told:
+        list(log.batches(list))
+    assert "secret" not in str(told.value) and "The first line must name the columns" in str(told.value)
+
+
+def test_doctor_quotes_no_row_that_stands_where_the_header_should(tmp_path: Path) -> None:
+    row = f"1,{NOON},secret-account,secret\n"
+    (tmp_path / "x.csv").write_text(row * 3)
+    done = CliRunner().invoke(app, ["doctor", str(tmp_path / "x.csv")])
+    assert done.exit_code == 2 and "secret" not in done.output and "without a header line" in done.output
+
+
+def test_a_message_lists_a_few_names_of_a_header(tmp_path: Path) -> None:
+    names = ["id", "t", "what the client wrote, and more", "x" * 41, *(f"c{i}" for i in range(12))]
+    (tmp_path / "x.csv").write_text(";".join(names) + "\n" + ";".join("1" for _ in names) + "\n")
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "acct"'
+    log = open_log(tmp_path / "x.csv", mapping=mapped(tmp_path, fields, "csv_map"))
+    with pytest.raises(MappingError) as told:
+        list(log.batches(list))
+    assert f"The header has: id, t, {'x' * 40}, c0, c1, c2, c3, c4, c5, c6, ..." in str(told.value)
