@@ -216,6 +216,37 @@ def test_an_address_is_found_however_a_server_writes_it(logged: str, client: str
     assert [r["client_ip"] for r in read(tmp_path / "e.ndjson")[0]] == [client]
 
 
+@pytest.mark.parametrize("form", ["csv_map", "jsonl_map", "parquet_map"])
+def test_accounts_in_another_encoding_do_not_become_one(form: str, tmp_path: Path) -> None:
+    rows = [("1", "m\xfcller"), ("2", "m\xf6ller"), ("3", "acme")]
+    file = tmp_path / "log"
+    if form == "csv_map":
+        text = "id,t,a,p\n" + "".join(f"{i},{NOON},{a},gr\xfc\xdfe\n" for i, a in rows)
+        file.write_bytes(text.encode("latin-1"))
+    elif form == "jsonl_map":
+        texts = [json.dumps({"id": i, "t": NOON, "a": a, "p": "gr\xfc\xdfe"}, ensure_ascii=False) for i, a in rows]
+        file.write_bytes("".join(text + "\n" for text in texts).encode("latin-1"))
+    else:
+        accounts, prompts = (
+            pa.array([t.encode("latin-1") for t in texts]).view(pa.string())
+            for texts in ([a for _, a in rows], ["gr\xfc\xdfe"] * 3)
+        )
+        table = pa.table({"id": [i for i, _ in rows], "t": [NOON] * 3, "a": accounts, "p": prompts})
+        pq.write_table(table, file)
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "a"\nmessages = "p"'
+    found, rejected = read(file, mapped(tmp_path, fields, form))
+    assert [(r["account_id"], r["messages"]) for r in found] == [("acme", "gr\ufffd\ufffde")]
+    assert len(rejected) == 2 and all(r.reason.startswith("account_id: not UTF-8 text") for r in rejected)
+
+
+def test_an_exchange_id_in_another_encoding_costs_no_row_and_joins_no_others(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(f"id,t,a\n\xfc,{NOON},a\n\xf6,{NOON},b\n".encode("latin-1"))
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "a"'
+    found, rejected = read(tmp_path / "x.csv", mapped(tmp_path, fields, "csv_map"))
+    assert rejected == [] and [r["account_id"] for r in found] == ["a", "b"]
+    assert len({r["exchange_id"] for r in found}) == 2 and not any("\ufffd" in r["exchange_id"] for r in found)
+
+
 # ---- what messages say ----------------------------------------------------------------------------------------------
 
 
