@@ -10,8 +10,11 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from clonewatch.adapters.reading import open_log
+from clonewatch.cli.main import app
+from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 
 Row = dict[str, Any]
@@ -211,3 +214,71 @@ def test_an_address_is_found_however_a_server_writes_it(logged: str, client: str
     row = {"exchange_id": "e", "ts": NOON, "account_id": "a", "client_ip": logged}
     (tmp_path / "e.ndjson").write_text(json.dumps(row) + "\n")
     assert [r["client_ip"] for r in read(tmp_path / "e.ndjson")[0]] == [client]
+
+
+@pytest.mark.parametrize("form", ["csv_map", "jsonl_map", "parquet_map"])
+def test_accounts_in_another_encoding_do_not_become_one(form: str, tmp_path: Path) -> None:
+    rows = [("1", "m\xfcller"), ("2", "m\xf6ller"), ("3", "acme")]
+    file = tmp_path / "log"
+    if form == "csv_map":
+        text = "id,t,a,p\n" + "".join(f"{i},{NOON},{a},gr\xfc\xdfe\n" for i, a in rows)
+        file.write_bytes(text.encode("latin-1"))
+    elif form == "jsonl_map":
+        texts = [json.dumps({"id": i, "t": NOON, "a": a, "p": "gr\xfc\xdfe"}, ensure_ascii=False) for i, a in rows]
+        file.write_bytes("".join(text + "\n" for text in texts).encode("latin-1"))
+    else:
+        accounts, prompts = (
+            pa.array([t.encode("latin-1") for t in texts]).view(pa.string())
+            for texts in ([a for _, a in rows], ["gr\xfc\xdfe"] * 3)
+        )
+        table = pa.table({"id": [i for i, _ in rows], "t": [NOON] * 3, "a": accounts, "p": prompts})
+        pq.write_table(table, file)
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "a"\nmessages = "p"'
+    found, rejected = read(file, mapped(tmp_path, fields, form))
+    assert [(r["account_id"], r["messages"]) for r in found] == [("acme", "gr\ufffd\ufffde")]
+    assert len(rejected) == 2 and all(r.reason.startswith("account_id: not UTF-8 text") for r in rejected)
+
+
+def test_an_exchange_id_in_another_encoding_costs_no_row_and_joins_no_others(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(f"id,t,a\n\xfc,{NOON},a\n\xf6,{NOON},b\n".encode("latin-1"))
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "a"'
+    found, rejected = read(tmp_path / "x.csv", mapped(tmp_path, fields, "csv_map"))
+    assert rejected == [] and [r["account_id"] for r in found] == ["a", "b"]
+    assert len({r["exchange_id"] for r in found}) == 2 and not any("\ufffd" in r["exchange_id"] for r in found)
+
+
+# ---- what messages say ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        f"1,{NOON},secret-account,my secret prompt",
+        '{"id": "secret","t": 1,"a": 2,"p": 3}',
+        "my secret plan is,to go to the secret sea,and stay there for good,a secret!",
+    ],
+)
+def test_no_message_quotes_a_row_that_stands_where_the_header_should(first: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"{first}\n{first}\n")
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "acct"'
+    log = open_log(tmp_path / "x.csv", mapping=mapped(tmp_path, fields, "csv_map"))
+    with pytest.raises(MappingError) as told:
+        list(log.batches(list))
+    assert "secret" not in str(told.value) and "The first line must name the columns" in str(told.value)
+
+
+def test_doctor_quotes_no_row_that_stands_where_the_header_should(tmp_path: Path) -> None:
+    row = f"1,{NOON},secret-account,secret\n"
+    (tmp_path / "x.csv").write_text(row * 3)
+    done = CliRunner().invoke(app, ["doctor", str(tmp_path / "x.csv")])
+    assert done.exit_code == 2 and "secret" not in done.output and "without a header line" in done.output
+
+
+def test_a_message_lists_a_few_names_of_a_header(tmp_path: Path) -> None:
+    names = ["id", "t", "what the client wrote, and more", "x" * 41, *(f"c{i}" for i in range(12))]
+    (tmp_path / "x.csv").write_text(";".join(names) + "\n" + ";".join("1" for _ in names) + "\n")
+    fields = '[fields]\nexchange_id = "id"\nts = "t"\naccount_id = "acct"'
+    log = open_log(tmp_path / "x.csv", mapping=mapped(tmp_path, fields, "csv_map"))
+    with pytest.raises(MappingError) as told:
+        list(log.batches(list))
+    assert f"The header has: id, t, {'x' * 40}, c0, c1, c2, c3, c4, c5, c6, ..." in str(told.value)

@@ -31,6 +31,9 @@ _PROSE = frozenset((*TEXT_COLUMNS, "account_id", "channel", "operation", "stop_r
 _PROSE_KINDS = frozenset(
     ("kind", "programme", "plan", "payment_class", "issuer_class", "billing_country", "declared_use")
 )
+# Where bytes that are no text are replaced, two ids may become one.
+_IDS = ("account_id", "exchange_id")
+_NOT_UTF8 = "not UTF-8 text, as in a log in Latin-1; convert it first: iconv -f LATIN1 -t UTF-8"
 _NOTHING = pa.array(sorted(MISSING))
 _LONGEST_NOTHING = max(map(len, MISSING))
 _EMPTY = frozenset(("",))
@@ -80,6 +83,8 @@ def conform(
             continue
         if column.required:
             _note(reasons, np.asarray(_empty(array)), f"{column.name}: missing")
+            if column.name in _IDS:
+                _note(reasons, _replaced(array), f"{column.name}: {_NOT_UTF8}")
         elif array.null_count == rows:
             continue
         columns[column.name] = array
@@ -352,6 +357,11 @@ def _empty(values: pa.Array) -> pa.Array:
     if not pa.types.is_string(values.type):
         return values.is_null()
     return pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values.fill_null(""))), 0)
+
+
+def _replaced(values: pa.Array) -> NDArray[np.bool_]:
+    """Which texts have U+FFFD in place of bytes that are no UTF-8."""
+    return np.asarray(pc.match_substring(values, "\ufffd").fill_null(False))
 
 
 # ---- hashes of foreign values ---------------------------------------------------------------------------------------

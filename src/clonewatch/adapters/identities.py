@@ -91,7 +91,7 @@ def _roles(found: Columns) -> None:
     if isinstance(given, pa.Array):
         if not _is_text(given) or not pc.any(pc.match_substring(given, _ROLE_SIGN)).as_py():
             return
-        given = given.to_pylist()
+        given = pylist(given)
     elif not any(_ROLE_SIGN in a for a in {a for a in given if isinstance(a, str)}):
         return
     matches = [_ROLE.fullmatch(a.strip()) if isinstance(a, str) and _ROLE_SIGN in a else None for a in given]
@@ -99,7 +99,7 @@ def _roles(found: Columns) -> None:
         return
     found["account_id"] = [m[1] if m else a for m, a in zip(matches, given, strict=True)]
     users = found.get("end_user_id", [None] * len(matches))
-    users = users.to_pylist() if isinstance(users, pa.Array) else users
+    users = pylist(users) if isinstance(users, pa.Array) else users
     found["end_user_id"] = [m[2] if m and u is None else u for m, u in zip(matches, users, strict=True)]
     known = found.get("end_user_provenance", [None] * len(matches))
     known = known.to_pylist() if isinstance(known, pa.Array) else known
@@ -122,9 +122,9 @@ def _each(values: Values, of: Callable[[object], object]) -> Values:
         if not _is_text(values):
             return values
         words = values.unique()
-        if not any(of(v) != v for v in _pylist(words)):
+        if not any(of(v) != v for v in pylist(words)):
             return values
-        return [of(v) for v in _pylist(values)]
+        return [of(v) for v in pylist(values)]
     try:
         made = {v: new for v in set(values) if (new := of(v)) != v}
     except TypeError:  # lists and objects among them
@@ -132,7 +132,8 @@ def _each(values: Values, of: Callable[[object], object]) -> Values:
     return [made.get(v, v) for v in values] if made else values
 
 
-def _pylist(values: pa.Array) -> list[object]:
+def pylist(values: pa.Array) -> list[object]:
+    """A column as plain values, with U+FFFD in place of bytes that are no UTF-8."""
     try:
         return list(values.to_pylist())
     except UnicodeDecodeError:  # damaged text: rejected by its own check
@@ -155,7 +156,7 @@ def _texts(values: Values) -> Values:
         signs = pc.match_substring_regex(held.view(_bytes(held)), _SIGNS)
         if not pc.any(signs).as_py():
             return values
-        return [_told(v) for v in _pylist(values)]
+        return [_told(v) for v in pylist(values)]
     # Long JSON, by far the most, is passed over at once.
     looked_at = (v for v in values if v is not None and not (v.__class__ is str and len(v) >= _SHORT and v[0] in _JSON))
     return [_told(v) for v in values] if any(map(_is_odd, looked_at)) else values

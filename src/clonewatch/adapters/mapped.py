@@ -17,8 +17,13 @@ from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.columns import Columns, Values, conform, hashed
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
+<<<<<<< HEAD
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
+=======
+from clonewatch.adapters.identities import pylist, settled
+from clonewatch.adapters.instants import TimeFormat, time_format
+>>>>>>> reader-faults
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.rows import Rows
@@ -138,7 +143,8 @@ def _complete_ids(ids: Values | None, source: Source, numbers: Sequence[int]) ->
         if not ids.null_count and not pc.any(pc.is_in(ids.cast(pa.string()), pa.array(sorted(MISSING)))).as_py():
             return ids
         ids = ids.to_pylist()
-    missing = [i is None or (i.__class__ is str and i in MISSING) for i in ids]
+    # Bytes that are no text may come from a client: they cost neither the row nor make two ids one.
+    missing = [i is None or (isinstance(i, str) and (i in MISSING or "\ufffd" in i)) for i in ids]
     if not any(missing):
         return ids
     derived = exchange_ids(source, numbers).to_pylist()
@@ -282,7 +288,7 @@ def _from_bodies(found: Columns) -> None:
 
 
 def _plain(values: Values | None) -> list[object] | None:
-    return values.to_pylist() if isinstance(values, pa.Array) else values
+    return pylist(values) if isinstance(values, pa.Array) else values
 
 
 def _is_body(value: object) -> bool:

@@ -22,7 +22,7 @@ from clonewatch.adapters.inputs import STANDARD_INPUT, find_inputs
 from clonewatch.adapters.instants import instant
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream, Tally
-from clonewatch.adapters.wrappings import sampled
+from clonewatch.adapters.wrappings import is_row_of_data, sampled
 from clonewatch.ports.adapter import Source
 
 ROWS = 2_000
@@ -81,7 +81,8 @@ def _read(path: Path) -> tuple[str, list[Mapping[str, Any]]] | None:
             decode = msgspec.json.Decoder(dict[str, Any]).decode
             parts = rows(source.stream, source.name, decode)
             return "jsonl_map", list(islice((row for part in parts for row in part.rows), ROWS))
-        if len(header(first_line(head))) > 1:
+        columns = header(first_line(head))
+        if len(columns) > 1 and not is_row_of_data(columns):
             lines = (dict(zip(part.names, row, strict=True)) for part in csv_rows(source) for row in part.rows)
             return "csv_map", list(islice(lines, ROWS))
     return None

@@ -309,6 +309,20 @@ def seen(head: bytes, keys: Iterable[str], columns: list[str]) -> tuple[str, str
     return "text without JSON or columns", "Export the log as JSON lines, CSV or Parquet"
 
 
+def is_row_of_data(columns: list[str]) -> bool:
+    """Whether the cells of a first line are those of a row rather than names of columns.
+
+    >>> is_row_of_data(["id", "acct"]), is_row_of_data(["1", "acme"]), is_row_of_data(["how do I", "so that ..."])
+    (False, True, True)
+    """
+    return any(_NO_HEADER.match(c.encode("utf-8", "replace")) for c in columns) or not named(columns)
+
+
+def named(columns: list[str]) -> list[str]:
+    """Those cells of a first line that may be printed: names of columns, and no text that somebody wrote."""
+    return [column for column in columns if _NAME.fullmatch(column)]
+
+
 def _seen_json(names: list[str]) -> tuple[str, str]:
     if any(name in names for name in ("resource_spans", "resource_logs", "scope_spans")):
         return (

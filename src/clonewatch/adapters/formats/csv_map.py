@@ -7,11 +7,19 @@ from itertools import chain
 
 from clonewatch.adapters.columns import Columns
 from clonewatch.adapters.csv_rows import CsvRows, csv_rows
+<<<<<<< HEAD
 from clonewatch.adapters.mapped import alternatives, build, by_row, objects, required, ruled
+=======
+from clonewatch.adapters.mapped import alternatives, build, objects, required, ruled
+from clonewatch.adapters.wrappings import is_row_of_data, named
+>>>>>>> reader-faults
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
+
+# Names of columns that a message lists, and their characters.
+_NAMED, _LONGEST_NAMED = 10, 40
 
 
 class CsvMap(Adapter):
@@ -64,8 +72,16 @@ def _check(names: list[str], mapping: FieldMap, file: str) -> None:
             raise MappingError(
                 f"no column {field!r}, which the map gives for {column}",
                 where=file,
-                fix=f"The header has: {', '.join(names[:30])}",
+                fix=_told(names),
             )
+
+
+def _told(names: list[str]) -> str:
+    """What to say of a first line: the names of columns in it, and nothing of a row of data."""
+    if is_row_of_data(names):
+        return "The first line must name the columns; the first line of this file is a row of data"
+    listed = named(names)
+    return f"The header has: {', '.join(n[:_LONGEST_NAMED] for n in listed[:_NAMED])}{', ...' * (len(listed) > _NAMED)}"
 
 
 ADAPTER = CsvMap()
