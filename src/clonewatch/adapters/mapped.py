@@ -17,13 +17,8 @@ from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.columns import Columns, Values, conform, hashed
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
-<<<<<<< HEAD
-from clonewatch.adapters.identities import settled
-from clonewatch.adapters.instants import TimeFormat, earlier, time_format
-=======
 from clonewatch.adapters.identities import pylist, settled
-from clonewatch.adapters.instants import TimeFormat, time_format
->>>>>>> reader-faults
+from clonewatch.adapters.instants import TimeFormat, earlier, time_format
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.rows import Rows
