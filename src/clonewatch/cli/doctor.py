@@ -195,7 +195,11 @@ def _tell_power(power: dict[str, Any]) -> None:
         f"{text} in 8 of 10 such logs: one of {n:,} accounts or more" if n else f"{text} in 8 of 10 such logs: none"
         for text, n in (("Flagged", power["smallest"]["flagged"]), ("found at all", power["smallest"]["listed"]))
     ]
-    output.say(f"At 20 requests a day: {'; '.join(said)}. Real campaigns differ: expect less.")
+    worlds = power["about"]["worlds"]
+    output.say(
+        f"At 20 requests a day: {'; '.join(said)}.",
+        f"By a model of {worlds} simulated logs. Real campaigns differ: expect less.",
+    )
 
 
 def _of_ten(chance: float) -> str:
