@@ -152,7 +152,6 @@ def _tell(found: dict[str, Any]) -> None:
         ((c["name"], c["kind"], c["family"], ", ".join(c["missing"]), c["catches"]) for c in off),
     )
     _tell_reach(found["reach"], bool(found["columns"]["accounts.anchor"]))
-    _tell_power(found["power"])
     _tell_end_users(found["end_users"])
     for warning in found["warnings"]:
         output.say(f"Warning: {warning}")
@@ -178,36 +177,3 @@ def _tell_reach(reach: dict[str, Any], marked: bool) -> None:
             "No account is marked as trusted: trust will be inferred from behaviour, and more evidence is required.",
             "Better: mark accounts that you know in the column `anchor` of an accounts file (--accounts FILE).",
         )
-
-
-def _tell_power(power: dict[str, Any]) -> None:
-    """How large a campaign has to be to be seen in such a log."""
-    output.table(
-        "Chances in simulated logs that have what this one has",
-        ("A campaign of", "Requests a day each", "Flagged", "Flagged or among the first five"),
-        (
-            (f"{one['accounts']} accounts", str(one["per_day"]), _of_ten(one["flagged"]), _of_ten(one["listed"]))
-            for one in power["examples"]
-        ),
-        right=(1,),
-    )
-    said = [
-        f"{text} in 8 of 10 such logs: one of {n:,} accounts or more" if n else f"{text} in 8 of 10 such logs: none"
-        for text, n in (("Flagged", power["smallest"]["flagged"]), ("found at all", power["smallest"]["listed"]))
-    ]
-    worlds = power["about"]["worlds"]
-    output.say(
-        f"At 20 requests a day: {'; '.join(said)}.",
-        f"By a model of {worlds} simulated logs. Real campaigns differ: expect less.",
-    )
-
-
-def _of_ten(chance: float) -> str:
-    """A chance as a reader can picture it.
-
-    >>> _of_ten(0.87), _of_ten(0.02), _of_ten(0.99)
-    ('9 of 10', 'fewer than 1 of 20', '19 of 20 or more')
-    """
-    if chance < 1 / 20:
-        return "fewer than 1 of 20"
-    return "19 of 20 or more" if chance > 19 / 20 else f"{round(10 * chance)} of 10"

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log
-from clonewatch.campaigns import power
 from clonewatch.model import schema as tables
 from clonewatch.model.read_results import Rejected, listed
 from clonewatch.model.schema import END_USER_PROVENANCE
@@ -30,7 +29,7 @@ def look(log: Log) -> dict[str, Any]:
 
     Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `repeats` (rows that a scan
     would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
-    what it lacks), `reach` (which families of evidence they can give), `power` (chances of campaigns by size),
+    what it lacks), `reach` (which families of evidence they can give),
     `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for which a
     field map found nothing), `formats` and `warnings`.
     """
@@ -73,7 +72,6 @@ def look(log: Log) -> dict[str, Any]:
         },
         "signals": can,
         "reach": reach({one["name"] for one in can if one["works"]}, marked="accounts.anchor" in shares),
-        "power": power.outlook(_with_fingerprints(set(shares)), power.shipped()),
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
         "end_users": {who: n / vouched.total() for who, n in vouched.most_common()},
         "unfilled": _unfilled(log, shares),

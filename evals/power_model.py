@@ -5,10 +5,7 @@ The model comes from `python -m evals.power`: logistic regression of outcomes on
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
-from functools import cache
-from importlib.resources import files
 from math import exp, log2
 from typing import Any, NamedTuple
 
@@ -91,10 +88,3 @@ def outlook(columns: Collection[str], power: Power) -> dict[str, Any]:
     rate = EXAMPLES[-1][1]
     smallest = {outcome: power.smallest(rate, without, outcome) for outcome in ("flagged", "listed")}
     return {"without": list(without), "examples": examples, "smallest": smallest, "about": dict(power.about)}
-
-
-@cache
-def shipped() -> Power:
-    """The model that comes with this version."""
-    held = json.loads((files("clonewatch.campaigns") / "power.json").read_text(encoding="utf-8"))
-    return Power(held["flagged"], held["listed"], held["about"])

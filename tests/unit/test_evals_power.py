@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from evals import power as study
+from evals.power_model import GAPS, USUAL, Power, features, lacking
 
-from clonewatch.campaigns.power import GAPS, USUAL, Power, features, lacking
 from clonewatch.lab import gaps
 from clonewatch.model import schema
 
