@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clonewatch.adapters import lines as cutting
-from clonewatch.adapters.columns import conform, hashed
+from clonewatch.adapters.columns import conform
 from clonewatch.adapters.instants import EARLIEST, LATEST, instant
 from clonewatch.adapters.lines import documents, lines
 from clonewatch.adapters.outline import outline
@@ -21,6 +21,7 @@ from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.reading import open_log
 from clonewatch.adapters.rows import fix
 from clonewatch.adapters.streams import Stream, Tally
+from clonewatch.adapters.value_hashes import hashed
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES

@@ -16,12 +16,13 @@ import zstandard
 
 from clonewatch.adapters import lines as cutting
 from clonewatch.adapters import streams
-from clonewatch.adapters.columns import conform, hashed
+from clonewatch.adapters.columns import conform
 from clonewatch.adapters.event_streams import assembled
 from clonewatch.adapters.instants import TimeFormat, instant, instants, time_format
 from clonewatch.adapters.lines import MOST_LINE, documents, lines
 from clonewatch.adapters.reading import open_log
 from clonewatch.adapters.streams import Stream, Tally
+from clonewatch.adapters.value_hashes import hashed
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 

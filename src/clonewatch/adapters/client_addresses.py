@@ -1,7 +1,7 @@
 """The client's address out of what a gateway logs: with a port, in brackets, or as a list of hops.
 
 Every proxy on the way appends the address that it saw, and the client may write anything before that. So the client is
-the last address that is not one of the operator's own: private, or of a network that the field map names. Where
+the last address that is not one of the provider's own: private, or of a network that the field map names. Where
 the number of own proxies is known, the map may say that instead.
 """
 

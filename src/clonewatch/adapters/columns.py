@@ -6,10 +6,8 @@ A required value that does not fit rejects its row, with the reason; an optional
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
 from typing import Any, TypeAlias
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -220,7 +218,7 @@ def _strings(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     try:
         values.validate(full=True)
     except pa.ArrowInvalid:
-        values = _mended(values)
+        values = pa.array(pylist(values), pa.string())
     return _without_nothing(values, column), _none(len(values))
 
 
@@ -233,10 +231,17 @@ def _without_nothing(values: pa.Array, column: Column) -> pa.Array:
     return pc.if_else(nothing, pa.scalar(None, pa.string()), values) if pc.any(nothing).as_py() else values
 
 
-def _mended(values: pa.Array) -> pa.Array:
-    """Text with U+FFFD in place of bytes that are not UTF-8: a client who sends one must not hide the row."""
-    raw = values.view(pa.binary()).to_pylist()
-    return pa.array([None if one is None else one.decode("utf-8", "replace") for one in raw], pa.string())
+def pylist(values: pa.Array) -> list[object]:
+    """A column as plain values; text with U+FFFD in place of bytes that are not UTF-8: nobody may hide a row by one."""
+    try:
+        return list(values.to_pylist())
+    except UnicodeDecodeError:
+        return [None if v is None else v.decode("utf-8", "replace") for v in as_bytes(values).to_pylist()]
+
+
+def as_bytes(values: pa.Array) -> pa.Array:
+    """A column of text as its bytes."""
+    return values.view(pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary())
 
 
 def _utf8(values: pa.Array) -> Cast:
@@ -362,35 +367,3 @@ def _empty(values: pa.Array) -> pa.Array:
 def _replaced(values: pa.Array) -> NDArray[np.bool_]:
     """Which texts have U+FFFD in place of bytes that are no UTF-8."""
     return np.asarray(pc.match_substring(values, "\ufffd").fill_null(False))
-
-
-# ---- hashes of foreign values ---------------------------------------------------------------------------------------
-
-
-def hashed(values: Values) -> pa.Array:
-    """Any values as unsigned 64-bit hashes: the first 8 bytes of BLAKE2b over their JSON, nulls and empty ones null.
-
-    Words for "nothing" are null too, as one hash for all of them would link accounts that share nothing.
-    The same value gives the same hash in every file and run, whether it came as a number or as text.
-
-    >>> hashed(["a", 7, "7", [1, 2], None]).to_pylist()[1:3] == hashed([7, 7]).to_pylist()
-    True
-    """
-    if isinstance(values, pa.Array) and not pa.types.is_nested(values.type):
-        if not pa.types.is_dictionary(values.type):
-            values = values.dictionary_encode()
-        known = pa.array([_hash(v) for v in values.dictionary.to_pylist()], pa.uint64())
-        return known.take(values.indices)
-    plain = values if isinstance(values, list) else values.to_pylist()
-    return pa.array([_hash(v) for v in plain], pa.uint64())
-
-
-def _hash(value: object) -> int | None:
-    if value is None or value == "" or value == [] or value == {} or value != value:
-        return None
-    if isinstance(value, str) and value in MISSING:
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    plain = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else msgspec.json.encode(value)
-    return int.from_bytes(blake2b(plain, digest_size=8).digest(), "big")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
-from clonewatch.adapters.lines import MOST_BYTES, MOST_LINE, MOST_ROWS, lines
+from clonewatch.adapters.lines import MOST_BYTES, MOST_LINE, MOST_ROWS, Lines, lines
 from clonewatch.adapters.streams import head_of, notes_of
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
@@ -50,54 +50,60 @@ class _TooLong(Exception):
 class _Text:
     """Lines as text for the CSV reader, with the lines of the current row, which can be given back.
 
-    number: of the last line given. size: bytes since the last batch.
+    number: of the last line given. length: characters of the current row.
     """
 
     def __init__(self, source: Source) -> None:
-        self.source, self.number, self.size = source, 0, 0
+        self.source, self.number, self.length = source, 0, 0
         self.rejected: list[Rejected] = []
         self.taken: list[tuple[int, str]] = []
-        self._length = 0
         self._back: list[tuple[int, str]] = []
-        self._lines = self._numbered()
+        self._lines = chain.from_iterable(self._numbered())
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
         one = self._back.pop() if self._back else next(self._lines)
-        if self.taken:
-            self._length += len(one[1])
-            if self._length > MOST_LINE:
-                self._back.append(one)
-                raise _TooLong
+        self.number, line = one
+        self.length += len(line)
+        if self.length > MOST_LINE and self.taken:
+            self._back.append(one)
+            raise _TooLong
         self.taken.append(one)
-        self.number = one[0]
-        return one[1]
+        return line
 
     def begin(self) -> None:
         """A new row begins."""
         self.taken.clear()
-        self._length = 0
+        self.length = 0
 
     def give_back(self, before: Sequence[tuple[int, str]] = ()) -> None:
         """All lines but the first are read again: of the row, or of `before` and the row."""
         self._back += reversed([*before, *self.taken][1:])
 
-    def _numbered(self) -> Iterator[tuple[int, str]]:
-        """Every line with its number; blank ones too, as a cell may hold them."""
-        at, end = 0, "\n"
+    def _numbered(self) -> Iterator[Iterable[tuple[int, str]]]:
+        """Every line with its number, in batches; blank ones too, as a cell may hold them."""
+        last, end = 0, b""
         for batch in lines(self.source.stream):
-            lost = set(batch.oversized)
             for number in batch.oversized:
                 self.rejected.append(Rejected(self.source.name, number, f"longer than {MOST_LINE >> 20} MiB"))
-            for number, line in zip(batch.numbers, batch.lines, strict=True):
-                for blank in range(at + 1, number):
-                    if blank not in lost:
-                        yield blank, end
-                at, end = number, "\r\n" if line.endswith(b"\r") else "\n"
-                self.size += len(line)
-                yield number, line.decode("utf-8", "replace") + "\n"
+            if not batch.lines:
+                continue
+            told = zip(batch.numbers, [line.decode("utf-8", "replace") + "\n" for line in batch.lines], strict=True)
+            blank = batch.numbers[-1] - last != len(batch.lines)
+            yield _with_blanks(last, end, batch, told) if blank else told
+            last, end = batch.numbers[-1], batch.lines[-1]
+
+
+def _with_blanks(last: int, before: bytes, batch: Lines, told: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """The lines of a batch and the blank ones between them. last, before: number and text of the line before it."""
+    lost = set(batch.oversized)
+    for line, one in zip(batch.lines, told, strict=True):
+        end = "\r\n" if before.endswith(b"\r") else "\n"
+        yield from ((number, end) for number in range(last + 1, one[0]) if number not in lost)
+        yield one
+        last, before = one[0], line
 
 
 def first_line(head: bytes) -> bytes:
@@ -177,7 +183,7 @@ def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
     rows: list[list[str]] = []
     numbers: list[int] = []
     reader = csv.reader(text, delimiter=delimiter, strict=True)
-    name, opened = text.source.name, 0
+    name, opened, size = text.source.name, 0, 0
     doubtful: _Doubtful | None = None
     while True:
         text.begin()
@@ -207,9 +213,10 @@ def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
         elif cells:
             rows.append(cells)
             numbers.append(text.number)
-        if len(rows) >= MOST_ROWS or text.size >= MOST_BYTES or len(text.rejected) >= MOST_ROWS:
+        size += text.length
+        if len(rows) >= MOST_ROWS or size >= MOST_BYTES or len(text.rejected) >= MOST_ROWS:
             yield CsvRows(names, rows, numbers, text.rejected)
-            rows, numbers, text.rejected, text.size = [], [], [], 0
+            rows, numbers, text.rejected, size = [], [], [], 0
     if opened:
         notes_of(text.source.stream).warn(
             f"{opened:,} rows with a quote that is not closed or not doubled were rejected; their neighbours were kept"
@@ -232,15 +239,22 @@ def _next(reader: Iterator[list[str]], text: _Text, names: int, delimiter: str) 
 
 def _holds_row(taken: list[tuple[int, str]], names: int, delimiter: str) -> bool:
     """Whether a later line of a row is by itself a whole row."""
+    least = names - 1  # separators of a row
+    # Every line of a prompt comes by: few have enough of them.
     return names > 1 and any(
-        line.count(delimiter) >= names - 1 and len(_cells(line, delimiter)) == names for _, line in taken[1:]
+        _is_row(line, names, delimiter) for _, line in islice(taken, 1, None) if line.count(delimiter) >= least
     )
+
+
+def _is_row(line: str, names: int, delimiter: str) -> bool:
+    """Whether a line is a row of as many cells, the last of which may be open. Without quotes, no parser is needed."""
+    return len(_cells(line, delimiter)) == names if '"' in line else line.count(delimiter) == names - 1
 
 
 def _sloppy(taken: list[tuple[int, str]], names: int, delimiter: str) -> list[str] | None:
     """The cells of a row with quotes that should have been doubled; None where a line of it is a row of its own."""
     written = [line for _, line in taken]
-    if any(len(_cells(line, delimiter)) == names for line in written[1:]):
+    if any(_is_row(line, names, delimiter) for line in written[1:]):
         return None
     try:
         found = list(islice(csv.reader(written, delimiter=delimiter), 2))

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.client_addresses import client_address
-from clonewatch.adapters.columns import Columns, Values
+from clonewatch.adapters.columns import Columns, Values, as_bytes, pylist
 from clonewatch.adapters.placeholders import has_sign, is_nobody, told, unwrapped
 from clonewatch.ports.mapping import Hops
 
@@ -132,18 +132,6 @@ def _each(values: Values, of: Callable[[object], object]) -> Values:
     return [made.get(v, v) for v in values] if made else values
 
 
-def pylist(values: pa.Array) -> list[object]:
-    """A column as plain values, with U+FFFD in place of bytes that are no UTF-8."""
-    try:
-        return list(values.to_pylist())
-    except UnicodeDecodeError:  # damaged text: rejected by its own check
-        return [None if v is None else v.decode("utf-8", "replace") for v in values.view(_bytes(values)).to_pylist()]
-
-
-def _bytes(values: pa.Array) -> pa.DataType:
-    return pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary()
-
-
 def _texts(values: Values) -> Values:
     """Prompts and answers without what a logger put in their place."""
     if isinstance(values, pa.Array):
@@ -153,7 +141,7 @@ def _texts(values: Values) -> Values:
         if not pc.any(short).as_py():
             return values
         held = values.filter(short)
-        signs = pc.match_substring_regex(held.view(_bytes(held)), _SIGNS)
+        signs = pc.match_substring_regex(as_bytes(held), _SIGNS)
         if not pc.any(signs).as_py():
             return values
         return [_told(v) for v in pylist(values)]

@@ -15,14 +15,15 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
-from clonewatch.adapters.columns import Columns, Values, conform, hashed
+from clonewatch.adapters.columns import Columns, Values, conform, pylist
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
-from clonewatch.adapters.identities import pylist, settled
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.rows import Rows
 from clonewatch.adapters.streams import head_of, notes_of
+from clonewatch.adapters.value_hashes import hashed
 from clonewatch.adapters.values import MISSING
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
@@ -213,16 +214,12 @@ def _looked_up(rows: Sequence[Mapping[str, object]], name: str, mapping: FieldMa
     values: list[object] = [find(row) for row in rows]
     if name in mapping.rules:
         values = _ruled(name, values, mapping.rules[name], rows, mapping)
-    if name in _WHO:
-        values = [None if is_nobody(v) else v for v in values]
     for path, rule in mapping.others.get(name, ()):
-        if None not in values and "" not in values:
+        if not any(map(is_nothing, values)):
             break
         find = finder(path, is_nothing)
         more = _ruled(name, [find(row) for row in rows], rule, rows, mapping)
-        values = [m if v is None or v == "" else v for v, m in zip(values, more, strict=True)]
-        if name in _WHO:
-            values = [None if is_nobody(v) else v for v in values]
+        values = [m if is_nothing(v) else v for v, m in zip(values, more, strict=True)]
     return values
 
 

@@ -7,11 +7,12 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping
 
+from clonewatch.adapters.values import MISSING
+
 # What software writes where there is no account; compared without case.
-NOBODY = frozenset((
-    "", "-", "none", "null", "nil", "undefined", "unknown", "anonymous", "default_user_id", "n/a", "(null)", "nan",
-    "<nil>", "\\n", "(none)", "<none>",
-))  # fmt: skip
+NOBODY = frozenset(word.lower() for word in MISSING) | {
+    "unknown", "anonymous", "default_user_id", "(null)", "(none)", "<none>",
+}  # fmt: skip
 # Longer texts are compared with nothing: a placeholder is a few words.
 _MOST_PLACEHOLDER = 64
 _REDACTED = re.compile(

@@ -72,7 +72,7 @@ class Log:
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences for the operator; a sentence about many files appears once."""
+        """Sentences for the reader of a result; a sentence about many files appears once."""
         files: dict[str, list[str]] = {}
         for name, sentence in self._noted:
             files.setdefault(sentence, []).append(name)
@@ -358,7 +358,7 @@ def _size(entry: _Input) -> int:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn the error of an unreadable file into one for the operator."""
+    """Turn the error of an unreadable file into one that says what to do."""
     try:
         yield
     except OSError as error:

@@ -7,11 +7,10 @@ import re
 from clonewatch.adapters import otlp_names as names
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import CLAIMED, Row, parsed, put
-from clonewatch.adapters.telemetry import ERROR, Record
+from clonewatch.adapters.telemetry import ERROR, Attributes, Record
 from clonewatch.adapters.telemetry_content import content, finished, from_events, has_text, indexed, tools
 from clonewatch.adapters.values import count
 
-Attributes = dict[str, object]
 _TEXT = ("messages", "response_text", "system_text")
 _STATUS = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
 _MOST_MESSAGE = 512  # characters of an error message that are searched for a status

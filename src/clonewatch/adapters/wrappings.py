@@ -54,7 +54,7 @@ _text = msgspec.json.Decoder(str).decode
 
 
 class Wrapping(NamedTuple):
-    """How the rows of a file are found. name: in words for the operator, "" for rows that stand alone."""
+    """How the rows of a file are found. name: in words, "" for rows that stand alone."""
 
     name: str
     cut: Callable[[BinaryIO], Iterator[Lines]]
@@ -110,9 +110,7 @@ def carried(line: bytes) -> bytes | None:
     (b'{"a": 1}\n', None)
     """
     found = _logged(line)
-    if found is None:
-        return None
-    return found.text if found.text.lstrip()[:1] == b"{" else _after_prefix(found.text)
+    return None if found is None else found.json
 
 
 class _Logged(NamedTuple):
@@ -121,6 +119,11 @@ class _Logged(NamedTuple):
     text: bytes
     docker: bool
     stream: bytes
+
+    @property
+    def json(self) -> bytes | None:
+        """The JSON in the text, after a prefix if there is one; None if there is none."""
+        return self.text if self.text.lstrip()[:1] == b"{" else _after_prefix(self.text)
 
     @property
     def begins(self) -> bool:
@@ -156,7 +159,7 @@ def _carriers(rows: list[bytes]) -> int:
     count, within = 0, False
     for row in rows:
         found = _logged(row)
-        count += found is not None and (within or _is_carrier(row))
+        count += found is not None and (within or found.json is not None)
         within = found is not None and (found.begins or (within and not found.text.endswith(b"\n")))
     return count
 
@@ -208,7 +211,8 @@ def _carried(cut: Callable[[BinaryIO], Iterator[Lines]]) -> Callable[[BinaryIO],
                 elif found and found.begins:
                     held[found.stream] = _Held([found.text], len(found.text), number)
                     continue
-                kept.append(line if (inner := carried(line)) is None else inner)
+                inner = found.json if found else None
+                kept.append(line if inner is None else inner)
                 numbers.append(number)
             yield batch._replace(lines=kept, numbers=numbers, oversized=oversized)
         yield from _rest(held)

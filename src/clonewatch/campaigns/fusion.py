@@ -273,9 +273,9 @@ def _verdict(
     # unrelated accounts never share, or meeting at the same times. With inferred trust, two families are required.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
     deceptive = _deceptive(readings, best | supporting, tests)
-    if not any(not links[name].app and round(weight, _DIGITS) >= _COVERT for name, _, weight in linking):
+    if all(links[name].app or round(weight, _DIGITS) < _COVERT for name, _, weight in linking):
         # The users of one application share what it brings along, ask unlike questions, and may ask equally often; the
-        # annotators of one firm have no habits in it either. Only work that is shaped for training as well is no one's.
+        # annotators of one firm have no habits in it either. What remains is a harvest, dealt out, without habits.
         habits = max(supporting.values(), default=0.0)
         deceptive = {DEALT_OUT: min(deceptive.get(DEALT_OUT, 0.0), habits)}
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})

@@ -21,8 +21,6 @@ _HANDFUL = 16
 # Shared attributes of all signals of a chain together, at most: those of few users are few in honest logs.
 _MOST_TIES = 50_000_000
 _LEAST_ATTRIBUTES = 2  # of a chain: a single attribute is no chain
-# A chain with more trusted entities than this part of the usual share is no ring.
-_MOST_TRUSTED = 0.3
 SCHEMA = pa.schema([("entity", pa.int32()), ("attribute", pa.int64())])
 
 
@@ -33,7 +31,7 @@ def steps(name: str, parts: tuple[str, ...]) -> tuple[Step, ...]:
     """
     ties = " UNION ALL ".join(
         f"SELECT {kind} AS kind, c.attribute, c.entity FROM carried_{part} c JOIN entities e ON e.entity = c.entity"
-        " JOIN (SELECT p.attribute FROM carried_" + part + " p JOIN entities f ON f.entity = p.entity"
+        f" JOIN (SELECT p.attribute FROM carried_{part} p JOIN entities f ON f.entity = p.entity"
         f" WHERE NOT f.exempt GROUP BY p.attribute HAVING COUNT(*) BETWEEN 2 AND {_HANDFUL}) s"
         " ON s.attribute = c.attribute WHERE NOT e.exempt"
         for kind, part in enumerate(parts)
@@ -41,16 +39,15 @@ def steps(name: str, parts: tuple[str, ...]) -> tuple[Step, ...]:
     tables = tuple(f"carried_{part}" for part in parts)
     return (
         Query(f"{name}_ties", (*tables, "entities"), ties),
-        Fold(f"{name}_links", (f"{name}_ties", "entity_facts"), lambda t, f: connected(t, f), _MOST_TIES),
+        Fold(f"{name}_links", (f"{name}_ties",), connected, _MOST_TIES),
     )
 
 
-def connected(ties: pa.Table, facts: pa.Table) -> pa.Table:
+def connected(ties: pa.Table) -> pa.Table:
     """The chain of every entity that is connected to others through two attributes or more (SCHEMA).
 
-    ties: kind (of signal), attribute, entity. facts: entity, anchor, before trust was withdrawn from entities that
-    share a card or a device with others: a chain with some of the operator's trusted accounts is no ring. Chains are
-    numbered by their first entity, so that neither the order of the rows nor the values of attributes change a number.
+    ties: kind (of signal), attribute, entity. Chains are numbered by their first entity, so that neither the order of
+    the rows nor the values of attributes change a number.
     """
     if not ties.num_rows:
         return SCHEMA.empty_table()
@@ -61,11 +58,9 @@ def connected(ties: pa.Table, facts: pa.Table) -> pa.Table:
     size = len(who) + int(shared.max()) + 1
     carries = coo_array((np.ones(len(place), np.int8), (place, len(who) + shared)), shape=(size, size))
     count, chain = connected_components(carries.tocsr(), directed=False)
-    mine, trusted = chain[: len(who)], _named(facts)
-    users, named = np.bincount(mine, minlength=count), np.bincount(mine, trusted[who], count)
     long = np.bincount(chain[len(who) :], minlength=count) >= _LEAST_ATTRIBUTES
-    unlike = named <= _MOST_TRUSTED * trusted.mean() * users
-    kept = np.flatnonzero((long & unlike)[mine])
+    mine = chain[: len(who)]
+    kept = np.flatnonzero(long[mine])
     # Entities are ascending, so the first occurrence of a chain is its first entity.
     _, first, number = np.unique(mine[kept], return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))
@@ -73,11 +68,3 @@ def connected(ties: pa.Table, facts: pa.Table) -> pa.Table:
         [pa.array(who[kept], pa.int32()), pa.array(order[number.ravel()], pa.int64())],
         schema=SCHEMA,
     )
-
-
-def _named(facts: pa.Table) -> np.ndarray:
-    """Whether the operator named each entity as trusted, float64[entities]."""
-    entity = facts["entity"].to_numpy()
-    found = np.zeros(int(entity.max()) + 1)
-    found[entity] = facts["anchor"].to_numpy() > 0
-    return found

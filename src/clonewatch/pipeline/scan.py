@@ -48,12 +48,11 @@ class ScanSettings:
     """What a scan reads, where it writes, and the settings that change its result.
 
     max_rejected, max_repeated: share of rows, 0..1, that are rejected or merged into others, above which the result is
-    written but should not be trusted. since, as_of: only
-    exchanges from `since` on and before `as_of` are used, and events before `as_of`, as a scan at that time would have
-    seen them. first_flag: also find the hour at which each campaign would first have been flagged. embed: merge
-    templates with the same meaning (an extra). calibration: a file of your own calibration groups; None for
-    the shipped ones. answers: a file of answers about groups. engine: a module in `engines/`. master: of a Spark
-    cluster; None for the one in Spark's own configuration.
+    written but should not be trusted. since, as_of: only exchanges from `since` on and before `as_of` are used, and
+    events before `as_of`, as a scan at that time would have seen them. first_flag: also find the hour at which each
+    campaign would first have been flagged. embed: merge templates with the same meaning (an extra). calibration: a
+    file of your own calibration groups; None for the shipped ones. answers: a file of answers about groups. engine:
+    a module in `engines/`. master: of a Spark cluster; None for the one in Spark's own configuration.
     """
 
     paths: tuple[str, ...]

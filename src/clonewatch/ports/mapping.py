@@ -59,7 +59,7 @@ class FieldMap(NamedTuple):
     or a format with %). rules: exchange column -> what becomes of its value. others: exchange column -> further fields.
     where: rows that count must meet all. each: path of a list whose items are one exchange each, "" for none. hops: how
     lists of addresses are read. signs: keys that show that a log is one of these. when_empty: exchange column ->
-    what to tell the operator where some rows have no value.
+    what to say where some rows have no value.
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""Declared-unrelated accounts in one chain of shared sessions and API keys."""
+"""Accounts with no declared common owner in one chain of shared sessions and API keys."""
 
 from clonewatch.links import chains
 from clonewatch.ports.linking import LinkingSignal

@@ -2,8 +2,8 @@
 
 Clients and servers choose ids, so an id alone proves nothing: some servers count to 999 and start again, some write the
 same word for every call. Rows with one id are one exchange if they have one account, times close together and no two
-different prompts. Otherwise the id identifies nothing, and only rows of one account, one
-microsecond and one prompt are merged.
+different prompts. Otherwise the id identifies nothing, and only rows of one account, one microsecond and one prompt are
+merged.
 
 Rows of one exchange are merged column by column. The row with the most values comes first, whatever the order of the
 log: of two spans of one call, the one without the prompt must not cost the prompt.
@@ -107,7 +107,7 @@ class Repeats(NamedTuple):
     shared: int = 0
 
     def warnings(self, read: int) -> list[str]:
-        """Sentences for the operator. read: the number of rows.
+        """Sentences for the reader of a result. read: the number of rows.
 
         >>> Repeats(merged=5).warnings(1000), len(Repeats(merged=50, shared=9).warnings(1000))
         ([], 2)
