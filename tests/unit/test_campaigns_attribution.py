@@ -72,9 +72,14 @@ def test_without_a_background_only_the_slice_is_attributed() -> None:
 
 
 def role(
-    harvested: int, exchanges: int, mass: float = 13.0, linking_families: int = 2, together: float = 1.0
+    harvested: int,
+    exchanges: int,
+    mass: float = 13.0,
+    linking_families: int = 2,
+    together: float = 1.0,
+    flagged: bool = True,
 ) -> tuple[float, str]:
-    columns = (np.array([v]) for v in (harvested, exchanges, mass, linking_families, together))
+    columns = (np.array([v]) for v in (harvested, exchanges, mass, linking_families, together, flagged))
     score, names = membership(*columns)
     return float(score[0]), str(names[0])
 
@@ -169,3 +174,9 @@ def test_the_order_of_rows_does_not_change_which_attributes_are_the_customers() 
         attribution.customer_attributes(t, MANY_TASKS)["attribute"].to_pylist() for t in (attributes, shuffled)
     )
     assert one == other == list(range(4, 13))
+
+
+def test_links_alone_tell_who_is_in_a_group_that_is_not_flagged() -> None:
+    assert role(0, 300, linking_families=1, flagged=False)[1] == "core"
+    assert role(0, 300, together=CORE - 0.01, flagged=False)[1] == "fringe"
+    assert role(90, 100, linking_families=0, flagged=False)[1] == "proxy_customer"

@@ -256,23 +256,34 @@ def _mix(entity: np.ndarray, count: np.ndarray, in_slice: np.ndarray, log_ratio:
 
 
 def membership(
-    harvested: np.ndarray, exchanges: np.ndarray, mass: np.ndarray, linking_families: np.ndarray, together: np.ndarray
+    harvested: np.ndarray,
+    exchanges: np.ndarray,
+    mass: np.ndarray,
+    linking_families: np.ndarray,
+    together: np.ndarray,
+    flagged: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Membership (0..1) and role of each account.
 
     harvested, exchanges: counts. mass: weight of its links, in bits. linking_families: families that link it, 0 for a
-    neighbour. together: share of clusterings with other seeds that keep it in the cluster, 0..1. An account that mostly
-    serves others still belongs to the operator where two families link it; otherwise a small harvested share makes it a
-    customer. Core accounts are those that nearly every clustering keeps.
+    neighbour. together: share of clusterings with other seeds that keep it in the cluster, 0..1. flagged: whether its
+    group is flagged.
 
-    >>> linking_families, mass = np.array([3, 1, 0]), np.array([4.0, 4.0, 1.0])
-    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), mass, linking_families, np.ones(3))[1]
+    In a flagged group, an account that mostly serves others still belongs to the operator where two families link it;
+    otherwise a small harvested share makes it a customer. Of other groups no exchange is said to be harvested, so that
+    only links tell who is in them: a reworded harvest carries few of the attributes that links are made of. Core
+    accounts are those that nearly every clustering keeps.
+
+    >>> linking_families, mass, flagged = np.array([3, 1, 0]), np.array([4.0, 4.0, 1.0]), np.full(3, True)
+    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), mass, linking_families, np.ones(3), flagged)[1]
     array(['core', 'proxy_customer', 'proxy_customer'], dtype=object)
+    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), mass, linking_families, np.ones(3), ~flagged)[1]
+    array(['core', 'core', 'proxy_customer'], dtype=object)
     """
-    share = harvested / np.maximum(exchanges, 1)
     floor = np.where(linking_families >= 2, LEAST_SHARE, FLOOR_SHARE)
+    share = np.where(flagged, harvested / np.maximum(exchanges, 1), 1.0)
     score = share / (share + floor / 2) * mass / (mass + _HALF_LINKED)
-    customer = (linking_families < 1) | (share < floor) | (harvested < FLOOR_EXCHANGES)
+    customer = (linking_families < 1) | (share < floor) | (flagged & (harvested < FLOOR_EXCHANGES))
     score = np.where(customer, np.minimum(score, 0.25), score)
     role = np.where(customer, "proxy_customer", np.where((share >= FLOOR_SHARE) & (together >= CORE), "core", "fringe"))
     role = role.astype(object)

@@ -99,6 +99,7 @@ def _members(runner: StepRunner, judged: Judged) -> pa.Table:
         table["mass"].to_numpy(),
         np.array([judged.families.get(key, 0) for key in keys], np.int64),
         np.array([consensus.get(key, 1.0) for key in keys]),
+        table["posterior_scale"].to_numpy() == 1.0,
     )
     columns = [
         table["cluster"],
