@@ -5,7 +5,15 @@ import pyarrow as pa
 import pytest
 
 from clonewatch.campaigns import attribution
-from clonewatch.campaigns.attribution import CORE, FLOOR_EXCHANGES, FLOOR_SHARE, LEAST_SHARE, membership, mixture
+from clonewatch.campaigns.attribution import (
+    CORE,
+    FLOOR_EXCHANGES,
+    FLOOR_SHARE,
+    LEAST_SHARE,
+    Accounts,
+    membership,
+    mixture,
+)
 
 HARVEST = {"task": 2, "demand": 4, "opening": 1, "sampled": 1}
 HONEST = {"task": 7, "demand": 0, "opening": 0, "sampled": 0}
@@ -78,9 +86,12 @@ def role(
     linking_families: int = 2,
     together: float = 1.0,
     flagged: bool = True,
+    usual: int = 50,
 ) -> tuple[float, str]:
-    columns = (np.array([v]) for v in (harvested, exchanges, mass, linking_families, together, flagged))
-    score, names = membership(*columns)
+    """Of an account in a group of nine others that show `usual` harvested exchanges each."""
+    columns = ((5, 5), (harvested, usual), (exchanges, 100), (mass, 13.0), (linking_families, 2), (together, 1.0))
+    accounts = Accounts(*(np.array([mine, *[others] * 9]) for mine, others in columns))
+    score, names = membership(accounts, np.full(10, flagged))
     return float(score[0]), str(names[0])
 
 
@@ -176,7 +187,18 @@ def test_the_order_of_rows_does_not_change_which_attributes_are_the_customers() 
     assert one == other == list(range(4, 13))
 
 
-def test_links_alone_tell_who_is_in_a_group_that_is_not_flagged() -> None:
-    assert role(0, 300, linking_families=1, flagged=False)[1] == "core"
-    assert role(0, 300, together=CORE - 0.01, flagged=False)[1] == "fringe"
-    assert role(90, 100, linking_families=0, flagged=False)[1] == "proxy_customer"
+def test_of_operators_that_ask_little_one_exchange_is_enough_where_two_families_link() -> None:
+    assert role(1, 9, usual=1)[1] == "core"
+    assert role(1, 9, usual=2)[1] == "proxy_customer"
+    assert role(0, 9, usual=0)[1] == "proxy_customer"
+    assert role(1, 9, linking_families=1, usual=1)[1] == "proxy_customer"
+
+
+def test_links_alone_tell_who_is_in_a_group_of_which_most_show_nothing() -> None:
+    assert role(0, 300, linking_families=1, flagged=False, usual=0)[1] == "core"
+    assert role(0, 300, together=CORE - 0.01, flagged=False, usual=0)[1] == "fringe"
+    assert role(90, 100, linking_families=0, flagged=False, usual=0)[1] == "proxy_customer"
+
+
+def test_where_most_of_a_group_shows_harvest_the_others_are_customers_flagged_or_not() -> None:
+    assert {role(0, 300, flagged=flagged)[1] for flagged in (True, False)} == {"proxy_customer"}

@@ -8,8 +8,9 @@ convicts a whole account.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, log2
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +42,25 @@ _ROUNDS = 25
 # bits on average. The campaign's profile starts from an attribute of at least so many exchanges. At most so many
 # exchanges are examined for this.
 _CLEARLY, _ATTRIBUTE_EXCHANGES, _PROFILED = 0.5 * _NATURAL, 10, 3_000_000
+
+# Where fewer of a group's linked accounts than this share show harvest, the links are made of too little to tell.
+_THIN = 0.5
+
+
+class Accounts(NamedTuple):
+    """Accounts of clusters, as arrays of one length.
+
+    harvested, exchanges: counts. mass: weight of its links, in bits. families: linking families that link it, 0 for a
+    neighbour. together: share of clusterings with other seeds that keep it in the cluster, 0..1.
+    """
+
+    cluster: np.ndarray
+    harvested: np.ndarray
+    exchanges: np.ndarray
+    mass: np.ndarray
+    families: np.ndarray
+    together: np.ndarray
+
 
 _CODED = (
     "COALESCE(CAST({0}.task AS INTEGER), -1) AS task,"
@@ -255,36 +275,44 @@ def _mix(entity: np.ndarray, count: np.ndarray, in_slice: np.ndarray, log_ratio:
     return np.where(shown[place] | in_slice, posterior, np.minimum(posterior, _SUSPICION))
 
 
-def membership(
-    harvested: np.ndarray,
-    exchanges: np.ndarray,
-    mass: np.ndarray,
-    linking_families: np.ndarray,
-    together: np.ndarray,
-    flagged: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Membership (0..1) and role of each account.
-
-    harvested, exchanges: counts. mass: weight of its links, in bits. linking_families: families that link it, 0 for a
-    neighbour. together: share of clusterings with other seeds that keep it in the cluster, 0..1. flagged: whether its
-    group is flagged.
+def membership(accounts: Accounts, flagged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Membership (0..1) and role of each account. flagged: (n,) whether its group is flagged.
 
     In a flagged group, an account that mostly serves others still belongs to the operator where two families link it;
-    otherwise a small harvested share makes it a customer. Of other groups no exchange is said to be harvested, so that
-    only links tell who is in them: a reworded harvest carries few of the attributes that links are made of. Core
-    accounts are those that nearly every clustering keeps.
+    otherwise a small harvested share makes it a customer. Where the usual account shows fewer harvested exchanges than
+    are asked for, an account that two families link needs no more than that one. Core accounts are those that nearly
+    every clustering keeps.
 
-    >>> linking_families, mass, flagged = np.array([3, 1, 0]), np.array([4.0, 4.0, 1.0]), np.full(3, True)
-    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), mass, linking_families, np.ones(3), flagged)[1]
+    Of a group that is not flagged no exchange is said to be harvested. Where most of its linked accounts would be
+    customers, the links were made of too little of their traffic to tell, and all of them are in it: a reworded harvest
+    carries few of the attributes that links are made of.
+
+    >>> three = Accounts(*map(np.array, ([7, 7, 7], [50, 0, 0], [100, 100, 9], [4.0, 4.0, 1.0], [3, 1, 0], [1, 1, 1])))
+    >>> membership(three, np.full(3, True))[1]
     array(['core', 'proxy_customer', 'proxy_customer'], dtype=object)
-    >>> membership(np.array([50, 2, 0]), np.array([100, 100, 9]), mass, linking_families, np.ones(3), ~flagged)[1]
+    >>> membership(three._replace(harvested=np.zeros(3)), np.full(3, False))[1]
     array(['core', 'core', 'proxy_customer'], dtype=object)
     """
-    floor = np.where(linking_families >= 2, LEAST_SHARE, FLOOR_SHARE)
-    share = np.where(flagged, harvested / np.maximum(exchanges, 1), 1.0)
-    score = share / (share + floor / 2) * mass / (mass + _HALF_LINKED)
-    customer = (linking_families < 1) | (share < floor) | (flagged & (harvested < FLOOR_EXCHANGES))
+    linked, twice = accounts.families >= 1, accounts.families >= 2
+    floor = np.where(twice, LEAST_SHARE, FLOOR_SHARE)
+    share = accounts.harvested / np.maximum(accounts.exchanges, 1)
+    usual = _of_each(accounts, accounts.harvested, linked, np.median)
+    enough = np.where(twice, np.clip(usual, 1, FLOOR_EXCHANGES), FLOOR_EXCHANGES)
+    shown = linked & (share >= floor) & (accounts.harvested >= enough)
+    thin = ~flagged & (_of_each(accounts, shown, linked, np.mean) < _THIN)
+    share = np.where(thin, 1.0, share)
+    score = share / (share + floor / 2) * accounts.mass / (accounts.mass + _HALF_LINKED)
+    customer = ~np.where(thin, linked, shown)
     score = np.where(customer, np.minimum(score, 0.25), score)
-    role = np.where(customer, "proxy_customer", np.where((share >= FLOOR_SHARE) & (together >= CORE), "core", "fringe"))
-    role = role.astype(object)
+    core = (share >= FLOOR_SHARE) & (accounts.together >= CORE)
+    role = np.where(customer, "proxy_customer", np.where(core, "core", "fringe")).astype(object)
     return score, role
+
+
+def _of_each(
+    accounts: Accounts, values: np.ndarray, where: np.ndarray, sum_up: Callable[[np.ndarray], float]
+) -> np.ndarray:
+    """For each account the sum of its cluster's values, those `where` only; 0 for a cluster without any."""
+    _, place = np.unique(accounts.cluster, return_inverse=True)
+    found = (values[where & (place == i)] for i in range(place.max() + 1 if len(place) else 0))
+    return np.array([sum_up(inside) if len(inside) else 0.0 for inside in found], np.float64)[place]
