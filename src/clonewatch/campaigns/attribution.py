@@ -27,8 +27,8 @@ FLOOR_EXCHANGES = 3
 CORE = 0.8
 _FEATURES = ("task", "demand", "opening", "sampled")
 _MOST_DEMAND = 5  # elicitation, 0..1, in fifths
-# What people ask for, in a hundred of them, by fifths: 8,079 prompts of public sets (`docs/real-data.md`), fingerprinted.
-# It stands beside the background of a log, which may tell nothing of it.
+# What a hundred people ask for, by fifths: 8,079 prompts of public sets, fingerprinted (`docs/real-data.md`). It stands
+# beside the background of a log, which may tell nothing of it.
 _DEMANDS = np.arange(_MOST_DEMAND + 1)
 _PEOPLES_DEMAND = 100 * np.array([7542, 391, 99, 24, 23, 1]) / 8080
 # Bits per nat: the constants below were measured on development logs in nats.
