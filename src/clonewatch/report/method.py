@@ -51,6 +51,7 @@ class Method(NamedTuple):
     trusted: str
     has_trusted: bool
     calibration: str
+    families: str
     simulated: bool
     seeds: int | None
     counts: list[tuple[str, str, str]]
@@ -201,6 +202,7 @@ def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
         + (f" They are {100 * share:.3g} % of all entities." if share else ""),
         has_trusted=source in ("declared", "behaviour"),
         calibration=_calibration(summary.get("calibration") or {}, own) + _bounded(summary.get("thresholds") or {}),
+        families={1: "one", 2: "two", 3: "three"}.get((summary.get("thresholds") or {}).get("families"), "several"),
         simulated=not own,
         seeds=summary.get("clustering_seeds"),
         counts=[(count(counts.get(key)), name, said) for key, name, said in _COUNTS],
