@@ -4,7 +4,7 @@
 
 Every world draws a kind of campaign, its accounts and its requests per account and day, an honest crowd, and what the
 log lacks. A logistic model then gives the chance of being flagged, and of being flagged or among the first five lines,
-by size, rate and gaps. It needs some hundreds of worlds before it says anything. Seeds 9000 and up are reserved for
+by size, rate and gaps. It goes into the package, where `clonewatch doctor` reads it. Seeds 9000 and up are reserved for
 this. Finished worlds are kept, so an interrupted run resumes.
 """
 
@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from clonewatch import __version__
+from clonewatch.campaigns.power import GAPS, Power, features
 from clonewatch.lab.evaluate import FOUND_PURITY, FOUND_SHARE, Truth, read_truth
 from clonewatch.lab.scenarios import Scenario, plans
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.scan_result import ScanResult
 from evals.jobs import numbered
-from evals.power_model import GAPS, Power, features
 
 HERE = Path(__file__).parent
-MODEL = HERE / "results" / "power.json"
+MODEL = HERE.parent / "src" / "clonewatch" / "campaigns" / "power.json"
 FIRST_SEED, LINES = 9000, 5
 # Half of the logs are complete; in the others each of these lacks with this chance.
 COMPLETE, ABSENT = 0.5, 0.3

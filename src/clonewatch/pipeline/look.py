@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log
+from clonewatch.campaigns import power
 from clonewatch.model import schema as tables
 from clonewatch.model.read_results import Rejected, listed
 from clonewatch.model.schema import END_USER_PROVENANCE
@@ -29,7 +30,7 @@ def look(log: Log) -> dict[str, Any]:
 
     Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `repeats` (rows that a scan
     would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
-    what it lacks), `reach` (which families of evidence they can give),
+    what it lacks), `reach` (which families of evidence they can give), `power` (chances of campaigns by size),
     `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for which a
     field map found nothing), `formats` and `warnings`.
     """
@@ -72,6 +73,7 @@ def look(log: Log) -> dict[str, Any]:
         },
         "signals": can,
         "reach": reach({one["name"] for one in can if one["works"]}, marked="accounts.anchor" in shares),
+        "power": power.outlook(_with_fingerprints(set(shares)), _trusted_share(log.accounts()), power.shipped()),
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
         "end_users": {who: n / vouched.total() for who, n in vouched.most_common()},
         "unfilled": _unfilled(log, shares),
@@ -130,6 +132,13 @@ def _side_shares(name: str, side: pa.Table | None) -> dict[str, float]:
         return {}
     shares = {f"{name}.{n}": 1 - side[n].null_count / side.num_rows for n in side.column_names}
     return {n: share for n, share in shares.items() if share}
+
+
+def _trusted_share(accounts: pa.Table | None) -> float | None:
+    """Accounts marked as trusted, 0..1 of all; None where none are."""
+    if accounts is None or "anchor" not in accounts.column_names:
+        return None
+    return (pc.sum(accounts["anchor"]).as_py() or 0) / accounts.num_rows or None
 
 
 def _with_fingerprints(present: set[str]) -> set[str]:

@@ -91,6 +91,7 @@ _COUNTS = (
     ("entities", "entities", "accounts under one declared organisation count as one"),
     ("trusted", "trusted entities", "aged, verified, long-paid or under contract: the reference for what is common"),
 )
+_FAMILIES = {"2": "two", "3": "three"}
 _TRUSTED = {
     "declared": "The provider declared which accounts are trusted.",
     "behaviour": "No trusted accounts were declared, so accounts that work in bursts, as people do, were used instead: "
@@ -202,7 +203,7 @@ def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
         + (f" They are {100 * share:.3g} % of all entities." if share else ""),
         has_trusted=source in ("declared", "behaviour"),
         calibration=_calibration(summary.get("calibration") or {}, own) + _bounded(summary.get("thresholds") or {}),
-        families={1: "one", 2: "two", 3: "three"}.get((summary.get("thresholds") or {}).get("families"), "several"),
+        families=_FAMILIES.get(str((summary.get("thresholds") or {}).get("families")), "several"),
         simulated=not own,
         seeds=summary.get("clustering_seeds"),
         counts=[(count(counts.get(key)), name, said) for key, name, said in _COUNTS],

@@ -5,9 +5,14 @@ The model comes from `python -m evals.power`: logistic regression of outcomes on
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
-from math import exp, log2
+from functools import cache
+from importlib.resources import files
+from math import ceil, exp, log2
 from typing import Any, NamedTuple
+
+from clonewatch.campaigns.fusion import LINK_BITS
 
 # What a log may lack, by the names of `lab.gaps`, and the columns of which one must be filled for it not to lack it.
 GAPS: Mapping[str, tuple[str, ...]] = {
@@ -23,7 +28,7 @@ GAPS: Mapping[str, tuple[str, ...]] = {
 USUAL = 0.8
 # Campaigns by which a log is judged: accounts, and requests of each per day.
 EXAMPLES = ((40, 5), (40, 20), (200, 5), (200, 20))
-_MOST_ACCOUNTS = 600
+_MOST_ACCOUNTS = 300  # of a campaign in the worlds that the model learned from
 
 
 def features(accounts: float, per_day: float, without: Collection[str]) -> dict[str, float]:
@@ -73,12 +78,25 @@ class Power(NamedTuple):
         return None
 
 
-def outlook(columns: Collection[str], power: Power) -> dict[str, Any]:
+def least_ring(trusted_share: float) -> int | None:
+    """The fewest accounts that one shared thing links well enough for a flag; None where nobody is trusted.
+
+    trusted_share: trusted accounts, 0..1 of all. A thing that n accounts share and nobody who is trusted weighs at most
+    n log2(1/(1 - share)) bits, however firm the tie. Accounts that share several kinds of things need fewer.
+
+    >>> least_ring(0.2), least_ring(0.05), least_ring(0.0)
+    (31, 135, None)
+    """
+    return ceil(LINK_BITS / -log2(1 - trusted_share)) if 0 < trusted_share < 1 else None
+
+
+def outlook(columns: Collection[str], trusted_share: float | None, power: Power) -> dict[str, Any]:
     """What a log with these columns could show: the chances of some campaigns, and the smallest that is usually found.
 
-    Returns `without` (what the log lacks), `examples` (accounts, per_day, and the chances flagged and listed, 0..1),
-    `smallest` (accounts at 20 requests a day for both outcomes; None where even 600 are not usually found), and
-    `about` (what the model was made from).
+    trusted_share: accounts marked as trusted, 0..1 of all; None where none are. Returns `without` (what the log lacks),
+    `examples` (accounts, per_day, and the chances flagged and listed, 0..1), `smallest` (accounts at 20 requests a day
+    for both outcomes; None where even 300 are not usually found), `trusted_share` and `least_ring`, and `about` (what
+    the model was made from).
     """
     without = lacking(columns)
     examples = []
@@ -87,4 +105,18 @@ def outlook(columns: Collection[str], power: Power) -> dict[str, Any]:
         examples.append({"accounts": accounts, "per_day": per_day, "flagged": flagged, "listed": listed})
     rate = EXAMPLES[-1][1]
     smallest = {outcome: power.smallest(rate, without, outcome) for outcome in ("flagged", "listed")}
-    return {"without": list(without), "examples": examples, "smallest": smallest, "about": dict(power.about)}
+    return {
+        "without": list(without),
+        "examples": examples,
+        "smallest": smallest,
+        "trusted_share": trusted_share,
+        "least_ring": least_ring(trusted_share or 0.0),
+        "about": dict(power.about),
+    }
+
+
+@cache
+def shipped() -> Power:
+    """The model that comes with this version."""
+    held = json.loads((files("clonewatch.campaigns") / "power.json").read_text(encoding="utf-8"))
+    return Power(held["flagged"], held["listed"], held["about"])

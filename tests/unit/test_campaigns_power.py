@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from evals import power as study
-from evals.power_model import GAPS, USUAL, Power, features, lacking
 
+from clonewatch.campaigns import fusion
+from clonewatch.campaigns.power import GAPS, USUAL, Power, features, lacking, least_ring
 from clonewatch.lab import gaps
 from clonewatch.model import schema
 
 MODEL = Power(
-    flagged={"constant": -8.0, "accounts": 1.0, "per_day": 0.5, "without payment": -2.0},
+    flagged={"constant": -7.0, "accounts": 1.0, "per_day": 0.5, "without payment": -2.0},
     listed={"constant": -5.0, "accounts": 1.0, "per_day": 0.5, "without payment": -1.0},
     about={},
 )
@@ -76,3 +79,10 @@ def test_the_page_says_what_was_found_and_how_far_the_model_holds() -> None:
     chances = study.out_of_fold(RUNS, "flagged")
     found = [run["flagged"] for run in RUNS]
     assert sum(abs(a - b) for a, b in zip(chances, found, strict=True)) / len(RUNS) == pytest.approx(0.1, abs=0.08)
+
+
+def test_one_shared_thing_links_fewer_accounts_the_more_are_trusted() -> None:
+    rings = [least_ring(share) for share in (0.03, 0.1, 0.3)]
+    assert rings == sorted(rings, reverse=True) and least_ring(1.0) is None
+    ring = least_ring(0.1)
+    assert ring is not None and ring * math.log2(1 / 0.9) >= fusion.LINK_BITS > (ring - 1) * math.log2(1 / 0.9)
