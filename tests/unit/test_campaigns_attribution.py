@@ -222,6 +222,16 @@ def test_customers_prompts_are_told_apart_where_the_background_tells_nothing_of_
     assert sorted(customer_attributes(pa.Table.from_pylist(rows), untold)["attribute"].to_pylist()) == [4, 5, 6, 7, 8]
 
 
+def test_the_profile_starts_towards_harvest_and_not_at_an_agent_that_is_unlike_everybody() -> None:
+    chat = [{"task": k, "demand": int(k == 5), "opening": k % 2, "sampled": 0, "n": 1000} for k in range(6)]
+    same = {"cluster": 0, "signal": "template", "sampled": 0}
+    agent = {"task": 9, "demand": 0, "opening": 0, "n": 400}  # a task nobody else has, in long sessions
+    harvest = [{"task": k, "demand": 0, "opening": 1, "n": 50} for k in range(3)]
+    rows = [{**same, "attribute": 1, **agent}, *({**same, "attribute": 2, **one} for one in harvest)]
+    found = customer_attributes(pa.Table.from_pylist(rows), pa.Table.from_pylist(chat))
+    assert found["attribute"].to_pylist() == [1]
+
+
 @pytest.mark.parametrize(("carried", "found"), [(1, True), (0, False)])
 def test_of_accounts_that_ask_little_each_needs_no_more_than_the_usual_one_carries(carried: int, found: bool) -> None:
     rows = []

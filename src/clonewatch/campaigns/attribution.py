@@ -140,9 +140,9 @@ def customer_attributes(profiles: pa.Table, background: pa.Table) -> pa.Table:
     signal, attribute.
 
     The customers of a proxy bring prompts of their own, which appear under its accounts just as the campaign's do. The
-    campaign's profile starts at the attribute least like the background and adds every attribute that is not clearly
-    more like the background than like the profile. The remaining attributes are the customers'. Where all attributes
-    are of one kind, none remain.
+    campaign's profile starts at the attribute that asks most as harvests do, or, where none does, at the one least like
+    the background. It adds every attribute that is not clearly more like the background than like the profile. The
+    remaining attributes are the customers'. Where all attributes are of one kind, none remain.
     """
     names = ["cluster", "signal", "attribute"]
     keys = profiles.group_by(names).aggregate([("n", "sum")]).sort_by([(name, "ascending") for name in names])
@@ -171,17 +171,13 @@ def _of_customers(
 ) -> np.ndarray:
     """Mask over attributes: which resemble the background more than the campaign. attribute: (rows,) of each row."""
     total = np.maximum(np.bincount(attribute, count), 1.0)
-    alone = np.array(
-        [
-            (
-                count[attribute == t]
-                * _log_likelihood_ratio(kinds[:, attribute == t], count[attribute == t], background, weight)
-            ).sum()
-            / total[t]
-            for t in range(len(total))
-        ]
+    each = [(kinds[:, attribute == t], count[attribute == t]) for t in range(len(total))]
+    towards, unlike = (
+        np.array([(mine * of(own, mine, background, weight)).sum() for own, mine in each]) / total
+        for of in (_towards_harvest, _log_likelihood_ratio)
     )
-    seeds = np.where(total >= _ATTRIBUTE_EXCHANGES, alone, -np.inf)
+    # Customers bring agents that are unlike everybody too. What is unlike towards harvest comes first.
+    seeds = np.where(total >= _ATTRIBUTE_EXCHANGES, towards if (towards > 0).any() else unlike, -np.inf)
     if not np.isfinite(seeds).any():
         return np.zeros(len(total), bool)
     inside = np.arange(len(total)) == int(np.argmax(seeds))
@@ -247,21 +243,49 @@ def _log_likelihood_ratio(
     Values that a log does not tell (below 0) are neutral, on both sides: traffic of which less is known is no other
     kind of traffic.
     """
+    return sum(_ratios(kinds, slice_count, background, weight).values(), np.zeros(kinds.shape[1]))
+
+
+def _towards_harvest(
+    kinds: np.ndarray, slice_count: np.ndarray, background: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """The same in the direction of a harvest: more demand, first turns, several answers. The opposite counts against.
+
+    Which task it is has no direction.
+    """
     total = np.zeros(kinds.shape[1])
+    for feature, ratio in _ratios(kinds, slice_count, background, weight).items():
+        if feature == "task":
+            continue
+        place = _FEATURES.index(feature)
+        usual = background[place] >= 0
+        mean = np.average(background[place][usual], weights=weight[usual]) if weight[usual].sum() else 0.0
+        total += np.where(kinds[place] > mean, ratio, -np.maximum(ratio, 0.0))
+    return total
+
+
+def _ratios(
+    kinds: np.ndarray, slice_count: np.ndarray, background: np.ndarray, weight: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The bounded log-likelihood ratio of the slice against the background by feature, in bits; 0 for untold values."""
+    found: dict[str, np.ndarray] = {}
     if not weight.sum():
-        return total
+        return found
     for feature, ours, theirs in zip(_FEATURES, kinds, background, strict=True):
         told, usual = ours >= 0, theirs >= 0
         if not slice_count[told].sum() or not (weight[usual].sum() or feature == "demand"):
             continue
         values = np.unique(np.concatenate([ours[told], theirs[usual], _DEMANDS if feature == "demand" else theirs[:0]]))
         place = np.searchsorted(values, ours[told])
-        mine = np.bincount(place, slice_count[told], len(values)) + 1
         beside = _PEOPLES_DEMAND if feature == "demand" else 1
         other = np.bincount(np.searchsorted(values, theirs[usual]), weight[usual], len(values)) + beside
-        ratio = np.log2(mine / mine.sum()) - np.log2(other / other.sum())
-        total[told] += np.clip(ratio, -_MOST_FEATURE, _MOST_FEATURE)[place]
-    return total
+        other = other / other.sum()
+        # Drawn to the background, so that a value which neither has seen speaks for nothing.
+        mine = np.bincount(place, slice_count[told], len(values)) + len(values) * other
+        ratio = np.log2(mine / mine.sum()) - np.log2(other)
+        found[feature] = np.zeros(len(ours))
+        found[feature][told] = np.clip(ratio, -_MOST_FEATURE, _MOST_FEATURE)[place]
+    return found
 
 
 def _mix(entity: np.ndarray, count: np.ndarray, in_slice: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:
