@@ -14,8 +14,6 @@ from pathlib import Path
 from clonewatch.model.errors import InputError, OutputError
 
 PART = ".part"
-# Enough for what was appended and for the entries of a folder; not every system has it.
-_sync = getattr(os, "fdatasync", os.fsync)
 _FIX = "Free space, or correct what prevents writing, and run the same command again"
 
 
@@ -26,7 +24,11 @@ def put(place: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def put_new(place: Path, data: bytes, mode: int = 0o644) -> None:
-    """Store a file atomically where there is none. Raises InputError if there is one, OutputError if it fails."""
+    """Store a file atomically where there is none, or the same one. Raises InputError if there is another one."""
+    with _telling(place):
+        if place.is_file() and place.read_bytes() == data:
+            place.with_name(place.name + PART).unlink(missing_ok=True)
+            return
     with _prepared(place, data, mode) as aside:
         try:
             os.link(aside, place)
@@ -107,6 +109,11 @@ def _write(handle: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]
+
+
+def _sync(handle: int) -> None:
+    """Flush what was appended, or the entries of a folder; not every system has the cheaper call for that."""
+    getattr(os, "fdatasync", os.fsync)(handle)
 
 
 def _sync_folder(folder: Path) -> None:

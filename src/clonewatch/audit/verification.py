@@ -67,6 +67,9 @@ def verify(kept: Folder, ledger: Ledger, head: str = "", style: str = "") -> lis
     records = ledger.records()
     for name in (PLAN, RESULTS):
         problems += _canonical(kept, name)
+    if all(r.kind != "plan" or r.body["digest"] != digest for r in records):
+        what = "the ledger does not know this plan: it was changed, or this is another ledger"
+        return [*problems, Problem(PLAN, what)]
     problems += _strangers(kept, plan)
     problems += list(_inputs(kept, plan))
     problems += list(_manifest(kept))
@@ -142,10 +145,7 @@ def _bound(
     kept: Folder, plan: AuditPlan, digest: str, results: Mapping[str, Any], records: list[Record]
 ) -> Iterator[Problem]:
     """Check that the ledger contains the plan, the secrets, the answers and the results, in this order."""
-    planned = next((r for r in records if r.kind == "plan" and r.body["digest"] == digest), None)
-    if planned is None:
-        yield Problem(PLAN, "the ledger does not know this plan: it was changed, or this is another ledger")
-        return
+    planned = next(r for r in records if r.kind == "plan" and r.body["digest"] == digest)
     committed = {r.body["commitment"]: r for r in records if r.kind == "commit"}
     for test in plan.tests:
         found = committed.get(test.commitment)
@@ -181,7 +181,7 @@ def _raw(
     kept: Folder, plan: AuditPlan, records: list[Record], digest: str, results: Mapping[str, Any], ledger: Ledger
 ) -> Iterator[Problem]:
     """Check that every raw answer is unchanged since it was received, newer than the plan, and to a request of it."""
-    planned = next((r.at for r in records if r.kind == "plan" and r.body["digest"] == digest), "")
+    planned = next(r.at for r in records if r.kind == "plan" and r.body["digest"] == digest)
     found = {
         place.relative_to(kept.path / RAW).as_posix()[: -len(".json")] for place in (kept.path / RAW).rglob("*.json")
     }
@@ -267,7 +267,7 @@ def _report(
     told = kept.read(REPORT).decode("utf-8", "replace") if kept.has(REPORT) else ""
     found = _HEAD.search(told)
     until = next((r.n for r in records if found and r.hash == found[1]), -1)
-    last = max(r.n for r in records if r.kind == "look" and r.body["plan"] == digest)
+    last = max((r.n for r in records if r.kind == "look" and r.body["plan"] == digest), default=len(records))
     chapters = report.chapters(plan, digest, results, records[: max(until, last) + 1])
     for name, again in ((REPORT, report.markdown(chapters)), (PAGE, report.page(chapters, style))):
         if not kept.has(name):

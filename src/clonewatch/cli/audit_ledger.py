@@ -139,9 +139,7 @@ def mint_canaries(
 
     def release(issued: Issued, minted: list[Canary]) -> None:
         rows = [{"id": c.id, "carrier": c.carrier, "secret": c.secret, "text": c.text} for c in minted]
-        data = "".join(json_text.dumps(row) + "\n" for row in rows).encode()
-        if not (out.is_file() and out.read_bytes() == data):
-            storage.put_new(out, data, 0o600)
+        storage.put_new(out, "".join(json_text.dumps(row) + "\n" for row in rows).encode(), 0o600)
         _committed(book, issued, f"{count} canaries", json)
 
     commit_canaries(book, count, length, TEMPLATE, Usage(since, until, carrier or ()), release)
