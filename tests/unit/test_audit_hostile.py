@@ -57,15 +57,15 @@ ODD: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", ODD)
-def test_one_odd_answer_is_passed_over_and_the_audit_goes_on(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("first", [0, len(ODD) // 2])
+def test_odd_answers_are_passed_over_and_the_audit_goes_on(tmp_path: Path, first: int) -> None:
+    odd = list(ODD.items())[first : first + len(ODD) // 2]
+
     def behave(model: str, body: dict[str, Any], number: int) -> Reply:
         if body.get("echo"):
             return 200, {}, {"choices": []}
-        told = written(body, number)
-        # Two of the suspect's twelve answers are odd.
-        odd = model == "suspect" and WORDS[3] in body["prompt"]
-        return 200, {}, ODD[what](told) if odd else told
+        told, place = written(body, number), WORDS.index(body["prompt"].split()[0])
+        return 200, {}, odd[place][1](told) if model == "suspect" and place < len(odd) else told
 
     with standing(behave) as (url, _):
         # Our own model is sent the answers too.
@@ -73,8 +73,8 @@ def test_one_odd_answer_is_passed_over_and_the_audit_goes_on(tmp_path: Path, wha
         kept, ledger = planned(tmp_path, url, more='access = "logprobs"', control=ours)
         collect(kept, ledger)
     results = finished(kept, ledger)
-    told = results["sources"]["suspect"]
-    assert told["usable"] >= 20 and results["tests"][0]["suspect"]["n_raw"] >= 20 * 29
+    assert len(odd) == 7 and results["sources"]["suspect"]["usable"] >= 10
+    assert results["tests"][0]["suspect"]["n_raw"] >= 10 * 29
 
 
 class Raw:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -89,7 +90,7 @@ class Client:
         host = urlsplit(source.url).hostname or ""
         self._loop = asyncio.Runner()
         self._client = self._http.AsyncClient(
-            verify=True,
+            verify=_trusted(),
             # What comes is stored as it comes; nothing has to be unpacked.
             headers={"Accept-Encoding": "identity"},
             follow_redirects=False,
@@ -304,6 +305,12 @@ def _retry_after(told: str, now: datetime) -> float | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return max(0.0, wait)
+
+
+@cache
+def _trusted() -> object:
+    """What certificates are checked against; loaded once, as that takes longer than a request."""
+    return _httpx().create_ssl_context()
 
 
 def _httpx() -> ModuleType:
