@@ -236,13 +236,14 @@ def test_a_second_look_at_canaries_is_refused(tmp_path: Path) -> None:
         make_plan(tmp_path / "settings.toml", tmp_path / "again")
 
 
-def test_a_file_that_is_not_a_tokenizer_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "says"), [("[1]", "not a tokenizer"), ('{"model": {}}', "cannot be used")])
+def test_a_file_that_is_not_a_tokenizer_is_refused(tmp_path: Path, text: str, says: str) -> None:
     pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     planned(tmp_path, NOWHERE)
-    (tmp_path / "tokenizer.json").write_text("[1]", encoding="utf-8")
+    (tmp_path / "tokenizer.json").write_text(text, encoding="utf-8")
     settings = (tmp_path / "settings.toml").read_text(encoding="utf-8").replace("words.txt", "tokenizer.json")
     (tmp_path / "settings.toml").write_text(settings, encoding="utf-8")
-    with pytest.raises(SetupError, match=r"not a tokenizer\.json"):
+    with pytest.raises(SetupError, match=says):
         make_plan(tmp_path / "settings.toml", tmp_path / "again")
 
 

@@ -140,7 +140,7 @@ def read_rows(place: Path) -> Iterator[dict[str, Any]]:
     """The objects of a JSONL file. Raises an InputError that names the line and what is wrong with it."""
     try:
         lines = place.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read: {error}", where=str(place)) from error
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -33,6 +33,15 @@ Kind = Literal["commit", "reveal", "plan", "look", "timestamp", "torn"]
 
 FIRST = "0" * 64
 _SECRET_BYTES = 32
+# What the body of a record holds, by its kind.
+_BODIES: dict[str, dict[str, type]] = {
+    "commit": {"secret": str, "commitment": str, "public": dict, "since": str, "until": str, "carriers": list},
+    "reveal": {"commitment": str, "salt": str, "secret": str},
+    "plan": {"digest": str},
+    "look": {"plan": str, "test": str, "commitment": str, "result": str},
+    "timestamp": {"head": str, "file": str, "sha256": str},
+    "torn": {"file": str, "sha256": str},
+}
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LONGEST_LABEL = 200
 _FIELDS = {"at", "body", "hash", "kind", "n", "previous"}
@@ -149,9 +158,12 @@ class Ledger:
             storage.remove(self._pending)
         return issued.commitment
 
-    def pending(self) -> bool:
-        """Whether a command that commits a secret was interrupted."""
-        return self._pending.exists()
+    def pending(self) -> str:
+        """The kind of a secret whose command was interrupted; empty if none was."""
+        try:
+            return str(parsed(self._pending.read_bytes())["body"]["secret"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
 
     def _resumed(self, body: Mapping[str, object], secret: bytes | None) -> Issued | None:
         """The pending commitment, if it is of the same command."""
@@ -259,10 +271,9 @@ class Ledger:
             if record.n != n:
                 problems.append(BrokenLine(line, f"record {record.n} is in place of record {n}"))
             problems += [BrokenLine(line, what) for what in self._wrong(record, commitments, plans)]
-            if record.kind == "commit":
-                commitments.add(record.body["commitment"])
-            if record.kind == "plan":
-                plans.add(record.body["digest"])
+            for kind, field, seen in (("commit", "commitment", commitments), ("plan", "digest", plans)):
+                if record.kind == kind and isinstance(record.body.get(field), str):
+                    seen.add(record.body[field])
             hashes.add(record.hash)
             previous, n = record.hash, n + 1
         if self._tail():
@@ -275,7 +286,12 @@ class Ledger:
 
     def _wrong(self, record: Record, commitments: set[str], plans: set[str]) -> list[str]:
         """The false claims of a record, apart from its place in the chain."""
-        body = record.body
+        body, form = record.body, _BODIES.get(record.kind)
+        if form is None:
+            return [f"a record of unknown kind {record.kind!r}"]
+        wrong = [name for name, kind in form.items() if type(body.get(name)) is not kind]
+        if wrong:
+            return [f"the body of this {record.kind} is invalid: {', '.join(wrong)}"]
         try:
             if record.kind == "reveal":
                 if body["commitment"] not in commitments:
@@ -293,17 +309,11 @@ class Ledger:
                     return [f"the timestamp {place.name} is missing"]
                 if hashlib.sha256(place.read_bytes()).hexdigest() != body["sha256"]:
                     return [f"the timestamp {place.name} is not the one that was stored"]
-            elif record.kind == "commit":
-                str(body["commitment"])
-            elif record.kind == "plan":
-                str(body["digest"])
             elif record.kind == "torn":
                 place = self.path.with_name(Path(body["file"]).name)
                 if not place.is_file() or hashlib.sha256(place.read_bytes()).hexdigest() != body["sha256"]:
                     return [f"the torn line in {place.name} is missing or was changed"]
-            else:
-                return [f"a record of unknown kind {record.kind!r}"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (OSError, ValueError) as error:
             return [f"the body of this {record.kind} is invalid: {error!r}"]
         return []
 

@@ -196,7 +196,7 @@ def read_settings(place: Path) -> Settings:
     """The settings of a TOML file, checked. Raises an InputError that names the wrong field."""
     try:
         told = tomllib.loads(place.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # which includes wrong TOML and bytes that are no text
         raise InputError(f"cannot read the settings: {error}", where=str(place)) from error
     settings = converted(told, Settings, str(place))
     settings.check()

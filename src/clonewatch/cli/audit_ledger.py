@@ -34,8 +34,9 @@ def init(ledger: Book, since: Since = "", json: Json = False) -> None:
     from clonewatch.model.errors import InputError
 
     book = Ledger(ledger)
+    begun = [record for record in book.records() if record.kind != "torn"]
     # A file without a record, or with the one of an interrupted run, was begun by this command.
-    if ledger.exists() and (book.records() and not book.pending()):
+    if begun and not (len(begun) == 1 and book.pending() == "twin"):
         raise InputError("this ledger exists already", where=str(ledger), fix="Add to it: clonewatch audit commit")
     commit_twins(book, Usage(since), lambda issued: _committed(book, issued, "coins of twin answers", json))
 
@@ -134,7 +135,7 @@ def mint_canaries(
     from clonewatch.model.errors import InputError
 
     book = Ledger(existing(ledger))
-    if out.exists() and not book.pending():
+    if out.exists() and book.pending() != "canary":
         raise InputError("this file exists already", where=str(out), fix="Name another: canaries are never overwritten")
 
     def release(issued: Issued, minted: list[Canary]) -> None:
