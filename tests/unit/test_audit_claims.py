@@ -125,6 +125,7 @@ VLLM = {"algorithm": "red_green", "key": 0x1234567890ABCDEF, "context_width": 1,
 
 def test_an_imported_key_is_never_called_drawn_at_random(tmp_path: Path) -> None:
     _, text = audited(tmp_path, honest, vllm=VLLM)
+    assert "Strong evidence, if the imported key was chosen without knowledge of the suspect, (corrected p" in text
     assert "drawn at random by this program" not in text and "before it was used" not in text
     assert "imported: it existed before it was committed" in text and "does not show how it was chosen" in text
     assert "said to be used from 2026-03-01 on, before it was committed: nothing shows that it existed then" in text

@@ -100,6 +100,11 @@ def test_an_endless_answer_is_cut_off_and_counted(monkeypatch: pytest.MonkeyPatc
     assert told["body"] == "" and "longer than 1,000 bytes" in told["problem"]
 
 
+def test_how_long_an_answer_may_be_follows_from_its_request() -> None:
+    told = Script(httpx.Response(200, content=b"x" * (2**20 + 1))).ask()
+    assert told["body"] == "" and "longer than 1,048,576 bytes" in told["problem"]
+
+
 def test_bytes_that_are_no_text_are_kept_as_they_came() -> None:
     told = Script(httpx.Response(200, content=b"\xff\xfe")).ask()
     assert told["body64"] == "//4="

@@ -35,6 +35,9 @@ from clonewatch.model.secret_files import read_secret
 
 # More than any answer requested here; an endless one must not fill the disk.
 MOST_BYTES = 64 * 2**20
+# What a token or one of its likely alternatives takes in a response, and what comes around them. To read a response
+# takes many times its size of memory.
+_TOKEN_BYTES, _FRAME_BYTES = 512, 2**20
 # A model that writes long answers takes minutes; one that is silent for two is gone.
 CONNECT_SECONDS, READ_SECONDS = 20.0, 120.0
 # From the first byte sent to the last one received. A server that sends a byte a minute is never silent.
@@ -157,11 +160,11 @@ class Client:
             asyncio.timeout(DEADLINE_SECONDS),
             self._client.stream("POST", url, json=request.body, headers=headers) as answer,
         ):
-            held = bytearray()
+            held, most = bytearray(), min(MOST_BYTES, _expected(request))
             async for piece in answer.aiter_bytes():
                 held += piece
-                if len(held) > MOST_BYTES:
-                    return answer.status_code, answer.headers, b"", f"longer than {MOST_BYTES:,} bytes, and not stored"
+                if len(held) > most:
+                    return answer.status_code, answer.headers, b"", f"longer than {most:,} bytes, and not stored"
         body = bytes(held)
         if self._key and self._key.encode() in body:
             raise ClientError(
@@ -191,6 +194,15 @@ class Client:
         except UnicodeDecodeError:
             del told["body"]
             return {**told, "body64": base64.b64encode(body).decode("ascii")}
+
+
+def _expected(request: Request) -> int:
+    """The most bytes of a response to a request: for every token that it may hold, given or generated, and its list."""
+    body = request.body
+    tokens = int(body.get("n", 1)) * int(body.get("max_tokens", 0))
+    if body.get("echo"):
+        tokens += sum(map(len, body["prompt"]))
+    return _FRAME_BYTES + tokens * (1 + int(body.get("top_logprobs") or body.get("logprobs") or 0)) * _TOKEN_BYTES
 
 
 def unusable(request: Request, problem: str, attempt: int, now: datetime) -> dict[str, Any]:

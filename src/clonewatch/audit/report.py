@@ -143,6 +143,8 @@ def _answer(plan: AuditPlan, test: PlannedTest, row: Mapping[str, Any]) -> str:
     if row["level"] == NO_EVIDENCE:
         return f"{about}: no evidence ({_power(plan, test, row['power'])}). Corrected p = {p}."
     level = row["level"][0].upper() + row["level"][1:]
+    if test.origin == "imported":
+        level += ", if the imported key was chosen without knowledge of the suspect,"
     if test.test == "watermark":
         return (
             f"{about}: {level} (corrected p = {p}) that the mark of this key is present in the suspect's behaviour. How"

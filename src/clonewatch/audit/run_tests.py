@@ -103,8 +103,7 @@ def _watermark(
     return dataclasses.replace(
         result,
         log10_p=min(0.0, log10_p),
-        # Each look has a rank of its own: the sum of their p-values holds for all of them together.
-        p_rank=None if result.p_rank is None else min(1.0, result.p_rank * plan.looks),
+        notes=(*result.notes, "The rank among decoys is that of this look alone; it guards the finding."),
         method=f"e-process, valid for any number of looks; look {parts} of at most {plan.looks}",
     )
 

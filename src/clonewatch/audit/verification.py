@@ -165,8 +165,13 @@ def _bound(
     if not sealed or not kept.has(MANIFEST) or sha256(kept.read(MANIFEST)) != results["sealed"]:
         yield Problem(MANIFEST, "the ledger does not know these answers")
         return
-    if results["requests"] != len(kept.rows(SENT)):
-        yield Problem(RESULTS, f"requests: {SENT} lists {len(kept.rows(SENT))}")
+    try:
+        sent = len(kept.rows(SENT))
+    except InputError as error:
+        sent = results["requests"]
+        yield Problem(SENT, error.what)
+    if results["requests"] != sent:
+        yield Problem(RESULTS, f"requests: {SENT} lists {sent}")
     told = {r.body["test"]: r for r in mine}
     for name, (_, row) in rows_of(plan, results).items():
         name = f"{name}/{results['parts']}"
