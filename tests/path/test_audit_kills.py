@@ -197,7 +197,8 @@ def test_a_command_that_is_disturbed_and_given_again_ends_as_if_it_was_not(
         # A file that cannot be read is a check that fails.
         assert code in {0, 2, 3 if name == "verify" else 0, -signal.SIGKILL}, f"{how} at call {at}: code {code}"
         # A command that did what it should is not repeated; a test that published its results refuses to run twice.
-        again = give(place, said(place, name)) if code else 0
+        done = not code or (how == "after" and at == stage.calls[name])
+        again = 0 if done else give(place, said(place, name))
         assert again == 0 or (name == "test" and again == 2), f"{how} at call {at}: then code {again}"
         assert state(place) == stage.after[name], f"{how} at call {at}"
         assert Ledger(place / BOOK).verify() == []

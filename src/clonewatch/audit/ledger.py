@@ -277,12 +277,7 @@ class Ledger:
             hashes.add(record.hash)
             previous, n = record.hash, n + 1
         if self._tail():
-            problems.append(
-                BrokenLine(
-                    n + 1,
-                    "the last line is torn; the next command that writes sets it aside",
-                )
-            )
+            problems.append(BrokenLine(n + 1, "the last line is torn; the next command that writes sets it aside"))
         if head and head not in hashes:
             problems.append(
                 BrokenLine(n + 1, "no record has the published hash: the end was cut off, or it is another ledger")
