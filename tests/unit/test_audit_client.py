@@ -202,6 +202,16 @@ def test_a_full_disk_stops_the_collection_and_loses_no_answer_before(
     assert len(asked) == 25
 
 
+def test_a_line_of_the_list_of_requests_that_was_torn_does_not_stop_the_next_run(tmp_path: Path) -> None:
+    with standing(honest) as (url, _):
+        kept, ledger = planned(tmp_path, url)
+        kept.note({"ask": "suspect/answer-00000", "attempt": 1})
+        with (kept.path / "sent.jsonl").open("ab") as file:
+            file.write(b'{"ask":"suspect/answer-0')
+        assert collect(kept, ledger)[0] == 24
+    assert len(kept.rows("sent.jsonl")) == 25
+
+
 def test_the_key_goes_to_the_suspect_and_into_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUSPECT_KEY", KEY)
     with standing(honest) as (url, asked):

@@ -57,6 +57,7 @@ class Folder:
         try:
             for place in self._begun():
                 storage.remove(place)
+            self._mend()
             yield
         finally:
             lock.release()
@@ -75,13 +76,16 @@ class Folder:
         storage.move(self.path / prepared, self.path / name)
 
     def note(self, row: Mapping[str, object]) -> None:
-        """Append a line to the list of requests, in place of a line that a crash tore: its request was never sent."""
+        """Append a line to the list of requests."""
+        storage.append(self.path / SENT, canonical(row) + b"\n")
+
+    def _mend(self) -> None:
+        """Cut off a line of the list of requests that a crash tore: its request was never sent."""
         place = self.path / SENT
         held = place.read_bytes() if place.exists() else b""
         torn = len(held.rpartition(b"\n")[2])
         if torn:
             storage.cut(place, len(held) - torn)
-        storage.append(place, canonical(row) + b"\n")
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
