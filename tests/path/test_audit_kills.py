@@ -37,7 +37,7 @@ COMMANDS = {
     "init": ["init", BOOK],
     "commit": ["commit", BOOK, "--carrier", "case-7", "--width", "1"],
     "import-key": ["import-key", BOOK, "--vllm-config", "vllm.json", "--carrier", "case-9"],
-    "mint-canaries": ["mint-canaries", BOOK, "--out", "canaries.jsonl", "--count", "8"],
+    "mint-canaries": ["mint-canaries", BOOK, "--out", "canaries.jsonl", "--count", "4"],
     "plan": ["plan", "settings.toml", "--out", AUDIT],
     "collect": ["collect", AUDIT, "--quiet"],
     "test": ["test", AUDIT],
@@ -56,19 +56,20 @@ def answer(model: str, body: dict[str, Any], number: int) -> Reply:
 
 
 class Disturbance:
-    """Counts the calls that reach the disk, and disturbs the one with a number. at: 0 for none."""
+    """Names the calls that reach the disk, and disturbs the one with a number. at: 0 for none."""
 
     def __init__(self, at: int = 0, how: str = "before") -> None:
-        self.at, self.how, self.seen = at, how, 0
+        self.at, self.how = at, how
+        self.seen: list[str] = []
 
     def watch(self) -> None:
         for name in CALLS:
-            setattr(os, name, self._watched(getattr(os, name)))
+            setattr(os, name, self._watched(name, getattr(os, name)))
 
-    def _watched(self, real: Callable[..., Any]) -> Callable[..., Any]:
+    def _watched(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*told: Any, **named: Any) -> Any:
-            self.seen += 1
-            now = self.at and (self.seen == self.at or (self.how == "full" and self.seen > self.at))
+            self.seen.append(name)
+            now = self.at and (len(self.seen) == self.at or (self.how == "full" and len(self.seen) > self.at))
             if not now:
                 return real(*told, **named)
             half = real is WRITE and self.how in {"half", "partial"}
@@ -87,7 +88,7 @@ WRITE = os.write
 
 
 def give(place: Path, command: list[str], disturbance: Disturbance | None = None) -> int:
-    """One command in a process of its own; returns its exit code, -9 if it was killed, and counts its calls."""
+    """One command in a process of its own; returns its exit code, -9 if it was killed, and names its calls."""
     told, tell = os.pipe()
     child = os.fork()
     if not child:
@@ -103,7 +104,7 @@ def give(place: Path, command: list[str], disturbance: Disturbance | None = None
             except BaseException as end:  # noqa: BLE001 - the child must end here
                 code = getattr(end, "code", None) or getattr(end, "exit_code", 70)
             if disturbance is not None:
-                WRITE(tell, str(disturbance.seen).encode())
+                WRITE(tell, " ".join(disturbance.seen).encode())
         finally:
             os._exit(code if isinstance(code, int) else 70)
     os.close(tell)
@@ -111,7 +112,7 @@ def give(place: Path, command: list[str], disturbance: Disturbance | None = None
         seen = pipe.read()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if disturbance is not None and seen:
-        disturbance.seen = int(seen)
+        disturbance.seen = seen.decode().split()
     return code
 
 
@@ -119,7 +120,7 @@ def prepare(place: Path, url: str) -> None:
     """What a provider has before an audit: settings, prompts, a tokenizer, pairs, and a key that vLLM serves with."""
     planned(place, url, more='twins = "twins.jsonl"', plan=False)
     pairs = [
-        {"request_id": f"r{i}", "prompt": f"pair {i}", "first": WORDS[i], "second": WORDS[-i - 1]} for i in range(20)
+        {"request_id": f"r{i}", "prompt": f"pair {i}", "first": WORDS[i], "second": WORDS[-i - 1]} for i in range(13)
     ]
     (place / "twins.jsonl").write_text("".join(json.dumps(p) + "\n" for p in pairs), encoding="utf-8")
     config = {"algorithm": "red_green", "key": 0x5EED5EED5EED, "context_width": 1, "gamma": 0.5}
@@ -157,10 +158,10 @@ def state(place: Path) -> dict[str, Any]:
 
 
 class Stage(dict[str, Path]):
-    """By command: the state before it. after: the undisturbed state after it; calls: how many reach the disk."""
+    """By command: the state before it. after: the undisturbed state after it; calls: those that reach the disk."""
 
     after: dict[str, dict[str, Any]]
-    calls: dict[str, int]
+    calls: dict[str, list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -191,18 +192,21 @@ def test_a_command_that_is_disturbed_and_given_again_ends_as_if_it_was_not(
 ) -> None:
     draw = random.Random(f"{SEED} {name}")  # noqa: S311 - moments, no secret
     for turn in range(TIMES):
-        how, at = HOWS[turn % len(HOWS)], draw.randint(1, stage.calls[name])
+        how, calls = HOWS[turn % len(HOWS)], stage.calls[name]
+        writes = [i for i, call in enumerate(calls, 1) if call == "write"] or [len(calls)]
+        at = draw.choice(writes) if how in {"half", "partial"} else draw.randint(1, len(calls))
         place = Path(shutil.copytree(stage[name], tmp_path / str(turn)))
         code = give(place, said(place, name), Disturbance(at, how))
         # A file that cannot be read is a check that fails.
         assert code in {0, 2, 3 if name == "verify" else 0, -signal.SIGKILL}, f"{how} at call {at}: code {code}"
         # A command that did what it should is not repeated; a test that published its results refuses to run twice.
-        done = not code or (how == "after" and at == stage.calls[name])
+        done = not code or (how == "after" and at == len(calls))
         again = 0 if done else give(place, said(place, name))
         assert again == 0 or (name == "test" and again == 2), f"{how} at call {at}: then code {again}"
         assert state(place) == stage.after[name], f"{how} at call {at}"
         assert Ledger(place / BOOK).verify() == []
-        finish(place, name)
+        if name != "collect" or turn % 3 == 0:  # the steps after it take as long as it does
+            finish(place, name)
         shutil.rmtree(place)
 
 

@@ -205,7 +205,11 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
         if not kept.has(MANIFEST) or sha256(kept.read(MANIFEST)) != seal:
             raise InputError("the answers were never sealed", where=str(kept.path), fix="Run: clonewatch audit collect")
         for name, wrong in kept.changed():
-            raise InputError(wrong, where=str(kept.path / name), fix="Restore the file from its backup")
+            raise InputError(
+                wrong,
+                where=str(kept.path / name),
+                fix="Give `clonewatch audit collect` again if it was interrupted, or restore the file from its backup",
+            )
         collected = Collected(kept, plan)
         parts = _complete(plan, kept, collected)
         before = _recorded(ledger, digest)
