@@ -178,9 +178,9 @@ def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table, *, infe
 
     Bought accounts are aged and verified too, but their operator pays for several with one card. Overt customers keep
     their trust, and so do the users of what very many share, such as a card brand or a cheap phone, and those of a card
-    that mostly trusted ones share: a household. Inferred trust may fall on few of a household, so that only larger groups
-    lose it. Where more than half of the trusted entities would lose trust, sharing is usual in this log and nobody
-    loses it.
+    that mostly trusted ones share: a household. Inferred trust may fall on few of a household, so that only larger
+    groups lose it. Where more than half of the trusted entities would lose trust, sharing is usual in this log and
+    nobody loses it.
     """
     table, owned, accounts = table.sort_by("entity"), owned.sort_by("account"), accounts.sort_by("account")
     trusted = table["anchor"].to_numpy() > 0
