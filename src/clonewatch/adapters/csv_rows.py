@@ -208,6 +208,8 @@ def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
                 continue
         elif cells is None:
             break
+        elif cells == names:
+            pass  # the header of a file that was appended
         elif cells and _holds_row(text.taken, len(names), delimiter):
             doubtful = _Doubtful(cells, list(text.taken))
         elif cells:

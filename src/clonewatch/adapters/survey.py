@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 
 from clonewatch.adapters.columnar_files import MAGIC
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
+from clonewatch.adapters.descriptions import is_row_of_data
 from clonewatch.adapters.inputs import STANDARD_INPUT, find_inputs
 from clonewatch.adapters.instants import instant
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream, Tally
-from clonewatch.adapters.wrappings import is_row_of_data, sampled
+from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Source
 
 ROWS = 2_000

@@ -1,0 +1,109 @@
+"""Tables as text: bytes, quotes, separators, lines before the header."""
+
+from pathlib import Path
+
+import pytest
+from tests.path.odd_logs import MAP, SPEND, Row, mapped, read
+
+from clonewatch.adapters.reading import open_log
+from clonewatch.model.read_results import Rejected
+
+FIELDS = 'exchange_id="id"\nts="when"\naccount_id="acct"\nmessages="prompt"'
+DAY = "2026-03-01T10:00:00Z"
+
+
+def table(
+    folder: Path, *rows: str, end: str = "\n", before: str = "", form: str = "utf-8"
+) -> tuple[list[Row], list[Rejected]]:
+    file = folder / "e.csv"
+    text = before + end.join(["id,when,acct,prompt", *rows]) + end
+    file.write_bytes(text.encode())
+    return read(file, mapped(folder, FIELDS))
+
+
+def said(rows: list[Row]) -> list[tuple[str, str]]:
+    return [(row["account_id"], row["messages"]) for row in rows]
+
+
+def test_bytes_that_are_no_text_cost_neither_their_row_nor_the_next(tmp_path: Path) -> None:
+    broken = f'1,{DAY},a,"first line\nsecond \udcff line"'
+    file = tmp_path / "e.csv"
+    rows = [f'2,{DAY},b,"hi"', f"3,{DAY},c,caf\udce9", f"4,{DAY},d,plain"]
+    file.write_bytes("\n".join(["id,when,acct,prompt", broken, *rows, ""]).encode("utf-8", "surrogateescape"))
+    found, rejected = read(file, mapped(tmp_path, FIELDS))
+    assert rejected == []
+    assert said(found) == [
+        ("a", "first line\nsecond \ufffd line"), ("b", "hi"), ("c", "caf\ufffd"), ("d", "plain"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blank_lines_in_a_cell_are_part_of_it_and_others_are_not_rows(tmp_path: Path, end: str) -> None:
+    rows, rejected = table(tmp_path, f'1,{DAY},a,"first{end}{end}{end}third"', "", "", f"2,{DAY},b,x", end=end)
+    assert rejected == [] and said(rows) == [("a", f"first{end}{end}{end}third"), ("b", "x")]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (f'1,{DAY},a,"never closed', f'2,{DAY},b,"hi"', f"3,{DAY},c,yo"),
+        (f'1,{DAY},a,"never closed', f"2,{DAY},b,hi", f'3,{DAY},c,"yo"'),
+        (f'1,{DAY},a,"never closed', f"2,{DAY},b,hi", f"3,{DAY},c,yo"),
+        (f'1,{DAY},a,"never closed', f'"2",{DAY},b,"hi"', f'"3",{DAY},c,"yo"'),
+        (f'1,{DAY},a,"never ""closed', f'2,{DAY},b,"hi"', f'3,{DAY},c,"yo"'),
+    ],
+)
+def test_a_quote_that_is_never_closed_costs_its_own_row_only(tmp_path: Path, rows: tuple[str, ...]) -> None:
+    found, rejected = table(tmp_path, f"0,{DAY},z,before", *rows)
+    assert said(found) == [("z", "before"), ("b", "hi"), ("c", "yo")]
+    assert [(r.line, r.reason) for r in rejected] == [(3, "a quote that is never closed")]
+    log = open_log(tmp_path / "e.csv", mapping=tmp_path / MAP)
+    list(log.batches(list))
+    assert any("1 rows with a quote" in warning for warning in log.warnings)
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "prompt"), [(f'2,{DAY},b,", and then?"', ", and then?"), (f'2,{DAY},b,"\nhello b"', "\nhello b")]
+)
+def test_a_row_that_was_cut_does_not_take_its_neighbour(tmp_path: Path, neighbour: str, prompt: str) -> None:
+    rows, rejected = table(tmp_path, f'1,{DAY},a,"cut', neighbour, f'3,{DAY},c,"plain"')
+    assert said(rows) == [("b", prompt), ("c", "plain")]
+    assert [(r.line, r.reason) for r in rejected] == [(2, "a quote that is never closed")]
+
+
+@pytest.mark.parametrize("after", [f'3,{DAY},c,"more\nlines"', f"3,{DAY},c,x", f'3,{DAY},c,"never closed'])
+def test_a_table_in_a_prompt_is_no_row_of_the_log(tmp_path: Path, after: str) -> None:
+    pasted = f"read this\n7,{DAY},victim,x\n8,{DAY},victim,"
+    rows, _ = table(tmp_path, f'1,{DAY},a,"{pasted}"', after)
+    assert said(rows)[0] == ("a", pasted) and {account for account, _ in said(rows)} <= {"a", "c"}
+
+
+def test_quotes_that_should_have_been_doubled_do_not_cost_the_row(tmp_path: Path) -> None:
+    rows, rejected = table(tmp_path, f'1,{DAY},a,"say "hi" now"', f'2,{DAY},b,"two\nlines "so" quoted"', f"3,{DAY},c,x")
+    assert rejected == [] and [account for account, _ in said(rows)] == ["a", "b", "c"]
+    assert "hi" in rows[0]["messages"] and "quoted" in rows[1]["messages"]
+
+
+@pytest.mark.parametrize("before", ["sep=,\n", "SEP=,\r\n", "# exported 2026-03-01\n", "\ufeffsep=,\n"])
+def test_a_line_that_names_the_separator_and_comments_are_no_header(tmp_path: Path, before: str) -> None:
+    rows, rejected = table(tmp_path, f"1,{DAY},a,x", before=before)
+    assert rejected == [] and said(rows) == [("a", "x")]
+
+
+@pytest.mark.parametrize("separator", list(";\t|^"))
+def test_the_separator_is_the_one_that_splits_the_rows(tmp_path: Path, separator: str) -> None:
+    file = tmp_path / "e.csv"
+    top = "sep=^\n" if separator == "^" else ""
+    names = separator.join(["id", "when", "acct", '"prompt, with answer, and more, and more"'])
+    cells = separator.join(["1", DAY, "a", '"x, y"'])
+    file.write_text(f"{top}{names}\n{cells}\n")
+    fields = FIELDS.replace('"prompt"', '"prompt, with answer, and more, and more"')
+    rows, rejected = read(file, mapped(tmp_path, fields))
+    assert rejected == [] and said(rows) == [("a", "x, y")]
+
+
+def test_a_spend_table_with_a_line_for_excel_is_recognised(tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text(f"sep=,\n{','.join(SPEND)}\n{','.join(map(str, SPEND.values()))}\n")
+    rows, rejected = read(file)
+    assert rejected == [] and rows[0]["exchange_id"] == "l-1" and rows[0]["input_tokens"] == 21

@@ -1,0 +1,73 @@
+"""Optional values of the wrong shape keep their row."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.path.odd_logs import RUNNER, Row, call, doctor, lines, mapped, read, scanned
+
+from clonewatch.cli.main import app
+
+
+@pytest.mark.parametrize(
+    ("facts", "column", "value"),
+    [
+        ({"latency_ms": 950.37}, "latency_ms", 950),
+        ({"latency_ms": -3}, "latency_ms", None),
+        ({"status": "200 OK"}, "status", 200),
+        ({"user_agent": ["demo/1.0", "x"]}, "user_agent", "demo/1.0, x"),
+        ({"end_user_id": {"id": 7}}, "end_user_id", None),
+        ({"headers": {"User-Agent": ["demo/1.0"]}}, "user_agent", "demo/1.0"),
+        ({"headers": [["User-Agent", "demo/1.0"]]}, "user_agent", "demo/1.0"),
+        ({"headers": [{"name": "User-Agent", "value": "demo/1.0"}]}, "user_agent", "demo/1.0"),
+        ({"exchange_id": "None"}, "exchange_id", "chatcmpl-0"),
+    ],
+)
+def test_a_logged_call_keeps_its_row_whatever_its_facts_look_like(
+    tmp_path: Path, facts: Row, column: str, value: object
+) -> None:
+    file = tmp_path / "e.jsonl"
+    file.write_text(lines(call(**facts)))
+    rows, rejected = read(file)
+    assert rejected == [] and len(rows) == 1 and rows[0].get(column) == value
+
+
+def test_odd_counts_in_a_table_are_empty_and_their_rows_stay(tmp_path: Path) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text(
+        'id,when,acct,tin,tout\n1,2026-03-01T10:00:00Z,a,"1,234",4.0\n2,2026-03-01T10:00:01Z,b,-1,4\n'
+        "3,2026-03-01T10:00:02Z,c,12.0,\n4,2026-03-01T10:00:02Z,d,nan,None\n5,2026-03-01T10:00:02Z,d,\\N,NULL\n"
+    )
+    fields = 'exchange_id="id"\nts="when"\naccount_id="acct"\ninput_tokens="tin"\noutput_tokens="tout"'
+    rows, rejected = read(file, mapped(tmp_path, fields))
+    assert rejected == []
+    assert [(r.get("input_tokens"), r.get("output_tokens")) for r in rows] == [
+        (None, 4), (None, 4), (12, None), (None, None), (None, None),
+    ]  # fmt: skip
+
+
+def test_seconds_are_not_taken_for_milliseconds(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    file.write_text(lines({"msec": "1772359200.250", "request_id": "n-1", "account_id": "acme", "latency_ms": "1.25"}))
+    rows, rejected = read(file, Path("nginx"))
+    assert rejected == [] and [(r["exchange_id"], r.get("latency_ms")) for r in rows] == [("n-1", None)]
+
+
+def test_dropped_values_are_counted_by_column_and_reason_wherever_a_log_is_described(tmp_path: Path) -> None:
+    file = tmp_path / "e.jsonl"
+    file.write_text(lines(call(0, latency_ms=-3), call(1, latency_ms=-4), call(2, end_user_id={"id": 7})))
+    latency = "not milliseconds from 0 to 2147483647; a fraction below 10 is taken for seconds"
+    expected = [
+        {"column": "exchanges.latency_ms", "reason": latency, "values": 2},
+        {"column": "exchanges.end_user_id", "reason": "not text", "values": 1},
+    ]
+    assert doctor(file)["dropped"] == expected
+    said = RUNNER.invoke(app, ["doctor", str(file)]).stdout
+    assert "Dropped values" in said and latency in said
+    summary, terminal = scanned(file, tmp_path / "out")
+    assert summary["dropped_values"] == expected and "3 optional values did not fit" in terminal
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Dropped values" in report and latency in report
+    arguments = ["ingest", str(file), "--state", str(tmp_path / "state"), "--json", "--quiet"]
+    done = RUNNER.invoke(app, [*arguments, "--key", str(tmp_path / "state.key")])
+    assert json.loads(done.stdout)["dropped"] == expected
