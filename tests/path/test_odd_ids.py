@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.path.odd_logs import RUNNER, call, doctor, lines, scanned, span
+from tests.path.odd_logs import RUNNER, Row, call, doctor, lines, read, scanned, span
 
 from clonewatch.adapters.reading import open_log
 from clonewatch.cli.main import app
@@ -87,3 +87,119 @@ def test_a_state_keeps_what_a_scan_keeps(tmp_path: Path) -> None:
     window = json.loads((tmp_path / "windows" / "7-days" / "scan.json").read_text())["counts"]
     assert counts["kept"] == window["kept"] == 201
     assert counts["completed"] == window["completed"] == 1
+
+
+# ---- spans around each other, and records in another file ------------------------------------------------------------
+
+ASKED = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Name a river of Peru please"}]}])
+
+
+def nested(own: str, around: str, start: int, end: int, **facts: str) -> Row:
+    """A span of a call from one second to another, inside another span."""
+    held = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", **facts}
+    return {
+        "traceId": "5b8efff798038103d269b633813fc60c",
+        "spanId": own * 16,
+        "parentSpanId": around * 16,
+        "name": "chat",
+        "startTimeUnixNano": f"{1772359200 + start}000000000",
+        "endTimeUnixNano": f"{1772359200 + end}000000000",
+        "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in held.items()],
+    }
+
+
+def exported(*spans: Row) -> Row:
+    return {"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"spans": list(spans)}]}]}
+
+
+OUTER = nested("a", "", 0, 5, **{"user.id": "acme", "gen_ai.input.messages": ASKED})
+INNER = nested("b", "a", 1, 4, **{"gen_ai.request.max_tokens": "64", "gen_ai.response.id": "msg-7"})
+INNER_MODEL = nested("b", "a", 1, 4, **{"gen_ai.response.model": "m-2026-01-01", "user.id": "acme"})
+
+
+@pytest.mark.parametrize(
+    ("spans", "ids"),
+    [
+        ([OUTER, INNER], ["msg-7"]),
+        ([INNER, OUTER], ["msg-7"]),
+        ([nested("a", "c", 0, 6, **{"user.id": "acme"}), nested("b", "a", 1, 5), nested("d", "b", 2, 4)], ["d"]),
+        ([INNER, {"traceId": OUTER["traceId"], "spanId": "e" * 16, "parentSpanId": "a" * 16}, OUTER], ["msg-7"]),
+        ([OUTER, {**INNER, "parentSpanId": "e" * 16}, {**OUTER, "spanId": "e" * 16, "parentSpanId": "a" * 16,
+          "attributes": []}], ["msg-7"]),
+        ([OUTER, INNER_MODEL], ["b"]),
+        # a second try has the same question, and is a call of its own
+        ([OUTER, nested("b", "a", 1, 2), nested("c", "a", 2, 4)], ["b", "c"]),
+        # other questions, models, accounts and kinds of calls, and what began before the span around it
+        ([OUTER, nested("b", "a", 1, 4, **{"user.id": "acme", "gen_ai.input.messages": ASKED.replace("Peru", "Chad")})],
+         ["a", "b"]),
+        ([OUTER, nested("b", "a", 1, 4, **{"user.id": "acme", "gen_ai.request.model": "n"})], ["a", "b"]),
+        ([OUTER, nested("b", "a", 1, 4, **{"user.id": "beta"})], ["a", "b"]),
+        ([OUTER, nested("b", "a", 1, 4, **{"user.id": "acme", "gen_ai.operation.name": "embeddings"})], ["a", "b"]),
+        ([OUTER, nested("b", "a", -1, 4, **{"user.id": "acme"})], ["a", "b"]),
+        ([OUTER, nested("b", "a", 1, 9, **{"user.id": "acme"})], ["a", "b"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_span_around_a_call_is_not_a_second_call(
+    tmp_path: Path, spans: list[Row], ids: list[str], apart: bool
+) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text(lines(*(map(exported, spans) if apart else [exported(*spans)])))
+    rows, rejected = read(file)
+    found = sorted(row["exchange_id"].rpartition("-" if "msg" not in row["exchange_id"] else " ")[2] for row in rows)
+    assert rejected == [] and found == sorted(one if one.startswith("msg") else one * 16 for one in ids)
+    assert all(row["account_id"] in ("acme", "beta") for row in rows)
+    if ids == ["msg-7"]:
+        assert rows[0]["max_tokens"] == 64 and "river" in rows[0]["messages"] and rows[0]["latency_ms"] == 3000
+
+
+def test_a_span_around_a_call_that_comes_in_a_later_batch_has_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clonewatch.adapters.lines.MOST_ROWS", 1)
+    monkeypatch.setattr("clonewatch.adapters.lines._CHUNK", 64)
+    for spans in ([INNER_MODEL, OUTER], [OUTER, INNER_MODEL]):
+        file = tmp_path / "t.jsonl"
+        file.write_text(lines(*map(exported, spans)))
+        rows, rejected = read(file)
+        assert rejected == [] and len({row["exchange_id"] for row in rows}) == 1
+        counts = scanned(file, tmp_path / "out")[0]["counts"]
+        assert counts["kept"] == 1
+
+
+def recorded(own: str, text: str) -> Row:
+    """A log record that holds what a span asked."""
+    record = {
+        "traceId": OUTER["traceId"],
+        "spanId": own * 16,
+        "eventName": "gen_ai.user.message",
+        "timeUnixNano": "1772359200000000000",
+        "body": {"kvlistValue": {"values": [{"key": "content", "value": {"stringValue": text}}]}},
+    }
+    return {"resourceLogs": [{"resource": {"attributes": []}, "scopeLogs": [{"logRecords": [record]}]}]}
+
+
+@pytest.mark.parametrize("names", [("logs.json", "traces.json"), ("spans.json", "z-logs.json")])
+@pytest.mark.parametrize("batch", [1, 1000])
+def test_prompts_in_another_file_are_joined(
+    tmp_path: Path, names: tuple[str, str], batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clonewatch.adapters.lines.MOST_ROWS", batch)
+    monkeypatch.setattr("clonewatch.adapters.lines._CHUNK", 4096)
+    marks = "0123456789abcdef"
+    spans = [exported(nested(m, "", i, i + 1, **{"user.id": "acme"})) for i, m in enumerate(marks)]
+    records = [recorded(m, f"question {m}") for m in marks]
+    for name in names:
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text(lines(*(records if "logs" in name else spans)))
+    rows, rejected = read(tmp_path / "in")
+    assert rejected == [] and len(rows) == len(marks)
+    assert {row["exchange_id"][-1] for row in rows if f"question {row['exchange_id'][-1]}" in row["messages"]} == set(
+        marks
+    )
+    log = open_log(tmp_path / "in")
+    list(log.batches(list))
+    assert sorted((one.path.rpartition("/")[2], one.read, one.rejected) for one in log.inputs) == sorted(
+        (name, 0 if "logs" in name else len(marks), 0) for name in names
+    )
+    assert log.bytes_done == log.total_bytes and log.warnings == []

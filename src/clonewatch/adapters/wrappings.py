@@ -31,7 +31,8 @@ _BESIDE = frozenset((
     "total", "total_pages", "total_count", "count", "page", "page_size", "pagesize", "limit", "offset", "object",
     "next", "nexttoken", "cursor", "has_more", "success", "status", "took", "timed_out", "_shards", "messagetype",
     "owner", "loggroup", "logstream", "subscriptionfilters", "resulttype", "meta", "metadata", "links", "info",
-    "errors", "code", "max_score", "first_id", "last_id", "_scroll_id", "nextpagetoken", "@odata.context", "stats", "version",
+    "errors", "code", "max_score", "first_id", "last_id", "_scroll_id", "nextpagetoken", "@odata.context", "stats",
+    "version",
 ))  # fmt: skip
 _FIRST_OBJECTS = 3  # of a file, of which one must hold a list: an object about the export may come first
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]', re.DOTALL)

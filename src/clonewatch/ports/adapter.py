@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from clonewatch.model.read_results import Rejected
@@ -37,6 +37,16 @@ class Source(NamedTuple):
     path: str | None = None
     columns: frozenset[str] | None = None
     files: tuple[Within, ...] = ()
+
+
+class Lane(NamedTuple):
+    """Files of one kind, which are read one after another, side by side with other lanes.
+
+    progress: how much of its bytes was read, from 0 to 1.
+    """
+
+    sources: Iterator[Source]
+    progress: Callable[[], float]
 
 
 class Batch(NamedTuple):
@@ -76,3 +86,16 @@ class Adapter(Protocol):
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Read a source batch by batch; memory stays bounded whatever its size."""
         ...
+
+    def lane(self, head: bytes) -> str:
+        """The kind of a file with these first bytes, where rows of several kinds of files belong together; "" if not.
+
+        Files of several kinds are then read by `read_lanes`.
+        """
+        return ""
+
+    def read_lanes(self, lanes: Sequence[Lane], mapping: FieldMap | None) -> Iterator[tuple[Source, Batch]]:
+        """Read several kinds of files: batches with the source they are from."""
+        for lane in lanes:
+            for source in lane.sources:
+                yield from ((source, batch) for batch in self.read(source, mapping))
