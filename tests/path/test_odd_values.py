@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.path.odd_logs import RUNNER, Row, call, doctor, lines, mapped, read, scanned
+from tests.path.odd_logs import MAP, RUNNER, Row, call, doctor, lines, mapped, read, scanned
 
 from clonewatch.cli.main import app
 
@@ -50,13 +50,46 @@ def test_seconds_are_not_taken_for_milliseconds(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
     file.write_text(lines({"msec": "1772359200.250", "request_id": "n-1", "account_id": "acme", "latency_ms": "1.25"}))
     rows, rejected = read(file, Path("nginx"))
-    assert rejected == [] and [(r["exchange_id"], r.get("latency_ms")) for r in rows] == [("n-1", None)]
+    assert rejected == [] and [(r["exchange_id"], r.get("latency_ms")) for r in rows] == [("n-1", 1250)]
+
+
+@pytest.mark.parametrize(
+    ("given", "read_as", "unit"),
+    [
+        ([0.8, 12.4, 33.1, 2], [800, 12400, 33100, 2000], "s"),
+        (["0.8", "12.4", "33.1", "950ms"], [800, 12400, 33100, 950], "s"),
+        ([1.25, "1.5s", None, "-"], [1250, 1500, None, None], "s"),
+        ([950.37, 8.2, 1210.5, 31.0], [950, 8, 1210, 31], "ms"),
+        ([3, 12, 40], [3, 12, 40], "ms"),
+    ],
+)
+def test_latencies_of_a_file_have_one_unit(
+    tmp_path: Path, given: list[object], read_as: list[int | None], unit: str
+) -> None:
+    file = tmp_path / "e.jsonl"
+    file.write_text(lines(*(call(i, latency_ms=value) for i, value in enumerate(given))))
+    rows, rejected = read(file)
+    assert rejected == [] and [row.get("latency_ms") for row in rows] == read_as
+    assert doctor(file)["units"] == {"exchanges.latency_ms": [unit], "exchanges.ts": ["s"]}
+
+
+def test_times_of_a_file_have_one_unit(tmp_path: Path) -> None:
+    file = tmp_path / "e.jsonl"
+    # the second is seventeen days after 1970 in the unit of the file, and was read as a time of 2017
+    times = [1772359200250, 1_500_000_000, 1772359201250, "2026-03-01T10:00:02Z"]
+    file.write_text(lines(*(call(i, ts=time) for i, time in enumerate(times))))
+    rows, rejected = read(file)
+    assert [row["exchange_id"] for row in rows] == ["chatcmpl-0", "chatcmpl-2", "chatcmpl-3"]
+    assert [(r.line, "another unit" in r.reason) for r in rejected] == [(2, True)]
+    assert "Numbers in exchanges.ts are milliseconds." in RUNNER.invoke(app, ["doctor", str(file)]).stdout
+    (tmp_path / MAP).write_text('format = "openai"\ntime = "each"\n')
+    assert [row["ts"].year for row in read(file, tmp_path / MAP)[0]] == [2026, 2017, 2026, 2026]
 
 
 def test_dropped_values_are_counted_by_column_and_reason_wherever_a_log_is_described(tmp_path: Path) -> None:
     file = tmp_path / "e.jsonl"
     file.write_text(lines(call(0, latency_ms=-3), call(1, latency_ms=-4), call(2, end_user_id={"id": 7})))
-    latency = "not milliseconds from 0 to 2147483647; a fraction below 10 is taken for seconds"
+    latency = "not a number of milliseconds from 0 to 2147483647"
     expected = [
         {"column": "exchanges.latency_ms", "reason": latency, "values": 2},
         {"column": "exchanges.end_user_id", "reason": "not text", "values": 1},

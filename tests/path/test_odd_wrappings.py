@@ -321,6 +321,13 @@ def test_rows_are_found_in_the_objects_of_loggers_and_stores(tmp_path: Path, wri
     ]
 
 
+def test_a_logger_counts_time_in_its_own_unit(tmp_path: Path) -> None:
+    file = tmp_path / "e.log"
+    file.write_text(lines(*({"date": 1772359200250, "log": json.dumps(c)} for c in [*CALLS[:2], BARE[2]])))
+    rows, rejected = read(file)
+    assert rejected == [] and len(rows) == 3
+
+
 def test_an_object_about_the_export_costs_itself(tmp_path: Path) -> None:
     file = tmp_path / "e.jsonl"
     file.write_text(lines({"exported": AT, "rows": 3}) + PLAIN)

@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from clonewatch.adapters import lines
+from clonewatch.adapters.instants import EPOCH, MICROSECOND, instant
 from clonewatch.adapters.lines import Lines
 
 _LONGEST_PREFIX = 512
@@ -58,6 +59,7 @@ _MAY_CARRY = re.compile(rb'"(?:' + "|".join(sorted({*_TEXTS, *_OBJECTS, _VALUES}
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
+_value = msgspec.json.Decoder().decode
 _pairs = msgspec.json.Decoder(list[list[msgspec.Raw]]).decode
 _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -109,7 +111,7 @@ def carried(line: bytes) -> list[bytes]:
     >>> carried(b'{"log": "{\\"a\\": 1}\\n", "stream": "stdout"}'), carried(b'{"message": "{}", "user": 1}')
     ([b'{"a": 1}\n'], [])
     >>> carried(b'{"stream": {"app": "x"}, "values": [["1772359200250000000", "{\\"a\\": 1}"]]}')
-    [b'{"timestamp":"1772359200250000000","a": 1}']
+    [b'{"timestamp":"2026-03-01T10:00:00.250000Z","a": 1}']
     """
     found = logged(line)
     return [] if found is None else found.rows()
@@ -125,7 +127,7 @@ def logged(line: bytes) -> Logged | None:
             return None
         if _VALUES in found and bytes(found.get(_LABELS, b""))[:1] == b"{":
             pairs = [pair for pair in _pairs(found[_VALUES]) if len(pair) > 1]
-            return Logged([Inner(_plain(pair[1]), b'"timestamp":' + bytes(pair[0])) for pair in pairs])
+            return Logged([Inner(_plain(pair[1]), b'"timestamp":' + _moment(pair[0])) for pair in pairs])
         key = _key(found)
         if not key or not (_SIGNS & found.keys() or found.keys() - {key} <= _BESIDE):
             return None
@@ -152,7 +154,16 @@ def _time(found: dict[str, msgspec.Raw]) -> bytes:
     """The time of a logger's object as a member of another one; under a name that formats know."""
     key = next((key for key in _TIMES if key in found), "")
     name = key if key in _KNOWN_TIMES else "timestamp"
-    return b'"' + name.encode() + b'":' + bytes(found[key]) if key else b""
+    return b'"' + name.encode() + b'":' + _moment(found[key]) if key else b""
+
+
+def _moment(raw: msgspec.Raw) -> bytes:
+    """A time in JSON; a number as text, as its unit may differ from that of the times in rows."""
+    value = _value(raw)
+    if isinstance(value, str) and not value[:10].isdecimal():
+        return bytes(raw)
+    moment = instant(value)
+    return bytes(raw) if moment is None else f'"{EPOCH + moment * MICROSECOND:%Y-%m-%dT%H:%M:%S.%fZ}"'.encode()
 
 
 def _with_time(row: bytes, time: bytes) -> bytes:

@@ -163,8 +163,10 @@ def build(
         constant: Values = [value] * len(numbers)
         columns[name] = hashed(constant) if name in _HASHED else constant
     columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
-    dropped = notes_of(source.stream).dropped
-    return conform(settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=dropped)
+    notes = notes_of(source.stream)
+    return conform(
+        settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=notes.dropped, units=notes.units
+    )
 
 
 def _without_dashes(values: Values) -> Values:
@@ -327,8 +329,10 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
         _overlay(found, mapping, logged)
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
     hops = mapping.hops if mapping is not None else Hops()
-    dropped = notes_of(source.stream).dropped
-    exchanges, more = conform(settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=dropped)
+    notes = notes_of(source.stream)
+    exchanges, more = conform(
+        settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=notes.dropped, units=notes.units
+    )
     return Batch(exchanges, part.rejected + more)
 
 

@@ -26,7 +26,7 @@ _NEEDED = ("account_id", "ts")
 _UNMAPPABLE = ("sketch",)  # a list of numbers under our own key: no foreign log has it
 EXAMPLE = """\
 format = "jsonl_map"       # or csv_map, parquet_map
-time = "auto"              # or iso, s, ms, us, ns, or "s since 2026-01-01T00:00:00Z"
+time = "auto"              # or each, iso, s, ms, us, ns, or "s since 2026-01-01T00:00:00Z"
 
 [fields]                   # exchange column = field in the log, dots step into objects
 account_id = "customer.id"
@@ -107,7 +107,7 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
         raise MappingError(
             "unknown value of `time`",
             where=name,
-            fix='Use auto, iso, s, ms, us, ns, "s since 2026-01-01T00:00:00Z", or a format such as "%d.%m.%Y %H:%M:%S"',
+            fix='Use auto, each, iso, s, ms, us, ns, "s since 2026-01-01T00:00:00Z", or a format: "%d.%m.%Y %H:%M:%S"',
         )
     given, constants = _section(raw, "fields", name), _section(raw, "constants", name)
     sources = {column: _sources(column, value, name) for column, value in given.items()}

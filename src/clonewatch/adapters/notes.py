@@ -6,11 +6,15 @@ from clonewatch.model.read_results import Dropped
 
 
 class Notes:
-    """What is said about one input. warnings: sentences, each at most once. dropped: values left out."""
+    """What is said about one input. warnings: sentences, each at most once. dropped: values left out.
+
+    units: of the numbers in columns of times and durations, as decided by the first ones.
+    """
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.dropped = Dropped()
+        self.units: dict[str, str] = {}
 
     def warn(self, sentence: str) -> None:
         """Add a sentence unless it is already there."""

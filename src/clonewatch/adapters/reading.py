@@ -47,8 +47,8 @@ class Log:
     """One log of one or many files, ready to be read once.
 
     total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
-    has finished. dropped: optional values that did not fit, so far. left_out: files of a folder in no known format, and
-    their bytes.
+    has finished. dropped: optional values that did not fit, so far. units: of columns that are plain numbers, by column.
+    left_out: files of a folder in no known format, and their bytes.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Log:
         self.left_out = dict(left_out or {})
         self.inputs: list[Measured] = []
         self.dropped = Dropped()
+        self.units: dict[str, set[str]] = {}
         self.total_bytes = sum(map(bytes_of, inputs))
         self._finished = 0
         self._current: Stream | None = None
@@ -187,7 +188,7 @@ class Log:
         if sum(batch.num_rows for batch in batches) != sum(one.units for one in whole):
             self._alone.add(adapter.name)
             return None
-        self.dropped.update(stream.notes.dropped)
+        self._note(stream)
         for entry, one in zip(run, whole, strict=True):
             self._noted += [(str(entry.path), warning) for warning in stream.notes.warnings]
             self.inputs.append(Measured(str(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
@@ -242,7 +243,7 @@ class Log:
         """The exchanges of a batch, once its rows are counted and the rejected ones given on."""
         if not reading.read and not batch.exchanges.num_rows:
             _refuse_without_accounts(batch.rejected, reading.entry.adapter, str(reading.entry.path))
-        self._count_dropped(reading.stream)
+        self._note(reading.stream)
         reading.read += batch.exchanges.num_rows
         reading.rejected += len(batch.rejected)
         if batch.rejected:
@@ -263,10 +264,12 @@ class Log:
         self.inputs.append(Measured(name, stream.tally.done, digest, form, reading.read, reading.rejected))
         self._finished += stream.tally.done
 
-    def _count_dropped(self, stream: Stream) -> None:
-        """Add what a reader dropped since the last call."""
+    def _note(self, stream: Stream) -> None:
+        """Add what a reader dropped since the last call, and the units that it found."""
         self.dropped.update(stream.notes.dropped)
         stream.notes.dropped.clear()
+        for column, unit in stream.notes.units.items():
+            self.units.setdefault(column, set()).add(unit)
 
     def _side(self, table: Table, paths: list[Path]) -> pa.Table | None:
         if table.name not in self._sides:
@@ -283,7 +286,7 @@ class Log:
             side = read_side(path, stream, table)
             if stream.torn:
                 side.rejected.append(Rejected(str(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
-            self._count_dropped(stream)
+            self._note(stream)
             stream.notes.unknown(side.unknown)
             self._noted += [(str(path), warning) for warning in stream.notes.warnings]
             self._waiting += side.rejected

@@ -27,7 +27,8 @@ REASONS_SHOWN = 5
 def look(log: Log) -> dict[str, Any]:
     """Examine the first rows of a log; nothing is written.
 
-    Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `repeats` (rows that a scan
+    Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `units` of columns that are
+    plain numbers, `repeats` (rows that a scan
     would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
     what it lacks), `reach` (which families of evidence they can give),
     `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for which a
@@ -63,6 +64,7 @@ def look(log: Log) -> dict[str, Any]:
         "rejected": sum(reasons.values()),
         "reasons": dict(reasons.most_common(REASONS_SHOWN)),
         "dropped": listed(log.dropped),
+        "units": {column: sorted(units) for column, units in sorted(log.units.items())},
         "left_out": list(log.left_out),
         "repeats": {"merged": repeats.merged, "shared": repeats.shared},
         "columns": {
