@@ -1,11 +1,16 @@
 """Tables as text: bytes, quotes, separators, lines before the header."""
 
+import datetime
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from tests.path.odd_logs import MAP, SPEND, Row, mapped, read
+from tests.path.odd_logs import MAP, RUNNER, SPEND, Row, mapped, read
 
 from clonewatch.adapters.reading import open_log
+from clonewatch.cli.main import app
 from clonewatch.model.read_results import Rejected
 
 FIELDS = 'exchange_id="id"\nts="when"\naccount_id="acct"\nmessages="prompt"'
@@ -100,6 +105,57 @@ def test_the_separator_is_the_one_that_splits_the_rows(tmp_path: Path, separator
     fields = FIELDS.replace('"prompt"', '"prompt, with answer, and more, and more"')
     rows, rejected = read(file, mapped(tmp_path, fields))
     assert rejected == [] and said(rows) == [("a", "x, y")]
+
+
+UUIDS = [bytes(range(n, n + 16)) for n in (1, 128)]
+SECONDS = [1772359200, 1772359201]
+TYPES: list[tuple[str, pa.Array, list[object]]] = [
+    ("ts", pa.array([Decimal("1772359200.250001"), Decimal(1772359201)], pa.decimal128(18, 6)), [250001, 0]),
+    ("ts", pa.array([Decimal(1000 * s) for s in SECONDS], pa.decimal256(40, 0)), [0, 0]),
+    ("ts", pa.array([s * 10**9 + 1001 for s in SECONDS], pa.timestamp("ns", "Europe/Berlin")), [1, 1]),
+    ("ts", pa.array([datetime.date(2026, 3, 1)] * 2, pa.date32()), [0, 0]),
+    ("account_id", pa.array([Decimal(7), Decimal(8)], pa.decimal128(38, 0)), ["7", "8"]),
+    ("account_id", pa.array([Decimal("7.00"), Decimal("8.00")], pa.decimal128(10, 2)), ["7", "8"]),
+    ("account_id", pa.array([Decimal(10**45 + 7), Decimal(10**45 + 8)], pa.decimal256(50, 0)),
+     [str(10**45 + 7), str(10**45 + 8)]),
+    ("account_id", pa.array(UUIDS, pa.binary(16)), [one.hex() for one in UUIDS]),
+    ("account_id", pa.array(UUIDS, pa.binary()), [one.hex() for one in UUIDS]),
+    ("account_id", pa.array([7, 8]).dictionary_encode(), ["7", "8"]),
+    ("account_id", pa.array([{"id": Decimal(7)}, {"id": Decimal(8)}]), ["7", "8"]),
+    ("account_id", pa.array([{"id": one} for one in UUIDS]), [one.hex() for one in UUIDS]),
+    ("input_tokens", pa.array([Decimal("7.0"), None], pa.decimal128(10, 1)), [7, None]),
+    ("temperature", pa.array([Decimal("0.5"), Decimal("0.25")], pa.decimal128(5, 2)), [0.5, 0.25]),
+    ("latency_ms", pa.array([1500, 2500], pa.duration("ms")), [1500, 2500]),
+    ("latency_ms", pa.array([Decimal("950.4"), Decimal("12.0")], pa.decimal128(9, 1)), [950, 12]),
+    ("stream", pa.array([Decimal(1), Decimal(0)], pa.decimal128(1, 0)), [True, False]),
+    ("messages", pa.array([[{"role": "user", "at": 1772359200000000001}]] * 2,
+                          pa.list_(pa.struct([("role", pa.large_string()), ("at", pa.timestamp("ns"))]))),
+     ['[{"role":"user","at":"2026-03-01T10:00:00"}]'] * 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+@pytest.mark.parametrize(("column", "values", "expected"), TYPES)
+def test_physical_types_of_parquet_are_read_as_what_they_mean(
+    tmp_path: Path, column: str, values: pa.Array, expected: list[object], by_row: bool
+) -> None:
+    table = {"exchange_id": ["x", "y"], "ts": SECONDS, "account_id": ["a", "b"], column: values}
+    pq.write_table(pa.table(table), tmp_path / "e.parquet")
+    fields = "".join(f'{name} = "{name}"\n' for name in table)
+    if pa.types.is_struct(values.type):
+        fields = fields.replace(f'"{column}"', f'"{column}.id"')
+    more = "[where]\nexchange_id = {present = true}\n" if by_row else ""
+    (tmp_path / MAP).write_text(f'format = "parquet_map"\n{more}[fields]\n{fields}')
+    rows, rejected = read(tmp_path / "e.parquet", tmp_path / MAP)
+    found = [row.get(column) for row in rows]
+    assert rejected == [] and [one.microsecond if column == "ts" else one for one in found] == expected
+
+
+def test_a_table_with_nanoseconds_is_surveyed(tmp_path: Path) -> None:
+    file = tmp_path / "e.parquet"
+    pq.write_table(pa.table({"when": pa.array([1772359200000000001], pa.timestamp("ns")), "who": ["a"]}), file)
+    done = RUNNER.invoke(app, ["doctor", str(file)])
+    assert done.exit_code == 2 and 'ts = "when"' in done.stdout
 
 
 def test_a_spend_table_with_a_line_for_excel_is_recognised(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from clonewatch.adapters.column_types import text_or_hex
 from clonewatch.adapters.instants import TimeFormat, from_objects, instant, instants, is_unknown_spelling
 from clonewatch.adapters.units import EXAMINED, LATENCY, LATENCY_FAULT, Units, latencies, unit_of_times
 from clonewatch.adapters.values import LIMITS, MISSING, real, sketch, text, truth, unsigned, whole
@@ -279,11 +280,9 @@ def _utf8(values: pa.Array) -> Cast:
     made: list[str | None] = []
     bad = _none(len(values))
     for i, raw in enumerate(values.to_pylist()):
-        try:
-            made.append(raw.decode() or None if raw is not None else None)
-        except UnicodeDecodeError:
-            made.append(None)
-            bad[i] = True
+        held = text_or_hex(raw)
+        made.append(held or None if isinstance(held, str) else None)
+        bad[i] = isinstance(held, bytes)
     return pa.array(made, pa.string()), bad
 
 

@@ -47,7 +47,7 @@ class Log:
     """One log of one or many files, ready to be read once.
 
     total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
-    has finished. dropped: optional values that did not fit, so far. units: of columns that are plain numbers, by column.
+    has finished. dropped: optional values that did not fit, so far. units: of columns of plain numbers, by column.
     left_out: files of a folder in no known format, and their bytes.
     """
 

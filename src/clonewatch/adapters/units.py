@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from datetime import timedelta
 from itertools import islice
 
 import numpy as np
@@ -97,6 +98,10 @@ def latencies(values: pa.Array | list[object], units: Units, key: str) -> tuple[
 
 def _numbers(values: pa.Array | list[object]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Numbers, NaN for none; which of them are milliseconds whatever the column is in; and where a value was given."""
+    if isinstance(values, pa.Array) and pa.types.is_duration(values.type):
+        numbers = values.cast(pa.duration("us")).cast(pa.int64()).cast(pa.float64()).fill_null(np.nan)
+        held = numbers.to_numpy(zero_copy_only=False) / 1000
+        return held, np.ones(len(held), np.bool_), ~np.isnan(held)
     if isinstance(values, pa.Array) and (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         numbers = values.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
         return numbers, np.zeros(len(numbers), np.bool_), ~np.isnan(numbers)
@@ -118,5 +123,7 @@ def _number(value: object) -> tuple[float, bool]:
     """A number, NaN for none, and whether its unit was written with it: it is in milliseconds then."""
     if isinstance(value, str) and value[-1:] == "s" and (found := _DURATION.fullmatch(value.strip())):
         return float(found[1]) * (1000 if found[2] == "s" else 1), True
+    if isinstance(value, timedelta):
+        return value / timedelta(milliseconds=1), True
     number = real(value)
     return (float("nan") if number is None else number), False

@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from clonewatch.adapters.column_types import text_or_hex
 from clonewatch.model.schema import SKETCH_SIZE, Column
 
 _TRUTH = dict.fromkeys(("true", "t", "1", "1.0", "yes", "y", "on"), True)
@@ -57,7 +58,7 @@ def text(value: object, column: Column | None = None) -> str | None:
         return as_json(value) if name == "messages" else _only(value, name)
     if isinstance(value, str):
         return value if _encodable(value) else None
-    return None
+    return held if isinstance(value, bytes) and isinstance(held := text_or_hex(value), str) else None
 
 
 def _only(value: list[object] | dict[str, object], column: str) -> str | None:
