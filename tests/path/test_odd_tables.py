@@ -158,6 +158,16 @@ def test_a_table_with_nanoseconds_is_surveyed(tmp_path: Path) -> None:
     assert done.exit_code == 2 and 'ts = "when"' in done.stdout
 
 
+def test_lines_that_end_in_a_carriage_return_alone(tmp_path: Path) -> None:
+    rows, rejected = table(tmp_path, f'1,{DAY},a,"x, y"', f"2,{DAY},b,z", end="\r")
+    assert rejected == [] and said(rows) == [("a", "x, y"), ("b", "z")]
+
+
+def test_a_header_that_comes_again_is_no_row(tmp_path: Path) -> None:
+    rows, rejected = table(tmp_path, f"1,{DAY},a,x", "\ufeffid,when,acct,prompt", f"2,{DAY},b,y")
+    assert rejected == [] and said(rows) == [("a", "x"), ("b", "y")]
+
+
 def test_a_spend_table_with_a_line_for_excel_is_recognised(tmp_path: Path) -> None:
     file = tmp_path / "out.csv"
     file.write_text(f"sep=,\n{','.join(SPEND)}\n{','.join(map(str, SPEND.values()))}\n")

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from tests.path.odd_logs import MAP, RUNNER, Row, call, doctor, lines, mapped, read, scanned
 
+from clonewatch.adapters.reading import open_log
 from clonewatch.cli.main import app
+from clonewatch.model.read_results import Rejected
 
 
 @pytest.mark.parametrize(
@@ -20,6 +22,17 @@ from clonewatch.cli.main import app
         ({"headers": {"User-Agent": ["demo/1.0"]}}, "user_agent", "demo/1.0"),
         ({"headers": [["User-Agent", "demo/1.0"]]}, "user_agent", "demo/1.0"),
         ({"headers": [{"name": "User-Agent", "value": "demo/1.0"}]}, "user_agent", "demo/1.0"),
+        ({"headers": "POST / HTTP/1.1\r\nHost: x\r\nUser-Agent: demo/1.0\r\n"}, "user_agent", "demo/1.0"),
+        ({"headers": ["Host", "x", "User-Agent", "demo/1.0"]}, "user_agent", "demo/1.0"),
+        ({"headers": [{"User-Agent": "demo/1.0"}]}, "user_agent", "demo/1.0"),
+        ({"headers": {"user-agent": [{"key": "User-Agent", "value": "demo/1.0"}]}}, "user_agent", "demo/1.0"),
+        ({"channel": " Direct"}, "channel", "direct"),
+        ({"channel": "somewhere"}, "channel", None),
+        ({"end_user_id": "e", "end_user_provenance": "SIGNED"}, "end_user_provenance", "signed"),
+        ({"end_user_id": "e", "end_user_provenance": "sure"}, "end_user_provenance", None),
+        ({"account_id": {"$oid": "507f1f77bcf86cd799439011"}}, "account_id", "507f1f77bcf86cd799439011"),
+        ({"status": {"$numberInt": "429"}}, "status", 429),
+        ({"latency_ms": {"$numberDouble": "950.2"}}, "latency_ms", 950),
         ({"exchange_id": "None"}, "exchange_id", "chatcmpl-0"),
     ],
 )
@@ -30,6 +43,36 @@ def test_a_logged_call_keeps_its_row_whatever_its_facts_look_like(
     file.write_text(lines(call(**facts)))
     rows, rejected = read(file)
     assert rejected == [] and len(rows) == 1 and rows[0].get(column) == value
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-03-01t10:00:00.25z",
+        "2026-03-01 10:00:00.250000001z",
+        {"$date": "2026-03-01T10:00:00.25Z"},
+        {"$date": {"$numberLong": "1772359200250"}},
+        {"$numberDouble": "1772359200.25"},
+        {"seconds": "1772359200", "nanos": 250000000},
+    ],
+)
+def test_times_in_the_spellings_of_databases(tmp_path: Path, time: object) -> None:
+    file = tmp_path / "e.jsonl"
+    file.write_text(lines(call(0, ts=time)))
+    rows, rejected = read(file)
+    assert rejected == [] and str(rows[0]["ts"]) == "2026-03-01 10:00:00.250000+00:00"
+
+
+def test_kinds_of_events_in_any_case(tmp_path: Path) -> None:
+    file, events = tmp_path / "e.jsonl", tmp_path / "events.csv"
+    file.write_text(lines(call(0)))
+    events.write_text("ts,kind,account_id\n2026-03-01T10:00:00Z,Ban,a-0\n2026-03-01,Key Leak,a-0\n2026-03-01,party,a\n")
+    rejected: list[Rejected] = []
+    log = open_log(file, events=events)
+    log.read_sides(rejected.extend)
+    table = log.events()
+    assert table is not None and table["kind"].to_pylist() == ["ban", "key_leak"]
+    assert [r.reason for r in rejected] == ["kind: not a known kind of event"]
 
 
 def test_odd_counts_in_a_table_are_empty_and_their_rows_stay(tmp_path: Path) -> None:

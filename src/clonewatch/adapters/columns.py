@@ -15,11 +15,19 @@ from numpy.typing import NDArray
 
 from clonewatch.adapters.column_types import text_or_hex
 from clonewatch.adapters.instants import TimeFormat, from_objects, instant, instants, is_unknown_spelling
-from clonewatch.adapters.units import EXAMINED, LATENCY, LATENCY_FAULT, Units, latencies, unit_of_times
-from clonewatch.adapters.values import LIMITS, MISSING, real, sketch, text, truth, unsigned, whole
+from clonewatch.adapters.units import LATENCY, LATENCY_FAULT, Units, latencies, with_unit
+from clonewatch.adapters.values import LIMITS, MISSING, extended, real, sketch, text, truth, unsigned, whole
+from clonewatch.adapters.word_columns import WORDS, as_words
 from clonewatch.kernels.arrow import arrow_type
 from clonewatch.model.read_results import Dropped, Rejected
-from clonewatch.model.schema import EVENT_KINDS, EVENTS, SKETCH_SIZE, TEXT_COLUMNS, Column, Table
+from clonewatch.model.schema import (
+    EVENT_KINDS,
+    EVENTS,
+    SKETCH_SIZE,
+    TEXT_COLUMNS,
+    Column,
+    Table,
+)
 
 Cast = tuple[pa.Array, NDArray[np.bool_]]
 # Values of one column: from a file of columns, or row by row.
@@ -74,7 +82,7 @@ def conform(
             if column.name == LATENCY:
                 array, bad = latencies(values, units, key)
             else:
-                known = _with_unit(values, at, units, key) if column.type == "timestamp" else at
+                known = with_unit(values, at, units, key) if column.type == "timestamp" else at
                 array, bad = _cast(values, column, known)
             if column.required:
                 if column.type == "timestamp" and bad.any():
@@ -82,6 +90,10 @@ def conform(
                 _note(reasons, bad, f"{column.name}: {_fault(column)}")
             elif dropped is not None and bad.any():
                 dropped[key, _fault(column)] += int(np.count_nonzero(bad))
+            if key in WORDS:
+                array, unknown = as_words(array, WORDS[key])
+                if dropped is not None and unknown and not column.required:
+                    dropped[key, f"none of {', '.join(WORDS[key])}"] += unknown
             if table is EVENTS and column.name == "kind":
                 _note(reasons, ~np.asarray(pc.is_in(array, pa.array(EVENT_KINDS))), "kind: not a known kind of event")
         elif column.required:
@@ -124,19 +136,6 @@ _OTHER_UNIT = (
     "a number in another unit than the first ones of the file; where several writers share a file, a field map says"
     ' time = "each"'
 )
-
-
-def _with_unit(values: Values, at: TimeFormat, units: Units, key: str) -> TimeFormat:
-    """The way times are written, with the unit of plain numbers: one for a file."""
-    if at.unit not in ("auto", "iso"):
-        return at
-    if not units.get(key):
-        if isinstance(values, pa.Array) and (pa.types.is_timestamp(values.type) or pa.types.is_date(values.type)):
-            return at
-        plain = values.slice(0, EXAMINED).to_pylist() if isinstance(values, pa.Array) else values
-        if unit := unit_of_times(plain):
-            units[key] = unit
-    return at._replace(numbers=units.get(key, ""))
 
 
 def _note_times(reasons: dict[int, str], bad: NDArray[np.bool_], values: Values, name: str, at: TimeFormat) -> None:
@@ -188,6 +187,9 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
     if column.type == "timestamp":
         return from_objects(values, at)
     kinds = set(map(type, values)) - {type(None)}
+    if dict in kinds and column.name not in TEXT_COLUMNS:
+        values = list(map(extended, values))
+        kinds = set(map(type, values)) - {type(None)}
     target = arrow_type(column)
     if not kinds:
         return pa.nulls(len(values), target), _none(len(values))

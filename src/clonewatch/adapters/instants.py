@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clonewatch.adapters.values import real
+from clonewatch.adapters.values import extended, real
 
 # A time outside these years means a broken clock or a wrong unit.
 EARLIEST = 946_684_800_000_000  # 2000-01-01, microseconds
@@ -112,6 +112,9 @@ def instant(value: object, at: TimeFormat = TimeFormat()) -> int | None:  # noqa
         if _NUMBER.fullmatch(value) and at.unit != "iso":
             return _number(float(value) if "." in value or "e" in value.lower() else int(value), at)
         return _text(value) if at.unit in _ANY else None
+    if isinstance(value, dict):
+        value = extended(value)
+        return None if isinstance(value, dict) else instant(value, at)
     if isinstance(value, datetime):
         return _moment(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -164,6 +167,8 @@ def _text(value: str) -> int | None:
 def _spelled(value: str) -> int | None:
     """A time in one of the other spellings, or RFC 3339 with a comma, a zone's name or more digits than it has."""
     plain = _FRACTION.sub(r"\1", _COMMA.sub(".", value))
+    if plain[:4].isdigit():
+        plain = plain.upper()  # RFC 3339 allows t and z
     if _NUMBER.fullmatch(plain):
         return _number(float(plain), TimeFormat())
     plain = _MIDDLE_ZONE.sub(" +0000", _NAME_AFTER_OFFSET.sub(r"\1", plain))
@@ -233,6 +238,9 @@ def instants(values: pa.Array, at: TimeFormat = TimeFormat()) -> tuple[pa.Array,
 def from_objects(values: list[object], at: TimeFormat = TimeFormat()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
     """The same for plain Python values of any kind."""
     kinds = set(map(type, values)) - {type(None)}
+    if dict in kinds:
+        values = list(map(extended, values))
+        kinds = set(map(type, values)) - {type(None)}
     try:
         if kinds == {str}:
             return instants(pa.array(values, pa.string()), at)

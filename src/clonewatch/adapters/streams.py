@@ -12,6 +12,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
@@ -101,7 +102,7 @@ class Stream(io.RawIOBase):
         while len(magic) < 8 and (more := tally.read(_CHUNK if not magic else 8 - len(magic))):
             magic += more
         self.packed, self._encoding = _packing(magic), ""
-        self._pieces: Iterator[bytes] = self._decoded(_unpacked(self.packed, magic, tally))
+        self._pieces: Iterator[bytes] = _with_line_ends(self._decoded(_unpacked(self.packed, magic, tally)))
         self._out = 0
 
     def readable(self) -> bool:
@@ -183,6 +184,15 @@ class Stream(io.RawIOBase):
                 return data
         self._pieces = iter(())
         return b""
+
+
+def _with_line_ends(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes; text whose lines end in a carriage return alone, as old spreadsheets write it, in line feeds."""
+    first = next(pieces, b"")
+    head = first[:HEAD]
+    alone = b"\r" in head and b"\n" not in head and b"\x00" not in head
+    for piece in chain((first,) if first else (), pieces):
+        yield piece.replace(b"\r", b"\n") if alone else piece
 
 
 def _packing(magic: bytes) -> str:

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clonewatch.adapters.instants import EARLIEST, LATEST, SCALE
-from clonewatch.adapters.values import LIMITS, MISSING, real
+from clonewatch.adapters.instants import EARLIEST, LATEST, SCALE, TimeFormat
+from clonewatch.adapters.values import LIMITS, MISSING, extended, real
 from clonewatch.model.schema import EXCHANGES
 
 # Of each column, "table.column" -> "s", "ms", "us" or "ns", once numbers were seen.
@@ -54,10 +54,24 @@ def unit_of_times(values: Iterable[object]) -> str:
 
 
 def _unit_of_time(value: object) -> str:
+    value = extended(value)
     number = None if isinstance(value, str) and not value[:1].isdigit() else real(value)
     if number is None:
         return ""
     return next((unit for unit, scale in SCALE.items() if EARLIEST <= number * scale < LATEST), "")
+
+
+def with_unit(values: pa.Array | list[object], at: TimeFormat, units: Units, key: str) -> TimeFormat:
+    """The way times are written, with the unit of plain numbers: one for a file."""
+    if at.unit not in ("auto", "iso"):
+        return at
+    if not units.get(key):
+        if isinstance(values, pa.Array) and (pa.types.is_timestamp(values.type) or pa.types.is_date(values.type)):
+            return at
+        plain = values.slice(0, EXAMINED).to_pylist() if isinstance(values, pa.Array) else values
+        if unit := unit_of_times(plain):
+            units[key] = unit
+    return at._replace(numbers=units.get(key, ""))
 
 
 def unit_of_latencies(numbers: NDArray[np.float64]) -> str:
@@ -123,6 +137,7 @@ def _number(value: object) -> tuple[float, bool]:
     """A number, NaN for none, and whether its unit was written with it: it is in milliseconds then."""
     if isinstance(value, str) and value[-1:] == "s" and (found := _DURATION.fullmatch(value.strip())):
         return float(found[1]) * (1000 if found[2] == "s" else 1), True
+    value = extended(value)
     if isinstance(value, timedelta):
         return value / timedelta(milliseconds=1), True
     number = real(value)

@@ -40,6 +40,31 @@ _HEADERS = ("user_agent", "client_ip")
 _COUNT = Column("count", "int64", "a count")
 _STATUS_LINE = re.compile(r"(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})(?:\s+\D.*)?", re.DOTALL)
 _LONGEST_STATUS = 64
+_EXTENDED = frozenset(
+    ("$date", "$oid", "$uuid", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$symbol")
+)
+
+
+def extended(value: object) -> object:
+    """A value that is wrapped in the name of its type: MongoDB's extended JSON, or a time of a protocol buffer.
+
+    >>> extended({"$date": {"$numberLong": "1772359200250"}}), extended({"$oid": "507f"}), extended({"id": 7})
+    ('1772359200250', '507f', {'id': 7})
+    >>> extended({"seconds": "1772359200", "nanos": 250000000})
+    1772359200.25
+    """
+    for _ in range(2):
+        if not isinstance(value, dict) or not 0 < len(value) <= 2:
+            return value
+        key = next(iter(value))
+        if key in _EXTENDED and len(value) == 1:
+            value = value[key]
+        elif key == "$timestamp" and isinstance(value[key], dict):
+            return value[key].get("t")
+        elif "seconds" in value and value.keys() <= {"seconds", "nanos"}:
+            seconds, nanos = real(value["seconds"]), real(value.get("nanos", 0))
+            return value if seconds is None or nanos is None else seconds + nanos / 1e9
+    return value
 
 
 def text(value: object, column: Column | None = None) -> str | None:
