@@ -19,6 +19,7 @@ from clonewatch.adapters.columns import Columns, Values, conform, pylist
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
+from clonewatch.adapters.map_watch import Watch
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.rows import Rows
@@ -181,15 +182,18 @@ def objects(
     parts: Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]], mapping: FieldMap, source: Source
 ) -> Iterator[Batch]:
     """Batches from rows as dictionaries: their fields, their numbers, and lines that were rejected before."""
-    left_out = 0
+    watch = _watch(source, mapping)
     empty, filled = Counter[str](), Counter[str]()
     for given, given_numbers, rejected in parts:
         rows: Sequence[Mapping[str, object]] = given
         numbers = given_numbers
         if mapping.where or mapping.each:
-            rows, numbers, _, fewer, beyond = chosen(given, given_numbers, mapping, finder)
-            rejected = rejected + [Rejected(source.name, number, _BEYOND) for number in beyond]
-            left_out += fewer
+            kept = chosen(given, given_numbers, mapping, finder)
+            rows, numbers = kept.rows, kept.numbers
+            rejected = rejected + [Rejected(source.name, number, _BEYOND) for number in kept.beyond]
+            watch.saw(given, kept)
+        else:
+            watch.saw(given, None)
         found: Columns = {name: _looked_up(rows, name, mapping) for name in mapping.fields}
         for name in mapping.when_empty:
             values = found.get(name, [])
@@ -197,16 +201,17 @@ def objects(
             filled[name] += len(values)
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)
-    note_left_out(source, left_out)
     for name, sentence in mapping.when_empty.items():
         if 0 < empty[name] < filled[name]:
             notes_of(source.stream).warn(f"{empty[name]:,} of {filled[name]:,} rows have no `{name}`: {sentence}")
 
 
-def note_left_out(source: Source, rows: int) -> None:
-    """Say how many rows the conditions of a map left out."""
-    if rows:
-        notes_of(source.stream).warn(f"{rows:,} rows are left out, as [where] in the field map says")
+def _watch(source: Source, mapping: FieldMap) -> Watch:
+    """What watches the paths of the map in this file."""
+    notes = notes_of(source.stream)
+    if not isinstance(notes.watch, Watch):
+        notes.watch = Watch(mapping, finder)
+    return notes.watch
 
 
 def _looked_up(rows: Sequence[Mapping[str, object]], name: str, mapping: FieldMap) -> list[object]:
@@ -322,10 +327,10 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
         logged = [_decode(line) for line in part.lines]
         if mapping.where:
             kept = chosen(logged, part.numbers, mapping, finder)
+            _watch(source, mapping).saw(logged, kept)
             logged = [logged[i] for i in kept.places]
             found = {name: [values[i] for i in kept.places] for name, values in found.items()}
             part = part._replace(numbers=kept.numbers)
-            note_left_out(source, kept.left_out)
         _overlay(found, mapping, logged)
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
     hops = mapping.hops if mapping is not None else Hops()
