@@ -1,6 +1,10 @@
 """Tables as text: bytes, quotes, separators, lines before the header."""
 
+import bz2
 import datetime
+import gzip
+import io
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from tests.path.odd_logs import MAP, RUNNER, SPEND, Row, mapped, read
 
 from clonewatch.adapters.reading import open_log
 from clonewatch.cli.main import app
+from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
 
 FIELDS = 'exchange_id="id"\nts="when"\naccount_id="acct"\nmessages="prompt"'
@@ -166,6 +171,60 @@ def test_lines_that_end_in_a_carriage_return_alone(tmp_path: Path) -> None:
 def test_a_header_that_comes_again_is_no_row(tmp_path: Path) -> None:
     rows, rejected = table(tmp_path, f"1,{DAY},a,x", "\ufeffid,when,acct,prompt", f"2,{DAY},b,y")
     assert rejected == [] and said(rows) == [("a", "x"), ("b", "y")]
+
+
+def archive(**members: str | bytes) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, text in members.items():
+            made.writestr(name, text)
+    return held.getvalue()
+
+
+TABLES = {
+    "a.csv": f"id,when,acct,prompt\n1,{DAY},a,x\n",
+    "b.csv": f"id,when,acct,prompt\n2,{DAY},b,y\n",
+    "c.csv": f"prompt;acct;note;when;id\nz;c;n;{DAY};3\nw;c;n;{DAY};4",
+    "d.csv": f"when,id\n{DAY},5\n",
+    "e.csv": f"id,when,acct,prompt\n6,{DAY},e,v\n",
+}
+
+
+def test_each_table_of_an_archive_has_its_own_header(tmp_path: Path) -> None:
+    file = tmp_path / "e.zip"
+    file.write_bytes(archive(**TABLES))
+    rows, rejected = read(file, mapped(tmp_path, FIELDS))
+    assert said(rows) == [("a", "x"), ("b", "y"), ("c", "z"), ("c", "w"), ("e", "v")]
+    assert [r.reason for r in rejected] == ["account_id: missing"]
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        archive(**{"in.zip": archive(**TABLES)}),
+        archive(**{"in.csv.gz": gzip.compress(TABLES["a.csv"].encode()), "b.csv": TABLES["b.csv"]}),
+        gzip.compress(archive(**TABLES)),
+        gzip.compress(bz2.compress(gzip.compress((TABLES["a.csv"] + TABLES["b.csv"]).encode()))),
+    ],
+)
+def test_an_archive_in_an_archive_is_unpacked(tmp_path: Path, packed: bytes) -> None:
+    file = tmp_path / "e.packed"
+    file.write_bytes(packed)
+    rows, _ = read(file, mapped(tmp_path, FIELDS))
+    assert said(rows)[:2] == [("a", "x"), ("b", "y")]
+
+
+def test_archives_beyond_the_bounds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, deep = tmp_path / "e.packed", TABLES["a.csv"].encode()
+    for _ in range(5):
+        deep = gzip.compress(deep)
+    file.write_bytes(deep)
+    with pytest.raises(InputError, match="nested more than 3 deep"):
+        open_log(file)
+    monkeypatch.setattr("clonewatch.adapters.streams._MOST_NESTED", 10)
+    file.write_bytes(archive(**{"in.zip": archive(**TABLES)}))
+    with pytest.raises(InputError, match="in an archive; unpack it first"):
+        open_log(file)
 
 
 def test_a_spend_table_with_a_line_for_excel_is_recognised(tmp_path: Path) -> None:

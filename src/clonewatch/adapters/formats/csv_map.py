@@ -39,7 +39,10 @@ class CsvMap(Adapter):
             return
         yield _columns(first, mapping, source)
         for part in parts:
-            yield _columns(part, mapping, source)
+            if part.names == first.names:
+                yield _columns(part, mapping, source)
+            else:  # another table of an archive, which may lack columns
+                yield from objects(_objects(part, iter(())), mapping, source)
 
 
 def _columns(part: CsvRows, mapping: FieldMap, source: Source) -> Batch:
