@@ -89,6 +89,20 @@ def test_a_state_keeps_what_a_scan_keeps(tmp_path: Path) -> None:
     assert counts["completed"] == window["completed"] == 1
 
 
+def test_detect_refuses_what_scan_refuses(tmp_path: Path) -> None:
+    """A call whose facts come in several rows is stored row by row, and its rows are merged in a window."""
+    facts = [{}, {"client_ip": "198.51.100.7"}, {"user_agent": "demo/1.0"}]
+    file, key = tmp_path / "e.jsonl", ["--quiet", "--key", str(tmp_path / "key")]
+    file.write_text(lines(*(call(i, exchange_id=f"e-{i}", ts=1772359200 + i, **f) for i in range(40) for f in facts)))
+    assert RUNNER.invoke(app, ["scan", str(file), "--out", str(tmp_path / "out"), *key]).exit_code == 4
+    assert RUNNER.invoke(app, ["ingest", str(file), "--state", str(tmp_path / "state"), *key]).exit_code == 0
+    arguments = ["detect", "--state", str(tmp_path / "state"), "--out", str(tmp_path / "w"), "--days", "7", *key]
+    for _ in range(2):  # written, and found again unchanged
+        done = RUNNER.invoke(app, arguments)
+        assert done.exit_code == 4 and "--max-repeated" in done.output and (tmp_path / "w/7-days/scan.json").exists()
+    assert RUNNER.invoke(app, [*arguments, "--max-repeated", "0.9"]).exit_code == 0
+
+
 # ---- spans around each other, and records in another file ------------------------------------------------------------
 
 ASKED = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Name a river of Peru please"}]}])

@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log
 from clonewatch.model import schema as tables
+from clonewatch.model.defaults import APART
 from clonewatch.model.read_results import Rejected, listed
 from clonewatch.model.schema import END_USER_PROVENANCE
 from clonewatch.pipeline.detection.reach import reach
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.intake.account_match import mismatch
-from clonewatch.pipeline.intake.deduplicate import APART, Repeats
+from clonewatch.pipeline.intake.deduplicate import Repeats
 from clonewatch.ports.signal import Signal
 
 # Enough rows to see which columns a log fills, few enough to answer in seconds.
