@@ -96,7 +96,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
         if begins and chunk.startswith(_BOM):
             chunk = chunk[len(_BOM) :]
         begins = chunk.endswith(b"\n")
-        if _BOM_IN_LINES in chunk:
+        if _BOM[:1] in chunk and _BOM_IN_LINES in chunk:  # the first is found fast, and rare
             chunk = chunk.replace(_BOM_IN_LINES, b"\n")
         if chunk:
             yield chunk
@@ -181,6 +181,7 @@ def _scanned(stream: BinaryIO, key: bytes = b"", level: int = 0) -> Iterator[byt
     floor = level + 1 if level else 0  # brackets that are open around an element
     inside, listed = False, not level  # within an element; where an object is an element
     before = b""  # the end of the chunk before
+    search = _BRACKETS.search if level else _STRUCTURE.search
     for chunk in _chunks(stream):
         start, at = 0, 0
         while True:
@@ -193,7 +194,7 @@ def _scanned(stream: BinaryIO, key: bytes = b"", level: int = 0) -> Iterator[byt
                     escaped = min(trailing, len(chunk) - at) % 2 == 1
                     break
                 at, in_string = found.end(), False
-            found = (_STRUCTURE if inside or not level else _BRACKETS).search(chunk, at)
+            found = search(chunk, at)
             if not found:
                 break
             at = found.end()
@@ -201,18 +202,21 @@ def _scanned(stream: BinaryIO, key: bytes = b"", level: int = 0) -> Iterator[byt
             if mark == b'"':
                 in_string = depth > 0
             elif mark == b"{":
-                if listed and depth == floor:
-                    start, parts, length, inside = found.start(), [], 0, True
+                if depth == floor and listed:
+                    start, parts, length, inside, search = found.start(), [], 0, True, _STRUCTURE.search
                 depth += 1
             elif mark == b"[":
                 depth += depth > 0
                 listed = listed or (depth == floor and _ends_in_key(key, before, chunk, at - 1))
             elif depth:
                 depth -= 1
+                if depth > floor:
+                    continue
                 if inside and depth == floor:
                     whole = b"".join(parts) + chunk[start:at]
                     yield whole if length + at - start <= MOST_LINE else None
                     parts, length, inside = [], 0, False
+                    search = _BRACKETS.search if level else search
                 listed = listed and depth >= floor
         if inside:
             length += len(chunk) - start

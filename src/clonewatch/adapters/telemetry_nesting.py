@@ -16,6 +16,7 @@ from clonewatch.adapters.telemetry_content import has_text, said
 
 # Spans and calls that are remembered for those which come later; beyond this the oldest are forgotten.
 MOST_REMEMBERED = 100_000
+_NEAR = 2_000  # calls at the end of a batch: spans of one call are exported within seconds
 _MOST_BETWEEN = 16  # spans between a call and the one around it
 _LATER = 5_000_000  # nanoseconds by which an inner span may end after the outer one: clocks are read one by one
 _LONGEST_COMPARED = 4096  # characters of a prompt
@@ -76,20 +77,22 @@ class Nesting:
 
     def leave(self, calls: list[Call]) -> None:
         """Remember calls that are given away, and give those that belong to an earlier one its id."""
-        for one in calls:
+        near = len(calls) - _NEAR
+        for place, one in enumerate(calls):
             if one.record.is_log or not one.id:
                 continue
-            told = _told(one)
             inside, outside = self._inner.pop(one.id, None), self._told.get(one.record.parent)
-            known = inside if inside and _covers(told, inside) else None
-            known = known or (outside if outside and _covers(outside, told) else None)
-            if known is not None:
-                one.row["exchange_id"] = known.exchange_id
-                one.row["account_id"] = one.row.get("account_id") or known.account
+            if inside is not None or outside is not None:
                 told = _told(one)
-            self._told[one.id] = told
-            if one.record.parent and one.record.parent not in self._told:
-                self._inner[one.record.parent] = told
+                known = inside if inside and _covers(told, inside) else None
+                known = known or (outside if outside and _covers(outside, told) else None)
+                if known is not None:
+                    one.row["exchange_id"] = known.exchange_id
+                    one.row["account_id"] = one.row.get("account_id") or known.account
+            if place >= near:
+                self._told[one.id] = told = _told(one)
+                if one.record.parent and one.record.parent not in self._told:
+                    self._inner[one.record.parent] = told
         _forget(self._told)
         _forget(self._inner)
 

@@ -30,6 +30,7 @@ _MOST = next(LIMITS[c.type] for c in EXCHANGES.columns if c.name == LATENCY) - 1
 _SOME_BELOW, _HALF_BELOW, _MOST_BELOW = 10, 30, 600
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|s)")
 LATENCY_FAULT = f"not a number of milliseconds from 0 to {_MOST}"
+_PLAIN = {int, float, type(None)}
 _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
@@ -120,6 +121,13 @@ def _numbers(values: pa.Array | list[object]) -> tuple[NDArray[np.float64], NDAr
         numbers = values.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
         return numbers, np.zeros(len(numbers), np.bool_), ~np.isnan(numbers)
     listed = values.to_pylist() if isinstance(values, pa.Array) else values
+    if set(map(type, listed)) <= _PLAIN:
+        try:
+            numbers = np.array(listed, np.float64)  # None becomes NaN
+        except OverflowError:
+            pass  # a number beyond floats: one by one
+        else:
+            return numbers, np.zeros(len(numbers), np.bool_), ~np.isnan(numbers)
     pairs = [_number(value) for value in listed]
     numbers = np.array([number for number, _ in pairs], np.float64)
     known = np.array([known for _, known in pairs], np.bool_)
