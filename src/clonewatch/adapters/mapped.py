@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
-from clonewatch.adapters.columns import Columns, Values, conform, pylist
+from clonewatch.adapters.columns import Columns, Values, as_bytes, conform, pylist
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
@@ -40,6 +40,8 @@ _TYPES = {c.name: c.type for c in EXCHANGES.columns}
 _MOST_EMBEDDED = 1 << 20  # maximum bytes of JSON in text that a path steps into
 _MARK = 1024  # first bytes that distinguish files of the same name; few, so that a log that grows keeps its ids
 _BEYOND = f"an item beyond the first {MOST_ITEMS:,} of the list that `each` names"
+_OPENING = '{" \t\r\n\x0b\x0c'
+_BEGINS = pa.array([one.encode() for one in _OPENING], pa.binary())
 _decode = msgspec.json.Decoder().decode
 
 
@@ -272,6 +274,8 @@ _FROM_BODY = (
 
 def _from_bodies(found: Columns) -> None:
     """Fill parameters from whole request bodies in `messages`, and answers from whole bodies in `response_text`."""
+    if not any(_may_hold_bodies(found.get(name)) for name in ("messages", "response_text")):
+        return
     requests, answers = _plain(found.get("messages")), _plain(found.get("response_text"))
     rows = len(requests or answers or ())
     requests, answers = requests or [None] * rows, answers or [None] * rows
@@ -284,6 +288,17 @@ def _from_bodies(found: Columns) -> None:
             found[name] = [row.get(name) if b in (None, "") else b for b, row in zip(before, made, strict=True)]
     found["messages"] = [row.get("messages", r) for r, row in zip(requests, made, strict=True)]
     found["response_text"] = [row.get("response_text", a) for a, row in zip(answers, made, strict=True)]
+
+
+def _may_hold_bodies(values: Values | None) -> bool:
+    """Whether some value begins as a body does, or with white space: quick, for columns of prompts."""
+    if values is None:
+        return False
+    if isinstance(values, pa.Array):
+        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+            return True
+        return bool(pc.any(pc.is_in(pc.binary_slice(as_bytes(values), 0, 1).cast(pa.binary()), _BEGINS)).as_py())
+    return any(v.__class__ is not str or v[:1] in _OPENING for v in values if v)
 
 
 def _plain(values: Values | None) -> list[object] | None:
