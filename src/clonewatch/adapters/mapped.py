@@ -78,7 +78,7 @@ def finder(spec: str, is_nothing: Callable[[object], bool] = _is_nothing) -> Cal
     def find(row: Mapping[str, object]) -> object:
         for literal, path in choices:
             value = row.get(literal)
-            if value is None:
+            if value is None and len(path) > 1:
                 value = _step(row, path)
             if not is_nothing(value):
                 return value
