@@ -92,3 +92,22 @@ def test_an_unknown_word_in_a_map_is_refused_with_the_nearest_right_one(tmp_path
     with pytest.raises(MappingError) as error:
         read(tmp_path / "e.jsonl", tmp_path / MAP)
     assert error.value.fix == fix
+
+
+def test_a_map_over_a_file_whose_format_would_choose_rows_says_so(tmp_path: Path) -> None:
+    rows: list[Row] = [
+        {
+            "id": f"o-{i}",
+            "type": kind,
+            "startTime": "2026-03-01T10:00:00Z",
+            "traceId": "t",
+            "usageDetails": {},
+            "who": "acme",
+        }
+        for i, kind in enumerate(["GENERATION", "SPAN", "EVENT"])
+    ]
+    fields = '[fields]\nts = "startTime"\naccount_id = "who"\n'
+    found, warnings = warned(tmp_path, "", fields, rows)
+    assert len(found) == 3 and any("the format langfuse knows this file" in one for one in warnings)
+    found, warnings = warned(tmp_path, '[where]\ntype = "GENERATION"', fields, rows)
+    assert len(found) == 1

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from clonewatch.adapters.inputs import STANDARD_INPUT
+from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.streams import Stream, Tally
-from clonewatch.model.errors import InputError
-from clonewatch.model.read_results import Measured
+from clonewatch.model.errors import InputError, MappingError
+from clonewatch.model.read_results import Measured, Rejected
 from clonewatch.ports.adapter import Adapter, Source
+
+_NO_ACCOUNT = "account_id: missing"
 
 
 class Input(NamedTuple):
@@ -89,3 +92,14 @@ def side_by_side(inputs: list[Input]) -> tuple[list[list[list[Input]]], list[Inp
     joined = {name: kinds for name, kinds in lanes.items() if len(kinds) > 1}
     sides = [[kinds[lane] for lane in sorted(kinds)] for kinds in joined.values()]
     return sides, [entry for entry in inputs if not entry.lane or entry.adapter.name not in joined]
+
+
+def refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: str) -> None:
+    """Raise MappingError where all of these rows were rejected because they name no account."""
+    if rejected and all(r.reason == _NO_ACCOUNT for r in rejected):
+        hint = adapter.account_hint
+        raise MappingError(
+            "these rows name no account, and without accounts there is nothing to link",
+            where=name,
+            fix=f"{hint[0].upper()}{hint[1:]}. For example, a field map:\n{EXAMPLE}",
+        )

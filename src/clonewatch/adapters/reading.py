@@ -21,6 +21,7 @@ from clonewatch.adapters.opening import (
     measured,
     opened,
     readable,
+    refuse_without_accounts,
     side_by_side,
     source_of,
 )
@@ -38,7 +39,10 @@ FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
 AUTO = "auto"
 Reject = Callable[[Sequence[Rejected]], None]
 Noted = list[tuple[str, str]]  # a file and a sentence about it
-_NO_ACCOUNT = "account_id: missing"
+_CHOSEN = (
+    "the format {0} knows this file and passes over rows that are no calls, while the field map takes every row: choose"
+    ' with [where], read it without a map, or write format = "{0}" and only what differs'
+)
 # A sentence about more files than this names only the first of them.
 _FILES_NAMED = 3
 
@@ -242,7 +246,7 @@ class Log:
     def _counted(self, batch: Batch, reading: Reading, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The exchanges of a batch, once its rows are counted and the rejected ones given on."""
         if not reading.read and not batch.exchanges.num_rows:
-            _refuse_without_accounts(batch.rejected, reading.entry.adapter, str(reading.entry.path))
+            refuse_without_accounts(batch.rejected, reading.entry.adapter, str(reading.entry.path))
         self._note(reading.stream)
         reading.read += batch.exchanges.num_rows
         reading.rejected += len(batch.rejected)
@@ -378,6 +382,8 @@ def _recognise(
             )
             known = f"`clonewatch doctor FILE` prints a map to start from; known are {', '.join(FORMATS.names())}"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; {known}")
+        if mapping and mapping.format.endswith("_map") and not mapping.where:
+            noted += [(str(path), _CHOSEN.format(name)) for name in _choosing(head, path.name)]
         claimed[0].check(source_of(path, stream), mapping)
         return Input(path, claimed[0], stream if piped else None, claimed[0].lane(head))
     finally:
@@ -385,11 +391,7 @@ def _recognise(
             stream.close()
 
 
-def _refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: str) -> None:
-    if rejected and all(r.reason == _NO_ACCOUNT for r in rejected):
-        hint = adapter.account_hint
-        raise MappingError(
-            "these rows name no account, and without accounts there is nothing to link",
-            where=name,
-            fix=f"{hint[0].upper()}{hint[1:]}. For example, a field map:\n{EXAMPLE}",
-        )
+def _choosing(head: bytes, name: str) -> list[str]:
+    """The formats that know a file that is read by a field map, and would choose among its rows."""
+    known = [cast(Adapter, FORMATS.load(form)) for form in FORMATS.names()]
+    return [adapter.name for adapter in recognised(head, name, known) if adapter.chooses]

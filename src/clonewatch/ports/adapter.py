@@ -61,12 +61,14 @@ class Adapter(Protocol):
     """A log format. One file in `adapters/formats/` that ends with `ADAPTER = ...`; it inherits the defaults below.
 
     summary: what it reads, in a few words. account_hint: what to do where no row names an account, as a phrase that
-    follows "Fix:" in an error.
+    follows "Fix:" in an error. chooses: whether it passes over rows that are no calls, which a field
+    map does only if told.
     """
 
     name: str
     summary: str
     account_hint: str = "map the field that holds it to `account_id`"
+    chooses: bool = False
 
     def claims(self, head: bytes, name: str) -> bool:
         """Whether these first bytes (decompressed, up to 64 KiB) of a file with this name are in this format."""

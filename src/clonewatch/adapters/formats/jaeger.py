@@ -19,6 +19,7 @@ class Jaeger(Adapter):
 
     name = "jaeger"
     summary = "Jaeger traces, JSON"
+    chooses = True
     account_hint = (
         'set the tag `user.id` on the span or the process, or map the tag that holds it: account_id = "tenant.id"'
     )

@@ -19,6 +19,7 @@ class Otlp(Adapter):
 
     name = "otlp"
     summary = "OpenTelemetry traces and logs, OTLP/JSON lines"
+    chooses = True
     account_hint = (
         "the conventions define no account, so set `user.id` (or user.hash, enduser.id, enduser.pseudo.id) on the span "
         'or the resource, or name the attribute that holds it in a field map with format = "otlp": '
