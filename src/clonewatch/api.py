@@ -238,6 +238,7 @@ def detect(
     first_flag: bool = False,
     replay: bool = False,
     again: bool = False,
+    max_repeated: float = MAX_REPEATED,
     progress: Progress | bool = False,
 ) -> list[Window]:
     """Look for campaigns in the latest days of a state, as `clonewatch detect` does.
@@ -256,6 +257,7 @@ def detect(
         first_flag: Also find the hour at which each campaign would first have been flagged.
         replay: The former name of `first_flag`.
         again: Also examine windows whose result would not change.
+        max_repeated: Share of rows that were merged into others, 0 to 1, above which TooManyRepeated is raised.
         progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 
     Returns:
@@ -266,6 +268,7 @@ def detect(
         SetupError: An option is wrong.
         StateError: The state is empty, damaged, in use, or belongs to another key.
         OutputError: A result could not be written. An earlier result is unchanged.
+        TooManyRepeated: Too many rows were merged into others. The results were written but should not be trusted.
     """
     from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
 
@@ -282,6 +285,7 @@ def detect(
         answers=as_path(answers, "answers"),
         first_flag=first_flag or replay,
         again=again,
+        max_repeated=max_repeated,
     )
     with watched(progress) as watcher:
         return windows(settings, watcher)

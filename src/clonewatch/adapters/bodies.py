@@ -79,10 +79,17 @@ def claimed(row: Row, *values: object) -> None:
             row["end_user_provenance"] = CLAIMED
 
 
+def _asked(request: Mapping[str, object], parameters: Mapping[str, tuple[str, ...]], row: Row) -> None:
+    """Fill the parameters that a request has, which are few."""
+    for column, keys in parameters.items():
+        for key in keys:
+            if key in request:
+                put(row, column, request[key])
+
+
 def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a chat completion, completion, response or embedding; what is filled already stays."""
-    for column, keys in _OPENAI.items():
-        put(row, column, *(request.get(key) for key in keys))
+    _asked(request, _OPENAI, row)
     claimed(row, request.get("safety_identifier"), request.get("user"))
     put(row, "tools_count", _length(request.get("tools")), _length(request.get("functions")))
     asked = request.get("logprobs")
@@ -90,6 +97,9 @@ def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     put(row, "session_id", _id_of(request.get("conversation")))
     answer = response if isinstance(response, dict) else assembled(response)
     put(row, "operation", _openai_operation(request, answer))
+    if not answer:
+        put(row, "model", request.get("model"))
+        return
     choice = first(answer.get("choices"))
     usage = inner(answer, "usage")
     put(row, "model", answer.get("model"), request.get("model"))
@@ -108,8 +118,7 @@ def openai(request: Mapping[str, object], response: object, row: Row) -> None:
 
 def anthropic(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a messages exchange; what is filled already stays."""
-    for column, keys in _ANTHROPIC.items():
-        put(row, column, *(request.get(key) for key in keys))
+    _asked(request, _ANTHROPIC, row)
     put(row, "tools_count", _length(request.get("tools")))
     claimed(row, inner(request, "metadata").get("user_id"))
     put(row, "signature_id", _signature(request.get("messages")))
@@ -176,7 +185,7 @@ def content_text(content: object) -> str:
 
 def inner(value: object, key: str) -> dict[str, object]:
     """The object under a key; empty if there is none."""
-    found = value.get(key) if isinstance(value, Mapping) else None
+    found = value.get(key) if isinstance(value, dict) or isinstance(value, Mapping) else None
     return found if isinstance(found, dict) else {}
 
 

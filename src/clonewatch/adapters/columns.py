@@ -13,11 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clonewatch.adapters.instants import TimeFormat, from_objects, instants, is_unknown_spelling
-from clonewatch.adapters.values import LIMITS, MISSING, SECONDS_BELOW, real, sketch, text, truth, unsigned, whole
+from clonewatch.adapters.column_types import text_or_hex
+from clonewatch.adapters.instants import TimeFormat, from_objects, instant, instants, is_unknown_spelling
+from clonewatch.adapters.units import LATENCY, LATENCY_FAULT, Units, latencies, with_unit
+from clonewatch.adapters.values import LIMITS, MISSING, extended, real, sketch, text, truth, unsigned, whole
+from clonewatch.adapters.word_columns import WORDS, as_words
 from clonewatch.kernels.arrow import arrow_type
 from clonewatch.model.read_results import Dropped, Rejected
-from clonewatch.model.schema import EVENT_KINDS, EVENTS, SKETCH_SIZE, TEXT_COLUMNS, Column, Table
+from clonewatch.model.schema import (
+    EVENT_KINDS,
+    EVENTS,
+    SKETCH_SIZE,
+    TEXT_COLUMNS,
+    Column,
+    Table,
+)
 
 Cast = tuple[pa.Array, NDArray[np.bool_]]
 # Values of one column: from a file of columns, or row by row.
@@ -45,6 +55,7 @@ def conform(
     *,
     at: TimeFormat = TimeFormat(),  # noqa: B008 - a TimeFormat is immutable
     dropped: Dropped | None = None,
+    units: Units | None = None,
 ) -> tuple[pa.RecordBatch, list[Rejected]]:
     """The rows of `found` that fit `table`, typed and in its column order, and the rest as `Rejected`.
 
@@ -62,17 +73,27 @@ def conform(
     (1, DataType(int16), 'ts: not a time between 2000 and 2100')
     """
     rows = len(numbers)
+    units = {} if units is None else units
     columns: dict[str, pa.Array] = {}
     reasons: dict[int, str] = {}
     for column in table.columns:
         if column.name in found:
-            array, bad = _cast(found[column.name], column, at)
+            values, key = found[column.name], f"{table.name}.{column.name}"
+            if column.name == LATENCY:
+                array, bad = latencies(values, units, key)
+            else:
+                known = with_unit(values, at, units, key) if column.type == "timestamp" else at
+                array, bad = _cast(values, column, known)
             if column.required:
                 if column.type == "timestamp" and bad.any():
-                    _note_times(reasons, bad, found[column.name], column.name, at)
+                    _note_times(reasons, bad, values, column.name, known)
                 _note(reasons, bad, f"{column.name}: {_fault(column)}")
             elif dropped is not None and bad.any():
-                dropped[f"{table.name}.{column.name}", _fault(column)] += int(np.count_nonzero(bad))
+                dropped[key, _fault(column)] += int(np.count_nonzero(bad))
+            if key in WORDS:
+                array, unknown = as_words(array, WORDS[key])
+                if dropped is not None and unknown and not column.required:
+                    dropped[key, f"none of {', '.join(WORDS[key])}"] += unknown
             if table is EVENTS and column.name == "kind":
                 _note(reasons, ~np.asarray(pc.is_in(array, pa.array(EVENT_KINDS))), "kind: not a known kind of event")
         elif column.required:
@@ -110,21 +131,30 @@ UNKNOWN_TIME = (
 )
 
 
+# A row whose time is a number in another unit than most.
+_OTHER_UNIT = (
+    "a number in another unit than the first ones of the file; where several writers share a file, a field map says"
+    ' time = "each"'
+)
+
+
 def _note_times(reasons: dict[int, str], bad: NDArray[np.bool_], values: Values, name: str, at: TimeFormat) -> None:
     """Say of times that could not be read whether they are outside the years or in an unknown spelling."""
-    unknown = np.zeros(len(bad), np.bool_)
+    unknown, other = np.zeros(len(bad), np.bool_), np.zeros(len(bad), np.bool_)
     for i in np.flatnonzero(bad):
         value = values[int(i)]
-        unknown[i] = is_unknown_spelling(value.as_py() if isinstance(value, pa.Scalar) else value, at)
+        plain = value.as_py() if isinstance(value, pa.Scalar) else value
+        unknown[i] = is_unknown_spelling(plain, at)
+        other[i] = bool(at.numbers) and instant(plain, at._replace(numbers="")) is not None
+    _note(reasons, other, f"{name}: {_OTHER_UNIT}")
     _note(reasons, unknown, f"{name}: {UNKNOWN_TIME}")
 
 
 def _fault(column: Column) -> str:
     if column.type == "timestamp":
         return "not a time between 2000 and 2100"
-    if column.name == "latency_ms":
-        most = LIMITS[column.type] - 1
-        return f"not milliseconds from 0 to {most}; a fraction below {SECONDS_BELOW} is taken for seconds"
+    if column.name == LATENCY:
+        return LATENCY_FAULT
     if column.type in LIMITS:
         return f"not a whole number from 0 to {LIMITS[column.type] - 1}"
     if column.type == "list<uint32>":
@@ -157,6 +187,9 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
     if column.type == "timestamp":
         return from_objects(values, at)
     kinds = set(map(type, values)) - {type(None)}
+    if dict in kinds and column.name not in TEXT_COLUMNS:
+        values = list(map(extended, values))
+        kinds = set(map(type, values)) - {type(None)}
     target = arrow_type(column)
     if not kinds:
         return pa.nulls(len(values), target), _none(len(values))
@@ -249,11 +282,9 @@ def _utf8(values: pa.Array) -> Cast:
     made: list[str | None] = []
     bad = _none(len(values))
     for i, raw in enumerate(values.to_pylist()):
-        try:
-            made.append(raw.decode() or None if raw is not None else None)
-        except UnicodeDecodeError:
-            made.append(None)
-            bad[i] = True
+        held = text_or_hex(raw)
+        made.append(held or None if isinstance(held, str) else None)
+        bad[i] = isinstance(held, bytes)
     return pa.array(made, pa.string()), bad
 
 
@@ -267,8 +298,6 @@ def _wholes(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     if not pa.types.is_integer(kind):
         if pa.types.is_floating(kind):
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, kind), values)
-            if column.name == "latency_ms":
-                return _latencies(values, target)
             try:
                 values = values.cast(pa.int64())
             except pa.ArrowInvalid:
@@ -285,15 +314,6 @@ def _wholes(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     if bad.any():
         values = pc.if_else(pa.array(~bad), values, pa.scalar(None, values.type))
     return values.cast(target), bad
-
-
-def _latencies(values: pa.Array, target: pa.DataType) -> Cast:
-    """Milliseconds with fractions as whole ones, by the rule of `values.whole`."""
-    null = np.asarray(values.is_null())
-    numbers = values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
-    fits = (numbers >= 0) & (numbers < 2**31 - 1) & ((numbers >= SECONDS_BELOW) | (numbers == np.floor(numbers)))
-    whole_ones = np.rint(np.where(fits, numbers, 0)).astype(np.int64)
-    return pa.array(whole_ones, mask=null | ~fits).cast(target), ~fits & ~null
 
 
 def _reals(values: pa.Array, column: Column, at: TimeFormat) -> Cast:

@@ -145,8 +145,12 @@ def _texts(values: Values) -> Values:
         if not pc.any(signs).as_py():
             return values
         return [_told(v) for v in pylist(values)]
-    # Long JSON, by far the most, is passed over at once.
-    looked_at = (v for v in values if v is not None and not (v.__class__ is str and len(v) >= _SHORT and v[0] in _JSON))
+    # Long JSON and long prose, by far the most, are passed over at once.
+    looked_at = (
+        v
+        for v in values
+        if v is not None and not (v.__class__ is str and len(v) >= _SHORT and (v[0] in _JSON or " " in v[:64]))
+    )
     return [_told(v) for v in values] if any(map(_is_odd, looked_at)) else values
 
 

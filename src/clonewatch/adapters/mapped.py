@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
-from clonewatch.adapters.columns import Columns, Values, conform, pylist
+from clonewatch.adapters.columns import Columns, Values, as_bytes, conform, pylist
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
+from clonewatch.adapters.map_watch import Watch
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.rows import Rows
@@ -39,6 +40,8 @@ _TYPES = {c.name: c.type for c in EXCHANGES.columns}
 _MOST_EMBEDDED = 1 << 20  # maximum bytes of JSON in text that a path steps into
 _MARK = 1024  # first bytes that distinguish files of the same name; few, so that a log that grows keeps its ids
 _BEYOND = f"an item beyond the first {MOST_ITEMS:,} of the list that `each` names"
+_OPENING = '{" \t\r\n\x0b\x0c'
+_BEGINS = pa.array([one.encode() for one in _OPENING], pa.binary())
 _decode = msgspec.json.Decoder().decode
 
 
@@ -75,7 +78,7 @@ def finder(spec: str, is_nothing: Callable[[object], bool] = _is_nothing) -> Cal
     def find(row: Mapping[str, object]) -> object:
         for literal, path in choices:
             value = row.get(literal)
-            if value is None:
+            if value is None and len(path) > 1:
                 value = _step(row, path)
             if not is_nothing(value):
                 return value
@@ -163,8 +166,10 @@ def build(
         constant: Values = [value] * len(numbers)
         columns[name] = hashed(constant) if name in _HASHED else constant
     columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
-    dropped = notes_of(source.stream).dropped
-    return conform(settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=dropped)
+    notes = notes_of(source.stream)
+    return conform(
+        settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=notes.dropped, units=notes.units
+    )
 
 
 def _without_dashes(values: Values) -> Values:
@@ -179,15 +184,18 @@ def objects(
     parts: Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]], mapping: FieldMap, source: Source
 ) -> Iterator[Batch]:
     """Batches from rows as dictionaries: their fields, their numbers, and lines that were rejected before."""
-    left_out = 0
+    watch = _watch(source, mapping)
     empty, filled = Counter[str](), Counter[str]()
     for given, given_numbers, rejected in parts:
         rows: Sequence[Mapping[str, object]] = given
         numbers = given_numbers
         if mapping.where or mapping.each:
-            rows, numbers, _, fewer, beyond = chosen(given, given_numbers, mapping, finder)
-            rejected = rejected + [Rejected(source.name, number, _BEYOND) for number in beyond]
-            left_out += fewer
+            kept = chosen(given, given_numbers, mapping, finder)
+            rows, numbers = kept.rows, kept.numbers
+            rejected = rejected + [Rejected(source.name, number, _BEYOND) for number in kept.beyond]
+            watch.saw(given, kept)
+        else:
+            watch.saw(given, None)
         found: Columns = {name: _looked_up(rows, name, mapping) for name in mapping.fields}
         for name in mapping.when_empty:
             values = found.get(name, [])
@@ -195,16 +203,17 @@ def objects(
             filled[name] += len(values)
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)
-    note_left_out(source, left_out)
     for name, sentence in mapping.when_empty.items():
         if 0 < empty[name] < filled[name]:
             notes_of(source.stream).warn(f"{empty[name]:,} of {filled[name]:,} rows have no `{name}`: {sentence}")
 
 
-def note_left_out(source: Source, rows: int) -> None:
-    """Say how many rows the conditions of a map left out."""
-    if rows:
-        notes_of(source.stream).warn(f"{rows:,} rows are left out, as [where] in the field map says")
+def _watch(source: Source, mapping: FieldMap) -> Watch:
+    """What watches the paths of the map in this file."""
+    notes = notes_of(source.stream)
+    if not isinstance(notes.watch, Watch):
+        notes.watch = Watch(mapping, finder)
+    return notes.watch
 
 
 def _looked_up(rows: Sequence[Mapping[str, object]], name: str, mapping: FieldMap) -> list[object]:
@@ -265,6 +274,8 @@ _FROM_BODY = (
 
 def _from_bodies(found: Columns) -> None:
     """Fill parameters from whole request bodies in `messages`, and answers from whole bodies in `response_text`."""
+    if not any(_may_hold_bodies(found.get(name)) for name in ("messages", "response_text")):
+        return
     requests, answers = _plain(found.get("messages")), _plain(found.get("response_text"))
     rows = len(requests or answers or ())
     requests, answers = requests or [None] * rows, answers or [None] * rows
@@ -277,6 +288,17 @@ def _from_bodies(found: Columns) -> None:
             found[name] = [row.get(name) if b in (None, "") else b for b, row in zip(before, made, strict=True)]
     found["messages"] = [row.get("messages", r) for r, row in zip(requests, made, strict=True)]
     found["response_text"] = [row.get("response_text", a) for a, row in zip(answers, made, strict=True)]
+
+
+def _may_hold_bodies(values: Values | None) -> bool:
+    """Whether some value begins as a body does, or with white space: quick, for columns of prompts."""
+    if values is None:
+        return False
+    if isinstance(values, pa.Array):
+        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+            return True
+        return bool(pc.any(pc.is_in(pc.binary_slice(as_bytes(values), 0, 1).cast(pa.binary()), _BEGINS)).as_py())
+    return any(v.__class__ is not str or v[:1] in _OPENING for v in values if v)
 
 
 def _plain(values: Values | None) -> list[object] | None:
@@ -320,15 +342,17 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
         logged = [_decode(line) for line in part.lines]
         if mapping.where:
             kept = chosen(logged, part.numbers, mapping, finder)
+            _watch(source, mapping).saw(logged, kept)
             logged = [logged[i] for i in kept.places]
             found = {name: [values[i] for i in kept.places] for name, values in found.items()}
             part = part._replace(numbers=kept.numbers)
-            note_left_out(source, kept.left_out)
         _overlay(found, mapping, logged)
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
     hops = mapping.hops if mapping is not None else Hops()
-    dropped = notes_of(source.stream).dropped
-    exchanges, more = conform(settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=dropped)
+    notes = notes_of(source.stream)
+    exchanges, more = conform(
+        settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=notes.dropped, units=notes.units
+    )
     return Batch(exchanges, part.rejected + more)
 
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import msgspec
 
 from clonewatch.adapters.csv_rows import first_line, header
+from clonewatch.adapters.descriptions import seen
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.survey import shown
-from clonewatch.adapters.wrappings import sampled, seen
+from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Adapter
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -15,12 +15,13 @@ from clonewatch.adapters import columnar_files
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
 from clonewatch.adapters.identities import accounts, addresses
+from clonewatch.adapters.notes import Notes
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.read_results import Dropped, Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import ACCOUNTS, ALSO_NAMED, Table
 from clonewatch.ports.adapter import Source
 
@@ -66,10 +67,10 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
         raise InputError(
             f"the {table.name} are of unknown format", where=str(path), fix="Use Parquet, Arrow, JSON lines or CSV"
         )
-    return _gather(path, table, form, parts, stream.notes.dropped)
+    return _gather(path, table, form, parts, stream.notes)
 
 
-def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped: Dropped) -> Side:
+def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], notes: Notes) -> Side:
     whole = arrow_schema(table)
     kept: list[pa.Table] = []
     rejected: list[Rejected] = []
@@ -81,7 +82,7 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped:
             found[name] = addresses(found[name])
         if "account_id" in found:
             found["account_id"] = accounts(found["account_id"])
-        batch, more = conform(found, table, str(path), numbers, dropped=dropped)
+        batch, more = conform(found, table, str(path), numbers, dropped=notes.dropped, units=notes.units)
         rejected += damage + more
         arrays = [
             batch.column(f.name) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type) for f in whole

@@ -16,13 +16,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clonewatch.adapters.columnar_files import MAGIC
+from clonewatch.adapters.columnar_files import MAGIC, rows_of
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
+from clonewatch.adapters.descriptions import is_row_of_data
 from clonewatch.adapters.inputs import STANDARD_INPUT, find_inputs
 from clonewatch.adapters.instants import instant
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream, Tally
-from clonewatch.adapters.wrappings import is_row_of_data, sampled
+from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Source
 
 ROWS = 2_000
@@ -75,7 +76,7 @@ def _read(path: Path) -> tuple[str, list[Mapping[str, Any]]] | None:
         head = stream.head()
         if head.startswith(MAGIC):
             batch = next(pq.ParquetFile(path).iter_batches(batch_size=ROWS), None)
-            return "parquet_map", [] if batch is None else batch.to_pylist()
+            return "parquet_map", [] if batch is None else list(rows_of(batch))
         source = Source(str(path), cast(BinaryIO, stream))
         if sampled(head):
             decode = msgspec.json.Decoder(dict[str, Any]).decode

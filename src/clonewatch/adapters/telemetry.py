@@ -19,19 +19,21 @@ class Record(NamedTuple):
     """A span or a log record.
 
     start, end: nanoseconds, 0 if unknown. id: concatenated hex ids, "" if there are none. name: of the span or event.
-    code: status of a span, 2 for an error. message: what the status says. is_log: whether it is a log record.
+    code: status of a span, 2 for an error. message: what the status says. is_log: whether it is a log record. parent:
+    id of the span around it, in the same form.
     """
 
     resource: Attributes
     attributes: Attributes
     events: list[tuple[str, Attributes]]
-    start: object
-    end: object
+    start: int
+    end: int
     id: str
     name: str = ""
     code: int = 0
     message: str = ""
     is_log: bool = False
+    parent: str = ""
 
 
 def records(request: Json) -> list[Record]:
@@ -96,6 +98,7 @@ def _span(span: Json, resource: Attributes) -> Record:
         str(span.get("name") or ""),
         _CODES.get(code, 0) if isinstance(code, str) else code if isinstance(code, int) else 0,
         message if isinstance(message, str) else "",
+        parent=_id(span, "parentSpanId", "parent_span_id"),
     )
 
 
@@ -110,8 +113,8 @@ def _log(log: Json, resource: Attributes) -> Record:
     return Record(resource, given, [], at, 0, _id(log), str(name), is_log=True)
 
 
-def _id(record: Json) -> str:
-    trace, span = hex_id(_of(record, "traceId", "trace_id")), hex_id(_of(record, "spanId", "span_id"))
+def _id(record: Json, camel: str = "spanId", snake: str = "span_id") -> str:
+    trace, span = hex_id(_of(record, "traceId", "trace_id")), hex_id(_of(record, camel, snake))
     return f"{trace}-{span}" if trace and span else ""
 
 

@@ -11,6 +11,12 @@ from clonewatch.adapters.telemetry import ERROR, Attributes, Record
 from clonewatch.adapters.telemetry_content import content, finished, from_events, has_text, indexed, tools
 from clonewatch.adapters.values import count
 
+_PLACES: dict[str, list[int]] = {}
+_ACCOUNTS: dict[str, list[int]] = {}  # those that may also stand on the resource
+for _at, _alias in enumerate(names.ALIASES):
+    _PLACES.setdefault(_alias.attribute, []).append(_at)
+    if _alias.column == "account_id":
+        _ACCOUNTS.setdefault(_alias.attribute, []).append(_at)
 _TEXT = ("messages", "response_text", "system_text")
 _STATUS = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
 _MOST_MESSAGE = 512  # characters of an error message that are searched for a status
@@ -30,7 +36,8 @@ def call(record: Record) -> Row | None:
     if not is_call(given):
         return None
     row: Row = {}
-    for column, attribute, _ in names.ALIASES:
+    for place in _places(given, record.resource):
+        column, attribute, _ = names.ALIASES[place]
         value = given.get(attribute)
         if value is None and column == "account_id":
             value = record.resource.get(attribute)
@@ -49,6 +56,13 @@ def call(record: Record) -> Row | None:
     if isinstance(record.start, int) and isinstance(record.end, int) and record.end > record.start > 0:
         put(row, "latency_ms", (record.end - record.start) // 1_000_000)
     return row
+
+
+def _places(given: Attributes, resource: Attributes) -> list[int]:
+    """The places of the aliases that a record has, in order: few of all names."""
+    found = {place for name in given if name in _PLACES for place in _PLACES[name]}
+    found |= {place for name in resource if name in _ACCOUNTS for place in _ACCOUNTS[name]}
+    return sorted(found)
 
 
 def is_call(given: Attributes) -> bool:
@@ -88,7 +102,9 @@ def _fill(column: str, value: object, row: Row) -> None:
 
 def _gathered(given: Attributes, row: Row) -> None:
     for alias in names.PARAMETERS:
-        asked = _object(parsed(given.get(alias.attribute)))
+        if alias.attribute not in given:
+            continue
+        asked = _object(parsed(given[alias.attribute]))
         put(row, "model", asked.get("model"))
         put(
             row,
@@ -103,7 +119,8 @@ def _gathered(given: Attributes, row: Row) -> None:
             row["logprobs"] = True
         if isinstance(asked.get("instructions"), str) and not row.get("system_text"):
             row["system_text"] = asked["instructions"]
-    usage_apart(_object(parsed(given.get(names.USAGE.attribute))), row)
+    if names.USAGE.attribute in given:
+        usage_apart(_object(parsed(given[names.USAGE.attribute])), row)
 
 
 def usage_apart(usage: dict[str, object], row: Row) -> None:
@@ -195,7 +212,10 @@ def _request(given: Attributes, row: Row) -> None:
 
 def _asked(given: Attributes, key: str) -> object:
     """A parameter of the request, where one attribute gathers them."""
-    return next((v for a in names.PARAMETERS if (v := _object(parsed(given.get(a.attribute))).get(key))), None)
+    for alias in names.PARAMETERS:
+        if alias.attribute in given and (found := _object(parsed(given[alias.attribute])).get(key)):
+            return found
+    return None
 
 
 def _form(given: Attributes) -> dict[str, object] | None:

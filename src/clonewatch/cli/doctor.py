@@ -121,6 +121,7 @@ def _tell_end_users(vouched: dict[str, float]) -> None:
 
 
 def _tell(found: dict[str, Any]) -> None:
+    from clonewatch.adapters.units import in_words
     from clonewatch.report.numerals import share
 
     output.say(
@@ -138,6 +139,8 @@ def _tell(found: dict[str, Any]) -> None:
         ((one["column"], f"{one['values']:,}", one["reason"]) for one in found["dropped"]),
         right=(1,),
     )
+    for column, units in found["units"].items():
+        output.say(f"Numbers in {column} are {in_words(units)}.")
     there = [(name, share(part, 1)) for name, part in found["columns"].items() if part]
     output.table("Columns with values", ("Column", "Rows filled"), there, right=(1,))
     on, off = ([c for c in found["signals"] if c["works"] is works] for works in (True, False))

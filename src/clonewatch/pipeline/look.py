@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 from clonewatch.adapters.reading import Log
 from clonewatch.campaigns import power
 from clonewatch.model import schema as tables
+from clonewatch.model.defaults import APART
 from clonewatch.model.read_results import Rejected, listed
 from clonewatch.model.schema import END_USER_PROVENANCE
 from clonewatch.pipeline.detection.reach import reach
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.intake.account_match import mismatch
-from clonewatch.pipeline.intake.deduplicate import APART, Repeats
+from clonewatch.pipeline.intake.deduplicate import Repeats
 from clonewatch.ports.signal import Signal
 
 # Enough rows to see which columns a log fills, few enough to answer in seconds.
@@ -28,7 +29,8 @@ REASONS_SHOWN = 5
 def look(log: Log) -> dict[str, Any]:
     """Examine the first rows of a log; nothing is written.
 
-    Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `repeats` (rows that a scan
+    Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `units` of columns that are
+    plain numbers, `repeats` (rows that a scan
     would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
     what it lacks), `reach` (which families of evidence they can give), `power` (chances of campaigns by size),
     `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for which a
@@ -64,6 +66,7 @@ def look(log: Log) -> dict[str, Any]:
         "rejected": sum(reasons.values()),
         "reasons": dict(reasons.most_common(REASONS_SHOWN)),
         "dropped": listed(log.dropped),
+        "units": {column: sorted(units) for column, units in sorted(log.units.items())},
         "left_out": list(log.left_out),
         "repeats": {"merged": repeats.merged, "shared": repeats.shared},
         "columns": {

@@ -61,7 +61,9 @@ class ExchangeArrow(Adapter):
                 piece = whole.slice(start, _MOST_ROWS)
                 found = {n: c for n, c in columns_of(piece).items() if n in EXCHANGES.names}
                 numbers = range(row + 1, row + 1 + piece.num_rows)
-                yield Batch(*conform(settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped))
+                yield Batch(
+                    *conform(settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped, units=notes.units)
+                )
                 row += piece.num_rows
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clonewatch.adapters.columnar_files import batches, columns_of, opened, readable
+from clonewatch.adapters.columnar_files import batches, opened, readable, rows_of
 from clonewatch.adapters.columns import Columns, Values
 from clonewatch.adapters.mapped import alternatives, build, by_row, objects, required, ruled
 from clonewatch.model.errors import MappingError
@@ -53,9 +53,7 @@ def _objects(
     file: pq.ParquetFile, source: Source
 ) -> Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]]:
     for batch, numbers, damage in batches(file, list(file.schema_arrow.names), source):
-        columns = {n: v.to_pylist() if isinstance(v, pa.Array) else v for n, v in columns_of(batch).items()}
-        made = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        yield made, list(numbers), damage
+        yield rows_of(batch), list(numbers), damage
 
 
 def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[str, ...]] | None:

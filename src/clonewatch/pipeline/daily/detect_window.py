@@ -22,13 +22,14 @@ from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
-from clonewatch.model.defaults import MEMORY
+from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.daily.state_tables import EVENTS, EXCHANGES, FACTS, LAYOUTS, SKETCHES, sketch_matrix_of
 from clonewatch.pipeline.engine import EngineSettings, opened_for_state
 from clonewatch.pipeline.examine import examine, publish
+from clonewatch.pipeline.intake.deduplicate import refuse_repeats
 from clonewatch.pipeline.intake.staged import Intake, filled
 from clonewatch.pipeline.intake.staging import (
     SKETCHED_TEMPLATES,
@@ -55,7 +56,8 @@ class WindowSettings:
     """Which days of which state are examined, and where results go: one folder per window, such as `DIR/7-days`.
 
     days: lengths of the windows. until: the last day, or None for the newest one. answers: a file of answers about
-    groups. again: also examine windows whose result exists and would not change.
+    groups. again: also examine windows whose result exists and would not change. max_repeated: share of rows,
+    0..1, that are merged into others, above which a result is written but refused.
     """
 
     state: Path
@@ -70,10 +72,11 @@ class WindowSettings:
     first_flag: bool = False
     answers: Path | None = None
     again: bool = False
+    max_repeated: float = MAX_REPEATED
 
     def __post_init__(self) -> None:
         """Refuse values that an option cannot have."""
-        option_values.check(seed=self.seed, memory=self.memory, threads=self.threads)
+        option_values.check(seed=self.seed, memory=self.memory, threads=self.threads, max_repeated=self.max_repeated)
 
 
 class Window(NamedTuple):
@@ -91,7 +94,8 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
     """Detect over the latest days of a state, one result folder per length of window.
 
     Windows that are longer than the state reaches back hold the same days and are examined once. Raises SetupError for
-    a length below one day, StateError where the state is empty or damaged, OutputError when the disk is full.
+    a length below one day, StateError where the state is empty or damaged, OutputError when the disk is full, and
+    TooManyRepeated after all windows are written.
     """
     if not settings.days or min(settings.days) < 1:
         raise SetupError("a window needs at least one day", fix="Pass --days 7, for example")
@@ -113,7 +117,18 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
             timer = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.first_flag)
             result = None if same else _detect(settings, taken, (calibration, given), mark, out, timer)
             found.append(Window(length, day_name(taken.first), day_name(taken.last), count, out, result))
+    for one in found:
+        written = one.out / "scan.json"
+        refuse_repeats(_summary(one, written)["counts"], settings.max_repeated, str(written))
     return found
+
+
+def _summary(window: Window, written: Path) -> dict[str, Any]:
+    """The summary of a window, from its folder where it was not looked at again."""
+    if window.result is not None:
+        return window.result.summary
+    summary: dict[str, Any] = json.loads(written.read_text(encoding="utf-8"))
+    return summary
 
 
 class _Taken(NamedTuple):

@@ -1,0 +1,105 @@
+"""Opens files: for reading, for their size, and for what is said of them afterwards."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from clonewatch.adapters.inputs import STANDARD_INPUT
+from clonewatch.adapters.mapping import EXAMPLE
+from clonewatch.adapters.streams import Stream, Tally
+from clonewatch.model.errors import InputError, MappingError
+from clonewatch.model.read_results import Measured, Rejected
+from clonewatch.ports.adapter import Adapter, Source
+
+_NO_ACCOUNT = "account_id: missing"
+
+
+class Input(NamedTuple):
+    """One file and its reader. stream: only for pipes, which cannot be opened twice. lane: its kind, for the reader."""
+
+    path: Path
+    adapter: Adapter
+    stream: Stream | None = None
+    lane: str = ""
+
+
+@dataclass(slots=True)
+class Reading:
+    """A file that is being read, and how many of its rows became exchanges or were rejected. sha256: once it ended."""
+
+    entry: Input
+    stream: Stream
+    read: int = 0
+    rejected: int = 0
+    sha256: str = ""
+
+
+def opened(path: Path) -> Stream:
+    """The bytes of a file or of standard input. Raises InputError."""
+    if str(path) == STANDARD_INPUT:
+        return Stream(Tally(sys.stdin.buffer, None))
+    with readable(path):
+        raw = path.open("rb")
+        return Stream(Tally(raw, None if is_pipe(path) else path.stat().st_size))
+
+
+def bytes_of(entry: Input) -> int:
+    """Bytes on disk, 0 for a pipe."""
+    if entry.stream is not None:
+        return 0
+    with readable(entry.path):
+        return entry.path.stat().st_size
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn the error of an unreadable file into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            "cannot be read", where=str(path), fix=f"Check its permissions ({type(error).__name__})"
+        ) from error
+
+
+def source_of(path: Path, stream: Stream, columns: frozenset[str] | None = None) -> Source:
+    """A file as an adapter gets it. columns: those that will be used, None for all."""
+    return Source(str(path), cast(BinaryIO, stream), None if is_pipe(path) else str(path), columns)
+
+
+def is_pipe(path: Path) -> bool:
+    """Standard input, a named pipe or the shell's <(...): they can be read only once and have no size."""
+    return str(path) == STANDARD_INPUT or not path.is_file()
+
+
+def measured(name: str, tally: Tally, form: str, read: int, rejected: int) -> Measured:
+    """What is said of a file that was read."""
+    digest = tally.sha256  # reads the rest that the adapter did not read, so that the count below is complete
+    return Measured(name, tally.done, digest, form, read, rejected)
+
+
+def side_by_side(inputs: list[Input]) -> tuple[list[list[list[Input]]], list[Input]]:
+    """Files of one format in several lanes, by format and lane, and all other files."""
+    lanes: dict[str, dict[str, list[Input]]] = {}
+    for entry in inputs:
+        if entry.lane:
+            lanes.setdefault(entry.adapter.name, {}).setdefault(entry.lane, []).append(entry)
+    joined = {name: kinds for name, kinds in lanes.items() if len(kinds) > 1}
+    sides = [[kinds[lane] for lane in sorted(kinds)] for kinds in joined.values()]
+    return sides, [entry for entry in inputs if not entry.lane or entry.adapter.name not in joined]
+
+
+def refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: str) -> None:
+    """Raise MappingError where all of these rows were rejected because they name no account."""
+    if rejected and all(r.reason == _NO_ACCOUNT for r in rejected):
+        hint = adapter.account_hint
+        raise MappingError(
+            "these rows name no account, and without accounts there is nothing to link",
+            where=name,
+            fix=f"{hint[0].upper()}{hint[1:]}. For example, a field map:\n{EXAMPLE}",
+        )
