@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from clonewatch.adapters.reading import Log, open_log
 from clonewatch.campaigns import answers
 from clonewatch.campaigns import calibration as calibrations
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
+from clonewatch.model.answers import Answer
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected, TooManyRepeated
 from clonewatch.model.read_results import listed

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns import answers
 from clonewatch.campaigns import calibration as calibrations
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
+from clonewatch.model.answers import Answer
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
@@ -182,6 +182,7 @@ def _mark_answers(given: Sequence[Answer]) -> dict[str, Any]:
     if not given:
         return {}
     told = [[a.question, a.yes, sorted(a.accounts), a.group, a.at, a.by, a.note] for a in given]
+    told += [[*a.ruled._replace(families=sorted(a.ruled.families))] for a in given if a.ruled]  # type: ignore[arg-type]
     return {"answers": hashlib.sha256(msgspec.json.encode(told)).hexdigest()}
 
 
