@@ -16,6 +16,7 @@ from clonewatch.model.answers import Answer, Ruled
 from clonewatch.model.errors import InputError, OutputError
 from clonewatch.model.questions import BY_ID
 from clonewatch.model.same_evidence import ACCOUNTS, COVERED, MORE_BITS
+from clonewatch.pipeline.daily.detect_window import _mark_answers
 
 FOUND = verdict(HARVEST)
 P_VALUE = 0.01
@@ -105,6 +106,12 @@ def test_rulings_come_back_as_they_were_written_and_answers_may_stand_beside_the
     assert write(path, []) == 0 and read(path) == []
     with pytest.raises(OutputError, match="cannot write the rulings"):
         write(tmp_path / "none" / "rulings.jsonl", given)
+
+
+def test_a_window_is_examined_again_when_a_ruling_has_changed() -> None:
+    marks = [_mark_answers(given) for given in ([], [ruling()], [ruling(until="2026-06-30")], [ruling(odds_bits=1.0)])]
+    assert len({str(mark) for mark in marks}) == 4 and marks[0] == {}
+    assert _mark_answers([ruling()]) == marks[1]
 
 
 GOOD = {"schema": "clonewatch.ruling.v1", "ruling": "innocent", "question": "one_customer", "accounts": ["a"]}

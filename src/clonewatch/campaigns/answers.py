@@ -5,6 +5,7 @@ Ids of groups change from scan to scan, so an answer names the accounts that it 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from datetime import date
@@ -80,16 +81,7 @@ def read(path: Path) -> list[Answer]:
 
 def append(path: Path, answer: Answer) -> None:
     """Add one answer at the end of a file, which is created for its owner only. Raises OutputError."""
-    row = _Line(
-        answer.question,
-        "yes" if answer.yes else "no",
-        sorted(answer.accounts),
-        answer.group,
-        answer.at,
-        answer.by,
-        answer.note,
-    )
-    line = msgspec.json.encode(row) + b"\n"
+    line = _encoded(answer)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock"), mode=_PRIVATE):
@@ -104,7 +96,7 @@ def append(path: Path, answer: Answer) -> None:
 
 def write(path: Path, rulings: Iterable[Answer]) -> int:
     """Write rulings to a file of their own, in place of an earlier one; returns how many. Raises OutputError."""
-    lines = [msgspec.json.encode(_ruling_line(ruling)) + b"\n" for ruling in rulings if ruling.ruled]
+    lines = [_encoded(ruling) for ruling in rulings]
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
@@ -119,22 +111,26 @@ def write(path: Path, rulings: Iterable[Answer]) -> int:
     return len(lines)
 
 
-def _ruling_line(answer: Answer) -> _RulingLine:
-    ruled = answer.ruled or Ruled("innocent")
-    return _RulingLine(
-        ruling=ruled.ruling,  # type: ignore[arg-type]
-        accounts=sorted(answer.accounts),
-        question=answer.question,
-        scope=ruled.scope,  # type: ignore[arg-type]
-        until=ruled.until,
-        families=sorted(ruled.families),
-        odds_bits=ruled.odds_bits,
-        case=ruled.case,
-        group=answer.group,
-        at=answer.at,
-        by=answer.by,
-        note=answer.note,
-    )
+def digest(answers: Iterable[Answer]) -> str:
+    """A hash of everything that a result depends on in these answers, their order included."""
+    found = hashlib.sha256()
+    for answer in answers:
+        found.update(_encoded(answer))
+    return found.hexdigest()
+
+
+def _encoded(answer: Answer) -> bytes:
+    """An answer as a line of the file."""
+    told = {
+        "question": answer.question,
+        "accounts": sorted(answer.accounts),
+        **{name: getattr(answer, name) for name in ("group", "at", "by", "note")},
+    }
+    if answer.ruled is None:
+        held = told | {"schema": SCHEMA, "answer": "yes" if answer.yes else "no"}
+        return msgspec.json.encode(msgspec.convert(held, _Line)) + b"\n"
+    ruled = answer.ruled._asdict() | {"families": sorted(answer.ruled.families)}
+    return msgspec.json.encode(msgspec.convert(told | ruled | {"schema": RULING}, _RulingLine)) + b"\n"
 
 
 def _append(path: Path, line: bytes) -> None:

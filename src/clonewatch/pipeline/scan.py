@@ -115,7 +115,7 @@ def scan(
         return _run(_Task(settings, log, key, timer), calibration, given, examine)
     # Text is not kept for a later run, and only the embedded engine keeps its tables.
     again = settings.engine == EMBEDDED and not settings.keep_text
-    asked = resume.question(asdict(settings), log, key, calibration) if again else ""
+    asked = resume.question(asdict(settings), log, key, calibration, given) if again else ""
     with ResultFolder(settings.out, asked) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
         return _run(_Task(settings, log, key, timer, folder, keeper), calibration, given, examine)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -179,11 +178,7 @@ def _mark(manifest: Manifest, settings: WindowSettings, calibration: Calibration
 
 def _mark_answers(given: Sequence[Answer]) -> dict[str, Any]:
     """What of the answers a result depends on; nothing where none were given."""
-    if not given:
-        return {}
-    told = [[a.question, a.yes, sorted(a.accounts), a.group, a.at, a.by, a.note] for a in given]
-    told += [[*a.ruled._replace(families=sorted(a.ruled.families))] for a in given if a.ruled]  # type: ignore[arg-type]
-    return {"answers": hashlib.sha256(msgspec.json.encode(told)).hexdigest()}
+    return {"answers": answers.digest(given)} if given else {}
 
 
 def _earlier_mark(out: Path) -> dict[str, Any] | None:
