@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from clonewatch.campaigns.calibration import averaged, e_bh
-from clonewatch.kernels.overlap import continued
+from clonewatch.kernels.overlap import continued, overlaps
 
 
 class Sighting(NamedTuple):
@@ -50,7 +50,7 @@ def track(sightings: Sequence[Sighting], scans: int, q: float) -> list[Track]:
     paths: list[list[Sighting]] = []
     for scan in sorted({s.scan for s in sightings}):
         here = sorted((s for s in sightings if s.scan == scan), key=lambda s: s.group)
-        place = continued([path[-1].accounts for path in paths], [s.accounts for s in here])
+        place = continued(overlaps([path[-1].accounts for path in paths], [s.accounts for s in here]))
         for i, s in enumerate(here):
             if i in place:
                 paths[place[i]].append(s)

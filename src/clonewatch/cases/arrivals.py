@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from clonewatch.cases.records import CONFIRMED, INNOCENT, OPEN, RULED, Case, Entry, Ruling, Sighting
 from clonewatch.cases.store import Writing
-from clonewatch.kernels.overlap import SAME, continued, overlap
+from clonewatch.kernels.overlap import SAME, continued, overlaps
 from clonewatch.model.errors import InputError
 from clonewatch.model.same_evidence import Basis, news
 
@@ -84,23 +84,21 @@ def arrive(store: Writing, found: Sequence[Group], by: str, at: str) -> Arrived:
     """
     cases = store.sharing(sorted(frozenset().union(*(group.accounts for group in found))))
     held = [store.accounts(case.accounts) for case in cases]
-    place = continued(held, [group.accounts for group in found])
+    alike = overlaps(held, [group.accounts for group in found])
+    place = continued(alike)
+    taken = frozenset(place.values())
     opened: list[str] = []
     again: list[str] = []
     reopened: dict[str, tuple[str, ...]] = {}
     known = 0
     for i, group in enumerate(found):
-        inside = [
-            j
-            for j, accounts in enumerate(held)
-            if j not in place.values() and overlap(accounts, group.accounts) >= SAME
-        ]
+        inside = [j for j, share in alike[i].items() if share >= SAME and j not in taken]
         for j in ([place[i]] if i in place else []) + inside:
             if _is_known(store, cases[j], group.sighting):
                 known += 1
                 continue
-            others = frozenset().union(*(accounts for k, accounts in enumerate(held) if k != j))
-            grown = held[j] | (group.accounts - others) if i in place and j == place[i] else held[j]
+            others = frozenset().union(*(held[k] for k in alike[i] if k != j))
+            grown = held[j] | (group.accounts - others) if j == place.get(i) else held[j]
             because = _see(store, cases[j], group, grown, (by, at))
             again.append(cases[j].case)
             if because:
