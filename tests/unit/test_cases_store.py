@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from msgspec.structs import replace
 from sqlalchemy import event, text
 from tests import postgres
 from tests.required import required
@@ -24,6 +25,7 @@ from tests.unit.cases_stand import ANA, BOB, INNOCENT, busy, filled, group
 from clonewatch.cases import database
 from clonewatch.cases.arrivals import arrive
 from clonewatch.cases.changes import Decision, Who, annotate, assign, merge, rule, split, undo
+from clonewatch.cases.records import Entry
 from clonewatch.cases.store import Store, opened
 from clonewatch.cases.store_checking import check_store
 from clonewatch.cases.tables import METADATA
@@ -156,6 +158,17 @@ def test_a_stale_ruling_is_refused_with_who_changed_what(store: Store) -> None:
     assert "cases show K0001" in stale.value.fix
     assert states(store) == {"K0001": ("ruled", 4, "confirmed"), "K0002": ("open", 3, "")}, "all or nothing"
     sound(store)
+
+
+def test_an_entry_that_rests_on_an_older_state_of_a_case_is_refused(store: Store) -> None:
+    """Whoever reads in one transaction and writes in another, as a page with a form does."""
+    with store.reading() as held:
+        seen = held.case("K0001")
+    with store.writing() as change:
+        assign(change, ["K0001"], BOB, "bob", None)
+    with pytest.raises(StaleError, match="K0001 was changed by somebody else"), store.writing() as change:
+        change.add(Entry("assign", ANA.at, "ana", ("K0001",), (replace(seen, version=2, assignee="ana"),)))
+    assert sound(store) == 3
 
 
 RULE = """

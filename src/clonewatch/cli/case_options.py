@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clonewatch.cases.store import Store
 
 STORE = "cases.db"
-_NEEDS = ("sqlalchemy", "alembic", "cryptography")
+_NEEDS = ("sqlalchemy", "alembic", "cryptography", "rfc3161_client")
 
 StoreAt = Annotated[
     str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +49,13 @@ def verify(
     remember: Annotated[
         bool, typer.Option("--remember", help="If all is well, remember the new head in the witness file.")
     ] = False,
+    timestamp: Annotated[
+        Path | None,
+        typer.Option("--timestamp", metavar="FILE", help="Answer of a timestamp authority about the remembered head."),
+    ] = None,
+    authority: Annotated[
+        Path | None, typer.Option("--authority", metavar="FILE", help="Root certificate of that authority, PEM.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check that every entry is what was signed, that the cases are what the log says, and that nothing was taken back.
@@ -61,6 +69,8 @@ def verify(
       clonewatch log verify cases.db --witness elsewhere/witness.json --remember
 
       clonewatch log verify log.jsonl --json
+
+      clonewatch log verify log.jsonl --witness witness.json --timestamp reply.tsr --authority ca.pem
     """
     require()
     from clonewatch.cases.log_file import Witness, read_witness, write_witness
@@ -69,17 +79,21 @@ def verify(
     if remember and len(files) != 1:
         raise SetupError("--remember needs one witness file", fix="Pass --witness FILE, on another disk or machine")
     known = [read_witness(file) for file in files if not (remember and not file.exists())]
+    when = _stamped(known, timestamp, authority)
     held, found = _checked(path, known)
     kept = remember and not found.faults and found.head is not None
     if kept and found.head:
         write_witness(files[0], Witness(held.key, found.head.note))
     if json:
-        output.as_json(_told(held, found, len(known)))
+        output.as_json(_told(held, found, len(known)) | {"timestamp": when})
     elif found.faults:
         output.say(f"The log does not hold: {len(found.faults):,} fault{'' if len(found.faults) == 1 else 's'}.")
         output.say(*(f"  {fault}" for fault in found.faults))
     else:
         output.say(*_well(held, found, len(known)), *([f"Remembered in {files[0]}."] if kept else []))
+        if when:
+            size = held.key.check(known[0].note).size
+            output.say(f"An authority signed that the head of {size:,} entries existed on {when:%Y-%m-%d %H:%M}, UTC.")
     if found.faults:
         raise typer.Exit(EXIT_BROKEN)
 
@@ -88,6 +102,10 @@ def verify(
 def head(
     path: _LogPath,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A witness file: keep it elsewhere.")],
+    request: Annotated[
+        Path | None,
+        typer.Option("--request", metavar="FILE", help="Also write a request (RFC 3161) for a timestamp authority."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write the newest signed head, with the key to check it, to a witness file. It names no case and no account.
@@ -109,10 +127,16 @@ def head(
             "the log is empty", where=path, fix="There is a head after the first `clonewatch cases import`"
         )
     write_witness(out, Witness(held.key, found.head.note))
+    if request:
+        from clonewatch.cases.timestamps import write_request
+
+        write_request(request, found.head.note)
     if json:
         output.as_json(_told(held, found, 0))
     else:
         output.say(f"Head of {found.size:,} entries on {found.head.at}, root {found.head.root.hex()}. In {out}.")
+        if request:
+            output.say(f"Send {request} to an authority, and keep its answer beside {out}.")
 
 
 @app.command("export", short_help="Copy the log into one file.")
@@ -140,6 +164,20 @@ def export(
         output.as_json({"entries": len(held.entries), "heads": len(held.heads), "file": out})
     else:
         output.say(f"Wrote {len(held.entries):,} entries. Check them anywhere: clonewatch log verify {out}")
+
+
+def _stamped(known: list[Witness], timestamp: Path | None, authority: Path | None) -> datetime | None:
+    """When an authority says that the remembered head existed; None where nobody asks."""
+    if timestamp is None and authority is None:
+        return None
+    if timestamp is None or authority is None or len(known) != 1:
+        raise SetupError(
+            "a timestamp takes its answer, the authority and the head that it is about",
+            fix="Pass --timestamp FILE, --authority FILE and one --witness FILE",
+        )
+    from clonewatch.cases.timestamps import stamped
+
+    return stamped(timestamp, known[0].note, authority)
 
 
 def _checked(path: str, witnesses: list[Witness] | tuple[()]) -> tuple[LogCopy, Checked]:
