@@ -143,6 +143,7 @@ def test_a_day_that_is_over_is_due_and_fails_a_morning_check(home: Path, tmp_pat
         (("rule", "K0001", "--innocent", "app_users", "--scope", "world"), "of scope 'world'"),
         (("rule", "K0001", "--confirmed", "--until", "2999-01-01"), "only an innocent ruling"),
         (("rule", "K0009", "--confirmed"), "there is no case 'K0009'"),
+        (("rule", "--confirmed", "--if-version", "1"), "Missing argument"),
         (("note", "K0001", " "), "the note is empty"),
         (("assign", "K0001"), "neither a person nor a day"),
         (("merge", "K0001", "--into", "K0001"), "cannot be merged into itself"),

@@ -156,6 +156,8 @@ def test_a_stale_ruling_is_refused_with_who_changed_what(store: Store) -> None:
             rule(change, ["K0002"], INNOCENT, ANA)
             rule(change, ["K0001"], INNOCENT, ANA, version=1)
     assert "cases show K0001" in stale.value.fix
+    with pytest.raises(SetupError, match="no version in common"), store.writing() as change:
+        rule(change, ["K0001", "K0002"], INNOCENT, ANA, version=1)
     assert states(store) == {"K0001": ("ruled", 4, "confirmed"), "K0002": ("open", 3, "")}, "all or nothing"
     sound(store)
 

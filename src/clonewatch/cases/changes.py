@@ -213,6 +213,10 @@ def _check(decision: Decision, today: str) -> None:
 def _alive(store: Writing, names: Sequence[str], version: int | None) -> list[Case]:
     """The cases of these names, each once. Raises InputError for one that is merged or void, StaleError."""
     found = list({case.case: case for case in map(store.case, names)}.values())
+    if version is not None and len(found) != 1:
+        raise SetupError(
+            "several cases have no version in common", fix="Change them one by one, or without --if-version"
+        )
     for case in found:
         if version is not None:
             _refuse_stale(store, case, version)
