@@ -21,6 +21,7 @@ from sqlalchemy import event, text
 from tests import postgres
 from tests.required import required
 from tests.unit.cases_stand import ANA, BOB, INNOCENT, busy, filled, group
+from typer.testing import CliRunner
 
 from clonewatch.cases import database
 from clonewatch.cases.arrivals import arrive
@@ -29,6 +30,7 @@ from clonewatch.cases.records import Entry
 from clonewatch.cases.store import Store, opened
 from clonewatch.cases.store_checking import check_store
 from clonewatch.cases.tables import METADATA
+from clonewatch.cli.main import app
 from clonewatch.errors import InputError, SetupError, StaleError, StoreError
 
 NEEDS_SERVER = required("the case store on PostgreSQL", postgres.lacking())
@@ -246,6 +248,7 @@ def killed_at(store: Store, key: Path, last: int) -> bool:
     return os.WIFSIGNALED(ended)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_killed_at_any_moment_of_a_change_log_and_store_agree(store: Store, place: tuple[str, Path]) -> None:
     """Killed before its first statement, its second one, and so on, until it ends by itself."""
     before, killed = states(store), 0
@@ -307,6 +310,36 @@ def test_a_server_that_is_gone_says_so_without_the_password(tmp_path: Path) -> N
 def test_a_store_on_a_server_needs_a_key_file(server: str) -> None:
     with pytest.raises(SetupError, match="the key of the log is not named"):
         opened(f"{server}postgres", create=True)
+
+
+def test_the_commands_work_on_both(place: tuple[str, Path], store: Store) -> None:
+    def ask(*words: object) -> str:
+        done = CliRunner().invoke(app, [str(w) for w in words])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    at, key, witness = ("--store", place[0]), ("--log-key", place[1]), place[1].with_name("witness.json")
+    ask("cases", "rule", "K0001", "--innocent", "app_users", *at, *key)
+    assert "innocent: app_users" in ask("cases", "list", "--all", *at)
+    ask("log", "head", place[0], "--out", witness)
+    ask("cases", "undo", "K0001", *at, *key)
+    assert "It continues what the witness saw." in ask("log", "verify", place[0], "--witness", witness)
+
+
+@NEEDS_SERVER
+def test_a_connection_that_the_server_ends_changes_nothing(server: str, tmp_path: Path) -> None:
+    name = f"ended{abs(hash(tmp_path))}"
+    with psycopg.connect(f"{server}postgres", autocommit=True) as other:
+        other.execute(f"CREATE DATABASE {name}".encode())
+        store = filled(f"{server}{name}", tmp_path / "log.key")
+        with pytest.raises(StoreError, match="nothing was changed"), store.writing() as change:
+            annotate(change, "K0001", "lost", ANA)
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+            annotate(change, "K0001", "lost", ANA)
+    assert sound(store) == 2
+    with store.writing() as change:
+        annotate(change, "K0001", "kept", ANA)
+    assert sound(store) == 3
 
 
 def test_a_store_of_a_newer_version_is_refused(store: Store, place: tuple[str, Path]) -> None:

@@ -46,7 +46,9 @@ As = Annotated[
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, or how you know.")]
 Version = Annotated[
     int | None,
-    typer.Option("--if-version", min=1, help="Change nothing unless the case is still at the version you looked at."),
+    typer.Option(
+        "--if-version", metavar="N", min=1, help="Change nothing unless the case is still at the version you looked at."
+    ),
 ]
 CaseName = Annotated[str, typer.Argument(metavar="CASE", help="Id of a case, as `clonewatch cases list` shows it.")]
 CaseNames = Annotated[list[str], typer.Argument(metavar="CASE...", help="Ids of cases: all are changed, or none.")]

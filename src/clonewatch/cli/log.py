@@ -121,10 +121,12 @@ def head(
 
     held, found = _checked(path, ())
     if found.faults:
-        raise LogError("the log does not hold", where=path, fix=f"See why: clonewatch log verify {path}")
+        raise LogError(
+            "the log does not hold", where=_shown(path), fix=f"See why: clonewatch log verify {_shown(path)}"
+        )
     if found.head is None:
         raise SetupError(
-            "the log is empty", where=path, fix="There is a head after the first `clonewatch cases import`"
+            "the log is empty", where=_shown(path), fix="There is a head after the first `clonewatch cases import`"
         )
     write_witness(out, Witness(held.key, found.head.note))
     if request:
@@ -193,6 +195,13 @@ def _checked(path: str, witnesses: list[Witness] | tuple[()]) -> tuple[LogCopy, 
         return held, check(held, witnesses)
     with (open_(path) if "://" in path else copied(Path(path))).reading() as store:
         return store.log(), check_store(store, witnesses)
+
+
+def _shown(path: str) -> str:
+    """A path for messages, without a password."""
+    from clonewatch.cases.database import place
+
+    return place(path).shown
 
 
 def _well(held: LogCopy, found: Checked, witnesses: int) -> list[str]:
