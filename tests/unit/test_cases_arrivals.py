@@ -62,6 +62,14 @@ def test_a_split_stays_a_split(store: Store) -> None:
     assert come(store, group("C0001", "abcde", last="2026-05-09")).known == 2
 
 
+def test_a_case_that_lies_in_two_groups_is_seen_in_both(store: Store) -> None:
+    with store.writing() as change:
+        split(change, "K0001", frozenset("ab"), ANA)
+    arrived = come(store, group("C0001", "abcd", last="2026-05-09"), group("C0002", "abxyz", last="2026-05-09"))
+    assert sorted(arrived.again) == ["K0001", "K0002", "K0003", "K0003"]
+    assert accounts(store) == {"K0001": "cd", "K0002": "xyz", "K0003": "ab"}
+
+
 def test_a_merged_case_is_seen_once(store: Store) -> None:
     with store.writing() as change:
         merge(change, ["K0002"], "K0001", ANA)

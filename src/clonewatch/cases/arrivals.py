@@ -99,11 +99,11 @@ def arrive(store: Writing, found: Sequence[Group], by: str, at: str) -> Arrived:
                 continue
             others = frozenset().union(*(held[k] for k in alike[i] if k != j))
             grown = held[j] | (group.accounts - others) if j == place.get(i) else held[j]
-            because = _see(store, cases[j], group, grown, (by, at))
+            cases[j], because = _see(store, cases[j], group, grown, (by, at))
             again.append(cases[j].case)
             if because:
                 reopened[cases[j].case] = because
-        if i not in place and not inside and group.sighting.outcome in _OPENS:
+        if i not in place and group.sighting.outcome in _OPENS:
             opened.append(_open(store, group, by, at))
     return Arrived(tuple(opened), tuple(again), reopened, known)
 
@@ -114,22 +114,23 @@ def _open(store: Writing, group: Group, by: str, at: str) -> str:
     return case.case
 
 
-def _see(store: Writing, case: Case, group: Group, accounts: frozenset[str], told: tuple[str, str]) -> tuple[str, ...]:
-    """Record a sighting of a case; returns why a ruled one is open again, nothing where it is not."""
+def _see(
+    store: Writing, case: Case, group: Group, accounts: frozenset[str], told: tuple[str, str]
+) -> tuple[Case, tuple[str, ...]]:
+    """Record a sighting of a case; returns it, and why it is open again if it was ruled on less."""
     sighting = group.sighting
     because = _new(store, case.ruling, group) if case.status == RULED and case.ruling else ()
-    seen = sighting if sighting.last >= case.seen.last else case.seen
     changed = msgspec.structs.replace(
         case,
         version=case.version + 1,
         accounts=store.keep(accounts),
         size=len(accounts),
-        seen=seen,
+        seen=sighting if sighting.last >= case.seen.last else case.seen,
         status=OPEN if because else case.status,
     )
     by, at = told
     store.add(Entry("seen", at, by, (case.case,), (changed,), because, sighting))
-    return because
+    return changed, because
 
 
 def _new(store: Writing, ruling: Ruling, group: Group) -> tuple[str, ...]:
