@@ -66,7 +66,7 @@ def state(store: Store) -> tuple[object, ...]:
 
 
 @given(st.lists(STEPS, min_size=3, max_size=10))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_log_and_store_agree_after_every_step_and_a_refused_one_changes_nothing(steps: list[tuple[str, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = opened(str(Path(folder) / "cases.db"), create=True)

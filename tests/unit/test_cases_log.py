@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.cases_stand import ANA, busy, filled
+from tests.unit.cases_stand import ANA, busy, filled, group
 from typer.testing import CliRunner
 
 from clonewatch.cases import log_file
+from clonewatch.cases.arrivals import arrive
 from clonewatch.cases.changes import annotate
 from clonewatch.cases.checking import check
 from clonewatch.cases.heads import PublicKey, new_key, public_key, read_key
 from clonewatch.cases.log_file import Witness
 from clonewatch.cases.merkle import Frontier, consistency_proof, is_consistent, leaf_hash
-from clonewatch.cases.store import copied
+from clonewatch.cases.store import copied, opened
 from clonewatch.cases.store_checking import check_store
 from clonewatch.cli.main import app
 from clonewatch.model.errors import KeyFileError, LogError
@@ -72,12 +73,13 @@ def test_the_copy_names_no_account_and_holds_no_note(home: Path) -> None:
 
 
 def test_every_changed_byte_of_a_copy_is_found(home: Path, tmp_path: Path) -> None:
-    """Every byte of a short one, and every 23rd of a longer one."""
-    filled(str(tmp_path / "cases.db"))
+    """Every byte of a short one, and every 37th of a longer one."""
+    with opened(str(tmp_path / "cases.db"), create=True).writing() as change:
+        arrive(change, [group("C0001", "ab")], ANA.by, ANA.at)
     short, copy = tmp_path / "short.jsonl", tmp_path / "log.jsonl"
     dice = random.Random(4)  # noqa: S311 - a fixed sample
     assert ask("log", "export", "--store", tmp_path / "cases.db", "--out", short).exit_code == 0
-    for path, step in ((short, 1), (home / "log.jsonl", 23)):
+    for path, step in ((short, 1), (home / "log.jsonl", 37)):
         held, key = path.read_bytes(), log_file.read(path).key
         for place in range(0, len(held), step):
             copy.write_bytes(held[:place] + bytes([held[place] ^ (1 << dice.randrange(8))]) + held[place + 1 :])

@@ -23,7 +23,7 @@ from tests.required import required
 from tests.unit.cases_stand import ANA, BOB, INNOCENT, busy, filled, group
 from typer.testing import CliRunner
 
-from clonewatch.cases import database
+from clonewatch.cases import database, upgrading
 from clonewatch.cases.arrivals import arrive
 from clonewatch.cases.changes import Decision, Who, annotate, assign, merge, rule, split, undo
 from clonewatch.cases.records import Entry
@@ -87,6 +87,7 @@ def test_the_tables_are_those_of_the_program(store: Store) -> None:
     engine = database.opened(store.where)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    assert upgrading.revisions()[0] == database.NEWEST
 
 
 def test_a_store_is_made_once_however_often_it_is_opened(place: tuple[str, Path]) -> None:

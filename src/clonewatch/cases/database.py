@@ -8,11 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
@@ -20,8 +16,8 @@ from sqlalchemy.pool import NullPool
 from clonewatch.model.errors import SetupError, StoreError
 
 BUSY_SECONDS = 10
+NEWEST = "0001"  # revision of the tables in `tables`
 _PRIVATE = 0o600
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x636C6F6E65  # of PostgreSQL, while tables are made
 _NO_STORE = "Start one with `clonewatch cases import RESULT`, or name it with --store"
 
@@ -86,24 +82,29 @@ def prepare(where: Place, engine: Engine, first: Callable[[Connection], None] | 
             where.path.touch(mode=_PRIVATE)
         except OSError as error:
             raise StoreError(f"the case store cannot be made: {error.strerror}", where=where.shown) from error
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    script = ScriptDirectory.from_config(config)
-    newest, known = script.get_current_head(), {step.revision for step in script.walk_revisions()}
     with engine.connect() as connection:
-        now = MigrationContext.configure(connection).get_current_revision()
-    if now == newest:
+        now = _revision(connection)
+    if now == NEWEST:
         return
-    if now is not None and now not in known:
+    # Slow to import, and hardly ever needed.
+    from clonewatch.cases.upgrading import revisions, upgrade
+
+    if now and now not in revisions():
         raise StoreError("a newer version made this store", where=where.shown, fix="Use that version, or a newer one")
     if now is None and first is None:
         raise StoreError("there is no case store in this database", where=where.shown, fix=_NO_STORE)
     with engine.begin() as connection:
         _alone(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        upgrade(connection)
         if first:
             first(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    """The revision of the tables; None where there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
 def _alone(connection: Connection) -> None:
