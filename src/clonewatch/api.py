@@ -70,7 +70,7 @@ def scan(
         since: Leave out exchanges before this time, a datetime or an ISO 8601 string. Without a time zone it is UTC.
         as_of: Leave out everything from this time on, so that the scan sees the log as it was then.
         calibration: File with your own calibration groups, from `clonewatch calibrate`. None: the shipped ones.
-        answers: File with what you found out about groups, from `clonewatch answer`.
+        answers: File with what you found out about groups, from `clonewatch answer` and `cases export-rulings`.
         first_flag: Also find the hour at which each campaign would first have been flagged. Takes about as
             long as ten more scans of the data already read.
         replay: The former name of `first_flag`.
@@ -253,7 +253,7 @@ def detect(
         memory: Memory that the engine may use before it spills to disk.
         threads: Threads of the engine. None: one per core.
         calibration: File with your own calibration groups.
-        answers: File with what you found out about groups.
+        answers: File with what you found out about groups, from `clonewatch answer` and `cases export-rulings`.
         first_flag: Also find the hour at which each campaign would first have been flagged.
         replay: The former name of `first_flag`.
         again: Also examine windows whose result would not change.

@@ -36,7 +36,7 @@ LINK_BITS = round(log2(1_000), _DIGITS)
 # A fact of deception must be significant at one in ten; what makes it a fact is its test's least effect.
 _FACT_BITS = 3.3
 # To be reported without a flag: shared things must link the average entity at one in ten at least.
-_LEAST_LINK_BITS = round(log2(10), _DIGITS)
+LEAST_LINK_BITS = round(log2(10), _DIGITS)
 # What the sum of families has beyond its own threshold supports a linkage that falls short: strangers whom a weak link
 # gathers by chance do not agree in what they do. Its tests are not independent, so half of it counts for being reported
 # and a quarter for a flag, for which it stands in for a quarter of the linkage at most.
@@ -111,7 +111,7 @@ class Verdict(NamedTuple):
         Where few accounts are trusted, the rarity of a shared thing says little, whoever shares it. That is no reason
         to say nothing of a group, and none to flag it.
         """
-        support = _TO_REPORT * _surplus(self.bits) if round(self.link_bits, _DIGITS) >= _LEAST_LINK_BITS else 0.0
+        support = _TO_REPORT * _surplus(self.bits) if round(self.link_bits, _DIGITS) >= LEAST_LINK_BITS else 0.0
         half_way = min(self.link_bits / LINK_BITS, *self.criteria[1:]) >= _HALF_WAY
         return round(self.link_bits + support, _DIGITS) >= LINK_BITS or half_way
 

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from clonewatch.adapters.reading import Log, open_log
 from clonewatch.campaigns import answers
 from clonewatch.campaigns import calibration as calibrations
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
+from clonewatch.model.answers import Answer
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.read_results import listed
@@ -116,7 +116,7 @@ def scan(
         return _run(_Task(settings, log, key, timer), calibration, given, examine)
     # Text is not kept for a later run, and only the embedded engine keeps its tables.
     again = settings.engine == EMBEDDED and not settings.keep_text
-    asked = resume.question(asdict(settings), log, key, calibration) if again else ""
+    asked = resume.question(asdict(settings), log, key, calibration, given) if again else ""
     with ResultFolder(settings.out, asked) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
         return _run(_Task(settings, log, key, timer, folder, keeper), calibration, given, examine)

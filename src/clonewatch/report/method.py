@@ -10,7 +10,7 @@ from clonewatch.ports.signal import Card
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, day, instant, minute, number, visible
 from clonewatch.report.phrases import accounts_of, plain, signal
-from clonewatch.report.standing import outcome
+from clonewatch.report.standing import outcome, withheld
 
 
 class Answer(NamedTuple):
@@ -108,7 +108,7 @@ def answer(rows: list[dict[str, Any]], members: tuple[int, int] | None) -> Answe
     """
     flagged, review, listed = ([r for r in rows if outcome(r) == which] for which in ("flagged", "review", "listed"))
     if not flagged:
-        return Answer(f"Nothing was flagged.{_for_review(review)}", _bound(review, listed), [])
+        return Answer(f"Nothing was flagged.{_for_review(review)}{_ruled(listed)}", _bound(review, listed), [])
     accounts, bystanders = members if members is not None else (sum(row["accounts"] or 0 for row in flagged), None)
     harvested = sum(row["harvested_exchanges"] or 0 for row in flagged)
     starts = [m for row in flagged if (m := instant(row["first_ts"]))]
@@ -117,7 +117,7 @@ def answer(rows: list[dict[str, Any]], members: tuple[int, int] | None) -> Answe
     sentence = (
         f"{amount(len(flagged), 'campaign')} flagged: {accounts_of(accounts)} "
         f"{'act as one operator' if one else f'act as {count(len(flagged))} operators'}; "
-        f"{amount(harvested, 'exchange')} attributed{_between(starts, ends)}.{_for_review(review)}"
+        f"{amount(harvested, 'exchange')} attributed{_between(starts, ends)}.{_for_review(review)}{_ruled(listed)}"
     )
     bound = (
         "A campaign is flagged when independent families of evidence agree and the accounts are covertly linked. "
@@ -161,12 +161,25 @@ def _for_review(review: list[dict[str, Any]]) -> str:
     """
     if not review:
         return ""
-    named = [f"{visible(r['campaign_id'], 24)} ({amount(r['accounts'], 'account')})" for r in review[:REVIEW_NAMED]]
-    left = len(review) - len(named)
-    return (
-        f" {amount(len(review), 'group')} {'is' if len(review) == 1 else 'are'} for review: {', '.join(named)}"
-        f"{f' and {count(left)} more' if left else ''}."
-    )
+    return f" {amount(len(review), 'group')} {'is' if len(review) == 1 else 'are'} for review: {_named(review)}."
+
+
+def _ruled(listed: list[dict[str, Any]]) -> str:
+    """How many groups a ruling keeps from being flagged or for review, and which; empty for none.
+
+    >>> _ruled([{"campaign_id": "C0001", "accounts": 18, "ruled": [{"withholds": True}]}])
+    ' 1 group stays innocent, as ruled: C0001 (18 accounts).'
+    """
+    rows = [row for row in listed if withheld(row)]
+    if not rows:
+        return ""
+    return f" {amount(len(rows), 'group')} {'stays' if len(rows) == 1 else 'stay'} innocent, as ruled: {_named(rows)}."
+
+
+def _named(rows: list[dict[str, Any]]) -> str:
+    named = [f"{visible(r['campaign_id'], 24)} ({amount(r['accounts'], 'account')})" for r in rows[:REVIEW_NAMED]]
+    left = len(rows) - len(named)
+    return f"{', '.join(named)}{f' and {count(left)} more' if left else ''}"
 
 
 def _bound(review: list[dict[str, Any]], listed: list[dict[str, Any]]) -> str:

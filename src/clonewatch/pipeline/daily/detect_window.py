@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns import answers
 from clonewatch.campaigns import calibration as calibrations
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
+from clonewatch.model.answers import Answer
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
@@ -194,10 +193,7 @@ def _mark(manifest: Manifest, settings: WindowSettings, calibration: Calibration
 
 def _mark_answers(given: Sequence[Answer]) -> dict[str, Any]:
     """What of the answers a result depends on; nothing where none were given."""
-    if not given:
-        return {}
-    told = [[a.question, a.yes, sorted(a.accounts), a.group, a.at, a.by, a.note] for a in given]
-    return {"answers": hashlib.sha256(msgspec.json.encode(told)).hexdigest()}
+    return {"answers": answers.digest(given)} if given else {}
 
 
 def _earlier_mark(out: Path) -> dict[str, Any] | None:
