@@ -83,7 +83,7 @@ def told(body: object) -> object:
 
 
 def _is_message_placeholder(message: object) -> bool:
-    if not isinstance(message, Mapping):
+    if message.__class__ is not dict and not isinstance(message, Mapping):
         return isinstance(message, str) and is_placeholder(message)
     content = message.get("content")
     if isinstance(content, list):
