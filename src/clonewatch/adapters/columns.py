@@ -45,6 +45,7 @@ _NOT_UTF8 = "not UTF-8 text, as in a log in Latin-1; convert it first: iconv -f 
 _NOTHING = pa.array(sorted(MISSING))
 _LONGEST_NOTHING = max(map(len, MISSING))
 _EMPTY = frozenset(("",))
+_SPACE, _NOT_ASCII = 0x20, 0x80
 
 
 def conform(
@@ -381,9 +382,29 @@ _FROM_ARROW: dict[str, Callable[[pa.Array, Column, TimeFormat], Cast]] = {
 def _empty(values: pa.Array) -> pa.Array:
     if not pa.types.is_string(values.type):
         return values.is_null()
+    held = text_of(values)
+    if len(held) and held.min() > _SPACE and held.max() < _NOT_ASCII:  # no white space in any of them
+        return pc.equal(pc.binary_length(values), 0).fill_null(True)
     return pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values.fill_null(""))), 0)
 
 
 def _replaced(values: pa.Array) -> NDArray[np.bool_]:
     """Which texts have U+FFFD in place of bytes that are no UTF-8."""
+    held = text_of(values)
+    if not len(held) or held.max() < _NOT_ASCII:
+        return _none(len(values))
     return np.asarray(pc.match_substring(values, "\ufffd").fill_null(False))
+
+
+def text_of(values: pa.Array) -> NDArray[np.uint8]:
+    """The bytes of all texts of a column, one after another: a question about all is answered by one look at them.
+
+    >>> text_of(pa.array(["a", None, "bc"])).tobytes()
+    b'abc'
+    """
+    _, offsets, held = values.buffers()
+    width = np.int64 if pa.types.is_large_string(values.type) else np.int32
+    if not len(values) or held is None:
+        return np.zeros(0, np.uint8)
+    ends = np.frombuffer(offsets, width)[values.offset : values.offset + len(values) + 1]
+    return np.frombuffer(held, np.uint8)[ends[0] : ends[-1]]

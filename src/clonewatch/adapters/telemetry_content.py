@@ -94,7 +94,7 @@ def _parts(given: Attributes, prefix: str) -> list[dict[str, object]] | None:
 def tools(given: Attributes) -> list[object]:
     """The tools that a call offers, as one attribute lists them or as one attribute each."""
     for name in names.TOOLS:
-        found = parsed(given.get(name))
+        found = parsed(given[name]) if name in given else None
         if isinstance(found, list) and found:
             return [parsed(tool) for tool in found]
     for pattern in names.TOOLS_INDEXED:
