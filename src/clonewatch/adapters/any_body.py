@@ -24,7 +24,7 @@ def fill_from_bodies(request: object, response: object, row: Row, otherwise: Wir
     if kind is not None:
         cloud_bodies.fill(kind, body, response, row)
         return True
-    answer = response if isinstance(response, dict) else assembled(response)
+    answer = response if isinstance(response, dict) else assembled(response) if response else {}
     read = anthropic if api_of(body, answer, otherwise) == "anthropic" else openai
     read(body, answer, row)
     return False

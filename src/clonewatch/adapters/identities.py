@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.client_addresses import client_address
-from clonewatch.adapters.columns import Columns, Values, as_bytes, pylist, text_of
+from clonewatch.adapters.columns import Columns, Values
 from clonewatch.adapters.placeholders import SIGNS, has_sign, is_nobody, told, unwrapped
+from clonewatch.adapters.text_columns import as_bytes, pylist, text_of
 from clonewatch.ports.mapping import Hops
 
 # An assumed role of AWS: the role is who is billed, the last part is chosen anew by every session.
@@ -146,11 +147,11 @@ def _texts(values: Values) -> Values:
             return values
         return [_told(v) for v in pylist(values)]
     # Long JSON and long prose, by far the most, are passed over at once.
-    looked_at = (
+    looked_at = [
         v
         for v in values
         if v is not None and not (v.__class__ is str and len(v) >= _SHORT and (v[0] in _JSON or " " in v[:64]))
-    )
+    ]
     return [_told(v) for v in values] if any(map(_is_odd, looked_at)) else values
 
 
