@@ -89,11 +89,14 @@ def _asked(request: Mapping[str, object], parameters: Mapping[str, tuple[str, ..
 def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a chat completion, completion, response or embedding; what is filled already stays."""
     _asked(request, _OPENAI, row)
-    claimed(row, request.get("safety_identifier"), request.get("user"))
-    put(row, "tools_count", _length(request.get("tools")), _length(request.get("functions")))
+    if "user" in request or "safety_identifier" in request:
+        claimed(row, request.get("safety_identifier"), request.get("user"))
+    if "tools" in request or "functions" in request:
+        put(row, "tools_count", _length(request.get("tools")), _length(request.get("functions")))
     asked = request.get("logprobs")
     row["logprobs"] = (asked is not None and asked is not False) or bool(request.get("top_logprobs"))
-    put(row, "session_id", _id_of(request.get("conversation")))
+    if "conversation" in request:
+        put(row, "session_id", _id_of(request["conversation"]))
     answer = response if isinstance(response, dict) else assembled(response)
     put(row, "operation", _openai_operation(request, answer))
     if not answer:
@@ -122,8 +125,10 @@ def _tokens(usage: Mapping[str, object], row: Row) -> None:
 def anthropic(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a messages exchange; what is filled already stays."""
     _asked(request, _ANTHROPIC, row)
-    put(row, "tools_count", _length(request.get("tools")))
-    claimed(row, inner(request, "metadata").get("user_id"))
+    if "tools" in request:
+        put(row, "tools_count", _length(request["tools"]))
+    if "metadata" in request:
+        claimed(row, inner(request, "metadata").get("user_id"))
     put(row, "signature_id", _signature(request.get("messages")))
     put(row, "operation", "chat")
     answer = response if isinstance(response, dict) else assembled(response)

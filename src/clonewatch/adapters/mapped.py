@@ -132,7 +132,8 @@ def _without_dashes(values: Values) -> Values:
     if isinstance(values, list):
         return [None if v == ABSENT else v for v in values] if ABSENT in values else values
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return pc.if_else(pc.equal(values, ABSENT), pa.scalar(None, values.type), values)
+        dashes = pc.equal(values, ABSENT)
+        return pc.if_else(dashes, pa.scalar(None, values.type), values) if pc.any(dashes).as_py() else values
     return values
 
 
@@ -265,7 +266,8 @@ def _is_body(value: object) -> bool:
 
 
 def _body_row(request: object, answer: object) -> dict[str, object]:
-    body, said = parsed(request) if _is_body(request) else None, parsed(answer) if _is_body(answer) else None
+    body = parsed(request) if _is_body(request) else None
+    said = parsed(answer) if answer is not None and _is_body(answer) else None
     answered = isinstance(said, dict) and any(keys <= said.keys() for keys in _ANSWERS)
     asked = isinstance(body, dict) and not _REQUEST_KEYS.isdisjoint(body)
     row: dict[str, object] = {}

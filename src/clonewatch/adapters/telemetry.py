@@ -127,7 +127,14 @@ def _nanoseconds(value: object) -> int:
 
 
 def _pairs(pairs: object, depth: int) -> Attributes:
-    return {str(p.get("key")): _value(p.get("value"), depth + 1) for p in _objects(pairs)} if pairs else {}
+    found: Attributes = {}
+    for pair in _objects(pairs):
+        value = pair.get("value")
+        if isinstance(value, dict) and len(value) == 1 and "stringValue" in value and depth < _DEEPEST:
+            found[str(pair.get("key"))] = value["stringValue"]  # by far the most
+        else:
+            found[str(pair.get("key"))] = _value(value, depth + 1)
+    return found
 
 
 _ONE = frozenset(("stringValue", "boolValue", "doubleValue"))
