@@ -18,6 +18,7 @@ from clonewatch.adapters import lines as cutting
 from clonewatch.adapters import streams
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.event_streams import assembled
+from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, instant, instants, time_format
 from clonewatch.adapters.lines import MOST_LINE, documents, lines
 from clonewatch.adapters.reading import open_log
@@ -502,3 +503,28 @@ def test_what_a_client_puts_into_a_body_cannot_cost_the_row(tmp_path: Path) -> N
     file.write_text("\n".join(lines_) + "\n")
     rows, rejected, _ = read(file)
     assert rejected == [] and len(rows) == len(lines_)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[REDACTED]", "redacted", "***", "data:;base64, x", "{}", "null", '[{"content": "[redacted]"}]',
+        "eyJtZXNzYWdlcyI6IFt7InJvbGUiOiAidXNlciIsICJjb250ZW50IjogIkhpIn1dfQ==", "Why was this redacted?", "",
+    ],
+)  # fmt: skip
+def test_a_column_of_prompts_and_a_list_of_them_are_settled_alike(text: str) -> None:
+    texts = ["Name a river that flows through three countries, and say which", text, None]
+    for kind in (pa.string(), pa.large_string()):
+        found = settled({"messages": pa.array(texts, kind)})["messages"]
+        plain = found.to_pylist() if isinstance(found, pa.Array) else found
+        assert plain == settled({"messages": list(texts)})["messages"]
+
+
+@pytest.mark.parametrize("given", ["7", "007", "40000", "", None, "9" * 18, "9" * 19, "1.0", " 7"])
+def test_a_count_is_the_same_beside_plain_numbers_and_beside_others(given: str | None) -> None:
+    def read(beside: str) -> object:
+        rows = {"exchange_id": ["a", "b"], "ts": [1772359200] * 2, "account_id": ["x"] * 2}
+        batch, _ = conform({**rows, "input_tokens": [beside, given]}, EXCHANGES, "log", [1, 2])
+        return batch.column("input_tokens")[1].as_py()
+
+    assert read("1") == read("1.0")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clonewatch.adapters.column_types import text_or_hex
 from clonewatch.adapters.instants import TimeFormat, from_objects, instant, instants, is_unknown_spelling
+from clonewatch.adapters.text_columns import blank, pylist, replaced
 from clonewatch.adapters.units import LATENCY, LATENCY_FAULT, Units, latencies, with_unit
 from clonewatch.adapters.values import LIMITS, MISSING, extended, real, sketch, text, truth, unsigned, whole
 from clonewatch.adapters.word_columns import WORDS, as_words
@@ -45,6 +46,7 @@ _NOT_UTF8 = "not UTF-8 text, as in a log in Latin-1; convert it first: iconv -f 
 _NOTHING = pa.array(sorted(MISSING))
 _LONGEST_NOTHING = max(map(len, MISSING))
 _EMPTY = frozenset(("",))
+_MOST_DIGITS = 18  # of a number that fits every type
 
 
 def conform(
@@ -101,9 +103,9 @@ def conform(
         else:
             continue
         if column.required:
-            _note(reasons, np.asarray(_empty(array)), f"{column.name}: missing")
+            _note(reasons, np.asarray(blank(array)), f"{column.name}: missing")
             if column.name in _IDS:
-                _note(reasons, _replaced(array), f"{column.name}: {_NOT_UTF8}")
+                _note(reasons, replaced(array), f"{column.name}: {_NOT_UTF8}")
         elif array.null_count == rows:
             continue
         columns[column.name] = array
@@ -193,6 +195,8 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
     target = arrow_type(column)
     if not kinds:
         return pa.nulls(len(values), target), _none(len(values))
+    if kinds == {str} and column.type in LIMITS and _all_digits(values):
+        values, kinds = [int(str(v)) if v else None for v in values], {int}
     if kinds in _EXACT.get(column.type, ()):
         try:
             return _FROM_ARROW[column.type](pa.array(values, _WIDE.get(column.type, target)), column, at)
@@ -204,6 +208,13 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
     made = [None if v is None else plain(v, column) for v in given]
     bad = np.fromiter((m is None and v is not None for m, v in zip(made, given, strict=True)), np.bool_, len(values))
     return pa.array(made, target), bad
+
+
+def _all_digits(values: list[object]) -> bool:
+    """Whether all texts are plain whole numbers, or empty: as tables without types write them."""
+    texts = [str(v) for v in values if v]
+    joined = "".join(texts)
+    return joined.isascii() and joined.isdecimal() and len(max(texts, key=len)) <= _MOST_DIGITS
 
 
 def _may_be_nothing(column: Column) -> bool:
@@ -262,19 +273,6 @@ def _without_nothing(values: pa.Array, column: Column) -> pa.Array:
         return values
     nothing = pc.is_in(values, _NOTHING) if _may_be_nothing(column) else pc.equal(pc.binary_length(values), 0)
     return pc.if_else(nothing, pa.scalar(None, pa.string()), values) if pc.any(nothing).as_py() else values
-
-
-def pylist(values: pa.Array) -> list[object]:
-    """A column as plain values; text with U+FFFD in place of bytes that are not UTF-8: nobody may hide a row by one."""
-    try:
-        return list(values.to_pylist())
-    except UnicodeDecodeError:
-        return [None if v is None else v.decode("utf-8", "replace") for v in as_bytes(values).to_pylist()]
-
-
-def as_bytes(values: pa.Array) -> pa.Array:
-    """A column of text as its bytes."""
-    return values.view(pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary())
 
 
 def _utf8(values: pa.Array) -> Cast:
@@ -376,14 +374,3 @@ _FROM_ARROW: dict[str, Callable[[pa.Array, Column, TimeFormat], Cast]] = {
     "list<uint32>": _sketches,
     "timestamp": _times,
 }
-
-
-def _empty(values: pa.Array) -> pa.Array:
-    if not pa.types.is_string(values.type):
-        return values.is_null()
-    return pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values.fill_null(""))), 0)
-
-
-def _replaced(values: pa.Array) -> NDArray[np.bool_]:
-    """Which texts have U+FFFD in place of bytes that are no UTF-8."""
-    return np.asarray(pc.match_substring(values, "\ufffd").fill_null(False))

@@ -222,7 +222,7 @@ def _rows(text: _Text, names: list[str], delimiter: str, tables: bool) -> Genera
             break
         elif cells == names:
             pass  # the header of a file that was appended
-        elif cells and _holds_row(text.taken, len(names), delimiter):
+        elif cells and len(text.taken) > 1 and _holds_row(text.taken, len(names), delimiter):
             doubtful = _Doubtful(cells, list(text.taken))
         elif cells:
             rows.append(cells)

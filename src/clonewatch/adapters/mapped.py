@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import PurePath
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -15,15 +14,16 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
-from clonewatch.adapters.columns import Columns, Values, as_bytes, conform, pylist
+from clonewatch.adapters.columns import Columns, Values, conform
+from clonewatch.adapters.field_paths import ABSENT, finder, first_given, found_in, lacks
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
 from clonewatch.adapters.map_watch import Watch
 from clonewatch.adapters.mapping import EXAMPLE
-from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.rows import Rows
 from clonewatch.adapters.streams import head_of, notes_of
+from clonewatch.adapters.text_columns import as_bytes, pylist
 from clonewatch.adapters.value_hashes import hashed
 from clonewatch.adapters.values import MISSING
 from clonewatch.model.errors import MappingError
@@ -32,12 +32,9 @@ from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Batch, Source
 from clonewatch.ports.mapping import FieldMap, Hops, Rule
 
-ABSENT = "-"  # how access logs write "nothing"
-_OR = " | "
 _HASHED = frozenset(c.name for c in EXCHANGES.columns if c.type == "uint64")
 _WHO = ("account_id", "org_id", "end_user_id")  # columns in which a word for nobody is no value
 _TYPES = {c.name: c.type for c in EXCHANGES.columns}
-_MOST_EMBEDDED = 1 << 20  # maximum bytes of JSON in text that a path steps into
 _MARK = 1024  # first bytes that distinguish files of the same name; few, so that a log that grows keeps its ids
 _BEYOND = f"an item beyond the first {MOST_ITEMS:,} of the list that `each` names"
 _OPENING = '{" \t\r\n\x0b\x0c'
@@ -50,57 +47,6 @@ def required(mapping: FieldMap | None, name: str) -> FieldMap:
     if mapping is None:
         raise MappingError(f"{name} needs a field map", fix=f"Pass one with --map; for example:\n{EXAMPLE}")
     return mapping
-
-
-def alternatives(spec: str) -> list[tuple[str, tuple[str, ...]]]:
-    """The fields that a specification names, in order: each as written and as the steps of a path."""
-    return [(choice, tuple(choice.split("."))) for choice in spec.split(_OR)]
-
-
-def _is_nothing(value: object) -> bool:
-    return value is None or value == "" or value == ABSENT
-
-
-def finder(spec: str, is_nothing: Callable[[object], bool] = _is_nothing) -> Callable[[Mapping[str, object]], Any]:
-    """A function that looks up a field in a row: a key as written, or dots into objects, lists and JSON in text.
-
-    " | " separates alternatives: the first one present counts. is_nothing: tells which values are as good as absent.
-
-    >>> find = finder("user.id | user_id")
-    >>> find({"user": {"id": 7}}), find({"user_id": 8}), find({"user": '{"id": 9}'}), find({})
-    (7, 8, 9, None)
-    """
-    choices = alternatives(spec)
-    if len(choices) == 1 and len(choices[0][1]) == 1:
-        key = choices[0][0]
-        return lambda row: row.get(key)
-
-    def find(row: Mapping[str, object]) -> object:
-        for literal, path in choices:
-            value = row.get(literal)
-            if value is None and len(path) > 1:
-                value = _step(row, path)
-            if not is_nothing(value):
-                return value
-        return None
-
-    return find
-
-
-def _step(row: object, path: tuple[str, ...]) -> object:
-    for key in path:
-        if isinstance(row, str) and row[:1] in ("{", "[") and len(row) <= _MOST_EMBEDDED:
-            try:
-                row = _decode(row)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                return None  # text that only looks like JSON has no fields
-        if isinstance(row, dict):
-            row = row.get(key)
-        elif isinstance(row, list) and key.isdigit() and int(key[:9]) < len(row):
-            row = row[int(key)]
-        else:
-            return None
-    return row
 
 
 def exchange_ids(source: Source, numbers: Sequence[int]) -> pa.Array:
@@ -142,12 +88,22 @@ def _complete_ids(ids: Values | None, source: Source, numbers: Sequence[int]) ->
         if not ids.null_count and not pc.any(pc.is_in(ids.cast(pa.string()), pa.array(sorted(MISSING)))).as_py():
             return ids
         ids = ids.to_pylist()
+    if _all_given(ids):
+        return ids
     # Bytes that are no text may come from a client: they cost neither the row nor make two ids one.
     missing = [i is None or (isinstance(i, str) and (i in MISSING or "\ufffd" in i)) for i in ids]
     if not any(missing):
         return ids
     derived = exchange_ids(source, numbers).to_pylist()
     return [d if lacks else i for i, d, lacks in zip(ids, derived, missing, strict=True)]
+
+
+def _all_given(ids: list[object]) -> bool:
+    """Whether all ids are text, and none is missing or damaged: quick, and nearly always so."""
+    try:
+        return MISSING.isdisjoint(ids) and "\ufffd" not in "".join(ids)  # type: ignore[arg-type]
+    except TypeError:
+        return False
 
 
 def build(
@@ -176,7 +132,8 @@ def _without_dashes(values: Values) -> Values:
     if isinstance(values, list):
         return [None if v == ABSENT else v for v in values] if ABSENT in values else values
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return pc.if_else(pc.equal(values, ABSENT), pa.scalar(None, values.type), values)
+        dashes = pc.equal(values, ABSENT)
+        return pc.if_else(dashes, pa.scalar(None, values.type), values) if pc.any(dashes).as_py() else values
     return values
 
 
@@ -196,10 +153,11 @@ def objects(
             watch.saw(given, kept)
         else:
             watch.saw(given, None)
-        found: Columns = {name: _looked_up(rows, name, mapping) for name in mapping.fields}
+        keys = set[str]().union(*rows)
+        found: Columns = {name: _looked_up(rows, keys, name, mapping) for name in mapping.fields}
         for name in mapping.when_empty:
             values = found.get(name, [])
-            empty[name] += sum(value is None or value == "" for value in values)
+            empty[name] += values.count(None) + values.count("") if isinstance(values, list) else 0
             filled[name] += len(values)
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)
@@ -216,19 +174,16 @@ def _watch(source: Source, mapping: FieldMap) -> Watch:
     return notes.watch
 
 
-def _looked_up(rows: Sequence[Mapping[str, object]], name: str, mapping: FieldMap) -> list[object]:
+def _looked_up(rows: Sequence[Mapping[str, object]], keys: set[str], name: str, mapping: FieldMap) -> list[object]:
     """The values of a column in rows: of its field, otherwise of the further fields that the map names."""
-    is_nothing = is_nobody if name in _WHO else _is_nothing
-    find = finder(mapping.fields[name], is_nothing)
-    values: list[object] = [find(row) for row in rows]
+    who = name in _WHO
+    values = found_in(rows, keys, mapping.fields[name], who)
     if name in mapping.rules:
         values = _ruled(name, values, mapping.rules[name], rows, mapping)
     for path, rule in mapping.others.get(name, ()):
-        if not any(map(is_nothing, values)):
+        if not lacks(values, who):
             break
-        find = finder(path, is_nothing)
-        more = _ruled(name, [find(row) for row in rows], rule, rows, mapping)
-        values = [m if is_nothing(v) else v for v, m in zip(values, more, strict=True)]
+        values = first_given(values, _ruled(name, found_in(rows, keys, path, who), rule, rows, mapping), who)
     return values
 
 
@@ -282,8 +237,9 @@ def _from_bodies(found: Columns) -> None:
     if not any(map(_is_body, requests)) and not any(map(_is_body, answers)):
         return
     made = [_body_row(request, answer) for request, answer in zip(requests, answers, strict=True)]
+    filled = set[str]().union(*made)
     for name in _FROM_BODY:
-        if any(name in row for row in made):
+        if name in filled:
             before = _plain(found.get(name)) or [None] * rows
             found[name] = [row.get(name) if b in (None, "") else b for b, row in zip(before, made, strict=True)]
     found["messages"] = [row.get("messages", r) for r, row in zip(requests, made, strict=True)]
@@ -310,7 +266,8 @@ def _is_body(value: object) -> bool:
 
 
 def _body_row(request: object, answer: object) -> dict[str, object]:
-    body, said = parsed(request) if _is_body(request) else None, parsed(answer) if _is_body(answer) else None
+    body = parsed(request) if _is_body(request) else None
+    said = parsed(answer) if answer is not None and _is_body(answer) else None
     answered = isinstance(said, dict) and any(keys <= said.keys() for keys in _ANSWERS)
     asked = isinstance(body, dict) and not _REQUEST_KEYS.isdisjoint(body)
     row: dict[str, object] = {}
@@ -357,8 +314,9 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
 
 
 def _overlay(found: Columns, mapping: FieldMap, logged: list[dict[str, object]]) -> None:
+    keys = set[str]().union(*logged)
     for name in mapping.fields:
-        mapped = _looked_up(logged, name, mapping)
+        mapped: Values = _looked_up(logged, keys, name, mapping)
         if name in _HASHED:
             mapped = hashed(mapped).to_pylist()
         before: Values = found.get(name, [None] * len(logged))

@@ -25,7 +25,7 @@ from clonewatch.adapters.opening import (
     side_by_side,
     source_of,
 )
-from clonewatch.adapters.recognition import described, recognised
+from clonewatch.adapters.recognition import described, every, recognised
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream
 from clonewatch.model.errors import InputError, MappingError
@@ -393,5 +393,4 @@ def _recognise(
 
 def _choosing(head: bytes, name: str) -> list[str]:
     """The formats that know a file that is read by a field map, and would choose among its rows."""
-    known = [cast(Adapter, FORMATS.load(form)) for form in FORMATS.names()]
-    return [adapter.name for adapter in recognised(head, name, known) if adapter.chooses]
+    return [adapter.name for adapter in recognised(head, name, every(FORMATS)) if adapter.chooses]

@@ -6,6 +6,8 @@ A banner, a failed call without a body or a torn line is outvoted, and no unknow
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import cast
 
 import msgspec
 
@@ -15,6 +17,7 @@ from clonewatch.adapters.outline import outline
 from clonewatch.adapters.survey import shown
 from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Adapter
+from clonewatch.ports.shelf import Shelf
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -57,3 +60,9 @@ def described(head: bytes, packing: str = "") -> tuple[str, str]:
     columns = [shown(column) for column in header(first_line(head)) if column.isprintable()]
     what, fix = seen(head, names, columns)
     return f"{what}, {packing}" if packing else what, fix
+
+
+@cache  # finding them costs as much as reading a small file
+def every(shelf: Shelf) -> list[Adapter]:
+    """All formats of a shelf."""
+    return [cast(Adapter, shelf.load(name)) for name in shelf.names()]

@@ -22,6 +22,7 @@ _STATUS = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
 _MOST_MESSAGE = 512  # characters of an error message that are searched for a status
 _BODY = ("messages", "input", "contents", "prompt")
 _STOPS = ("stop", "stop_sequences")
+_FAILED = frozenset(names.ERROR_ATTRIBUTES)
 _ANSWERED = ("choices", "output", "stop_reason")
 # How a request that ended in an answer says so.
 _EXCEPTION = "exception"
@@ -151,6 +152,8 @@ def usage_apart(usage: dict[str, object], row: Row) -> None:
 
 
 def _indexed(given: Attributes, row: Row) -> None:
+    if ".0." not in "\n".join(given):
+        return
     for column, pattern, _ in names.INDEXED:
         messages = indexed(given, pattern)
         if column == "messages" and has_text(messages):
@@ -163,7 +166,7 @@ def _indexed(given: Attributes, row: Row) -> None:
 
 def _status(record: Record, given: Attributes, row: Row) -> None:
     """The HTTP status of a failed call, from its error's number, name or message."""
-    if row.get("status") is not None:
+    if row.get("status") is not None or (not record.code and not record.events and _FAILED.isdisjoint(given)):
         return
     held = [given] + [values for name, values in record.events if name == _EXCEPTION]
     for attributes in held:
@@ -196,11 +199,12 @@ def _request(given: Attributes, row: Row) -> None:
             row["logprobs"] = True
     else:
         body = {}
-    offered = tools(given) or _asked(given, "tools") or body.get("tools")
+    gathered = _parameters(given)
+    offered = tools(given) or _asked(gathered, "tools") or body.get("tools")
     listed = next((s for name in names.STOPS if isinstance(s := given.get(name), list) and s), None)
-    stops = listed or next((s for key in _STOPS if (s := _asked(given, key) or body.get(key))), None)
-    form = _form(given) or _asked(given, "response_format") or body.get("response_format")
-    form = form or _object(_asked(given, "text")).get("format")
+    stops = listed or next((s for key in _STOPS if (s := _asked(gathered, key) or body.get(key))), None)
+    form = _form(given) or _asked(gathered, "response_format") or body.get("response_format")
+    form = form or _object(_asked(gathered, "text")).get("format")
     if isinstance(offered, list) and offered:
         put(row, "tools_count", len(offered))
     more = {key: value for key, value in (("tools", offered), ("stop", stops), ("response_format", form)) if value}
@@ -210,11 +214,15 @@ def _request(given: Attributes, row: Row) -> None:
         row["messages"] = {**more, **held}
 
 
-def _asked(given: Attributes, key: str) -> object:
-    """A parameter of the request, where one attribute gathers them."""
-    for alias in names.PARAMETERS:
-        if alias.attribute in given and (found := _object(parsed(given[alias.attribute])).get(key)):
-            return found
+def _parameters(given: Attributes) -> list[dict[str, object]]:
+    """The parameters of the request, where one attribute gathers them."""
+    return [_object(parsed(given[one.attribute])) for one in names.PARAMETERS if one.attribute in given]
+
+
+def _asked(gathered: list[dict[str, object]], key: str) -> object:
+    for one in gathered:
+        if value := one.get(key):
+            return value
     return None
 
 

@@ -14,6 +14,7 @@ from itertools import islice
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from clonewatch.adapters.instants import EARLIEST, LATEST, SCALE, TimeFormat
@@ -101,6 +102,11 @@ def latencies(values: pa.Array | list[object], units: Units, key: str) -> tuple[
 
     values: numbers, text of numbers, or text with its unit (`1.25s`, `950ms`). units: takes what is decided here.
     """
+    if isinstance(values, pa.Array) and pa.types.is_integer(values.type) and units.get(key) != "s":
+        least, most = pc.min_max(values).as_py().values()
+        if least is not None and 0 <= least and 0 < most <= _MOST:
+            units[key] = "ms"  # seconds have a fraction
+            return values.cast(pa.int32()), np.zeros(len(values), np.bool_)
     numbers, known, given = _numbers(values)
     if not units.get(key) and (unit := unit_of_latencies(numbers[~known & ~np.isnan(numbers)])):
         units[key] = unit

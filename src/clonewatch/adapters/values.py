@@ -72,6 +72,8 @@ def text(value: object, column: Column | None = None) -> str | None:
 
     Elsewhere a list of one text is that text, and a header that was sent several times is one list with commas.
     """
+    if isinstance(value, str):
+        return value if value.isascii() or _encodable(value) else None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -81,8 +83,6 @@ def text(value: object, column: Column | None = None) -> str | None:
     if isinstance(value, list | dict):
         name = column.name if column is not None else ""
         return as_json(value) if name == "messages" else _only(value, name)
-    if isinstance(value, str):
-        return value if _encodable(value) else None
     return held if isinstance(value, bytes) and isinstance(held := text_or_hex(value), str) else None
 
 
@@ -122,6 +122,8 @@ def whole(value: object, column: Column) -> int | None:
     >>> whole(1.25, column["input_tokens"]), whole(-3, column["input_tokens"])
     (None, None)
     """
+    if value.__class__ is int:  # by far the most
+        return value if 0 <= value < LIMITS[column.type] else None
     if isinstance(value, str):
         value = _in_words(value, column)
     if isinstance(value, str):

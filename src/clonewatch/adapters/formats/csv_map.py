@@ -8,7 +8,8 @@ from itertools import chain
 from clonewatch.adapters.columns import Columns
 from clonewatch.adapters.csv_rows import CsvRows, csv_rows
 from clonewatch.adapters.descriptions import is_row_of_data, named
-from clonewatch.adapters.mapped import alternatives, build, by_row, objects, required, ruled
+from clonewatch.adapters.field_paths import alternatives
+from clonewatch.adapters.mapped import build, by_row, objects, required, ruled
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from clonewatch.adapters.columnar_files import batches, opened, readable, rows_of
 from clonewatch.adapters.columns import Columns, Values
-from clonewatch.adapters.mapped import alternatives, build, by_row, objects, required, ruled
+from clonewatch.adapters.field_paths import alternatives
+from clonewatch.adapters.mapped import build, by_row, objects, required, ruled
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
