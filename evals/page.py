@@ -22,7 +22,7 @@ from evals.wording import Record, filled, plain, scales_of, span, table_of, tota
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "evaluation.md"
 # Separate studies that each write a section, in the order of the page.
-STUDIES = ("sensitivity", "posteriors", "paraphrase", "semi_synthetic", "other_worlds", "third_worlds", "power")
+STUDIES = ("sensitivity", "posteriors", "paraphrase", "semi_synthetic", "other_worlds", "third_worlds")
 
 
 def main() -> int:

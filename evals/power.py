@@ -4,7 +4,7 @@
 
 Every world draws a kind of campaign, its accounts and its requests per account and day, an honest crowd, and what the
 log lacks. A logistic model then gives the chance of being flagged, and of being flagged or among the first five lines,
-by size, rate and gaps. It goes into the package, where `clonewatch doctor` reads it. Seeds 9000 and up are reserved for
+by size, rate and gaps. It needs some hundreds of worlds before it says anything. Seeds 9000 and up are reserved for
 this. Finished worlds are kept, so an interrupted run resumes.
 """
 

@@ -151,8 +151,8 @@ def doctor(
 
     Returns:
         `rows`, `rejected` with `reasons`, `columns` (share of rows filled), `signals` (which can work, and what the
-        others lack), `reach` (families of evidence they can give), `power` (chances of campaigns by size),
-        `trusted_accounts`, `formats` and `warnings`.
+        others lack), `reach` (families of evidence they can give), `least_ring`, `trusted_accounts`,
+        `formats` and `warnings`.
 
     Raises:
         SetupError: A path or the map is wrong. (InputError, MappingError.)

@@ -5,10 +5,7 @@ The model comes from `python -m evals.power`: logistic regression of outcomes on
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
-from functools import cache
-from importlib.resources import files
 from math import ceil, exp, log2
 from typing import Any, NamedTuple
 
@@ -26,8 +23,6 @@ GAPS: Mapping[str, tuple[str, ...]] = {
 }
 # A campaign is called visible from this chance on.
 USUAL = 0.8
-# Campaigns by which a log is judged: accounts, and requests of each per day.
-EXAMPLES = ((40, 5), (40, 20), (200, 5), (200, 20))
 _MOST_ACCOUNTS = 300  # of a campaign in the worlds that the model learned from
 
 
@@ -88,35 +83,3 @@ def least_ring(trusted_share: float) -> int | None:
     (31, 135, None)
     """
     return ceil(LINK_BITS / -log2(1 - trusted_share)) if 0 < trusted_share < 1 else None
-
-
-def outlook(columns: Collection[str], trusted_share: float | None, power: Power) -> dict[str, Any]:
-    """What a log with these columns could show: the chances of some campaigns, and the smallest that is usually found.
-
-    trusted_share: accounts marked as trusted, 0..1 of all; None where none are. Returns `without` (what the log lacks),
-    `examples` (accounts, per_day, and the chances flagged and listed, 0..1), `smallest` (accounts at 20 requests a day
-    for both outcomes; None where even 300 are not usually found), `trusted_share` and `least_ring`, and `about` (what
-    the model was made from).
-    """
-    without = lacking(columns)
-    examples = []
-    for accounts, per_day in EXAMPLES:
-        flagged, listed = power.chances(accounts, per_day, without)
-        examples.append({"accounts": accounts, "per_day": per_day, "flagged": flagged, "listed": listed})
-    rate = EXAMPLES[-1][1]
-    smallest = {outcome: power.smallest(rate, without, outcome) for outcome in ("flagged", "listed")}
-    return {
-        "without": list(without),
-        "examples": examples,
-        "smallest": smallest,
-        "trusted_share": trusted_share,
-        "least_ring": least_ring(trusted_share or 0.0),
-        "about": dict(power.about),
-    }
-
-
-@cache
-def shipped() -> Power:
-    """The model that comes with this version."""
-    held = json.loads((files("clonewatch.campaigns") / "power.json").read_text(encoding="utf-8"))
-    return Power(held["flagged"], held["listed"], held["about"])

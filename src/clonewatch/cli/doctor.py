@@ -155,7 +155,7 @@ def _tell(found: dict[str, Any]) -> None:
         ((c["name"], c["kind"], c["family"], ", ".join(c["missing"]), c["catches"]) for c in off),
     )
     _tell_reach(found["reach"], bool(found["columns"]["accounts.anchor"]))
-    _tell_power(found["power"])
+    _tell_ring(found["trusted_share"], found["least_ring"])
     _tell_end_users(found["end_users"])
     for warning in found["warnings"]:
         output.say(f"Warning: {warning}")
@@ -183,41 +183,12 @@ def _tell_reach(reach: dict[str, Any], marked: bool) -> None:
         )
 
 
-def _tell_power(power: dict[str, Any]) -> None:
-    """How large a campaign has to be to be seen in such a log."""
+def _tell_ring(trusted: float | None, accounts: int | None) -> None:
+    """How many accounts one shared thing can link at the log's share of trusted accounts."""
     from clonewatch.report.numerals import share
 
-    output.table(
-        "Chances in simulated logs that have what this one has",
-        ("A campaign of", "Requests a day each", "Flagged", "Flagged or among the first five groups"),
-        (
-            (f"{one['accounts']} accounts", str(one["per_day"]), _of_ten(one["flagged"]), _of_ten(one["listed"]))
-            for one in power["examples"]
-        ),
-        right=(1,),
-    )
-    said = [
-        f"{text} in 8 of 10 such logs: {f'{n:,} accounts or more' if n else 'none of up to 300 accounts'}"
-        for text, n in (("flagged", power["smallest"]["flagged"]), ("found at all", power["smallest"]["listed"]))
-    ]
-    output.say(
-        f"At 20 requests a day, {'; '.join(said)}.",
-        f"By a model of {power['about']['worlds']} simulated logs. Real campaigns differ: expect less.",
-    )
-    if power["least_ring"]:
+    if trusted and accounts:
         output.say(
-            f"{share(power['trusted_share'], 1)} of the accounts are trusted: one thing in common links"
-            f" {power['least_ring']:,} accounts or more well enough for a flag. Fewer need several things in common, or"
-            " more trusted accounts beside them."
+            f"{share(trusted, 1)} of the accounts are trusted: one thing in common links {accounts:,} accounts or more"
+            " well enough for a flag. Fewer need several things in common, or more trusted accounts beside them."
         )
-
-
-def _of_ten(chance: float) -> str:
-    """A chance as a reader can picture it.
-
-    >>> _of_ten(0.87), _of_ten(0.02), _of_ten(0.99)
-    ('9 of 10', 'fewer than 1 of 20', '19 of 20 or more')
-    """
-    if chance < 1 / 20:
-        return "fewer than 1 of 20"
-    return "19 of 20 or more" if chance > 19 / 20 else f"{round(10 * chance)} of 10"

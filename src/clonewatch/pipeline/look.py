@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log
-from clonewatch.campaigns import power
+from clonewatch.campaigns.power import least_ring
 from clonewatch.model import schema as tables
 from clonewatch.model.defaults import APART
 from clonewatch.model.read_results import Rejected, listed
@@ -32,7 +32,8 @@ def look(log: Log) -> dict[str, Any]:
     Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `units` of columns that are
     plain numbers, `repeats` (rows that a scan
     would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
-    what it lacks), `reach` (which families of evidence they can give), `power` (chances of campaigns by size),
+    what it lacks), `reach` (which families of evidence they can give), `trusted_share` of accounts, `least_ring`
+    (accounts that one shared thing links),
     `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for which a
     field map found nothing), `formats` and `warnings`.
     """
@@ -59,6 +60,7 @@ def look(log: Log) -> dict[str, Any]:
     shares = {name: n / rows for name, n in filled.items() if n} if rows else {}
     for name, side in (("accounts", log.accounts()), ("events", log.events())):
         shares |= _side_shares(name, side)
+    trusted = _trusted_share(log.accounts())
     can = [_can(signal, _with_fingerprints(set(shares))) for signal in signals()]
     return {
         "formats": log.formats,
@@ -76,7 +78,8 @@ def look(log: Log) -> dict[str, Any]:
         },
         "signals": can,
         "reach": reach({one["name"] for one in can if one["works"]}, marked="accounts.anchor" in shares),
-        "power": power.outlook(_with_fingerprints(set(shares)), _trusted_share(log.accounts()), power.shipped()),
+        "trusted_share": trusted,
+        "least_ring": least_ring(trusted or 0.0),
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
         "end_users": {who: n / vouched.total() for who, n in vouched.most_common()},
         "unfilled": _unfilled(log, shares),
