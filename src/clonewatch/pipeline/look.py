@@ -10,12 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log
-from clonewatch.campaigns.power import least_ring
 from clonewatch.model import schema as tables
 from clonewatch.model.defaults import APART
 from clonewatch.model.read_results import Rejected, listed
 from clonewatch.model.schema import END_USER_PROVENANCE
-from clonewatch.pipeline.detection.reach import reach
+from clonewatch.pipeline.detection.reach import least_ring, reach
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.intake.account_match import mismatch
 from clonewatch.pipeline.intake.deduplicate import Repeats
@@ -30,12 +29,11 @@ def look(log: Log) -> dict[str, Any]:
     """Examine the first rows of a log; nothing is written.
 
     Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `units` of columns that are
-    plain numbers, `repeats` (rows that a scan
-    would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
-    what it lacks), `reach` (which families of evidence they can give), `trusted_share` of accounts, `least_ring`
-    (accounts that one shared thing links),
-    `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for which a
-    field map found nothing), `formats` and `warnings`.
+    plain numbers, `repeats` (rows that a scan would merge, rows with a shared id), `columns` (share of rows filled,
+    0..1), `signals` (whether each can work, and what it lacks), `reach` (which families of evidence they can give),
+    `trusted_share` of the accounts (0..1, None where none is marked), `least_ring` (how many accounts one shared thing
+    links), `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for
+    which a field map found nothing), `left_out` files, `formats` and `warnings`.
     """
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
