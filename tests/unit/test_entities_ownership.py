@@ -178,13 +178,6 @@ def test_where_ages_are_known_only_old_accounts_are_trusted_by_rhythm() -> None:
     assert trusted_set(trust_by_rhythm(made(100, created=created), rhythm(60, 40))).number == 30
 
 
-def test_an_age_that_is_not_known_speaks_neither_way() -> None:
-    created = [0 if i < 20 else 399 * DAY if i < 40 else None for i in range(100)]
-    found = trust_by_rhythm(made(100, created=created), rhythm(60, 40))
-    trusted = [e for e, a in zip(found["entity"].to_pylist(), found["anchor"].to_pylist(), strict=True) if a]
-    assert trusted == [*range(20), *range(40, 60)]
-
-
 def test_an_empty_log_has_no_trusted_set() -> None:
     assert trusted_set(made(0)) == ("none", 0.0, 0)
 
@@ -272,17 +265,6 @@ def test_where_more_than_half_of_the_trusted_would_lose_trust_nobody_does() -> N
 
 def test_missing_instruments_and_devices_cost_no_trust() -> None:
     assert withdrawn(anchor=trusting(2, 5)) == set()
-
-
-@pytest.mark.parametrize(("sharing", "lost"), [(4, 0), (5, 5), (17, 0)])
-@pytest.mark.parametrize("fact", ["payment", "device"])
-def test_inferred_trust_is_lost_by_more_than_a_household_on_one_instrument(fact: str, sharing: int, lost: int) -> None:
-    """A pool of old accounts may look like people at work, and be paid for with a few cards."""
-    table, active = accounts(200, **{fact: shared(list(range(sharing)))}), activity(200)
-    owned = owners(table, active)
-    inferred = trust_by_rhythm(entity_facts(table, active, owned), rhythm(120, 80))
-    kept = [withdraw_trust(inferred, owned, table, inferred=only) for only in (True, False)]
-    assert [120 - trusted_set(one).number for one in kept] == [lost, 0]
 
 
 # ---- a second trusted set ------------------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ _ENOUGH_GAPS = 10
 _BURSTY, _LEAST_TRUST = 0.5, 0.02
 # Entities, fewest and most, on one instrument or device that are doubtfully unrelated; more share it by accident.
 _DOUBTED = (2, 16)
-_HOUSEHOLD = 4
 # Where the provider trusts a smaller share of entities, even a large pool without one of them is no surprise.
 FEW_TRUSTED = 0.1
 
@@ -94,14 +93,11 @@ DECLARED: Step = Fold(
 BOTH: Step = Fold(
     "entities",
     ("entity_facts", "owners", "accounts", "entity_rhythm"),
-    lambda p, o, a, r: with_second_set(withdraw_trust(p, o, a), inferred_trust(p, o, a, r)),
+    lambda p, o, a, r: with_second_set(withdraw_trust(p, o, a), trust_by_rhythm(p, r)),
     _MOST_ACCOUNTS,
 )
 BEHAVIOUR: Step = Fold(
-    "entities",
-    ("entity_facts", "owners", "accounts", "entity_rhythm"),
-    lambda p, o, a, r: inferred_trust(p, o, a, r),
-    _MOST_ACCOUNTS,
+    "entities", ("entity_facts", "entity_rhythm"), lambda p, r: trust_by_rhythm(p, r), _MOST_ACCOUNTS
 )
 
 
@@ -173,14 +169,12 @@ def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.
     )
 
 
-def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table, *, inferred: bool = False) -> pa.Table:
+def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.Table:
     """The entities table, with trust withdrawn from entities that share an instrument or a device with unrelated ones.
 
     Bought accounts are aged and verified too, but their operator pays for several with one card. Overt customers keep
-    their trust, and so do the users of what very many share, such as a card brand or a cheap phone, and those of a card
-    that mostly trusted ones share: a household. Inferred trust may fall on few of a household, so that only larger
-    groups lose it. Where more than half of the trusted entities would lose trust, sharing is usual in this log and
-    nobody loses it.
+    their trust, and so do the users of what very many share, such as a card brand or a cheap phone. Where more than
+    half of the trusted entities would lose trust, sharing is usual in this log and nobody loses it.
     """
     table, owned, accounts = table.sort_by("entity"), owned.sort_by("account"), accounts.sort_by("account")
     trusted = table["anchor"].to_numpy() > 0
@@ -196,8 +190,7 @@ def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table, *, infe
         attribute, entity = attribute[~overt[entity]], entity[~overt[entity]]
         _, at, users = np.unique(attribute, return_inverse=True, return_counts=True)
         trusted_users = np.bincount(at, trusted[entity], len(users))
-        household = users <= _HOUSEHOLD if inferred else 2 * trusted_users > users
-        doubtful = (users >= _DOUBTED[0]) & (users <= _DOUBTED[1]) & ~household
+        doubtful = (users >= _DOUBTED[0]) & (users <= _DOUBTED[1]) & (2 * trusted_users <= users)
         lost[entity[doubtful[at]]] = True
     kept = trusted & ~lost
     if 2 * kept.sum() < trusted.sum():
@@ -215,11 +208,6 @@ def with_second_set(named: pa.Table, inferred: pa.Table) -> pa.Table:
     return named.set_column(place, "second", pa.array((either & usable).astype(np.int8)))
 
 
-def inferred_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table, rhythm: pa.Table) -> pa.Table:
-    """The entities table with trust inferred from rhythm and age, and withdrawn by payment and device."""
-    return withdraw_trust(trust_by_rhythm(table, rhythm), owned, accounts, inferred=True)
-
-
 def trust_by_rhythm(table: pa.Table, rhythm: pa.Table) -> pa.Table:
     """The entities table with trust inferred: entities that work in bursts, and are old where ages are known.
 
@@ -230,9 +218,9 @@ def trust_by_rhythm(table: pa.Table, rhythm: pa.Table) -> pa.Table:
     short = np.full(table.num_rows, -1.0)
     short[rhythm["entity"].to_numpy()] = rhythm["short"].to_numpy()
     bursty = short >= (np.quantile(short[short >= 0], _BURSTY) if (short >= 0).any() else 2.0)
-    # An age that is not known speaks neither way.
-    aged = table["aged"].to_numpy(zero_copy_only=False) | pc.is_null(table["created"]).to_numpy()
-    trusted = bursty & aged if _usable(bursty & aged) else bursty
+    aged = table["aged"].to_numpy(zero_copy_only=False)
+    known = table["created"].null_count < table.num_rows
+    trusted = bursty & aged if known and _usable(bursty & aged) else bursty
     usable = _usable(trusted) and trusted.mean() >= _LEAST_TRUST
     place = table.column_names.index("anchor")
     table = table.set_column(place, "anchor", pa.array((trusted & usable).astype(np.int8)))
