@@ -104,7 +104,7 @@ def test_rulings_come_back_as_they_were_written_and_answers_may_stand_beside_the
     append(path, answer("app_users", False))
     assert read(path) == [*given, answer("app_users", False)]
     assert write(path, []) == 0 and read(path) == []
-    with pytest.raises(OutputError, match="cannot write the rulings"):
+    with pytest.raises(OutputError, match="cannot write the file"):
         write(tmp_path / "none" / "rulings.jsonl", given)
 
 

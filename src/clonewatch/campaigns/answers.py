@@ -18,13 +18,13 @@ from filelock import FileLock
 from clonewatch.model.answers import CONFIRMED, Answer, Ruled
 from clonewatch.model.errors import InputError, OutputError
 from clonewatch.model.questions import BY_ID
+from clonewatch.model.secret_files import PRIVATE, replace_private
 
 SCHEMA: Literal["clonewatch.answer.v1"] = "clonewatch.answer.v1"
 # A kind of line of its own, so that a version that knows no rulings refuses it rather than believe it for ever.
 RULING: Literal["clonewatch.ruling.v1"] = "clonewatch.ruling.v1"
 # An answer is about a group of which it covers at least this share of the accounts: most of them, as in `tracks`.
 SAME = 0.5
-_PRIVATE = 0o600  # the file names accounts
 
 
 class _Line(msgspec.Struct, frozen=True, tag_field="schema", tag=SCHEMA):
@@ -84,7 +84,7 @@ def append(path: Path, answer: Answer) -> None:
     line = _encoded(answer)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + ".lock"), mode=_PRIVATE):
+        with FileLock(path.with_name(path.name + ".lock"), mode=PRIVATE):
             _append(path, line)
     except OSError as error:
         raise OutputError(
@@ -97,17 +97,7 @@ def append(path: Path, answer: Answer) -> None:
 def write(path: Path, rulings: Iterable[Answer]) -> int:
     """Write rulings to a file of their own, in place of an earlier one; returns how many. Raises OutputError."""
     lines = [_encoded(ruling) for ruling in rulings]
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
-        with os.fdopen(file, "wb") as out:
-            out.writelines(lines)
-            out.flush()
-            os.fsync(out.fileno())
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise OutputError(f"cannot write the rulings: {error.strerror or error}", where=str(path)) from error
+    replace_private(path, b"".join(lines))
     return len(lines)
 
 
@@ -134,7 +124,7 @@ def _encoded(answer: Answer) -> bytes:
 
 
 def _append(path: Path, line: bytes) -> None:
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _PRIVATE)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE)
     try:
         size = os.fstat(file).st_size
         # On a line of its own even after one that a crash cut off.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -10,10 +9,10 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 
 from clonewatch.cases.heads import PublicKey, public_key
-from clonewatch.model.errors import InputError, LogError, OutputError
+from clonewatch.model.errors import InputError, LogError
+from clonewatch.model.secret_files import replace_private
 
 _T = TypeVar("_T")
-_PRIVATE = 0o600
 LOG: Literal["clonewatch.log.v1"] = "clonewatch.log.v1"
 WITNESS: Literal["clonewatch.witness.v1"] = "clonewatch.witness.v1"
 
@@ -50,7 +49,7 @@ def write(path: Path, log: LogCopy) -> None:
     """Write a copy of a log: a header, the entries, the heads. Raises OutputError."""
     header = _Header(LOG, log.key.text, len(log.entries), len(log.heads))
     lines = [_spelled(header), *log.entries, *(_spelled(note) for note in log.heads)]
-    _replace(path, "".join(f"{line}\n" for line in lines))
+    replace_private(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def read(path: Path) -> LogCopy:
@@ -82,7 +81,7 @@ def is_copy(path: Path) -> bool:
 
 def write_witness(path: Path, witness: Witness) -> None:
     """Remember a head in a file of its own, in place of an earlier one. Raises OutputError."""
-    _replace(path, _spelled(_Witness(WITNESS, witness.key.text, witness.note)) + "\n")
+    replace_private(path, f"{_spelled(_Witness(WITNESS, witness.key.text, witness.note))}\n".encode())
 
 
 def read_witness(path: Path) -> Witness:
@@ -123,18 +122,3 @@ def _text(path: Path, what: str) -> str:
         raise LogError(f"{what} is no text", where=str(path)) from error
     except OSError as error:
         raise InputError(f"cannot read {what}: {error.strerror}", where=str(path)) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file for its owner only, whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
-        with os.fdopen(file, "wb") as out:
-            out.write(text.encode())
-            out.flush()
-            os.fsync(out.fileno())
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise OutputError(f"cannot write the file: {error.strerror or error}", where=str(path)) from error

@@ -1,13 +1,14 @@
-"""Reading a file that holds a key: a regular file of a plausible size, closed to other users, and never shown."""
+"""Files for their owner only: keys, which are read from regular files and never shown, and what names accounts."""
 
 import os
 import stat
 from pathlib import Path
 
-from clonewatch.model.errors import KeyFileError
+from clonewatch.model.errors import KeyFileError, OutputError
 
 # More than any key, and few enough that a wrong file is refused before it fills the memory.
 MOST_BYTES = 64 * 1024
+PRIVATE = 0o600  # the mode of a file for its owner only
 
 
 def read_secret(place: Path, what: str, *, most: int = MOST_BYTES, private: bool = True, fix: str = "") -> bytes:
@@ -53,3 +54,23 @@ def _regular(mode: int, place: Path, what: str) -> None:
         where=str(place),
         fix="Write it into a file of its own (mode 600) and name that file",
     )
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Write a file for its owner only, in place of an earlier one, whole or not at all. Raises OutputError.
+
+    Processes that write at once each replace it: the last one stays.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write the file: {error.strerror or error}", where=str(path), fix="Free some space, or name another"
+        ) from error
