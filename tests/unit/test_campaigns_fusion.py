@@ -123,7 +123,13 @@ def test_one_work_list_dealt_out_in_equal_shares_is_a_deception() -> None:
 
 def test_what_an_application_brings_along_is_no_deception_unless_a_harvest_is_dealt_out_without_habits() -> None:
     """The users of an app share its prompt and its client, ask unlike questions, and may ask equally often."""
-    app = edges(("system_prompt", 20, 8.0), ("client", 20, 5.0), ("template", 20, 8.0), ("egress", 20, 1.6 / TEN))
+    app = edges(
+        ("system_prompt", 20, 8.0),
+        ("client", 20, 5.0),
+        ("template", 20, 8.0),
+        ("egress", 20, 1.6 / TEN),
+        ("identity_pattern", 20, 3.0),
+    )
     shown = (
         reading("coverage_uniformity", 5.0),
         EVEN_LOAD,
