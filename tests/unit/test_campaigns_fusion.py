@@ -153,6 +153,14 @@ def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_decept
     assert not found.deception and not found.flagged
 
 
+@pytest.mark.parametrize(("weight", "counts"), [(3.0, False), (1.6 / TEN, True)])
+def test_accounts_that_succession_gathered_are_not_tested_for_starting_after_bans(weight: float, counts: bool) -> None:
+    """Guests of an event who sign up after a ban are no refilled pool because they were gathered for it."""
+    refilled = (*STRONG[:2], reading("coverage_uniformity", 8.0), reading("replenishment", 8.0))
+    found = verdict(*refilled, linked=edges(("template", 20, 8.0), ("egress", 20, 5.0), ("succession", 20, weight)))
+    assert ("lifecycle" in found.families) == counts == ("replenishment" in found.deception)
+
+
 @pytest.mark.parametrize(("bits", "shown"), [(3.2, False), (3.4, True)])
 def test_a_fact_of_deception_must_be_significant_at_one_in_ten(bits: float, shown: bool) -> None:
     for evidence in (

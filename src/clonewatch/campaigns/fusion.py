@@ -249,8 +249,12 @@ def _verdict(
     trust: str,
 ) -> Verdict:
     explaining = {name for name, _, bits in linking if bits >= FAMILY_BITS}
+    gathering = {name for name, _, bits in linking if round(bits, _DIGITS) >= _COVERT}
     readings = [
-        r._replace(bits=0.0) if r.bits < 0 and tests[r.signal].explained_by in explaining else r for r in readings
+        r._replace(bits=0.0)
+        if tests[r.signal].gathered_by in gathering or (r.bits < 0 and tests[r.signal].explained_by in explaining)
+        else r
+        for r in readings
     ]
     best, supporting = _best(readings, tests), _best(readings, tests, supporting=True)
     overruled = {r.family for r in readings if tests[r.signal].overrules and r.bits >= FAMILY_BITS}

@@ -44,6 +44,8 @@ class BehaviouralTest(NamedTuple):
     and counts as a family only beside a test of PURPOSE.
     overrules: where it is evidence, evidence against from other tests of its family is ignored.
     explained_by: a linking signal. Where it links the group clearly, a low value has another reason and says nothing.
+    gathered_by: a linking signal that gathers accounts by what the test measures. Where it ties the group, the test
+    says nothing.
     against_needs_topics: without topics in the log a low value means nothing.
     confounded: it measures what trust is inferred from, so it is ignored where trust was inferred.
     """
@@ -68,5 +70,6 @@ class BehaviouralTest(NamedTuple):
     supporting: bool = False
     overrules: bool = False
     explained_by: str = ""
+    gathered_by: str = ""
     against_needs_topics: bool = False
     confounded: bool = False

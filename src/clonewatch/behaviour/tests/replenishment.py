@@ -96,4 +96,5 @@ TEST = BehaviouralTest(
     " starts would ({n:,} starts).",
     least=6,
     deceptive=True,
+    gathered_by="succession",
 )
