@@ -153,6 +153,14 @@ def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_decept
     assert not found.deception and not found.flagged
 
 
+def test_a_group_that_one_card_pays_for_poses_as_nobody() -> None:
+    shown = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS)
+    linked = edges(("payment", 20, 8.0), ("client", 20, 5.0))
+    several, one = (judge(shown, linked, {0: 20}, ALL_LINKS, ALL_TESTS, {0: "declared"}, paid)[0] for paid in ((), {0}))
+    assert several.flagged and "payment" in several.deception
+    assert not one.flagged and not one.deception and one.linked and one.criteria.limiting == "deception"
+
+
 @pytest.mark.parametrize(("weight", "counts"), [(3.0, False), (1.6 / TEN, True)])
 def test_accounts_that_succession_gathered_are_not_tested_for_starting_after_bans(weight: float, counts: bool) -> None:
     """Guests of an event who sign up after a ban are no refilled pool because they were gathered for it."""

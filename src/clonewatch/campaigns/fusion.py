@@ -7,7 +7,7 @@ reaches its threshold. How a signal combines with the others is declared in its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import log2
 from typing import NamedTuple
 
@@ -196,12 +196,13 @@ def judge(
     links: Mapping[str, LinkingSignal],
     tests: Mapping[str, BehaviouralTest],
     trust: Mapping[int, str],
+    one_payer: Collection[int] = (),
 ) -> list[Verdict]:
     """Verdicts on clusters and communities, by number.
 
     edges: cluster, entity, signal, weight: the attributes that link each entity to its cluster. sizes: entities of each
     cluster. links, tests: the signals of both kinds by name. trust: of each cluster, the source of the trusted set by
-    which its links were weighed.
+    which its links were weighed. one_payer: clusters that one payment instrument pays for: no fact of deception.
     """
     by_cluster: dict[int, list[Reading]] = {c: [] for c in sizes}
     for reading in readings:
@@ -211,7 +212,9 @@ def judge(
         ):
             by_cluster[reading.cluster].append(reading)
     linked = linkage(edges, sizes, links)
-    return [_verdict(c, by_cluster[c], linked.get(c, ()), links, tests, trust[c]) for c in sorted(sizes)]
+    return [
+        _verdict(c, by_cluster[c], linked.get(c, ()), links, tests, trust[c], c in one_payer) for c in sorted(sizes)
+    ]
 
 
 def total_bits(linking: Sequence[tuple[str, str, float]]) -> float:
@@ -247,6 +250,7 @@ def _verdict(
     links: Mapping[str, LinkingSignal],
     tests: Mapping[str, BehaviouralTest],
     trust: str,
+    one_payer: bool,
 ) -> Verdict:
     explaining = {name for name, _, bits in linking if bits >= FAMILY_BITS}
     gathering = {name for name, _, bits in linking if round(bits, _DIGITS) >= _COVERT}
@@ -282,6 +286,9 @@ def _verdict(
         # annotators of one firm have no habits in it either. What remains is a harvest, dealt out, without habits.
         habits = max(supporting.values(), default=0.0)
         deceptive = {DEALT_OUT: min(deceptive.get(DEALT_OUT, 0.0), habits)}
+    if one_payer:
+        # Whoever pays for all of them poses as nobody: one customer, about whom there is a question to ask.
+        covert, deceptive = {}, {}
     deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     support = min(_MOST_TO_FLAG, _TO_FLAG * _surplus(bits))
