@@ -153,6 +153,24 @@ def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_decept
     assert not found.deception and not found.flagged
 
 
+@pytest.mark.parametrize(
+    ("more", "device", "facts"),
+    [
+        ((), 4.6 / TEN, ("device",)),
+        ((), 4.4 / TEN, ()),
+        ((("anticorrelation", 8.0),), 0.0, ("anticorrelation",)),
+        ((("replenishment", 8.0),), 0.0, ("replenishment",)),
+        ((("under_dispersion", 8.0),), 0.0, ()),
+    ],
+)
+def test_one_payer_explains_its_card_and_its_list_and_no_machine_behind_all_accounts(
+    more: tuple[tuple[str, float], ...], device: float, facts: tuple[str, ...]
+) -> None:
+    shown = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS, *(reading(n, b) for n, b in more))
+    linked = edges(("payment", 20, 8.0), ("client", 20, 5.0), ("device", 20, device))
+    assert judge(shown, linked, {0: 20}, ALL_LINKS, ALL_TESTS, {0: "declared"}, {0})[0].deception == facts
+
+
 def test_a_group_that_one_card_pays_for_poses_as_nobody() -> None:
     shown = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS)
     linked = edges(("payment", 20, 8.0), ("client", 20, 5.0))

@@ -202,7 +202,7 @@ def judge(
 
     edges: cluster, entity, signal, weight: the attributes that link each entity to its cluster. sizes: entities of each
     cluster. links, tests: the signals of both kinds by name. trust: of each cluster, the source of the trusted set by
-    which its links were weighed. one_payer: clusters that one payment instrument pays for: no fact of deception.
+    which its links were weighed. one_payer: clusters that one payment instrument pays for.
     """
     by_cluster: dict[int, list[Reading]] = {c: [] for c in sizes}
     for reading in readings:
@@ -287,9 +287,12 @@ def _verdict(
         habits = max(supporting.values(), default=0.0)
         deceptive = {DEALT_OUT: min(deceptive.get(DEALT_OUT, 0.0), habits)}
     if one_payer:
-        # Whoever pays for all of them poses as nobody: one customer, about whom there is a question to ask.
-        covert, deceptive = {}, {}
-    deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
+        # Whoever pays for all of them hides from nobody who sends the bill, and may deal out a list to people with a
+        # name each, some of whom share a device. That a machine runs them all under those names is still a deception.
+        covert = {s: w / FAMILY_BITS * _COVERT for s, w in covert.items() if not links[s].payer}
+        deceptive = {s: b for s, b in deceptive.items() if s != DEALT_OUT and not tests[s].one_customer}
+    facts = {s: w / _COVERT for s, w in covert.items()} | {s: b / _FACT_BITS for s, b in deceptive.items()}
+    deception = sorted(s for s, ratio in facts.items() if round(ratio, _DIGITS) >= 1)
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     support = min(_MOST_TO_FLAG, _TO_FLAG * _surplus(bits))
     supported = max(link_bits / LINK_BITS, min(1.0, (link_bits + support) / LINK_BITS))
@@ -297,7 +300,7 @@ def _verdict(
         linkage=supported if enough else min(_HALF, supported),
         third_family=(needed[0] if needed else 0.0) / FAMILY_BITS,
         sum_of_families=bits / FLAG_BITS,
-        deception=max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
+        deception=max(facts.values(), default=0.0),
     )
     threshold_ratio = min(criteria)
     if threshold_ratio <= 0:

@@ -38,6 +38,7 @@ class BehaviouralTest(NamedTuple):
 
     What it means beside other tests:
     deceptive: what it shows is deceptive by itself. deceptive_with: only as far as this family is evidence too.
+    one_customer: one customer whose people have a name each shows it too: not deceptive where one payer pays for all.
     extraction: what it shows is a pattern of extraction, the highest step of the evidence ladder.
     dealing: what it shows of work that is dealt out, if anything.
     supporting: it adds nothing to the sum, because an honest back end saturates it. It supports what other tests show,
@@ -65,6 +66,7 @@ class BehaviouralTest(NamedTuple):
     in_bits: bool = False
     deceptive: bool = False
     deceptive_with: str = ""
+    one_customer: bool = False
     extraction: bool = False
     dealing: Dealing | None = None
     supporting: bool = False
