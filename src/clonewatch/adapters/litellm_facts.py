@@ -44,6 +44,7 @@ _ERRORS = {
 }
 # Where the account stands, beside the call and in its metadata.
 _ACCOUNTS = (("user", "user_api_key_user_id"), ("team_id", "user_api_key_team_id"), ("api_key", "user_api_key_hash"))
+_NUMBERS = (float, int)
 _MOST_MS = 1e9  # more is no duration of a call
 _AGENT_TAG = "User-Agent: "
 _EMPTY_TEXTS = ("", "{}", "[]", "null", "None")
@@ -65,13 +66,16 @@ def call_id(*ids: object) -> object:
     >>> call_id("None", "chatcmpl-1"), call_id("c1", "chatcmpl-1"), call_id(None, "")
     ('chatcmpl-1', 'c1', None)
     """
-    return next((one for one in ids if one is not None and not (isinstance(one, str) and one in MISSING)), None)
+    for one in ids:
+        if one is not None and (one.__class__ is not str or one not in MISSING):
+            return one
+    return None
 
 
 def latency(start: object, end: object, row: Row) -> None:
     """Fill how long a call took from its start and its end, in any notation of times."""
-    if isinstance(start, float) and isinstance(end, float):
-        took = (end - start) * 1000
+    if start.__class__ in _NUMBERS and end.__class__ in _NUMBERS:
+        took: float = (end - start) * 1000
     else:
         begun, ended = instant(start), instant(end)
         took = (ended - begun) / 1000 if begun is not None and ended is not None else -1
