@@ -10,10 +10,9 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -44,11 +43,7 @@ def command(*arguments: object, **other: Any) -> subprocess.CompletedProcess[str
 
 
 def write(folder: Path, tables: dict[str, pa.Table]) -> Path:
-    folder.mkdir(exist_ok=True)
-    for name, table in tables.items():
-        pq.write_table(table, folder / f"{name}.parquet")
-    (folder / "scan.json").write_text(json.dumps(made.summary()))
-    return folder
+    return cast(Path, made.publish(folder, tables))
 
 
 @pytest.fixture(scope="module")

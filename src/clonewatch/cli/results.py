@@ -10,7 +10,7 @@ import typer
 from clonewatch.cli import output
 from clonewatch.cli.campaign_list import ask, list_campaigns, row_of
 from clonewatch.cli.options import Json, Scan, ScanFolder
-from clonewatch.model.errors import InputError, OutputError
+from clonewatch.model.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,19 +110,13 @@ def report(scan: ScanFolder) -> None:
       clonewatch report result
     """
     from clonewatch.cli.doctor import signals
+    from clonewatch.pipeline.reporting.result_folder import replace_report
     from clonewatch.pipeline.scan_result import load
     from clonewatch.report.render import render
 
     result = load(scan)
-    page = scan / "report.html"
-    aside = scan / ".report.html.part"
-    text = render(result.tables, result.summary, signals())
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(page)
-    except OSError as error:
-        raise OutputError(f"cannot write: {error.strerror}", where=str(page), fix="Check its rights") from error
-    output.say(f"Wrote {page}")
+    replace_report(scan, render(result.tables, result.summary, signals()))
+    output.say(f"Wrote {scan / 'report.html'}")
 
 
 def _read(scan: Path, name: str, chosen: pc.Expression | None = None) -> pa.Table:

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from clonewatch.model.errors import OutputError, StateError
 from clonewatch.state import manifest as manifests
 from clonewatch.state.columns import Layout, agree, described, schema_of, together, widened
-from clonewatch.state.files import PARTS, check_bytes, check_size, part_path, read_whole
+from clonewatch.state.files import PARTS, check_bytes, part_path, read_whole
 from clonewatch.state.manifest import File, Manifest, TornManifest, key_check
 
 BEFORE = manifests.NAME + ".before"
@@ -55,7 +55,7 @@ class State:
         found = []
         for file in files:
             path = self.path(file)
-            check_size(path, file, path)
+            check_bytes(path, file, path, whole=False)
             found.append(path)
         return found
 
@@ -109,7 +109,7 @@ class State:
                     table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
                     out.write_table(table, row_group_size=_GROUP)
                     rows += table.num_rows
-            size, digest = _sync(draft)
+            size, digest = synced(draft)
             draft.rename(path)
         return File(name, rows, size, digest)
 
@@ -134,7 +134,7 @@ class State:
         )
         before = manifest if last else self.manifest
         with disk(self.place):
-            _sync_folder(self.place / PARTS)
+            sync_folder(self.place / PARTS)
             if not last and self.manifest.generation:
                 put_whole(self.place / BEFORE, manifests.encode(before))
             logs = {source.path for name, source in manifest.sources.items() if name not in before.sources}
@@ -332,12 +332,12 @@ def put_whole(path: Path, data: bytes) -> None:
     """Write a small file atomically."""
     draft = path.with_name(_DRAFT + path.name)
     draft.write_bytes(data)
-    _sync(draft)
+    synced(draft)
     draft.rename(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync(path: Path) -> tuple[int, str]:
+def synced(path: Path) -> tuple[int, str]:
     """Wait until a file is on the disk; returns its size and SHA-256."""
     with path.open("rb") as written:
         os.fsync(written.fileno())
@@ -345,7 +345,8 @@ def _sync(path: Path) -> tuple[int, str]:
     return path.stat().st_size, found
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
