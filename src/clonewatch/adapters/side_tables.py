@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc
 
-from clonewatch.adapters import columnar_files
+from clonewatch.adapters import columnar_bounds, columnar_files
+from clonewatch.adapters.arrow_messages import FILE, incomplete, streamed
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
 from clonewatch.adapters.identities import accounts, addresses
@@ -24,10 +24,9 @@ from clonewatch.model.read_results import Dropped, Rejected
 from clonewatch.model.schema import ACCOUNTS, ALSO_NAMED, Table
 from clonewatch.ports.adapter import Source
 
-_ARROW_FILE = b"ARROW1"
 _ADDRESSES = {"signup_ip", "verification_ip"}
 
-Part = tuple[dict[str, object], list[int] | range, list[Rejected]]
+Part = tuple[dict[str, object], Sequence[int], list[Rejected]]
 
 
 class Side(NamedTuple):
@@ -48,8 +47,8 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
     source = Source(str(path), stream, str(path))  # type: ignore[arg-type]
     head = stream.head()
     if head.startswith(columnar_files.MAGIC):
-        form, parts = "parquet", _parquet(source)
-    elif head.startswith(_ARROW_FILE):
+        form, parts = "parquet", _parquet(source, table)
+    elif head.startswith(FILE):
         form, parts = "arrow", _arrow(source)
     elif outline(head):
         form, parts = "ndjson", _json(source)
@@ -148,24 +147,37 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")
 
 
-def _parquet(source: Source) -> Iterator[Part]:
+def _parquet(source: Source, table: Table) -> Iterator[Part]:
     with columnar_files.opened(source) as file:
-        for batch, numbers, damage in columnar_files.batches(file, file.schema_arrow.names, source):
+        names = file.schema_arrow.names
+        known = {*table.names, *ALSO_NAMED.get(table.name, {})}
+        used = [name for name in names if name in known]
+        rest = {name: pa.nulls(0) for name in names if name not in known}
+        for batch, numbers, damage in columnar_files.batches(file, used, source) if used else ():
             yield dict(columnar_files.columns_of(batch)), numbers, damage
+        yield rest, range(0), []
         if not file.metadata.num_rows:
             yield {f.name: pa.nulls(0, f.type) for f in file.schema_arrow}, range(0), []
 
 
 def _arrow(source: Source) -> Iterator[Part]:
+    messages, reader = streamed(source)
+    row = repeated = 0
     try:
-        whole = pa.ipc.open_file(pa.BufferReader(source.stream.read())).read_all().combine_chunks()
-        whole.validate(full=True)
+        for batch in reader:
+            batch.validate(full=True)
+            for piece, numbers, rejected, more in columnar_files.pieces(batch, row, source):
+                repeated += more
+                if columnar_bounds.is_beyond(repeated, messages.size):
+                    raise InputError(columnar_files.REPEATED, where=source.name, fix="Write it again as CSV")
+                yield dict(columnar_files.columns_of(piece)), numbers, rejected
+            row += batch.num_rows
     except columnar_files.DAMAGE as error:
-        raise InputError("not a complete Arrow file", where=source.name, fix="Copy it again") from error
-    found = {
-        n: columnar_files.readable(c.combine_chunks()) for n, c in zip(whole.schema.names, whole.columns, strict=True)
-    }
-    yield found, range(1, whole.num_rows + 1), []
+        raise incomplete(source, messages.fault) from error
+    if messages.fault:
+        raise incomplete(source, messages.fault)
+    if not row:
+        yield {field.name: pa.nulls(0, field.type) for field in reader.schema}, range(0), []
 
 
 def _json(source: Source) -> Iterator[Part]:

@@ -12,6 +12,8 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", re.IGNORECASE)
 _MEGABYTES = {"K": 2**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
 # The least that the engine is tested with.
 LEAST_MEGABYTES = 64
+# More than any machine has cores; each takes memory before it works.
+MOST_THREADS = 1024
 # Generators of random numbers take more; other seeds are counted up from this one.
 MOST_SEED = 2**31 - 1000
 
@@ -41,8 +43,10 @@ def check(
         raise SetupError(f"memory is too small: {memory}", fix=f"Give it {LEAST_MEGABYTES}MB at least")
     if not _whole(seed, 0) or seed > MOST_SEED:
         raise SetupError(f"seed is not a whole number from 0 to {MOST_SEED}: {seed!r}", fix="Pass one, such as 0")
-    if threads is not None and not _whole(threads, 1):
-        raise SetupError(f"threads is not a whole number from 1 on: {threads!r}", fix="Leave it out to use every core")
+    if threads is not None and (not _whole(threads, 1) or threads > MOST_THREADS):
+        raise SetupError(
+            f"threads is not a whole number from 1 to {MOST_THREADS}: {threads!r}", fix="Leave it out to use every core"
+        )
     for name, given in (("max_rejected", max_rejected), ("max_repeated", max_repeated)):
         share = given if isinstance(given, int | float) and not isinstance(given, bool) else -1.0
         if not 0 <= share <= 1:

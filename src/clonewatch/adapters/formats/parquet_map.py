@@ -39,7 +39,7 @@ class ParquetMap(Adapter):
         with opened(source) as file:
             paths = _paths(file.schema_arrow, mapping, source.name)
             if paths is None:
-                yield from objects(_objects(file, source), mapping, source)
+                yield from objects(_objects(file, mapping, source), mapping, source)
                 return
             for batch, numbers, damage in batches(file, sorted({p[0] for p in paths.values()}), source):
                 found: Columns = {}
@@ -50,12 +50,21 @@ class ParquetMap(Adapter):
 
 
 def _objects(
-    file: pq.ParquetFile, source: Source
+    file: pq.ParquetFile, mapping: FieldMap, source: Source
 ) -> Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]]:
-    for batch, numbers, damage in batches(file, list(file.schema_arrow.names), source):
+    for batch, numbers, damage in batches(file, _used(file.schema_arrow.names, mapping), source):
         columns = {n: v.to_pylist() if isinstance(v, pa.Array) else v for n, v in columns_of(batch).items()}
         made = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         yield made, list(numbers), damage
+
+
+def _used(names: list[str], mapping: FieldMap) -> list[str]:
+    """The columns that a map steps into; the others are not read."""
+    further = [field.path for fields in mapping.others.values() for field in fields]
+    rules = [rule.minus for rule in mapping.rules.values()]
+    specs = [*mapping.fields.values(), *further, *rules, *(one.field for one in mapping.where), mapping.each]
+    heads = {name for spec in specs for choice, path in alternatives(spec) for name in (choice, path[0])}
+    return [name for name in names if name in heads] or names
 
 
 def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[str, ...]] | None:
