@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from clonewatch.adapters.lines import MOST_LINE
 from clonewatch.adapters.streams import MOST_RATIO, RATIO_FROM
 from clonewatch.model.errors import InputError
+from clonewatch.model.text_files import plain
 
 _MOST_BYTES = 32 << 20  # decoded bytes per batch
 _FEWEST_ROWS, _MOST_ROWS = 16, 65_536
@@ -50,6 +51,12 @@ def check_size(path: Path, where: str) -> None:
         raise _refused(f"its footer takes {footer >> 20:,} MiB", where)
 
 
+def openable(path: Path | str) -> Any:
+    """A path as Arrow can open it, which takes no name that is not UTF-8."""
+    name = str(path)
+    return name if name.isascii() or plain(name) == name else pa.PythonFile(Path(path).open("rb"), "r")
+
+
 def plan(file: pq.ParquetFile, columns: list[str], path: Path, where: str) -> Plan:
     """How to read these top-level columns. Raises InputError for a file that expands beyond reason."""
     metadata, wanted = file.metadata, set(columns)
@@ -61,7 +68,7 @@ def plan(file: pq.ParquetFile, columns: list[str], path: Path, where: str) -> Pl
     ]
     texts = [leaf.path for leaf in leaves if metadata.schema.column(leaf.place).physical_type == "BYTE_ARRAY"]
     fewest, repeated = _MOST_ROWS, set()
-    with pq.ParquetFile(path, pre_buffer=False, read_dictionary=texts) as probe:
+    with pq.ParquetFile(openable(path), pre_buffer=False, read_dictionary=texts) as probe:
         for group in range(metadata.num_row_groups):
             held, decoded = metadata.row_group(group), 0
             known = [(leaf, held.column(leaf.place)) for leaf in leaves if leaf.place < held.num_columns]

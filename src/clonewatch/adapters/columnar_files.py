@@ -9,7 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clonewatch.adapters.columnar_bounds import MOST_REPEATED, TOO_LONG, check_size, cut, is_beyond, plan, too_long
+from clonewatch.adapters.columnar_bounds import (
+    MOST_REPEATED,
+    TOO_LONG,
+    check_size,
+    cut,
+    is_beyond,
+    openable,
+    plan,
+    too_long,
+)
 from clonewatch.adapters.columns import Columns, Values
 from clonewatch.adapters.streams import Stream, notes_of
 from clonewatch.model.errors import InputError, MappingError
@@ -34,7 +43,7 @@ def opened(source: Source) -> pq.ParquetFile:
     try:
         check_size(Path(source.path), source.name)
         # Prefetching would keep the bytes of every row group in memory until the file is closed.
-        file = pq.ParquetFile(source.path, pre_buffer=False)
+        file = pq.ParquetFile(openable(source.path), pre_buffer=False)
         len(file.schema_arrow.names)  # raises if a damaged footer contains names that are not text
         return file
     except DAMAGE as error:
@@ -56,7 +65,7 @@ def batches(
     try:
         reading = plan(file, columns, path, source.name)
         if reading.dictionaries:
-            file = pq.ParquetFile(path, pre_buffer=False, read_dictionary=reading.dictionaries)
+            file = pq.ParquetFile(openable(path), pre_buffer=False, read_dictionary=reading.dictionaries)
     except DAMAGE:
         yield _end(source, 0, _DAMAGED)
         return

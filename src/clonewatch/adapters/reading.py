@@ -20,6 +20,7 @@ from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Dropped, Measured, Rejected
 from clonewatch.model.schema import ACCOUNTS, EVENTS, EXCHANGES, Table
+from clonewatch.model.text_files import plain
 from clonewatch.ports.adapter import Adapter, Source
 from clonewatch.ports.mapping import FieldMap
 from clonewatch.ports.shelf import Shelf
@@ -173,7 +174,7 @@ class Log:
         if stream is None:
             return None
         adapter, batches = run[0].adapter, []
-        files = bundling.places([str(i.path) for i in run], whole)
+        files = bundling.places([_named(i.path) for i in run], whole)
         source = Source(files[0].name, cast(BinaryIO, stream), None, self._columns, files)
         for batch in adapter.read(source, self.mapping):
             if batch.rejected:
@@ -184,8 +185,8 @@ class Log:
             return None
         self.dropped.update(stream.notes.dropped)
         for entry, one in zip(run, whole, strict=True):
-            self._noted += [(str(entry.path), warning) for warning in stream.notes.warnings]
-            self.inputs.append(Measured(str(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
+            self._noted += [(_named(entry.path), warning) for warning in stream.notes.warnings]
+            self.inputs.append(Measured(_named(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
             self._finished += len(one.data)
         return [batch for batch in batches if batch.num_rows]
 
@@ -198,7 +199,7 @@ class Log:
                 stream.close()
 
     def _read_stream(self, entry: _Input, stream: Stream, reject: Reject) -> Iterator[pa.RecordBatch]:
-        name = str(entry.path)
+        name = _named(entry.path)
         self._current = stream
         read = rejected = 0
         for batch in entry.adapter.read(_source(entry.path, stream, self._columns), self.mapping):
@@ -240,13 +241,13 @@ class Log:
         try:
             side = read_side(path, stream, table)
             if stream.torn:
-                side.rejected.append(Rejected(str(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
+                side.rejected.append(Rejected(_named(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
             self._count_dropped(stream)
             stream.notes.unknown(side.unknown)
-            self._noted += [(str(path), warning) for warning in stream.notes.warnings]
+            self._noted += [(_named(path), warning) for warning in stream.notes.warnings]
             self._waiting += side.rejected
             form = f"{table.name} ({side.format})"
-            self.inputs.append(_measured(str(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
+            self.inputs.append(_measured(_named(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
         finally:
             stream.close()
         return side.rows
@@ -288,7 +289,7 @@ def open_log(
             " to start from; pass it with --map",
         )
     beside = "not read: it lies above the folder that was named; name that one, or pass the file as an option"
-    noted += [(str(side), beside) for side in left_above(paths, found)]
+    noted += [(_named(side), beside) for side in left_above(paths, found)]
     return Log(inputs, found, field_map, noted, left_out)
 
 
@@ -319,14 +320,14 @@ def _recognise(
     try:
         head = stream.head()
         if not head and not stream.torn:
-            noted.append((str(path), "empty"))
+            noted.append((_named(path), "empty"))
             return None
         claimed = adapters if wanted else recognised(head, path.name, adapters)
         if len(claimed) != 1:
             what, fix = described(head, stream.packing)
             if path in found.listed:
-                noted.append((str(path), f"left out: unknown format ({what})"))
-                left_out[str(path)] = path.stat().st_size
+                noted.append((_named(path), f"left out: unknown format ({what})"))
+                left_out[_named(path)] = path.stat().st_size
                 return None
             what = (
                 f"unknown format: {what}" if not claimed else f"several formats: {', '.join(a.name for a in claimed)}"
@@ -368,7 +369,12 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _source(path: Path, stream: Stream, columns: frozenset[str] | None = None) -> Source:
-    return Source(str(path), cast(BinaryIO, stream), None if _is_pipe(path) else str(path), columns)
+    return Source(_named(path), cast(BinaryIO, stream), None if _is_pipe(path) else str(path), columns)
+
+
+def _named(path: Path) -> str:
+    """The name of a file in results and messages."""
+    return str(plain(str(path)))
 
 
 def _is_pipe(path: Path) -> bool:

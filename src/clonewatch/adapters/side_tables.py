@@ -15,13 +15,15 @@ from clonewatch.adapters.arrow_messages import FILE, incomplete, streamed
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
 from clonewatch.adapters.identities import accounts, addresses
+from clonewatch.adapters.notes import Notes
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.errors import InputError, MappingError
-from clonewatch.model.read_results import Dropped, Rejected
+from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import ACCOUNTS, ALSO_NAMED, Table
+from clonewatch.model.text_files import plain
 from clonewatch.ports.adapter import Source
 
 _ADDRESSES = {"signup_ip", "verification_ip"}
@@ -42,9 +44,9 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
     """Read accounts or events from Parquet, Arrow, JSON lines or CSV.
 
     Raises InputError for a file of another format, MappingError if it lacks a required column. If several rows
-    describe one account, the first counts; the others are rejected.
+    describe one account, the first counts, and a note says how many did not.
     """
-    source = Source(str(path), stream, str(path))  # type: ignore[arg-type]
+    source = Source(plain(str(path)), stream, str(path))  # type: ignore[arg-type]
     head = stream.head()
     if head.startswith(columnar_files.MAGIC):
         form, parts = "parquet", _parquet(source, table)
@@ -55,6 +57,7 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
     elif _first_line_names(head, table):
         form, parts = "csv", _csv(source)
     elif not head:
+        stream.notes.warn(f"empty, so nothing is known of {table.name}")
         return Side(arrow_schema(table).empty_table(), [], [], "empty")
     elif names := _other_names(head):
         required = " and ".join(c.name for c in table.columns if c.required)
@@ -65,10 +68,10 @@ def read_side(path: Path, stream: Stream, table: Table) -> Side:
         raise InputError(
             f"the {table.name} are of unknown format", where=str(path), fix="Use Parquet, Arrow, JSON lines or CSV"
         )
-    return _gather(path, table, form, parts, stream.notes.dropped)
+    return _gather(source.name, table, form, parts, stream.notes)
 
 
-def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped: Dropped) -> Side:
+def _gather(file: str, table: Table, form: str, parts: Iterator[Part], notes: Notes) -> Side:
     whole = arrow_schema(table)
     kept: list[pa.Table] = []
     rejected: list[Rejected] = []
@@ -80,7 +83,7 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped:
             found[name] = addresses(found[name])
         if "account_id" in found:
             found["account_id"] = accounts(found["account_id"])
-        batch, more = conform(found, table, str(path), numbers, dropped=dropped)
+        batch, more = conform(found, table, file, numbers, dropped=notes.dropped)
         rejected += damage + more
         arrays = [
             batch.column(f.name) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type) for f in whole
@@ -90,13 +93,14 @@ def _gather(path: Path, table: Table, form: str, parts: Iterator[Part], dropped:
     if missing and names:
         raise MappingError(
             f"the {table.name} have no column {' nor '.join(missing)}",
-            where=str(path),
+            where=file,
             fix=f"Rename one; there are: {_listed(names)}",
         )
     everything = pa.concat_tables([whole.empty_table(), *kept]).combine_chunks()
     if table is ACCOUNTS:
-        everything, twice = first_of_each(everything, str(path))
-        rejected += twice
+        everything = first_of_each(everything, notes)
+    if not everything.num_rows and not rejected:
+        notes.warn(f"it names columns and holds no row, so nothing is known of {table.name}")
     return Side(everything, rejected, sorted(names - set(table.names)), form)
 
 
@@ -106,25 +110,24 @@ def _column(name: str, given: Collection[str], table: Table) -> str:
     return name if column in given else column
 
 
-def first_of_each(accounts: pa.Table, file: str) -> tuple[pa.Table, list[Rejected]]:
-    """The first row of every account, and the later ones rejected (numbered among the rows that were read)."""
+def first_of_each(accounts: pa.Table, notes: Notes) -> pa.Table:
+    """The first row of every account. They are whole rows, so that the others are noted and not rejected."""
     ids = accounts.column("account_id").combine_chunks().dictionary_encode()
     if isinstance(ids, pa.ChunkedArray):
         ids = ids.combine_chunks()
     _, first = np.unique(np.asarray(ids.indices), return_index=True)
-    if len(first) == accounts.num_rows:
-        return accounts, []
-    keep = np.zeros(accounts.num_rows, np.bool_)
-    keep[first] = True
-    reason = "account_id: an earlier row describes the same account"
-    return accounts.filter(pa.array(keep)), [Rejected(file, int(i) + 1, reason) for i in np.flatnonzero(~keep)]
+    repeats = accounts.num_rows - len(first)
+    if not repeats:
+        return accounts
+    notes.warn(f"{repeats:,} rows describe an account that an earlier row describes, which counts")
+    return accounts.take(pa.array(np.sort(first)))
 
 
 def last_of_each(accounts: pa.Table) -> pa.Table:
     """The last complete row of every account: a later file is a later snapshot.
 
-    The rule for repeated account rows: within one file the first row of an account counts and the others are rejected
-    (`first_of_each`); across several files the last one counts; in a state, the row of the latest log.
+    The rule for repeated account rows: within one file the first row of an account counts (`first_of_each`); across
+    several files the last one counts; in a state, the row of the latest log.
     """
     ids = accounts["account_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     _, last = np.unique(ids[::-1], return_index=True)

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from clonewatch.model.errors import InputError, OutputError
 from clonewatch.model.questions import BY_ID
+from clonewatch.model.text_files import plain, text_of
 
 SCHEMA: Literal["clonewatch.answer.v1"] = "clonewatch.answer.v1"
 # An answer is about a group of which it covers at least this share of the accounts: most of them, as in `tracks`.
@@ -66,7 +67,7 @@ def newest(answers: Iterable[Answer]) -> tuple[Answer, ...]:
 def read(path: Path) -> list[Answer]:
     """All answers of a file, oldest first; empty lines are skipped. Raises InputError, which names the bad line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot read the answers: {error.strerror if isinstance(error, OSError) else error}",
@@ -85,8 +86,8 @@ def append(path: Path, answer: Answer) -> None:
         sorted(answer.accounts),
         answer.group,
         answer.at,
-        answer.by,
-        answer.note,
+        plain(answer.by),
+        plain(answer.note),
     )
     line = msgspec.json.encode(row) + b"\n"
     try:
@@ -119,8 +120,9 @@ def _answer(line: str, where: str) -> Answer:
     fix = "Correct that line or delete it; `clonewatch answer` writes such lines"
     try:
         row = msgspec.json.decode(line, type=_Line)
-    except msgspec.MsgspecError as error:
-        raise InputError(f"this is no answer: {error}", where=where, fix=fix) from error
+    except (msgspec.MsgspecError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InputError(f"this is no answer: {what}", where=where, fix=fix) from error
     if row.question not in BY_ID:
         raise InputError(
             f"there is no question {row.question!r}", where=where, fix=f"{fix}. Questions: {', '.join(BY_ID)}"

@@ -11,6 +11,7 @@ from clonewatch.cli import output
 from clonewatch.cli.campaign_list import ask, list_campaigns, row_of
 from clonewatch.cli.options import Json, Scan, ScanFolder
 from clonewatch.model.errors import InputError
+from clonewatch.model.text_files import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,7 +129,8 @@ def _read(scan: Path, name: str, chosen: pc.Expression | None = None) -> pa.Tabl
 def _of(scan: Path, name: str, column: str, value: str) -> list[dict[str, Any]]:
     import pyarrow.compute as pc
 
-    rows: list[dict[str, Any]] = _read(scan, name, pc.field(column) == value).to_pylist()
+    # An id that is no Unicode is in no table, and spelled out it is not either.
+    rows: list[dict[str, Any]] = _read(scan, name, pc.field(column) == plain(value)).to_pylist()
     return rows
 
 

@@ -15,6 +15,7 @@ import msgspec
 from clonewatch.adapters.reading import Log
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import derive
+from clonewatch.model.text_files import plain
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.intake.staged import Intake
 
@@ -56,4 +57,4 @@ def question(settings: Mapping[str, Any], log: Log, key: bytes, calibration: Cal
         "key": hashlib.sha256(derive(key, "question")).hexdigest(),
         "calibration": list(calibration.groups),
     }
-    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(plain(asked), order="sorted")).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError, SetupError
+from clonewatch.model.text_files import json_of, text_of
 from clonewatch.pipeline.result_files import SUMMARY, ResultFiles, opened
 from clonewatch.report.tables import whole
 
@@ -203,8 +203,8 @@ def table_paths(folder: Path) -> dict[str, Path]:
 def _summary(files: ResultFiles) -> dict[str, Any]:
     path = files.path(SUMMARY)
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        held = json_of(text_of(path))
+    except (OSError, ValueError) as error:
         raise InputError("scan.json cannot be read", where=str(path), fix=_RERUN) from error
     if not isinstance(held, dict):
         raise InputError("scan.json holds no object", where=str(path), fix=_RERUN)

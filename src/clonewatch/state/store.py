@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from clonewatch.model.errors import OutputError, StateError
+from clonewatch.model.text_files import is_plain
 from clonewatch.state import manifest as manifests
 from clonewatch.state.columns import Layout, agree, described, schema_of, together, widened
 from clonewatch.state.files import PARTS, check_bytes, part_path, read_whole
@@ -192,6 +193,8 @@ def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
     key: the fingerprint key of the state. create: make a new state where there is none. Raises StateError where there
     is none, another process holds it, it is damaged, or it was made with another key.
     """
+    if not is_plain(place):
+        raise StateError("the name of the folder is not UTF-8", where=str(place), fix="Name it in ASCII, for example")
     if not (place / manifests.NAME).exists():
         _begin(place, key, create)
     with contextlib.ExitStack() as held:

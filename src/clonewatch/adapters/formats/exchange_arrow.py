@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from clonewatch.adapters.arrow_messages import FILE, incomplete, streamed
-from clonewatch.adapters.columnar_bounds import is_beyond
+from clonewatch.adapters.columnar_bounds import is_beyond, openable
 from clonewatch.adapters.columnar_files import DAMAGE, REPEATED, columns_of, pieces, require_columns
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.identities import settled
@@ -86,7 +86,7 @@ def _check_file(source: Source) -> None:
             fix="Write it to disk, decompressed, first; or send an Arrow stream",
         )
     try:
-        with pa.ipc.open_file(source.path) as reader:
+        with pa.ipc.open_file(openable(source.path)) as reader:
             require_columns(reader.schema.names, source.name, "parquet_map")
     except DAMAGE as error:
         raise incomplete(source) from error

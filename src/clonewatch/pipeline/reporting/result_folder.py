@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +18,9 @@ from filelock import FileLock, Timeout
 
 from clonewatch.model.errors import InputError, OutputError
 from clonewatch.model.read_results import Rejected
+from clonewatch.model.text_files import is_plain
 from clonewatch.pipeline import result_files
+from clonewatch.pipeline.intake.rejected_rows import RejectedRows
 from clonewatch.pipeline.reporting import provenance
 from clonewatch.pipeline.result_files import COMMITTED, NAME, NAMES, REJECTED, REPORT, SUMMARY, read_manifest
 from clonewatch.state.manifest import File
@@ -46,6 +48,8 @@ class ResultFolder:
     def __init__(self, place: Path, question: str = "") -> None:
         self.place, self.question = place, question
         self._published = False
+        if not is_plain(place):
+            raise OutputError("the name of the folder is not UTF-8", where=str(place), fix="Pass another one as --out")
         try:
             place.mkdir(parents=True, exist_ok=True)
             _finish(place)
@@ -57,7 +61,7 @@ class ResultFolder:
                 where=str(place),
                 fix="Pass a folder that you may write to as --out",
             ) from error
-        self._rejected: TextIO | None = None
+        self._rejected: RejectedRows | None = None
 
     @property
     def work(self) -> Path:
@@ -73,7 +77,7 @@ class ResultFolder:
         """From here on an interrupted run can be resumed. note: what the next run has to know."""
         try:
             if self._rejected:
-                self._rejected.flush()
+                self._rejected.settle()
             put_whole(self.work / _BEGUN, note)
             put_whole(self.work / _QUESTION, self.question.encode())
         except OSError as error:
@@ -81,7 +85,7 @@ class ResultFolder:
 
     def __enter__(self) -> ResultFolder:
         """Open the file of rejected rows, which are written as they come."""
-        self._rejected = (self.aside / REJECTED).open("a", encoding="utf-8", errors="backslashreplace")
+        self._rejected = RejectedRows(self.aside / REJECTED)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
@@ -108,7 +112,7 @@ class ResultFolder:
         if self._rejected is None:
             raise ValueError("the folder is not open")
         try:
-            self._rejected.writelines(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
+            self._rejected.write(rows)
         except OSError as error:
             raise self._full(error) from error
 
