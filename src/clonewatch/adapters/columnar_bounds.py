@@ -171,9 +171,12 @@ def cut(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch, int]]:
         start, before = end, int(ends[end - 1])
 
 
-def is_beyond(repeated: int, size: int) -> bool:
-    """Whether text that dictionaries repeated so far is more than a log would hold. size: bytes of the file."""
-    return repeated > max(_REPEATED_FROM, MOST_REPEATED * size)
+def is_beyond(repeated: int, size: int, held: bool = False) -> bool:
+    """Whether text that dictionaries repeated so far is more than a log would hold.
+
+    size: bytes of the file. held: whether all of it is held in memory, as tables beside a log are.
+    """
+    return repeated > (RATIO_FROM if held else max(_REPEATED_FROM, MOST_REPEATED * size))
 
 
 def too_long(batch: pa.RecordBatch) -> NDArray[np.int64]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clonewatch.adapters.columnar_bounds import (
-    MOST_REPEATED,
     TOO_LONG,
     check_size,
     cut,
@@ -29,7 +29,7 @@ from clonewatch.ports.adapter import Source
 MAGIC = b"PAR1"
 # What a damaged file raises, depending on where the damage is.
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-REPEATED = f"repeated text that expands more than {MOST_REPEATED:,}-fold from here on"
+REPEATED = "text that is repeated beyond reason from here on"
 _DAMAGED = "damaged Parquet data from here on"
 _LEAST_ID = 12  # bytes of an id of a fixed length: those of MongoDB; UUIDs have 16
 
@@ -53,12 +53,12 @@ def opened(source: Source) -> pq.ParquetFile:
 
 
 def batches(
-    file: pq.ParquetFile, columns: list[str], source: Source
+    file: pq.ParquetFile, columns: list[str], source: Source, *, held: bool = False
 ) -> Iterator[tuple[pa.RecordBatch, Sequence[int], list[Rejected]]]:
     """Batches of these top-level columns with their 1-based row numbers, and rows that are too long.
 
     A damaged page ends the file with a rejection, as do repetitions beyond reason; the rows before are kept. Raises
-    InputError for a file that says that it expands beyond reason.
+    InputError for a file that says that it expands beyond reason. held: whether the caller keeps all batches.
     """
     total, row, repeated = file.metadata.num_rows, 0, 0
     path = Path(source.path or source.name)
@@ -84,7 +84,7 @@ def batches(
             source.stream.progress = int((source.stream.tally.size or 0) * row / max(total, 1))
         for part, numbers, rejected, more in pieces(batch, row, source):
             repeated += more
-            if is_beyond(repeated, path.stat().st_size):
+            if is_beyond(repeated, path.stat().st_size, held):
                 yield _end(source, numbers[0] - 1 if len(numbers) else row, REPEATED)
                 return
             yield part, numbers, rejected
@@ -143,6 +143,8 @@ def readable(values: pa.Array) -> Values:
         return values.cast(pa.string())
     if pa.types.is_binary_view(values.type):
         values = values.cast(pa.binary())
+    if _holds_time(values.type):
+        return _dated(values)
     if not _is_bytes(values.type):
         return values
     try:
@@ -152,6 +154,32 @@ def readable(values: pa.Array) -> Values:
     if pa.types.is_fixed_size_binary(values.type) and values.type.byte_width >= _LEAST_ID:
         return pa.array([None if one is None else one.hex() for one in values.to_pylist()], pa.string())
     return [_text_or_bytes(one) for one in values.to_pylist()]
+
+
+def _dated(values: pa.Array) -> Values:
+    """The same values, with text in place of those that are no time of Python's calendar."""
+    try:
+        if pa.types.is_nested(values.type):
+            values.to_pylist()
+        elif len(values) > values.null_count:
+            ends = pc.min_max(values)
+            ends["min"].as_py(), ends["max"].as_py()
+        return values
+    except (OverflowError, ValueError, pa.ArrowNotImplementedError):
+        return [_moment(one) for one in values]
+
+
+def _moment(one: pa.Scalar) -> object:
+    try:
+        return one.as_py()
+    except (OverflowError, ValueError):
+        return "beyond the calendar"
+
+
+def _holds_time(kind: pa.DataType) -> bool:
+    if pa.types.is_nested(kind):
+        return any(_holds_time(kind.field(place).type) for place in range(kind.num_fields))
+    return bool(pa.types.is_temporal(kind))
 
 
 def _is_encoded_text(kind: pa.DataType) -> bool:

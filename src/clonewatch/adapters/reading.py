@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -12,15 +10,15 @@ import pyarrow as pa
 
 from clonewatch.adapters import bundling
 from clonewatch.adapters.gathering import gathered
-from clonewatch.adapters.inputs import STANDARD_INPUT, Found, find_inputs, left_above
+from clonewatch.adapters.inputs import Found, find_inputs, left_above
 from clonewatch.adapters.mapping import EXAMPLE, load_map
+from clonewatch.adapters.opening import is_pipe, measured, named, opened, readable, source_of
 from clonewatch.adapters.recognition import described, recognised
 from clonewatch.adapters.side_tables import last_of_each, read_side
-from clonewatch.adapters.streams import Stream, Tally
+from clonewatch.adapters.streams import Stream
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Dropped, Measured, Rejected
 from clonewatch.model.schema import ACCOUNTS, EVENTS, EXCHANGES, Table
-from clonewatch.model.text_files import plain
 from clonewatch.ports.adapter import Adapter, Source
 from clonewatch.ports.mapping import FieldMap
 from clonewatch.ports.shelf import Shelf
@@ -30,6 +28,8 @@ AUTO = "auto"
 Reject = Callable[[Sequence[Rejected]], None]
 Noted = list[tuple[str, str]]  # a file and a sentence about it
 _NO_ACCOUNT = "account_id: missing"
+# Reading a file ends after as many rejected rows if they are as many times those that were read.
+HOPELESS, _HOPELESS_SHARE = 1_000_000, 99
 # A sentence about more files than this names only the first of them.
 _FILES_NAMED = 3
 
@@ -115,7 +115,7 @@ class Log:
     def stamps(self) -> list[tuple[str, int, int]] | None:
         """Path, size and modification time (ns) of every file; None if one is a pipe."""
         files = [i.path for i in self._inputs] + self._found.accounts + self._found.events
-        if any(_is_pipe(path) for path in files):
+        if any(is_pipe(path) for path in files):
             return None
         stats = [(str(path), path.stat()) for path in files]
         return [(path, s.st_size, s.st_mtime_ns) for path, s in stats]
@@ -167,14 +167,14 @@ class Log:
 
         Also None if the format does not yield one exchange per line or document; the format is then remembered.
         """
-        with _readable(run[0].path):
+        with readable(run[0].path):
             pieces = [bundling.piece(i.path, _size(i)) for i in run]
         whole = [one for one in pieces if one is not None]
         stream = bundling.joined(whole) if len(whole) == len(run) else None
         if stream is None:
             return None
         adapter, batches = run[0].adapter, []
-        files = bundling.places([_named(i.path) for i in run], whole)
+        files = bundling.places([named(i.path) for i in run], whole)
         source = Source(files[0].name, cast(BinaryIO, stream), None, self._columns, files)
         for batch in adapter.read(source, self.mapping):
             if batch.rejected:
@@ -185,13 +185,13 @@ class Log:
             return None
         self.dropped.update(stream.notes.dropped)
         for entry, one in zip(run, whole, strict=True):
-            self._noted += [(_named(entry.path), warning) for warning in stream.notes.warnings]
-            self.inputs.append(Measured(_named(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
+            self._noted += [(named(entry.path), warning) for warning in stream.notes.warnings]
+            self.inputs.append(Measured(named(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
             self._finished += len(one.data)
         return [batch for batch in batches if batch.num_rows]
 
     def _read(self, entry: _Input, reject: Reject) -> Iterator[pa.RecordBatch]:
-        stream = entry.stream or _open(entry.path)
+        stream = entry.stream or opened(entry.path)
         try:
             yield from self._read_stream(entry, stream, reject)
         finally:
@@ -199,10 +199,10 @@ class Log:
                 stream.close()
 
     def _read_stream(self, entry: _Input, stream: Stream, reject: Reject) -> Iterator[pa.RecordBatch]:
-        name = _named(entry.path)
+        name = named(entry.path)
         self._current = stream
         read = rejected = 0
-        for batch in entry.adapter.read(_source(entry.path, stream, self._columns), self.mapping):
+        for batch in entry.adapter.read(source_of(entry.path, stream, self._columns), self.mapping):
             if not read and not batch.exchanges.num_rows:
                 _refuse_without_accounts(batch.rejected, entry.adapter, name)
             self._count_dropped(stream)
@@ -212,13 +212,16 @@ class Log:
                 reject(batch.rejected)
             if batch.exchanges.num_rows:
                 yield batch.exchanges
+            if rejected > HOPELESS and rejected > _HOPELESS_SHARE * read:
+                stream.torn = stream.torn or "hardly a row is an exchange, and reading ended here"
+                break
         if stream.torn:
             rejected += 1
             reject([Rejected(name, read + rejected, stream.torn)])
             stream.notes.warn(f"{stream.torn}; the rows before that were read")
         self._noted += [(name, warning) for warning in stream.notes.warnings]
         tally = stream.tally
-        self.inputs.append(_measured(name, tally, entry.adapter.name, read, rejected))
+        self.inputs.append(measured(name, tally, entry.adapter.name, read, rejected))
         self._finished += tally.done
         self._current = None
 
@@ -237,17 +240,17 @@ class Log:
         return self._sides[table.name]
 
     def _read_side(self, table: Table, path: Path) -> pa.Table:
-        stream = _open(path)
+        stream = opened(path)
         try:
             side = read_side(path, stream, table)
             if stream.torn:
-                side.rejected.append(Rejected(_named(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
+                side.rejected.append(Rejected(named(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
             self._count_dropped(stream)
             stream.notes.unknown(side.unknown)
-            self._noted += [(_named(path), warning) for warning in stream.notes.warnings]
+            self._noted += [(named(path), warning) for warning in stream.notes.warnings]
             self._waiting += side.rejected
             form = f"{table.name} ({side.format})"
-            self.inputs.append(_measured(_named(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
+            self.inputs.append(measured(named(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
         finally:
             stream.close()
         return side.rows
@@ -289,7 +292,7 @@ def open_log(
             " to start from; pass it with --map",
         )
     beside = "not read: it lies above the folder that was named; name that one, or pass the file as an option"
-    noted += [(_named(side), beside) for side in left_above(paths, found)]
+    noted += [(named(side), beside) for side in left_above(paths, found)]
     return Log(inputs, found, field_map, noted, left_out)
 
 
@@ -315,76 +318,38 @@ def _recognise(
     left_out: dict[str, int],
 ) -> _Input | None:
     """The reader of this file; None, with a warning, for an empty file or a file of unknown format in a folder."""
-    stream = _open(path)
-    piped = _is_pipe(path)
+    stream = opened(path)
+    piped = is_pipe(path)
     try:
         head = stream.head()
         if not head and not stream.torn:
-            noted.append((_named(path), "empty"))
+            noted.append((named(path), "empty"))
             return None
         claimed = adapters if wanted else recognised(head, path.name, adapters)
         if len(claimed) != 1:
             what, fix = described(head, stream.packing)
             if path in found.listed:
-                noted.append((_named(path), f"left out: unknown format ({what})"))
-                left_out[_named(path)] = path.stat().st_size
+                noted.append((named(path), f"left out: unknown format ({what})"))
+                left_out[named(path)] = path.stat().st_size
                 return None
             what = (
                 f"unknown format: {what}" if not claimed else f"several formats: {', '.join(a.name for a in claimed)}"
             )
             known = f"`clonewatch doctor FILE` prints a map to start from; known are {', '.join(FORMATS.names())}"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; {known}")
-        claimed[0].check(_source(path, stream), mapping)
+        claimed[0].check(source_of(path, stream), mapping)
         return _Input(path, claimed[0], stream if piped else None)
     finally:
         if not piped:
             stream.close()
 
 
-def _open(path: Path) -> Stream:
-    if str(path) == STANDARD_INPUT:
-        return Stream(Tally(sys.stdin.buffer, None))
-    with _readable(path):
-        raw = path.open("rb")
-        return Stream(Tally(raw, None if _is_pipe(path) else path.stat().st_size))
-
-
 def _size(entry: _Input) -> int:
     """Bytes on disk, 0 for a pipe."""
     if entry.stream is not None:
         return 0
-    with _readable(entry.path):
+    with readable(entry.path):
         return entry.path.stat().st_size
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn the error of an unreadable file into one that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            "cannot be read", where=str(path), fix=f"Check its permissions ({type(error).__name__})"
-        ) from error
-
-
-def _source(path: Path, stream: Stream, columns: frozenset[str] | None = None) -> Source:
-    return Source(_named(path), cast(BinaryIO, stream), None if _is_pipe(path) else str(path), columns)
-
-
-def _named(path: Path) -> str:
-    """The name of a file in results and messages."""
-    return str(plain(str(path)))
-
-
-def _is_pipe(path: Path) -> bool:
-    """Standard input, a named pipe or the shell's <(...): they can be read only once and have no size."""
-    return str(path) == STANDARD_INPUT or not path.is_file()
-
-
-def _measured(name: str, tally: Tally, form: str, read: int, rejected: int) -> Measured:
-    digest = tally.sha256  # reads the rest that the adapter did not read, so that the count below is complete
-    return Measured(name, tally.done, digest, form, read, rejected)
 
 
 def _refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: str) -> None:

@@ -156,7 +156,7 @@ def _parquet(source: Source, table: Table) -> Iterator[Part]:
         known = {*table.names, *ALSO_NAMED.get(table.name, {})}
         used = [name for name in names if name in known]
         rest = {name: pa.nulls(0) for name in names if name not in known}
-        for batch, numbers, damage in columnar_files.batches(file, used, source) if used else ():
+        for batch, numbers, damage in columnar_files.batches(file, used, source, held=True) if used else ():
             yield dict(columnar_files.columns_of(batch)), numbers, damage
         yield rest, range(0), []
         if not file.metadata.num_rows:
@@ -171,7 +171,7 @@ def _arrow(source: Source) -> Iterator[Part]:
             batch.validate(full=True)
             for piece, numbers, rejected, more in columnar_files.pieces(batch, row, source):
                 repeated += more
-                if columnar_bounds.is_beyond(repeated, messages.size):
+                if columnar_bounds.is_beyond(repeated, messages.size, held=True):
                     raise InputError(columnar_files.REPEATED, where=source.name, fix="Write it again as CSV")
                 yield dict(columnar_files.columns_of(piece)), numbers, rejected
             row += batch.num_rows

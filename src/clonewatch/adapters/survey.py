@@ -92,12 +92,9 @@ def _parquet(path: Path) -> list[Mapping[str, Any]]:
         source = Source(str(path), cast(BinaryIO, raw), str(path))
         with opened(source) as file:
             names = file.schema_arrow.names[:_KEYS]
-            found: list[Mapping[str, Any]] = []
-            for batch, _, _ in batches(file, names, source):
-                found += batch.slice(0, ROWS - len(found)).to_pylist()
-                if len(found) >= ROWS:
-                    break
-            return found
+            # The first batch is small when decoded, whatever the file is.
+            first = next((batch for batch, _, _ in batches(file, names, source) if batch.num_rows), None)
+            return [] if first is None else first.slice(0, ROWS).to_pylist()
 
 
 def _keys(found: list[Mapping[str, Any]], form: str) -> list[Key]:

@@ -28,6 +28,7 @@ TABLES = tuple(f"{table.name}.parquet" for table in schema.RESULTS)
 NAMES = frozenset({*TABLES, SUMMARY, REPORT, REJECTED, INPUTS, TEXTS})
 # Without these there is no result.
 _NEEDED = (*TABLES, SUMMARY)
+_SMALL = 16 << 20  # bytes of a file that is compared whole, whether or not it is read
 _AGAIN = "Name the folder that `clonewatch scan --out` wrote, or run the scan again"
 
 
@@ -64,11 +65,11 @@ class ResultFiles:
         return path
 
     def check(self) -> None:
-        """Raise InputError where a file is missing or has another size."""
+        """Raise InputError where a file is missing or differs; of a long one only its size is compared here."""
         for name in (name for name in _NEEDED if name not in self._files):
             raise InputError(f"the result holds no {name}", where=str(self.folder), fix=_AGAIN)
         for file in self.manifest.files:
-            self._check(located(self.folder, file.name), file, whole=False)
+            self._check(located(self.folder, file.name), file, whole=file.size <= _SMALL)
 
     def _check(self, path: Path, file: File, *, whole: bool) -> None:
         what = difference(path, file, whole=whole)
