@@ -238,8 +238,11 @@ def bomb_cases() -> Iterator[Case]:
         "short lines": b"1\n" * (1 << 20),
         "zeros": bytes(2 << 20),
     }
-    for kind, (_, piece) in product(("gzip", "zstd", "bzip2"), pieces.items()):
-        yield Case("a bomb", kind, "doctor", packed(kind, piece), Expected(EITHER))
+    for name, piece in pieces.items():
+        yield Case("a bomb", "zstd", "doctor", packed("zstd", piece), Expected(EITHER))
+        if name in ("braces", "short lines"):  # the others only differ in how they are unpacked
+            for kind in ("gzip", "bzip2"):
+                yield Case("a bomb", kind, "doctor", packed(kind, piece), Expected(EITHER))
     yield Case("a bomb", "zip", "doctor", packed("zip", pieces["braces"]), Expected(EITHER))
     for name, role in product(TABLES, ("log", "accounts", "events", "map")):
         yield Case("a bomb", f"parquet, {name}", "doctor", columnar(name, "parquet", role), Expected(EITHER))

@@ -27,6 +27,7 @@ _FEWEST_ROWS, _MOST_ROWS = 16, 65_536
 # A row of a log takes more than this on disk, however well it is compressed.
 _ROWS_PER_BYTE, _ROWS_FROM = 100, 1_000_000
 _MOST_FOOTER = 64 << 20
+_BUFFER = 1 << 16  # bytes read at a time for a dictionary, instead of its whole column
 _SMALL = 16 << 20  # what a column may repeat to in one row group without a look at its dictionary
 # Repetitions alone are cheap to skip and dear to read: a log repeats long prompts, but not beyond this.
 MOST_REPEATED, _REPEATED_FROM = 5_000, 2 << 30
@@ -68,7 +69,7 @@ def plan(file: pq.ParquetFile, columns: list[str], path: Path, where: str) -> Pl
     ]
     texts = [leaf.path for leaf in leaves if metadata.schema.column(leaf.place).physical_type == "BYTE_ARRAY"]
     fewest, repeated = _MOST_ROWS, set()
-    with pq.ParquetFile(openable(path), pre_buffer=False, read_dictionary=texts) as probe:
+    with pq.ParquetFile(openable(path), pre_buffer=False, buffer_size=_BUFFER, read_dictionary=texts) as probe:
         for group in range(metadata.num_row_groups):
             held, decoded = metadata.row_group(group), 0
             known = [(leaf, held.column(leaf.place)) for leaf in leaves if leaf.place < held.num_columns]

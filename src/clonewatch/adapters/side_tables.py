@@ -164,7 +164,7 @@ def _parquet(source: Source, table: Table) -> Iterator[Part]:
 
 
 def _arrow(source: Source) -> Iterator[Part]:
-    messages, reader = streamed(source)
+    messages, reader, schema = streamed(source)
     row = repeated = 0
     try:
         for batch in reader:
@@ -180,7 +180,7 @@ def _arrow(source: Source) -> Iterator[Part]:
     if messages.fault:
         raise incomplete(source, messages.fault)
     if not row:
-        yield {field.name: pa.nulls(0, field.type) for field in reader.schema}, range(0), []
+        yield {field.name: pa.nulls(0, field.type) for field in schema}, range(0), []
 
 
 def _json(source: Source) -> Iterator[Part]:

@@ -42,10 +42,10 @@ class ExchangeArrow(Adapter):
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """The batches as written, split at 65,536 rows; damage ends the file with a rejection."""
-        messages, reader = streamed(source)
-        require_columns(reader.schema.names, source.name, "parquet_map")
+        messages, reader, schema = streamed(source)
+        require_columns(schema.names, source.name, "parquet_map")
         notes = notes_of(source.stream)
-        notes.unknown(sorted(set(reader.schema.names) - set(EXCHANGES.names)))
+        notes.unknown(sorted(set(schema.names) - set(EXCHANGES.names)))
         row = repeated = 0
         while True:
             try:
