@@ -350,7 +350,7 @@ READERS: dict[str, Callable[[Path, Path], Words]] = {
     "campaigns": lambda result, shared: ("campaigns", result),
     "show": lambda result, shared: ("show", "C0001", "--scan", result),
     "why": lambda result, shared: ("why", "acct-\x1b[2J\u202e", "--scan", result),
-    "answer": lambda result, shared: ("answer", "C0001", "--scan", result, "--yes", "--question", "one_operator"),
+    "answer": lambda result, shared: ("answer", "C0001", "--scan", result, "--yes", "--question", "one_customer"),
     "evaluate": lambda result, shared: ("evaluate", result, shared / "one"),
     "track": lambda result, shared: ("track", result, shared / "two-result"),
 }

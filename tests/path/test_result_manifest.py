@@ -53,7 +53,7 @@ def commands(home: Path, folder: Path) -> dict[str, tuple[object, ...]]:
         "campaigns": ("campaigns", folder),
         "show": ("show", "C0001", "--scan", folder),
         "why": ("why", "acct-none", "--scan", folder),
-        "answer": ("answer", "C0001", "--scan", folder, "--yes", "--question", "one_operator"),
+        "answer": ("answer", "C0001", "--scan", folder, "--yes", "--question", "one_customer"),
         "evaluate": ("evaluate", folder, home / "log"),
         "track": ("track", folder, home / "other-result"),
     }
