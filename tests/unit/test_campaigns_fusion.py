@@ -153,6 +153,10 @@ def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_decept
     assert not found.deception and not found.flagged
 
 
+# What a machine shows that works off a list of few topics.
+NARROW = (reading("regularity", 8.0), reading("elicitation", 8.0))
+
+
 @pytest.mark.parametrize(
     ("more", "device", "facts"),
     [
@@ -161,18 +165,20 @@ def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_decept
         ((("anticorrelation", 8.0),), 0.0, ("anticorrelation",)),
         ((("replenishment", 8.0),), 0.0, ("replenishment",)),
         ((("under_dispersion", 8.0),), 0.0, ()),
+        ((("coverage_uniformity", 3.2),), 0.0, ()),
+        ((("coverage_uniformity", 3.4),), 0.0, (DEALT_OUT, "work_partition")),
     ],
 )
 def test_one_payer_explains_its_card_and_its_list_and_no_machine_behind_all_accounts(
     more: tuple[tuple[str, float], ...], device: float, facts: tuple[str, ...]
 ) -> None:
-    shown = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS, *(reading(n, b) for n, b in more))
+    shown = (*NARROW, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS, *(reading(n, b) for n, b in more))
     linked = edges(("payment", 20, 8.0), ("client", 20, 5.0), ("device", 20, device))
     assert judge(shown, linked, {0: 20}, ALL_LINKS, ALL_TESTS, {0: "declared"}, {0})[0].deception == facts
 
 
 def test_a_group_that_one_card_pays_for_poses_as_nobody() -> None:
-    shown = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS)
+    shown = (*NARROW, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS)
     linked = edges(("payment", 20, 8.0), ("client", 20, 5.0))
     several, one = (judge(shown, linked, {0: 20}, ALL_LINKS, ALL_TESTS, {0: "declared"}, paid)[0] for paid in ((), {0}))
     assert several.flagged and "payment" in several.deception

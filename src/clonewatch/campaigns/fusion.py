@@ -287,10 +287,12 @@ def _verdict(
         habits = max(supporting.values(), default=0.0)
         deceptive = {DEALT_OUT: min(deceptive.get(DEALT_OUT, 0.0), habits)}
     if one_payer:
-        # Whoever pays for all of them hides from nobody who sends the bill, and may deal out a list to people with a
-        # name each, some of whom share a device. That a machine runs them all under those names is still a deception.
+        # Whoever pays for all of them hides from nobody who sends the bill, and may deal out a list of its own to people
+        # with a name each, some of whom share a device. A list of everything is nobody's own, and that one machine runs
+        # them all under those names is a deception as well.
+        broad = max((r.bits for r in readings if tests[r.signal].broad), default=0.0)
         covert = {s: w / FAMILY_BITS * _COVERT for s, w in covert.items() if not links[s].payer}
-        deceptive = {s: b for s, b in deceptive.items() if s != DEALT_OUT and not tests[s].one_customer}
+        deceptive = {s: min(b, broad) if s == DEALT_OUT or tests[s].one_customer else b for s, b in deceptive.items()}
     facts = {s: w / _COVERT for s, w in covert.items()} | {s: b / _FACT_BITS for s, b in deceptive.items()}
     deception = sorted(s for s, ratio in facts.items() if round(ratio, _DIGITS) >= 1)
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
