@@ -2,7 +2,7 @@
 
     python -m evals.audit_study [--only PART ...]
 
-Parts: alarms, dilution, queries, windows, rewriting, and neural where torch is installed. Figures go to
+Parts: alarms, dilution, queries, windows, rewriting, imitation, and neural where torch is installed. Figures go to
 evals/results/audit.json, part by part; docs/audit.md, its pictures and the power curves are written from them.
 Seeds from 101 on are reserved for this page; the statistics were developed on others.
 """
@@ -26,7 +26,7 @@ from clonewatch.audit.outcome import TestResult
 from clonewatch.audit.prf import Prf, Rule, VllmPhilox, Watermark
 from clonewatch.audit.samples import Sample
 from evals.audit import corpus, curves, page
-from evals.audit.experiment import GIVEN, Experiment, Records
+from evals.audit.experiment import GIVEN, LENGTH, Experiment, Records
 from evals.audit.ngram import Trigram
 
 I64 = npt.NDArray[np.int64]
@@ -198,6 +198,45 @@ def rewritten(rows: I64, writer: Trigram, share: float, seed: int) -> I64:
     return out
 
 
+def imitation(texts: corpus.Corpus) -> Rows:
+    """By how a mark came into a suspect: from our answers, from those of a model that imitates it, or from the key.
+
+    Beside the watermark, twins of the answers that only the first suspect was trained on, and the key of another case.
+    """
+    rows = []
+    for seed in SEEDS:
+        run = trigram_experiment(texts, "kgw", seed)
+        other = key(seed + 1000, WIDTHS["kgw"])
+        for route, learned in imitators(texts, run).items():
+            answers, reference = run.ask(learned, QUERIES)
+            unused = run.examine(answers, reference, prf=other)
+            rows.append(
+                {"route": route, "seed": seed}
+                | figures(run.examine(answers, reference))
+                | {
+                    "twins": round(run.twins(learned, 128).log10_p, 3),
+                    "other_key": round(min(r.log10_p for r in unused.values()), 3),
+                }
+            )
+    return rows
+
+
+def imitators(texts: corpus.Corpus, run: Experiment) -> dict[str, Trigram]:
+    """Suspects by what they were trained on. Only the first met an answer of ours."""
+    prompts = run.corpus.prompts(run.corpus.held_out, len(run.marked), GIVEN, run.seed + 7)
+    forger = student(texts, run.marked)
+    holder = Trigram(SIZE).train(texts.student)
+    return {
+        "our answers": student(texts, run.served(0.5)),
+        "answers of a model that was trained on our marked answers": student(
+            texts, forger.write(prompts, LENGTH, run.seed + 8)
+        ),
+        "answers that somebody marked with our key": student(
+            texts, holder.write(prompts, LENGTH, run.seed + 9, run.keyed)
+        ),
+    }
+
+
 def neural(texts: corpus.Corpus) -> dict[str, Any]:
     """Transformers: dilution, questions, the pairs that twins need, and the copies that canaries need."""
     found: dict[str, Any] = {"dilution": [], "queries": [], "twins": [], "canaries": []}
@@ -253,6 +292,7 @@ PARTS: dict[str, Callable[[corpus.Corpus], Any]] = {
     "queries": queries,
     "windows": windows,
     "rewriting": rewriting,
+    "imitation": imitation,
     "neural": neural,
 }
 

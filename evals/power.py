@@ -15,11 +15,12 @@ import shutil
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from math import exp, log2
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,9 @@ from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.scan_result import ScanResult
 from evals.jobs import numbered
-from evals.power_model import GAPS, Power, features
 
 HERE = Path(__file__).parent
-MODEL = HERE / "results" / "power.json"
+MODEL = HERE.parent / "src" / "clonewatch" / "campaigns" / "power.json"
 FIRST_SEED, LINES = 9000, 5
 # Half of the logs are complete; in the others each of these lacks with this chance.
 COMPLETE, ABSENT = 0.5, 0.3
@@ -46,6 +46,11 @@ CROWD = 0.3
 _PRIOR = 0.5
 _FOLDS = 5
 SHOWN_ACCOUNTS, SHOWN_RATES = (20, 40, 80, 150, 300), (2, 6, 20)
+# What a log may lack, by the names of `lab.gaps`.
+GAPS = ("trusted", "payment", "device", "network", "client", "elicitation", "content")
+# A campaign is called visible from this chance on.
+USUAL = 0.8
+_MOST_ACCOUNTS = 300  # of a campaign in the worlds that the model learned from
 Run = dict[str, Any]
 
 
@@ -135,6 +140,44 @@ def outcome(found: ScanResult, truth: Truth) -> Run:
 
 def _flagged(found: ScanResult) -> set[str]:
     return set(found.flagged["campaign_id"].to_pylist())
+
+
+def features(accounts: float, per_day: float, without: Collection[str]) -> dict[str, float]:
+    """What the model looks at, by name. accounts: of the campaign. per_day: requests per account and day.
+
+    >>> features(64, 8, ["payment"])["accounts"], features(64, 8, ["payment"])["without payment"]
+    (6.0, 1.0)
+    """
+    size, rate = log2(max(1.0, accounts)), log2(max(1 / 16, per_day))
+    return {"constant": 1.0, "accounts": size, "per_day": rate} | {
+        f"without {name}": float(name in without) for name in GAPS
+    }
+
+
+class Power(NamedTuple):
+    """Coefficients of the two outcomes by feature, and what the model was made from."""
+
+    flagged: Mapping[str, float]
+    listed: Mapping[str, float]
+    about: Mapping[str, Any]
+
+    def chances(self, accounts: float, per_day: float, without: Collection[str]) -> tuple[float, float]:
+        """The chances, 0..1, that a campaign is flagged, and that it is flagged or among the first five groups."""
+        seen = features(accounts, per_day, without)
+        flagged, listed = (
+            1 / (1 + exp(-sum(model.get(name, 0.0) * value for name, value in seen.items())))
+            for model in (self.flagged, self.listed)
+        )
+        # The two are fitted apart; whatever is flagged is listed.
+        return flagged, max(flagged, listed)
+
+    def smallest(self, per_day: float, without: Collection[str], outcome: str = "flagged") -> int | None:
+        """The smallest number of accounts of a campaign that is usually found; None where even a large one is not."""
+        which = ("flagged", "listed").index(outcome)
+        for accounts in range(2, _MOST_ACCOUNTS + 1):
+            if self.chances(accounts, per_day, without)[which] >= USUAL:
+                return accounts
+        return None
 
 
 def fit(runs: Sequence[Run], outcome: str) -> dict[str, float]:

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.campaigns.review import FLAGGED, REVIEW, Candidate, Standing, review
 from clonewatch.lab.evaluate import FOUND_PURITY, read_truth
 from clonewatch.lab.simulate import simulate
+from clonewatch.model.answers import Answer
 from clonewatch.pipeline.detection.attribute import attribute
 from clonewatch.pipeline.detection.detect import detect
 from clonewatch.pipeline.detection.ranking import candidates

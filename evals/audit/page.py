@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clonewatch.audit.outcome import p_value_text
-from evals.audit import curves, pictures
+from evals.audit import curves, hardening, pictures
 from evals.intervals import exact
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
@@ -37,9 +37,17 @@ def write(sums: Record, page: Path = PAGE) -> Path:
         ("queries", _queries),
         ("windows", _windows),
         ("rewriting", _rewriting),
+        ("imitation", _imitation),
         ("neural", _neural),
     ]
-    text = [HEAD, *(make(sums[name]) for name, make in parts if name in sums), _power(sums), _LIMITS, _STAMP]
+    text = [
+        HEAD,
+        *(make(sums[name]) for name, make in parts if name in sums),
+        _power(sums),
+        _LIMITS,
+        hardening.section(),
+        _STAMP,
+    ]
     folder = page.parent / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in (("dilution", pictures.dilution), ("queries", pictures.queries), ("neural", pictures.neural)):
@@ -151,6 +159,34 @@ A student of watermarked answers only; before training, a model without the wate
 A real paraphraser changes whole sentences and removes more: read the table as an upper bound of what survives.
 
 {table}"""
+
+
+def _imitation(rows: Sequence[Record]) -> str:
+    names = ("text", "logprobs", "twins", "other_key")
+
+    def cell(route: str, name: str) -> str:
+        values = sorted(r[name] for r in rows if r["route"] == route)
+        # Where a mark is, the worst is the largest p; where nothing should be found, the smallest.
+        found = name in ("text", "logprobs") or (name == "twins" and route == rows[0]["route"])
+        return f"{p_value_text(values[len(values) // 2])} (worst {p_value_text(values[-1] if found else values[0])})"
+
+    table = _table(
+        ["the suspect was trained on", "text", "logprobs", "128 twins", "key of another case, smallest of three"],
+        [[route, *(cell(route, name) for name in names)] for route in dict.fromkeys(r["route"] for r in rows)],
+    )
+    return f"""## Imitation of a mark
+
+Three suspects that show one mark, green lists with window 1. Only the first was trained on our answers (half of them
+marked, the twins among the others). The second was trained on text of a forger, a model that had learned the mark from
+our marked answers and does not know the key. The third was trained on text that somebody marked with our key. Trigram
+models, {len({r["seed"] for r in rows})} seeds, the median p-value and the worst.
+
+{table}
+The watermark convicts nobody: it finds the mark in all three. What separates them is what an imitation of the mark
+does not carry, here the coins of twin answers. A report therefore says that a mark is present and not where it came
+from, and says whether canaries or twin answers of the same plan found dependence too. They do not rule out that a
+third party passed on our answers themselves, or that a secret leaked.
+"""
 
 
 def _neural(sums: Record) -> str:

@@ -70,7 +70,7 @@ def scan(
         since: Leave out exchanges before this time, a datetime or an ISO 8601 string. Without a time zone it is UTC.
         as_of: Leave out everything from this time on, so that the scan sees the log as it was then.
         calibration: File with your own calibration groups, from `clonewatch calibrate`. None: the shipped ones.
-        answers: File with what you found out about groups, from `clonewatch answer`.
+        answers: File with what you found out about groups, from `clonewatch answer` and `cases export-rulings`.
         first_flag: Also find the hour at which each campaign would first have been flagged. Takes about as
             long as ten more scans of the data already read.
         replay: The former name of `first_flag`.
@@ -151,7 +151,8 @@ def doctor(
 
     Returns:
         `rows`, `rejected` with `reasons`, `columns` (share of rows filled), `signals` (which can work, and what the
-        others lack), `reach` (families of evidence they can give), `trusted_accounts`, `formats` and `warnings`.
+        others lack), `reach` (families of evidence they can give), `least_ring`, `trusted_accounts`,
+        `formats` and `warnings`.
 
     Raises:
         SetupError: A path or the map is wrong. (InputError, MappingError.)
@@ -237,6 +238,7 @@ def detect(
     first_flag: bool = False,
     replay: bool = False,
     again: bool = False,
+    max_repeated: float = MAX_REPEATED,
     progress: Progress | bool = False,
 ) -> list[Window]:
     """Look for campaigns in the latest days of a state, as `clonewatch detect` does.
@@ -251,10 +253,11 @@ def detect(
         memory: Memory that the engine may use before it spills to disk.
         threads: Threads of the engine. None: one per core.
         calibration: File with your own calibration groups.
-        answers: File with what you found out about groups.
+        answers: File with what you found out about groups, from `clonewatch answer` and `cases export-rulings`.
         first_flag: Also find the hour at which each campaign would first have been flagged.
         replay: The former name of `first_flag`.
         again: Also examine windows whose result would not change.
+        max_repeated: Share of rows that were merged into others, 0 to 1, above which TooManyRepeated is raised.
         progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 
     Returns:
@@ -265,6 +268,7 @@ def detect(
         SetupError: An option is wrong.
         StateError: The state is empty, damaged, in use, or belongs to another key.
         OutputError: A result could not be written. An earlier result is unchanged.
+        TooManyRepeated: Too many rows were merged into others. The results were written but should not be trusted.
     """
     from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
 
@@ -281,6 +285,7 @@ def detect(
         answers=as_path(answers, "answers"),
         first_flag=first_flag or replay,
         again=again,
+        max_repeated=max_repeated,
     )
     with watched(progress) as watcher:
         return windows(settings, watcher)

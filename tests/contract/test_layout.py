@@ -55,7 +55,7 @@ MADE = {
     "work",
     "site",
 }
-HEAVY = {"duckdb", "numba", "pyarrow", "scipy", "vl_convert", "jinja2"}
+HEAVY = {"duckdb", "numba", "pyarrow", "scipy", "vl_convert", "jinja2", "sqlalchemy", "alembic", "cryptography"}
 
 
 def place(path: Path) -> str:

@@ -84,6 +84,17 @@ def test_twins_tell_who_was_trained_on_the_released_ones(counted: Experiment) ->
     assert counted.twins(stranger, 1024).p > 1e-3
 
 
+def test_an_imitated_mark_is_found_and_the_coins_of_twins_are_not(counted: Experiment) -> None:
+    """A suspect that met no answer of ours: it was trained on text of a model that had learned the mark from us."""
+    forger = trigram(counted, 1.0)
+    prompts = counted.corpus.prompts(counted.corpus.held_out, len(counted.marked), GIVEN, 5)
+    suspect = Trigram(SIZE).train(counted.corpus.student, 0.3).train(forger.write(prompts, LENGTH, 6))
+    results = counted.watermark(suspect, FEWER // 2, decoys=19)
+    assert results["text"].log10_p < -6 and results["text"].p_rank == pytest.approx(1 / 20)
+    assert counted.twins(suspect, 1024).p > 1e-3
+    assert counted.watermark(suspect, FEWER // 2, decoys=0, prf=KEY.decoy(4))["text"].p > 1e-3
+
+
 class Neural(NamedTuple):
     """Students of transformers by the share of watermarked answers; the one of 1.0 met the canaries as well."""
 

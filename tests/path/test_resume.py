@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from clonewatch.campaigns.answers import append
 from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
+from clonewatch.model.answers import Answer, Ruled
 from clonewatch.model.errors import OutputError
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.steps import StepRunner
@@ -123,24 +126,28 @@ def test_after_a_full_disk_a_scan_resumes_with_more_memory(
     assert told[0].equals(told[1])
 
 
-@pytest.mark.parametrize("change", ["seed", "key", "log", "since"])
+@pytest.mark.parametrize("change", ["seed", "key", "log", "since", "answers"])
 def test_another_question_starts_again_and_removes_what_was_left(
     log: Path, key: Path, tmp_path: Path, stop_before: Callable[..., None], change: str
 ) -> None:
-    out, paths = tmp_path / "result", (str(log),)
+    out, paths, answers = tmp_path / "result", (str(log),), tmp_path / "answers.jsonl"
+    answers.touch()
     stop_before(30, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        scan(ScanSettings(paths, out=out, key_file=key))
+        scan(ScanSettings(paths, out=out, key_file=key, answers=answers))
     [left] = out.glob(".scan-*")
     stop_before(-1, KeyboardInterrupt())
     from datetime import UTC, datetime
 
+    same = ScanSettings(paths, out=out, key_file=key, answers=answers)
     asked = {
-        "seed": ScanSettings(paths, out=out, key_file=key, seed=3),
-        "key": ScanSettings(paths, out=out, key_file=tmp_path / "another"),
-        "log": ScanSettings(paths, out=out, key_file=key),
-        "since": ScanSettings(paths, out=out, key_file=key, since=datetime(2000, 1, 1, tzinfo=UTC)),
-    }[change]
+        "seed": replace(same, seed=3),
+        "key": replace(same, key_file=tmp_path / "another"),
+        "since": replace(same, since=datetime(2000, 1, 1, tzinfo=UTC)),
+    }.get(change, same)
+    if change == "answers":  # a ruling takes flags away, and so changes tables that an earlier run left
+        ruled = Ruled("innocent", "accounts", "2999-12-31")
+        append(answers, Answer("app_users", True, frozenset({"a"}), "C0001", "", "", "", ruled))
     if change == "log":
         os.utime(next(log.glob("exchanges/*.parquet")))
     said: list[str] = []

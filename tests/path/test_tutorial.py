@@ -1,4 +1,4 @@
-"""Everything that docs/tutorial.md tells a reader to type is typed, in order, and prints what the page shows.
+"""Everything that the tutorial and the page on cases tell a reader to type is typed, and prints what they show.
 
 `make golden` writes the shown outputs anew. A line `...` in an output stands for lines that are left out.
 """
@@ -13,11 +13,15 @@ from typing import NamedTuple
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "tutorial.md"
+PAGES = [PAGE, DOCS / "using" / "cases.md"]
 SKIPPED = "<!-- not run by the test -->"
 OMITTED = "..."
 # Hashes depend on the key, and every reader has their own.
 KEYED = re.compile(r"(?<![-\w])[0-9a-f]{16}(?!\w)")
+# What is done to cases is done now.
+NOW = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|(?<= by bob on )\d+ \w+ \d{4}")
 # A changed line is taken for the shown one, when outputs are written anew, if it is at least this similar.
 LEAST_SIMILAR = 0.4
 
@@ -55,7 +59,7 @@ def run(block: Block, folder: Path) -> str:
 
 def plain(line: str) -> str:
     """A line without what differs from reader to reader."""
-    return KEYED.sub("0" * 16, line).rstrip()
+    return NOW.sub("now", KEYED.sub("0" * 16, line)).rstrip()
 
 
 def is_shown(shown: str, printed: str) -> bool:
@@ -79,8 +83,9 @@ def shown_anew(shown: str, printed: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def test_every_step_of_the_tutorial_works_and_prints_what_is_shown(tmp_path: Path) -> None:
-    page = PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize("place", PAGES, ids=lambda p: p.stem)
+def test_every_step_of_a_page_works_and_prints_what_is_shown(place: Path, tmp_path: Path) -> None:
+    page = place.read_text(encoding="utf-8")
     writing, fresh, moved = os.environ.get("CLONEWATCH_GOLDEN") == "write", page, 0
     printed = ""
     for block in blocks(page):
@@ -96,7 +101,7 @@ def test_every_step_of_the_tutorial_works_and_prints_what_is_shown(tmp_path: Pat
         else:
             assert is_shown(block.text, printed), f"the page shows\n{block.text}\nand this was printed\n{printed}"
     if writing:
-        PAGE.write_text(fresh, encoding="utf-8")
+        place.write_text(fresh, encoding="utf-8")
         pytest.skip("outputs written anew")
 
 

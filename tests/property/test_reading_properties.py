@@ -170,7 +170,8 @@ def test_no_bytes_at_the_start_of_a_file_break_the_outline_or_the_stream(raw: by
         stream = Stream(Tally(io.BytesIO(magic + raw), None))
         head = stream.head()
         assert stream.read() == head
-        assert magic or head == raw[: len(head)] or stream.packing
+        alone = b"\n" not in raw and b"\x00" not in raw  # carriage returns that end lines by themselves
+        assert magic or head == (raw.replace(b"\r", b"\n") if alone else raw) or stream.packing
 
 
 @MANY

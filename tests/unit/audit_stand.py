@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,10 +85,35 @@ def standing(behave: Behave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         thread.join()
 
 
-def planned(place: Path, url: str, *, more: str = "", sources: str = "", control: str = "") -> tuple[Folder, Ledger]:
-    """An audit of what the ledger holds, or of one watermark. more: settings; sources, control: lines of the two."""
+@contextmanager
+def standing_apart(behave: Behave) -> Iterator[str]:
+    """The same server in a process of its own, for tests that fork: its address."""
+    fork = multiprocessing.get_context("fork")
+    told, tell = fork.Pipe(duplex=False)
+
+    def serve() -> None:
+        with standing(behave) as (url, _):
+            tell.send(url)
+            threading.Event().wait()
+
+    server = fork.Process(target=serve, daemon=True)
+    server.start()
+    try:
+        yield str(told.recv())
+    finally:
+        server.terminate()
+        server.join()
+
+
+def planned(
+    place: Path, url: str, *, more: str = "", sources: str = "", control: str = "", plan: bool = True
+) -> tuple[Folder, Ledger]:
+    """An audit of what the ledger holds, or of one watermark. more: settings; sources, control: lines of the two.
+
+    plan: False to write only what a plan needs.
+    """
     ledger = Ledger(place / "ledger.jsonl")
-    if not ledger.path.exists():
+    if plan and not ledger.path.exists():
         commit_watermark(ledger, "kgw", 1, 0.5, Usage("2026-03-01", carriers=["case-7"]))
     rows = [{"prompt": f"{WORDS[i]} {WORDS[i + 1]}"} for i in range(12)]
     (place / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -109,5 +135,6 @@ model = "control"
 {control}
 """
     (place / "settings.toml").write_text(told, encoding="utf-8")
-    make_plan(place / "settings.toml", place / "audit")
+    if plan:
+        make_plan(place / "settings.toml", place / "audit")
     return Folder(place / "audit"), ledger

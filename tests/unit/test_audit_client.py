@@ -100,6 +100,11 @@ def test_an_endless_answer_is_cut_off_and_counted(monkeypatch: pytest.MonkeyPatc
     assert told["body"] == "" and "longer than 1,000 bytes" in told["problem"]
 
 
+def test_how_long_an_answer_may_be_follows_from_its_request() -> None:
+    told = Script(httpx.Response(200, content=b"x" * (2**20 + 1))).ask()
+    assert told["body"] == "" and "longer than 1,048,576 bytes" in told["problem"]
+
+
 def test_bytes_that_are_no_text_are_kept_as_they_came() -> None:
     told = Script(httpx.Response(200, content=b"\xff\xfe")).ask()
     assert told["body64"] == "//4="
@@ -195,6 +200,16 @@ def test_a_full_disk_stops_the_collection_and_loses_no_answer_before(
         assert len(list(kept.path.glob("raw/*/*.json"))) == 5 and not list(kept.path.rglob("*.part"))
         assert collect(kept, ledger)[0] == 19
     assert len(asked) == 25
+
+
+def test_a_line_of_the_list_of_requests_that_was_torn_does_not_stop_the_next_run(tmp_path: Path) -> None:
+    with standing(honest) as (url, _):
+        kept, ledger = planned(tmp_path, url)
+        kept.note({"ask": "suspect/answer-00000", "attempt": 1})
+        with (kept.path / "sent.jsonl").open("ab") as file:
+            file.write(b'{"ask":"suspect/answer-0')
+        assert collect(kept, ledger)[0] == 24
+    assert len(kept.rows("sent.jsonl")) == 25
 
 
 def test_the_key_goes_to_the_suspect_and_into_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

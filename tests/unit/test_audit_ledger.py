@@ -185,6 +185,27 @@ def test_hostile_lines_are_problems_and_not_crashes(book: Ledger, line: bytes) -
     assert book.verify()[0].line == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("commit", {}),
+        ("commit", {"commitment": ["a"]}),
+        ("plan", {"digest": {"a": 1}}),
+        ("look", {"plan": 1}),
+        ("torn", {"file": "none", "sha256": "x"}),
+        ("timestamp", {"head": "x", "file": ".", "sha256": "x"}),
+        ("other", {}),
+    ],
+)
+def test_a_record_of_another_form_with_a_right_hash_is_a_problem_and_not_a_crash(
+    book: Ledger, kind: str, body: dict[str, object]
+) -> None:
+    told = {"at": "", "body": body, "kind": kind, "n": 5, "previous": book.head()}
+    told["hash"] = hashlib.sha256(ledger.canonical(told)).hexdigest()
+    book.path.write_bytes(book.path.read_bytes() + ledger.canonical(told) + b"\n")
+    assert [problem.line for problem in book.verify()] == [6]
+
+
 def test_a_timestamp_is_of_a_record_here_and_in_der(book: Ledger) -> None:
     with pytest.raises(InputError, match="DER"):
         book.timestamp(b"-----BEGIN", book.head())

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clonewatch.campaigns.answers import Answer, append, is_about, newest, read
+from clonewatch.campaigns.answers import append, is_about, newest, read
+from clonewatch.model.answers import Answer
 from clonewatch.model.errors import InputError, OutputError
 
 

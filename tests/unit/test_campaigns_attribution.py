@@ -4,8 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from clonewatch.campaigns import attribution
-from clonewatch.campaigns.attribution import CORE, FLOOR_EXCHANGES, FLOOR_SHARE, LEAST_SHARE, membership, mixture
+from clonewatch.campaigns.attribution import (
+    CORE,
+    FLOOR_EXCHANGES,
+    FLOOR_SHARE,
+    LEAST_SHARE,
+    Accounts,
+    customer_attributes,
+    membership,
+    mixture,
+)
 
 HARVEST = {"task": 2, "demand": 4, "opening": 1, "sampled": 1}
 HONEST = {"task": 7, "demand": 0, "opening": 0, "sampled": 0}
@@ -72,10 +80,18 @@ def test_without_a_background_only_the_slice_is_attributed() -> None:
 
 
 def role(
-    harvested: int, exchanges: int, mass: float = 13.0, linking_families: int = 2, together: float = 1.0
+    harvested: int,
+    exchanges: int,
+    mass: float = 13.0,
+    linking_families: int = 2,
+    together: float = 1.0,
+    flagged: bool = True,
+    usual: int = 50,
 ) -> tuple[float, str]:
-    columns = (np.array([v]) for v in (harvested, exchanges, mass, linking_families, together))
-    score, names = membership(*columns)
+    """Of an account in a group of nine others that show `usual` harvested exchanges each."""
+    columns = ((5, 5), (harvested, usual), (exchanges, 100), (mass, 13.0), (linking_families, 2), (together, 1.0))
+    accounts = Accounts(*(np.array([mine, *[others] * 9]) for mine, others in columns))
+    score, names = membership(accounts, np.full(10, flagged))
     return float(score[0]), str(names[0])
 
 
@@ -147,25 +163,81 @@ MANY_TASKS = pa.Table.from_pylist(
 
 def test_attributes_of_a_proxys_customers_are_told_apart_from_the_campaigns_own() -> None:
     attributes = {"harvest a": (3, 1), "harvest b": (4, 1), "an app": (0, 0), "a chat": (0, 1), "another app": (0, 0)}
-    found = attribution.customer_attributes(selected(attributes), MANY_TASKS)
+    found = customer_attributes(selected(attributes), MANY_TASKS)
     assert sorted(found["attribute"].to_pylist()) == [2, 3, 4] and set(found["cluster"].to_pylist()) == {3}
 
 
 @pytest.mark.parametrize("kind", [(3, 1), (0, 1), (0, 0)])
 def test_where_all_attributes_are_of_one_kind_none_belongs_to_customers(kind: tuple[int, int]) -> None:
     """A harvest without a visible habit keeps its attributes: nothing tells them apart."""
-    assert attribution.customer_attributes(selected({f"t{i}": kind for i in range(6)}), MANY_TASKS).num_rows == 0
+    assert customer_attributes(selected({f"t{i}": kind for i in range(6)}), MANY_TASKS).num_rows == 0
 
 
 def test_without_a_background_no_attribute_counts_as_the_customers() -> None:
     attributes = selected({"harvest": (3, 1), "an app": (0, 0)})
-    assert attribution.customer_attributes(attributes, MANY_TASKS.slice(0, 0)).num_rows == 0
+    assert customer_attributes(attributes, MANY_TASKS.slice(0, 0)).num_rows == 0
 
 
 def test_the_order_of_rows_does_not_change_which_attributes_are_the_customers() -> None:
     attributes = selected({f"h{i}": (3, 1) for i in range(4)} | {f"c{i}": (0, 0) for i in range(9)})
     shuffled = attributes.take(pa.array(np.random.default_rng(2).permutation(attributes.num_rows)))
-    one, other = (
-        attribution.customer_attributes(t, MANY_TASKS)["attribute"].to_pylist() for t in (attributes, shuffled)
-    )
+    one, other = (customer_attributes(t, MANY_TASKS)["attribute"].to_pylist() for t in (attributes, shuffled))
     assert one == other == list(range(4, 13))
+
+
+def test_of_operators_that_ask_little_one_exchange_is_enough_where_two_families_link() -> None:
+    assert role(1, 9, usual=1)[1] == "core"
+    assert role(1, 9, usual=2)[1] == "proxy_customer"
+    assert role(0, 9, usual=0)[1] == "proxy_customer"
+    assert role(1, 9, linking_families=1, usual=1)[1] == "proxy_customer"
+
+
+def test_links_alone_tell_who_is_in_a_group_of_which_most_show_nothing() -> None:
+    assert role(0, 300, linking_families=1, flagged=False, usual=0)[1] == "core"
+    assert role(0, 300, together=CORE - 0.01, flagged=False, usual=0)[1] == "fringe"
+    assert role(90, 100, linking_families=0, flagged=False, usual=0)[1] == "proxy_customer"
+
+
+def test_where_most_of_a_group_shows_harvest_the_others_are_customers_flagged_or_not() -> None:
+    assert {role(0, 300, flagged=flagged)[1] for flagged in (True, False)} == {"proxy_customer"}
+
+
+def test_what_a_log_does_not_tell_speaks_for_nobody() -> None:
+    untold = {"task": -1, "demand": -1, "opening": -1, "sampled": 0}
+    before = mixture(profile(0.5), BACKGROUND, {0: False}, set()).to_pylist()
+    more = pa.concat_tables([BACKGROUND, pa.Table.from_pylist([{**untold, "n": 1_000_000}])])
+    after = mixture(profile(0.5), more, {0: False}, set()).to_pylist()
+    assert [r["posterior"] >= 0.5 for r in after] == [r["posterior"] >= 0.5 for r in before]
+    # On the side of the cluster too: an exchange of which nothing is told is not the campaign's.
+    rows = [*profile(0.5).to_pylist(), {"cluster": 0, "entity": 0, **untold, "held": False, "n": 9}]
+    found = mixture(pa.Table.from_pylist(rows), BACKGROUND, {0: False}, set()).to_pylist()
+    assert all(r["posterior"] < 0.5 for r in found if r["task"] == -1)
+
+
+def test_customers_prompts_are_told_apart_where_the_background_tells_nothing_of_them() -> None:
+    untold = pa.Table.from_pylist([{"task": -1, "demand": -1, "opening": -1, "sampled": 0, "n": 400_000}])
+    same = {"cluster": 0, "signal": "template", "opening": 1, "sampled": 0}
+    rows = [{**same, "attribute": a, "task": a % 3, "demand": 3 + a % 2, "n": 60} for a in range(4)]
+    rows += [{**same, "attribute": a, "task": a % 3, "demand": 0, "n": 300} for a in range(4, 9)]
+    assert sorted(customer_attributes(pa.Table.from_pylist(rows), untold)["attribute"].to_pylist()) == [4, 5, 6, 7, 8]
+
+
+def test_the_profile_starts_towards_harvest_and_not_at_an_agent_that_is_unlike_everybody() -> None:
+    chat = [{"task": k, "demand": int(k == 5), "opening": k % 2, "sampled": 0, "n": 1000} for k in range(6)]
+    same = {"cluster": 0, "signal": "template", "sampled": 0}
+    agent = {"task": 9, "demand": 0, "opening": 0, "n": 400}  # a task nobody else has, in long sessions
+    harvest = [{"task": k, "demand": 0, "opening": 1, "n": 50} for k in range(3)]
+    rows = [{**same, "attribute": 1, **agent}, *({**same, "attribute": 2, **one} for one in harvest)]
+    found = customer_attributes(pa.Table.from_pylist(rows), pa.Table.from_pylist(chat))
+    assert found["attribute"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize(("carried", "found"), [(1, True), (0, False)])
+def test_of_accounts_that_ask_little_each_needs_no_more_than_the_usual_one_carries(carried: int, found: bool) -> None:
+    rows = []
+    for entity in range(20):
+        rows.append({"cluster": 0, "entity": entity, **HARVEST, "held": False, "n": 12})
+        rows.append({"cluster": 0, "entity": entity, **HARVEST, "held": True, "n": 1 if entity else carried})
+    posteriors = mixture(pa.Table.from_pylist([r for r in rows if r["n"]]), BACKGROUND, {0: False}, set()).to_pylist()
+    (first,) = (r["posterior"] for r in posteriors if r["entity"] == 0 and not r["held"])
+    assert (first >= 0.5) == found

@@ -123,7 +123,13 @@ def test_one_work_list_dealt_out_in_equal_shares_is_a_deception() -> None:
 
 def test_what_an_application_brings_along_is_no_deception_unless_a_harvest_is_dealt_out_without_habits() -> None:
     """The users of an app share its prompt and its client, ask unlike questions, and may ask equally often."""
-    app = edges(("system_prompt", 20, 8.0), ("client", 20, 5.0), ("template", 20, 8.0), ("egress", 20, 1.6 / TEN))
+    app = edges(
+        ("system_prompt", 20, 8.0),
+        ("client", 20, 5.0),
+        ("template", 20, 8.0),
+        ("egress", 20, 1.6 / TEN),
+        ("identity_pattern", 20, 3.0),
+    )
     shown = (
         reading("coverage_uniformity", 5.0),
         EVEN_LOAD,
@@ -145,6 +151,46 @@ def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_decept
     """People who bring their own work bring as much as they like: nobody dealt it out."""
     found = verdict(*STRONG, reading("work_partition", 8.0), linked=OVERT)
     assert not found.deception and not found.flagged
+
+
+# What a machine shows that works off a list of few topics.
+NARROW = (reading("regularity", 8.0), reading("elicitation", 8.0))
+
+
+@pytest.mark.parametrize(
+    ("more", "device", "facts"),
+    [
+        ((), 4.6 / TEN, ("device",)),
+        ((), 4.4 / TEN, ()),
+        ((("anticorrelation", 8.0),), 0.0, ("anticorrelation",)),
+        ((("replenishment", 8.0),), 0.0, ("replenishment",)),
+        ((("under_dispersion", 8.0),), 0.0, ()),
+        ((("coverage_uniformity", 3.2),), 0.0, ()),
+        ((("coverage_uniformity", 3.4),), 0.0, (DEALT_OUT, "work_partition")),
+    ],
+)
+def test_one_payer_explains_its_card_and_its_list_and_no_machine_behind_all_accounts(
+    more: tuple[tuple[str, float], ...], device: float, facts: tuple[str, ...]
+) -> None:
+    shown = (*NARROW, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS, *(reading(n, b) for n, b in more))
+    linked = edges(("payment", 20, 8.0), ("client", 20, 5.0), ("device", 20, device))
+    assert judge(shown, linked, {0: 20}, ALL_LINKS, ALL_TESTS, {0: "declared"}, {0})[0].deception == facts
+
+
+def test_a_group_that_one_card_pays_for_poses_as_nobody() -> None:
+    shown = (*NARROW, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS)
+    linked = edges(("payment", 20, 8.0), ("client", 20, 5.0))
+    several, one = (judge(shown, linked, {0: 20}, ALL_LINKS, ALL_TESTS, {0: "declared"}, paid)[0] for paid in ((), {0}))
+    assert several.flagged and "payment" in several.deception
+    assert not one.flagged and not one.deception and one.linked and one.criteria.limiting == "deception"
+
+
+@pytest.mark.parametrize(("weight", "counts"), [(3.0, False), (1.6 / TEN, True)])
+def test_accounts_that_succession_gathered_are_not_tested_for_starting_after_bans(weight: float, counts: bool) -> None:
+    """Guests of an event who sign up after a ban are no refilled pool because they were gathered for it."""
+    refilled = (*STRONG[:2], reading("coverage_uniformity", 8.0), reading("replenishment", 8.0))
+    found = verdict(*refilled, linked=edges(("template", 20, 8.0), ("egress", 20, 5.0), ("succession", 20, weight)))
+    assert ("lifecycle" in found.families) == counts == ("replenishment" in found.deception)
 
 
 @pytest.mark.parametrize(("bits", "shown"), [(3.2, False), (3.4, True)])

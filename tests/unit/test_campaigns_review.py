@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from clonewatch.campaigns import fusion
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.fusion import Criteria, Reading, Verdict
 from clonewatch.campaigns.innocent_shapes import next_question, shapes
 from clonewatch.campaigns.review import (
@@ -22,6 +21,7 @@ from clonewatch.campaigns.review import (
     likelihood_bits,
     review,
 )
+from clonewatch.model.answers import Answer
 from clonewatch.model.criteria import CRITERIA, WRONG_KIND
 from clonewatch.model.questions import BY_ID, QUESTIONS
 from clonewatch.pipeline.detection.signals import TESTS, signals

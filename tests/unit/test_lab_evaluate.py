@@ -136,6 +136,19 @@ def test_share_before_visible_is_taken_from_the_earliest_alarm(tmp_path: Path, l
     assert said["share_before_visible"] == {"red": 0.1}
 
 
+def test_ids_of_several_exchanges_are_left_out_and_counted(tmp_path: Path, labels: Path) -> None:
+    rows = [(f"red{i}", "1", 0.9) for i in range(4)]
+    red = [campaign("1", 9.0)], [member("1", "a0")]
+    assert evaluate(scan(tmp_path / "s", *red, rows), labels)["exchanges"]["unjoined"] == {"labels": 0, "attributed": 0}
+    (labels.parent / "exchanges").mkdir()
+    times = pa.array([1772359200_000000] * 3, pa.timestamp("us", "UTC"))
+    log = pa.table({"exchange_id": ["red1", "red1", "red2"], "account_id": ["a0", "h0", "a0"], "ts": times})
+    pq.write_table(log, labels.parent / "exchanges" / "0.parquet")
+    found = evaluate(scan(tmp_path / "t", *red, [*rows, rows[0]]), labels)["exchanges"]
+    assert found["unjoined"] == {"labels": 2, "attributed": 3}
+    assert found["attributed"] == 2 and found["recall"] == pytest.approx(2 / 18)
+
+
 def test_accounts_without_a_label_are_left_out_and_counted(tmp_path: Path, labels: Path) -> None:
     members = [member("1", a) for a in ("a0", "a1", "a2", "a3", "stranger")]
     said = evaluate(scan(tmp_path / "scan", [campaign("1", 9.0)], members, []), labels)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clonewatch.adapters.mapped import finder
+from clonewatch.adapters.field_paths import finder
 from clonewatch.adapters.mapping import EXAMPLE, check_map, load_map, presets
 from clonewatch.adapters.reading import FORMATS, open_log
 from clonewatch.model.errors import MappingError

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from clonewatch.campaigns import fusion
 from clonewatch.model import schema
 from clonewatch.model.questions import BY_ID
 from clonewatch.report import chapters, charts, incidence_diagram, method, numerals, phrases, standing
@@ -323,6 +324,18 @@ def test_the_page_says_whether_the_calibration_groups_were_simulated_or_the_prov
     said = text_of(render(made.scan(1, 0, 5), own, made.SIGNALS))
     assert "They come from the provider's own quiet period" in said
     assert "simulated honest logs" not in said and "simulated ones behind p" not in said
+
+
+def test_how_a_flag_comes_about_is_told_in_words_with_the_thresholds_that_hold(page: str) -> None:
+    said = text_of(page)
+    assert round(2**fusion.LINK_BITS) == 1000 and fusion.FLAG_BITS == 12
+    assert "once in a thousand cases" in said
+    assert f"about one in {2**fusion.FAMILY_BITS:.0f} honest communities" in said
+    assert "as surprising as twelve heads in a row" in said
+    for families, word in ((2, "Two"), (3, "Three"), (None, "Several")):
+        known = made.summary()
+        known["thresholds"]["families"] = families
+        assert f"{word} kinds of measurement" in text_of(render(made.scan(1, 0, 5), known, made.SIGNALS))
 
 
 @pytest.mark.parametrize(

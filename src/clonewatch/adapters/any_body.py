@@ -10,7 +10,7 @@ from clonewatch.adapters.bodies import Row, anthropic, openai
 from clonewatch.adapters.event_streams import assembled
 
 Wire = Literal["openai", "anthropic", "gemini"]
-_ANTHROPIC_ONLY = ("anthropic_version", "stop_sequences", "thinking")
+_ANTHROPIC_ONLY = frozenset(("anthropic_version", "stop_sequences", "thinking"))
 
 
 def fill_from_bodies(request: object, response: object, row: Row, otherwise: Wire = "openai") -> bool:
@@ -24,7 +24,7 @@ def fill_from_bodies(request: object, response: object, row: Row, otherwise: Wir
     if kind is not None:
         cloud_bodies.fill(kind, body, response, row)
         return True
-    answer = response if isinstance(response, dict) else assembled(response)
+    answer = response if isinstance(response, dict) else assembled(response) if response else {}
     read = anthropic if api_of(body, answer, otherwise) == "anthropic" else openai
     read(body, answer, row)
     return False
@@ -38,7 +38,7 @@ def api_of(request: Mapping[str, object], answer: Mapping[str, object], otherwis
         return "openai"
     metadata = request.get("metadata")  # free at OpenAI, this one key at Anthropic
     only_user = isinstance(metadata, dict) and metadata.keys() == {"user_id"}
-    return "anthropic" if only_user or any(key in request for key in _ANTHROPIC_ONLY) else otherwise
+    return "anthropic" if only_user or not _ANTHROPIC_ONLY.isdisjoint(request) else otherwise
 
 
 def _is_gemini(response: object) -> bool:

@@ -20,7 +20,6 @@ from clonewatch.model.schema import END_USER_PROVENANCE, EXCHANGES, Column
 
 Row = dict[str, object]
 _, GATEWAY, CLAIMED = END_USER_PROVENANCE
-_COLUMNS = {c.name: c for c in EXCHANGES.columns}
 _READ: dict[str, Callable[[Any, Column], Any]] = {
     "string": text,
     "int16": whole,
@@ -28,6 +27,7 @@ _READ: dict[str, Callable[[Any, Column], Any]] = {
     "float32": real,
     "bool": truth,
 }
+_READERS = {c.name: (_READ[c.type], c) for c in EXCHANGES.columns if c.type in _READ}
 _decode = msgspec.json.Decoder().decode
 
 # Request keys, in order of preference, by column.
@@ -57,16 +57,15 @@ def fit(column: str, value: object) -> Any:
     """
     if value is None or value == "":
         return None
-    meaning = _COLUMNS[column]
-    return _READ[meaning.type](value, meaning)
+    read, meaning = _READERS[column]
+    return read(value, meaning)
 
 
 def put(row: Row, column: str, *values: object) -> None:
     """Fill a column with the first value that fits, unless it is filled already."""
     if row.get(column) is None:
         for value in values:
-            fitting = None if value is None else fit(column, value)
-            if fitting is not None:
+            if value is not None and (fitting := fit(column, value)) is not None:
                 row[column] = fitting
                 return
 
@@ -79,39 +78,57 @@ def claimed(row: Row, *values: object) -> None:
             row["end_user_provenance"] = CLAIMED
 
 
+def _asked(request: Mapping[str, object], parameters: Mapping[str, tuple[str, ...]], row: Row) -> None:
+    """Fill the parameters that a request has, which are few."""
+    for column, keys in parameters.items():
+        for key in keys:
+            if key in request:
+                put(row, column, request[key])
+
+
 def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a chat completion, completion, response or embedding; what is filled already stays."""
-    for column, keys in _OPENAI.items():
-        put(row, column, *(request.get(key) for key in keys))
-    claimed(row, request.get("safety_identifier"), request.get("user"))
-    put(row, "tools_count", _length(request.get("tools")), _length(request.get("functions")))
+    _asked(request, _OPENAI, row)
+    if "user" in request or "safety_identifier" in request:
+        claimed(row, request.get("safety_identifier"), request.get("user"))
+    if "tools" in request or "functions" in request:
+        put(row, "tools_count", _length(request.get("tools")), _length(request.get("functions")))
     asked = request.get("logprobs")
     row["logprobs"] = (asked is not None and asked is not False) or bool(request.get("top_logprobs"))
-    put(row, "session_id", _id_of(request.get("conversation")))
+    if "conversation" in request:
+        put(row, "session_id", _id_of(request["conversation"]))
     answer = response if isinstance(response, dict) else assembled(response)
     put(row, "operation", _openai_operation(request, answer))
+    if not answer:
+        put(row, "model", request.get("model"))
+        return
     choice = first(answer.get("choices"))
-    usage = inner(answer, "usage")
     put(row, "model", answer.get("model"), request.get("model"))
     row["exchange_id"] = row.get("exchange_id") or fit("exchange_id", answer.get("id"))
     incomplete = inner(answer, "incomplete_details").get("reason")
     put(row, "stop_reason", *map(word, (choice.get("finish_reason"), incomplete, answer.get("status"))))
+    if usage := inner(answer, "usage"):
+        _tokens(usage, row)
+    said = content_text(inner(choice, "message").get("content")) or content_text(choice.get("text"))
+    put(row, "response_text", said or output_text(answer.get("output")))
+
+
+def _tokens(usage: Mapping[str, object], row: Row) -> None:
     put(row, "input_tokens", usage.get("prompt_tokens"), usage.get("input_tokens"))
     put(row, "output_tokens", usage.get("completion_tokens"), usage.get("output_tokens"))
     details = inner(usage, "completion_tokens_details") or inner(usage, "output_tokens_details")
     put(row, "reasoning_tokens", details.get("reasoning_tokens"))
     details = inner(usage, "prompt_tokens_details") or inner(usage, "input_tokens_details")
     put(row, "cached_tokens", details.get("cached_tokens"))
-    said = content_text(inner(choice, "message").get("content")) or content_text(choice.get("text"))
-    put(row, "response_text", said or output_text(answer.get("output")))
 
 
 def anthropic(request: Mapping[str, object], response: object, row: Row) -> None:
     """Fill `row` from a messages exchange; what is filled already stays."""
-    for column, keys in _ANTHROPIC.items():
-        put(row, column, *(request.get(key) for key in keys))
-    put(row, "tools_count", _length(request.get("tools")))
-    claimed(row, inner(request, "metadata").get("user_id"))
+    _asked(request, _ANTHROPIC, row)
+    if "tools" in request:
+        put(row, "tools_count", _length(request["tools"]))
+    if "metadata" in request:
+        claimed(row, inner(request, "metadata").get("user_id"))
     put(row, "signature_id", _signature(request.get("messages")))
     put(row, "operation", "chat")
     answer = response if isinstance(response, dict) else assembled(response)
@@ -176,7 +193,9 @@ def content_text(content: object) -> str:
 
 def inner(value: object, key: str) -> dict[str, object]:
     """The object under a key; empty if there is none."""
-    found = value.get(key) if isinstance(value, Mapping) else None
+    if value is None or (value.__class__ is not dict and not isinstance(value, Mapping)):
+        return {}
+    found = value.get(key)
     return found if isinstance(found, dict) else {}
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from clonewatch.adapters.column_types import MOST_ID, plain, text_or_hex
 from clonewatch.adapters.columnar_bounds import (
     TOO_LONG,
     check_size,
@@ -31,7 +32,6 @@ MAGIC = b"PAR1"
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 REPEATED = "text that is repeated beyond reason from here on"
 _DAMAGED = "damaged Parquet data from here on"
-_LEAST_ID = 12  # bytes of an id of a fixed length: those of MongoDB; UUIDs have 16
 
 
 def opened(source: Source) -> pq.ParquetFile:
@@ -127,18 +127,23 @@ def columns_of(batch: pa.RecordBatch) -> Columns:
     return {name: readable(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
 
 
-def readable(values: pa.Array) -> Values:
-    r"""A column with text as plain text, however the file encodes it; bytes that are no text stay bytes.
+def rows_of(batch: pa.RecordBatch) -> list[dict[str, object]]:
+    """The rows of a batch, of plain types."""
+    columns = {n: v.to_pylist() if isinstance(v, pa.Array) else v for n, v in columns_of(batch).items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    Bytes of a fixed length that are no text are ids, such as UUIDs, and are written in hexadecimal.
+
+def readable(values: pa.Array) -> Values:
+    r"""A column of plain types, with text as text, however the file encodes it; bytes that are no text stay bytes.
+
+    Short bytes that are no text are ids, such as UUIDs, and are written in hexadecimal.
 
     >>> readable(pa.array(["a", "b", "a"]).dictionary_encode()).type
     DataType(string)
     >>> readable(pa.array([b"a", b"\xff"]))
     ['a', b'\xff']
     """
-    if pa.types.is_dictionary(values.type) and _is_encoded_text(values.type.value_type):
-        values = values.dictionary_decode()
+    values = plain(values)
     if pa.types.is_string_view(values.type):
         return values.cast(pa.string())
     if pa.types.is_binary_view(values.type):
@@ -147,13 +152,13 @@ def readable(values: pa.Array) -> Values:
         return _dated(values)
     if not _is_bytes(values.type):
         return values
-    try:
-        return values.cast(pa.string())
-    except pa.ArrowInvalid:
-        pass
-    if pa.types.is_fixed_size_binary(values.type) and values.type.byte_width >= _LEAST_ID:
-        return pa.array([None if one is None else one.hex() for one in values.to_pylist()], pa.string())
-    return [_text_or_bytes(one) for one in values.to_pylist()]
+    if (pc.max(pc.binary_length(values)).as_py() or 0) > MOST_ID:
+        try:
+            return values.cast(pa.string())
+        except pa.ArrowInvalid:
+            pass  # some are no text: one by one
+    listed = [text_or_hex(one) for one in values.to_pylist()]
+    return listed if any(isinstance(one, bytes) for one in listed) else pa.array(listed, pa.string())
 
 
 def _dated(values: pa.Array) -> Values:
@@ -182,20 +187,8 @@ def _holds_time(kind: pa.DataType) -> bool:
     return bool(pa.types.is_temporal(kind))
 
 
-def _is_encoded_text(kind: pa.DataType) -> bool:
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary_view)
-    return _is_bytes(kind) or any(is_kind(kind) for is_kind in texts)
-
-
 def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
-
-
-def _text_or_bytes(one: bytes | None) -> str | bytes | None:
-    try:
-        return None if one is None else one.decode()
-    except UnicodeDecodeError:
-        return one
 
 
 def require_columns(names: list[str], file: str, mapped: str) -> None:

@@ -13,11 +13,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clonewatch.adapters.instants import TimeFormat, from_objects, instants, is_unknown_spelling
-from clonewatch.adapters.values import LIMITS, MISSING, SECONDS_BELOW, real, sketch, text, truth, unsigned, whole
+from clonewatch.adapters.column_types import text_or_hex
+from clonewatch.adapters.instants import TimeFormat, from_objects, instant, instants, is_unknown_spelling
+from clonewatch.adapters.text_columns import blank, pylist, replaced
+from clonewatch.adapters.units import LATENCY, LATENCY_FAULT, Units, latencies, with_unit
+from clonewatch.adapters.values import LIMITS, MISSING, extended, real, sketch, text, truth, unsigned, whole
+from clonewatch.adapters.word_columns import WORDS, as_words
 from clonewatch.kernels.arrow import arrow_type
 from clonewatch.model.read_results import Dropped, Rejected
-from clonewatch.model.schema import EVENT_KINDS, EVENTS, SKETCH_SIZE, TEXT_COLUMNS, Column, Table
+from clonewatch.model.schema import (
+    EVENT_KINDS,
+    EVENTS,
+    SKETCH_SIZE,
+    TEXT_COLUMNS,
+    Column,
+    Table,
+)
 
 Cast = tuple[pa.Array, NDArray[np.bool_]]
 # Values of one column: from a file of columns, or row by row.
@@ -35,6 +46,7 @@ _NOT_UTF8 = "not UTF-8 text, as in a log in Latin-1; convert it first: iconv -f 
 _NOTHING = pa.array(sorted(MISSING))
 _LONGEST_NOTHING = max(map(len, MISSING))
 _EMPTY = frozenset(("",))
+_MOST_DIGITS = 18  # of a number that fits every type
 
 
 def conform(
@@ -45,6 +57,7 @@ def conform(
     *,
     at: TimeFormat = TimeFormat(),  # noqa: B008 - a TimeFormat is immutable
     dropped: Dropped | None = None,
+    units: Units | None = None,
 ) -> tuple[pa.RecordBatch, list[Rejected]]:
     """The rows of `found` that fit `table`, typed and in its column order, and the rest as `Rejected`.
 
@@ -62,17 +75,27 @@ def conform(
     (1, DataType(int16), 'ts: not a time between 2000 and 2100')
     """
     rows = len(numbers)
+    units = {} if units is None else units
     columns: dict[str, pa.Array] = {}
     reasons: dict[int, str] = {}
     for column in table.columns:
         if column.name in found:
-            array, bad = _cast(found[column.name], column, at)
+            values, key = found[column.name], f"{table.name}.{column.name}"
+            if column.name == LATENCY:
+                array, bad = latencies(values, units, key)
+            else:
+                known = with_unit(values, at, units, key) if column.type == "timestamp" else at
+                array, bad = _cast(values, column, known)
             if column.required:
                 if column.type == "timestamp" and bad.any():
-                    _note_times(reasons, bad, found[column.name], column.name, at)
+                    _note_times(reasons, bad, values, column.name, known)
                 _note(reasons, bad, f"{column.name}: {_fault(column)}")
             elif dropped is not None and bad.any():
-                dropped[f"{table.name}.{column.name}", _fault(column)] += int(np.count_nonzero(bad))
+                dropped[key, _fault(column)] += int(np.count_nonzero(bad))
+            if key in WORDS:
+                array, unknown = as_words(array, WORDS[key])
+                if dropped is not None and unknown and not column.required:
+                    dropped[key, f"none of {', '.join(WORDS[key])}"] += unknown
             if table is EVENTS and column.name == "kind":
                 _note(reasons, ~np.asarray(pc.is_in(array, pa.array(EVENT_KINDS))), "kind: not a known kind of event")
         elif column.required:
@@ -80,9 +103,9 @@ def conform(
         else:
             continue
         if column.required:
-            _note(reasons, np.asarray(_empty(array)), f"{column.name}: missing")
+            _note(reasons, np.asarray(blank(array)), f"{column.name}: missing")
             if column.name in _IDS:
-                _note(reasons, _replaced(array), f"{column.name}: {_NOT_UTF8}")
+                _note(reasons, replaced(array), f"{column.name}: {_NOT_UTF8}")
         elif array.null_count == rows:
             continue
         columns[column.name] = array
@@ -110,21 +133,30 @@ UNKNOWN_TIME = (
 )
 
 
+# A row whose time is a number in another unit than most.
+_OTHER_UNIT = (
+    "a number in another unit than the first ones of the file; where several writers share a file, a field map says"
+    ' time = "each"'
+)
+
+
 def _note_times(reasons: dict[int, str], bad: NDArray[np.bool_], values: Values, name: str, at: TimeFormat) -> None:
     """Say of times that could not be read whether they are outside the years or in an unknown spelling."""
-    unknown = np.zeros(len(bad), np.bool_)
+    unknown, other = np.zeros(len(bad), np.bool_), np.zeros(len(bad), np.bool_)
     for i in np.flatnonzero(bad):
         value = values[int(i)]
-        unknown[i] = is_unknown_spelling(value.as_py() if isinstance(value, pa.Scalar) else value, at)
+        plain = value.as_py() if isinstance(value, pa.Scalar) else value
+        unknown[i] = is_unknown_spelling(plain, at)
+        other[i] = bool(at.numbers) and instant(plain, at._replace(numbers="")) is not None
+    _note(reasons, other, f"{name}: {_OTHER_UNIT}")
     _note(reasons, unknown, f"{name}: {UNKNOWN_TIME}")
 
 
 def _fault(column: Column) -> str:
     if column.type == "timestamp":
         return "not a time between 2000 and 2100"
-    if column.name == "latency_ms":
-        most = LIMITS[column.type] - 1
-        return f"not milliseconds from 0 to {most}; a fraction below {SECONDS_BELOW} is taken for seconds"
+    if column.name == LATENCY:
+        return LATENCY_FAULT
     if column.type in LIMITS:
         return f"not a whole number from 0 to {LIMITS[column.type] - 1}"
     if column.type == "list<uint32>":
@@ -157,9 +189,14 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
     if column.type == "timestamp":
         return from_objects(values, at)
     kinds = set(map(type, values)) - {type(None)}
+    if dict in kinds and column.name not in TEXT_COLUMNS:
+        values = list(map(extended, values))
+        kinds = set(map(type, values)) - {type(None)}
     target = arrow_type(column)
     if not kinds:
         return pa.nulls(len(values), target), _none(len(values))
+    if kinds == {str} and column.type in LIMITS and _all_digits(values):
+        values, kinds = [int(str(v)) if v else None for v in values], {int}
     if kinds in _EXACT.get(column.type, ()):
         try:
             return _FROM_ARROW[column.type](pa.array(values, _WIDE.get(column.type, target)), column, at)
@@ -171,6 +208,13 @@ def _from_objects(values: list[object], column: Column, at: TimeFormat) -> Cast:
     made = [None if v is None else plain(v, column) for v in given]
     bad = np.fromiter((m is None and v is not None for m, v in zip(made, given, strict=True)), np.bool_, len(values))
     return pa.array(made, target), bad
+
+
+def _all_digits(values: list[object]) -> bool:
+    """Whether all texts are plain whole numbers, or empty: as tables without types write them."""
+    texts = [str(v) for v in values if v]
+    joined = "".join(texts)
+    return joined.isascii() and joined.isdecimal() and len(max(texts, key=len)) <= _MOST_DIGITS
 
 
 def _may_be_nothing(column: Column) -> bool:
@@ -231,29 +275,14 @@ def _without_nothing(values: pa.Array, column: Column) -> pa.Array:
     return pc.if_else(nothing, pa.scalar(None, pa.string()), values) if pc.any(nothing).as_py() else values
 
 
-def pylist(values: pa.Array) -> list[object]:
-    """A column as plain values; text with U+FFFD in place of bytes that are not UTF-8: nobody may hide a row by one."""
-    try:
-        return list(values.to_pylist())
-    except UnicodeDecodeError:
-        return [None if v is None else v.decode("utf-8", "replace") for v in as_bytes(values).to_pylist()]
-
-
-def as_bytes(values: pa.Array) -> pa.Array:
-    """A column of text as its bytes."""
-    return values.view(pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary())
-
-
 def _utf8(values: pa.Array) -> Cast:
     """Bytes that are text. Others are no text: replacing parts of them would make different keys alike."""
     made: list[str | None] = []
     bad = _none(len(values))
     for i, raw in enumerate(values.to_pylist()):
-        try:
-            made.append(raw.decode() or None if raw is not None else None)
-        except UnicodeDecodeError:
-            made.append(None)
-            bad[i] = True
+        held = text_or_hex(raw)
+        made.append(held or None if isinstance(held, str) else None)
+        bad[i] = isinstance(held, bytes)
     return pa.array(made, pa.string()), bad
 
 
@@ -267,8 +296,6 @@ def _wholes(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     if not pa.types.is_integer(kind):
         if pa.types.is_floating(kind):
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, kind), values)
-            if column.name == "latency_ms":
-                return _latencies(values, target)
             try:
                 values = values.cast(pa.int64())
             except pa.ArrowInvalid:
@@ -285,15 +312,6 @@ def _wholes(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
     if bad.any():
         values = pc.if_else(pa.array(~bad), values, pa.scalar(None, values.type))
     return values.cast(target), bad
-
-
-def _latencies(values: pa.Array, target: pa.DataType) -> Cast:
-    """Milliseconds with fractions as whole ones, by the rule of `values.whole`."""
-    null = np.asarray(values.is_null())
-    numbers = values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
-    fits = (numbers >= 0) & (numbers < 2**31 - 1) & ((numbers >= SECONDS_BELOW) | (numbers == np.floor(numbers)))
-    whole_ones = np.rint(np.where(fits, numbers, 0)).astype(np.int64)
-    return pa.array(whole_ones, mask=null | ~fits).cast(target), ~fits & ~null
 
 
 def _reals(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
@@ -356,14 +374,3 @@ _FROM_ARROW: dict[str, Callable[[pa.Array, Column, TimeFormat], Cast]] = {
     "list<uint32>": _sketches,
     "timestamp": _times,
 }
-
-
-def _empty(values: pa.Array) -> pa.Array:
-    if not pa.types.is_string(values.type):
-        return values.is_null()
-    return pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values.fill_null(""))), 0)
-
-
-def _replaced(values: pa.Array) -> NDArray[np.bool_]:
-    """Which texts have U+FFFD in place of bytes that are no UTF-8."""
-    return np.asarray(pc.match_substring(values, "\ufffd").fill_null(False))

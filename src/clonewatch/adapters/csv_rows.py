@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
 from clonewatch.adapters.lines import MOST_BYTES, MOST_LINE, MOST_ROWS, Lines, lines
-from clonewatch.adapters.streams import head_of, notes_of
+from clonewatch.adapters.streams import NEXT_TABLE, Stream, head_of, notes_of
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Source
@@ -23,6 +23,7 @@ _BOM = b"\xef\xbb\xbf"
 # How Excel names the separator, in a line of its own before the header.
 _SEPARATOR = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _SAMPLED = 50  # rows by which the separator is chosen
+_NEXT_TABLE = NEXT_TABLE.decode()
 _OPEN = "a quote that is never closed"
 _NO_CSV = "not CSV"
 
@@ -167,19 +168,27 @@ def csv_rows(source: Source) -> Iterator[CsvRows]:
     csv.field_size_limit(MOST_LINE)
     head = head_of(source.stream).removeprefix(_BOM).decode("utf-8", "replace")
     text = _Text(source)
-    line, named = next(text, ""), ""
-    while line and _is_before_header(line):
-        found = _SEPARATOR.fullmatch(line)
-        named = found[1] if found else named
-        line = next(text, "")
-    delimiter = named or _separator(head, line)
-    names = _cells(line, delimiter)
-    if not names:
-        raise InputError("no header line", where=source.name, fix="The first line must name the columns")
-    yield from _rows(text, names, delimiter)
+    tables = isinstance(source.stream, Stream) and source.stream.packed == "zip"
+    while True:
+        line, named = next(text, ""), ""
+        while line and _is_before_header(line):
+            found = _SEPARATOR.fullmatch(line)
+            named = found[1] if found else named
+            line = next(text, "")
+        delimiter = named or _separator(head if head else line, line)
+        names = _cells(line, delimiter)
+        if not names and not head:
+            return  # a member of the archive without a line
+        if not names:
+            raise InputError("no header line", where=source.name, fix="The first line must name the columns")
+        more = yield from _rows(text, names, delimiter, tables)
+        if not more:
+            return
+        head = ""
 
 
-def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
+def _rows(text: _Text, names: list[str], delimiter: str, tables: bool) -> Generator[CsvRows, None, bool]:
+    """The rows below a header. tables: whether another table may follow; returns whether one does."""
     rows: list[list[str]] = []
     numbers: list[int] = []
     reader = csv.reader(text, delimiter=delimiter, strict=True)
@@ -188,9 +197,10 @@ def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
     while True:
         text.begin()
         cells, fault = _next(reader, text, len(names), delimiter)
+        another = tables and bool(text.taken) and text.taken[0][1].strip("\r\n") == _NEXT_TABLE
         if doubtful is not None:
             # What is left of a neighbour that was taken is no row. Any other row is followed by one.
-            if fault and len(_cells(text.taken[0][1], delimiter)) != len(names):
+            if fault and not another and len(_cells(text.taken[0][1], delimiter)) != len(names):
                 opened += 1
                 text.rejected.append(Rejected(name, doubtful.lines[0][0], _OPEN))
                 text.give_back(doubtful.lines)
@@ -199,6 +209,8 @@ def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
             rows.append(doubtful.cells)
             numbers.append(doubtful.lines[-1][0])
             doubtful = None
+        if another:
+            break
         if fault:
             damaged = fault in (_OPEN, _NO_CSV)
             text.rejected.append(Rejected(name, text.taken[0][0] if damaged else text.number, fault))
@@ -208,7 +220,9 @@ def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
                 continue
         elif cells is None:
             break
-        elif cells and _holds_row(text.taken, len(names), delimiter):
+        elif cells == names:
+            pass  # the header of a file that was appended
+        elif cells and len(text.taken) > 1 and _holds_row(text.taken, len(names), delimiter):
             doubtful = _Doubtful(cells, list(text.taken))
         elif cells:
             rows.append(cells)
@@ -222,6 +236,8 @@ def _rows(text: _Text, names: list[str], delimiter: str) -> Iterator[CsvRows]:
             f"{opened:,} rows with a quote that is not closed or not doubled were rejected; their neighbours were kept"
         )
     yield CsvRows(names, rows, numbers, text.rejected)
+    text.rejected = []
+    return another
 
 
 def _next(reader: Iterator[list[str]], text: _Text, names: int, delimiter: str) -> tuple[list[str] | None, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from clonewatch.adapters.any_body import Wire, fill_from_bodies
-from clonewatch.adapters.bodies import GATEWAY, parsed, put
+from clonewatch.adapters.bodies import GATEWAY, fit, parsed, put
 from clonewatch.adapters.headers import fill_from_headers
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
@@ -132,7 +132,7 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
         put(row, "status", response.get("status_code"), response.get("status"))
         if "body" in response:
             response = parsed(response["body"])
-    if row.get("end_user_id") is not None and row.get("end_user_provenance") is None:
+    if fit("end_user_id", row.get("end_user_id")) is not None and row.get("end_user_provenance") is None:
         row["end_user_provenance"] = GATEWAY  # logged beside the bodies: the gateway knows it
     if headers:
         fill_from_headers(headers, row)

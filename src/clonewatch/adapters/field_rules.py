@@ -27,7 +27,8 @@ _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?!\?)|.", re.DOTALL)
 class Chosen(NamedTuple):
     """Rows that count, with their numbers, and how many were left out. places: of each row in the rows given.
 
-    beyond: the number of the row around it, for each item of a list beyond the bound.
+    beyond: the number of the row around it, for each item of a list beyond the bound. unpacked: all rows and items, of
+    which `met` says how many meet each condition.
     """
 
     rows: list[Mapping[str, object]]
@@ -35,20 +36,31 @@ class Chosen(NamedTuple):
     places: list[int]
     left_out: int
     beyond: list[int]
+    unpacked: list[Mapping[str, object]]
+    met: list[int]
 
 
 def chosen(rows: Sequence[Mapping[str, object]], numbers: Sequence[int], mapping: FieldMap, finder: Finder) -> Chosen:
     """The rows that a map reads: items of its list, where it names one, that meet its conditions."""
     beyond: list[int] = []
+    verdicts: list[bool] = []
     unpacked: list[tuple[Mapping[str, object], int, int]] = []
     for i, (given, n) in enumerate(zip(rows, numbers, strict=True)):
         items = _items(given, mapping.each, finder) if mapping.each else [given]
         unpacked += [({**given, **item} if mapping.each else item, n, i) for item in items[:MOST_ITEMS]]
         beyond += [n] * max(len(items) - MOST_ITEMS, 0)
-    tests = [(finder(condition.field), condition) for condition in mapping.where]
-    kept = [entry for entry in unpacked if all(_meets(find(entry[0]), condition) for find, condition in tests)]
-    left_out = len(unpacked) - len(kept)
-    return Chosen([r for r, _, _ in kept], [n for _, n, _ in kept], [i for _, _, i in kept], left_out, beyond)
+    kept, met = unpacked, [0] * len(mapping.where)
+    for place, condition in enumerate(mapping.where):
+        find = finder(condition.field)
+        holds = [_meets(find(row), condition) for row, _, _ in unpacked]
+        met[place] = sum(holds)
+        verdicts = holds if not place else [a and b for a, b in zip(verdicts, holds, strict=True)]
+    if mapping.where:
+        kept = [entry for entry, holds in zip(unpacked, verdicts, strict=True) if holds]
+    return Chosen(
+        [r for r, _, _ in kept], [n for _, n, _ in kept], [i for _, _, i in kept], len(unpacked) - len(kept), beyond,
+        [row for row, _, _ in unpacked], met,
+    )  # fmt: skip
 
 
 def _items(row: Mapping[str, object], each: str, finder: Finder) -> list[Mapping[str, object]]:
@@ -82,7 +94,7 @@ def changed(column: str, values: list[object], rule: Rule) -> list[object]:
     r"""The values of a column after its rule.
 
     >>> changed("latency_ms", [1.25, "0.5", "-", None], Rule(scale=1000))
-    [1250, 500, None, None]
+    [1250, 500, '-', None]
     >>> changed("end_user_id", ["user=7;x", "none"], Rule(match=pattern(r"user=(\d+)") or ""))
     ['7', None]
     """
@@ -105,7 +117,7 @@ def _searched(values: list[object], match: str) -> list[object]:
 def _scaled(value: object, scale: float, whole: bool) -> object:
     number = real(value)
     if number is None:
-        return None
+        return value  # judged with the others: text with a unit of its own is a number too
     scaled = number * scale
     return round(scaled) if whole and abs(scaled) < 1e18 else scaled
 

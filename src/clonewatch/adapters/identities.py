@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.client_addresses import client_address
-from clonewatch.adapters.columns import Columns, Values, as_bytes, pylist
-from clonewatch.adapters.placeholders import has_sign, is_nobody, told, unwrapped
+from clonewatch.adapters.columns import Columns, Values
+from clonewatch.adapters.placeholders import SIGNS, has_sign, is_nobody, told, unwrapped
+from clonewatch.adapters.text_columns import as_bytes, pylist, text_of
 from clonewatch.ports.mapping import Hops
 
 # An assumed role of AWS: the role is who is billed, the last part is chosen anew by every session.
@@ -19,8 +20,10 @@ _ROLE = re.compile(r"(arn:aws[\w-]{0,16}:sts::\d{0,12}:assumed-role/[^/]{1,128})
 _ROLE_SIGN = ":assumed-role/"
 _PLAIN_ADDRESS = r"^(?:[0-9.]+|[0-9a-f:]+)$"
 # What needs a closer look, for columns: as `_is_odd` says it of one text.
-_SIGNS = r"(?i)redacted|\*\*\*|data:|^(?:\{\}|\[\]|null)$|^[a-z0-9+/_-]{40,}={0,2}$"
+_SIGNS = tuple(sign.encode() for sign in SIGNS)
+_BASE64 = r"^[A-Za-z0-9+/_-]{40,}={0,2}$"
 _NOTHING = frozenset(("{}", "[]", "null"))  # bodies without anything in them
+_LONGEST_NOTHING = max(map(len, _NOTHING))
 _JSON = '{["'
 _LEAST_BASE64 = 40  # characters: no word is that long
 _SHORT = 1024  # characters of a logged body in text that is examined for redaction: a redacted one is short
@@ -82,14 +85,16 @@ def _all_plain(values: Values) -> bool:
             values = pa.array(values, pa.string())
         except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
             return False  # lists and objects among them
-    plain = _is_text(values) and pc.match_substring_regex(values, _PLAIN_ADDRESS)
-    return bool(plain is not False and pc.all(plain.fill_null(True)).as_py())
+    if not _is_text(values):
+        return False
+    plain = pc.match_substring_regex(as_bytes(values.unique()), _PLAIN_ADDRESS)
+    return bool(pc.all(plain.fill_null(True)).as_py())
 
 
 def _roles(found: Columns) -> None:
     given = found["account_id"]
     if isinstance(given, pa.Array):
-        if not _is_text(given) or not pc.any(pc.match_substring(given, _ROLE_SIGN)).as_py():
+        if not _is_text(given) or _ROLE_SIGN.encode() not in text_of(given).tobytes():
             return
         given = pylist(given)
     elif not any(_ROLE_SIGN in a for a in {a for a in given if isinstance(a, str)}):
@@ -138,16 +143,31 @@ def _texts(values: Values) -> Values:
         if not _is_text(values):
             return values
         short = pc.less(pc.binary_length(values), _SHORT)
-        if not pc.any(short).as_py():
-            return values
-        held = values.filter(short)
-        signs = pc.match_substring_regex(as_bytes(held), _SIGNS)
-        if not pc.any(signs).as_py():
+        if not pc.any(short).as_py() or not _may_be_told(values.filter(short)):
             return values
         return [_told(v) for v in pylist(values)]
-    # Long JSON, by far the most, is passed over at once.
-    looked_at = (v for v in values if v is not None and not (v.__class__ is str and len(v) >= _SHORT and v[0] in _JSON))
+    # Long JSON and long prose, by far the most, are passed over at once.
+    looked_at = [
+        v
+        for v in values
+        if v is not None and not (v.__class__ is str and len(v) >= _SHORT and (v[0] in _JSON or " " in v[:64]))
+    ]
     return [_told(v) for v in values] if any(map(_is_odd, looked_at)) else values
+
+
+def _may_be_told(texts: pa.Array) -> bool:
+    """Whether some text of a column needs a closer look; cheap enough for every column of prompts."""
+    held = text_of(texts).tobytes()
+    if any(sign[-1:] in held and sign in held for sign in _SIGNS):
+        return True
+    lengths = pc.binary_length(texts)
+    tiny = pc.less_equal(lengths, _LONGEST_NOTHING)
+    if pc.any(tiny).as_py() and pc.any(pc.is_in(texts.filter(tiny), pa.array(_NOTHING, texts.type))).as_py():
+        return True
+    long = as_bytes(texts.filter(pc.greater_equal(lengths, _LEAST_BASE64)))
+    unbroken = pc.match_substring(pc.binary_slice(long, 0, _LEAST_BASE64), b" ")
+    long = long.filter(pc.invert(unbroken))
+    return bool(len(long) and pc.any(pc.match_substring_regex(long, _BASE64)).as_py())
 
 
 def _is_odd(value: object) -> bool:
@@ -163,7 +183,7 @@ def _may_be_base64(text: str) -> bool:
 
 def _told(value: object) -> object:
     if isinstance(value, str):
-        if len(value) <= 4 and value in _NOTHING:
+        if len(value) <= _LONGEST_NOTHING and value in _NOTHING:
             return None
         text = unwrapped(value) if _may_be_base64(value) else value
         if text is None or len(text) >= _SHORT or not has_sign(text):

@@ -10,14 +10,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clonewatch.adapters.values import real
+from clonewatch.adapters.values import extended, real
 
 # A time outside these years means a broken clock or a wrong unit.
 EARLIEST = 946_684_800_000_000  # 2000-01-01, microseconds
 LATEST = 4_102_444_800_000_000  # 2100-01-01
-_SCALE = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+SCALE = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+EACH = "each"
+_ANY = ("auto", EACH, "iso")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,2})?")
 # Spellings beside RFC 3339: access logs, RFC 1123 and RFC 850, the C library's, and dates with slashes that begin with
 # the year. Those that begin with the day or the month are read only by a format that the map gives.
@@ -46,19 +48,27 @@ _SINCE = re.compile(r"(s|ms|us|ns) since (\S.*)")
 class TimeFormat(NamedTuple):
     """How a log writes its times.
 
-    unit: "auto", "iso", "s", "ms", "us", "ns", or "pattern". offset: microseconds to add. pattern: a format as
-    `strptime` reads it, without a zone: UTC.
+    unit: "auto", "each", "iso", "s", "ms", "us", "ns", or "pattern". offset: microseconds to add. pattern: a format as
+    `strptime` reads it, without a zone: UTC. numbers: the unit of plain numbers beside other spellings, where
+    it is known.
     """
 
     unit: str = "auto"
     offset: int = 0
     pattern: str = ""
+    numbers: str = ""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units that a number may be in: any, unless it is known."""
+        return (self.numbers or self.unit,) if self.numbers or self.unit in SCALE else tuple(SCALE)
 
 
 def time_format(text: str) -> TimeFormat | None:
     """The time format that a field map names, or None if it is unknown.
 
-    "auto" detects the unit of numbers by magnitude; "UNIT since DATE" is for times that count from DATE.
+    "auto" finds the unit of numbers by their magnitude, for a file as a whole; "each" does for each one, as a log of
+    several writers needs. "UNIT since DATE" is for times that count from DATE.
 
     >>> time_format("ms").unit, time_format("s since 2025-09-10T00:00:00Z").offset
     ('ms', 1757462400000000)
@@ -67,7 +77,7 @@ def time_format(text: str) -> TimeFormat | None:
     >>> time_format("fortnights") is None
     True
     """
-    if text in ("auto", "iso", *_SCALE):
+    if text in ("auto", "iso", EACH, *SCALE):
         return TimeFormat(text)
     if "%" in text:
         return TimeFormat("pattern", 0, text) if _is_pattern(text) else None
@@ -79,7 +89,7 @@ def time_format(text: str) -> TimeFormat | None:
 def _is_pattern(text: str) -> bool:
     """Whether a format can be read: one with a year, a month and a day, or with seconds since 1970."""
     try:
-        datetime.strptime(_EPOCH.strftime(text), text)
+        datetime.strptime(EPOCH.strftime(text), text)
     except ValueError:
         return False
     return any(y in text for y in ("%Y", "%y", "%s", "%c", "%x"))
@@ -101,7 +111,10 @@ def instant(value: object, at: TimeFormat = TimeFormat()) -> int | None:  # noqa
             return _by_pattern(value, at.pattern)
         if _NUMBER.fullmatch(value) and at.unit != "iso":
             return _number(float(value) if "." in value or "e" in value.lower() else int(value), at)
-        return _text(value) if at.unit in ("auto", "iso") else None
+        return _text(value) if at.unit in _ANY else None
+    if isinstance(value, dict):
+        value = extended(value)
+        return None if isinstance(value, dict) else instant(value, at)
     if isinstance(value, datetime):
         return _moment(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -113,20 +126,21 @@ _LONGEST_CALL = 7 * 86_400  # seconds; more is no duration of a call
 
 
 def earlier(value: object, seconds: object, at: TimeFormat = TimeFormat()) -> object:  # noqa: B008
-    """A time as microseconds UTC, with a duration taken off; the value itself where one of them cannot be read.
+    """A time with a duration taken off, where there is one; the value itself where it is no time.
 
-    >>> earlier("1767222000.500", "0.250"), earlier("1767222000.500", "-")
-    (1767222000250000, '1767222000.500')
+    >>> str(earlier("1767222000.500", "0.250")), str(earlier("1767222000.500", "-")), earlier("?", 1)
+    ('2025-12-31 23:00:00.250000+00:00', '2025-12-31 23:00:00.500000+00:00', '?')
     """
     moment, taken = instant(value, at), real(seconds)
-    if moment is None or taken is None or not 0 <= taken <= _LONGEST_CALL:
+    if moment is None:
         return value
-    begun = moment - round(taken * 1e6)
-    return begun if at.unit in ("auto", "iso") else _EPOCH + begun * _MICROSECOND
+    if taken is not None and 0 <= taken <= _LONGEST_CALL:
+        moment -= round(taken * 1e6)
+    return EPOCH + moment * MICROSECOND
 
 
 def _number(value: float, at: TimeFormat) -> int | None:
-    for unit in _SCALE if at.unit in ("auto", "iso") else (at.unit,):
+    for unit in at.units:
         try:
             micros = _scaled(value, unit) + at.offset
         except (OverflowError, ValueError):  # infinity, NaN
@@ -138,8 +152,8 @@ def _number(value: float, at: TimeFormat) -> int | None:
 
 def _scaled(value: float, unit: str) -> int:
     if isinstance(value, int):
-        return value // 1000 if unit == "ns" else value * int(_SCALE[unit])
-    return round(value * _SCALE[unit])
+        return value // 1000 if unit == "ns" else value * int(SCALE[unit])
+    return round(value * SCALE[unit])
 
 
 def _text(value: str) -> int | None:
@@ -153,6 +167,8 @@ def _text(value: str) -> int | None:
 def _spelled(value: str) -> int | None:
     """A time in one of the other spellings, or RFC 3339 with a comma, a zone's name or more digits than it has."""
     plain = _FRACTION.sub(r"\1", _COMMA.sub(".", value))
+    if plain[:4].isdigit():
+        plain = plain.upper()  # RFC 3339 allows t and z
     if _NUMBER.fullmatch(plain):
         return _number(float(plain), TimeFormat())
     plain = _MIDDLE_ZONE.sub(" +0000", _NAME_AFTER_OFFSET.sub(r"\1", plain))
@@ -178,7 +194,7 @@ def _by_pattern(value: str, pattern: str) -> int | None:
 
 def _moment(value: datetime) -> int | None:
     aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-    micros = (aware - _EPOCH) // _MICROSECOND
+    micros = (aware - EPOCH) // MICROSECOND
     return micros if EARLIEST <= micros < LATEST else None
 
 
@@ -211,7 +227,7 @@ def instants(values: pa.Array, at: TimeFormat = TimeFormat()) -> tuple[pa.Array,
         return _one_by_one([None if v is None else str(v) for v in values.to_pylist()], at)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _numbers(values, at)
-    if pa.types.is_string(kind) and at.unit in ("auto", "iso"):
+    if pa.types.is_string(kind) and at.unit in _ANY:
         try:
             return _numbers(values.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), TimeFormat("us"))
         except pa.ArrowInvalid:
@@ -222,9 +238,14 @@ def instants(values: pa.Array, at: TimeFormat = TimeFormat()) -> tuple[pa.Array,
 def from_objects(values: list[object], at: TimeFormat = TimeFormat()) -> tuple[pa.Array, NDArray[np.bool_]]:  # noqa: B008
     """The same for plain Python values of any kind."""
     kinds = set(map(type, values)) - {type(None)}
+    if dict in kinds:
+        values = list(map(extended, values))
+        kinds = set(map(type, values)) - {type(None)}
     try:
         if kinds == {str}:
             return instants(pa.array(values, pa.string()), at)
+        if kinds == {datetime}:
+            return instants(pa.array(values, pa.timestamp("us", tz="UTC")), at)
         if kinds == {int}:
             return instants(pa.array(values, pa.int64()), at)
         if kinds and kinds <= {int, float}:
@@ -250,16 +271,16 @@ def _numbers(values: pa.Array, at: TimeFormat) -> tuple[pa.Array, NDArray[np.boo
     size = raw.astype(np.float64)
     out = np.zeros(len(raw), np.int64)
     seen = np.zeros(len(raw), np.bool_)
-    for unit in _SCALE if at.unit in ("auto", "iso") else (at.unit,):
-        rough = size * _SCALE[unit] + at.offset
+    for unit in at.units:
+        rough = size * SCALE[unit] + at.offset
         fits = (rough >= EARLIEST) & (rough < LATEST) & ~seen & ~null
         chosen = raw[fits]
         if unit == "ns":
             exact = chosen.astype(np.int64) // 1000
         elif whole:
-            exact = chosen.astype(np.int64) * int(_SCALE[unit])
+            exact = chosen.astype(np.int64) * int(SCALE[unit])
         else:
-            exact = np.rint(chosen * _SCALE[unit]).astype(np.int64)
+            exact = np.rint(chosen * SCALE[unit]).astype(np.int64)
         out[fits] = exact + at.offset
         seen |= fits
     return pa.array(out, pa.int64(), mask=~seen).cast(pa.timestamp("us", tz="UTC")), ~seen & ~null

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
+
+import msgspec
 
 MOST_LINE = 16 << 20  # bytes; longer requests are images and files, and the bound keeps memory small
 MOST_ROWS = 32_768  # rows per batch
 MOST_BYTES = 32 << 20  # bytes of text per batch
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
+_BOM_IN_LINES = b"\n" + _BOM
 _STRUCTURE = re.compile(rb'["{}]')
 _BRACKETS = re.compile(rb'["{}\[\]]')
+# A key before its list, which may be cut by the border of a chunk.
+_KEY_BEFORE = re.compile(rb'"([\w.-]+)"\s*:\s*$')
+_LONGEST_KEY = 64
 _ARRAY = re.compile(rb"\[\s*(?:\{|\]|\[|$)")
 # Lines before the first JSON of a file: a banner, comments.
 _MOST_BANNER = 20
@@ -82,20 +89,25 @@ def lines(stream: BinaryIO) -> Iterator[Lines]:
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    first = True
+    """The bytes of a stream without byte order marks at the start of a line: files are put together with theirs."""
+    begins = True
     while chunk := stream.read(_CHUNK):
-        if first and chunk.startswith(_BOM):
+        if begins and chunk.startswith(_BOM):
             chunk = chunk[len(_BOM) :]
-        first = False
+        begins = chunk.endswith(b"\n")
+        if _BOM[:1] in chunk and _BOM_IN_LINES in chunk:  # the first is found fast, and rare
+            chunk = chunk.replace(_BOM_IN_LINES, b"\n")
         if chunk:
             yield chunk
 
 
 def is_spread(head: bytes) -> bool:
-    r"""Whether JSON documents span several lines or are in one array, rather than one per line.
+    r"""Whether JSON documents span several lines, are in one array or follow each other, rather than one per line.
 
     >>> is_spread(b'[{"a": 1}]'), is_spread(b'{\n "a": 1}'), is_spread(b'{"a": 1}\n')
     (True, True, False)
+    >>> is_spread(b'{"a": 1}{"a": 2}'), is_spread(b'{"a": 1,\n "b": 2}\n'), is_spread(b'{"a": 1}\r{"a": 2}\r')
+    (True, True, True)
     """
     text = head.removeprefix(_BOM).lstrip()
     for line in text.split(b"\n", _MOST_BANNER)[:_MOST_BANNER]:
@@ -103,7 +115,21 @@ def is_spread(head: bytes) -> bool:
             break
         text = text[len(line) + 1 :]
     text = text.lstrip()
-    return bool(_ARRAY.match(text)) or text.split(b"\n", 1)[0].strip() == b"{"
+    first = text.split(b"\n", 1)[0]
+    if _ARRAY.match(text) or first.strip() == b"{":
+        return True
+    if text[:1] != b"{" or _is_json(first):
+        return False
+    document = next(_scanned(io.BytesIO(text)), None) or b""
+    return bool(document) and text[len(document) :].lstrip()[:1] in (b"", b"{") and _is_json(document)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def documents(stream: BinaryIO) -> Iterator[Lines]:
@@ -111,17 +137,17 @@ def documents(stream: BinaryIO) -> Iterator[Lines]:
 
     Numbers count objects, not lines. Only strings and braces are examined; the decoder checks everything else.
     """
-    yield from _batched(_objects(stream))
+    yield from _batched(_scanned(stream))
 
 
-def elements(stream: BinaryIO) -> Iterator[Lines]:
-    """JSON objects of the lists in outer objects, such as `{"data": [...]}`, in the same form as `documents`.
+def elements(stream: BinaryIO, key: bytes, level: int = 1) -> Iterator[Lines]:
+    """JSON objects of the list under a key of every outer object, or so many levels deep, in the form of `documents`.
 
     >>> import io
-    >>> [batch.lines for batch in elements(io.BytesIO(b'{"data": [{"a": {}}, {"b": 1}], "page": {}}'))]
+    >>> [batch.lines for batch in elements(io.BytesIO(b'{"data": [{"a": {}}, {"b": 1}], "page": {}}'), b"data")]
     [[b'{"a": {}}', b'{"b": 1}']]
     """
-    yield from _batched(_elements(stream))
+    yield from _batched(_scanned(stream, key, level))
 
 
 def _batched(objects: Iterator[bytes | None]) -> Iterator[Lines]:
@@ -144,10 +170,17 @@ def _batched(objects: Iterator[bytes | None]) -> Iterator[Lines]:
         yield Lines(held, numbers, oversized, torn=True)
 
 
-def _objects(stream: BinaryIO) -> Iterator[bytes | None]:
-    """Each outermost {...}, None for one that is too long; an incomplete last one as it is."""
+def _scanned(stream: BinaryIO, key: bytes = b"", level: int = 0) -> Iterator[bytes | None]:
+    """Each outermost {...}, or each {...} in the list under a key at a level; None for one that is too long.
+
+    An incomplete last one is given as it is.
+    """
     parts: list[bytes] = []
     length, depth, in_string, escaped = 0, 0, False, False
+    floor = level + 1 if level else 0  # brackets that are open around an element
+    inside, listed = False, not level  # within an element; where an object is an element
+    before = b""  # the end of the chunk before
+    search = _BRACKETS.search if level else _STRUCTURE.search
     for chunk in _chunks(stream):
         start, at = 0, 0
         while True:
@@ -160,7 +193,7 @@ def _objects(stream: BinaryIO) -> Iterator[bytes | None]:
                     escaped = min(trailing, len(chunk) - at) % 2 == 1
                     break
                 at, in_string = found.end(), False
-            found = _STRUCTURE.search(chunk, at)
+            found = search(chunk, at)
             if not found:
                 break
             at = found.end()
@@ -168,60 +201,32 @@ def _objects(stream: BinaryIO) -> Iterator[bytes | None]:
             if mark == b'"':
                 in_string = depth > 0
             elif mark == b"{":
-                if depth == 0:
-                    start, parts, length = found.start(), [], 0
+                if depth == floor and listed:
+                    start, parts, length, inside, search = found.start(), [], 0, True, _STRUCTURE.search
                 depth += 1
-            elif mark == b"}" and depth:
-                depth -= 1
-                if depth == 0:
-                    whole = b"".join(parts) + chunk[start:at]
-                    yield whole if length + at - start <= MOST_LINE else None
-                    parts, length = [], 0
-        if depth:
-            length += len(chunk) - start
-            parts = [*parts, chunk[start:]] if length <= MOST_LINE else []
-    if depth:
-        yield b"".join(parts) if length <= MOST_LINE else None
-
-
-def _elements(stream: BinaryIO) -> Iterator[bytes | None]:
-    """Each object directly in a list of an outermost object, None for one that is too long."""
-    parts: list[bytes] = []
-    length, in_string, escaped = 0, False, False
-    depth = inside = 0  # open braces and brackets; those open around the current element, 0 outside of one
-    listed = False  # whether the innermost open bracket outside of an element is a list in the outer object
-    for chunk in _chunks(stream):
-        start, at = 0, 0
-        while True:
-            if in_string:
-                at, escaped = at + escaped, False
-                found = _REST_OF_STRING.match(chunk, at)
-                if not found:
-                    trailing = len(chunk) - len(chunk.rstrip(b"\\"))
-                    escaped = min(trailing, len(chunk) - at) % 2 == 1
-                    break
-                at, in_string = found.end(), False
-            found = _BRACKETS.search(chunk, at)
-            if not found:
-                break
-            at = found.end()
-            mark = found[0]
-            if mark == b'"':
-                in_string = True
-            elif mark in b"{[":
-                if mark == b"{" and depth == 2 and listed and not inside:
-                    start, parts, length, inside = found.start(), [], 0, depth
-                depth += 1
-                listed = listed or (depth == 2 and mark == b"[")
+            elif mark == b"[":
+                depth += depth > 0
+                listed = listed or (depth == floor and _ends_in_key(key, before, chunk, at - 1))
             elif depth:
                 depth -= 1
-                if inside and depth == inside:
+                if depth > floor:
+                    continue
+                if inside and depth == floor:
                     whole = b"".join(parts) + chunk[start:at]
                     yield whole if length + at - start <= MOST_LINE else None
-                    parts, length, inside = [], 0, 0
-                listed = listed and depth >= 2
+                    parts, length, inside = [], 0, False
+                    search = _BRACKETS.search if level else search
+                listed = listed and depth >= floor
         if inside:
             length += len(chunk) - start
             parts = [*parts, chunk[start:]] if length <= MOST_LINE else []
+        before = chunk[-_LONGEST_KEY:] if level else b""
     if inside:
         yield b"".join(parts) if length <= MOST_LINE else None
+
+
+def _ends_in_key(key: bytes, before: bytes, chunk: bytes, at: int) -> bool:
+    """Whether this key stands in front of a place in a chunk."""
+    text = chunk[max(at - _LONGEST_KEY, 0) : at]
+    found = _KEY_BEFORE.search(text if len(text) == _LONGEST_KEY else before + text)
+    return found is not None and found[1] == key

@@ -40,6 +40,8 @@ _ERRORS = {
     "ServiceUnavailableError": 503,
     "Timeout": 408,
 }
+# Where the account stands, beside the call and in its metadata.
+_ACCOUNTS = (("user", "user_api_key_user_id"), ("team_id", "user_api_key_team_id"), ("api_key", "user_api_key_hash"))
 _AGENT_TAG = "User-Agent: "
 _EMPTY_TEXTS = ("", "{}", "[]", "null", "None")
 
@@ -80,13 +82,17 @@ def status(*said: object) -> int | None:
 
 def account(line: Mapping[str, object], about: Mapping[str, object]) -> object:
     """Who is billed: the key's user, then its team, then the hash of the key; words for nobody are none of them."""
-    places = (("user", "user_id"), ("team_id", "team_id"), ("api_key", "hash"))
-    names = (name for key, held in places for name in (line.get(key), about.get(f"user_api_key_{held}")))
-    return next((name for name in names if not is_nobody(name)), None)
+    for key, held in _ACCOUNTS:
+        for name in (line.get(key), about.get(held)):
+            if not is_nobody(name):
+                return name
+    return None
 
 
 def user_agent(tags: object, row: Row) -> None:
     """Fill the client's build from the request's tags, of which the longest names the version."""
+    if not tags:
+        return
     held = parsed(tags)
     named = [t.removeprefix(_AGENT_TAG) for t in held if isinstance(t, str) and t.startswith(_AGENT_TAG)] if isinstance(
         held, list
@@ -96,6 +102,8 @@ def user_agent(tags: object, row: Row) -> None:
 
 def usage(found: Mapping[str, object], row: Row) -> None:
     """Fill hidden and cached tokens, and counts that the log gives nowhere else, from a usage object."""
+    if not found:
+        return
     put(row, "input_tokens", found.get("prompt_tokens"), found.get("input_tokens"))
     put(row, "output_tokens", found.get("completion_tokens"), found.get("output_tokens"))
     for column, key, parts in (
@@ -109,12 +117,10 @@ def usage(found: Mapping[str, object], row: Row) -> None:
 def bodies(request: object, response: object, row: Row, api: Wire) -> None:
     """Fill `row` from request and response as LiteLLM logs them; what is filled already stays."""
     body, answer = parsed(request), parsed(response)
-    made: Row = {}
-    rewritten = fill_from_bodies(body, answer if isinstance(answer, dict) else {}, made, api)
-    for column, value in made.items():
-        if row.get(column) is None and column != "exchange_id":
-            row[column] = value
-    if not isinstance(body, dict) and not made.get("logprobs"):
+    own = row.get("exchange_id")
+    rewritten = fill_from_bodies(body, answer if isinstance(answer, dict) else {}, row, api)
+    row["exchange_id"] = own  # never that of the response
+    if not isinstance(body, dict) and not row.get("logprobs"):
         row.pop("logprobs", None)
     if not rewritten and not is_empty(body):
         row["messages"] = body

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import PurePath
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -15,14 +14,16 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
-from clonewatch.adapters.columns import Columns, Values, conform, pylist
+from clonewatch.adapters.columns import Columns, Values, conform
+from clonewatch.adapters.field_paths import ABSENT, finder, first_given, found_in, lacks
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
+from clonewatch.adapters.map_watch import Watch
 from clonewatch.adapters.mapping import EXAMPLE
-from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.rows import Rows
 from clonewatch.adapters.streams import head_of, notes_of
+from clonewatch.adapters.text_columns import as_bytes, pylist
 from clonewatch.adapters.value_hashes import hashed
 from clonewatch.adapters.values import MISSING
 from clonewatch.model.errors import MappingError
@@ -31,14 +32,13 @@ from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Batch, Source
 from clonewatch.ports.mapping import FieldMap, Hops, Rule
 
-ABSENT = "-"  # how access logs write "nothing"
-_OR = " | "
 _HASHED = frozenset(c.name for c in EXCHANGES.columns if c.type == "uint64")
 _WHO = ("account_id", "org_id", "end_user_id")  # columns in which a word for nobody is no value
 _TYPES = {c.name: c.type for c in EXCHANGES.columns}
-_MOST_EMBEDDED = 1 << 20  # maximum bytes of JSON in text that a path steps into
 _MARK = 1024  # first bytes that distinguish files of the same name; few, so that a log that grows keeps its ids
 _BEYOND = f"an item beyond the first {MOST_ITEMS:,} of the list that `each` names"
+_OPENING = '{" \t\r\n\x0b\x0c'
+_BEGINS = pa.array([one.encode() for one in _OPENING], pa.binary())
 _decode = msgspec.json.Decoder().decode
 
 
@@ -47,57 +47,6 @@ def required(mapping: FieldMap | None, name: str) -> FieldMap:
     if mapping is None:
         raise MappingError(f"{name} needs a field map", fix=f"Pass one with --map; for example:\n{EXAMPLE}")
     return mapping
-
-
-def alternatives(spec: str) -> list[tuple[str, tuple[str, ...]]]:
-    """The fields that a specification names, in order: each as written and as the steps of a path."""
-    return [(choice, tuple(choice.split("."))) for choice in spec.split(_OR)]
-
-
-def _is_nothing(value: object) -> bool:
-    return value is None or value == "" or value == ABSENT
-
-
-def finder(spec: str, is_nothing: Callable[[object], bool] = _is_nothing) -> Callable[[Mapping[str, object]], Any]:
-    """A function that looks up a field in a row: a key as written, or dots into objects, lists and JSON in text.
-
-    " | " separates alternatives: the first one present counts. is_nothing: tells which values are as good as absent.
-
-    >>> find = finder("user.id | user_id")
-    >>> find({"user": {"id": 7}}), find({"user_id": 8}), find({"user": '{"id": 9}'}), find({})
-    (7, 8, 9, None)
-    """
-    choices = alternatives(spec)
-    if len(choices) == 1 and len(choices[0][1]) == 1:
-        key = choices[0][0]
-        return lambda row: row.get(key)
-
-    def find(row: Mapping[str, object]) -> object:
-        for literal, path in choices:
-            value = row.get(literal)
-            if value is None:
-                value = _step(row, path)
-            if not is_nothing(value):
-                return value
-        return None
-
-    return find
-
-
-def _step(row: object, path: tuple[str, ...]) -> object:
-    for key in path:
-        if isinstance(row, str) and row[:1] in ("{", "[") and len(row) <= _MOST_EMBEDDED:
-            try:
-                row = _decode(row)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                return None  # text that only looks like JSON has no fields
-        if isinstance(row, dict):
-            row = row.get(key)
-        elif isinstance(row, list) and key.isdigit() and int(key[:9]) < len(row):
-            row = row[int(key)]
-        else:
-            return None
-    return row
 
 
 def exchange_ids(source: Source, numbers: Sequence[int]) -> pa.Array:
@@ -139,12 +88,22 @@ def _complete_ids(ids: Values | None, source: Source, numbers: Sequence[int]) ->
         if not ids.null_count and not pc.any(pc.is_in(ids.cast(pa.string()), pa.array(sorted(MISSING)))).as_py():
             return ids
         ids = ids.to_pylist()
+    if _all_given(ids):
+        return ids
     # Bytes that are no text may come from a client: they cost neither the row nor make two ids one.
     missing = [i is None or (isinstance(i, str) and (i in MISSING or "\ufffd" in i)) for i in ids]
     if not any(missing):
         return ids
     derived = exchange_ids(source, numbers).to_pylist()
     return [d if lacks else i for i, d, lacks in zip(ids, derived, missing, strict=True)]
+
+
+def _all_given(ids: list[object]) -> bool:
+    """Whether all ids are text, and none is missing or damaged: quick, and nearly always so."""
+    try:
+        return MISSING.isdisjoint(ids) and "\ufffd" not in "".join(ids)  # type: ignore[arg-type]
+    except TypeError:
+        return False
 
 
 def build(
@@ -163,15 +122,18 @@ def build(
         constant: Values = [value] * len(numbers)
         columns[name] = hashed(constant) if name in _HASHED else constant
     columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
-    dropped = notes_of(source.stream).dropped
-    return conform(settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=dropped)
+    notes = notes_of(source.stream)
+    return conform(
+        settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=notes.dropped, units=notes.units
+    )
 
 
 def _without_dashes(values: Values) -> Values:
     if isinstance(values, list):
         return [None if v == ABSENT else v for v in values] if ABSENT in values else values
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return pc.if_else(pc.equal(values, ABSENT), pa.scalar(None, values.type), values)
+        dashes = pc.equal(values, ABSENT)
+        return pc.if_else(dashes, pa.scalar(None, values.type), values) if pc.any(dashes).as_py() else values
     return values
 
 
@@ -179,47 +141,49 @@ def objects(
     parts: Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]], mapping: FieldMap, source: Source
 ) -> Iterator[Batch]:
     """Batches from rows as dictionaries: their fields, their numbers, and lines that were rejected before."""
-    left_out = 0
+    watch = _watch(source, mapping)
     empty, filled = Counter[str](), Counter[str]()
     for given, given_numbers, rejected in parts:
         rows: Sequence[Mapping[str, object]] = given
         numbers = given_numbers
         if mapping.where or mapping.each:
-            rows, numbers, _, fewer, beyond = chosen(given, given_numbers, mapping, finder)
-            rejected = rejected + [Rejected(source.name, number, _BEYOND) for number in beyond]
-            left_out += fewer
-        found: Columns = {name: _looked_up(rows, name, mapping) for name in mapping.fields}
+            kept = chosen(given, given_numbers, mapping, finder)
+            rows, numbers = kept.rows, kept.numbers
+            rejected = rejected + [Rejected(source.name, number, _BEYOND) for number in kept.beyond]
+            watch.saw(given, kept)
+        else:
+            watch.saw(given, None)
+        keys = set[str]().union(*rows)
+        found: Columns = {name: _looked_up(rows, keys, name, mapping) for name in mapping.fields}
         for name in mapping.when_empty:
             values = found.get(name, [])
-            empty[name] += sum(value is None or value == "" for value in values)
+            empty[name] += values.count(None) + values.count("") if isinstance(values, list) else 0
             filled[name] += len(values)
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)
-    note_left_out(source, left_out)
     for name, sentence in mapping.when_empty.items():
         if 0 < empty[name] < filled[name]:
             notes_of(source.stream).warn(f"{empty[name]:,} of {filled[name]:,} rows have no `{name}`: {sentence}")
 
 
-def note_left_out(source: Source, rows: int) -> None:
-    """Say how many rows the conditions of a map left out."""
-    if rows:
-        notes_of(source.stream).warn(f"{rows:,} rows are left out, as [where] in the field map says")
+def _watch(source: Source, mapping: FieldMap) -> Watch:
+    """What watches the paths of the map in this file."""
+    notes = notes_of(source.stream)
+    if not isinstance(notes.watch, Watch):
+        notes.watch = Watch(mapping, finder)
+    return notes.watch
 
 
-def _looked_up(rows: Sequence[Mapping[str, object]], name: str, mapping: FieldMap) -> list[object]:
+def _looked_up(rows: Sequence[Mapping[str, object]], keys: set[str], name: str, mapping: FieldMap) -> list[object]:
     """The values of a column in rows: of its field, otherwise of the further fields that the map names."""
-    is_nothing = is_nobody if name in _WHO else _is_nothing
-    find = finder(mapping.fields[name], is_nothing)
-    values: list[object] = [find(row) for row in rows]
+    who = name in _WHO
+    values = found_in(rows, keys, mapping.fields[name], who)
     if name in mapping.rules:
         values = _ruled(name, values, mapping.rules[name], rows, mapping)
     for path, rule in mapping.others.get(name, ()):
-        if not any(map(is_nothing, values)):
+        if not lacks(values, who):
             break
-        find = finder(path, is_nothing)
-        more = _ruled(name, [find(row) for row in rows], rule, rows, mapping)
-        values = [m if is_nothing(v) else v for v, m in zip(values, more, strict=True)]
+        values = first_given(values, _ruled(name, found_in(rows, keys, path, who), rule, rows, mapping), who)
     return values
 
 
@@ -265,18 +229,32 @@ _FROM_BODY = (
 
 def _from_bodies(found: Columns) -> None:
     """Fill parameters from whole request bodies in `messages`, and answers from whole bodies in `response_text`."""
+    if not any(_may_hold_bodies(found.get(name)) for name in ("messages", "response_text")):
+        return
     requests, answers = _plain(found.get("messages")), _plain(found.get("response_text"))
     rows = len(requests or answers or ())
     requests, answers = requests or [None] * rows, answers or [None] * rows
     if not any(map(_is_body, requests)) and not any(map(_is_body, answers)):
         return
     made = [_body_row(request, answer) for request, answer in zip(requests, answers, strict=True)]
+    filled = set[str]().union(*made)
     for name in _FROM_BODY:
-        if any(name in row for row in made):
+        if name in filled:
             before = _plain(found.get(name)) or [None] * rows
             found[name] = [row.get(name) if b in (None, "") else b for b, row in zip(before, made, strict=True)]
     found["messages"] = [row.get("messages", r) for r, row in zip(requests, made, strict=True)]
     found["response_text"] = [row.get("response_text", a) for a, row in zip(answers, made, strict=True)]
+
+
+def _may_hold_bodies(values: Values | None) -> bool:
+    """Whether some value begins as a body does, or with white space: quick, for columns of prompts."""
+    if values is None:
+        return False
+    if isinstance(values, pa.Array):
+        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+            return True
+        return bool(pc.any(pc.is_in(pc.binary_slice(as_bytes(values), 0, 1).cast(pa.binary()), _BEGINS)).as_py())
+    return any(v.__class__ is not str or v[:1] in _OPENING for v in values if v)
 
 
 def _plain(values: Values | None) -> list[object] | None:
@@ -288,7 +266,8 @@ def _is_body(value: object) -> bool:
 
 
 def _body_row(request: object, answer: object) -> dict[str, object]:
-    body, said = parsed(request) if _is_body(request) else None, parsed(answer) if _is_body(answer) else None
+    body = parsed(request) if _is_body(request) else None
+    said = parsed(answer) if answer is not None and _is_body(answer) else None
     answered = isinstance(said, dict) and any(keys <= said.keys() for keys in _ANSWERS)
     asked = isinstance(body, dict) and not _REQUEST_KEYS.isdisjoint(body)
     row: dict[str, object] = {}
@@ -320,21 +299,24 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
         logged = [_decode(line) for line in part.lines]
         if mapping.where:
             kept = chosen(logged, part.numbers, mapping, finder)
+            _watch(source, mapping).saw(logged, kept)
             logged = [logged[i] for i in kept.places]
             found = {name: [values[i] for i in kept.places] for name, values in found.items()}
             part = part._replace(numbers=kept.numbers)
-            note_left_out(source, kept.left_out)
         _overlay(found, mapping, logged)
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
     hops = mapping.hops if mapping is not None else Hops()
-    dropped = notes_of(source.stream).dropped
-    exchanges, more = conform(settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=dropped)
+    notes = notes_of(source.stream)
+    exchanges, more = conform(
+        settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=notes.dropped, units=notes.units
+    )
     return Batch(exchanges, part.rejected + more)
 
 
 def _overlay(found: Columns, mapping: FieldMap, logged: list[dict[str, object]]) -> None:
+    keys = set[str]().union(*logged)
     for name in mapping.fields:
-        mapped = _looked_up(logged, name, mapping)
+        mapped: Values = _looked_up(logged, keys, name, mapping)
         if name in _HASHED:
             mapped = hashed(mapped).to_pylist()
         before: Values = found.get(name, [None] * len(logged))

@@ -13,7 +13,7 @@ from clonewatch.adapters.client_addresses import network
 from clonewatch.adapters.field_rules import pattern
 from clonewatch.adapters.instants import time_format
 from clonewatch.model.errors import MappingError
-from clonewatch.model.schema import EXCHANGES
+from clonewatch.model.schema import CHANNELS, EGRESS, END_USER_PROVENANCE, EXCHANGES
 from clonewatch.model.text_files import text_of
 from clonewatch.ports.mapping import Condition, Field, FieldMap, Hops, Rule
 
@@ -21,13 +21,15 @@ _PRESETS = "clonewatch.adapters"
 _KEYS = ("format", "time", "fields", "constants", "where", "each", "trusted_hops", "trusted_proxies", "about",
          "signs", "when_empty")  # fmt: skip
 _RULE_KEYS = ("path", "match", "scale", "default", "minus")
+# Columns of a few words, for constants and defaults.
+_WORDED = {"channel": CHANNELS, "egress": EGRESS, "end_user_provenance": END_USER_PROVENANCE}
 _CONDITION_KEYS = ("not", "present")
 _MOST_HOPS = 32
 _NEEDED = ("account_id", "ts")
 _UNMAPPABLE = ("sketch",)  # a list of numbers under our own key: no foreign log has it
 EXAMPLE = """\
 format = "jsonl_map"       # or csv_map, parquet_map
-time = "auto"              # or iso, s, ms, us, ns, or "s since 2026-01-01T00:00:00Z"
+time = "auto"              # or each, iso, s, ms, us, ns, or "s since 2026-01-01T00:00:00Z"
 
 [fields]                   # exchange column = field in the log, dots step into objects
 account_id = "customer.id"
@@ -62,7 +64,7 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
     formats: names of the known adapters. Raises MappingError for a missing file, for one that is not TOML, and as
     `check_map`.
     """
-    name = str(path)
+    name, preset = str(path), False
     try:
         text = text_of(path)
     except FileNotFoundError:
@@ -70,6 +72,7 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
             raise MappingError(
                 "no such field map", where=name, fix=f"Name a TOML file, or a preset: {', '.join(presets())}"
             ) from None
+        preset = True
         text = files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
     except IsADirectoryError as error:
         fix = f"Name a TOML file, or a preset: {', '.join(presets())}"
@@ -85,7 +88,7 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise MappingError(f"the field map is not TOML: {what}", where=name, fix=f"It looks like\n{EXAMPLE}") from error
-    return check_map(raw, name, formats)
+    return check_map(raw, name, formats)._replace(preset=preset)
 
 
 def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> FieldMap:
@@ -107,7 +110,7 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
         raise MappingError(
             "unknown value of `time`",
             where=name,
-            fix='Use auto, iso, s, ms, us, ns, "s since 2026-01-01T00:00:00Z", or a format such as "%d.%m.%Y %H:%M:%S"',
+            fix='Use auto, each, iso, s, ms, us, ns, "s since 2026-01-01T00:00:00Z", or a format: "%d.%m.%Y %H:%M:%S"',
         )
     given, constants = _section(raw, "fields", name), _section(raw, "constants", name)
     sources = {column: _sources(column, value, name) for column, value in given.items()}
@@ -119,6 +122,8 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
             raise MappingError(
                 f"the constant for `{column}` is not a single value", where=name, fix="Use text or a number"
             )
+        if column in _WORDED:
+            _known(str(value), _WORDED[column], f"not a word for `{column}`", name)
         if column in fields or column in ("exchange_id", "ts"):
             raise MappingError(f"`{column}` cannot be a constant here", where=name, fix="Map it to a field")
     if form.endswith("_map"):
@@ -175,6 +180,8 @@ def _rule(column: str, value: Mapping[str, object], name: str) -> Rule:
         raise MappingError(f"`default` for `{column}` is not a single value", where=name, fix="Use text or a number")
     if default is not None and column in ("exchange_id", "ts", "account_id"):
         raise MappingError(f"`{column}` cannot have a default", where=name, fix="Rows without it are rejected")
+    if default is not None and column in _WORDED:
+        _known(str(default), _WORDED[column], f"not a word for `{column}`", name)
     minus = value.get("minus", "")
     if not isinstance(minus, str) or (minus and column != "ts"):
         fix = 'Write ts = {path = "its.end", minus = "seconds.it.took"}'
@@ -229,6 +236,12 @@ def _section(raw: Mapping[str, object], key: str, name: str) -> dict[str, Any]:
 
 def _known(word: str, words: tuple[str, ...], what: str, name: str) -> None:
     if word not in words:
-        near = get_close_matches(word, words, 1, 0.5)
+        near = get_close_matches(word.lower(), words, 1, 0.5)
+        if word in _KEYS and words != _KEYS:
+            raise MappingError(
+                f"{word!r} is {what}",
+                where=name,
+                fix=f"Write `{word}` at the top of the map, before any [section]",
+            )
         fix = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(words)}"
         raise MappingError(f"{word!r} is {what}", where=name, fix=fix)

@@ -20,8 +20,7 @@ _REDACTED = re.compile(
     re.IGNORECASE,
 )
 # How a redaction is written in JSON, whatever stands around it: a quick look before a closer one.
-SIGN = "edacted"
-_SIGN_UPPER = "EDACTED"
+SIGNS = ("edacted", "EDACTED", "***", "data:")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 _DATA_URL = re.compile(r"data:[\w.+-]{0,64}/?[\w.+-]{0,64};base64,")
 # Where a request body holds text that people wrote.
@@ -52,7 +51,7 @@ def is_placeholder(text: str) -> bool:
 
 def has_sign(text: str) -> bool:
     """Whether a closer look is needed: cheap enough for every prompt."""
-    return SIGN in text or _SIGN_UPPER in text or "***" in text or "data:" in text
+    return "edacted" in text or "EDACTED" in text or "***" in text or "data:" in text
 
 
 def told(body: object) -> object:
@@ -83,7 +82,7 @@ def told(body: object) -> object:
 
 
 def _is_message_placeholder(message: object) -> bool:
-    if not isinstance(message, Mapping):
+    if message.__class__ is not dict and not isinstance(message, Mapping):
         return isinstance(message, str) and is_placeholder(message)
     content = message.get("content")
     if isinstance(content, list):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 
@@ -12,14 +13,26 @@ from clonewatch.adapters import bundling
 from clonewatch.adapters.gathering import gathered
 from clonewatch.adapters.inputs import Found, find_inputs, left_above
 from clonewatch.adapters.mapping import EXAMPLE, load_map
-from clonewatch.adapters.opening import is_pipe, measured, named, opened, readable, source_of
-from clonewatch.adapters.recognition import described, recognised
+from clonewatch.adapters.opening import (
+    Input,
+    Reading,
+    bytes_of,
+    is_pipe,
+    measured,
+    named,
+    opened,
+    readable,
+    refuse_without_accounts,
+    side_by_side,
+    source_of,
+)
+from clonewatch.adapters.recognition import choosing, described, recognised
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Dropped, Measured, Rejected
 from clonewatch.model.schema import ACCOUNTS, EVENTS, EXCHANGES, Table
-from clonewatch.ports.adapter import Adapter, Source
+from clonewatch.ports.adapter import Adapter, Batch, Lane, Source
 from clonewatch.ports.mapping import FieldMap
 from clonewatch.ports.shelf import Shelf
 
@@ -27,32 +40,26 @@ FORMATS = Shelf("clonewatch.adapters.formats", "ADAPTER")
 AUTO = "auto"
 Reject = Callable[[Sequence[Rejected]], None]
 Noted = list[tuple[str, str]]  # a file and a sentence about it
-_NO_ACCOUNT = "account_id: missing"
-# Reading a file ends after as many rejected rows if they are as many times those that were read.
-HOPELESS, _HOPELESS_SHARE = 1_000_000, 99
+_CHOSEN = (
+    "the format {0} knows this file and passes over rows that are no calls, while the field map takes every row: choose"
+    ' with [where], read it without a map, or write format = "{0}" and only what differs'
+)
+_HOPELESS = "hardly a row is an exchange, and reading ended here"
 # A sentence about more files than this names only the first of them.
 _FILES_NAMED = 3
-
-
-class _Input(NamedTuple):
-    """One file and its reader. stream: only for pipes, which cannot be opened twice."""
-
-    path: Path
-    adapter: Adapter
-    stream: Stream | None = None
 
 
 class Log:
     """One log of one or many files, ready to be read once.
 
     total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
-    has finished. dropped: optional values that did not fit, so far. left_out: files of a folder in no known format, and
-    their bytes.
+    has finished. dropped: optional values that did not fit, so far. units: of columns of plain numbers, by column.
+    left_out: files of a folder in no known format, and their bytes.
     """
 
     def __init__(
         self,
-        inputs: list[_Input],
+        inputs: list[Input],
         found: Found,
         mapping: FieldMap | None,
         noted: Noted,
@@ -63,7 +70,8 @@ class Log:
         self.left_out = dict(left_out or {})
         self.inputs: list[Measured] = []
         self.dropped = Dropped()
-        self.total_bytes = sum(map(_size, inputs))
+        self.units: dict[str, set[str]] = {}
+        self.total_bytes = sum(map(bytes_of, inputs))
         self._finished = 0
         self._current: Stream | None = None
         self._sides: dict[str, pa.Table | None] = {}
@@ -91,7 +99,7 @@ class Log:
     def leave_out(self, files: Collection[str]) -> None:
         """Do not read these files of exchanges."""
         self._inputs = [i for i in self._inputs if str(i.path) not in files]
-        self.total_bytes = sum(map(_size, self._inputs))
+        self.total_bytes = sum(map(bytes_of, self._inputs))
 
     def too_much_left_out(self, share: float) -> str:
         """A sentence if more than this share of the bytes is in files of unknown format; empty otherwise."""
@@ -146,10 +154,13 @@ class Log:
         """
         self._columns = columns
         self.read_sides(reject)
-        runs = bundling.runs((i, "" if i.stream else i.adapter.name, _size(i)) for i in self._inputs)
-        yield from gathered((b for run in runs for b in self._read_run(run, reject)), list(EXCHANGES.names))
+        sides, others = side_by_side(self._inputs)
+        runs = bundling.runs((i, "" if i.stream else i.adapter.name, bytes_of(i)) for i in others)
+        parts = (b for lanes in sides for b in self._read_lanes(lanes, reject))
+        rest = (b for run in runs for b in self._read_run(run, reject))
+        yield from gathered(chain(parts, rest), list(EXCHANGES.names))
 
-    def _read_run(self, run: list[_Input], reject: Reject) -> Iterator[pa.RecordBatch]:
+    def _read_run(self, run: list[Input], reject: Reject) -> Iterator[pa.RecordBatch]:
         """Read files of one format together if that changes nothing, otherwise in halves, down to single files."""
         if len(run) == 1:
             yield from self._read(run[0], reject)
@@ -162,13 +173,13 @@ class Log:
         for at in range(0, len(run), size):
             yield from self._read_run(run[at : at + size], reject)
 
-    def _read_together(self, run: list[_Input]) -> list[pa.RecordBatch] | None:
+    def _read_together(self, run: list[Input]) -> list[pa.RecordBatch] | None:
         """The exchanges of small JSON files read together; None if a row is rejected: its file must be known.
 
         Also None if the format does not yield one exchange per line or document; the format is then remembered.
         """
         with readable(run[0].path):
-            pieces = [bundling.piece(i.path, _size(i)) for i in run]
+            pieces = [bundling.piece(i.path, bytes_of(i)) for i in run]
         whole = [one for one in pieces if one is not None]
         stream = bundling.joined(whole) if len(whole) == len(run) else None
         if stream is None:
@@ -183,14 +194,14 @@ class Log:
         if sum(batch.num_rows for batch in batches) != sum(one.units for one in whole):
             self._alone.add(adapter.name)
             return None
-        self.dropped.update(stream.notes.dropped)
+        self._note(stream)
         for entry, one in zip(run, whole, strict=True):
             self._noted += [(named(entry.path), warning) for warning in stream.notes.warnings]
             self.inputs.append(Measured(named(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
             self._finished += len(one.data)
         return [batch for batch in batches if batch.num_rows]
 
-    def _read(self, entry: _Input, reject: Reject) -> Iterator[pa.RecordBatch]:
+    def _read(self, entry: Input, reject: Reject) -> Iterator[pa.RecordBatch]:
         stream = entry.stream or opened(entry.path)
         try:
             yield from self._read_stream(entry, stream, reject)
@@ -198,37 +209,78 @@ class Log:
             if entry.stream is None:
                 stream.close()
 
-    def _read_stream(self, entry: _Input, stream: Stream, reject: Reject) -> Iterator[pa.RecordBatch]:
-        name = named(entry.path)
+    def _read_stream(self, entry: Input, stream: Stream, reject: Reject) -> Iterator[pa.RecordBatch]:
         self._current = stream
-        read = rejected = 0
+        reading = Reading(entry, stream)
         for batch in entry.adapter.read(source_of(entry.path, stream, self._columns), self.mapping):
-            if not read and not batch.exchanges.num_rows:
-                _refuse_without_accounts(batch.rejected, entry.adapter, name)
-            self._count_dropped(stream)
-            read += batch.exchanges.num_rows
-            rejected += len(batch.rejected)
-            if batch.rejected:
-                reject(batch.rejected)
-            if batch.exchanges.num_rows:
-                yield batch.exchanges
-            if rejected > HOPELESS and rejected > _HOPELESS_SHARE * read:
-                stream.torn = stream.torn or "hardly a row is an exchange, and reading ended here"
+            yield from self._counted(batch, reading, reject)
+            if reading.is_hopeless:
                 break
-        if stream.torn:
-            rejected += 1
-            reject([Rejected(name, read + rejected, stream.torn)])
-            stream.notes.warn(f"{stream.torn}; the rows before that were read")
-        self._noted += [(name, warning) for warning in stream.notes.warnings]
-        tally = stream.tally
-        self.inputs.append(measured(name, tally, entry.adapter.name, read, rejected))
-        self._finished += tally.done
+        self._finish(reading, reject)
         self._current = None
 
-    def _count_dropped(self, stream: Stream) -> None:
-        """Add what a reader dropped since the last call."""
+    def _read_lanes(self, lanes: list[list[Input]], reject: Reject) -> Iterator[pa.RecordBatch]:
+        """Read files of several kinds side by side, those of one kind one after another."""
+        running: dict[BinaryIO, Reading] = {}
+        try:
+            sides = [self._lane(entries, running) for entries in lanes]
+            for source, batch in lanes[0][0].adapter.read_lanes(sides, self.mapping):
+                yield from self._counted(batch, running[source.stream], reject)
+            for reading in running.values():
+                self._finish(reading, reject)
+            self._current = None
+        finally:
+            for reading in running.values():
+                reading.stream.close()
+
+    def _lane(self, entries: list[Input], running: dict[BinaryIO, Reading]) -> Lane:
+        whole, begun = sum(map(bytes_of, entries)), list[Reading]()
+
+        def sources() -> Iterator[Source]:
+            for entry in entries:
+                self._current = stream = entry.stream or opened(entry.path)
+                source, reading = source_of(entry.path, stream, self._columns), Reading(entry, stream)
+                running[source.stream] = reading
+                begun.append(reading)
+                yield source
+                reading.sha256 = stream.tally.sha256
+                stream.close()
+
+        return Lane(sources(), lambda: sum(one.stream.done for one in begun) / max(whole, 1))
+
+    def _counted(self, batch: Batch, reading: Reading, reject: Reject) -> Iterator[pa.RecordBatch]:
+        """The exchanges of a batch, once its rows are counted and the rejected ones given on."""
+        if not reading.read and not batch.exchanges.num_rows:
+            refuse_without_accounts(batch.rejected, reading.entry.adapter, reading.name)
+        self._note(reading.stream)
+        reading.read += batch.exchanges.num_rows
+        reading.rejected += len(batch.rejected)
+        if batch.rejected:
+            reject(batch.rejected)
+        if batch.exchanges.num_rows:
+            yield batch.exchanges
+        if reading.is_hopeless:
+            reading.stream.end(_HOPELESS)
+
+    def _finish(self, reading: Reading, reject: Reject) -> None:
+        """Say what became of a file that was read."""
+        name, stream = reading.name, reading.stream
+        if stream.torn:
+            reading.rejected += 1
+            reject([Rejected(name, reading.read + reading.rejected, stream.torn)])
+            stream.notes.warn(f"{stream.torn}; the rows before that were read")
+        self._noted += [(name, warning) for warning in stream.notes.warnings]
+        digest = reading.sha256 or stream.tally.sha256
+        form = reading.entry.adapter.name
+        self.inputs.append(Measured(name, stream.tally.done, digest, form, reading.read, reading.rejected))
+        self._finished += stream.tally.done
+
+    def _note(self, stream: Stream) -> None:
+        """Add what a reader dropped since the last call, and the units that it found."""
         self.dropped.update(stream.notes.dropped)
         stream.notes.dropped.clear()
+        for column, unit in stream.notes.units.items():
+            self.units.setdefault(column, set()).add(unit)
 
     def _side(self, table: Table, paths: list[Path]) -> pa.Table | None:
         if table.name not in self._sides:
@@ -245,7 +297,7 @@ class Log:
             side = read_side(path, stream, table)
             if stream.torn:
                 side.rejected.append(Rejected(named(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
-            self._count_dropped(stream)
+            self._note(stream)
             stream.notes.unknown(side.unknown)
             self._noted += [(named(path), warning) for warning in stream.notes.warnings]
             self._waiting += side.rejected
@@ -316,7 +368,7 @@ def _recognise(
     found: Found,
     noted: Noted,
     left_out: dict[str, int],
-) -> _Input | None:
+) -> Input | None:
     """The reader of this file; None, with a warning, for an empty file or a file of unknown format in a folder."""
     stream = opened(path)
     piped = is_pipe(path)
@@ -337,26 +389,10 @@ def _recognise(
             )
             known = f"`clonewatch doctor FILE` prints a map to start from; known are {', '.join(FORMATS.names())}"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; {known}")
+        if mapping and mapping.format.endswith("_map") and not mapping.where:
+            noted += [(named(path), _CHOSEN.format(name)) for name in choosing(head, path.name, FORMATS)]
         claimed[0].check(source_of(path, stream), mapping)
-        return _Input(path, claimed[0], stream if piped else None)
+        return Input(path, claimed[0], stream if piped else None, claimed[0].lane(head))
     finally:
         if not piped:
             stream.close()
-
-
-def _size(entry: _Input) -> int:
-    """Bytes on disk, 0 for a pipe."""
-    if entry.stream is not None:
-        return 0
-    with readable(entry.path):
-        return entry.path.stat().st_size
-
-
-def _refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: str) -> None:
-    if rejected and all(r.reason == _NO_ACCOUNT for r in rejected):
-        hint = adapter.account_hint
-        raise MappingError(
-            "these rows name no account, and without accounts there is nothing to link",
-            where=name,
-            fix=f"{hint[0].upper()}{hint[1:]}. For example, a field map:\n{EXAMPLE}",
-        )

@@ -6,14 +6,18 @@ A banner, a failed call without a body or a torn line is outvoted, and no unknow
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import cast
 
 import msgspec
 
 from clonewatch.adapters.csv_rows import first_line, header
+from clonewatch.adapters.descriptions import seen
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.survey import shown
-from clonewatch.adapters.wrappings import sampled, seen
+from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Adapter
+from clonewatch.ports.shelf import Shelf
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -56,3 +60,14 @@ def described(head: bytes, packing: str = "") -> tuple[str, str]:
     columns = [shown(column) for column in header(first_line(head)) if column.isprintable()]
     what, fix = seen(head, names, columns)
     return f"{what}, {packing}" if packing else what, fix
+
+
+def choosing(head: bytes, name: str, shelf: Shelf) -> list[str]:
+    """The formats that know a file that is read by a field map, and would choose among its rows."""
+    return [adapter.name for adapter in recognised(head, name, _every(shelf)) if adapter.chooses]
+
+
+@cache  # finding them costs as much as reading a small file
+def _every(shelf: Shelf) -> list[Adapter]:
+    """All formats of a shelf."""
+    return [cast(Adapter, shelf.load(name)) for name in shelf.names()]

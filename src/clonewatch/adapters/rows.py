@@ -36,9 +36,12 @@ class Rows(NamedTuple, Generic[Row]):
     rejected: list[Rejected]
 
 
-def rows(stream: BinaryIO, file: str, decode: Callable[[bytes], Row]) -> Iterator[Rows[Row]]:
-    """Decode every line or document of a stream with `decode`, which raises msgspec errors for invalid lines."""
-    for batch in wrapping(head_of(stream)).cut(stream):
+def rows(stream: BinaryIO, file: str, decode: Callable[[bytes], Row], kept: str = "") -> Iterator[Rows[Row]]:
+    """Decode every line or document of a stream with `decode`, which raises msgspec errors for invalid lines.
+
+    kept: a list in an object around the rows that stays a value of its row, because a field map unpacks it.
+    """
+    for batch in wrapping(head_of(stream), kept).cut(stream):
         rejected = [Rejected(file, n, f"longer than {lines.MOST_LINE >> 20} MiB") for n in batch.oversized]
         try:
             yield Rows([decode(line) for line in batch.lines], batch.numbers, batch.lines, rejected)

@@ -83,7 +83,7 @@ def _gather(file: str, table: Table, form: str, parts: Iterator[Part], notes: No
             found[name] = addresses(found[name])
         if "account_id" in found:
             found["account_id"] = accounts(found["account_id"])
-        batch, more = conform(found, table, file, numbers, dropped=notes.dropped)
+        batch, more = conform(found, table, file, numbers, dropped=notes.dropped, units=notes.units)
         rejected += damage + more
         arrays = [
             batch.column(f.name) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type) for f in whole

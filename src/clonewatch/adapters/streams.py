@@ -9,10 +9,13 @@ import io
 import lzma
 import re
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from functools import partial
+from itertools import chain
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 import zstandard
 
@@ -36,6 +39,11 @@ _BZ2 = re.compile(rb"BZh[1-9]1AY")
 _MOST_MESSAGE = 64 << 20
 _UTF16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # What a damaged, encrypted or exotic archive raises, depending on where it is read.
+# A line between two tables of an archive, each of which has its own header: ASCII's group separator.
+NEXT_TABLE = b"\x1d"
+_MOST_DEPTH = 3  # archives in archives
+_MOST_NESTED = 1 << 30  # bytes of a zip archive in another one, which is kept in a temporary file
+_SPOOLED = 32 << 20  # bytes of it in memory
 _ZIP_DAMAGE = (zipfile.BadZipFile, RuntimeError, ValueError, OSError, lzma.LZMAError, struct.error)
 
 
@@ -101,7 +109,7 @@ class Stream(io.RawIOBase):
         while len(magic) < 8 and (more := tally.read(_CHUNK if not magic else 8 - len(magic))):
             magic += more
         self.packed, self._encoding = _packing(magic), ""
-        self._pieces: Iterator[bytes] = self._decoded(_unpacked(self.packed, magic, tally))
+        self._pieces: Iterator[bytes] = _with_line_ends(self._decoded(_unpacked(self.packed, magic, tally)))
         self._out = 0
 
     def readable(self) -> bool:
@@ -124,6 +132,11 @@ class Stream(io.RawIOBase):
         data = self._held or self._next()
         self._held = data[size:]
         return data[:size]
+
+    def end(self, why: str) -> None:
+        """End the stream before its end, and say why unless something was wrong with it already."""
+        self.torn = self.torn or why
+        self._held, self._pieces = b"", iter(())
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer as far as one read goes."""
@@ -170,8 +183,9 @@ class Stream(io.RawIOBase):
     def _next(self) -> bytes:
         try:
             data = next(self._pieces, b"")
-        except (zlib.error, zstandard.ZstdError, _Damaged):
-            self.torn = f"the {self.packed} data is damaged"
+        except (zlib.error, zstandard.ZstdError, _Damaged) as error:
+            said = str(error) if isinstance(error, _Damaged) else ""
+            self.torn = said or f"the {self.packed} data is damaged"
         except EOFError:
             self.torn = f"the {self.packed} data is truncated"
         else:
@@ -183,6 +197,15 @@ class Stream(io.RawIOBase):
                 return data
         self._pieces = iter(())
         return b""
+
+
+def _with_line_ends(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes; text whose lines end in a carriage return alone, as old spreadsheets write it, in line feeds."""
+    first = next(pieces, b"")
+    head = first[:HEAD]
+    alone = b"\r" in head and b"\n" not in head and b"\x00" not in head
+    for piece in chain((first,) if first else (), pieces):
+        yield piece.replace(b"\r", b"\n") if alone else piece
 
 
 def _packing(magic: bytes) -> str:
@@ -198,9 +221,33 @@ def _packing(magic: bytes) -> str:
 
 def _unpacked(packed: str, first: bytes, tally: Tally) -> Iterator[bytes]:
     if packed == "zip" and tally.place is not None:
-        return _unzip(tally.place)
-    unpack = {"gzip": _gunzip, "zstd": _unzstd, "framed zstd": _unframe, "bzip2": _bunzip}.get(packed, _plain)
-    return unpack(_raw_pieces(first, tally))
+        return _unzip(tally.place, 1)
+    unpack = _UNPACK.get(packed)
+    pieces = _raw_pieces(first, tally)
+    return _plain(pieces) if unpack is None else _inside(unpack(pieces), 1)
+
+
+def _inside(pieces: Iterator[bytes], depth: int) -> Iterator[bytes]:
+    """The bytes that came out of an archive, where they are an archive themselves unpacked too."""
+    first = b""
+    while len(first) < 8 and (more := next(pieces, b"")):
+        first += more
+    packed = _packing(first)
+    whole = chain((first,) if first else (), pieces)
+    if not packed:
+        yield from whole
+    elif depth >= _MOST_DEPTH:
+        raise _Damaged(f"archives are nested more than {_MOST_DEPTH} deep; unpack them first")
+    elif packed == "zip":
+        # A zip archive is read from its end.
+        with tempfile.SpooledTemporaryFile(_SPOOLED) as held:
+            for piece in whole:
+                if held.tell() + len(piece) > _MOST_NESTED:
+                    raise _Damaged(f"an archive of more than {_MOST_NESTED >> 20} MiB in an archive; unpack it first")
+                held.write(piece)
+            yield from _unzip(held, depth + 1)
+    else:
+        yield from _inside(_UNPACK[packed](whole), depth + 1)
 
 
 def _utf16(first: bytes) -> str:
@@ -303,22 +350,27 @@ def _unframe(pieces: Iterator[bytes]) -> Iterator[bytes]:
         raise EOFError
 
 
-def _unzip(place: str) -> Iterator[bytes]:
-    """The members of an archive, one after another. A header line that every member repeats is given once."""
+def _unzip(held: str | IO[bytes], depth: int) -> Iterator[bytes]:
+    """The members of an archive, one after another; a mark between tables with different headers."""
     top = b""
     try:
-        with zipfile.ZipFile(place) as archive:
+        with zipfile.ZipFile(held) as archive:
             for number, member in enumerate(m for m in archive.infolist() if not m.is_dir() and m.file_size):
                 with archive.open(member) as file:
-                    first = file.readline(HEAD)
-                    top = first if number == 0 else top
-                    if number == 0 or first != top or first.lstrip()[:1] in (b"{", b"["):
-                        yield first
-                    while piece := file.read(_CHUNK):
-                        yield piece
+                    pieces = _inside(iter(partial(file.read, _CHUNK), b""), depth)
+                    first = next(pieces, b"")
+                    line = first.split(b"\n", 1)[0].strip()
+                    if number and line != top and b"{" not in line + top:
+                        yield NEXT_TABLE + b"\n"
+                    top = line
+                    yield first
+                    yield from pieces
                 yield b"\n"
     except _ZIP_DAMAGE as error:
         raise _Damaged from error
+
+
+_UNPACK = {"gzip": _gunzip, "zstd": _unzstd, "framed zstd": _unframe, "bzip2": _bunzip}
 
 
 def notes_of(stream: BinaryIO) -> Notes:

@@ -15,13 +15,14 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import msgspec
 import pyarrow as pa
 
-from clonewatch.adapters.columnar_files import MAGIC, batches, opened
+from clonewatch.adapters.columnar_files import MAGIC, batches, opened, rows_of
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
+from clonewatch.adapters.descriptions import is_row_of_data
 from clonewatch.adapters.inputs import STANDARD_INPUT, find_inputs
 from clonewatch.adapters.instants import instant
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.streams import Stream, Tally
-from clonewatch.adapters.wrappings import is_row_of_data, sampled
+from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Source
 
 ROWS = 2_000
@@ -94,7 +95,7 @@ def _parquet(path: Path) -> list[Mapping[str, Any]]:
             names = file.schema_arrow.names[:_KEYS]
             # The first batch is small when decoded, whatever the file is.
             first = next((batch for batch, _, _ in batches(file, names, source) if batch.num_rows), None)
-            return [] if first is None else first.slice(0, ROWS).to_pylist()
+            return [] if first is None else list(rows_of(first.slice(0, ROWS)))
 
 
 def _keys(found: list[Mapping[str, Any]], form: str) -> list[Key]:

@@ -19,19 +19,21 @@ class Record(NamedTuple):
     """A span or a log record.
 
     start, end: nanoseconds, 0 if unknown. id: concatenated hex ids, "" if there are none. name: of the span or event.
-    code: status of a span, 2 for an error. message: what the status says. is_log: whether it is a log record.
+    code: status of a span, 2 for an error. message: what the status says. is_log: whether it is a log record. parent:
+    id of the span around it, in the same form.
     """
 
     resource: Attributes
     attributes: Attributes
     events: list[tuple[str, Attributes]]
-    start: object
-    end: object
+    start: int
+    end: int
     id: str
     name: str = ""
     code: int = 0
     message: str = ""
     is_log: bool = False
+    parent: str = ""
 
 
 def records(request: Json) -> list[Record]:
@@ -86,16 +88,19 @@ def _span(span: Json, resource: Attributes) -> Record:
     end = _nanoseconds(_of(span, "endTimeUnixNano", "end_time_unix_nano"))
     status = _object(span.get("status"))
     code, message = status.get("code"), status.get("message")
+    trace, own = hex_id(_of(span, "traceId", "trace_id")), hex_id(_of(span, "spanId", "span_id"))
+    outer = hex_id(_of(span, "parentSpanId", "parent_span_id"))
     return Record(
         resource,
         attributes(span.get("attributes")),
         events,
         start,
         end,
-        _id(span),
+        f"{trace}-{own}" if trace and own else "",
         str(span.get("name") or ""),
         _CODES.get(code, 0) if isinstance(code, str) else code if isinstance(code, int) else 0,
         message if isinstance(message, str) else "",
+        parent=f"{trace}-{outer}" if trace and outer else "",
     )
 
 
@@ -122,15 +127,25 @@ def _nanoseconds(value: object) -> int:
 
 
 def _pairs(pairs: object, depth: int) -> Attributes:
-    return {str(p.get("key")): _value(p.get("value"), depth + 1) for p in _objects(pairs)}
+    found: Attributes = {}
+    for pair in _objects(pairs):
+        value = pair.get("value")
+        if isinstance(value, dict) and len(value) == 1 and "stringValue" in value and depth < _DEEPEST:
+            found[str(pair.get("key"))] = value["stringValue"]  # by far the most
+        else:
+            found[str(pair.get("key"))] = _value(value, depth + 1)
+    return found
 
 
+_ONE = frozenset(("stringValue", "boolValue", "doubleValue"))
 _PLAIN = ("stringValue", "boolValue", "doubleValue", "string_value", "bool_value", "double_value")
 
 
 def _value(value: object, depth: int) -> object:
     if not isinstance(value, dict) or depth > _DEEPEST:
         return None
+    if len(value) == 1 and (key := next(iter(value))) in _ONE:  # nearly always
+        return value[key]
     for key in _PLAIN:
         if key in value:
             return value[key]
@@ -151,4 +166,4 @@ def _object(value: object) -> Json:
 
 
 def _objects(value: object) -> list[Json]:
-    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+    return [v for v in value if isinstance(v, dict)] if value and isinstance(value, list) else []

@@ -11,11 +11,18 @@ from clonewatch.adapters.telemetry import ERROR, Attributes, Record
 from clonewatch.adapters.telemetry_content import content, finished, from_events, has_text, indexed, tools
 from clonewatch.adapters.values import count
 
+_PLACES: dict[str, list[int]] = {}
+_ACCOUNTS: dict[str, list[int]] = {}  # those that may also stand on the resource
+for _at, _alias in enumerate(names.ALIASES):
+    _PLACES.setdefault(_alias.attribute, []).append(_at)
+    if _alias.column == "account_id":
+        _ACCOUNTS.setdefault(_alias.attribute, []).append(_at)
 _TEXT = ("messages", "response_text", "system_text")
 _STATUS = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
 _MOST_MESSAGE = 512  # characters of an error message that are searched for a status
 _BODY = ("messages", "input", "contents", "prompt")
 _STOPS = ("stop", "stop_sequences")
+_FAILED = frozenset(names.ERROR_ATTRIBUTES)
 _ANSWERED = ("choices", "output", "stop_reason")
 # How a request that ended in an answer says so.
 _EXCEPTION = "exception"
@@ -30,7 +37,8 @@ def call(record: Record) -> Row | None:
     if not is_call(given):
         return None
     row: Row = {}
-    for column, attribute, _ in names.ALIASES:
+    for place in _places(given, record.resource):
+        column, attribute, _ = names.ALIASES[place]
         value = given.get(attribute)
         if value is None and column == "account_id":
             value = record.resource.get(attribute)
@@ -49,6 +57,13 @@ def call(record: Record) -> Row | None:
     if isinstance(record.start, int) and isinstance(record.end, int) and record.end > record.start > 0:
         put(row, "latency_ms", (record.end - record.start) // 1_000_000)
     return row
+
+
+def _places(given: Attributes, resource: Attributes) -> list[int]:
+    """The places of the aliases that a record has, in order: few of all names."""
+    found = {place for name in given if name in _PLACES for place in _PLACES[name]}
+    found |= {place for name in resource if name in _ACCOUNTS for place in _ACCOUNTS[name]}
+    return sorted(found)
 
 
 def is_call(given: Attributes) -> bool:
@@ -88,7 +103,9 @@ def _fill(column: str, value: object, row: Row) -> None:
 
 def _gathered(given: Attributes, row: Row) -> None:
     for alias in names.PARAMETERS:
-        asked = _object(parsed(given.get(alias.attribute)))
+        if alias.attribute not in given:
+            continue
+        asked = _object(parsed(given[alias.attribute]))
         put(row, "model", asked.get("model"))
         put(
             row,
@@ -103,7 +120,8 @@ def _gathered(given: Attributes, row: Row) -> None:
             row["logprobs"] = True
         if isinstance(asked.get("instructions"), str) and not row.get("system_text"):
             row["system_text"] = asked["instructions"]
-    usage_apart(_object(parsed(given.get(names.USAGE.attribute))), row)
+    if names.USAGE.attribute in given:
+        usage_apart(_object(parsed(given[names.USAGE.attribute])), row)
 
 
 def usage_apart(usage: dict[str, object], row: Row) -> None:
@@ -134,6 +152,8 @@ def usage_apart(usage: dict[str, object], row: Row) -> None:
 
 
 def _indexed(given: Attributes, row: Row) -> None:
+    if ".0." not in "\n".join(given):
+        return
     for column, pattern, _ in names.INDEXED:
         messages = indexed(given, pattern)
         if column == "messages" and has_text(messages):
@@ -146,7 +166,7 @@ def _indexed(given: Attributes, row: Row) -> None:
 
 def _status(record: Record, given: Attributes, row: Row) -> None:
     """The HTTP status of a failed call, from its error's number, name or message."""
-    if row.get("status") is not None:
+    if row.get("status") is not None or (not record.code and not record.events and _FAILED.isdisjoint(given)):
         return
     held = [given] + [values for name, values in record.events if name == _EXCEPTION]
     for attributes in held:
@@ -179,11 +199,12 @@ def _request(given: Attributes, row: Row) -> None:
             row["logprobs"] = True
     else:
         body = {}
-    offered = tools(given) or _asked(given, "tools") or body.get("tools")
+    gathered = _parameters(given)
+    offered = tools(given) or _asked(gathered, "tools") or body.get("tools")
     listed = next((s for name in names.STOPS if isinstance(s := given.get(name), list) and s), None)
-    stops = listed or next((s for key in _STOPS if (s := _asked(given, key) or body.get(key))), None)
-    form = _form(given) or _asked(given, "response_format") or body.get("response_format")
-    form = form or _object(_asked(given, "text")).get("format")
+    stops = listed or next((s for key in _STOPS if (s := _asked(gathered, key) or body.get(key))), None)
+    form = _form(given) or _asked(gathered, "response_format") or body.get("response_format")
+    form = form or _object(_asked(gathered, "text")).get("format")
     if isinstance(offered, list) and offered:
         put(row, "tools_count", len(offered))
     more = {key: value for key, value in (("tools", offered), ("stop", stops), ("response_format", form)) if value}
@@ -193,9 +214,16 @@ def _request(given: Attributes, row: Row) -> None:
         row["messages"] = {**more, **held}
 
 
-def _asked(given: Attributes, key: str) -> object:
-    """A parameter of the request, where one attribute gathers them."""
-    return next((v for a in names.PARAMETERS if (v := _object(parsed(given.get(a.attribute))).get(key))), None)
+def _parameters(given: Attributes) -> list[dict[str, object]]:
+    """The parameters of the request, where one attribute gathers them."""
+    return [_object(parsed(given[one.attribute])) for one in names.PARAMETERS if one.attribute in given]
+
+
+def _asked(gathered: list[dict[str, object]], key: str) -> object:
+    for one in gathered:
+        if value := one.get(key):
+            return value
+    return None
 
 
 def _form(given: Attributes) -> dict[str, object] | None:

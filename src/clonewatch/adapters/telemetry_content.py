@@ -9,6 +9,10 @@ Attributes = dict[str, object]
 _MOST_INDEXED = 1000  # limit on messages written key by key; a conversation is shorter
 _ASKING = ("user", "system", "developer", "tool")  # roles of messages that are no answer
 _ANSWER_KEYS = ("messages", "choices", "content", "candidates")
+# Of these attributes, a call that offers tools has one.
+_FIRST_TOOLS = frozenset(
+    (*names.TOOLS, *(one.format(i=0) for one in names.TOOLS_INDEXED), f"{names.TOOLS_SPREAD[0].format(i=0)}.name")
+)
 _CHOICES = ("choices", "candidates")  # several answers to one request, of which the first counts
 
 
@@ -93,8 +97,10 @@ def _parts(given: Attributes, prefix: str) -> list[dict[str, object]] | None:
 
 def tools(given: Attributes) -> list[object]:
     """The tools that a call offers, as one attribute lists them or as one attribute each."""
+    if _FIRST_TOOLS.isdisjoint(given):
+        return []
     for name in names.TOOLS:
-        found = parsed(given.get(name))
+        found = parsed(given[name]) if name in given else None
         if isinstance(found, list) and found:
             return [parsed(tool) for tool in found]
     for pattern in names.TOOLS_INDEXED:
@@ -121,10 +127,21 @@ def _until_missing(given: Attributes, pattern: str) -> list[object]:
     return found
 
 
+def _says_something(message: object) -> bool:
+    """Whether a message holds any text; of most, its first part tells."""
+    if isinstance(message, dict) and "message" not in message:
+        content = message.get("content")
+        if isinstance(content, list) and content and isinstance(content[0], dict):
+            content = content[0].get("text")
+        if content and isinstance(content, str):
+            return True
+    return bool(said(message))
+
+
 def has_text(messages: object) -> bool:
     """Whether messages hold any text: some instrumentations write roles only."""
     if isinstance(messages, list):
-        return any(bool(said(m)) for m in messages)
+        return any(map(_says_something, messages))
     if isinstance(messages, dict):
         return not messages.keys() <= names.BESIDE
     return bool(messages)

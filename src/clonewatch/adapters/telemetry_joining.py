@@ -8,20 +8,11 @@ records of the next batch, and records wait for their span; both wait for a boun
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import msgspec
-
 from clonewatch.adapters import otlp_names as names
-from clonewatch.adapters.bodies import Row
-from clonewatch.adapters.rows import Rows
-from clonewatch.adapters.streams import notes_of
 from clonewatch.adapters.telemetry import Attributes, Record
 from clonewatch.adapters.telemetry_calls import call
 from clonewatch.adapters.telemetry_content import from_events, has_text
-from clonewatch.model.read_results import Rejected
-from clonewatch.ports.adapter import Source
-from clonewatch.ports.mapping import FieldMap
+from clonewatch.adapters.telemetry_nesting import Call, Nesting
 
 # Calls and records that wait for each other; beyond this the oldest wait no longer.
 MOST_WAITING = 50_000
@@ -30,17 +21,8 @@ MOST_HELD = 64 << 20  # characters of the records that wait
 _EVENTS = (*names.MESSAGE_EVENTS, names.CHOICE_EVENT)
 
 
-class Call(NamedTuple):
-    """A model call: its row, the number of its line, its trace and span id, and its record."""
-
-    row: Row
-    number: int
-    id: str
-    record: Record
-
-
 class Joiner:
-    """Takes records in the order of the file and returns complete calls.
+    """Takes records in the order of their files and returns complete calls.
 
     passed_over: records that were no model call.
     """
@@ -49,36 +31,50 @@ class Joiner:
         self.passed_over = 0
         self._held = 0
         self._events: dict[str, list[tuple[str, Attributes]]] = {}
-        self._waiting: list[Call] = []
-        self._details: dict[str, list[tuple[int, Record]]] = {}
+        self._waiting: list[tuple[Call, float]] = []  # with the place that has to be passed
+        self._details: dict[str, list[tuple[int, int, Record]]] = {}
+        self._nesting = Nesting()
         self._told: dict[str, None] = {}  # spans with text that came last: records about them say nothing new
 
-    def take(self, found: list[tuple[int, list[Record]]]) -> list[Call]:
-        """The calls that are complete after these records, with the number of their line."""
+    def take(self, found: list[tuple[int, list[Record]]], file: int, at: float, reached: float) -> list[Call]:
+        """The calls that are complete after these records, with the number of their line and their file.
+
+        at: the place behind these records. A call that lacks text waits until every file has passed it. reached: the
+        place that all have reached.
+        """
         fresh: list[Call] = []
         for number, records in found:
+            self._nesting.saw(records)
             for record in records:
-                self._sort(record, number, fresh)
-        done = [self._joined(one) for one in self._waiting]
+                self._sort(record, number, file, fresh)
+        until = {one.id: place for one, place in self._waiting}
+        held = [one for one, _ in self._waiting]
+        complete = self._nesting.merged([self._joined(one) for one in held + fresh])
+        done: list[Call] = []
         self._waiting = []
-        for one in fresh:
-            complete = self._joined(one)
-            lacks = not has_text(complete.row.get("messages")) and bool(complete.id) and not complete.record.is_log
-            (self._waiting if lacks and len(self._waiting) < MOST_WAITING else done).append(complete)
+        for one in complete:
+            place = until.get(one.id, at)
+            lacks = not has_text(one.row.get("messages")) and bool(one.id) and not one.record.is_log
+            if lacks and place >= reached and len(self._waiting) < MOST_WAITING:
+                self._waiting.append((one, place))
+            else:
+                done.append(one)
+        self._nesting.leave(done)
         return done + self._alone(MOST_WAITING)
 
     def rest(self) -> list[Call]:
         """The calls that still wait at the end of the file."""
-        done, self._waiting = [self._joined(one) for one in self._waiting], []
+        done, self._waiting = self._nesting.merged([self._joined(one) for one, _ in self._waiting]), []
+        self._nesting.leave(done)
         self.passed_over += sum(map(len, self._events.values()))
         done += self._alone(0)
         self._events, self._held = {}, 0
         return done
 
-    def _sort(self, record: Record, number: int, fresh: list[Call]) -> None:
+    def _sort(self, record: Record, number: int, file: int, fresh: list[Call]) -> None:
         if record.is_log and record.id and record.name in names.CONTENT_EVENTS:
             if record.id not in self._told:
-                self._details.setdefault(record.id, []).append((number, record))
+                self._details.setdefault(record.id, []).append((number, file, record))
                 self._held += _size(record.attributes)
             return
         row = call(record)
@@ -92,7 +88,7 @@ class Joiner:
         elif row is None:
             self.passed_over += 1
         else:
-            fresh.append(Call(row, number, record.id, record))
+            fresh.append(Call(row, number, record.id, record, file))
 
     def _keep(self, record: Record) -> None:
         held = self._events.setdefault(record.id, [])
@@ -113,13 +109,13 @@ class Joiner:
         done: list[Call] = []
         while len(self._details) > most or (self._details and self._held > MOST_HELD):
             span = next(iter(self._details))
-            for number, record in self._details.pop(span):
+            for number, file, record in self._details.pop(span):
                 self._held -= _size(record.attributes)
                 row = call(record)
                 if row is None:
                     self.passed_over += 1
                 else:
-                    done.append(Call(row, number, span, record))
+                    done.append(Call(row, number, span, record, file))
         return done
 
     def _detailed(self, one: Call) -> Call:
@@ -127,7 +123,7 @@ class Joiner:
         if one.record.is_log or not one.id:
             return one
         if one.id in self._details:
-            told = [(record.name, record.attributes) for _, record in self._details.pop(one.id)]
+            told = [(record.name, record.attributes) for _, _, record in self._details.pop(one.id)]
             self._held -= sum(_size(values) for _, values in told)
             one = one._replace(row=call(one.record._replace(events=[*one.record.events, *told])) or one.row)
         if has_text(one.row.get("messages")):
@@ -147,20 +143,3 @@ class Joiner:
 def _size(attributes: Attributes) -> int:
     """About how many characters attributes hold."""
     return sum(len(value) for value in attributes.values() if isinstance(value, str)) + 100 * len(attributes)
-
-
-def call_rows(found: list[Call], rejected: list[Rejected], mapping: FieldMap | None) -> Rows[dict[str, object]]:
-    """The calls as rows, with the attributes that a field map searches."""
-    lines = [_attributes(one.record) for one in found] if mapping is not None else []
-    return Rows([one.row for one in found], [one.number for one in found], lines, rejected)
-
-
-def note_passed_over(source: Source, other: int) -> None:
-    """Say how many spans and log records were no model calls."""
-    if other:
-        notes_of(source.stream).warn(f"{other} spans and log records that are not model calls were skipped")
-
-
-def _attributes(record: Record) -> bytes:
-    """The attributes of a record, then those of its resource, as the object that a field map searches."""
-    return msgspec.json.encode(record.resource | record.attributes)

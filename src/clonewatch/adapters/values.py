@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from clonewatch.adapters.column_types import text_or_hex
 from clonewatch.model.schema import SKETCH_SIZE, Column
 
 _TRUTH = dict.fromkeys(("true", "t", "1", "1.0", "yes", "y", "on"), True)
@@ -34,14 +35,36 @@ MISSING = frozenset(
         "n/a",
     )
 )
-# A fraction of a millisecond in a shorter answer than this: no model answers so fast, so the value is in seconds.
-SECONDS_BELOW = 10
 # Headers that a client may send twice; several values mean the same as one list with commas (RFC 9110, 5.3).
 _HEADERS = ("user_agent", "client_ip")
 _COUNT = Column("count", "int64", "a count")
 _STATUS_LINE = re.compile(r"(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})(?:\s+\D.*)?", re.DOTALL)
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|s)")
 _LONGEST_STATUS = 64
+_EXTENDED = frozenset(
+    ("$date", "$oid", "$uuid", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$symbol")
+)
+
+
+def extended(value: object) -> object:
+    """A value that is wrapped in the name of its type: MongoDB's extended JSON, or a time of a protocol buffer.
+
+    >>> extended({"$date": {"$numberLong": "1772359200250"}}), extended({"$oid": "507f"}), extended({"id": 7})
+    ('1772359200250', '507f', {'id': 7})
+    >>> extended({"seconds": "1772359200", "nanos": 250000000})
+    1772359200.25
+    """
+    for _ in range(2):
+        if not isinstance(value, dict) or not 0 < len(value) <= 2:
+            return value
+        key = next(iter(value))
+        if key in _EXTENDED and len(value) == 1:
+            value = value[key]
+        elif key == "$timestamp" and isinstance(value[key], dict):
+            return value[key].get("t")
+        elif "seconds" in value and value.keys() <= {"seconds", "nanos"}:
+            seconds, nanos = real(value["seconds"]), real(value.get("nanos", 0))
+            return value if seconds is None or nanos is None else seconds + nanos / 1e9
+    return value
 
 
 def text(value: object, column: Column | None = None) -> str | None:
@@ -49,6 +72,8 @@ def text(value: object, column: Column | None = None) -> str | None:
 
     Elsewhere a list of one text is that text, and a header that was sent several times is one list with commas.
     """
+    if isinstance(value, str):
+        return value if value.isascii() or _encodable(value) else None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -58,9 +83,7 @@ def text(value: object, column: Column | None = None) -> str | None:
     if isinstance(value, list | dict):
         name = column.name if column is not None else ""
         return as_json(value) if name == "messages" else _only(value, name)
-    if isinstance(value, str):
-        return value if _encodable(value) else None
-    return None
+    return held if isinstance(value, bytes) and isinstance(held := text_or_hex(value), str) else None
 
 
 def _only(value: list[object] | dict[str, object], column: str) -> str | None:
@@ -90,15 +113,17 @@ def _encodable(value: str) -> bool:
 def whole(value: object, column: Column) -> int | None:
     """A whole number from 0 to the limit of its column; integral floats and numbers as text count.
 
-    A status may be a status line, a latency is rounded and may have its unit.
+    A status may be a status line.
 
     >>> from clonewatch.model.schema import EXCHANGES
     >>> column = {c.name: c for c in EXCHANGES.columns}
-    >>> whole("200 OK", column["status"]), whole(950.37, column["latency_ms"]), whole("1.5s", column["latency_ms"])
-    (200, 950, 1500)
-    >>> whole(1.25, column["latency_ms"]), whole(1.25, column["input_tokens"]), whole(-3, column["latency_ms"])
-    (None, None, None)
+    >>> whole("200 OK", column["status"]), whole("12.0", column["input_tokens"])
+    (200, 12)
+    >>> whole(1.25, column["input_tokens"]), whole(-3, column["input_tokens"])
+    (None, None)
     """
+    if value.__class__ is int:  # by far the most
+        return value if 0 <= value < LIMITS[column.type] else None
     if isinstance(value, str):
         value = _in_words(value, column)
     if isinstance(value, str):
@@ -112,9 +137,7 @@ def whole(value: object, column: Column) -> int | None:
         return None
     if isinstance(value, float):
         if not value.is_integer():  # also infinity and NaN
-            if column.name != "latency_ms" or not SECONDS_BELOW <= value < LIMITS[column.type]:
-                return None
-            value = round(value)
+            return None
         value = int(value)
     return value if 0 <= value < LIMITS[column.type] else None
 
@@ -128,12 +151,10 @@ def count(value: object) -> int | None:
     return whole(value, _COUNT)
 
 
-def _in_words(value: str, column: Column) -> str | float:
-    """The number inside a status line or a latency with its unit; other text as it is."""
+def _in_words(value: str, column: Column) -> str:
+    """The number inside a status line; other text as it is."""
     if column.name == "status" and len(value) <= _LONGEST_STATUS and (line := _STATUS_LINE.fullmatch(value.strip())):
         return line[1]
-    if column.name == "latency_ms" and value[-1:] == "s" and (found := _DURATION.fullmatch(value.strip())):
-        return float(round(float(found[1]) * (1000 if found[2] == "s" else 1)))
     return value
 
 

@@ -1,9 +1,14 @@
-"""Reads raw responses: a model's text and probabilities, in our token ids, and why an answer cannot be used."""
+"""Reads raw responses: a model's text and probabilities, in our token ids, and why an answer cannot be used.
+
+A response is hostile input. Whatever it holds, reading it ends in answers or in a reason, and what an answer may cost
+to test is bounded by what was requested.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import math
 from collections import Counter
@@ -15,6 +20,17 @@ import numpy as np
 
 from clonewatch.audit.samples import Likely
 from clonewatch.audit.tokenizing import Tokenizer
+
+_NOT_OURS = "not JSON of the expected form"
+# What reading a response of the wrong form raises.
+_WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+# A token is rarely longer; an answer with more characters than this for each token has more tokens than requested.
+_CHARACTERS = 64
+# Likely tokens that are kept at a place: more than any plan requests.
+_MOST_LISTED = 128
+# Rounding may lift the logarithm of 1 a little above 0. Servers write -9999 for a token that cannot be.
+_ABOVE_ONE, _ABSURD = 1e-3, -1e9
+_FIELDS = {"at": str, "attempt": int, "problem": str, "replayed": bool, "request": dict, "sha256": str, "status": int}
 
 
 @dataclass(frozen=True)
@@ -40,19 +56,34 @@ class Scored:
 
     def __init__(self, choice: Mapping[str, Any]) -> None:
         told = choice["logprobs"]
-        self.tokens = [str(t) for t in told["tokens"]]
+        self.tokens = [_text(t) for t in told["tokens"]]
         self.start = [int(o) for o in told["text_offset"]]
         self.logprob = [None if v is None else float(v) for v in told["token_logprobs"]]
-        self.most: list[Any] = told.get("top_logprobs") or [None] * len(self.tokens)
+        most = told.get("top_logprobs") or [None] * len(self.tokens)
+        self.most: list[Any] = [_likely(row) if isinstance(row, dict) else None for row in most]
         if not len(self.tokens) == len(self.start) == len(self.logprob) == len(self.most):
             raise ValueError("the columns of the probabilities differ in length")
 
     def between(self, first: int, end: int) -> float | None:
-        """Log-probability of the tokens that begin at characters first to end - 1; None if one has none."""
+        """Log-probability of the tokens that begin at characters first to end - 1; None if one has none.
+
+        A probability above 1 is none, and neither is one that no model has.
+        """
         told = [p for p, at in zip(self.logprob, self.start, strict=True) if first <= at < end]
-        if not told or any(p is None or not math.isfinite(p) for p in told):
+        if not told or any(p is None or not -math.inf < p <= _ABOVE_ONE for p in told):
             return None
-        return math.fsum(p for p in told if p is not None)
+        total = sum(p for p in told if p is not None)
+        return total if total > _ABSURD else None
+
+
+def stored(raw: Mapping[str, Any]) -> bool:
+    """Whether this is a response as `collect` stores it, with the bytes that it had when it was received."""
+    try:
+        named = all(type(raw[name]) is kind for name, kind in _FIELDS.items())
+        known = set(raw) <= {*_FIELDS, "body", "body64"}
+        return named and known and hashlib.sha256(body_of(raw)).hexdigest() == raw["sha256"]
+    except _WRONG:
+        return False
 
 
 def body_of(raw: Mapping[str, Any]) -> bytes:
@@ -65,14 +96,16 @@ def body_of(raw: Mapping[str, Any]) -> bytes:
 def _choices(raw: Mapping[str, Any]) -> list[Any] | str:
     """The choices of a response in their order, or why there are none."""
     if raw["problem"]:
-        return "too long"
+        return str(raw["problem"])
     if raw["status"] != 200:
         return f"status {raw['status']}"
     try:
         told = json.loads(body_of(raw))["choices"]
+        if not isinstance(told, list):
+            return _NOT_OURS
         return sorted(told, key=lambda c: c.get("index", 0))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
-        return "not JSON of the expected form"
+    except (*_WRONG, RecursionError, binascii.Error):
+        return _NOT_OURS
 
 
 def read(raw: Mapping[str, Any]) -> Read:
@@ -81,38 +114,67 @@ def read(raw: Mapping[str, Any]) -> Read:
     if isinstance(choices, str):
         found.unusable[choices] += 1
         return found
-    for choice in choices:
+    most, longest = _requested(raw["request"])
+    for place, choice in enumerate(choices):
+        if place >= most:
+            found.unusable["more answers than requested"] += 1
+            continue
         try:
             answer = _answer(choice)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            found.unusable["not JSON of the expected form"] += 1
+        except _WRONG:
+            found.unusable[_NOT_OURS] += 1
             continue
         if answer.finish == "content_filter":
             found.unusable["filtered"] += 1
         elif not answer.text.strip():
             found.unusable["empty"] += 1
+        elif len(answer.text) > longest:
+            found.unusable["longer than requested"] += 1
         else:
             found.answers.append(answer)
     return found
 
 
+def _requested(request: Mapping[str, Any]) -> tuple[float, float]:
+    """The most answers, and the most characters of each, that a request asks for."""
+    return request.get("n", math.inf), request.get("max_tokens", math.inf) * _CHARACTERS
+
+
+def _text(told: object) -> str:
+    """A string of whole characters. Raises TypeError or ValueError for anything else, such as half a character."""
+    if not isinstance(told, str):
+        raise TypeError("not a string")
+    told.encode("utf-8")
+    return told
+
+
 def _answer(choice: Mapping[str, Any]) -> Answer:
-    message, told = choice.get("message"), choice.get("logprobs") or {}
-    text = choice["text"] if message is None else (message.get("content") or "")
-    if not isinstance(text, str):
-        raise TypeError("the text of an answer is not a string")
+    message = choice.get("message")
+    text = _text(choice["text"] if message is None else (message.get("content") or ""))
     finish = str(choice.get("finish_reason") or "")
-    if message is None:
+    try:
+        tokens, most = _told(choice.get("logprobs") or {}, chat=message is not None)
+    except _WRONG:  # the text can be used all the same
+        return Answer(text, finish)
+    return Answer(text, finish, tokens, most)
+
+
+def _told(told: Mapping[str, Any], *, chat: bool) -> tuple[tuple[str, ...], tuple[Mapping[str, float], ...]]:
+    """The tokens of an answer and the likely ones at each, from either interface."""
+    if not chat:
         most = told.get("top_logprobs") or []
-        return Answer(text, finish, tuple(told.get("tokens") or ()), tuple(_likely(m) for m in most))
+        return tuple(_text(t) for t in told.get("tokens") or ()), tuple(_likely(m) for m in most)
     rows = told.get("content") or []
     most = tuple(_likely({m["token"]: m["logprob"] for m in row.get("top_logprobs") or ()}) for row in rows)
-    return Answer(text, finish, tuple(row["token"] for row in rows), most)
+    return tuple(_text(row["token"]) for row in rows), most
 
 
 def _likely(row: Mapping[str, float | None] | None) -> Mapping[str, float]:
-    """Log-probabilities by token; a server may send null in place of minus infinity."""
-    return {str(token): float(p) for token, p in (row or {}).items() if p is not None and math.isfinite(p)}
+    """Log-probabilities by token, the likeliest ones; a server may send null in place of minus infinity."""
+    told = {_text(token): float(p) for token, p in (row or {}).items() if p is not None and math.isfinite(p)}
+    if len(told) <= _MOST_LISTED:
+        return told
+    return dict(sorted(told.items(), key=lambda item: (-item[1], item[0]))[:_MOST_LISTED])
 
 
 def scored(raw: Mapping[str, Any], count: int) -> list[Scored] | None:
@@ -122,7 +184,7 @@ def scored(raw: Mapping[str, Any], count: int) -> list[Scored] | None:
         return None
     try:
         return [Scored(choice) for choice in choices]
-    except (KeyError, TypeError, ValueError):
+    except _WRONG:
         return None
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clonewatch.audit import stats
-from clonewatch.audit.outcome import TestResult
+from clonewatch.audit.outcome import TestResult, among_decoys
 from clonewatch.model.errors import InputError
 
 F64 = npt.NDArray[np.float64]
@@ -27,7 +27,10 @@ F64 = npt.NDArray[np.float64]
 TEMPLATE = "The garden label for {name} reads"
 _PERSON = b"clonewatch.canar"
 _LEAST_SEED, _MOST_SEED = 16, 64
-_MOST_WORDS = 8
+# One word of the list is drawn by chance too often: its 256 words hardly leave room for a hundred decoys.
+_LEAST_WORDS, _MOST_WORDS = 2, 8
+# Other secrets of each canary with which hits in text are compared.
+_SAMPLING_DECOYS = 199
 _FEW = 8  # below this many canaries even full memorisation shows in a few ranks only
 
 
@@ -43,6 +46,18 @@ class Canary:
     def text(self) -> str:
         """The record as it is released."""
         return f"{self.carrier} {self.secret}."
+
+
+def check_length(length: int) -> None:
+    """Raise InputError for a number of secret words that cannot be tested."""
+    if not _LEAST_WORDS <= length <= _MOST_WORDS:
+        raise InputError(
+            f"a secret of {length} word{'s' * (length != 1)}; it has {_LEAST_WORDS} to {_MOST_WORDS}",
+            where="--length",
+            fix=f"One word is one of {len(words())}, which is guessed too easily to be ranked among decoys: use 3"
+            if length == 1
+            else "Use 3",
+        )
 
 
 @cache
@@ -81,9 +96,19 @@ def mint(count: int, seed: bytes, length: int = 3, template: str = TEMPLATE) -> 
 
 
 def decoys(canary: Canary, count: int = 999) -> list[str]:
-    """Other secrets, drawn like the real one; public, and the same for everybody who checks."""
+    """Other secrets, drawn like the real one and all different; public, and the same for everybody who checks.
+
+    They do not depend on the real one, so now and then it is among them; it is then left out of the test.
+    """
     length = len(canary.secret.split())
-    return [_drawn(bytes(_LEAST_SEED), f"{canary.id} {canary.carrier} {j}", length) for j in range(count)]
+    if count >= len(words()) ** length:
+        raise InputError(f"{count} different secrets of {length} words do not exist", fix="Use more words")
+    told: dict[str, None] = {}
+    attempt = 0
+    while len(told) < count:
+        told[_drawn(bytes(_LEAST_SEED), f"{canary.id} {canary.carrier} {attempt}", length)] = None
+        attempt += 1
+    return list(told)
 
 
 def test_canaries(true: npt.ArrayLike, others: npt.ArrayLike) -> TestResult:
@@ -133,11 +158,12 @@ def test_canary_samples(canaries: Sequence[Canary], completions: Sequence[Sequen
     """
     if len(canaries) != len(completions) or not canaries:
         raise InputError(f"completions of {len(completions)} carriers for {len(canaries)} canaries")
-    hits, chances = 0, []
+    hits, chances, others = 0, [], np.zeros(_SAMPLING_DECOYS)
     for canary, answers in zip(canaries, completions, strict=True):
         length = len(canary.secret.split())
         guesses = {guess for answer in answers for guess in _guesses(answer, length)}
         hits += canary.secret in guesses
+        others += [other in guesses for other in decoys(canary, min(_SAMPLING_DECOYS, len(words()) ** length - 1))]
         chances.append(min(1.0, len(guesses) / len(words()) ** length))
     expected, spread = sum(chances), math.sqrt(sum(q * (1 - q) for q in chances))
     return TestResult(
@@ -150,6 +176,7 @@ def test_canary_samples(canaries: Sequence[Canary], completions: Sequence[Sequen
         statistic=(hits - expected) / spread if spread else 0.0,
         log10_p=stats.hits_tail(hits, chances),
         method="exact chance of a lucky guess (Poisson binomial); the statistic is far from normal",
+        **among_decoys((hits - expected) / spread if spread else 0.0, (others - expected) / (spread or 1.0)),
         assumptions=(
             "The seed was drawn at random, kept secret, and committed before any canary was released.",
             "The canaries were shown only to those named with the commitment.",

@@ -1,36 +1,49 @@
 """An OpenAI-compatible client that stores every raw response, waits when asked to, and can be resumed.
 
+Whoever answers may be hostile: a request has a deadline, and one that cannot be answered is recorded as unusable and
+passed over, so that no single answer stops a collection for good.
+
 The API key is read when it is needed and sent in one header; it appears in no file, message or process title.
 Certificates are always checked, and redirects are not followed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import importlib
 import os
 import random
-import stat
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from clonewatch.audit.folder import RAW, Folder
-from clonewatch.audit.ledger import canonical
+from clonewatch.audit.answers import stored
+from clonewatch.audit.folder import RAW, SENT, Folder
+from clonewatch.audit.json_text import canonical
 from clonewatch.audit.plan import ModelEndpoint, loopback
 from clonewatch.audit.requests import Request
 from clonewatch.model.errors import ClonewatchError, InputError, KeyFileError, SetupError
+from clonewatch.model.secret_files import read_secret
 
 # More than any answer requested here; an endless one must not fill the disk.
 MOST_BYTES = 64 * 2**20
+# What a token or one of its likely alternatives takes in a response, and what comes around them. To read a response
+# takes many times its size of memory.
+_TOKEN_BYTES, _FRAME_BYTES = 512, 2**20
 # A model that writes long answers takes minutes; one that is silent for two is gone.
 CONNECT_SECONDS, READ_SECONDS = 20.0, 120.0
+# From the first byte sent to the last one received. A server that sends a byte a minute is never silent.
+DEADLINE_SECONDS = 600.0
+# A deadline is missed by a server that is overloaded, or by one that does it on purpose: not worth six attempts.
+LATE_TRIES = 2
 # 1 + 2 + 4 + 8 + 16 seconds, with jitter: short failures pass, permanent ones are reported within a minute.
 TRIES = 6
 FIRST_WAIT = 1.0
@@ -41,6 +54,10 @@ _AGAIN = {408, 425, 429, 500, 502, 503, 504, 529}
 
 class ClientError(ClonewatchError):
     """A model could not be queried; its earlier answers are kept, and the same command resumes from there."""
+
+
+class Refusal(SetupError):
+    """A model rejects the key, or there is none at the address; its earlier answers are kept."""
 
 
 class Environment(NamedTuple):
@@ -74,8 +91,11 @@ class Client:
         self._http = _httpx()
         self._key = key_of(name, source)
         host = urlsplit(source.url).hostname or ""
-        self._client = self._http.Client(
-            verify=True,
+        self._loop = asyncio.Runner()
+        self._client = self._http.AsyncClient(
+            verify=_trusted(),
+            # What comes is stored as it comes; nothing has to be unpacked.
+            headers={"Accept-Encoding": "identity"},
             follow_redirects=False,
             transport=environment.transport,
             # A proxy from the environment is for addresses outside this machine.
@@ -87,7 +107,8 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        with self._loop:
+            self._loop.run(self._client.aclose())
 
     def ask(self, request: Request, sent: Callable[[int], None]) -> dict[str, Any]:
         """Send a request until there is a final answer, and return it as it is stored.
@@ -95,15 +116,21 @@ class Client:
         sent: called with the attempt's number before each one. Raises ClientError if the model stays silent or busy,
         and SetupError if it rejects the key or the address.
         """
-        reason = ""
+        reason, late = "", 0
         for attempt in range(1, TRIES + 1):
             self._sleep(max(0.0, self._last + self._pause - time.monotonic()))
             self._last = time.monotonic()
             sent(attempt)
             wait = FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
             try:
-                status, headers, body, problem = self._post(request)
-            except self._http.TransportError as error:
+                status, headers, body, problem = self._loop.run(self._post(request))
+            except TimeoutError:
+                reason, late = f"no complete answer within {DEADLINE_SECONDS:g} seconds", late + 1
+                if late == LATE_TRIES:
+                    return unusable(request, reason, attempt, self._now())
+            except self._http.DecodingError:
+                return unusable(request, "its encoding cannot be decoded", attempt, self._now())
+            except self._http.RequestError as error:
                 reason = type(error).__name__
             else:
                 if status not in _AGAIN:
@@ -121,19 +148,24 @@ class Client:
         raise ClientError(
             f"the {self.name} does not answer ({reason})",
             where=request.name,
-            fix="Its answers so far are kept: run the same command again later, with a lower --rate if it is busy",
+            fix="Its answers so far are kept: run the same command again later, with a lower --rate if it is busy. "
+            "If it then answers other requests and not this one, this one is recorded as unusable",
         )
 
-    def _post(self, request: Request) -> tuple[int, Any, bytes, str]:
-        """Status, headers, body and its problem, for one attempt."""
+    async def _post(self, request: Request) -> tuple[int, Any, bytes, str]:
+        """Status, headers, body and its problem, for one attempt. Raises TimeoutError after the deadline."""
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         url = self.source.url.rstrip("/") + request.path
-        with self._client.stream("POST", url, json=request.body, headers=headers) as answer:
-            body = b""
-            for piece in answer.iter_bytes():
-                body += piece
-                if len(body) > MOST_BYTES:
-                    return answer.status_code, answer.headers, b"", f"longer than {MOST_BYTES:,} bytes, and not stored"
+        async with (
+            asyncio.timeout(DEADLINE_SECONDS),
+            self._client.stream("POST", url, json=request.body, headers=headers) as answer,
+        ):
+            held, most = bytearray(), min(MOST_BYTES, _expected(request))
+            async for piece in answer.aiter_bytes():
+                held += piece
+                if len(held) > most:
+                    return answer.status_code, answer.headers, b"", f"longer than {most:,} bytes, and not stored"
+        body = bytes(held)
         if self._key and self._key.encode() in body:
             raise ClientError(
                 f"an answer of the {self.name} repeats the API key, and was not stored",
@@ -146,29 +178,45 @@ class Client:
         """Raise for statuses that no later request would change."""
         place = self.source.key_env or self.source.key_file or "no key_env and no key_file"
         if status in {401, 403}:
-            raise SetupError(f"the {self.name} rejects the key (status {status})", where=place)
+            raise Refusal(f"the {self.name} rejects the key (status {status})", where=place)
         if status in {404, 405} or 300 <= status < 400:
-            raise SetupError(
+            raise Refusal(
                 f"there is no model for the {self.name} at this address (status {status})",
                 where=self.source.url,
                 fix="Check url, model and api in the settings, and plan again",
             )
 
     def _kept(self, request: Request, status: int, body: bytes, problem: str, attempt: int) -> dict[str, Any]:
-        at = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        told: dict[str, Any] = {
-            "at": at,
-            "attempt": attempt,
-            "problem": problem,
-            "replayed": False,
-            "request": request.body,
-            "sha256": hashlib.sha256(body).hexdigest(),
-            "status": status,
-        }
+        told = unusable(request, problem, attempt, self._now())
+        told |= {"status": status, "sha256": hashlib.sha256(body).hexdigest()}
         try:
             return {**told, "body": body.decode("utf-8")}
         except UnicodeDecodeError:
+            del told["body"]
             return {**told, "body64": base64.b64encode(body).decode("ascii")}
+
+
+def _expected(request: Request) -> int:
+    """The most bytes of a response to a request: for every token that it may hold, given or generated, and its list."""
+    body = request.body
+    tokens = int(body.get("n", 1)) * int(body.get("max_tokens", 0))
+    if body.get("echo"):
+        tokens += sum(map(len, body["prompt"]))
+    return _FRAME_BYTES + tokens * (1 + int(body.get("top_logprobs") or body.get("logprobs") or 0)) * _TOKEN_BYTES
+
+
+def unusable(request: Request, problem: str, attempt: int, now: datetime) -> dict[str, Any]:
+    """A response without a usable body, as it is stored. status: 0, because none counts."""
+    return {
+        "at": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "attempt": attempt,
+        "body": "",
+        "problem": problem,
+        "replayed": False,
+        "request": request.body,
+        "sha256": hashlib.sha256(b"").hexdigest(),
+        "status": 0,
+    }
 
 
 class Replay:
@@ -180,6 +228,12 @@ class Replay:
     def ask(self, request: Request, sent: Callable[[int], None]) -> dict[str, Any]:
         """See `Client.ask`. Raises InputError if the other audit did not send this request."""
         told = self._folder.object(f"{RAW}/{request.name}.json")
+        if not stored(told):
+            raise InputError(
+                "this is not an answer as it was received",
+                where=str(self._folder.path / RAW / request.name),
+                fix="Restore the file from its backup, or collect anew",
+            )
         if told.get("request") != request.body:
             raise InputError(
                 "the other audit sent a different request here",
@@ -194,17 +248,40 @@ def collect(
 ) -> int:
     """Send the unanswered requests, and store every answer before the next request; returns how many were new.
 
-    step: called after each. Raises OutputError if the disk is full; only the current answer is then lost.
+    step: called after each. A request that already failed in an earlier run and fails again is recorded as unusable as
+    soon as its model has answered another one. Raises OutputError if the disk is full; only the current answer is then
+    lost.
     """
+    failed = {row.get("ask") for row in folder.rows(SENT)}
+    held: dict[str, tuple[Request, ClonewatchError]] = {}
     new = 0
     for request in requests:
-        name = f"{RAW}/{request.name}.json"
+        name, source = f"{RAW}/{request.name}.json", request.source
         if not folder.has(name):
-            told = models[request.source].ask(request, lambda attempt, n=request.name: _note(folder, n, attempt))  # type: ignore[misc]
+            try:
+                told = models[source].ask(request, lambda attempt, n=request.name: _note(folder, n, attempt))  # type: ignore[misc]
+            except (ClientError, Refusal) as error:
+                if request.name not in failed or source in held:
+                    raise
+                held[source] = request, error
+                continue
             folder.write(name, canonical(told))
             new += 1
+            if source in held:
+                new += _pass_over(folder, *held.pop(source))
         step()
+    for request, failure in held.values():
+        if not any(folder.object(f"{RAW}/{n}.json")["status"] == 200 for n in folder.answered(request.source)):
+            raise failure
+        new += _pass_over(folder, request, failure)
     return new
+
+
+def _pass_over(folder: Folder, request: Request, error: ClonewatchError) -> int:
+    """Record a request that its model does not answer while it answers others."""
+    tries = sum(row.get("ask") == request.name for row in folder.rows(SENT))
+    folder.write(f"{RAW}/{request.name}.json", canonical(unusable(request, error.what, tries, datetime.now(UTC))))
+    return 1
 
 
 def _note(folder: Folder, name: str, attempt: int) -> None:
@@ -216,16 +293,9 @@ def key_of(name: str, source: ModelEndpoint) -> str:
     if source.key_env:
         key, where = os.environ.get(source.key_env, ""), f"the variable {source.key_env}"
     elif source.key_file:
-        place = Path(source.key_file)
         where = source.key_file
-        try:
-            mode, key = place.stat().st_mode, place.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise KeyFileError(f"cannot read the API key of the {name}", where=where) from None
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeyFileError(
-                f"the API key of the {name} is open to other users", where=where, fix=f"chmod 600 {where}"
-            )
+        held = read_secret(Path(where), f"the API key of the {name}", fix="Write the key into it, on one line")
+        key = held.decode("utf-8", "replace").strip()
     else:
         return ""
     if not key or not key.isascii() or not key.isprintable():
@@ -243,9 +313,16 @@ def _retry_after(told: str, now: datetime) -> float | None:
         return float(told)
     try:
         then = parsedate_to_datetime(told)
-    except ValueError:
+        wait = (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds())
+    return max(0.0, wait)
+
+
+@cache
+def _trusted() -> object:
+    """What certificates are checked against; loaded once, as that takes longer than a request."""
+    return _httpx().create_ssl_context()
 
 
 def _httpx() -> ModuleType:

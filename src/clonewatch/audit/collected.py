@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -158,13 +158,9 @@ class Collected:
             whole = [*given, *ids]
             reference = None
             if scored is not None:
-                reference = answers.likely(self.tokenizer, scored.tokens, _maps(scored.most), whole, len(given))
+                reference = answers.likely(self.tokenizer, scored.tokens, scored.most, whole, len(given))
             rows.append((Sample(np.array(whole, np.int64), len(given), held), reference))
         return rows
-
-
-def _maps(most: Sequence[Any]) -> list[Mapping[str, float] | None]:
-    return [row if isinstance(row, dict) else None for row in most]
 
 
 def _mostly(told: Iterable[bool]) -> bool:

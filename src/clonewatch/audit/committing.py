@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
-import json
-import secrets as entropy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from clonewatch.audit import canary, prf
 from clonewatch.audit.canary import Canary
-from clonewatch.audit.ledger import Ledger, Usage, canonical
+from clonewatch.audit.json_text import canonical, parsed
+from clonewatch.audit.ledger import Issued, Ledger, Usage
 from clonewatch.audit.plan import PlannedTest
 from clonewatch.audit.prf import Blake2, Rule, Watermark
 from clonewatch.model.errors import InputError, KeyFileError
+
+Publish = Callable[[Issued], None]
 
 _BYTES = 32
 # What students learn: docs/audit.md. With green lists, wider windows leave no trace.
 WIDTHS: dict[Rule, int] = {"kgw": 1, "gumbel": 2}
 
 
-def commit_watermark(ledger: Ledger, rule: Rule, width: int, gamma: float, usage: Usage) -> str:
+def _nothing(_: Issued) -> None:
+    """Nothing is left to publish."""
+
+
+def commit_watermark(
+    ledger: Ledger, rule: Rule, width: int, gamma: float, usage: Usage, publish: Publish = _nothing
+) -> str:
     """Draw and commit a watermark key for our own function; returns the commitment."""
-    secret = entropy.token_bytes(_BYTES)
-    public = {"prf": Blake2(secret, width).name, "rule": rule, "width": width, "gamma": gamma}
-    return ledger.commit("watermark", secret, public=public, usage=usage)
+    Blake2(bytes(_BYTES), width)  # refuses a width that cannot be
+    public = {"prf": Blake2.name, "rule": rule, "width": width, "gamma": gamma}
+    return ledger.commit("watermark", public=public, usage=usage, publish=publish)
 
 
-def commit_vllm(ledger: Ledger, config: Path, usage: Usage) -> str:
+def commit_vllm(ledger: Ledger, config: Path, usage: Usage, publish: Publish = _nothing) -> str:
     """Commit the key of a vLLM configuration; returns the commitment. Raises an InputError that never shows the key."""
-    served = prf.read_vllm(config)
-    told = json.loads(config.read_text(encoding="utf-8"))
+    told = prf.vllm_config(config)
+    served = prf.vllm_watermark(told, where=str(config))
     public = {"prf": served.prf.name, "rule": served.rule, "width": served.prf.width, "gamma": served.gamma}
-    return ledger.commit("watermark", canonical(told), public=public, usage=usage)
+    return ledger.commit("watermark", canonical(told), public=public, usage=usage, publish=publish)
 
 
-def commit_twins(ledger: Ledger, usage: Usage) -> str:
+def commit_twins(ledger: Ledger, usage: Usage, publish: Publish = _nothing) -> str:
     """Draw and commit the coins of twin answers; returns the commitment."""
-    return ledger.commit("twin", entropy.token_bytes(_BYTES), usage=usage)
+    return ledger.commit("twin", usage=usage, publish=publish)
 
 
-def commit_canaries(ledger: Ledger, count: int, length: int, template: str, usage: Usage) -> tuple[str, list[Canary]]:
+def commit_canaries(
+    ledger: Ledger,
+    count: int,
+    length: int,
+    template: str,
+    usage: Usage,
+    publish: Callable[[Issued, list[Canary]], None] = lambda *_: None,
+) -> tuple[str, list[Canary]]:
     """Draw and commit a seed of canaries; returns the commitment and the records to release."""
-    seed = entropy.token_bytes(_BYTES)
-    minted = canary.mint(count, seed, length, template)
+    canary.check_length(length)
+    canary.mint(count, bytes(_BYTES), length, template)  # refuses what cannot be minted, before anything is recorded
+    minted: list[Canary] = []
+
+    def release(issued: Issued) -> None:
+        minted.extend(canary.mint(count, issued.secret, length, template))
+        publish(issued, minted)
+
     public = {"count": count, "length": length, "template": template}
-    return ledger.commit("canary", seed, public=public, usage=usage), minted
+    return ledger.commit("canary", public=public, usage=usage, publish=release), minted
 
 
 def watermark_of(test: PlannedTest, secret: bytes) -> Watermark:
@@ -53,7 +75,17 @@ def watermark_of(test: PlannedTest, secret: bytes) -> Watermark:
     public = test.public
     if public["prf"] == Blake2.name:
         return Watermark(Blake2(secret, public["width"]), public["rule"], public["gamma"])
-    return prf.vllm_watermark(json.loads(secret), where=test.commitment)
+    shared = public["prf"] != prf.VllmPhiloxSingle.name
+    return prf.vllm_watermark(parsed(secret), where=test.commitment, shared=shared)
+
+
+def mappings(test: PlannedTest, secret: Callable[[str], bytes]) -> dict[str, Watermark]:
+    """The watermarks that a committed key can mean, by the name of the mapping: vLLM published two under one name."""
+    held = secret(test.commitment)
+    names = {test.public["prf"]: None}
+    if test.public["prf"] == prf.VllmPhilox.name:
+        names[prf.VllmPhiloxSingle.name] = None
+    return {n: watermark_of(msgspec.structs.replace(test, public={**test.public, "prf": n}), held) for n in names}
 
 
 def reader(ledger: Ledger) -> Callable[[str], bytes]:

@@ -7,24 +7,31 @@
     sent.jsonl                                                        one line per request, before it is sent
     manifest.json                                                     SHA-256 of all of these
     results.json  report.md  report.html                              the outcome
+    .lock                                                             empty: one command at a time
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clonewatch.audit.ledger import canonical
+from filelock import FileLock, Timeout
+
+from clonewatch.audit import storage
+from clonewatch.audit.json_text import canonical, parsed
 from clonewatch.model.errors import InputError, OutputError
 
 PLAN, PROMPTS, TWINS, SENT = "plan.json", "prompts.jsonl", "twins.jsonl", "sent.jsonl"
 MANIFEST, RESULTS, REPORT, PAGE = "manifest.json", "results.json", "report.md", "report.html"
-RAW = "raw"
-_INPUTS = (PLAN, PROMPTS, TWINS, SENT, "tokenizer.txt", "tokenizer.json")
+RAW, LOCK = "raw", ".lock"
+# The results of a test that is not recorded yet.
+PREPARED = "results.json.next"
+# What a plan may name, beside itself; one tokenizer of the two.
+INPUTS = (PROMPTS, TWINS, "tokenizer.txt", "tokenizer.json")
+_SEALED = (PLAN, SENT, *INPUTS)
 
 
 class Folder:
@@ -33,36 +40,52 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other commands out, and remove what a killed one had begun to write. Raises InputError if one runs."""
+        if not self.path.is_dir():
+            raise InputError("there is no audit", where=str(self.path), fix="Make one: clonewatch audit plan")
+        lock = FileLock(self.path / LOCK, mode=0o600)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                "another command is at work on this audit", where=str(self.path), fix="Wait until it is done"
+            ) from None
+        except OSError as error:
+            raise OutputError(f"cannot write: {error.strerror}", where=str(self.path)) from error
+        try:
+            for place in self._begun():
+                storage.remove(place)
+            self._mend()
+            yield
+        finally:
+            lock.release()
+
+    def _begun(self) -> list[Path]:
+        """What a killed command had begun to write; a file of another name is not ours to remove."""
+        named = [self.path / (name + storage.PART) for name in (*_SEALED, MANIFEST, RESULTS, PREPARED, REPORT, PAGE)]
+        return [p for p in named if p.exists()] + sorted((self.path / RAW).rglob("*.json" + storage.PART))
+
     def write(self, name: str, data: bytes) -> None:
         """Store a file atomically: after a crash it has all of its new bytes, or is as it was."""
-        place = self.path / name
-        aside = place.with_name(place.name + ".part")
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(place)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise OutputError(
-                f"cannot write: {error.strerror}",
-                where=str(place),
-                fix="Free space and run the same command again; stored answers are not requested twice",
-            ) from error
+        storage.put(self.path / name, data)
+
+    def publish(self, prepared: str, name: str) -> None:
+        """Give a prepared file its name."""
+        storage.move(self.path / prepared, self.path / name)
 
     def note(self, row: Mapping[str, object]) -> None:
         """Append a line to the list of requests."""
-        try:
-            with (self.path / SENT).open("ab") as file:
-                file.write(canonical(row) + b"\n")
-        except OSError as error:
-            raise OutputError(
-                f"cannot write: {error.strerror}",
-                where=str(self.path / SENT),
-                fix="Free space and run the same command again",
-            ) from error
+        storage.append(self.path / SENT, canonical(row) + b"\n")
+
+    def _mend(self) -> None:
+        """Cut off a line of the list of requests that a crash tore: its request was never sent."""
+        place = self.path / SENT
+        held = place.read_bytes() if place.exists() else b""
+        torn = len(held.rpartition(b"\n")[2])
+        if torn:
+            storage.cut(place, len(held) - torn)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
@@ -78,8 +101,8 @@ class Folder:
     def object(self, name: str) -> dict[str, Any]:
         """A JSON object."""
         try:
-            told = json.loads(self.read(name))
-        except (ValueError, RecursionError) as error:
+            told = parsed(self.read(name))
+        except ValueError as error:
             raise InputError(f"not JSON: {error}", where=str(self.path / name)) from error
         if not isinstance(told, dict):
             raise InputError("not a JSON object", where=str(self.path / name))
@@ -93,10 +116,14 @@ class Folder:
         """Whether a file exists."""
         return (self.path / name).is_file()
 
+    def answered(self, source: str) -> list[str]:
+        """The requests to a model that have an answer here, by name."""
+        return sorted(f"{source}/{place.stem}" for place in (self.path / RAW / source).glob("*.json"))
+
     def hashes(self) -> dict[str, str]:
         """SHA-256 of every input and raw answer, by name."""
         raw = [p.relative_to(self.path).as_posix() for p in (self.path / RAW).rglob("*.json")]
-        names = [*(name for name in _INPUTS if self.has(name)), *raw]
+        names = [*(name for name in _SEALED if self.has(name)), *raw]
         return {name: hashlib.sha256(self.read(name)).hexdigest() for name in sorted(names)}
 
     def seal(self) -> str:
@@ -114,18 +141,18 @@ class Folder:
 
 
 def read_rows(place: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSONL file. Raises an InputError that names the line."""
+    """The objects of a JSONL file. Raises an InputError that names the line and what is wrong with it."""
     try:
         lines = place.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read: {error}", where=str(place)) from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
+            row = parsed(line)
+        except ValueError as error:
+            raise InputError(f"this line is not JSON: {error}", where=f"{place}:{number}") from error
         if not isinstance(row, dict):
             raise InputError(
                 "this line is not a JSON object", where=f"{place}:{number}", fix="Write one object per line"

@@ -1,7 +1,8 @@
 """Philox4x32-10 over whole columns: the counter-based generator with which serving stacks draw watermarks.
 
 Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. The first mapping is
-the one vLLM documents as `philox4x32-10-v1`; the second the additive one (`lefthash`) of its Bernoulli watermark.
+the one vLLM documents as `philox4x32-10-v1`, in both forms that it has had under that name: four neighbouring tokens
+to a block, and earlier one token to a block. The second is the additive one (`lefthash`) of its Bernoulli watermark.
 Kernels are compiled on first use and cached on disk.
 """
 
@@ -47,8 +48,11 @@ def _word(token: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, k0: np.
 
 
 @compiled(nogil=True)
-def vllm_uniform(context: U64, token: U64, key: np.uint64) -> F64:
-    """The draws of `philox4x32-10-v1`: context uint64[N, C], token uint64[N], all below 2**32; float64[N]."""
+def vllm_uniform(context: U64, token: U64, key: np.uint64, shared: bool) -> F64:
+    """The draws of `philox4x32-10-v1`: context uint64[N, C], token uint64[N], all below 2**32; float64[N].
+
+    shared: whether four neighbouring tokens share a block.
+    """
     rows, width = context.shape
     k0, k1 = key & _LOW, key >> _HALF
     out = np.empty(rows, np.float64)
@@ -61,7 +65,10 @@ def vllm_uniform(context: U64, token: U64, key: np.uint64) -> F64:
             s0, s1, s2, s3 = philox(
                 s0 ^ block[0], s1 ^ block[1], s2 ^ block[2], s3 ^ block[3], k0 ^ np.uint64(offset), k1
             )
-        word = _word(token[row], s0, s1, s2, k0 ^ s3, k1 ^ _TOKEN)
+        if shared:
+            word = _word(token[row], s0, s1, s2, k0 ^ s3, k1 ^ _TOKEN)
+        else:
+            word = philox(token[row], s0, s1, s2, k0 ^ s3, k1 ^ _TOKEN)[0]
         out[row] = (np.float64(word >> _EIGHT) + 1.0) / 16777217.0  # 2**24 + 1
     return out
 

@@ -7,7 +7,7 @@ import ipaddress
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,8 @@ ALPHA, STRONG = 1e-3, 1e-6
 # The least number of decoys for a useful rank, and the number that gives one in a thousand.
 LEAST_DECOYS, DECOYS = 20, 999
 # Secrets that are tested on pairs of answers, which the settings name.
+# Standard deviations per square root of a token: one token would tell everything.
+_LARGEST_EFFECT = 100
 _NEED_PAIRS = {"twin"}
 _LEVEL = {"text": 0, "logprobs": 1, "scoring": 2}
 
@@ -38,7 +40,11 @@ class ModelEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, name: str) -> None:
         """Refuse an address that would send a secret unencrypted."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+            _ = parts.port
+        except ValueError as error:
+            raise InputError(f"the address of the {name} is invalid: {error}", fix="https://host/v1") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise InputError(f"the address of the {name} is not an http(s) address", fix="https://host/v1")
         if parts.username or parts.password or parts.query:
@@ -51,6 +57,13 @@ class ModelEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if self.key_env and self.key_file:
             raise InputError(f"the {name} has two sources for its key", fix="Set only one of key_env and key_file")
+
+    def place(self) -> tuple[str, int, str, str]:
+        """What tells two models apart: host, port, path and name, in one spelling each."""
+        parts = urlsplit(self.url)
+        host = (parts.hostname or "").rstrip(".").lower()
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return "loopback" if loopback(host) else host, port, parts.path.rstrip("/"), self.model.strip()
 
 
 class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                     f"the {name} would have to score given texts, which only the completions interface can do",
                     fix='Set api = "completions", or access = "logprobs", or leave out [ours]',
                 )
+        self._apart()
         if not 0 < self.alpha <= ALPHA:
             raise InputError(f"alpha is {self.alpha}; it must be above 0 and at most {ALPHA}", fix="0.001")
         limits = {"answers": (1, 128), "tokens": (8, 8192), "decoys": (LEAST_DECOYS, 99_999), "looks": (1, 100)}
@@ -101,8 +115,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise InputError(f"temperature is {self.temperature}; answers must vary", fix="1.0")
         if self.access != "text" and not 1 <= self.logprobs <= 100:
             raise InputError(f"logprobs is {self.logprobs}; it must be 1 to 100", fix="20")
+        if not 0 < self.power.share <= 1:
+            raise InputError(f"the share of [power] is {self.power.share}; it must be above 0 and at most 1", fix="0.1")
+        effect = self.power.effect
+        if effect is not None and not 0 < effect < _LARGEST_EFFECT:
+            raise InputError(f"the effect of [power] is {effect}; it must be above 0 and below {_LARGEST_EFFECT}")
         if self.ours is not None and self.answers < 2:
             raise InputError("to compare a suspect with our own model, a prompt needs two answers", fix="answers = 2")
+
+    def _apart(self) -> None:
+        """Refuse one model in two roles: a control that is the suspect shows what the suspect shows."""
+        seen: dict[tuple[str, int, str, str], str] = {}
+        for name, source in self.sources().items():
+            other = seen.setdefault(source.place(), name)
+            if other != name:
+                raise InputError(
+                    f"the {name} is the {other}: the same address and model",
+                    fix="The control is a model that cannot have been trained on your answers; name another one",
+                )
 
     def sources(self) -> dict[str, ModelEndpoint]:
         """The models that are queried, by role."""
@@ -111,12 +141,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class PlannedTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One test of the plan: a secret, when it was committed, and the cases or accounts that were served with it."""
+    """One test of the plan: a secret, when it was committed, and the cases or accounts that were served with it.
+
+    origin: `drawn` by this program when it was committed, `imported` from outside, or `unknown`. since, until and
+    carriers are as the owner of the ledger states them.
+    """
 
     id: str
     test: Literal["watermark", "canary", "twin"]
     commitment: str
     committed: str
+    origin: Literal["drawn", "imported", "unknown"] = "unknown"
     since: str
     until: str
     carriers: list[str]
@@ -132,14 +167,14 @@ class AuditPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     head: str
     sources: dict[str, ModelEndpoint]
     access: Access
-    prompts: int
-    answers: int
-    tokens: int
+    prompts: Annotated[int, msgspec.Meta(ge=1)]
+    answers: Annotated[int, msgspec.Meta(ge=1)]
+    tokens: Annotated[int, msgspec.Meta(ge=1)]
     temperature: float
     logprobs: int
-    alpha: float
-    decoys: int
-    looks: int
+    alpha: Annotated[float, msgspec.Meta(gt=0, le=ALPHA)]
+    decoys: Annotated[int, msgspec.Meta(ge=LEAST_DECOYS)]
+    looks: Annotated[int, msgspec.Meta(ge=1)]
     tests: list[PlannedTest]
     power: Effect
     files: dict[str, str]
@@ -161,7 +196,7 @@ def read_settings(place: Path) -> Settings:
     """The settings of a TOML file, checked. Raises an InputError that names the wrong field."""
     try:
         told = tomllib.loads(place.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # which includes wrong TOML and bytes that are no text
         raise InputError(f"cannot read the settings: {error}", where=str(place)) from error
     settings = converted(told, Settings, str(place))
     settings.check()
@@ -210,6 +245,7 @@ def _one(i: int, record: Record, confirmed: set[str]) -> PlannedTest:
         test=body["secret"],
         commitment=body["commitment"],
         committed=record.at,
+        origin=body.get("origin", "unknown"),
         since=body["since"],
         until=body["until"],
         carriers=body["carriers"],

@@ -7,7 +7,6 @@ permutation's place over its size is a uniform number) and have no adapter here.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
@@ -16,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clonewatch.audit import blake2, philox
+from clonewatch.audit.json_text import parsed
 from clonewatch.kernels.hashing import stir_all
 from clonewatch.model.errors import InputError
+from clonewatch.model.secret_files import read_secret
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
@@ -26,6 +27,10 @@ Rule = Literal["gumbel", "kgw"]
 
 _PERSON = b"clonewatch.prf.1"
 _MOST_ID = 2**32 - 1
+# The widest window that vLLM accepts.
+_WIDEST = 16
+# The additive mapping multiplies the key by a sum of ids modulo 2**64: a key divisible by this loses half of its bits.
+_LOST_BITS = 2**32
 
 
 @runtime_checkable
@@ -56,7 +61,9 @@ class Prf(Protocol):
 
 
 class VllmPhilox:
-    """vLLM's `philox4x32-10-v1`, by its documented mapping. key: 0 to 2**64 - 1, drawn at random.
+    """vLLM's `philox4x32-10-v1`, by the mapping it documents now: four tokens share a block.
+
+    key: 0 to 2**64 - 1, drawn at random.
 
     >>> prf = VllmPhilox(42, width=4)
     >>> round(float(prf.uniform(np.array([[85, 56, 123, 77]]), np.array([105]))[0]), 4)
@@ -64,6 +71,7 @@ class VllmPhilox:
     """
 
     name = "philox4x32-10-v1"
+    _shared = True
 
     def __init__(self, key: int, width: int = 4) -> None:
         _checked(key, width)
@@ -72,7 +80,7 @@ class VllmPhilox:
     def uniform(self, context: I64, token: I64) -> F64:
         """See `Prf`."""
         window, drawn = _columns(context, token, self.width)
-        told: F64 = philox.vllm_uniform(window, drawn, np.uint64(self._key))
+        told: F64 = philox.vllm_uniform(window, drawn, np.uint64(self._key), self._shared)
         return told
 
     def inputs(self, context: I64, token: I64) -> U64:
@@ -80,9 +88,19 @@ class VllmPhilox:
         window, drawn = _columns(context, token, self.width)
         return _folded(window, drawn)
 
-    def decoy(self, i: int) -> VllmPhilox:
+    def decoy(self, i: int) -> Self:
         """See `Prf`."""
-        return VllmPhilox(_decoy_number(i), self.width)
+        return type(self)(_decoy_number(i), self.width)
+
+
+class VllmPhiloxSingle(VllmPhilox):
+    """The other mapping that vLLM published under the name `philox4x32-10-v1`, before: every token has its own block.
+
+    Which one served a text can only be seen in the text, so a plan tries both on it.
+    """
+
+    name = "philox4x32-10-v1, one token to a block"
+    _shared = False
 
 
 class VllmAdditive:
@@ -158,18 +176,27 @@ class Watermark(NamedTuple):
 
 def read_vllm(path: Path) -> Watermark:
     """The watermark of a vLLM `--watermark-config`, as a JSON file. Raises an InputError that never shows the key."""
+    return vllm_watermark(vllm_config(path), where=str(path))
+
+
+def vllm_config(path: Path) -> dict[str, object]:
+    """A vLLM `--watermark-config`, as a JSON file. Raises an InputError or KeyFileError that never shows the key."""
+    data = read_secret(path, "the watermark configuration", private=False, fix="Name the file of --watermark-config")
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not JSON"
-        raise InputError(f"cannot read the watermark configuration: {reason}", where=str(path)) from None
+        told = parsed(data)
+    except ValueError:
+        raise InputError(
+            "cannot read the watermark configuration: not JSON, or a key occurs twice in it", where=str(path)
+        ) from None
     if not isinstance(told, dict):
         raise InputError("the watermark configuration is not a JSON object", where=str(path))
-    return vllm_watermark(told, where=str(path))
+    return told
 
 
-def vllm_watermark(config: Mapping[str, object], where: str = "") -> Watermark:
+def vllm_watermark(config: Mapping[str, object], where: str = "", shared: bool = True) -> Watermark:
     """The watermark that a vLLM configuration describes: gumbel, dual_key_gumbel (its first key), red_green or sbw.
+
+    shared: which of the two mappings named `philox4x32-10-v1`; True for the one that vLLM documents now.
 
     >>> vllm_watermark({"key": 42}).prf.name
     'philox4x32-10-v1'
@@ -180,18 +207,25 @@ def vllm_watermark(config: Mapping[str, object], where: str = "") -> Watermark:
         raise InputError("the watermark configuration has no integer `key`", where=where)
     if not 0 <= key < 2**64:
         raise InputError("the watermark's `key` does not fit in 64 bits", where=where)
-    if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
-        raise InputError(f"`context_width` is {width!r}, not a whole number from 1", where=where)
+    if key % _LOST_BITS == 0:
+        raise InputError(
+            "the watermark's `key` is 0, or so many of its bits are that it hardly changes what is drawn",
+            where=where,
+            fix="Draw a key: python -c 'import secrets; print(secrets.randbits(64))'",
+        )
+    if width is not None and (isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= _WIDEST):
+        raise InputError(f"`context_width` is {width!r}, not a whole number from 1 to {_WIDEST}", where=where)
     if config.get("prf", "philox") != "philox":
         raise InputError(f"`prf` is {config['prf']!r}; only philox can be recomputed", where=where)
+    function = VllmPhilox if shared else VllmPhiloxSingle
     if algorithm == "gumbel":
-        return Watermark(VllmPhilox(key, width or 4), "gumbel")
+        return Watermark(function(key, width or 4), "gumbel")
     if algorithm == "dual_key_gumbel":
         # Most tokens are drawn with the first key; those of the second are noise here and only cost power.
         first = hashlib.sha256(b"key_a" + key.to_bytes(8, "big")).digest()[:8]
-        return Watermark(VllmPhilox(int.from_bytes(first, "big"), width or 4), "gumbel")
+        return Watermark(function(int.from_bytes(first, "big"), width or 4), "gumbel")
     if algorithm == "red_green":
-        return Watermark(VllmPhilox(key, width or 4), "kgw", _share(config.get("gamma", 0.25), "gamma", where))
+        return Watermark(function(key, width or 4), "kgw", _share(config.get("gamma", 0.25), "gamma", where))
     if algorithm == "sbw" and config.get("sbw_scheme", "selfhash") == "lefthash":
         return Watermark(VllmAdditive(key, width or 1), "kgw", _share(config.get("sbw_gamma", 0.5), "sbw_gamma", where))
     raise InputError(

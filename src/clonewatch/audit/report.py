@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from clonewatch.audit.custody import custody, every_plan
 from clonewatch.audit.ledger import Record
 from clonewatch.audit.outcome import p_value_text
 from clonewatch.audit.plan import STRONG, AuditPlan, PlannedTest
-from clonewatch.audit.run_tests import NO_EVIDENCE, NOT_USABLE, SAME_MODEL
+from clonewatch.audit.prf import VllmPhilox, VllmPhiloxSingle
+from clonewatch.audit.rendering import Chapter, markdown, page
+from clonewatch.audit.run_tests import (
+    NO_EVIDENCE,
+    NO_VERDICT,
+    NOT_USABLE,
+    SAME_MODEL,
+)
+from clonewatch.audit.safeguards import control, imitation
+
+__all__ = ["LIMITS", "OTHER_EXPLANATIONS", "WRITTEN_AT", "Chapter", "chapters", "markdown", "page"]
 
 _ACCESS = {
     "text": "text only, encoded with our tokenizer",
@@ -52,19 +60,14 @@ LIMITS = (
 )
 
 
-class Chapter(NamedTuple):
-    """A chapter of the report: sentences, then points, then a table whose first row is its header."""
-
-    title: str
-    sentences: Sequence[str]
-    points: Sequence[str] = ()
-    table: Sequence[Sequence[str]] = ()
+# Before the hash of the last record that a report was written from.
+WRITTEN_AT = "This report was written when the head of the ledger was "
 
 
 def chapters(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: Sequence[Record]) -> list[Chapter]:
     """The report of a plan with its results.
 
-    digest: of the plan. records: of the ledger, up to and including the looks at these results.
+    digest: of the plan. records: of the ledger, at least up to the looks at these results.
     """
     return [
         Chapter("What was found", _standing(plan, results), _answers(plan, results)),
@@ -72,7 +75,8 @@ def chapters(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: 
         _asked(plan, results),
         _figures(plan, results),
         _equality(results),
-        _control(results),
+        control(plan, results),
+        imitation(plan, results),
         Chapter("Assumptions", (), _assumptions(plan, results)),
         Chapter(
             "Other explanations",
@@ -80,38 +84,9 @@ def chapters(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: 
             OTHER_EXPLANATIONS,
         ),
         Chapter("What this report does not say", (), LIMITS),
+        every_plan(records, digest),
         _papers(plan, digest, results, records),
     ]
-
-
-def markdown(parts: Sequence[Chapter]) -> str:
-    """The report as Markdown."""
-    lines = ["# Audit report", ""]
-    for part in parts:
-        lines += [f"## {part.title}", ""]
-        for sentence in part.sentences:
-            lines += [_line(sentence), ""]
-        lines += [f"- {_line(point)}" for point in part.points] + [""] * bool(part.points)
-        if part.table:
-            head, *rows = part.table
-            lines += [_row(head), "|" + "---|" * len(head), *map(_row, rows), ""]
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def page(parts: Sequence[Chapter], style: str) -> str:
-    """The report as one self-contained HTML page. style: CSS."""
-    return _environment().get_template("report.html.j2").render(parts=parts, style=style)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("clonewatch.audit"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _standing(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
@@ -128,6 +103,18 @@ def _standing(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
         sentences.append(
             f"Key, window and tokenizer of {', '.join(unconfirmed)} were not confirmed on text that we served: if one"
             " of them is wrong, nothing could have been found."
+        )
+    doubtful = [t.id for t in plan.tests if t.public.get("prf") == VllmPhilox.name and not t.confirmed]
+    if doubtful:
+        sentences.append(
+            f"{', '.join(doubtful)}: two public mappings have the name {VllmPhilox.name}. The one with four tokens to a"
+            f" block was assumed; a server that used the other ({VllmPhiloxSingle.name}) would not be found."
+        )
+    imported = [t.id for t in plan.tests if t.origin == "imported"]
+    if imported:
+        sentences.append(
+            f"The secrets of {', '.join(imported)} were imported, and this ledger does not show how they were chosen."
+            " What is found with them holds only if they were drawn at random and without knowledge of the suspect."
         )
     return sentences
 
@@ -146,11 +133,24 @@ def _answer(plan: AuditPlan, test: PlannedTest, row: Mapping[str, Any]) -> str:
             f" (corrected p = {p_value_text(row['control_log10_p_holm'])})."
             " Something in our procedure carries the secret."
         )
+    if row["level"] == NO_VERDICT:
+        return (
+            f"{about}: no verdict, whatever the suspect's figures are. The control did not give enough to be tested, so"
+            " nothing shows that our procedure carries no trace of the secret."
+        )
     if "refused" in row["suspect"]:
         return f"{about}: no evidence, because there was nothing to test: {row['suspect']['refused']}."
     if row["level"] == NO_EVIDENCE:
         return f"{about}: no evidence ({_power(plan, test, row['power'])}). Corrected p = {p}."
     level = row["level"][0].upper() + row["level"][1:]
+    if test.origin == "imported":
+        level += ", if the imported key was chosen without knowledge of the suspect,"
+    if test.test == "watermark":
+        return (
+            f"{about}: {level} (corrected p = {p}) that the mark of this key is present in the suspect's behaviour. How"
+            " it came there is another question: a model that was trained on text that carried the mark shows it, and"
+            " so does one that was trained on an imitation of the mark."
+        )
     return (
         f"{about}: {level} (corrected p = {p}). The suspect's behaviour depends on this secret. The simplest route is"
         " training on text that carried it; the chapter on other explanations lists more."
@@ -179,9 +179,10 @@ def _tests(plan: AuditPlan) -> Chapter:
         f"{len(plan.tests)} tests were planned, and all of them are reported. A corrected p-value takes their number"
         " into account (Holm 1979).",
         f"'Evidence' means a corrected p-value of at most {plan.alpha:g}, 'strong evidence' for at most {STRONG:g}.",
-        "Each secret was drawn at random and committed in a ledger at the time given, before it was used.",
+        "'From', 'until' and 'served to' are as the owner of the ledger states them; nothing here checks them.",
+        "The origin and the order of every secret, as far as the ledger shows them:",
     )
-    return Chapter("What was planned", sentences, (), rows)
+    return Chapter("What was planned", sentences, custody(plan.tests), rows)
 
 
 def _asked(plan: AuditPlan, results: Mapping[str, Any]) -> Chapter:
@@ -292,21 +293,6 @@ def _equality(results: Mapping[str, Any]) -> Chapter:
     return Chapter(title, (said,))
 
 
-def _control(results: Mapping[str, Any]) -> Chapter:
-    shown = [row["id"] for row in results["tests"] if row["level"] == NOT_USABLE]
-    seen = f"It shows the secrets of {', '.join(shown)}." if shown else "It shows none of the secrets."
-    refused = [
-        f"{r['id']}: the control could not be tested. {r['control']['refused']}."
-        for r in results["tests"]
-        if "refused" in r["control"]
-    ]
-    return Chapter(
-        "The control",
-        (f"A model that is known not to have seen our answers got the same requests and the same tests. {seen}",),
-        refused,
-    )
-
-
 def _assumptions(plan: AuditPlan, results: Mapping[str, Any]) -> list[str]:
     """Every assumption once, with the tests that make it."""
     made: dict[str, list[str]] = {}
@@ -348,14 +334,9 @@ def _papers(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: S
         "Each line is a record of the ledger, in which each record contains the hash of the previous one. `clonewatch"
         " audit verify` checks them, every raw answer and every figure above, offline.",
         f"The plan was made at {plan.made}, when the head of the ledger was {plan.head}.",
+        f"{WRITTEN_AT}{records[-1].hash}.",
+        "Times are those of the clock of whoever kept the ledger. They prove no age by themselves: only a head that was"
+        " published, or stamped by an authority, shows that a record existed at a time.",
         f"The answers tested here are those sealed as {results['sealed']}, by version {results['program']}.",
     )
     return Chapter("Commitments, hashes and looks", sentences, (), rows)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split()).replace("<", "&lt;")
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_line(c).replace("|", "\\|") for c in cells) + " |"

@@ -1,23 +1,30 @@
-"""The steps of an audit in their order: plan, collect, test. Each writes into its folder and into the ledger."""
+"""The steps of an audit in their order: plan, collect, test. Each writes into its folder and into the ledger.
+
+Every step prepares its files, records them in the ledger, and then counts as done. A step that was killed, or whose
+write failed, goes on where it was when the same command is given again, and ends with the same result.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from clonewatch.audit import answers, client, folder, requests, samples, tokenizing, watermark
+import msgspec
+
+from clonewatch.audit import asking, client, feasible, folder, samples, storage, tokenizing, watermark
 from clonewatch.audit.client import Client, Replay
 from clonewatch.audit.collected import Collected
-from clonewatch.audit.committing import reader, watermark_of
-from clonewatch.audit.folder import MANIFEST, PLAN, PROMPTS, RAW, RESULTS, TWINS, Folder
-from clonewatch.audit.ledger import Ledger, canonical, digest_of
-from clonewatch.audit.plan import VERSION, AuditPlan, PlannedTest, Settings, converted, read_settings, sha256, sought
-from clonewatch.audit.requests import Request
-from clonewatch.audit.run_tests import ROLES, results_of
+from clonewatch.audit.committing import mappings, reader
+from clonewatch.audit.folder import INPUTS, LOCK, MANIFEST, PLAN, PREPARED, PROMPTS, RAW, RESULTS, TWINS, Folder
+from clonewatch.audit.json_text import canonical, digest_of
+from clonewatch.audit.ledger import Ledger
+from clonewatch.audit.outcome import p_value_text
+from clonewatch.audit.plan import VERSION, AuditPlan, PlannedTest, converted, read_settings, sha256, sought
+from clonewatch.audit.run_tests import results_of
 from clonewatch.model.errors import InputError
 
 Step = Callable[[], None]
@@ -30,17 +37,18 @@ _PAIR = ("request_id", "prompt", "first", "second")
 def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
     """Check the settings, copy what they name, and register the plan; returns it and its digest.
 
-    Raises InputError for anything that would invalidate the audit: a key or tokenizer that our own served text does not
-    confirm, a repeated prompt, a revealed secret.
+    Given again for the same folder, it finishes or confirms the same plan. Raises InputError for anything that would
+    invalidate the audit: a key or tokenizer that our own served text does not confirm, a repeated prompt, a revealed
+    secret, a test that could not find anything.
     """
     settings = read_settings(settings_file)
     near = settings_file.parent
     ledger = Ledger(near / settings.ledger)
+    ledger.mend()
     broken = ledger.verify()
     if broken:
         raise InputError(f"the ledger does not hold: {broken[0].what}", where=f"{ledger.path}:{broken[0].line}")
-    if out.exists() and any(out.iterdir()):
-        raise InputError("this folder is not empty", where=str(out), fix="Use a separate folder for each audit")
+    before = _planned_before(Folder(out), ledger)
     tokenizer = tokenizing.read(near / settings.tokenizer)
     prompts = _prompts(near / settings.prompts)
     pairs = _pairs(near / settings.twins) if settings.twins else []
@@ -48,8 +56,7 @@ def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
     if settings.served:
         told = list(folder.read_rows(near / settings.served))
         tests = [_confirmed(test, told, tokenizer, ledger) for test in tests]
-    _agree(settings, tests, pairs, len(prompts))
-    kept = Folder(out)
+    feasible.check(settings, tests, pairs, len(prompts))
     files = {PROMPTS: b"".join(canonical({"prompt": p}) + b"\n" for p in prompts)}
     ending = ".json" if Path(settings.tokenizer).suffix == ".json" else ".txt"
     files["tokenizer" + ending] = (near / settings.tokenizer).read_bytes()
@@ -73,19 +80,62 @@ def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
         power=settings.power,
         files={name: sha256(data) for name, data in files.items()},
     )
-    for name, data in files.items():
-        kept.write(name, data)
-    kept.write(PLAN, canonical(plan.to_json()) + b"\n")
-    return plan, ledger.plan(plan.to_json())
+    if before is not None:
+        if msgspec.structs.replace(plan, made=before.made, head=before.head) != before:
+            raise InputError(
+                "this folder is not empty: it holds another plan",
+                where=str(out),
+                fix="Use a separate folder for each audit",
+            )
+        plan = before
+    return plan, _register(plan, files, Folder(out), ledger)
+
+
+def _planned_before(kept: Folder, ledger: Ledger) -> AuditPlan | None:
+    """The registered plan of a folder; None if there is none. Raises InputError if the folder holds anything else."""
+    if not kept.path.is_dir() or not any(kept.path.iterdir()):
+        return None
+    begun = {name + ending for name in (PLAN, *INPUTS) for ending in ("", storage.PART)} | {LOCK}
+    plan = read_plan(kept) if kept.has(PLAN) else None
+    if plan is not None and _is_registered(ledger, plan[1]):
+        return plan[0]
+    if any(place.name not in begun for place in kept.path.iterdir()):
+        raise InputError("this folder is not empty", where=str(kept.path), fix="Use a separate folder for each audit")
+    # What an interrupted command had begun: nothing in it was registered, so it binds nobody.
+    return None
+
+
+def _register(plan: AuditPlan, files: Mapping[str, bytes], kept: Folder, ledger: Ledger) -> str:
+    """Write the files of a plan, then the plan, then its record; returns its digest."""
+    try:
+        kept.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make this folder: {error.strerror}", where=str(kept.path)) from error
+    with kept.locked():
+        for name in (PLAN, *INPUTS):
+            if name not in files:
+                storage.remove(kept.path / name)
+        for name, data in files.items():
+            kept.write(name, data)
+        kept.write(PLAN, canonical(plan.to_json()) + b"\n")
+        return ledger.plan(plan.to_json())
 
 
 def read_plan(kept: Folder) -> tuple[AuditPlan, str]:
     """The plan of a folder, and its digest."""
     told = kept.object(PLAN)
-    plan = converted(told, AuditPlan, str(kept.path / PLAN))
+    where = str(kept.path / PLAN)
+    plan = converted(told, AuditPlan, where)
     if plan.version != VERSION:
-        raise InputError(f"a plan of version {plan.version}; this program reads {VERSION}", where=str(kept.path / PLAN))
+        raise InputError(f"a plan of version {plan.version}; this program reads {VERSION}", where=where)
+    if not plan.tests or plan.prompts < 1 or plan.looks < 1 or not _names_inputs(plan):
+        raise InputError("the plan names no tests, no prompts or other files than an audit has", where=where)
     return plan, digest_of(told)
+
+
+def _names_inputs(plan: AuditPlan) -> bool:
+    tokenizers = [name for name in plan.files if name.startswith("tokenizer")]
+    return set(plan.files) <= set(INPUTS) and PROMPTS in plan.files and len(tokenizers) == 1
 
 
 def collect(
@@ -107,23 +157,40 @@ def collect(
     chosen = parts or plan.looks
     if not 1 <= chosen <= plan.looks:
         raise InputError(f"part {chosen} of a plan with {plan.looks}")
-    collected = Collected(kept, plan)
-    first = list(_questions(plan, collected, ledger, chosen))
-    new = 0
-    with ExitStack() as stack:
-        models: dict[str, Any] = {name: Replay(Folder(replay)) for name in plan.sources} if replay else {}
-        for name, source in plan.sources.items() if not replay else ():
-            models[name] = stack.enter_context(Client(name, source, rate))
-        told = begin(len(first))
-        new += client.collect(kept, first, models, told)
-        if "ours" in plan.sources:
-            second = list(_references(plan, collected, chosen))
-            told = begin(len(second))
-            new += client.collect(kept, second, models, told)
-    seal = kept.seal()
-    if seal != _sealed(ledger, digest):
-        ledger.look(digest, SEALED, result=seal)
+    with kept.locked():
+        _as_sealed(kept, _sealed(ledger, digest))
+        collected = Collected(kept, plan)
+        first = list(asking.questions(plan, collected, reader(ledger), chosen))
+        new = 0
+        with ExitStack() as stack:
+            models: dict[str, Any] = {name: Replay(Folder(replay)) for name in plan.sources} if replay else {}
+            for name, source in plan.sources.items() if not replay else ():
+                models[name] = stack.enter_context(Client(name, source, rate))
+            told = begin(len(first))
+            new += client.collect(kept, first, models, told)
+            second = list(asking.references(plan, collected, chosen))
+            if second:
+                told = begin(len(second))
+                new += client.collect(kept, second, models, told)
+        seal = kept.seal()
+        if seal != _sealed(ledger, digest):
+            ledger.look(digest, SEALED, result=seal)
     return new, seal
+
+
+def _as_sealed(kept: Folder, seal: str) -> None:
+    """Refuse to replace answers that were sealed: they may be added to, and not chosen anew."""
+    if not seal or not kept.has(MANIFEST) or sha256(kept.read(MANIFEST)) != seal:
+        return
+    then, now = kept.object(MANIFEST), kept.hashes()
+    for name, wanted in then.items():
+        if name.startswith(RAW + "/") and now.get(name) != wanted:
+            what = "it was changed" if name in now else "it is missing"
+            raise InputError(
+                f"{what} since the answers were sealed",
+                where=str(kept.path / name),
+                fix="Restore the file from its backup: a sealed answer is not asked for again",
+            )
 
 
 def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
@@ -133,39 +200,100 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
     """
     plan, digest = read_plan(kept)
     _registered(ledger, digest)
-    seal = _sealed(ledger, digest)
-    if not kept.has(MANIFEST) or sha256(kept.read(MANIFEST)) != seal:
-        raise InputError("the answers were never sealed", where=str(kept.path), fix="Run: clonewatch audit collect")
-    for name, wrong in kept.changed():
-        raise InputError(wrong, where=str(kept.path / name), fix="Restore the file from its backup")
-    collected = Collected(kept, plan)
-    parts = _complete(plan, kept, collected)
-    before = looked(ledger, digest)
-    if before and parts <= max(before):
-        raise InputError(
-            "these answers were looked at already",
-            where=f"plan {digest[:12]}, look {max(before)}",
-            fix="A second look needs a plan with looks > 1 and new answers; the existing results are kept",
-        )
-    results: dict[str, Any] = {
-        "program": version("clonewatch"),
-        "plan": digest,
-        "sealed": seal,
-        "requests": len(kept.rows(folder.SENT)),
-    }
-    results |= results_of(plan, collected, reader(ledger), parts)
-    kept.write(RESULTS, canonical(results) + b"\n")
-    if results["equality"] is not None:
-        ledger.look(digest, f"equality/{parts}", result=digest_of(results["equality"]))
-    for test, row in zip(plan.tests, results["tests"], strict=True):
-        ledger.look(digest, f"{test.id}/{parts}", test.commitment, digest_of(row))
+    with kept.locked():
+        seal = _sealed(ledger, digest)
+        if not kept.has(MANIFEST) or sha256(kept.read(MANIFEST)) != seal:
+            raise InputError("the answers were never sealed", where=str(kept.path), fix="Run: clonewatch audit collect")
+        for name, wrong in kept.changed():
+            raise InputError(
+                wrong,
+                where=str(kept.path / name),
+                fix="Give `clonewatch audit collect` again if it was interrupted, or restore the file from its backup",
+            )
+        collected = Collected(kept, plan)
+        parts = _complete(plan, kept, collected)
+        before = _recorded(ledger, digest)
+        last = max((part for _, part in before), default=0)
+        if parts < last or (parts == last and _published(plan, kept, before, parts)):
+            raise InputError(
+                "these answers were looked at already",
+                where=f"plan {digest[:12]}, look {last}",
+                fix="A second look needs a plan with looks > 1 and new answers; the existing results are kept",
+            )
+        results = _prepared(plan, kept, before, parts)
+        if results is None:
+            results = {
+                "program": version("clonewatch"),
+                "plan": digest,
+                "sealed": seal,
+                "requests": len(kept.rows(folder.SENT)),
+            }
+            results |= results_of(plan, collected, reader(ledger), parts)
+            kept.write(PREPARED, canonical(results) + b"\n")
+        _agree(plan, results, before, parts)
+        for name, (commitment, row) in rows_of(plan, results).items():
+            ledger.look(digest, f"{name}/{parts}", commitment, digest_of(row))
+        kept.publish(PREPARED, RESULTS)
     return results
+
+
+def rows_of(plan: AuditPlan, results: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """What the ledger records of results: by name, the commitment and the row."""
+    told = {test.id: (test.commitment, row) for test, row in zip(plan.tests, results["tests"], strict=True)}
+    return told if results["equality"] is None else {"equality": ("", results["equality"]), **told}
+
+
+def _prepared(
+    plan: AuditPlan, kept: Folder, before: Mapping[tuple[str, int], str], parts: int
+) -> dict[str, Any] | None:
+    """The results that an interrupted run prepared, if it recorded any of them; None to compute them."""
+    if not kept.has(PREPARED) or not any(part == parts for _, part in before):
+        return None
+    try:
+        results = kept.object(PREPARED)
+        _agree(plan, results, before, parts)
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+    return results
+
+
+def _agree(plan: AuditPlan, results: Mapping[str, Any], before: Mapping[tuple[str, int], str], parts: int) -> None:
+    """Raise InputError if the ledger already records other results of these tests."""
+    for name, (_, row) in rows_of(plan, results).items():
+        if before.get((name, parts), digest_of(row)) != digest_of(row):
+            raise InputError(
+                f"the ledger records another result of {name}",
+                where=f"look {parts}",
+                fix="Repeat the test with the version of the program that began it",
+            )
+
+
+def _published(plan: AuditPlan, kept: Folder, before: Mapping[tuple[str, int], str], parts: int) -> bool:
+    """Whether the results of a look are in place, with every record of it in the ledger."""
+    try:
+        results = kept.object(RESULTS)
+        rows = rows_of(plan, results)
+    except (InputError, KeyError, TypeError, ValueError):
+        return False
+    return results.get("parts") == parts and all(
+        before.get((name, parts)) == digest_of(row) for name, (_, row) in rows.items()
+    )
+
+
+def _recorded(ledger: Ledger, digest: str) -> dict[tuple[str, int], str]:
+    """The looks at a plan: the digest of the result by test and part."""
+    told = {}
+    for record in ledger.records():
+        if record.kind == "look" and record.body["plan"] == digest:
+            name, _, part = record.body["test"].partition("/")
+            if part.isdecimal():
+                told[name, int(part)] = str(record.body["result"])
+    return told
 
 
 def looked(ledger: Ledger, digest: str) -> list[int]:
     """The parts of a plan that were looked at, in order."""
-    names = [r.body["test"] for r in ledger.records() if r.kind == "look" and r.body["plan"] == digest]
-    return sorted({int(name.partition("/")[2]) for name in names if "/" in name})
+    return sorted({part for _, part in _recorded(ledger, digest)})
 
 
 def _sealed(ledger: Ledger, digest: str) -> str:
@@ -178,12 +306,17 @@ def _sealed(ledger: Ledger, digest: str) -> str:
     return str(seals[-1]) if seals else ""
 
 
+def _is_registered(ledger: Ledger, digest: str) -> bool:
+    return any(r.kind == "plan" and r.body["digest"] == digest for r in ledger.records())
+
+
 def _registered(ledger: Ledger, digest: str) -> None:
-    if all(r.kind != "plan" or r.body["digest"] != digest for r in ledger.records()):
+    if not _is_registered(ledger, digest):
         raise InputError(
             "the ledger does not know this plan",
             where=f"{ledger.path}, {digest[:12]}",
-            fix="Name the ledger in which it was registered: --ledger FILE. A changed plan counts as another plan",
+            fix="Name the ledger in which it was registered: --ledger FILE, or give `clonewatch audit plan` again if it"
+            " was interrupted. A changed plan counts as another plan",
         )
 
 
@@ -216,52 +349,26 @@ def _pairs(place: Path) -> list[dict[str, Any]]:
 def _confirmed(
     test: PlannedTest, served: list[dict[str, Any]], tokenizer: tokenizing.Tokenizer, ledger: Ledger
 ) -> PlannedTest:
-    """A test, confirmed on text that we served with its watermark. Raises InputError if the text does not carry it."""
+    """A test, confirmed on text that we served with its watermark, and by which public mapping if several share a name.
+
+    Raises InputError if the text does not carry it.
+    """
     rows = [row for row in served if test.commitment.startswith(str(row.get("commitment", "")))]
     if test.test != "watermark" or not rows:
         return test
-    keyed = watermark_of(test, ledger.secret(test.commitment))
     texts = [str(row.get("text", "")) for row in rows]
     asked = [str(row.get("prompt", "")) for row in rows]
-    watermark.confirm(samples.from_texts(texts, tokenizer.encode, asked), keyed)
-    return PlannedTest(
-        **{name: getattr(test, name) for name in test.__struct_fields__ if name != "confirmed"}, confirmed=True
-    )
-
-
-def _agree(settings: Settings, tests: list[PlannedTest], pairs: list[dict[str, Any]], prompts: int) -> None:
-    """Refuse inconsistent settings."""
-    kinds = {test.test for test in tests}
-    if settings.looks > 1 and kinds != {"watermark"}:
+    told = samples.from_texts(texts, tokenizer.encode, asked)
+    found = {name: watermark.confirmation(told, keyed) for name, keyed in mappings(test, ledger.secret).items()}
+    best = min(found, key=lambda name: found[name].log10_p)
+    if not watermark.confirms(found[best]):
+        tried = "; ".join(f"{name}: p = {p_value_text(r.log10_p)}" for name, r in found.items())
         raise InputError(
-            "only watermark tests may look more than once",
-            fix="List only their commitments in secrets, or set looks = 1",
+            f"our own served text does not carry this watermark ({tried}; {found[best].n_distinct} distinct inputs)",
+            where=f"{test.id}, commitment {test.commitment[:12]}",
+            fix="Check the key and its period, the window, the rule and the tokenizer; use more text if it is short",
         )
-    if settings.looks > prompts:
-        raise InputError(f"{settings.looks} looks at {prompts} prompts")
-    for test in tests:
-        if test.test == "twin" and not requests.pairs_of(test, pairs, tests):
-            raise InputError(f"there is no pair for the coins {test.commitment[:12]}", fix="Name a file in twins")
-
-
-def _questions(plan: AuditPlan, collected: Collected, ledger: Ledger, parts: int) -> Iterator[Request]:
-    yield from requests.answers(plan, collected.prompts, parts)
-    secret = reader(ledger)
-    for test in plan.tests:
-        if test.test == "twin":
-            yield from requests.twins(plan, test, requests.pairs_of(test, collected.twins, plan.tests))
-        elif test.test == "canary":
-            yield from requests.canaries(plan, test, requests.minted(test, secret))
-
-
-def _references(plan: AuditPlan, collected: Collected, parts: int) -> Iterator[Request]:
-    """The requests to our own model about the answers of the others."""
-    for i, prompt in enumerate(collected.prompts):
-        for name in ROLES:
-            if plan.part(i) < parts:
-                told = [a.text for a in answers.read(collected.raw(name, f"answer-{i:05d}")).answers]
-                if told:
-                    yield requests.reference(plan, name, i, prompt, told)
+    return msgspec.structs.replace(test, confirmed=True, public={**test.public, "prf": best})
 
 
 def _complete(plan: AuditPlan, kept: Folder, collected: Collected) -> int:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clonewatch.audit import canary, equality, power, requests, stats, twin, watermark
+from clonewatch.audit.asking import ROLES
 from clonewatch.audit.collected import WITHOUT_REFERENCE, Collected
 from clonewatch.audit.committing import watermark_of
 from clonewatch.audit.outcome import TestResult
@@ -24,9 +25,14 @@ from clonewatch.model.errors import InputError
 Secret = Callable[[str], bytes]
 
 STRONG_EVIDENCE, EVIDENCE, NO_EVIDENCE = "strong evidence", "evidence", "no evidence"
-NOT_USABLE = "not usable"
+NOT_USABLE, NO_VERDICT = "not usable", "no verdict"
 # A bound that assumes an ideal function says "evidence" only if the rank among decoys, which does not, agrees.
 _RANK_AGREES = 0.05
+# A control that gave less than this share of what the suspect gave shows too little: with a quarter of the draws, an
+# effect has half of its strength.
+LEAST_CONTROL = 0.25
+# What a test draws from, by its name: units of one kind for the suspect and the control.
+_UNITS = {"watermark": "n_distinct", "twin": "n_distinct", "canary": "n_scored", "canary-sampling": "n_raw"}
 # Above this p, the suspect's answers cannot be distinguished from our own.
 SAME_MODEL = 0.01
 
@@ -52,9 +58,6 @@ def results_of(plan: AuditPlan, collected: Collected, secret: Secret, parts: int
         "equality": _attempt(lambda: _equality(plan, collected, parts)) if "ours" in plan.sources else None,
         "tests": rows,
     }
-
-
-ROLES = ("suspect", "control")
 
 
 def _attempt(made: Callable[[], TestResult]) -> dict[str, Any]:
@@ -100,7 +103,7 @@ def _watermark(
     return dataclasses.replace(
         result,
         log10_p=min(0.0, log10_p),
-        p_rank=None,
+        notes=(*result.notes, "The rank among decoys is that of this look alone; it guards the finding."),
         method=f"e-process, valid for any number of looks; look {parts} of at most {plan.looks}",
     )
 
@@ -187,12 +190,29 @@ def _equality(plan: AuditPlan, collected: Collected, parts: int) -> TestResult:
 def _level(plan: AuditPlan, row: dict[str, Any]) -> str:
     """The level of evidence of a test, from its corrected p-value, its rank, and the control."""
     line = math.log10(plan.alpha)
-    if row["control_log10_p_holm"] <= line:
+    if "refused" not in row["control"] and row["control_log10_p_holm"] <= line:
         return NOT_USABLE
+    if not control_works(row):
+        return NO_VERDICT
     rank = row["suspect"].get("p_rank")
     if row["log10_p_holm"] > line or (rank is not None and rank > _RANK_AGREES):
         return NO_EVIDENCE
     return STRONG_EVIDENCE if row["log10_p_holm"] <= math.log10(STRONG) else EVIDENCE
+
+
+def control_works(row: dict[str, Any]) -> bool:
+    """Whether the control was tested, and on enough that the secret would have shown if our procedure carried it.
+
+    Where the suspect gave nothing to test, there is nothing to compare with.
+    """
+    if "refused" in row["control"]:
+        return False
+    return "refused" in row["suspect"] or units(row["control"]) >= LEAST_CONTROL * units(row["suspect"])
+
+
+def units(told: dict[str, Any]) -> int:
+    """How much a test draws from: distinct inputs, pairs, canaries or completions."""
+    return int(told[_UNITS[told["test"]]])
 
 
 def _power(plan: AuditPlan, test: PlannedTest, told: dict[str, Any], tests: int) -> float | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Protocol
 
+from clonewatch.audit.json_text import parsed
 from clonewatch.model.errors import InputError, SetupError
 
 _WORD = re.compile(r"[a-z]+|[0-9]|[^\sa-z0-9]")
@@ -54,14 +54,19 @@ class Pieces:
                 "the package tokenizers is not installed", where=where, fix="Run: pip install 'clonewatch[audit]'"
             ) from error
         try:
-            told = json.loads(text)
+            told = parsed(text)
         except ValueError:
             told = None
         if not isinstance(told, dict) or not isinstance(told.get("model"), dict):
             raise InputError(
                 "not a tokenizer.json", where=where, fix="Use the file that came with the model that you serve"
             )
-        self._reader = Reader.from_str(text)
+        try:
+            self._reader = Reader.from_str(text)
+        except Exception as error:  # the library raises nothing narrower
+            raise InputError(
+                f"this tokenizer cannot be used: {error}", where=where, fix="Use the file that came with the model"
+            ) from error
         self._reader.no_truncation()
         self._reader.no_padding()
         unknown = getattr(self._reader.model, "unk_token", None)
@@ -77,7 +82,7 @@ def read(place: Path) -> Tokenizer:
     """The tokenizer of a file: `.json` in the Hugging Face format, otherwise a list with one word per line."""
     try:
         text = place.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read the tokenizer: {error}", where=str(place)) from error
     if place.suffix == ".json":
         return Pieces(text, str(place))

@@ -50,6 +50,7 @@ class Tally(NamedTuple):
     """Distinct inputs and their weights. context: int64[N, width], token: int64[N], weight: float64[N].
 
     n_raw: tokens examined, n_scored: those left after exclusions. plain: every input counts once; the tail is exact.
+    keyless: inputs that were left out because no key changes them.
     """
 
     context: I64
@@ -58,6 +59,7 @@ class Tally(NamedTuple):
     n_raw: int
     n_scored: int
     plain: bool
+    keyless: int = 0
 
 
 class _Part(NamedTuple):
@@ -105,19 +107,25 @@ def test_watermark(
         log10_p=log10_p,
         method=method,
         assumptions=_assumptions(prf, reference is not None, exclude_context),
-        notes=_notes(samples, len(counted.token)),
+        notes=_notes(samples, counted),
         **among_decoys(statistic, others),
     )
 
 
-def confirm(served: Sequence[Sample], keyed: Watermark) -> TestResult:
-    """Check key, rule and tokenizer on text that we served with the watermark on, before any suspect is queried.
+def confirmation(served: Sequence[Sample], keyed: Watermark) -> TestResult:
+    """The test of text that we served with the watermark on, before any suspect is queried. served: our own answers."""
+    return test_watermark(served, keyed, exclude_context=False, decoys=0)
 
-    served: our own answers. Raises InputError if they do not carry the watermark: a null result would then mean
-    nothing.
-    """
-    result = test_watermark(served, keyed, exclude_context=False, decoys=0)
-    if result.log10_p > _OWN_TEXT_LOG10_P:
+
+def confirms(result: TestResult) -> bool:
+    """Whether our own text shows the key, so that a null result of a suspect can mean something."""
+    return result.log10_p <= _OWN_TEXT_LOG10_P
+
+
+def confirm(served: Sequence[Sample], keyed: Watermark) -> TestResult:
+    """Check key, rule and tokenizer on text that we served. Raises InputError if it does not carry the watermark."""
+    result = confirmation(served, keyed)
+    if not confirms(result):
         raise InputError(
             f"our own served text does not carry this watermark (p = {p_value_text(result.log10_p)}, "
             f"{result.n_distinct} distinct inputs)",
@@ -190,6 +198,10 @@ def tally(
             fix="Request longer answers; text that overlaps or repeats the prompt is left out",
         )
     columns = [np.concatenate([part[c] for part in parts]) for c in range(4)]
+    keyed = _keyed(prf, columns[0], columns[1])
+    if not keyed.any():
+        raise InputError("no window depends on the key", fix="Request other answers: these repeat one token")
+    columns = [column[keyed] for column in columns]
     found, seen, expected = _distinct(prf, _Part(*columns))
     plain = reference is None and mode == "text"
     if reference is None:
@@ -199,7 +211,20 @@ def tally(
     keep = _heaviest(weight)
     if not len(keep):
         raise InputError("the suspect's answers equal the reference's expectation, so there is nothing to test")
-    return Tally(columns[0][found[keep]], columns[1][found[keep]], weight[keep], raw, scored, plain)
+    return Tally(
+        columns[0][found[keep]], columns[1][found[keep]], weight[keep], raw, scored, plain, int((~keyed).sum())
+    )
+
+
+def _keyed(prf: Prf, context: I64, token: I64) -> npt.NDArray[np.bool_]:
+    """Which inputs depend on the key: under three decoy keys they do not all have one number. bool[N].
+
+    In the additive mapping a window whose ids sum to zero has the same numbers under every key, and text can be aimed
+    at them. Decoys decide, so the choice does not depend on the key.
+    """
+    first, *others = (prf.decoy(i).uniform(context, token) for i in range(3))
+    same: npt.NDArray[np.bool_] = np.logical_and.reduce([first == other for other in others])
+    return ~same
 
 
 def _positions(sample: Sample, width: int, mode: Mode, exclude_context: bool, i: int) -> tuple[int, I64]:
@@ -319,10 +344,12 @@ def _assumptions(prf: Prf, centred: bool, exclude_context: bool) -> tuple[str, .
     return tuple(listed)
 
 
-def _notes(samples: Sequence[Sample], inputs: int) -> tuple[str, ...]:
+def _notes(samples: Sequence[Sample], counted: Tally) -> tuple[str, ...]:
     notes = []
-    if inputs < _FEW_INPUTS:
-        notes.append(f"Only {inputs} distinct inputs: a null result is weak evidence.")
+    if len(counted.token) < _FEW_INPUTS:
+        notes.append(f"Only {len(counted.token)} distinct inputs: a null result is weak evidence.")
+    if counted.keyless:
+        notes.append(f"{counted.keyless:,} inputs do not depend on any key and were left out.")
     written = [s.written.tobytes() for s in samples if len(s.written)]
     alike = 1 - len(set(written)) / len(written) if written else 0.0
     if alike >= _MANY_ALIKE:

@@ -7,7 +7,7 @@ reaches its threshold. How a signal combines with the others is declared in its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import log2
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ LINK_BITS = round(log2(1_000), _DIGITS)
 # A fact of deception must be significant at one in ten; what makes it a fact is its test's least effect.
 _FACT_BITS = 3.3
 # To be reported without a flag: shared things must link the average entity at one in ten at least.
-_LEAST_LINK_BITS = round(log2(10), _DIGITS)
+LEAST_LINK_BITS = round(log2(10), _DIGITS)
 # What the sum of families has beyond its own threshold supports a linkage that falls short: strangers whom a weak link
 # gathers by chance do not agree in what they do. Its tests are not independent, so half of it counts for being reported
 # and a quarter for a flag, for which it stands in for a quarter of the linkage at most.
@@ -111,7 +111,7 @@ class Verdict(NamedTuple):
         Where few accounts are trusted, the rarity of a shared thing says little, whoever shares it. That is no reason
         to say nothing of a group, and none to flag it.
         """
-        support = _TO_REPORT * _surplus(self.bits) if round(self.link_bits, _DIGITS) >= _LEAST_LINK_BITS else 0.0
+        support = _TO_REPORT * _surplus(self.bits) if round(self.link_bits, _DIGITS) >= LEAST_LINK_BITS else 0.0
         half_way = min(self.link_bits / LINK_BITS, *self.criteria[1:]) >= _HALF_WAY
         return round(self.link_bits + support, _DIGITS) >= LINK_BITS or half_way
 
@@ -196,12 +196,13 @@ def judge(
     links: Mapping[str, LinkingSignal],
     tests: Mapping[str, BehaviouralTest],
     trust: Mapping[int, str],
+    one_payer: Collection[int] = (),
 ) -> list[Verdict]:
     """Verdicts on clusters and communities, by number.
 
     edges: cluster, entity, signal, weight: the attributes that link each entity to its cluster. sizes: entities of each
     cluster. links, tests: the signals of both kinds by name. trust: of each cluster, the source of the trusted set by
-    which its links were weighed.
+    which its links were weighed. one_payer: clusters that one payment instrument pays for.
     """
     by_cluster: dict[int, list[Reading]] = {c: [] for c in sizes}
     for reading in readings:
@@ -211,7 +212,9 @@ def judge(
         ):
             by_cluster[reading.cluster].append(reading)
     linked = linkage(edges, sizes, links)
-    return [_verdict(c, by_cluster[c], linked.get(c, ()), links, tests, trust[c]) for c in sorted(sizes)]
+    return [
+        _verdict(c, by_cluster[c], linked.get(c, ()), links, tests, trust[c], c in one_payer) for c in sorted(sizes)
+    ]
 
 
 def total_bits(linking: Sequence[tuple[str, str, float]]) -> float:
@@ -247,10 +250,15 @@ def _verdict(
     links: Mapping[str, LinkingSignal],
     tests: Mapping[str, BehaviouralTest],
     trust: str,
+    one_payer: bool,
 ) -> Verdict:
     explaining = {name for name, _, bits in linking if bits >= FAMILY_BITS}
+    gathering = {name for name, _, bits in linking if round(bits, _DIGITS) >= _COVERT}
     readings = [
-        r._replace(bits=0.0) if r.bits < 0 and tests[r.signal].explained_by in explaining else r for r in readings
+        r._replace(bits=0.0)
+        if tests[r.signal].gathered_by in gathering or (r.bits < 0 and tests[r.signal].explained_by in explaining)
+        else r
+        for r in readings
     ]
     best, supporting = _best(readings, tests), _best(readings, tests, supporting=True)
     overruled = {r.family for r in readings if tests[r.signal].overrules and r.bits >= FAMILY_BITS}
@@ -278,7 +286,15 @@ def _verdict(
         # annotators of one firm have no habits in it either. What remains is a harvest, dealt out, without habits.
         habits = max(supporting.values(), default=0.0)
         deceptive = {DEALT_OUT: min(deceptive.get(DEALT_OUT, 0.0), habits)}
-    deception = sorted(set(covert) | {s for s, b in deceptive.items() if b >= _FACT_BITS})
+    if one_payer:
+        # Whoever pays for all of them hides from nobody who sends the bill, and may deal out a list of its own to people
+        # with a name each, some of whom share a device. A list of everything is nobody's own, and that one machine runs
+        # them all under those names is a deception as well.
+        broad = max((r.bits for r in readings if tests[r.signal].broad), default=0.0)
+        covert = {s: w / FAMILY_BITS * _COVERT for s, w in covert.items() if not links[s].payer}
+        deceptive = {s: min(b, broad) if s == DEALT_OUT or tests[s].one_customer else b for s, b in deceptive.items()}
+    facts = {s: w / _COVERT for s, w in covert.items()} | {s: b / _FACT_BITS for s, b in deceptive.items()}
+    deception = sorted(s for s, ratio in facts.items() if round(ratio, _DIGITS) >= 1)
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     support = min(_MOST_TO_FLAG, _TO_FLAG * _surplus(bits))
     supported = max(link_bits / LINK_BITS, min(1.0, (link_bits + support) / LINK_BITS))
@@ -286,7 +302,7 @@ def _verdict(
         linkage=supported if enough else min(_HALF, supported),
         third_family=(needed[0] if needed else 0.0) / FAMILY_BITS,
         sum_of_families=bits / FLAG_BITS,
-        deception=max([*(w / _COVERT for w in covert.values()), *(b / _FACT_BITS for b in deceptive.values()), 0.0]),
+        deception=max(facts.values(), default=0.0),
     )
     threshold_ratio = min(criteria)
     if threshold_ratio <= 0:

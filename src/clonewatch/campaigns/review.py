@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import e, floor, log, log2
+from types import MappingProxyType
 from typing import NamedTuple
 
-from clonewatch.campaigns.answers import Answer, is_about, newest
-from clonewatch.campaigns.fusion import LINK_BITS, Verdict
+from clonewatch.campaigns.answers import is_about, newest
+from clonewatch.campaigns.fusion import LEAST_LINK_BITS, LINK_BITS, Verdict
 from clonewatch.campaigns.innocent_shapes import next_question, shapes
+from clonewatch.model.answers import INNOCENT, Answer
 from clonewatch.model.questions import BY_ID
+from clonewatch.model.same_evidence import Basis, news
 from clonewatch.ports.signal import Signal
 
 FLAGGED, REVIEW, LISTED = "flagged", "review", "listed"
@@ -48,12 +51,25 @@ class Candidate(NamedTuple):
     signals: Mapping[str, Signal]
 
 
+class OnRecord(NamedTuple):
+    """A ruling about a group. news: what the group has beyond the evidence that was ruled on; empty for nothing."""
+
+    answer: Answer
+    news: tuple[str, ...]
+
+    @property
+    def withholds(self) -> bool:
+        """Whether it keeps the group from being flagged or for review: ruled innocent, and nothing is new."""
+        return self.answer.ruled is not None and self.answer.ruled.ruling == INNOCENT and not self.news
+
+
 class Standing(NamedTuple):
     """What a group is to a reader. rank: 1 is the first to look at. odds_bits: log2 of the posterior odds.
 
     question: the id of the question to ask next; None where all that fit were answered, or nothing fits. look_alike:
     the question whose innocent explanation it resembles so much that the group moved down; None for none. answers:
-    those that moved its odds.
+    those that moved its odds. evidence_bits: the odds before look-alike and answers. families: the families of evidence
+    that count. ruling: the one that is about it.
     """
 
     outcome: str
@@ -64,14 +80,49 @@ class Standing(NamedTuple):
     question: str | None
     look_alike: str | None
     answers: tuple[Answer, ...]
+    evidence_bits: float
+    families: tuple[str, ...]
+    ruling: OnRecord | None
 
 
-def review(candidates: Sequence[Candidate], answers: Sequence[Answer] = ()) -> list[Standing]:
-    """The standing of every group, in the order given."""
-    found = [_standing(candidate, answers) for candidate in candidates]
+def review(
+    candidates: Sequence[Candidate],
+    answers: Sequence[Answer] = (),
+    rulings: Mapping[int, OnRecord] = MappingProxyType({}),
+) -> list[Standing]:
+    """The standing of every group, in the order given. rulings: by cluster."""
+    found = [_standing(candidate, answers, rulings.get(candidate.verdict.cluster)) for candidate in candidates]
     order = sorted(range(len(found)), key=lambda i: _place(candidates[i], found[i]))
     ranks = {i: rank for rank, i in enumerate(order, 1)}
     return [standing._replace(rank=ranks[i]) for i, standing in enumerate(found)]
+
+
+def ruling_on(
+    verdict: Verdict, p_value: float | None, accounts: frozenset[str], answers: Sequence[Answer]
+) -> OnRecord | None:
+    """The ruling about a group: one that withholds it where there is one, else the newest.
+
+    accounts: those that the verdict rests on, by id. answers: oldest first.
+    """
+    now = Basis(accounts, frozenset(counting(verdict)), evidence_odds(verdict, p_value))
+    found: list[OnRecord] = []
+    for answer in answers:
+        if answer.ruled and is_about(answer, accounts):
+            ruled = Basis(answer.accounts, answer.ruled.families, answer.ruled.odds_bits)
+            found.append(OnRecord(answer, news(ruled, now, answer.ruled.scope)))
+    withholding = [one for one in found if one.withholds]
+    return [None, *found, *withholding][-1]
+
+
+def counting(verdict: Verdict) -> tuple[str, ...]:
+    """The families of evidence that count: of tests, and of links that tie the average entity well enough."""
+    links = {family for _, family, bits in verdict.links if bits >= LEAST_LINK_BITS}
+    return tuple(sorted({*verdict.families, *links}))
+
+
+def evidence_odds(verdict: Verdict, p_value: float | None) -> float:
+    """The odds on the evidence alone, log2: without what the group looks like and what was answered."""
+    return round(PRIOR_BITS + evidence_bits(verdict, p_value), _DIGITS)
 
 
 def evidence_bits(verdict: Verdict, p_value: float | None) -> float:
@@ -103,12 +154,14 @@ def likelihood_bits(bits: float) -> float:
     return bits - log2(e * nats) if nats > 1 else 0.0
 
 
-def _standing(candidate: Candidate, answers: Sequence[Answer]) -> Standing:
+def _standing(candidate: Candidate, answers: Sequence[Answer], ruling: OnRecord | None) -> Standing:
     verdict = candidate.verdict
-    used = newest(answer for answer in answers if is_about(answer, candidate.accounts))
+    # A ruling on less evidence than there is now says nothing: the group is to be looked at again.
+    silent = {id(a) for a in answers if a.ruled and not (ruling and ruling.withholds and a is ruling.answer)}
+    used = newest(a for a in answers if a.question and id(a) not in silent and is_about(a, candidate.accounts))
     fitting = shapes(verdict, candidate.signals)
     shape = fitting[0][0] if fitting else None
-    evidence = PRIOR_BITS + evidence_bits(verdict, candidate.p_value)
+    evidence = evidence_odds(verdict, candidate.p_value)
     moved = BY_ID[shape].shape_bits if shape else 0.0
     # A group that is known not to be what it resembles does not move down for the resemblance.
     denied = any(answer.question == shape and not answer.yes for answer in used)
@@ -116,6 +169,8 @@ def _standing(candidate: Candidate, answers: Sequence[Answer]) -> Standing:
     # An answer keeps a group in review or takes it out. It brings none in, and flags none. About a group of bystanders
     # alone there is nothing to ask.
     wanted = bool(candidate.accounts) and min(evidence + moved, odds) >= REVIEW_BITS
+    if ruling and ruling.withholds:
+        wanted = False
     return Standing(
         FLAGGED if verdict.flagged else REVIEW if wanted else LISTED,
         0,
@@ -125,6 +180,9 @@ def _standing(candidate: Candidate, answers: Sequence[Answer]) -> Standing:
         next_question(fitting, {answer.question for answer in used}),
         shape if moved and not denied else None,
         used,
+        evidence,
+        counting(verdict),
+        ruling,
     )
 
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from clonewatch.campaigns.calibration import averaged, e_bh
-
-# Two groups are the same when at least this share of the smaller one's accounts is in both.
-SAME = 0.5
+from clonewatch.kernels.overlap import continued, overlaps
 
 
 class Sighting(NamedTuple):
@@ -51,22 +49,13 @@ def track(sightings: Sequence[Sighting], scans: int, q: float) -> list[Track]:
     """
     paths: list[list[Sighting]] = []
     for scan in sorted({s.scan for s in sightings}):
-        here = [s for s in sightings if s.scan == scan]
-        pairs = sorted((-_alike(path[-1], s), place, s.group, s) for s in here for place, path in enumerate(paths))
-        taken: set[int] = set()
-        placed: set[str] = set()
-        for minus, place, group, s in pairs:
-            if -minus >= SAME and place not in taken and group not in placed:
-                paths[place].append(s)
-                taken.add(place)
-                placed.add(group)
-        paths += [[s] for s in here if s.group not in placed]
+        here = sorted((s for s in sightings if s.scan == scan), key=lambda s: s.group)
+        place = continued(overlaps([path[-1].accounts for path in paths], [s.accounts for s in here]))
+        for i, s in enumerate(here):
+            if i in place:
+                paths[place[i]].append(s)
+        paths += [[s] for i, s in enumerate(here) if i not in place]
     values = [averaged([s.e_value for s in path] + [0.0] * (scans - len(path))) for path in paths]
     kept = e_bh(values, q)
     found = [Track(tuple(path), values[i], i in kept) for i, path in enumerate(paths)]
     return sorted(found, key=lambda t: (-t.e_value, t.sightings[0].scan, t.sightings[0].group))
-
-
-def _alike(a: Sighting, b: Sighting) -> float:
-    """Share of the smaller group's accounts that are in both (Szymkiewicz and Simpson's overlap)."""
-    return len(a.accounts & b.accounts) / max(1, min(len(a.accounts), len(b.accounts)))

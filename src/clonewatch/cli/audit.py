@@ -23,6 +23,16 @@ LedgerOption = Annotated[
     Path | None, typer.Option("--ledger", metavar="FILE", help="The ledger; by default ledger.jsonl beside DIR.")
 ]
 
+# A request a day; with fewer no audit would end.
+_LEAST_RATE = 1 / 86_400
+
+
+def _possible_rate(rate: float) -> float:
+    if rate and not _LEAST_RATE <= rate < float("inf"):
+        raise typer.BadParameter(f"{rate} requests per second; give 0 for no limit, or one a day and more")
+    return rate
+
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -99,11 +109,14 @@ def plan(
         output.say(f"Power of {test.id}: {_power(test.test, made.power.share, chance)}.")
     if made.power.effect is None and any(chances):
         output.say("This was measured on small models, which over-learn: expect less from a large one.")
+    for test in made.tests:
+        if test.confirmed:
+            output.say(f"Our served text carries the watermark of {test.id} by the mapping {test.public['prf']}.")
     unconfirmed = [t.id for t in made.tests if t.test == "watermark" and not t.confirmed]
     if unconfirmed:
         output.say(
-            f"Warning: key, window and tokenizer of {', '.join(unconfirmed)} are not confirmed. Name text that you"
-            " served with them in `served`."
+            f"Warning: key, window, tokenizer and mapping of {', '.join(unconfirmed)} are not confirmed. Name text that"
+            " you served with them in `served`."
         )
     output.say(f"Plan {digest} is registered. No request was sent yet.")
 
@@ -113,7 +126,14 @@ def collect(
     folder: Audit,
     ledger: LedgerOption = None,
     rate: Annotated[
-        float, typer.Option("--rate", metavar="R", min=0, help="Requests per second to each model; 0 for no limit.")
+        float,
+        typer.Option(
+            "--rate",
+            metavar="R",
+            min=0,
+            callback=_possible_rate,
+            help="Requests per second to each model; 0 for no limit.",
+        ),
     ] = 0.0,
     parts: Annotated[
         int, typer.Option("--parts", metavar="N", min=0, help="Collect for the first N looks of the plan; 0 for all.")
@@ -184,13 +204,10 @@ def report(folder: Audit, ledger: LedgerOption = None) -> None:
 
       clonewatch audit report book/march
     """
-    from importlib.resources import files
-
     from clonewatch.audit.folder import Folder
     from clonewatch.audit.verification import write_report
 
-    style = (files("clonewatch.report") / "templates" / "style.css").read_text(encoding="utf-8")
-    write_report(Folder(folder), _book(folder, ledger), style)
+    write_report(Folder(folder), _book(folder, ledger), _style())
     output.say(f"Wrote {folder / 'report.md'} and {folder / 'report.html'}.")
 
 
@@ -201,28 +218,47 @@ def verify(
     head: Annotated[str, typer.Option("--head", metavar="HASH", help="A hash of the ledger that was published.")] = "",
     json: Json = False,
 ) -> None:
-    """Check hashes, ledger, plan, every figure and the report, offline and from the raw answers.
+    """Check every file, the ledger, the plan, every figure and both reports, offline and from the raw answers.
 
-    Exit code 3 if a check fails.
+    Names what is not covered, and what is known about the age. Exit code 3 if a check fails.
 
     For example:
 
       clonewatch audit verify book/march
     """
     from clonewatch.audit.folder import Folder
+    from clonewatch.audit.verification import age, uncovered
     from clonewatch.audit.verification import verify as check
 
-    problems = check(Folder(folder), _book(folder, ledger), head)
+    kept, book = Folder(folder), _book(folder, ledger)
+    problems = check(kept, book, head, _style())
+    beside = uncovered(kept, book)
+    known = "" if problems else age(book, head)
     if json:
-        output.as_json({"verified": not problems, "problems": [p._asdict() for p in problems]})
+        told = {"problems": problems, "not_covered": beside}
+        output.as_json(
+            {"verified": not problems, **{n: [p._asdict() for p in told[n]] for n in told}, "age": known or None}
+        )
     else:
         for problem in problems:
             output.say(f"{problem.where}: {problem.what}")
         output.say(
-            "Not verified." if problems else "Verified: hashes, ledger, plan, every figure and the report are correct."
+            "Not verified."
+            if problems
+            else "Verified: every file of the folder, ledger, plan, every figure and both reports are correct."
         )
+        for problem in beside:
+            output.say(f"Not covered: {problem.where}, {problem.what}.")
+        if known:
+            output.say(known)
     if problems:
         raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def _style() -> str:
+    from importlib.resources import files
+
+    return (files("clonewatch.report") / "templates" / "style.css").read_text(encoding="utf-8")
 
 
 def _book(folder: Path, ledger: Path | None) -> Ledger:

@@ -12,7 +12,7 @@ from clonewatch.cli import output
 from clonewatch.cli.options import Json
 
 if TYPE_CHECKING:
-    from clonewatch.audit.ledger import Ledger
+    from clonewatch.audit.ledger import Issued, Ledger
 
 Book = Annotated[Path, typer.Argument(metavar="LEDGER", help="The ledger, a file.")]
 Carrier = Annotated[
@@ -33,21 +33,27 @@ def init(ledger: Book, since: Since = "", json: Json = False) -> None:
     from clonewatch.audit.ledger import Ledger, Usage
     from clonewatch.model.errors import InputError
 
-    if ledger.exists():
-        raise InputError("this ledger exists already", where=str(ledger), fix="Add to it: clonewatch audit commit")
-    ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     book = Ledger(ledger)
-    _committed(book, commit_twins(book, Usage(since)), "coins of twin answers", json)
+    begun = [record for record in book.records() if record.kind != "torn"]
+    # A file without a record, or with the one of an interrupted run, was begun by this command.
+    if begun and not (len(begun) == 1 and book.pending() == "twin"):
+        raise InputError("this ledger exists already", where=str(ledger), fix="Add to it: clonewatch audit commit")
+    commit_twins(book, Usage(since), lambda issued: _committed(book, issued, "coins of twin answers", json))
 
 
 def commit(
     ledger: Book,
     kind: Annotated[Literal["watermark", "twin"], typer.Option("--kind", help="Kind of secret.")] = "watermark",
-    rule: Annotated[Literal["kgw", "gumbel"], typer.Option("--rule", help="How the watermark uses its key.")] = "kgw",
+    rule: Annotated[
+        Literal["kgw", "gumbel"] | None, typer.Option("--rule", help="How the watermark uses its key; kgw by default.")
+    ] = None,
     width: Annotated[
         int | None, typer.Option("--width", min=1, max=8, help="Tokens in a window; 1 for kgw and 2 for gumbel.")
     ] = None,
-    gamma: Annotated[float, typer.Option("--gamma", min=0.05, max=0.95, help="Share of green tokens, for kgw.")] = 0.5,
+    gamma: Annotated[
+        float | None,
+        typer.Option("--gamma", min=0.05, max=0.95, help="Share of green tokens, for kgw; 0.5 by default."),
+    ] = None,
     carrier: Carrier = None,
     since: Since = "",
     until: Until = "",
@@ -61,13 +67,23 @@ def commit(
     """
     from clonewatch.audit.committing import WIDTHS, commit_twins, commit_watermark
     from clonewatch.audit.ledger import Ledger, Usage
+    from clonewatch.model.errors import InputError
 
-    book = Ledger(existing(ledger))
+    book, usage = Ledger(existing(ledger)), Usage(since, until, carrier or ())
+
+    def publish(issued: Issued) -> None:
+        _committed(book, issued, kind, json)
+
     if kind == "twin":
-        told = commit_twins(book, Usage(since, until, carrier or ()))
-    else:
-        told = commit_watermark(book, rule, width or WIDTHS[rule], gamma, Usage(since, until, carrier or ()))
-    _committed(book, told, kind, json)
+        given = {"--rule": rule, "--width": width, "--gamma": gamma}
+        meant = [name for name, value in given.items() if value is not None]
+        if meant:
+            raise InputError(f"{', '.join(meant)} of a twin secret, which has none", fix="They are for watermarks")
+        commit_twins(book, usage, publish)
+        return
+    if rule == "gumbel" and gamma is not None:
+        raise InputError("a gumbel watermark has no green tokens", where="--gamma", fix="Leave it out, or use kgw")
+    commit_watermark(book, rule or "kgw", width or WIDTHS[rule or "kgw"], gamma or 0.5, usage, publish)
 
 
 def import_key(
@@ -88,14 +104,19 @@ def import_key(
     from clonewatch.audit.ledger import Ledger, Usage
 
     book = Ledger(existing(ledger))
-    _committed(book, commit_vllm(book, vllm_config, Usage(since, until, carrier or ())), "watermark of vLLM", json)
+    commit_vllm(
+        book,
+        vllm_config,
+        Usage(since, until, carrier or ()),
+        lambda issued: _committed(book, issued, "watermark of vLLM, imported", json),
+    )
 
 
 def mint_canaries(
     ledger: Book,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File for the records, JSONL.")],
     count: Annotated[int, typer.Option("--count", min=1, max=10_000, help="How many.")] = 16,
-    length: Annotated[int, typer.Option("--length", min=1, max=8, help="Secret words per record.")] = 3,
+    length: Annotated[int, typer.Option("--length", help="Secret words per record, 2 to 8.")] = 3,
     carrier: Carrier = None,
     since: Since = "",
     until: Until = "",
@@ -107,22 +128,22 @@ def mint_canaries(
 
       clonewatch audit mint-canaries book/ledger.jsonl --carrier case-7 --out book/canaries.jsonl
     """
-    from clonewatch.audit.canary import TEMPLATE
+    from clonewatch.audit import storage
+    from clonewatch.audit.canary import TEMPLATE, Canary
     from clonewatch.audit.committing import commit_canaries
     from clonewatch.audit.ledger import Ledger, Usage
-    from clonewatch.model.errors import InputError, OutputError
+    from clonewatch.model.errors import InputError
 
     book = Ledger(existing(ledger))
-    if out.exists():
+    if out.exists() and book.pending() != "canary":
         raise InputError("this file exists already", where=str(out), fix="Name another: canaries are never overwritten")
-    told, minted = commit_canaries(book, count, length, TEMPLATE, Usage(since, until, carrier or ()))
-    rows = [{"id": c.id, "carrier": c.carrier, "secret": c.secret, "text": c.text} for c in minted]
-    try:
-        out.touch(mode=0o600)
-        out.write_text("".join(json_text.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write the canaries: {error.strerror}", where=str(out)) from error
-    _committed(book, told, f"{count} canaries", json)
+
+    def release(issued: Issued, minted: list[Canary]) -> None:
+        rows = [{"id": c.id, "carrier": c.carrier, "secret": c.secret, "text": c.text} for c in minted]
+        storage.put_new(out, "".join(json_text.dumps(row) + "\n" for row in rows).encode(), 0o600)
+        _committed(book, issued, f"{count} canaries", json)
+
+    commit_canaries(book, count, length, TEMPLATE, Usage(since, until, carrier or ()), release)
 
 
 def flip(
@@ -173,13 +194,13 @@ def existing(ledger: Path) -> Path:
     return ledger
 
 
-def _committed(book: Ledger, commitment: str, what: str, json: bool) -> None:
+def _committed(book: Ledger, issued: Issued, what: str, json: bool) -> None:
     if json:
-        output.as_json({"commitment": commitment, "head": book.head()})
+        output.as_json({"commitment": issued.commitment, "head": book.head(), "resumed": issued.resumed})
         return
     output.say(
-        f"Committed: {what}.",
-        f"Commitment {commitment}",
+        f"Committed: {what}." + (" This finishes an earlier run of the same command." if issued.resumed else ""),
+        f"Commitment {issued.commitment}",
         f"Publish or timestamp the head of the ledger: {book.head()}",
         f"The secret is in {book.secrets_path}; keep a copy where nobody else can read it.",
     )

@@ -49,7 +49,7 @@ def doctor(
         chosen = Path(mapping) if mapping else None
         found = look(open_log(paths, format=format, mapping=chosen, accounts=accounts, events=events))
     except (InputError, MappingError) as error:
-        if not mapping and _survey(paths, error, json):
+        if not mapping and not _is_beside(error.where, paths, accounts, events) and _survey(paths, error, json):
             raise InputError(
                 f"a field map is needed: {error.what}",
                 where=error.where,
@@ -63,6 +63,14 @@ def doctor(
         if mapping and mapping not in presets():
             for column, path in found["unfilled"].items():
                 output.say(f"The field map finds no value for {column}: no row has {path!r}.")
+
+
+def _is_beside(where: str, paths: list[str], *given: Path | None) -> bool:
+    """Whether an error is about accounts or events, which no field map is for."""
+    from clonewatch.adapters.inputs import find_inputs
+
+    found = find_inputs(paths)
+    return where in map(str, [*found.accounts, *found.events, *given])
 
 
 def _survey(paths: list[str], error: ClonewatchError, json: bool) -> bool:
@@ -121,6 +129,7 @@ def _tell_end_users(vouched: dict[str, float]) -> None:
 
 
 def _tell(found: dict[str, Any]) -> None:
+    from clonewatch.adapters.units import in_words
     from clonewatch.report.numerals import share
 
     output.say(
@@ -138,6 +147,8 @@ def _tell(found: dict[str, Any]) -> None:
         ((one["column"], f"{one['values']:,}", one["reason"]) for one in found["dropped"]),
         right=(1,),
     )
+    for column, units in found["units"].items():
+        output.say(f"Numbers in {column} are {in_words(units)}.")
     there = [(name, share(part, 1)) for name, part in found["columns"].items() if part]
     output.table("Columns with values", ("Column", "Rows filled"), there, right=(1,))
     on, off = ([c for c in found["signals"] if c["works"] is works] for works in (True, False))
@@ -152,6 +163,7 @@ def _tell(found: dict[str, Any]) -> None:
         ((c["name"], c["kind"], c["family"], ", ".join(c["missing"]), c["catches"]) for c in off),
     )
     _tell_reach(found["reach"], bool(found["columns"]["accounts.anchor"]))
+    _tell_ring(found["trusted_share"], found["least_ring"])
     _tell_end_users(found["end_users"])
     for warning in found["warnings"]:
         output.say(f"Warning: {warning}")
@@ -176,4 +188,15 @@ def _tell_reach(reach: dict[str, Any], marked: bool) -> None:
         output.say(
             "No account is marked as trusted: trust will be inferred from behaviour, and more evidence is required.",
             "Better: mark accounts that you know in the column `anchor` of an accounts file (--accounts FILE).",
+        )
+
+
+def _tell_ring(trusted: float | None, accounts: int | None) -> None:
+    """How many accounts one shared thing can link at the log's share of trusted accounts."""
+    from clonewatch.report.numerals import share
+
+    if trusted and accounts:
+        output.say(
+            f"{share(trusted, 1)} of the accounts are trusted: one thing in common links {accounts:,} accounts or more"
+            " well enough for a flag. Fewer need several things in common, or more trusted accounts beside them."
         )

@@ -10,7 +10,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from clonewatch.cli import answer, audit, calibrate, doctor, lab, output, results, scan, schema, state, track, warm_up
+from clonewatch.cli import (
+    answer,
+    audit,
+    calibrate,
+    cases,
+    doctor,
+    lab,
+    log,
+    output,
+    results,
+    scan,
+    schema,
+    state,
+    track,
+    warm_up,
+)
 from clonewatch.model.errors import ClonewatchError, SetupError
 from clonewatch.model.option_values import check_limit
 from clonewatch.model.version import __version__
@@ -111,8 +126,8 @@ def start(
     Start with `clonewatch doctor LOG` to see what your log allows, then `clonewatch scan LOG --out DIR`, then open
     DIR/report.html. No log at hand? See `clonewatch simulate --list`.
 
-    Exit codes: 0 done, 2 usage or set-up, 3 something was found (--fail-on), an audit does not hold or a
-    state is damaged, 4 too many rows were rejected, 130 interrupted.
+    Exit codes: 0 done, 2 usage or set-up, 3 something was found (--fail-on) or is overdue, an audit or a log does
+    not hold or a state is damaged, 4 too many rows were rejected, 130 interrupted.
     """
 
 
@@ -127,6 +142,8 @@ app.command("track", short_help="Follow groups over several scans.")(track.track
 app.add_typer(audit.app, name="audit", short_help="Test whether a model depends on secrets your answers carried.")
 app.command("why", short_help="Say why an account is in a campaign, or in none.")(results.why)
 app.command("answer", short_help="Record what you found out about a group.")(answer.answer)
+app.add_typer(cases.app, name="cases", short_help="Follow groups as cases, and rule on them.")
+app.add_typer(log.app, name="log", short_help="Check the signed log of everything done to cases.")
 app.command("campaigns", short_help="List the groups of a scan, first to look at first.")(results.campaigns)
 app.command("show", short_help="Show one group with its evidence.")(results.show)
 app.command("doctor", short_help="Say what a log allows before you scan it.")(doctor.doctor)

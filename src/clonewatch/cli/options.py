@@ -69,7 +69,9 @@ Replay = Annotated[
 ]
 AnswersFile = Annotated[
     Path | None,
-    typer.Option("--answers", metavar="FILE", help="What you found out about groups, from `clonewatch answer`."),
+    typer.Option(
+        "--answers", metavar="FILE", help="What you found out about groups: from `answer` and `cases export-rulings`."
+    ),
 ]
 FailOnFound = Annotated[
     FailOn | None,

@@ -20,6 +20,7 @@ from clonewatch.cli.options import (
     LogOptions,
     MachineOptions,
     MaxRejected,
+    MaxRepeated,
     Memory,
     Quiet,
     TestOptions,
@@ -27,7 +28,7 @@ from clonewatch.cli.options import (
     grouped,
 )
 from clonewatch.cli.progress import watching
-from clonewatch.model.defaults import MEMORY
+from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 
 EXIT_DAMAGED = 3
 
@@ -101,6 +102,7 @@ class WindowOptions:
         typer.Option("--until", parser=day, metavar="DATE", help="Last day, UTC; default: the newest."),
     ] = None
     again: Annotated[bool, typer.Option("--again", help="Also examine windows whose result would be the same.")] = False
+    max_repeated: MaxRepeated = MAX_REPEATED
 
 
 @grouped
@@ -137,6 +139,7 @@ def detect(
         until=window.until,
         key_file=key,
         again=window.again,
+        max_repeated=window.max_repeated,
     )
     with watching(answer.quiet) as progress:
         found = windows(settings, progress)

@@ -8,11 +8,11 @@ import hashlib
 import os
 import re
 import secrets
-import stat
 from pathlib import Path
 
 from clonewatch.kernels.hashing import KEY_BYTES
 from clonewatch.model.errors import KeyFileError
+from clonewatch.model.secret_files import read_secret
 
 SECRET_BYTES = 32
 _PERSON = b"clonewatch.v1"
@@ -32,8 +32,8 @@ def load_key(path: Path | None = None) -> bytes:
     """The 32-byte secret; created on first use, in a file that only its owner can read (0600, in a folder of 0700).
 
     path: the key file, or None for `default_path()`. The file contains 64 hexadecimal digits. Two processes that start
-    together get the same key. Raises KeyFileError if the file cannot be read or created, is open to other users, or
-    contains anything else.
+    together get the same key. Raises KeyFileError if the file cannot be read or created, is no regular file, is open to
+    other users, or contains anything else.
     """
     place = default_path() if path is None else path
     if _LIKE_A_KEY.fullmatch(place.name) and not place.exists():
@@ -43,26 +43,17 @@ def load_key(path: Path | None = None) -> bytes:
             where="--key or CLONEWATCH_KEY_FILE",
             fix="Write the key into a file of its own (mode 600) and name that file",
         )
+    fix = "Name a file that this user may write with --key or CLONEWATCH_KEY_FILE"
     try:
         if not place.exists():
             _create(place)
-        mode = place.stat().st_mode
-        text = place.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyFileError(
-            f"the fingerprint key cannot be read or created: {error}",
-            where=str(place),
-            fix="Name a file that this user may write with --key or CLONEWATCH_KEY_FILE",
-        ) from error
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeyFileError(
-            f"the fingerprint key is open to other users (mode {stat.S_IMODE(mode):04o})",
-            where=str(place),
-            fix=f"Run: chmod 600 {place}, and rotate the key if others may have read it",
-        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "this is not the name of a file"
+        raise KeyFileError(f"the fingerprint key cannot be created: {reason}", where=str(place), fix=fix) from error
+    text = read_secret(place, "the fingerprint key", fix=fix)
     try:
-        key = bytes.fromhex(text.strip())
-    except ValueError:
+        key = bytes.fromhex(text.decode("ascii").strip())
+    except ValueError:  # which includes bytes that are no text
         key = b""
     if len(key) != SECRET_BYTES:
         raise KeyFileError(

@@ -17,6 +17,14 @@ _ANSWER = pa.struct(
         ("note", pa.string()),
     ]
 )
+_RULING = pa.struct(
+    [
+        *((name, pa.string()) for name in ("ruling", "question", "case", "scope", "until", "at", "by", "note")),
+        ("withholds", pa.bool_()),
+        ("bits", pa.float64()),
+        ("news", pa.list_(pa.string())),
+    ]
+)
 _TYPES = {
     "string": pa.string(),
     "bool": pa.bool_(),
@@ -32,6 +40,7 @@ _TYPES = {
     "map<string,int64>": pa.map_(pa.string(), pa.int64()),
     "list<evidence>": pa.list_(_EVIDENCE),
     "list<answer>": pa.list_(_ANSWER),
+    "list<ruling>": pa.list_(_RULING),
 }
 
 

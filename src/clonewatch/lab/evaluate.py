@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from clonewatch.model.defaults import APART
 from clonewatch.model.errors import InputError
 
 # A campaign is found when one alarm of this purity contains this share of its accounts.
@@ -35,6 +36,7 @@ class Truth(NamedTuple):
     exchange_ids: pa.Array
     exchange_campaigns: list[str | None]
     exchanges: int | None  # rows of the whole log, if available
+    log: tuple[Path, ...] = ()  # its files
 
     @property
     def members(self) -> dict[str, str]:
@@ -103,6 +105,7 @@ def read_truth(labels_dir: Path) -> Truth:
         exchanges["exchange_id"].combine_chunks(),
         exchanges["campaign_id"].to_pylist(),
         total,
+        tuple(log),
     )
 
 
@@ -207,7 +210,12 @@ def score_campaigns(truth: Truth, claim: Claim) -> dict[str, Any]:
 
 
 def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
-    """Attribution precision and recall per exchange, and honest exchanges attributed, in total and by alarm."""
+    """Attribution precision and recall per exchange, and honest exchanges attributed, in total and by alarm.
+
+    Labels name exchanges by their id alone. Where several exchanges have one id, neither side says which of them it
+    means: such rows are counted as `unjoined` and left out.
+    """
+    truth, claim, unjoined = _joinable(truth, claim)
     place = pc.index_in(claim.attributed["exchange_id"], value_set=truth.exchange_ids).combine_chunks()
     true = np.asarray(pc.fill_null(place, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
     alarm = claim.attributed["campaign_id"].to_pylist()
@@ -230,8 +238,49 @@ def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
             a: {"attributed": n, "honest_hit": wrong[a], "precision": share(n - wrong[a], n)}
             for a, n in sorted(size.items())
         },
+        "unjoined": unjoined,
         "recall_by_campaign": {str(c): share(caught[c], n) for c, n in sorted(sizes.items(), key=lambda i: str(i[0]))},
     }
+
+
+def _joinable(truth: Truth, claim: Claim) -> tuple[Truth, Claim, dict[str, int]]:
+    """The same without rows whose id belongs to several exchanges, and how many rows those are."""
+    shared = _shared_ids(truth, claim)
+    if not len(shared):
+        return truth, claim, {"labels": 0, "attributed": 0}
+    keep = pc.invert(pc.is_in(truth.exchange_ids, value_set=shared))
+    sure = pc.invert(pc.is_in(claim.attributed["exchange_id"], value_set=shared))
+    campaigns = [c for c, kept in zip(truth.exchange_campaigns, keep.to_pylist(), strict=True) if kept]
+    fewer = truth._replace(exchange_ids=truth.exchange_ids.filter(keep), exchange_campaigns=campaigns)
+    said = claim._replace(attributed=claim.attributed.filter(sure))
+    lost = len(truth.exchange_ids) - len(fewer.exchange_ids), claim.attributed.num_rows - said.attributed.num_rows
+    return fewer, said, {"labels": lost[0], "attributed": lost[1]}
+
+
+def _shared_ids(truth: Truth, claim: Claim) -> pa.Array:
+    """Ids of several exchanges: labelled twice, attributed twice to one campaign, or told apart in the log."""
+    labelled = pa.table({"id": truth.exchange_ids}).group_by("id").aggregate([("id", "count")])
+    rows = claim.attributed.select(["exchange_id", "campaign_id"]).rename_columns(["id", "campaign"])
+    attributed = rows.group_by(["id", "campaign"]).aggregate([("id", "count")])
+    found = [t.filter(pc.greater(t["id_count"], 1))["id"].combine_chunks() for t in (labelled, attributed)]
+    if any(map(len, found)):
+        found += [
+            _shared_in_log(truth, pa.chunked_array([truth.exchange_ids, *claim.attributed["exchange_id"].chunks]))
+        ]
+    return pa.chunked_array([one.cast(pa.string()) for one in found], pa.string()).unique()
+
+
+def _shared_in_log(truth: Truth, ids: pa.ChunkedArray) -> pa.Array:
+    """Those ids that the log has for several accounts, or at times too far apart for one call."""
+    wanted = ids.cast(pa.string()).unique()
+    parts = [pq.read_table(file, columns=["exchange_id", "account_id", "ts"]) for file in truth.log]
+    if not parts:
+        return pa.array([], pa.string())
+    log = pa.concat_tables([part.filter(pc.is_in(part["exchange_id"], value_set=wanted)) for part in parts])
+    groups = log.group_by("exchange_id").aggregate([("account_id", "count_distinct"), ("ts", "min"), ("ts", "max")])
+    apart = pc.subtract(groups["ts_max"].cast(pa.int64()), groups["ts_min"].cast(pa.int64()))
+    several = pc.or_(pc.greater(groups["account_id_count_distinct"], 1), pc.greater(apart, APART))
+    return groups.filter(several)["exchange_id"].combine_chunks()
 
 
 def score_ranking(truth: Truth, claim: Claim) -> dict[str, Any]:

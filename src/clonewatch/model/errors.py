@@ -9,6 +9,9 @@
     |   `-- KeyFileError  2    the key file is unreadable, or readable by others
     |-- ClientError       2    an audited model could not be reached; answers collected so far are kept
     |-- StateError        2    a state is damaged, held by another process, or made with another key
+    |-- StoreError        2    the case store is missing, busy, unreachable or of another version; nothing was changed
+    |   `-- StaleError    2    somebody else changed the case first; nothing was changed
+    |-- LogError          3    a transparency log, or the store beside it, is not what was signed
     |-- OutputError       2    the results could not be written; earlier results are unchanged
     |-- TooManyRejected   4    too many rows were rejected for the result to be trusted
     `-- TooManyRepeated   4    too many rows were merged into others for the result to be trusted
@@ -45,6 +48,20 @@ class KeyFileError(SetupError):
 
 class StateError(ClonewatchError):
     """A state is missing, damaged, held by another process, or made with another key."""
+
+
+class StoreError(ClonewatchError):
+    """The case store is missing, busy, unreachable or of another version; nothing was changed."""
+
+
+class StaleError(StoreError):
+    """Somebody else changed the case first; nothing was changed."""
+
+
+class LogError(ClonewatchError):
+    """A transparency log, or the store beside it, is not what was signed."""
+
+    code = 3
 
 
 class OutputError(ClonewatchError):

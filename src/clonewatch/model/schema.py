@@ -229,6 +229,14 @@ CAMPAIGNS = Table(
             "look_alike", "string", "id of the question whose innocent case it resembles, which moved it down; or null"
         ),
         Column("answered", "list<answer>", "answers that moved its odds: question, yes, bits, at, by, note"),
+        Column("evidence_odds_bits", "float64", "the odds on the evidence alone: without look-alike and answers"),
+        Column("families", "list<string>", "families of evidence that count, of links and of tests"),
+        Column(
+            "ruled",
+            "list<ruling>",
+            "the ruling about it, if any: ruling, question, case, scope, until, at, by, note, whether it withholds the"
+            " group from flags and review, the bits by which that moved its odds, and the news that keep it from that",
+        ),
         Column(
             "level", "string", "evidence ladder: L0 anomaly, L1 linked, L2 coordinated evasion, L3 extraction pattern"
         ),

@@ -6,7 +6,8 @@ import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clonewatch.campaigns.answers import Answer, append
+from clonewatch.campaigns.answers import append
+from clonewatch.model.answers import Answer
 from clonewatch.model.errors import InputError, SetupError
 from clonewatch.model.questions import BY_ID
 from clonewatch.pipeline.scan_result import ScanResult

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
+from clonewatch.model.answers import Answer
 from clonewatch.pipeline.detection.attribute import attribute
 from clonewatch.pipeline.detection.detect import detect
 from clonewatch.pipeline.detection.first_flag import first_flags
@@ -15,6 +16,7 @@ from clonewatch.pipeline.detection.ranking import rank
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.detection.stages import Calibrated
 from clonewatch.pipeline.detection.visibility import date
+from clonewatch.pipeline.detection.withholding import withhold
 from clonewatch.pipeline.intake.deduplicate import settle
 from clonewatch.pipeline.intake.staged import Intake
 from clonewatch.pipeline.progress.stage_timer import StageTimer
@@ -48,7 +50,8 @@ def examine(
     groups before. detector: an evaluation passes one that watches, or that is given the truth.
     """
     repeats = settle(runner, intake.read)
-    found = detector(runner, seed, calibration, timer)
+    intake, answers = in_force(intake, answers)
+    found = withhold(runner, detector(runner, seed, calibration, timer), intake.ids, answers)
     attributed = attribute(runner, found, timer)
     dated = date(runner, attributed, first_flags(runner, found, seed, calibration, timer) if first_flag else {})
     ranked = rank(dated, intake.ids, answers)
@@ -62,6 +65,17 @@ def examine(
     return ScanResult(
         folder.place if folder else None, tables, summarise(runner, intake, repeats, ranked, calibration, timer)
     )
+
+
+def in_force(intake: Intake, answers: Sequence[Answer]) -> tuple[Intake, list[Answer]]:
+    """The answers that hold when the log ends, whatever the day is today; a warning says how many do not."""
+    last = datetime.fromtimestamp(intake.last_ts / 1_000_000, UTC).date().isoformat()
+    held = [answer for answer in answers if answer.holds(last)]
+    if over := len(answers) - len(held):
+        what = "ruling" if over == 1 else "rulings"
+        said = f"{over:,} {what} ended before {last}, the last day of the log, and did not count"
+        intake = intake._replace(warnings=[*intake.warnings, said])
+    return intake, held
 
 
 def publish(result: ScanResult, folder: ResultFolder) -> None:

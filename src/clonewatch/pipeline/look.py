@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 
 from clonewatch.adapters.reading import Log
 from clonewatch.model import schema as tables
+from clonewatch.model.defaults import APART
 from clonewatch.model.read_results import Rejected, listed
 from clonewatch.model.schema import END_USER_PROVENANCE
-from clonewatch.pipeline.detection.reach import reach
+from clonewatch.pipeline.detection.reach import least_ring, reach
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.intake.account_match import mismatch
-from clonewatch.pipeline.intake.deduplicate import APART, Repeats
+from clonewatch.pipeline.intake.deduplicate import Repeats
 from clonewatch.ports.signal import Signal
 
 # Enough rows to see which columns a log fills, few enough to answer in seconds.
@@ -27,11 +28,12 @@ REASONS_SHOWN = 5
 def look(log: Log) -> dict[str, Any]:
     """Examine the first rows of a log; nothing is written.
 
-    Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `repeats` (rows that a scan
-    would merge, rows with a shared id), `columns` (share of rows filled, 0..1), `signals` (whether each can work, and
-    what it lacks), `reach` (which families of evidence they can give),
-    `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for which a
-    field map found nothing), `formats` and `warnings`.
+    Returns `rows`, `rejected` and its `reasons`, `dropped` values by column and reason, `units` of columns that are
+    plain numbers, `repeats` (rows that a scan would merge, rows with a shared id), `columns` (share of rows filled,
+    0..1), `signals` (whether each can work, and what it lacks), `reach` (which families of evidence they can give),
+    `trusted_share` of the accounts (0..1, None where none is marked), `least_ring` (how many accounts one shared thing
+    links), `trusted_accounts`, `end_users` (share of end-user ids by who vouches for them), `unfilled` (columns for
+    which a field map found nothing), `left_out` files, `formats` and `warnings`.
     """
     filled: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -56,6 +58,7 @@ def look(log: Log) -> dict[str, Any]:
     shares = {name: n / rows for name, n in filled.items() if n} if rows else {}
     for name, side in (("accounts", log.accounts()), ("events", log.events())):
         shares |= _side_shares(name, side)
+    trusted = _trusted_share(log.accounts())
     can = [_can(signal, _with_fingerprints(set(shares))) for signal in signals()]
     return {
         "formats": log.formats,
@@ -63,6 +66,7 @@ def look(log: Log) -> dict[str, Any]:
         "rejected": sum(reasons.values()),
         "reasons": dict(reasons.most_common(REASONS_SHOWN)),
         "dropped": listed(log.dropped),
+        "units": {column: sorted(units) for column, units in sorted(log.units.items())},
         "left_out": list(log.left_out),
         "repeats": {"merged": repeats.merged, "shared": repeats.shared},
         "columns": {
@@ -72,6 +76,8 @@ def look(log: Log) -> dict[str, Any]:
         },
         "signals": can,
         "reach": reach({one["name"] for one in can if one["works"]}, marked="accounts.anchor" in shares),
+        "trusted_share": trusted,
+        "least_ring": least_ring(trusted or 0.0),
         "trusted_accounts": bool(shares.get("accounts.anchor") or shares.get("accounts.created_at")),
         "end_users": {who: n / vouched.total() for who, n in vouched.most_common()},
         "unfilled": _unfilled(log, shares),
@@ -130,6 +136,13 @@ def _side_shares(name: str, side: pa.Table | None) -> dict[str, float]:
         return {}
     shares = {f"{name}.{n}": 1 - side[n].null_count / side.num_rows for n in side.column_names}
     return {n: share for n, share in shares.items() if share}
+
+
+def _trusted_share(accounts: pa.Table | None) -> float | None:
+    """Accounts marked as trusted, 0..1 of all; None where none are."""
+    if accounts is None or not accounts.num_rows or "anchor" not in accounts.column_names:
+        return None
+    return (pc.sum(accounts["anchor"]).as_py() or 0) / accounts.num_rows or None
 
 
 def _with_fingerprints(present: set[str]) -> set[str]:

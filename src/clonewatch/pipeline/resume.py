@@ -6,15 +6,17 @@ The tables are in the engine's file; steps whose tables exist are not run again 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
 from clonewatch.adapters.reading import Log
+from clonewatch.campaigns.answers import digest
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import derive
+from clonewatch.model.answers import Answer
 from clonewatch.model.text_files import plain
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.intake.staged import Intake
@@ -22,7 +24,7 @@ from clonewatch.pipeline.intake.staged import Intake
 # Settings that change the cost of a scan and not its result.
 _COST = ("out", "memory", "threads")
 # Files that are settings: their content counts, not their path.
-_FILES = ("key_file", "calibration", "mapping")
+_FILES = ("key_file", "calibration", "mapping", "answers")
 
 
 class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +43,9 @@ def read(note: bytes) -> Begun:
     return msgspec.json.decode(note, type=Begun)
 
 
-def question(settings: Mapping[str, Any], log: Log, key: bytes, calibration: Calibration) -> str:
+def question(
+    settings: Mapping[str, Any], log: Log, key: bytes, calibration: Calibration, given: Sequence[Answer]
+) -> str:
     """A digest of everything that the result depends on; empty where the log is a pipe, which cannot be read again.
 
     Files of the log are identified by path, size and time of last modification.
@@ -56,5 +60,7 @@ def question(settings: Mapping[str, Any], log: Log, key: bytes, calibration: Cal
         "files": files,
         "key": hashlib.sha256(derive(key, "question")).hexdigest(),
         "calibration": list(calibration.groups),
+        # A ruling withholds a flag, on which the tables of attribution depend.
+        "answers": digest(given),
     }
     return hashlib.sha256(msgspec.json.encode(plain(asked), order="sorted")).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 from clonewatch.adapters.reading import Log, open_log
 from clonewatch.campaigns import answers
 from clonewatch.campaigns import calibration as calibrations
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints import embedding
 from clonewatch.fingerprints.embedding import Examples
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
+from clonewatch.model.answers import Answer
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
-from clonewatch.model.errors import InputError, SetupError, TooManyRejected, TooManyRepeated
+from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.read_results import listed
 from clonewatch.model.text_files import plain
 from clonewatch.pipeline import engine as engines
@@ -32,6 +32,7 @@ from clonewatch.pipeline.engine import EMBEDDED, EngineSettings
 from clonewatch.pipeline.examine import examine, publish
 from clonewatch.pipeline.intake.account_match import mismatch
 from clonewatch.pipeline.intake.arrivals import Arrivals
+from clonewatch.pipeline.intake.deduplicate import refuse_repeats
 from clonewatch.pipeline.intake.kept_text import TextKeeper
 from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_remote, open_remote
 from clonewatch.pipeline.intake.staged import STAGED, Intake, filled
@@ -116,7 +117,7 @@ def scan(
         return _run(_Task(settings, log, key, timer), calibration, given, examine)
     # Text is not kept for a later run, and only the embedded engine keeps its tables.
     again = settings.engine == EMBEDDED and not settings.keep_text
-    asked = resume.question(asdict(settings), log, key, calibration) if again else ""
+    asked = resume.question(asdict(settings), log, key, calibration, given) if again else ""
     with ResultFolder(settings.out, asked) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
         return _run(_Task(settings, log, key, timer, folder, keeper), calibration, given, examine)
@@ -184,7 +185,7 @@ def _run(
         )
     _refuse_left_out(task.log, settings)
     if counts := result.summary.get("counts"):  # an evaluation's own `examine` may count nothing
-        _refuse_repeats(counts, settings)
+        refuse_repeats(counts, settings.max_repeated, str(settings.out / "scan.json") if settings.out else "")
     return result
 
 
@@ -196,17 +197,6 @@ def _refuse_left_out(log: Log, settings: ScanSettings) -> None:
             where=", ".join(list(log.left_out)[:3]),
             fix="The result was written but should not be trusted. The warnings say what these files are: name their"
             " format or map them, or move what is no log out of the folder",
-        )
-
-
-def _refuse_repeats(counts: Mapping[str, int], settings: ScanSettings) -> None:
-    """Raise TooManyRepeated if most rows were merged into others."""
-    if counts["duplicate"] > settings.max_repeated * counts["read"]:
-        raise TooManyRepeated(
-            f"{counts['duplicate']:,} of {counts['read']:,} rows repeat an exchange and were merged into it",
-            where=str(settings.out / "scan.json") if settings.out else "",
-            fix="The result was written but should not be trusted. Check that `exchange_id` names one call, and not a"
-            " session, a trace or a worker; raise --max-repeated if every call is logged several times",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from clonewatch.model.read_results import Rejected
@@ -39,6 +39,16 @@ class Source(NamedTuple):
     files: tuple[Within, ...] = ()
 
 
+class Lane(NamedTuple):
+    """Files of one kind, which are read one after another, side by side with other lanes.
+
+    progress: how much of its bytes was read, from 0 to 1.
+    """
+
+    sources: Iterator[Source]
+    progress: Callable[[], float]
+
+
 class Batch(NamedTuple):
     """Some exchanges (columns of `EXCHANGES` that the log has) and the rows rejected on the way."""
 
@@ -51,12 +61,14 @@ class Adapter(Protocol):
     """A log format. One file in `adapters/formats/` that ends with `ADAPTER = ...`; it inherits the defaults below.
 
     summary: what it reads, in a few words. account_hint: what to do where no row names an account, as a phrase that
-    follows "Fix:" in an error.
+    follows "Fix:" in an error. chooses: whether it passes over rows that are no calls, which a field
+    map does only if told.
     """
 
     name: str
     summary: str
     account_hint: str = "map the field that holds it to `account_id`"
+    chooses: bool = False
 
     def claims(self, head: bytes, name: str) -> bool:
         """Whether these first bytes (decompressed, up to 64 KiB) of a file with this name are in this format."""
@@ -76,3 +88,16 @@ class Adapter(Protocol):
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Read a source batch by batch; memory stays bounded whatever its size."""
         ...
+
+    def lane(self, head: bytes) -> str:
+        """The kind of a file with these first bytes, where rows of several kinds of files belong together; "" if not.
+
+        Files of several kinds are then read by `read_lanes`.
+        """
+        return ""
+
+    def read_lanes(self, lanes: Sequence[Lane], mapping: FieldMap | None) -> Iterator[tuple[Source, Batch]]:
+        """Read several kinds of files: batches with the source they are from."""
+        for lane in lanes:
+            for source in lane.sources:
+                yield from ((source, batch) for batch in self.read(source, mapping))

@@ -38,12 +38,16 @@ class BehaviouralTest(NamedTuple):
 
     What it means beside other tests:
     deceptive: what it shows is deceptive by itself. deceptive_with: only as far as this family is evidence too.
+    one_customer: one customer whose people have a name each shows it too. Where one payer pays for all, it is deceptive
+    only as far as a `broad` test is evidence. broad: it shows work that is broader than any one customer's.
     extraction: what it shows is a pattern of extraction, the highest step of the evidence ladder.
     dealing: what it shows of work that is dealt out, if anything.
     supporting: it adds nothing to the sum, because an honest back end saturates it. It supports what other tests show,
     and counts as a family only beside a test of PURPOSE.
     overrules: where it is evidence, evidence against from other tests of its family is ignored.
     explained_by: a linking signal. Where it links the group clearly, a low value has another reason and says nothing.
+    gathered_by: a linking signal that gathers accounts by what the test measures. Where it ties the group, the test
+    says nothing.
     against_needs_topics: without topics in the log a low value means nothing.
     confounded: it measures what trust is inferred from, so it is ignored where trust was inferred.
     """
@@ -63,10 +67,13 @@ class BehaviouralTest(NamedTuple):
     in_bits: bool = False
     deceptive: bool = False
     deceptive_with: str = ""
+    one_customer: bool = False
+    broad: bool = False
     extraction: bool = False
     dealing: Dealing | None = None
     supporting: bool = False
     overrules: bool = False
     explained_by: str = ""
+    gathered_by: str = ""
     against_needs_topics: bool = False
     confounded: bool = False

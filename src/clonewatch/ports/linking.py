@@ -33,11 +33,11 @@ class LinkingSignal(NamedTuple):
     a handful of users is already a link (a payment instrument, a device, a key). column: the staged exchange column
     that holds the attribute, so that the exchanges carrying it can be found again; empty for account facts. content:
     the attribute describes what was asked, so that it can single out harvested exchanges inside an account. app: an
-    application brings it along, so that all of its users share it, whoever they are. deceptive: sharing it under
-    unrelated names is itself deceptive; never true of a weak signal. route: it describes how requests
-    arrived; customers of the same proxy share it too. own_null: the signal rules out chance by itself, so its
-    attributes are weighed by scarcity. hashed: attributes are keyed hashes; False where they are small numbers of our
-    own. steps: run before `sql`, for signals that need more than one SELECT.
+    application, or whoever employs its users, brings it along, so that all of them share it, whoever they are.
+    deceptive: sharing it under unrelated names is itself deceptive; never true of a weak signal. route: it describes
+    how requests arrived; customers of the same proxy share it too. payer: it is what pays for an account. own_null: the
+    signal rules out chance by itself, so its attributes are weighed by scarcity. hashed: attributes are keyed hashes;
+    False where they are small numbers of our own. steps: run before `sql`, for signals that need more than one SELECT.
     """
 
     signal: Signal
@@ -51,6 +51,7 @@ class LinkingSignal(NamedTuple):
     app: bool = False
     deceptive: bool = False
     route: bool = False
+    payer: bool = False
     own_null: ChanceModel | None = None
     hashed: bool = True
     steps: tuple[Step, ...] = ()

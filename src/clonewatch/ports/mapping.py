@@ -59,7 +59,8 @@ class FieldMap(NamedTuple):
     or a format with %). rules: exchange column -> what becomes of its value. others: exchange column -> further fields.
     where: rows that count must meet all. each: path of a list whose items are one exchange each, "" for none. hops: how
     lists of addresses are read. signs: keys that show that a log is one of these. when_empty: exchange column ->
-    what to say where some rows have no value.
+    what to say where some rows have no value. preset: whether it ships with the package and knows
+    several forms of a log.
     """
 
     format: str
@@ -73,3 +74,4 @@ class FieldMap(NamedTuple):
     hops: Hops = Hops()
     signs: tuple[str, ...] = ()
     when_empty: Mapping[str, str] = {}
+    preset: bool = False

@@ -10,7 +10,7 @@ from clonewatch.ports.signal import Card
 from clonewatch.report.cards import Cards
 from clonewatch.report.numerals import amount, count, day, instant, minute, number, visible
 from clonewatch.report.phrases import accounts_of, plain, signal
-from clonewatch.report.standing import outcome
+from clonewatch.report.standing import outcome, withheld
 
 
 class Answer(NamedTuple):
@@ -51,6 +51,7 @@ class Method(NamedTuple):
     trusted: str
     has_trusted: bool
     calibration: str
+    families: str
     simulated: bool
     seeds: int | None
     counts: list[tuple[str, str, str]]
@@ -90,6 +91,7 @@ _COUNTS = (
     ("entities", "entities", "accounts under one declared organisation count as one"),
     ("trusted", "trusted entities", "aged, verified, long-paid or under contract: the reference for what is common"),
 )
+_FAMILIES = {"2": "two", "3": "three"}
 _TRUSTED = {
     "declared": "The provider declared which accounts are trusted.",
     "behaviour": "No trusted accounts were declared, so accounts that work in bursts, as people do, were used instead: "
@@ -106,7 +108,7 @@ def answer(rows: list[dict[str, Any]], members: tuple[int, int] | None) -> Answe
     """
     flagged, review, listed = ([r for r in rows if outcome(r) == which] for which in ("flagged", "review", "listed"))
     if not flagged:
-        return Answer(f"Nothing was flagged.{_for_review(review)}", _bound(review, listed), [])
+        return Answer(f"Nothing was flagged.{_for_review(review)}{_ruled(listed)}", _bound(review, listed), [])
     accounts, bystanders = members if members is not None else (sum(row["accounts"] or 0 for row in flagged), None)
     harvested = sum(row["harvested_exchanges"] or 0 for row in flagged)
     starts = [m for row in flagged if (m := instant(row["first_ts"]))]
@@ -115,7 +117,7 @@ def answer(rows: list[dict[str, Any]], members: tuple[int, int] | None) -> Answe
     sentence = (
         f"{amount(len(flagged), 'campaign')} flagged: {accounts_of(accounts)} "
         f"{'act as one operator' if one else f'act as {count(len(flagged))} operators'}; "
-        f"{amount(harvested, 'exchange')} attributed{_between(starts, ends)}.{_for_review(review)}"
+        f"{amount(harvested, 'exchange')} attributed{_between(starts, ends)}.{_for_review(review)}{_ruled(listed)}"
     )
     bound = (
         "A campaign is flagged when independent families of evidence agree and the accounts are covertly linked. "
@@ -159,12 +161,25 @@ def _for_review(review: list[dict[str, Any]]) -> str:
     """
     if not review:
         return ""
-    named = [f"{visible(r['campaign_id'], 24)} ({amount(r['accounts'], 'account')})" for r in review[:REVIEW_NAMED]]
-    left = len(review) - len(named)
-    return (
-        f" {amount(len(review), 'group')} {'is' if len(review) == 1 else 'are'} for review: {', '.join(named)}"
-        f"{f' and {count(left)} more' if left else ''}."
-    )
+    return f" {amount(len(review), 'group')} {'is' if len(review) == 1 else 'are'} for review: {_named(review)}."
+
+
+def _ruled(listed: list[dict[str, Any]]) -> str:
+    """How many groups a ruling keeps from being flagged or for review, and which; empty for none.
+
+    >>> _ruled([{"campaign_id": "C0001", "accounts": 18, "ruled": [{"withholds": True}]}])
+    ' 1 group stays innocent, as ruled: C0001 (18 accounts).'
+    """
+    rows = [row for row in listed if withheld(row)]
+    if not rows:
+        return ""
+    return f" {amount(len(rows), 'group')} {'stays' if len(rows) == 1 else 'stay'} innocent, as ruled: {_named(rows)}."
+
+
+def _named(rows: list[dict[str, Any]]) -> str:
+    named = [f"{visible(r['campaign_id'], 24)} ({amount(r['accounts'], 'account')})" for r in rows[:REVIEW_NAMED]]
+    left = len(rows) - len(named)
+    return f"{', '.join(named)}{f' and {count(left)} more' if left else ''}"
 
 
 def _bound(review: list[dict[str, Any]], listed: list[dict[str, Any]]) -> str:
@@ -201,6 +216,7 @@ def gather(summary: Mapping[str, Any], cards: Cards) -> Method:
         + (f" They are {100 * share:.3g} % of all entities." if share else ""),
         has_trusted=source in ("declared", "behaviour"),
         calibration=_calibration(summary.get("calibration") or {}, own) + _bounded(summary.get("thresholds") or {}),
+        families=_FAMILIES.get(str((summary.get("thresholds") or {}).get("families")), "several"),
         simulated=not own,
         seeds=summary.get("clustering_seeds"),
         counts=[(count(counts.get(key)), name, said) for key, name, said in _COUNTS],

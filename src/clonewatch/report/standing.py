@@ -29,6 +29,11 @@ def verdict(row: Mapping[str, Any]) -> str:
             f"Its limiting criterion reaches {number(threshold_ratio)} times its threshold. The flag also survives the"
             " bound on false discoveries among all linked groups of the scan."
         )
+    if threshold_ratio >= THRESHOLD and withheld(row):
+        return (
+            f"Its limiting criterion reaches {number(threshold_ratio)} times its threshold. It is not flagged, because"
+            " it was ruled innocent and there is no more evidence than there was then."
+        )
     if threshold_ratio >= THRESHOLD:
         return (
             f"Its limiting criterion reaches {number(threshold_ratio)} times its threshold. It is still not flagged:"
@@ -131,7 +136,46 @@ def answered(row: Mapping[str, Any]) -> list[str]:
 def looked_at(row: Mapping[str, Any]) -> list[str]:
     """What decides whether to look at a group; of a flagged one only the answers that were given."""
     said = [] if row["flagged"] else [odds(row), missing(row)]
-    return [sentence for sentence in (*said, *answered(row)) if sentence]
+    return [sentence for sentence in (*said, *ruled(row), *answered(row)) if sentence]
+
+
+def withheld(row: Mapping[str, Any]) -> bool:
+    """Whether a ruling keeps the group from being flagged or for review."""
+    return any(ruling["withholds"] for ruling in row.get("ruled") or ())
+
+
+def ruled(row: Mapping[str, Any]) -> list[str]:
+    """What was ruled about the group, and what that means for it now.
+
+    >>> given = {"ruling": "innocent", "question": "one_customer", "case": "K0001", "scope": "evidence", "until": ""}
+    >>> given |= {"at": "2026-05-01T09:00:00Z", "by": "ana", "note": "", "withholds": False, "news": ["a family"]}
+    >>> ruled({"ruled": [given]})[0].partition(": Are")[0]
+    'Ruled innocent by ana on 1 May 2026, case K0001'
+    >>> ruled({"ruled": [given]})[0].partition("Yes. ")[2]
+    'This is more than was ruled on: a family.'
+    """
+    said = []
+    for given in row.get("ruled") or ():
+        asked = BY_ID.get(given["question"])
+        who = f" by {visible(given['by'], 60)}" if given.get("by") else ""
+        when = f" on {day(given['at'])}" if given.get("at") else ""
+        case = f", case {visible(given['case'], 60)}" if given.get("case") else ""
+        what = f": {asked.asks} Yes." if asked else "."
+        until = f" It holds until {day(given['until'])}." if given.get("until") else ""
+        note = f" Note: {visible(given['note'], 300)}" if given.get("note") else ""
+        said.append(f"Ruled {given['ruling']}{who}{when}{case}{what}{until}{_meaning(given)}{note}")
+    return said
+
+
+def _meaning(given: Mapping[str, Any]) -> str:
+    if given["ruling"] != "innocent":
+        return " That flags nothing by itself."
+    if given["news"]:
+        return f" This is more than was ruled on: {'; '.join(given['news'])}."
+    moved = f" That moves its odds by {given['bits']:+g} bits." if given.get("bits") else ""
+    if given["scope"] == "accounts":
+        return f" While it holds, these accounts are neither flagged nor for review, whatever they do.{moved}"
+    return f" The evidence is no more than was ruled on, so it is neither flagged nor for review.{moved}"
 
 
 def honest(row: Mapping[str, Any]) -> str:

@@ -7,8 +7,9 @@ from itertools import chain
 
 from clonewatch.adapters.columns import Columns
 from clonewatch.adapters.csv_rows import CsvRows, csv_rows
-from clonewatch.adapters.mapped import alternatives, build, by_row, objects, required, ruled
-from clonewatch.adapters.wrappings import is_row_of_data, named
+from clonewatch.adapters.descriptions import is_row_of_data, named
+from clonewatch.adapters.field_paths import alternatives
+from clonewatch.adapters.mapped import build, by_row, objects, required, ruled
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
@@ -39,7 +40,10 @@ class CsvMap(Adapter):
             return
         yield _columns(first, mapping, source)
         for part in parts:
-            yield _columns(part, mapping, source)
+            if part.names == first.names:
+                yield _columns(part, mapping, source)
+            else:  # another table of an archive, which may lack columns
+                yield from objects(_objects(part, iter(())), mapping, source)
 
 
 def _columns(part: CsvRows, mapping: FieldMap, source: Source) -> Batch:

@@ -66,7 +66,9 @@ class ExchangeArrow(Adapter):
                         yield _end(source, row + start, REPEATED)
                         return
                     found = {n: c for n, c in columns_of(piece).items() if n in EXCHANGES.names}
-                    batch, worse = conform(settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped)
+                    batch, worse = conform(
+                        settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped, units=notes.units
+                    )
                     yield Batch(batch, rejected + worse)
             row += whole.num_rows
 

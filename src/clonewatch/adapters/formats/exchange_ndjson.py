@@ -78,8 +78,10 @@ class ExchangeNdjson(Adapter):
                 values = list(map(attrgetter(column.name), part.rows))
                 if column.required or values.count(None) < len(values):
                     found[column.name] = values
-            dropped = notes_of(source.stream).dropped
-            batch, rejected = conform(settled(found), EXCHANGES, source.name, part.numbers, dropped=dropped)
+            notes = notes_of(source.stream)
+            batch, rejected = conform(
+                settled(found), EXCHANGES, source.name, part.numbers, dropped=notes.dropped, units=notes.units
+            )
             yield Batch(batch, part.rejected + rejected)
 
 

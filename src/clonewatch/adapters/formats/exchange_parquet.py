@@ -37,10 +37,15 @@ class ExchangeParquet(Adapter):
             notes_of(source.stream).unknown(sorted(set(names) - set(EXCHANGES.names)))
             wanted = source.columns or frozenset(EXCHANGES.names)
             used = [n for n in names if n in wanted and n in EXCHANGES.names]
-            dropped = notes_of(source.stream).dropped
+            notes = notes_of(source.stream)
             for batch, numbers, damage in batches(file, used, source):
                 exchanges, rejected = conform(
-                    settled(columns_of(batch)), EXCHANGES, source.name, numbers, dropped=dropped
+                    settled(columns_of(batch)),
+                    EXCHANGES,
+                    source.name,
+                    numbers,
+                    dropped=notes.dropped,
+                    units=notes.units,
                 )
                 yield Batch(exchanges, damage + rejected)
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
-from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
-from clonewatch.adapters.rows import rows
 from clonewatch.adapters.telemetry import Attributes, Record, hex_id
-from clonewatch.adapters.telemetry_joining import Joiner, call_rows, note_passed_over
+from clonewatch.adapters.telemetry_reading import read_one
 from clonewatch.adapters.values import count
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
@@ -23,6 +19,7 @@ class Jaeger(Adapter):
 
     name = "jaeger"
     summary = "Jaeger traces, JSON"
+    chooses = True
     account_hint = (
         'set the tag `user.id` on the span or the process, or map the tag that holds it: account_id = "tenant.id"'
     )
@@ -34,13 +31,7 @@ class Jaeger(Adapter):
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of the calls in up to 32,768 objects, numbered by object; other spans are skipped."""
-        decode = msgspec.json.Decoder(Json).decode
-        joiner = Joiner()
-        for part in rows(source.stream, source.name, lambda line: spans(decode(line))):
-            found = joiner.take(list(zip(part.numbers, part.rows, strict=True)))
-            yield assemble(call_rows(found, part.rejected, mapping), source, mapping)
-        yield assemble(call_rows(joiner.rest(), [], mapping), source, mapping)
-        note_passed_over(source, joiner.passed_over)
+        yield from read_one(source, spans, mapping)
 
 
 def spans(line: Json) -> list[Record]:
@@ -85,7 +76,18 @@ def _span(span: Json, resource: Attributes) -> Record:
         str(span.get("operationName") or ""),
         2 if failed else 0,
         message if isinstance(message, str) else "",
+        parent=_parent(span),
     )
+
+
+def _parent(span: Json) -> str:
+    """Trace and span id of the span around this one, empty if there is none."""
+    for reference in _objects(span.get("references")):
+        if reference.get("refType", "CHILD_OF") == "CHILD_OF":
+            trace, own = hex_id(reference.get("traceID")), hex_id(reference.get("spanID"))
+            return f"{trace}-{own}" if trace and own else ""
+    trace, own = hex_id(span.get("traceID")), hex_id(span.get("parentSpanID"))
+    return f"{trace}-{own}" if trace and own else ""
 
 
 def _microseconds(value: object) -> int:

@@ -24,9 +24,10 @@ class JsonlMap(Adapter):
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 objects."""
+        mapping = required(mapping, self.name)
         decode = msgspec.json.Decoder(dict[str, object]).decode
-        parts = rows(source.stream, source.name, decode)
-        return objects(((p.rows, p.numbers, p.rejected) for p in parts), required(mapping, self.name), source)
+        parts = rows(source.stream, source.name, decode, mapping.each.partition(".")[0])
+        return objects(((p.rows, p.numbers, p.rejected) for p in parts), mapping, source)
 
 
 ADAPTER = JsonlMap()

@@ -29,6 +29,7 @@ class Langfuse(Adapter):
 
     name = "langfuse"
     summary = "Langfuse export of observations, JSON lines"
+    chooses = True
     account_hint = (
         "export enriched observations, and set `user_id` on your traces to the account; or name the field that holds "
         'it in a field map with format = "langfuse": account_id = "metadata.account"'

@@ -85,7 +85,7 @@ def payload(line: dict[str, object]) -> dict[str, object]:
 
 def _request(line: dict[str, object], asked: dict[str, object]) -> dict[str, object]:
     """The request body out of messages and parameters, which LiteLLM logs apart."""
-    body = {key: asked[key] for key in _ASKED if asked.get(key) is not None}
+    body = {key: asked[key] for key in _ASKED if key in asked and asked[key] is not None}
     messages = parsed(line.get("messages"))
     if isinstance(messages, dict):
         body |= messages

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-import msgspec
-
-from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
-from clonewatch.adapters.rows import rows
 from clonewatch.adapters.telemetry import records
-from clonewatch.adapters.telemetry_joining import Joiner, call_rows, note_passed_over
-from clonewatch.ports.adapter import Adapter, Batch, Source
+from clonewatch.adapters.telemetry_reading import read_lanes, read_one
+from clonewatch.ports.adapter import Adapter, Batch, Lane, Source
 from clonewatch.ports.mapping import FieldMap
 
-_SIGNS = {"resourceSpans", "resourceLogs", "resource_spans", "resource_logs"}
+_RECORDS = {"resourceLogs", "resource_logs"}
+_SIGNS = {"resourceSpans", "resource_spans"} | _RECORDS
 
 
 class Otlp(Adapter):
@@ -22,6 +19,7 @@ class Otlp(Adapter):
 
     name = "otlp"
     summary = "OpenTelemetry traces and logs, OTLP/JSON lines"
+    chooses = True
     account_hint = (
         "the conventions define no account, so set `user.id` (or user.hash, enduser.id, enduser.pseudo.id) on the span "
         'or the resource, or name the attribute that holds it in a field map with format = "otlp": '
@@ -34,13 +32,15 @@ class Otlp(Adapter):
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of the calls in up to 32,768 export requests, numbered by request; other spans are skipped."""
-        decode = msgspec.json.Decoder(dict[str, object]).decode
-        joiner = Joiner()
-        for part in rows(source.stream, source.name, lambda line: records(decode(line))):
-            found = joiner.take(list(zip(part.numbers, part.rows, strict=True)))
-            yield assemble(call_rows(found, part.rejected, mapping), source, mapping)
-        yield assemble(call_rows(joiner.rest(), [], mapping), source, mapping)
-        note_passed_over(source, joiner.passed_over)
+        yield from read_one(source, records, mapping)
+
+    def lane(self, head: bytes) -> str:
+        """Files of log records are read beside those of spans, which may lack the prompts that the records hold."""
+        return "records" if _RECORDS & outline(head).keys() else "spans"
+
+    def read_lanes(self, lanes: Sequence[Lane], mapping: FieldMap | None) -> Iterator[tuple[Source, Batch]]:
+        """Batches of calls, whose spans and log records may be in different lanes."""
+        yield from read_lanes(lanes, records, mapping)
 
 
 ADAPTER = Otlp()

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clonewatch.adapters.columnar_files import batches, columns_of, opened, readable
+from clonewatch.adapters.columnar_files import batches, opened, readable, rows_of
 from clonewatch.adapters.columns import Columns, Values
-from clonewatch.adapters.mapped import alternatives, build, by_row, objects, required, ruled
+from clonewatch.adapters.field_paths import alternatives
+from clonewatch.adapters.mapped import build, by_row, objects, required, ruled
 from clonewatch.model.errors import MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Adapter, Batch, Source
@@ -53,18 +54,21 @@ def _objects(
     file: pq.ParquetFile, mapping: FieldMap, source: Source
 ) -> Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]]:
     for batch, numbers, damage in batches(file, _used(file.schema_arrow.names, mapping), source):
-        columns = {n: v.to_pylist() if isinstance(v, pa.Array) else v for n, v in columns_of(batch).items()}
-        made = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        yield made, list(numbers), damage
+        yield rows_of(batch), list(numbers), damage
 
 
 def _used(names: list[str], mapping: FieldMap) -> list[str]:
-    """The columns that a map steps into; the others are not read."""
+    """The columns that a map steps into; all of them where it names one in vain, so that a similar name is found."""
     further = [field.path for fields in mapping.others.values() for field in fields]
-    rules = [rule.minus for rule in mapping.rules.values()]
-    specs = [*mapping.fields.values(), *further, *rules, *(one.field for one in mapping.where), mapping.each]
-    heads = {name for spec in specs for choice, path in alternatives(spec) for name in (choice, path[0])}
-    return [name for name in names if name in heads] or names
+    watched = [one.field for one in mapping.where] + [rule.minus for rule in mapping.rules.values()] + [mapping.each]
+    used = {spec: _heads(spec) & set(names) for spec in [*mapping.fields.values(), *further, *filter(None, watched)]}
+    if not all(used[spec] for spec in filter(None, watched)):
+        return names
+    return [name for name in names if any(name in heads for heads in used.values())] or names
+
+
+def _heads(spec: str) -> set[str]:
+    return {name for choice, path in alternatives(spec) for name in (choice, path[0])}
 
 
 def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[str, ...]] | None:

@@ -8,11 +8,15 @@ from clonewatch.ports.engine import Fold
 from clonewatch.ports.signal import Card, Signal
 
 _WITHIN = 48 * 3_600_000_000  # a replacement starts within two days
-_SETTLING = 2 * 86_400_000_000  # accounts first seen in the log's first two days may be older than the log
+_DAY = 86_400_000_000
+_SETTLING = 2 * _DAY  # accounts first seen in the log's first two days may be older than the log
 
 
 def replacements(groups: pa.Table, entities: pa.Table, owners: pa.Table, events: pa.Table) -> pa.Table:
-    """Log ratio of members that started within two days after a member's ban to the number under even starts."""
+    """Log ratio of members that started within two days after a member's ban to the number under even starts.
+
+    Members that start on one day may all have one reason, such as an event, so the error is that of leaving out days.
+    """
     schema = pa.schema([("cluster", pa.int32()), ("value", pa.float64()), ("error", pa.float64()), ("n", pa.int64())])
     bans = [
         (account, ts)
@@ -42,9 +46,20 @@ def replacements(groups: pa.Table, entities: pa.Table, owners: pa.Table, events:
         seen, expected = int(after.sum()), len(starts) * covered
         out["cluster"].append(int(number))
         out["value"].append(float(np.log((seen + 0.5) / (expected + 0.5))))
-        out["error"].append(float(np.sqrt(1 / (seen + 0.5) + 1 / (expected + 0.5))))
+        out["error"].append(
+            max(_by_days(starts // _DAY, after, covered), np.sqrt(1 / (seen + 0.5) + 1 / (expected + 0.5)))
+        )
         out["n"].append(len(starts))
     return pa.table(out, schema=schema)
+
+
+def _by_days(day: np.ndarray, after: np.ndarray, covered: float) -> float:
+    """Jackknife error of the log ratio over the days on which members started. day, after: (n,) of each start."""
+    _, place = np.unique(day, return_inverse=True)
+    seen, all_of = np.bincount(place, after), np.bincount(place)
+    left = np.log((seen.sum() - seen + 0.5) / ((len(day) - all_of) * covered + 0.5))
+    days = len(all_of)
+    return float(np.sqrt((days - 1) / days * ((left - left.mean()) ** 2).sum())) if days > 1 else float("inf")
 
 
 def _covered(ends: np.ndarray, opened: int, closed: int) -> float:
@@ -81,4 +96,5 @@ TEST = BehaviouralTest(
     " starts would ({n:,} starts).",
     least=6,
     deceptive=True,
+    gathered_by="succession",
 )

@@ -53,6 +53,8 @@ TEST = BehaviouralTest(
     least=15,
     certifies_above=0.0,
     deceptive=True,
+    # A firm has every item annotated by the same number of its people.
+    one_customer=True,
     extraction=True,
     # Prompts dealt a fixed number of times look like questions shared by a class.
     overrules=True,

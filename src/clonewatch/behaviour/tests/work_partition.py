@@ -45,6 +45,8 @@ TEST = BehaviouralTest(
     deceptive=True,
     # Entrants of a contest never ask the same question either, but a dealt-out list comes in about equal shares.
     deceptive_with="load",
+    # A firm deals out one list to its annotators, who may have an account each.
+    one_customer=True,
     extraction=True,
     # Several rollouts of every prompt: whoever shares rare prompts asks the same question more often than others do.
     explained_by="rare_prompt",

@@ -24,5 +24,6 @@ SIGNAL = LinkingSignal(
     of_accounts("a.pattern"),
     reads=("accounts", "owners"),
     weak=True,
+    app=True,
     cap=log2(1_000),
 )

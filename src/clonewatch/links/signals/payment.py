@@ -23,4 +23,5 @@ SIGNAL = LinkingSignal(
     reads=("accounts", "owners"),
     exclusive=True,
     deceptive=True,
+    payer=True,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,17 +16,18 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns import answers
 from clonewatch.campaigns import calibration as calibrations
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
-from clonewatch.model.defaults import MEMORY
+from clonewatch.model.answers import Answer
+from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import InputError, SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.daily.state_tables import EVENTS, EXCHANGES, FACTS, LAYOUTS, SKETCHES, sketch_matrix_of
 from clonewatch.pipeline.engine import EngineSettings, opened_for_state
 from clonewatch.pipeline.examine import examine, publish
+from clonewatch.pipeline.intake.deduplicate import refuse_repeats
 from clonewatch.pipeline.intake.staged import Intake, filled
 from clonewatch.pipeline.intake.staging import (
     SKETCHED_TEMPLATES,
@@ -54,7 +54,8 @@ class WindowSettings:
     """Which days of which state are examined, and where results go: one folder per window, such as `DIR/7-days`.
 
     days: lengths of the windows. until: the last day, or None for the newest one. answers: a file of answers about
-    groups. again: also examine windows whose result exists and would not change.
+    groups. again: also examine windows whose result exists and would not change. max_repeated: share of rows,
+    0..1, that are merged into others, above which a result is written but refused.
     """
 
     state: Path
@@ -69,10 +70,11 @@ class WindowSettings:
     first_flag: bool = False
     answers: Path | None = None
     again: bool = False
+    max_repeated: float = MAX_REPEATED
 
     def __post_init__(self) -> None:
         """Refuse values that an option cannot have."""
-        option_values.check(seed=self.seed, memory=self.memory, threads=self.threads)
+        option_values.check(seed=self.seed, memory=self.memory, threads=self.threads, max_repeated=self.max_repeated)
 
 
 class Window(NamedTuple):
@@ -90,7 +92,8 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
     """Detect over the latest days of a state, one result folder per length of window.
 
     Windows that are longer than the state reaches back hold the same days and are examined once. Raises SetupError for
-    a length below one day, StateError where the state is empty or damaged, OutputError when the disk is full.
+    a length below one day, StateError where the state is empty or damaged, OutputError when the disk is full, and
+    TooManyRepeated after all windows are written.
     """
     if not settings.days or min(settings.days) < 1:
         raise SetupError("a window needs at least one day", fix="Pass --days 7, for example")
@@ -112,7 +115,14 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
             timer = StageTimer(progress or Silent(), expected=SCAN_STAGES + settings.first_flag)
             result = None if same else _detect(settings, taken, (calibration, given), mark, out, timer)
             found.append(Window(length, day_name(taken.first), day_name(taken.last), count, out, result))
+    for one in found:
+        refuse_repeats(_summary(one)["counts"], settings.max_repeated, str(one.out / "scan.json"))
     return found
+
+
+def _summary(window: Window) -> dict[str, Any]:
+    """The summary of a window, from its folder where it was not looked at again."""
+    return read_summary(window.out) if window.result is None else window.result.summary
 
 
 class _Taken(NamedTuple):
@@ -178,10 +188,7 @@ def _mark(manifest: Manifest, settings: WindowSettings, calibration: Calibration
 
 def _mark_answers(given: Sequence[Answer]) -> dict[str, Any]:
     """What of the answers a result depends on; nothing where none were given."""
-    if not given:
-        return {}
-    told = [[a.question, a.yes, sorted(a.accounts), a.group, a.at, a.by, a.note] for a in given]
-    return {"answers": hashlib.sha256(msgspec.json.encode(told)).hexdigest()}
+    return {"answers": answers.digest(given)} if given else {}
 
 
 def _earlier_mark(out: Path) -> dict[str, Any] | None:

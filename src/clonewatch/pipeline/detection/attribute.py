@@ -93,13 +93,15 @@ def _members(runner: StepRunner, judged: Judged) -> pa.Table:
     )
     keys = list(zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True))
     consensus = judged.merged.clustering.stability.consensus
-    score, role = attribution.membership(
+    accounts = attribution.Accounts(
+        table["cluster"].to_numpy(),
         table["alike"].to_numpy(),
         table["exchanges"].to_numpy(),
         table["mass"].to_numpy(),
         np.array([judged.families.get(key, 0) for key in keys], np.int64),
         np.array([consensus.get(key, 1.0) for key in keys]),
     )
+    score, role = attribution.membership(accounts, table["posterior_scale"].to_numpy() == 1.0)
     columns = [
         table["cluster"],
         table["account"],

@@ -20,6 +20,7 @@ from clonewatch.graph.weights import Incidences
 from clonewatch.links import prompts
 from clonewatch.pipeline.detection.merging import merge_sub_clusters, unmerged
 from clonewatch.pipeline.detection.neighbours import linking_families, tested_entities
+from clonewatch.pipeline.detection.payers import one_payer
 from clonewatch.pipeline.detection.signals import behavioural_tests, linking_signals
 from clonewatch.pipeline.detection.slicing import select, slicing, unlinked
 from clonewatch.pipeline.detection.stages import (
@@ -205,7 +206,8 @@ def judge_clusters(
     sizes = cluster_sizes(tested)
     edges = clusters.edges.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
     trust = source_by_cluster(merged, inside, edges, sizes)
-    verdicts = judge(readings, edges, sizes, signals, tests, trust)
+    paid = one_payer(clusters.attributes, cluster_sizes(clusters.groups), signals)
+    verdicts = judge(readings, edges, sizes, signals, tests, trust, paid)
     return Judged(
         merged,
         tests,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
-from clonewatch.campaigns.answers import Answer
 from clonewatch.campaigns.review import Candidate, review
+from clonewatch.model.answers import Answer
 from clonewatch.pipeline.detection.signals import signals
 from clonewatch.pipeline.detection.stages import Dated, Ranked
 
@@ -40,7 +40,13 @@ def rank(dated: Dated, account_ids: Sequence[str], answers: Sequence[Answer]) ->
     """The reported groups ranked. account_ids: account ids by code. answers: oldest first."""
     groups = candidates(dated, account_ids)
     clusters = [group.verdict.cluster for group in groups]
-    # Ids of groups follow the order without answers, so that answering one renames none.
-    before = dict(zip(clusters, review(groups), strict=True))
+    # Ids of groups follow the order without answers and rulings, so that neither renames one.
+    calibrated = dated.attributed.calibrated
+    unruled = [
+        g._replace(verdict=g.verdict._replace(flagged=True)) if g.verdict.cluster in calibrated.withheld else g
+        for g in groups
+    ]
+    before = dict(zip(clusters, review(unruled), strict=True))
     order = sorted(clusters, key=lambda cluster: before[cluster].rank)
-    return Ranked(dated, order, dict(zip(clusters, review(groups, answers), strict=True)))
+    standings = review(groups, answers, calibrated.rulings)
+    return Ranked(dated, order, dict(zip(clusters, standings, strict=True)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from math import ceil, log2
 from typing import Any
 
-from clonewatch.campaigns.fusion import LEAST_FAMILIES
+from clonewatch.campaigns.fusion import LEAST_FAMILIES, LINK_BITS
 from clonewatch.pipeline.detection.signals import behavioural_tests, linking_signals
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
 
@@ -46,3 +47,15 @@ def _counting(tests: list[BehaviouralTest]) -> set[str]:
     if any(test.dealing is Dealing.PURPOSE for test in tests):
         families |= {test.signal.card.family for test in tests if test.supporting}
     return families
+
+
+def least_ring(trusted_share: float) -> int | None:
+    """The fewest accounts that one shared thing links well enough for a flag; None where nobody is trusted.
+
+    trusted_share: trusted accounts, 0..1 of all. A thing that n accounts share and nobody who is trusted weighs at most
+    n log2(1/(1 - share)) bits, however firm the tie. Accounts that share several kinds of things need fewer.
+
+    >>> least_ring(0.2), least_ring(0.05), least_ring(0.0)
+    (31, 135, None)
+    """
+    return ceil(LINK_BITS / -log2(1 - trusted_share)) if 0 < trusted_share < 1 else None

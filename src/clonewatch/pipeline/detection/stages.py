@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from clonewatch.campaigns.calibration import CalibratedGroup, Group
 from clonewatch.campaigns.fusion import Verdict
-from clonewatch.campaigns.review import Standing
+from clonewatch.campaigns.review import OnRecord, Standing
 from clonewatch.entities.ownership import TrustedSet
 from clonewatch.graph.clusters import Clusters
 from clonewatch.ports.behaviour import BehaviouralTest
@@ -122,6 +122,7 @@ class Calibrated:
     """Verdicts after calibration: flags that would raise the false discovery rate above the bound are withdrawn.
 
     groups: the linked groups. calibrated_groups: p-value and e-value per cluster. bound: on the false discovery rate.
+    rulings: what people ruled about clusters before. withheld: clusters whose flag such a ruling took back.
     """
 
     judged: Judged
@@ -129,6 +130,8 @@ class Calibrated:
     groups: Sequence[Group]
     calibrated_groups: Mapping[int, CalibratedGroup]
     bound: float
+    rulings: Mapping[int, OnRecord] = field(default_factory=dict)
+    withheld: frozenset[int] = frozenset()
 
     @property
     def reported(self) -> list[Verdict]:

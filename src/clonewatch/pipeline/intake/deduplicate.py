@@ -11,17 +11,17 @@ log: of two spans of one call, the one without the prompt must not cost the prom
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from clonewatch.model.defaults import APART
+from clonewatch.model.errors import TooManyRepeated
 from clonewatch.pipeline.intake.staging import EXCHANGE_SCHEMA
 from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import Query
 
-# Two components log one call at its start and at its end, or deliver it again after a while; calls and retries take
-# minutes, an hour is rare. A server that starts to count again at 999 gives one account the same id hours later.
-APART = 3_600_000_000  # microseconds
 # The share of rows that merge into others, above which a scan says so loudly: deliveries are repeated now and then.
 REPEATED_WARNED = 0.01
 # The share of rows whose id identifies nothing, above which it says so.
@@ -126,6 +126,20 @@ class Repeats(NamedTuple):
                 " gateway's own id of a call"
             )
         return said
+
+
+def refuse_repeats(counts: Mapping[str, int], most: float, written: str) -> None:
+    """Raise TooManyRepeated if more than this share of the rows was merged into others.
+
+    written: the summary of the result, which stays.
+    """
+    if counts["duplicate"] > most * counts["read"]:
+        raise TooManyRepeated(
+            f"{counts['duplicate']:,} of {counts['read']:,} rows repeat an exchange and were merged into it",
+            where=written,
+            fix="The result was written but should not be trusted. Check that `exchange_id` names one call, and not a"
+            " session, a trace or a worker; raise --max-repeated if every call is logged several times",
+        )
 
 
 def find_same(runner: StepRunner) -> int:

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clonewatch.campaigns.answers import Answer
+from clonewatch.campaigns.review import OnRecord
 from clonewatch.graph import sub_clusters
 from clonewatch.graph.clusters import Clusters
 from clonewatch.graph.incidences import carriers
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
+from clonewatch.model.answers import INNOCENT, Answer, Ruled
 from clonewatch.model.schema import TASKS, Table
 from clonewatch.pipeline.detection.stages import Clustering, Ranked
 from clonewatch.pipeline.reporting.evidence_rows import evidence_of
@@ -79,7 +80,10 @@ def _campaigns(
                 "limiting_ratio": standing.limiting_ratio,
                 "question": standing.question,
                 "look_alike": standing.look_alike,
-                "answered": [_said(answer) for answer in standing.answers],
+                "answered": [_said(answer) for answer in standing.answers if not answer.ruled],
+                "evidence_odds_bits": standing.evidence_bits,
+                "families": list(standing.families),
+                "ruled": [_ruled(standing.ruling)] if standing.ruling else [],
                 "level": verdict.level,
                 "visible_ts": when,
                 "visible_exchanges": before,
@@ -98,6 +102,15 @@ def _said(answer: Answer) -> dict[str, Any]:
     """An answer as table `campaigns` stores it."""
     kept = {name: getattr(answer, name) for name in ("question", "at", "by", "note")}
     return kept | {"yes": answer.yes, "bits": answer.bits}
+
+
+def _ruled(found: OnRecord) -> dict[str, Any]:
+    """A ruling as table `campaigns` stores it."""
+    answer, ruled = found.answer, found.answer.ruled or Ruled(INNOCENT)
+    kept = {name: getattr(answer, name) for name in ("question", "at", "by", "note")}
+    held = {name: getattr(ruled, name) for name in ("ruling", "case", "scope", "until")}
+    bits = answer.bits if found.withholds else 0.0
+    return kept | held | {"withholds": found.withholds, "bits": bits, "news": list(found.news)}
 
 
 def _merges(merges: pa.Table) -> dict[int, tuple[int, float]]:

@@ -1,0 +1,128 @@
+"""What the log records: cases, rulings, sightings and the entries that change them, each with one spelling in JSON.
+
+An entry holds every case that it changed as it is afterwards. So the newest entry about a case is the case, and the
+tables of a store can be checked against the log. Account ids and notes are in the log as hashes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Literal
+
+import msgspec
+
+from clonewatch.model.errors import LogError
+
+CONFIRMED, INNOCENT, NEEDS_MORE = "confirmed", "innocent", "needs_more"
+RULINGS = (CONFIRMED, INNOCENT, NEEDS_MORE)
+# What a case can be. open: nobody has ruled. ruled: it has a ruling. merged: its accounts are in another case. void:
+# what made it was undone.
+OPEN, RULED, MERGED, VOID = "open", "ruled", "merged", "void"
+ALIVE = (OPEN, RULED)
+
+What = Literal["seen", "rule", "note", "assign", "merge", "split", "undo"]
+
+
+class Sighting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A group in one scan. scan: digest of its tables. odds_bits: of the evidence alone. first, last: of the window."""
+
+    scan: str
+    group: str
+    outcome: str
+    accounts: int
+    exchanges: int
+    families: tuple[str, ...]
+    odds_bits: float | None
+    first: str
+    last: str
+
+
+class Ruling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person decided about the accounts that a case had then.
+
+    explanation: id of the question whose innocent answer is the reason, for `innocent`. scope: `evidence`, until there
+    is more of it, or `accounts`, whatever they do. until: last day on which it holds; empty for no end. accounts:
+    digest. families, odds_bits: the evidence that it was given on.
+    """
+
+    ruling: str
+    explanation: str
+    scope: str
+    until: str
+    accounts: str
+    families: tuple[str, ...]
+    odds_bits: float | None
+    at: str
+    by: str
+
+
+class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A case as it is. version: raised by every change. accounts: digest of its account ids; size: how many.
+
+    merged_into, absorbed, split_from: its lineage, as ids of cases. due: a day. seen: the newest sighting.
+    """
+
+    case: str
+    version: int
+    status: str
+    accounts: str
+    size: int
+    seen: Sighting
+    ruling: Ruling | None = None
+    assignee: str = ""
+    due: str = ""
+    merged_into: str = ""
+    absorbed: tuple[str, ...] = ()
+    split_from: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of the log. by: a name as the user of the command line claims it. of: the cases that it is about.
+
+    cases: those it changed, as they are afterwards. because: reasons in words, such as why a ruled case was opened
+    again. sighting: for `seen`. note: hash of a note and its salt; empty for none. undone: the entry that an undo took
+    back.
+    """
+
+    what: What
+    at: str
+    by: str
+    of: tuple[str, ...]
+    cases: tuple[Case, ...] = ()
+    because: tuple[str, ...] = ()
+    sighting: Sighting | None = None
+    note: str = ""
+    undone: int | None = None
+    via: str = "command line"
+
+
+def encoded(record: Entry | Case) -> str:
+    """The one spelling of a record."""
+    return msgspec.json.encode(record, order="sorted").decode()
+
+
+def entry(body: str, number: int) -> Entry:
+    """An entry from its spelling. Raises LogError for anything that `encoded` does not write."""
+    try:
+        found = msgspec.json.decode(body, type=Entry)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise LogError(f"entry {number} cannot be read: {error}") from error
+    if encoded(found) != body:
+        raise LogError(f"entry {number} is not spelled as this program spells it")
+    return found
+
+
+def accounts_digest(accounts: Iterable[str]) -> str:
+    """The hash by which the log names a set of accounts."""
+    return sha256(accounts_text(accounts).encode()).hexdigest()
+
+
+def accounts_text(accounts: Iterable[str]) -> str:
+    """The one spelling of a set of accounts: a JSON list, sorted."""
+    return msgspec.json.encode(sorted(set(accounts))).decode()
+
+
+def note_digest(salt: str, text: str) -> str:
+    """The hash by which the log names a note. The salt keeps short notes from being guessed."""
+    return sha256(f"{salt}\n{text}".encode()).hexdigest()

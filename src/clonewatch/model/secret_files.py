@@ -1,0 +1,76 @@
+"""Files for their owner only: keys, which are read from regular files and never shown, and what names accounts."""
+
+import os
+import stat
+from pathlib import Path
+
+from clonewatch.model.errors import KeyFileError, OutputError
+
+# More than any key, and few enough that a wrong file is refused before it fills the memory.
+MOST_BYTES = 64 * 1024
+PRIVATE = 0o600  # the mode of a file for its owner only
+
+
+def read_secret(place: Path, what: str, *, most: int = MOST_BYTES, private: bool = True, fix: str = "") -> bytes:
+    """The bytes of a key file. Raises a KeyFileError that says why it is refused, and never shows its content.
+
+    what: what it holds, as a message says it, such as "the fingerprint key". most: the largest size in bytes. private:
+    refuse a file that other users may read or write. fix: what to do if the file cannot be read. A link to a regular
+    file is followed; a folder, a device, a pipe or a socket is refused without waiting for it.
+    """
+    try:
+        # Asked before it is opened too: to open a device can have effects, and to open a pipe can wait.
+        _regular(place.stat().st_mode, place, what)
+        handle = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "this is not the name of a file"
+        raise KeyFileError(f"cannot read {what}: {reason}", where=str(place), fix=fix) from None
+    with os.fdopen(handle, "rb") as file:
+        state = os.fstat(handle)
+        _regular(state.st_mode, place, what)
+        if private and os.name == "posix" and state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise KeyFileError(
+                f"{what} is open to other users (mode {stat.S_IMODE(state.st_mode):04o})",
+                where=str(place),
+                fix=f"Run: chmod 600 {place}, and use another key if others may have read this one",
+            )
+        try:
+            data = file.read(most + 1)
+        except OSError as error:
+            raise KeyFileError(f"cannot read {what}: {error.strerror}", where=str(place), fix=fix) from None
+    if len(data) > most:
+        raise KeyFileError(
+            f"{what} is not in this file: it is larger than {most:,} bytes", where=str(place), fix="Name the right file"
+        )
+    return data
+
+
+def _regular(mode: int, place: Path, what: str) -> None:
+    if stat.S_ISREG(mode):
+        return
+    named = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    raise KeyFileError(
+        f"{what} is not in a regular file: this is {named.get(stat.S_IFMT(mode), 'a device')}",
+        where=str(place),
+        fix="Write it into a file of its own (mode 600) and name that file",
+    )
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Write a file for its owner only, in place of an earlier one, whole or not at all. Raises OutputError.
+
+    Processes that write at once each replace it: the last one stays.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write the file: {error.strerror or error}", where=str(path), fix="Free some space, or name another"
+        ) from error
