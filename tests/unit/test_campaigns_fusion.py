@@ -128,7 +128,6 @@ def test_what_an_application_brings_along_is_no_deception_unless_a_harvest_is_de
         ("client", 20, 5.0),
         ("template", 20, 8.0),
         ("egress", 20, 1.6 / TEN),
-        ("identity_pattern", 20, 3.0),
     )
     shown = (
         reading("coverage_uniformity", 5.0),
@@ -145,6 +144,11 @@ def test_what_an_application_brings_along_is_no_deception_unless_a_harvest_is_de
     dealt = verdict(*harvest, NO_HABITS, linked=app)
     assert dealt.deception == (DEALT_OUT,) and dealt.flagged
     assert not verdict(*harvest, reading("individuality", 3.2), linked=app).flagged
+    addresses = edges(("client", 20, 8.0), ("template", 20, 8.0), ("identity_pattern", 20, 3.0))
+    client = edges(("client", 20, 10.0), ("system_prompt", 20, 8.0))
+    for firm in (addresses, client):
+        found = verdict(*harvest, NO_HABITS, linked=firm)
+        assert not found.deception and not found.flagged and found.criteria.limiting == "deception"
 
 
 def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_deception() -> None:
@@ -467,7 +471,7 @@ def test_entrants_of_a_contest_have_no_habits_in_common_and_deceive_nobody() -> 
 
 
 def test_a_harvest_dealt_out_unevenly_deceives_where_no_account_has_habits() -> None:
-    unlinked = edges(("template", 20, 4.0))
+    unlinked = edges(("template", 20, 4.0), ("system_prompt", 20, 4.0))
     assert DEALT_OUT not in verdict(*STRONG, linked=unlinked).deception
     assert DEALT_OUT in verdict(*STRONG, NO_HABITS, linked=unlinked).deception
 
