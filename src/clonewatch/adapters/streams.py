@@ -110,6 +110,11 @@ class Stream(io.RawIOBase):
         self._held = data[size:]
         return data[:size]
 
+    def end(self, why: str) -> None:
+        """End the stream before its end, and say why unless something was wrong with it already."""
+        self.torn = self.torn or why
+        self._held, self._pieces = b"", iter(())
+
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer as far as one read goes."""
         view = memoryview(buffer).cast("B")
