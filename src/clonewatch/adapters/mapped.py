@@ -24,6 +24,7 @@ from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.rows import Rows
 from clonewatch.adapters.streams import head_of, notes_of
 from clonewatch.adapters.text_columns import as_bytes, pylist
+from clonewatch.adapters.units import LATENCY, Units
 from clonewatch.adapters.value_hashes import hashed
 from clonewatch.adapters.values import MISSING
 from clonewatch.model.errors import MappingError
@@ -123,9 +124,16 @@ def build(
         columns[name] = hashed(constant) if name in _HASHED else constant
     columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
     notes = notes_of(source.stream)
+    _say_unit(mapping, columns, notes.units)
     return conform(
         settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=notes.dropped, units=notes.units
     )
+
+
+def _say_unit(mapping: FieldMap, columns: Columns, units: Units) -> None:
+    """Take the unit of latencies from the map, where it names one; otherwise their first numbers decide."""
+    if mapping.latency != "auto" and LATENCY in columns:
+        units[f"{EXCHANGES.name}.{LATENCY}"] = mapping.latency
 
 
 def _without_dashes(values: Values) -> Values:
@@ -307,6 +315,8 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
     hops = mapping.hops if mapping is not None else Hops()
     notes = notes_of(source.stream)
+    if mapping is not None:
+        _say_unit(mapping, found, notes.units)
     exchanges, more = conform(
         settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=notes.dropped, units=notes.units
     )
