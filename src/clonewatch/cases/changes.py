@@ -7,9 +7,11 @@ from datetime import date
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from clonewatch.cases.records import (
     ALIVE,
+    COMMAND_LINE,
     INNOCENT,
     MERGED,
     NEEDS_MORE,
@@ -28,10 +30,11 @@ from clonewatch.model.errors import InputError, SetupError, StaleError
 from clonewatch.model.questions import BY_ID
 from clonewatch.model.same_evidence import ACCOUNTS, SCOPES
 
-_UNDOABLE = ("rule", "assign", "merge", "split", "undo")
+_UNDOABLE = ("rule", "answer", "assign", "merge", "split", "undo")
 _CHANGED = {
     "seen": "saw it in another scan",
     "rule": "ruled on it",
+    "answer": "answered a question about it",
     "assign": "assigned it",
     "merge": "merged it",
     "split": "split it",
@@ -40,10 +43,11 @@ _CHANGED = {
 
 
 class Who(NamedTuple):
-    """Who changes a case, as they say, and when: ISO 8601, UTC."""
+    """Who changes a case, and when: ISO 8601, UTC. via: how they came; on the command line a name is only claimed."""
 
     by: str
     at: str
+    via: str = COMMAND_LINE
 
 
 class Decision(NamedTuple):
@@ -106,7 +110,7 @@ def assign(
 
 
 def merge(store: Writing, names: Sequence[str], into: str, who: Who, note: str = "") -> Case:
-    """Merge cases into another. It is open afterwards: rulings were about fewer accounts."""
+    """Merge cases into another. It is open afterwards: rulings and answers were about fewer accounts."""
     kept, others = _alive(store, [into], None)[0], _alive(store, names, None)
     if kept.case in {case.case for case in others}:
         raise SetupError(f"{kept.case} cannot be merged into itself", fix="Name other cases than the one of --into")
@@ -118,6 +122,7 @@ def merge(store: Writing, names: Sequence[str], into: str, who: Who, note: str =
         absorbed=(*kept.absorbed, *(case.case for case in others)),
         seen=max((kept.seen, *(case.seen for case in others)), key=lambda seen: seen.last),
         ruling=None,
+        answers=UNSET,
         status=OPEN,
     )
     gone = [_next(case, status=MERGED, merged_into=kept.case) for case in others]
@@ -256,8 +261,9 @@ def _add(
     *,
     note: str = "",
     undone: int | None = None,
+    because: tuple[str, ...] = (),
 ) -> None:
     held = new_note(note) if note.strip() else None
     names = of or tuple(case.case for case in cases)
     digest = note_digest(held.salt, held.text) if held else ""
-    store.add(Entry(what, who.at, who.by, names, cases, note=digest, undone=undone), held)
+    store.add(Entry(what, who.at, who.by, names, cases, because, note=digest, undone=undone, via=who.via), held)

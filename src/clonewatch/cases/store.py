@@ -17,6 +17,7 @@ from clonewatch.cases.heads import Signer, new_key, public_key, read_key
 from clonewatch.cases.log_file import LogCopy
 from clonewatch.cases.merkle import Frontier, leaf_hash
 from clonewatch.cases.records import ALIVE, OPEN, Case, Entry, accounts_digest, accounts_text, encoded, entry
+from clonewatch.cases.standing_odds import posterior_bits
 from clonewatch.cases.tables import ACCOUNT_SETS, CASE_ACCOUNTS, CASES, ENTRIES, HEADS, NOTES, STORE, TOUCHED
 from clonewatch.model.errors import InputError, KeyFileError, SetupError, StaleError, StoreError
 
@@ -62,6 +63,12 @@ class Store:
                 )
             yield change
             change.sign(signer)
+
+    @contextmanager
+    def tending(self) -> Iterator[Connection]:
+        """Change what is not in the log: sessions, saved views, counts of wrong passwords. Raises StoreError."""
+        with database.guarded(self.where), self._engine.begin() as connection:
+            yield connection
 
 
 def opened(store: str, log_key: Path | None = None, *, create: bool = False) -> Store:
@@ -184,7 +191,8 @@ class Writing(Reading):
         self.connection.execute(insert(ENTRIES).values(number=number, body=body))
         for case in new.cases:
             self._put(case)
-        self.connection.execute(insert(TOUCHED), [{"entry": number, "case_id": name} for name in new.of])
+        if new.of:
+            self.connection.execute(insert(TOUCHED), [{"entry": number, "case_id": name} for name in new.of])
         if note:
             self.connection.execute(insert(NOTES).values(entry=number, salt=note.salt, text=note.text))
         self._new.append(body)
@@ -233,6 +241,12 @@ def row_of(case: Case) -> dict[str, object]:
         "until": case.ruling.until if case.ruling else "",
         "accounts": case.accounts,
         "body": encoded(case),
+        "outcome": case.seen.outcome,
+        "ruling": case.ruling.ruling if case.ruling else "",
+        "size": case.size,
+        "exchanges": case.seen.exchanges,
+        "odds_bits": posterior_bits(case),
+        "last": case.seen.last,
     }
 
 
