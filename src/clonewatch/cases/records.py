@@ -97,7 +97,6 @@ class Answered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: str
     at: str
     by: str
-    note: str = ""
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,12 +126,11 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of the log. by: a name, as claimed where `via` is the command line, of who signed in where it is the
-    console. of: the cases that it is about.
+    """One line of the log. by: a name, as its bearer claims it on the command line, and proves it in the console.
 
-    cases: those it changed, as they are afterwards. because: what was done in words, where the cases do
-    not say it, such as why a ruled case was opened again. sighting: for `seen`. note: hash of a note and its salt; empty for none. undone: the entry that an undo took
-    back.
+    of: the cases that it is about. cases: those it changed, as they are afterwards. because: what the cases do not say,
+    such as why a ruled case was opened again, or whose rights were changed to what. sighting: for `seen`. note: hash of
+    a note and its salt; empty for none. undone: the entry that an undo took back.
     """
 
     what: What

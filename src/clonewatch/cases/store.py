@@ -16,9 +16,8 @@ from clonewatch.cases import database
 from clonewatch.cases.heads import Signer, new_key, public_key, read_key
 from clonewatch.cases.log_file import LogCopy
 from clonewatch.cases.merkle import Frontier, leaf_hash
-from clonewatch.cases.records import ALIVE, OPEN, Case, Entry, accounts_digest, accounts_text, encoded, entry
-from clonewatch.cases.standing_odds import posterior_bits
-from clonewatch.cases.tables import ACCOUNT_SETS, CASE_ACCOUNTS, CASES, ENTRIES, HEADS, NOTES, STORE, TOUCHED
+from clonewatch.cases.records import ALIVE, Case, Entry, accounts_digest, accounts_text, encoded, entry
+from clonewatch.cases.tables import ACCOUNT_SETS, CASE_ACCOUNTS, CASES, ENTRIES, HEADS, NOTES, STORE, TOUCHED, row_of
 from clonewatch.model.errors import InputError, KeyFileError, SetupError, StaleError, StoreError
 
 # As many accounts are looked up at once; databases bound the number of values in a statement.
@@ -228,26 +227,6 @@ class Writing(Reading):
             rows = [{"case_id": case.case, "account": hashed(a)} for a in self.accounts(case.accounts)]
             if case.status in ALIVE and rows:
                 self.connection.execute(insert(CASE_ACCOUNTS), rows)
-
-
-def row_of(case: Case) -> dict[str, object]:
-    """A case as table `cases` holds it."""
-    return {
-        "case_id": case.case,
-        "version": case.version,
-        "status": case.status,
-        "assignee": case.assignee,
-        "due": case.due if case.status == OPEN else "",
-        "until": case.ruling.until if case.ruling else "",
-        "accounts": case.accounts,
-        "body": encoded(case),
-        "outcome": case.seen.outcome,
-        "ruling": case.ruling.ruling if case.ruling else "",
-        "size": case.size,
-        "exchanges": case.seen.exchanges,
-        "odds_bits": posterior_bits(case),
-        "last": case.seen.last,
-    }
 
 
 def new_note(text: str) -> Note:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from math import floor
+
 from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+from clonewatch.cases.records import OPEN, Case, encoded
+from clonewatch.cases.standing_odds import posterior_bits
 
 _DIGEST, _CASE, _DAY, _NAME, _TIME = String(64), String(16), String(10), String(64), String(20)
 METADATA = MetaData()
@@ -54,9 +59,10 @@ CASES = Table(
     Column("size", Integer, nullable=False, server_default="0"),
     Column("exchanges", BigInteger, nullable=False, server_default="0"),
     Column("odds_bits", Double),
+    Column("whole_bits", Integer),
     Column("last", String(32), nullable=False, server_default=""),
     Index("cases_by_status", "status"),
-    Index("cases_by_odds", "status", "outcome", "odds_bits"),
+    Index("cases_by_odds", "status", "outcome", "whole_bits", "exchanges"),
 )
 # Which entries are about which cases.
 TOUCHED = Table(
@@ -82,8 +88,8 @@ NOTES = Table(
     Column("salt", String(32), nullable=False),
     Column("text", Text, nullable=False),
 )
-# Who may sign in. password: an argon2id hash; empty for none. subject: issuer and subject of an identity provider. link:
-# hash of a one-time link that sets a password. failures: wrong passwords in a row.
+# Who may sign in. password: an argon2id hash; empty for none. subject: issuer and subject of an identity provider.
+# link: hash of a one-time link that sets a password. failures: wrong passwords in a row.
 PEOPLE = Table(
     "people",
     METADATA,
@@ -137,3 +143,25 @@ APPROVALS = Table(
     Index("approvals_by_state", "state"),
     Index("approvals_by_case", "case_id"),
 )
+
+
+def row_of(case: Case) -> dict[str, object]:
+    """A case as table `cases` holds it."""
+    odds = posterior_bits(case)
+    return {
+        "case_id": case.case,
+        "version": case.version,
+        "status": case.status,
+        "assignee": case.assignee,
+        "due": case.due if case.status == OPEN else "",
+        "until": case.ruling.until if case.ruling else "",
+        "accounts": case.accounts,
+        "body": encoded(case),
+        "outcome": case.seen.outcome,
+        "ruling": case.ruling.ruling if case.ruling else "",
+        "size": case.size,
+        "exchanges": case.seen.exchanges,
+        "odds_bits": odds,
+        "whole_bits": None if odds is None else floor(odds),
+        "last": case.seen.last,
+    }

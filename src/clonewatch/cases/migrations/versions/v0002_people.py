@@ -1,4 +1,4 @@
-"""People who sign in, their sessions and saved views, requests that take a second person, and what the queue sorts by."""
+"""People who sign in, their sessions and saved views, requests for a second person, and what the queue sorts by."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,10 +17,11 @@ def upgrade() -> None:
         sa.Column("size", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("exchanges", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("odds_bits", sa.Double(), nullable=True),
+        sa.Column("whole_bits", sa.Integer(), nullable=True),
         sa.Column("last", sa.String(32), nullable=False, server_default=""),
     ):
         op.add_column("cases", column)
-    op.create_index("cases_by_odds", "cases", ["status", "outcome", "odds_bits"])
+    op.create_index("cases_by_odds", "cases", ["status", "outcome", "whole_bits", "exchanges"])
     op.create_table(
         "people",
         sa.Column("name", sa.String(64), nullable=False),
@@ -83,24 +84,12 @@ def _fill() -> None:
     import msgspec
 
     from clonewatch.cases.records import Case
-    from clonewatch.cases.standing_odds import posterior_bits
+    from clonewatch.cases.tables import row_of
 
     connection = op.get_bind()
-    wanted = sa.text(
-        "UPDATE cases SET outcome = :outcome, ruling = :ruling, size = :size, exchanges = :exchanges,"
-        " odds_bits = :odds_bits, last = :last WHERE case_id = :case"
-    )
-    for (body,) in connection.execute(sa.text("SELECT body FROM cases")).all():
-        case = msgspec.json.decode(body, type=Case)
-        connection.execute(
-            wanted,
-            {
-                "outcome": case.seen.outcome,
-                "ruling": case.ruling.ruling if case.ruling else "",
-                "size": case.size,
-                "exchanges": case.seen.exchanges,
-                "odds_bits": posterior_bits(case),
-                "last": case.seen.last,
-                "case": case.case,
-            },
-        )
+    new = ("outcome", "ruling", "size", "exchanges", "odds_bits", "whole_bits", "last")
+    cases = sa.table("cases", sa.column("case_id"), sa.column("body"), *(sa.column(name) for name in new))
+    for (body,) in connection.execute(sa.select(cases.c.body)).all():
+        row = row_of(msgspec.json.decode(body, type=Case))
+        values = {name: row[name] for name in new}
+        connection.execute(sa.update(cases).where(cases.c.case_id == row["case_id"]).values(**values))
