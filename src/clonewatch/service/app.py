@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from importlib import import_module
 from importlib.util import find_spec
 from urllib.parse import quote
@@ -10,12 +11,14 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.sessions import SessionMiddleware
 
 from clonewatch.cases.store import opened
 from clonewatch.model.errors import ClonewatchError, InputError, StaleError, StoreError
 from clonewatch.model.version import __version__
 from clonewatch.service.pages import HERE, bare
 from clonewatch.service.protection import Protection
+from clonewatch.service.routes import provider
 from clonewatch.service.settings import Settings, check
 from clonewatch.service.visits import SignInNeededError
 
@@ -33,6 +36,7 @@ SUBJECTS = (
     "evidence",
     "appeals",
 )
+FLOW_SECONDS = 600
 MEGABYTE = 1 << 20
 # Bodies that may be larger: accounts of a split, attachments of an appeal.
 LARGE = {"/cases/": 2 * MEGABYTE, "/appeal/": 12 * MEGABYTE}
@@ -48,6 +52,15 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router)
     app.state.pages = [route for module in held for route in module.router.routes]
     app.mount("/static", StaticFiles(directory=HERE / "static"))
+    if settings.provider:
+        app.add_middleware(
+            SessionMiddleware,
+            secret_key=secrets.token_hex(),
+            session_cookie="clonewatch-provider",
+            max_age=FLOW_SECONDS,
+            path=provider.PATH,
+            https_only=settings.secure,
+        )
     app.add_middleware(Protection, settings=settings, large=LARGE)
     app.add_exception_handler(SignInNeededError, _sign_in)
     app.add_exception_handler(HTTPException, _refused)
