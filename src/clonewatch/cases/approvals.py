@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from clonewatch.cases.changes import Who, add_entry, alive
 from clonewatch.cases.records import CONFIRMED, RULED, Case, What
@@ -22,7 +22,7 @@ KINDS = {
 DECIDED: dict[str, What] = {APPROVED: "approve", DECLINED: "decline", WITHDRAWN: "withdraw"}
 
 
-_WITH_WHY = select(APPROVALS, NOTES.c.text).join(NOTES, NOTES.c.entry == APPROVALS.c.entry)
+_WITH_WHY = select(APPROVALS, func.coalesce(NOTES.c.text, "")).outerjoin(NOTES, NOTES.c.entry == APPROVALS.c.entry)
 
 
 class Approval(NamedTuple):

@@ -28,7 +28,7 @@ def _people(connection: Connection, entries: Mapping[int, Entry]) -> list[str]:
 
 
 def _approvals(connection: Connection, entries: Mapping[int, Entry]) -> list[str]:
-    held = [Approval(*row, why="") for row in connection.execute(select(APPROVALS))]
+    held = [Approval._make([*row, ""]) for row in connection.execute(select(APPROVALS))]
     asked = {number for number, e in entries.items() if e.what == "request"}
     decided = {number for number, e in entries.items() if e.what in DECIDED.values()}
     wrong = [one.entry for one in held if not (_was_asked(one, entries) and _was_decided(one, entries))]

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from urllib.parse import quote
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -20,7 +20,7 @@ from clonewatch.service.pages import HERE, bare
 from clonewatch.service.protection import Protection
 from clonewatch.service.routes import provider
 from clonewatch.service.settings import Settings, check
-from clonewatch.service.visits import SignInNeededError
+from clonewatch.service.visits import SignInNeededError, no_nulls
 
 ROUTES = "clonewatch.service.routes"
 SUBJECTS = (
@@ -45,7 +45,14 @@ LARGE = {"/cases/": 2 * MEGABYTE, "/appeal/": 12 * MEGABYTE}
 def create_app(settings: Settings) -> FastAPI:
     """The console of a store. Raises SetupError, StoreError where there is no store."""
     check(settings)
-    app = FastAPI(title="Clonewatch console", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Clonewatch console",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(no_nulls)],
+    )
     app.state.settings, app.state.store = settings, opened(settings.store, settings.log_key)
     held = [import_module(f"{ROUTES}.{name}") for name in SUBJECTS if find_spec(f"{ROUTES}.{name}")]
     for module in held:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from clonewatch.cases import approvals
 from clonewatch.model.errors import SetupError
 from clonewatch.service.pages import back, render
-from clonewatch.service.visits import Analyst, Reader
+from clonewatch.service.visits import Analyst, Number, Reader
 
 router = APIRouter()
 _SHOWN = 200
@@ -29,7 +29,9 @@ def listed(visit: Reader) -> HTMLResponse:
 
 
 @router.post("/approvals/{number}")
-def decide(visit: Analyst, number: int, state: Annotated[str, Form(max_length=20)], here: str = Form("")) -> Response:
+def decide(
+    visit: Analyst, number: Number, state: Annotated[str, Form(max_length=20)], here: str = Form("")
+) -> Response:
     """Approve or decline what another asked for, or withdraw a request of one's own."""
     if state != approvals.WITHDRAWN and not visit.may("approver"):
         raise SetupError("to approve and to decline takes the role approver", fix="Let somebody with that role decide")

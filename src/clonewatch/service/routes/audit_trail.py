@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from clonewatch.cases.log_reading import Filter, entries, proof
 from clonewatch.cases.records import What
 from clonewatch.service.pages import query, render
-from clonewatch.service.visits import Reader
+from clonewatch.service.visits import Number, Reader
 
 router = APIRouter()
 Short = Annotated[str, Query(max_length=100)]
@@ -32,7 +32,7 @@ def log(
 
 
 @router.get("/log/{number}")
-def entry(visit: Reader, number: int) -> HTMLResponse:
+def entry(visit: Reader, number: Number) -> HTMLResponse:
     """One entry with the proof that the newest signed head covers it."""
     with visit.store.reading() as store:
         shown = proof(store, number)

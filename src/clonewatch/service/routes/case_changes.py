@@ -20,7 +20,7 @@ from clonewatch.service.visits import Analyst
 router = APIRouter()
 Line = Annotated[str, Form(max_length=500)]
 Long = Annotated[str, Form(max_length=10_000)]
-Version = Annotated[int, Form(ge=1, le=2**31)]
+Version = Annotated[int, Form(ge=1, le=2**31 - 1)]
 
 
 @router.post("/cases/{name}/rule")
@@ -40,7 +40,7 @@ def rule_on(
         ruling, explanation if innocent else "", scope if innocent else "evidence", until if innocent else ""
     )
     with visit.store.writing() as store:
-        rule(store, [name], decision, visit.who(), _text(note), version)
+        rule(store, [name], decision, visit.who(), note.strip(), version)
     return back(f"/cases/{name}", "ruled")
 
 
@@ -56,7 +56,7 @@ def answer_to(
 ) -> Response:
     """Answer a question about a case as it was shown."""
     with visit.store.writing() as store:
-        answer(store, name, question, answer_ == "yes", visit.who(), _text(note), version)
+        answer(store, name, question, answer_ == "yes", visit.who(), note.strip(), version)
     return back(here or f"/cases/{name}", "answered")
 
 
@@ -64,7 +64,7 @@ def answer_to(
 def note_on(visit: Analyst, name: str, text: Long) -> Response:
     """Add a note."""
     with visit.store.writing() as store:
-        annotate(store, name, _text(text), visit.who())
+        annotate(store, name, text.strip(), visit.who())
     return back(f"/cases/{name}", "noted")
 
 
@@ -72,7 +72,7 @@ def note_on(visit: Analyst, name: str, text: Long) -> Response:
 def assign_to(visit: Analyst, name: str, version: Version, to: Line = "", due: Line = "") -> Response:
     """Say who looks at a case, and until when; empty is nobody, and no day."""
     with visit.store.writing() as store:
-        assign(store, [name], visit.who(), _text(to), day(due) if due else "", version)
+        assign(store, [name], visit.who(), to.strip(), day(due) if due else "", version)
     return back(f"/cases/{name}", "assigned")
 
 
@@ -83,7 +83,7 @@ def merge_into(visit: Analyst, name: str, others: Line, note: Long = "") -> Resp
     if not names:
         raise SetupError("no other case is named", fix="Name cases such as K0002")
     with visit.store.writing() as store:
-        merge(store, names, name, visit.who(), _text(note))
+        merge(store, names, name, visit.who(), note.strip())
     return back(f"/cases/{name}", "merged")
 
 
@@ -98,7 +98,7 @@ def split_off(
     """Move accounts of a case to a new one: those that were chosen, and those that were pasted, one a line."""
     chosen = frozenset([*(accounts or []), *(line.strip() for line in pasted.splitlines() if line.strip())])
     with visit.store.writing() as store:
-        _, part = split(store, name, chosen, visit.who(), _text(note))
+        _, part = split(store, name, chosen, visit.who(), note.strip())
     return back(f"/cases/{part.case}", "split")
 
 
@@ -106,7 +106,7 @@ def split_off(
 def undo_last(visit: Analyst, name: str, note: Long = "") -> Response:
     """Take the last change of a case back."""
     with visit.store.writing() as store:
-        undo(store, name, visit.who(), _text(note))
+        undo(store, name, visit.who(), note.strip())
     return back(f"/cases/{name}", "undone")
 
 
@@ -114,7 +114,7 @@ def undo_last(visit: Analyst, name: str, note: Long = "") -> Response:
 def ask_for(visit: Analyst, name: str, what: Line, why: Long, version: Version) -> Response:
     """Ask a second person for what has consequences."""
     with visit.store.writing() as store:
-        approvals.ask(store, name, what, _text(why), visit.who(), version)
+        approvals.ask(store, name, what, why.strip(), visit.who(), version)
     return back(f"/cases/{name}", "asked")
 
 
@@ -142,8 +142,3 @@ def export(visit: Analyst, name: str) -> Response:
         }
     named = f'attachment; filename="{found.case}.json"'
     return Response(json.dumps(held, indent=1), media_type="application/json", headers={"content-disposition": named})
-
-
-def _text(given: str) -> str:
-    """Text that every database keeps."""
-    return given.replace("\0", "").strip()
