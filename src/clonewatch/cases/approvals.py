@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from clonewatch.cases.changes import Who, add_entry, alive
 from clonewatch.cases.records import CONFIRMED, RULED, Case, What
 from clonewatch.cases.store import Reading, Writing
-from clonewatch.cases.tables import APPROVALS
+from clonewatch.cases.tables import APPROVALS, NOTES
 from clonewatch.model.errors import InputError, SetupError, StaleError
 
 WAITING, APPROVED, DECLINED, WITHDRAWN = "waiting", "approved", "declined", "withdrawn"
@@ -18,28 +18,32 @@ KINDS = {
     BLOCK: "Block the accounts of this case",
     EXPORT: "Take the file of this case out of the house",
 }
-_WHAT: dict[str, What] = {APPROVED: "approve", DECLINED: "decline", WITHDRAWN: "withdraw"}
+# How the log calls what became of a request.
+DECIDED: dict[str, What] = {APPROVED: "approve", DECLINED: "decline", WITHDRAWN: "withdraw"}
+
+
+_WITH_WHY = select(APPROVALS, func.coalesce(NOTES.c.text, "")).outerjoin(NOTES, NOTES.c.entry == APPROVALS.c.entry)
 
 
 class Approval(NamedTuple):
-    """A request and what became of it: a row of table `approvals`. entry: number of the request in the log, its id."""
+    """A request and what became of it. entry: number of the request in the log, its id. why: the note of that entry."""
 
     entry: int
     case_id: str
     version: int
     what: str
     state: str
-    why: str
     by: str
     at: str
     decided_entry: int | None
     decided_by: str
     decided_at: str
+    why: str
 
 
 def requests(store: Reading, case: str | None = None, state: str | None = None) -> list[Approval]:
     """Requests, the newest first."""
-    wanted = select(APPROVALS).order_by(APPROVALS.c.entry.desc())
+    wanted = _WITH_WHY.order_by(APPROVALS.c.entry.desc())
     if case is not None:
         wanted = wanted.where(APPROVALS.c.case_id == case)
     if state is not None:
@@ -49,7 +53,7 @@ def requests(store: Reading, case: str | None = None, state: str | None = None) 
 
 def request(store: Reading, number: int) -> Approval:
     """One request. Raises InputError."""
-    row = store.connection.execute(select(APPROVALS).where(APPROVALS.c.entry == number)).first()
+    row = store.connection.execute(_WITH_WHY.where(APPROVALS.c.entry == number)).first()
     if row is None:
         raise InputError(f"there is no request {number}")
     return Approval(*row)
@@ -71,9 +75,9 @@ def ask(store: Writing, name: str, what: str, why: str, who: Who, version: int |
         )
     if any(one.what == what for one in requests(store, case.case, WAITING)):
         raise SetupError(f"that was asked for already about {case.case}", fix="Wait for it to be decided")
-    number = add_entry(store, "request", who, (), (case.case,), because=(what, why))
-    made = Approval(number, case.case, case.version, what, WAITING, why, who.by, who.at, None, "", "")
-    store.connection.execute(insert(APPROVALS).values(**made._asdict()))
+    number = add_entry(store, "request", who, (), (case.case,), because=(what, f"version {case.version}"), note=why)
+    made = Approval(number, case.case, case.version, what, WAITING, who.by, who.at, None, "", "", why)
+    store.connection.execute(insert(APPROVALS).values(**_row(made)))
     return made
 
 
@@ -88,7 +92,7 @@ def decide(store: Writing, number: int, state: str, who: Who) -> Approval:
         raise StaleError(
             f"request {number} was {held.state} by {held.decided_by} on {held.decided_at}", fix="Look at it again"
         )
-    if state not in _WHAT:
+    if state not in DECIDED:
         raise SetupError(f"a request cannot be {state!r}")
     if state == WITHDRAWN and who.by != held.by:
         raise SetupError("only who asked can withdraw it", fix="Decline it")
@@ -98,9 +102,9 @@ def decide(store: Writing, number: int, state: str, who: Who) -> Approval:
         raise StaleError(
             f"{held.case_id} was changed since {held.by} asked", fix="Decline it; whoever still wants it asks again"
         )
-    entry = add_entry(store, _WHAT[state], who, (), (held.case_id,), because=(held.what, f"request {number}"))
+    entry = add_entry(store, DECIDED[state], who, (), (held.case_id,), because=(held.what, f"request {number}"))
     decided = held._replace(state=state, decided_entry=entry, decided_by=who.by, decided_at=who.at)
-    store.connection.execute(update(APPROVALS).where(APPROVALS.c.entry == number).values(**decided._asdict()))
+    store.connection.execute(update(APPROVALS).where(APPROVALS.c.entry == number).values(**_row(decided)))
     return decided
 
 
@@ -116,6 +120,11 @@ def current(store: Reading, held: Approval) -> bool:
     past = [one for _, entry in store.history(held.case_id) for one in entry.cases if one.case == held.case_id]
     then = next(one for one in past if one.version == held.version)
     return (then.accounts, then.ruling, then.status) == (now.accounts, now.ruling, now.status)
+
+
+def _row(held: Approval) -> dict[str, object]:
+    """A request as table `approvals` holds it."""
+    return {name: value for name, value in held._asdict().items() if name != "why"}
 
 
 def _confirmed(case: Case) -> bool:

@@ -125,7 +125,8 @@ SAVED_VIEWS = Table(
     Column("name", _NAME, primary_key=True),
     Column("query", Text, nullable=False),
 )
-# What one person asked for and another has to approve. entry, decided_entry: where the log says so.
+# What one person asked for and another has to approve. entry, decided_entry: where the log says so; the first has the
+# reason as its note.
 APPROVALS = Table(
     "approvals",
     METADATA,
@@ -134,7 +135,6 @@ APPROVALS = Table(
     Column("version", Integer, nullable=False),
     Column("what", _CASE, nullable=False),
     Column("state", _CASE, nullable=False),
-    Column("why", Text, nullable=False),
     Column("by", _NAME, nullable=False),
     Column("at", _TIME, nullable=False),
     Column("decided_entry", Integer),

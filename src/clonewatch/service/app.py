@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
 from importlib import import_module
 from importlib.util import find_spec
 from urllib.parse import quote
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.sessions import SessionMiddleware
 
 from clonewatch.cases.store import opened
 from clonewatch.model.errors import ClonewatchError, InputError, StaleError, StoreError
 from clonewatch.model.version import __version__
 from clonewatch.service.pages import HERE, bare
 from clonewatch.service.protection import Protection
+from clonewatch.service.routes import provider
 from clonewatch.service.settings import Settings, check
-from clonewatch.service.visits import SignInNeededError
+from clonewatch.service.visits import SignInNeededError, no_nulls
 
 ROUTES = "clonewatch.service.routes"
 SUBJECTS = (
@@ -33,6 +36,7 @@ SUBJECTS = (
     "evidence",
     "appeals",
 )
+FLOW_SECONDS = 600
 MEGABYTE = 1 << 20
 # Bodies that may be larger: accounts of a split, attachments of an appeal.
 LARGE = {"/cases/": 2 * MEGABYTE, "/appeal/": 12 * MEGABYTE}
@@ -41,13 +45,29 @@ LARGE = {"/cases/": 2 * MEGABYTE, "/appeal/": 12 * MEGABYTE}
 def create_app(settings: Settings) -> FastAPI:
     """The console of a store. Raises SetupError, StoreError where there is no store."""
     check(settings)
-    app = FastAPI(title="Clonewatch console", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Clonewatch console",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(no_nulls)],
+    )
     app.state.settings, app.state.store = settings, opened(settings.store, settings.log_key)
     held = [import_module(f"{ROUTES}.{name}") for name in SUBJECTS if find_spec(f"{ROUTES}.{name}")]
     for module in held:
         app.include_router(module.router)
     app.state.pages = [route for module in held for route in module.router.routes]
     app.mount("/static", StaticFiles(directory=HERE / "static"))
+    if settings.provider:
+        app.add_middleware(
+            SessionMiddleware,
+            secret_key=secrets.token_hex(),
+            session_cookie="clonewatch-provider",
+            max_age=FLOW_SECONDS,
+            path=provider.PATH,
+            https_only=settings.secure,
+        )
     app.add_middleware(Protection, settings=settings, large=LARGE)
     app.add_exception_handler(SignInNeededError, _sign_in)
     app.add_exception_handler(HTTPException, _refused)

@@ -85,19 +85,19 @@ class Protection:
         if refused:
             await _answer(*refused)(scope, receive, guarded)
             return
-        most = self._most(scope["path"])
-        began = False
+        body = _Body(receive, self._most(scope["path"]))
 
-        async def noticed(message: Message) -> None:
-            nonlocal began
-            began = True
-            await guarded(message)
+        async def unless_too_large(message: Message) -> None:
+            # What reads the body may answer as if it were malformed.
+            if not body.too_large:
+                await guarded(message)
 
         try:
-            await self.app(scope, _bounded(receive, most), noticed)
+            await self.app(scope, body.receive, unless_too_large)
         except _TooLargeError:
-            if not began:
-                await _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(most))(scope, receive, guarded)
+            body.too_large = True
+        if body.too_large:
+            await _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(body.most))(scope, receive, guarded)
 
     def _refused(self, scope: Scope, headers: Headers) -> tuple[HTTPStatus, str] | None:
         path, unsafe = scope["path"], scope["method"] not in SAFE_METHODS
@@ -147,18 +147,20 @@ class Protection:
         return sending
 
 
-def _bounded(receive: Receive, most: int) -> Receive:
-    taken = 0
+class _Body:
+    """A body as it comes in, until it is too large."""
 
-    async def receiving() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most:
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self.most = receive, most
+        self.too_large, self._taken = False, 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self.most:
+            self.too_large = True
             raise _TooLargeError
         return message
-
-    return receiving
 
 
 def _too_large(most: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,7 +16,7 @@ PORT = 8642
 
 
 class Provider(NamedTuple):
-    """An identity provider (OpenID Connect). roles: groups of its tokens and the roles that they give, best one wins.
+    """An identity provider (OpenID Connect). pairs: groups of its tokens and the roles that they give.
 
     issuer: its address, under which `.well-known/openid-configuration` is. groups: the claim that lists groups.
     """
@@ -24,8 +24,13 @@ class Provider(NamedTuple):
     issuer: str
     client_id: str
     client_secret: str
-    roles: Mapping[str, str]
+    pairs: tuple[tuple[str, str], ...]
     groups: str = "groups"
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Roles by group; of several groups the best role counts."""
+        return dict(self.pairs)
 
 
 class Limits(NamedTuple):

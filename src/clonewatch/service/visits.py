@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Path, Request
 
 from clonewatch.cases import approvals, sessions
 from clonewatch.cases.changes import Who
@@ -17,6 +17,8 @@ from clonewatch.cases.store import Store
 from clonewatch.service.protection import SAFE_METHODS
 from clonewatch.service.settings import Settings
 
+# The number of an entry of the log, as tables hold it.
+Number = Annotated[int, Path(ge=0, le=2**31 - 1)]
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
 
 
@@ -62,6 +64,15 @@ def store_of(request: Request) -> Store:
 def cookie_name(settings: Settings) -> str:
     """The session's cookie; over TLS bound to this host."""
     return "__Host-clonewatch" if settings.secure else "clonewatch"
+
+
+async def no_nulls(request: Request) -> None:
+    """Refuse text with a null character, wherever it came in: no page has a use for it, and databases differ on it."""
+    given = [*request.path_params.values(), *request.query_params.values()]
+    if request.method not in SAFE_METHODS:
+        given += (await request.form()).values()
+    if any(isinstance(one, str) and "\0" in one for one in given):
+        raise HTTPException(400, "A null character is in the text.")
 
 
 async def sent_token(request: Request) -> str:

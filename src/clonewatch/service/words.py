@@ -126,15 +126,16 @@ def done(entry: Entry, name: str = "") -> str:
         return f"took entry {entry.undone} back"
     if entry.what == "person" and len(said) == 4:
         return f"{said[0]}: {said[3]}; now {said[1]}, {said[2]}"
+    if entry.what == "request":
+        return f"asked a second person for: {said[0]}"
     known = {
         "note": "noted",
-        "request": "asked a second person for",
-        "approve": "approved",
-        "decline": "declined",
-        "withdraw": "withdrew",
-        "sign-in": "signed in",
+        "approve": "approved:",
+        "decline": "declined:",
+        "withdraw": "withdrew:",
+        "sign-in": "signed in:",
         "sign-out": "signed out",
-        "lock-out": "locked out after wrong passwords",
-        "export": "took out",
+        "lock-out": "locked out after wrong passwords,",
+        "export": "took out of the house:",
     }
     return " ".join((known.get(entry.what, entry.what), ", ".join(said))).strip()

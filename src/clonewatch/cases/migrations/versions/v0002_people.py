@@ -64,7 +64,6 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("what", sa.String(16), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
-        sa.Column("why", sa.Text(), nullable=False),
         sa.Column("by", sa.String(64), nullable=False),
         sa.Column("at", sa.String(20), nullable=False),
         sa.Column("decided_entry", sa.Integer(), nullable=True),
