@@ -21,11 +21,10 @@ _COMPARED = 200_000
 
 
 class Why(NamedTuple):
-    """One shared thing in a sentence, and the place of its attribute in the list of the group, counted from 1."""
+    """One kind of shared thing: its strongest attribute in a sentence, and all of that kind, strongest first."""
 
     said: str
-    weight: float
-    attribute: Attribute
+    attributes: list[Attribute]
 
 
 class Place(NamedTuple):
@@ -39,6 +38,7 @@ class Place(NamedTuple):
     level: phrases.Level
     said: str
     why: list[Why]
+    shared: int
     against: list[str]
     evidence: list[Reason]
     attributed: int
@@ -87,7 +87,8 @@ def _place(result: Result, name: str, member: dict[str, Any], row: dict[str, Any
         role=role,
         level=chapter.level,
         said=_said(row, member, role, mine),
-        why=[Why(_why(t), t.row["weight"] or 0.0, t) for t in mine],
+        why=_by_kind(mine),
+        shared=len(mine),
         against=_against(row, member, mine, common, chapter.against),
         evidence=chapter.evidence,
         attributed=attributed,
@@ -106,9 +107,7 @@ def _said(row: dict[str, Any], member: dict[str, Any], role: phrases.Role, mine:
     if row["flagged"] and member["harvested_exchanges"]:
         part = share(member["harvested_exchanges"], member["exchanges"])
         does = f", and {count(member['harvested_exchanges'])} of its exchanges ({part}) fit what the group collects"
-    return f"It is in {row['campaign_id']} because {what}{does}. Its role is {role.name}" + (
-        f": {role.means}." if role.means else "."
-    )
+    return f"It is in {row['campaign_id']} because {what}{does}. Its role is {role.name}."
 
 
 def _listed(names: list[str]) -> str:
@@ -120,6 +119,14 @@ def _listed(names: list[str]) -> str:
     if len(names) > 4:
         names = [*names[:3], f"{len(names) - 3} more kinds"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _by_kind(mine: Sequence[Attribute]) -> list[Why]:
+    """What an account carries, by kind, the kind of the strongest attribute first."""
+    kinds: dict[str, list[Attribute]] = {}
+    for t in mine:
+        kinds.setdefault(t.kind, []).append(t)
+    return [Why(_why(held[0]), held) for held in kinds.values()]
 
 
 def _why(t: Attribute) -> str:

@@ -101,12 +101,14 @@ DEFINED: dict[str, tuple[str, str]] = {
     ),
     "model": (
         "Model",
-        "The model that answered, by a keyed hash: names of models are not kept in a result. The same hash is the same"
+        "The model that answered, and how many exchanges (attributed ones, where there"
+        " are any), by a keyed hash: names of models are not kept in a result. The same hash is the same"
         " model within one key.",
     ),
     "pivot": (
         "Pivot",
-        "A day from which another model answers most of the group's exchanges than in the week before.",
+        "A day from which another model answers at least 60 % of the group's exchanges (of attributed ones, where there"
+        " are any), after 40 % or less in the week before.",
     ),
     "overlap": ("Overlap", "Sum over tasks of the smaller of the two shares: 0 nothing alike, 1 the same mix."),
     "common_days": ("Days in common", "Days on which both groups had exchanges, of the days on which either had some."),

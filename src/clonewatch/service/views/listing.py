@@ -62,6 +62,11 @@ class Listed(NamedTuple):
         usual = Wanted()._asdict()
         return {name: value for name, value in self.wanted._asdict().items() if value != usual[name]}
 
+    @property
+    def filtered(self) -> bool:
+        """Whether some accounts of the group may be left out."""
+        return bool(self.now.keys() - {"sort", "turned", "page"})
+
 
 def listed(result: Result, group: str, wanted: Wanted) -> Listed:
     """A page of the accounts of a group. What no list knows is as if it had not been asked for."""

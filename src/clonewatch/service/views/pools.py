@@ -21,6 +21,8 @@ from clonewatch.service.views.results import PAGE, Result
 REPLACED_WITHIN = timedelta(hours=48)
 _DAY = 86_400_000_000
 _BEFORE = 7
+# A model takes over when it answers this share of two days, and had less than the rest of it in the week before.
+_MOST = 0.6
 
 
 class Ban(NamedTuple):
@@ -217,12 +219,16 @@ def _heirs(result: Result, group: str) -> set[str]:
 
 
 def _models(rows: list[dict[str, Any]]) -> tuple[list[Pivot], list[tuple[str, int, date, date]]]:
-    """Days from which another model answers most, and every model with its exchanges, first and last day."""
+    """Days from which another model answers most, and every model with its exchanges, first and last day.
+
+    Attributed exchanges count, where there are any: what accounts do besides is no matter of the pool.
+    """
+    column = "harvested" if any(row["harvested"] for row in rows) else "exchanges"
     daily: defaultdict[date, Counter[str]] = defaultdict(Counter)
     for row in rows:
         at = instant(row["day"])
         if at is not None and row["model"] is not None:
-            daily[at.date()][row["model"]] += row["exchanges"] or 0
+            daily[at.date()][row["model"]] += row[column] or 0
     days = sorted(day for day, held in daily.items() if sum(held.values()))
     pivots: list[Pivot] = []
     top = ""
@@ -233,7 +239,7 @@ def _models(rows: list[dict[str, Any]]) -> tuple[list[Pivot], list[tuple[str, in
         # The day and the one after it: one odd day is no pivot.
         now = daily[day] + (daily[days[i + 1]] if i + 1 < len(days) else Counter())
         leading = now.most_common(1)[0][0]
-        if top and leading != top and before and _part(now, leading) > 0.5 >= _part(before, leading):
+        if top and leading != top and before and _part(now, leading) >= _MOST and _part(before, leading) <= 1 - _MOST:
             pivots.append(Pivot(day, top, leading, _part(now, leading), _part(before, leading)))
             top = leading
         top = top or leading
