@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from fastapi import FastAPI
-from httpx import Response
+from httpx2 import Response
 from starlette.testclient import TestClient
 from tests.unit.cases_stand import filled
 
-from clonewatch.cases import people
+from clonewatch.cases import people, sessions
 from clonewatch.cases.changes import Who
 from clonewatch.cases.people import ROLES
 from clonewatch.cases.store import Store
 from clonewatch.cases.store_checking import check_store
+from clonewatch.service import passwords
 from clonewatch.service.app import create_app
 from clonewatch.service.settings import Limits, Provider, Settings
 
@@ -96,8 +98,18 @@ def console(place: str, key: Path | None = None, roles: tuple[str, ...] = ROLES)
     app = create_app(settings(place, key, clock))
     held = {role: Browser(app) for role in roles}
     for role, browser in held.items():
-        assert browser.choose(invited(store, role, role)).status_code == 303
+        with store.writing() as change:
+            people.add(change, role, role, SETUP)
+            people.set_password(change, role, kept_password(), SETUP)
+            token = sessions.begin(change.connection, role, clock.now)
+        browser.http.cookies.set("clonewatch", token, domain="127.0.0.1", path="/")
     return Console(app, store, clock, held)
+
+
+@cache
+def kept_password() -> str:
+    """The hash of PASSWORD: made once, as it takes long on purpose."""
+    return passwords.hashed(PASSWORD, "nobody")
 
 
 def invited(store: Store, name: str, role: str, who: Who | None = None) -> str:

@@ -144,23 +144,19 @@ def test_ids_of_others_give_nothing(open_: Console) -> None:
 
 
 def test_a_session_has_a_new_id_at_sign_in(open_: Console) -> None:
-    held = Browser(open_.app)
-    held.http.cookies.set("clonewatch", "planted", domain="127.0.0.1")
-    assert held.sign_in("analyst").status_code == 303
-    now = [one.value for one in held.http.cookies.jar if one.name == "clonewatch"]
-    assert "planted" not in now or len(now) == 2
-    assert held.get("/").status_code == 200
     planted = Browser(open_.app)
     planted.http.cookies.set("clonewatch", "planted", domain="127.0.0.1")
     assert planted.get("/").status_code == 303
-    again = Browser(open_.app)
-    again.http.cookies = held.http.cookies
-    old = held.http.cookies.get("clonewatch", domain="127.0.0.1") if len(now) == 1 else None
-    again.sign_in("analyst")
-    if old:
-        third = Browser(open_.app)
-        third.http.cookies.set("clonewatch", old, domain="127.0.0.1")
-        assert third.get("/").status_code == 303, "the old session ended at the second sign-in"
+    first = planted.sign_in("analyst").cookies["clonewatch"]
+    assert first != "planted"
+    second = Browser(open_.app)
+    second.http.cookies.set("clonewatch", first, domain="127.0.0.1")
+    assert second.get("/").status_code == 200
+    assert second.sign_in("analyst").cookies["clonewatch"] != first
+    for old in ("planted", first):
+        holder = Browser(open_.app)
+        holder.http.cookies.set("clonewatch", old, domain="127.0.0.1")
+        assert holder.get("/").status_code == 303, "the old one is of no use"
 
 
 def test_a_session_ends_when_it_is_told_to_when_idle_and_after_half_a_day(open_: Console) -> None:

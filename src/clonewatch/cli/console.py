@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clonewatch.service.settings import Provider, Settings
 
 PORT = 8642
-_NEEDS = ("fastapi", "uvicorn", "multipart", "argon2", "authlib", "itsdangerous", "httpx")
+_NEEDS = ("fastapi", "uvicorn", "multipart", "argon2", "authlib", "itsdangerous", "httpx2")
 _STORE = "cases.db"
 _OIDC = ("--oidc-issuer", "--oidc-client", "--oidc-secret", "--oidc-role")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
-import httpx
+import httpx2
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.starlette_client import OAuth, StarletteOAuth2App
 from fastapi import APIRouter, Request
@@ -45,7 +45,7 @@ async def begin(request: Request, next: str = "/") -> Response:
     try:
         where = f"{settings_of(request).url.rstrip('/')}{PATH}/back"
         return cast("Response", await _client(provider).authorize_redirect(request, where))
-    except (httpx.HTTPError, OAuthError, KeyError, ValueError) as error:
+    except (httpx2.HTTPError, OAuthError, KeyError, ValueError) as error:
         return _unreachable(request, error)
 
 
@@ -61,7 +61,7 @@ async def come_back(request: Request) -> Response:
     except (OAuthError, JoseError, KeyError) as error:
         _LOG.warning("sign-in refused: %s: %s", type(error).__name__, error)
         return _refused(request, "The identity provider's answer is not valid. Try to sign in again.", 401)
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx2.HTTPError, ValueError) as error:
         return _unreachable(request, error)
     place = request.session.pop(_NEXT, "/")
     return await run_in_threadpool(_enter, request, provider, claims, place)
