@@ -52,7 +52,7 @@ def ruling(home: Path) -> dict[str, Any]:
     done = ask("cases", "rule", "K0001", "--innocent", "one_customer", "--note", "contract 4711", *store)
     assert done.exit_code == 0, done.output
     out = home / "rulings.jsonl"
-    assert told("cases", "export-rulings", "--out", out, *store[:2]) == {"rulings": 1, "file": str(out)}
+    assert told("cases", "export-rulings", "--out", out, *store[:2]) == {"rulings": 1, "answers": 0, "file": str(out)}
     line: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return line
 

@@ -101,6 +101,12 @@ def members(name: str, accounts: int) -> list[dict[str, Any]]:
             "membership": round(1.0 - i / (2 * accounts), 4),
             "role": roles[i % 10],
             "harvested_exchanges": 268 - i % 40,
+            "exchanges": 340,
+            "first_ts": START + timedelta(days=i % 30, hours=3),
+            "last_ts": START + timedelta(days=min(44, 8 + i % 40), hours=5),
+            "created_ts": START - timedelta(days=20 - i % 30),
+            "banned_ts": START + timedelta(days=8 + i % 40, hours=5) if i % 4 == 1 else None,
+            "unbanned_ts": None,
         }
         for i in range(accounts)
     ]
@@ -220,6 +226,23 @@ def timeline(name: str, days: int = 45) -> list[dict[str, Any]]:
     return rows
 
 
+def models(name: str, days: int = 45) -> list[dict[str, Any]]:
+    """Two models, the second from its release on."""
+    return [
+        {
+            "campaign_id": name,
+            "day": START + timedelta(days=day),
+            "model": key,
+            "exchanges": 900 - 200 * place,
+            "harvested": 700 - 200 * place,
+            "accounts": 150,
+        }
+        for day in range(days)
+        for place, key in enumerate(("76c2af55a5bba2b8", "ee697972e8f9ed92"))
+        if place == (day >= 20)
+    ]
+
+
 def scan(flagged: int = 2, linked: int = 1, accounts: int = 180) -> dict[str, pa.Table]:
     """All tables of a scan with so many flagged and linked groups of so many accounts."""
     names = [(f"C{i + 1}", True) for i in range(flagged)] + [(f"G{i + 1}", False) for i in range(linked)]
@@ -234,6 +257,7 @@ def scan(flagged: int = 2, linked: int = 1, accounts: int = 180) -> dict[str, pa
         "attributes": table(schema.ATTRIBUTES, [row for n, _ in names for row in tied[n][0]]),
         "attribute_accounts": table(schema.ATTRIBUTE_ACCOUNTS, [row for n, _ in names for row in tied[n][1]]),
         "timeline": table(schema.TIMELINE, [row for n, _ in names for row in timeline(n)]),
+        "models": table(schema.MODELS, [row for n, _ in names for row in models(n)]),
     }
 
 

@@ -10,15 +10,27 @@ from typing import Any, NamedTuple
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import UNSET, UnsetType
 
-from clonewatch.cases.records import CONFIRMED, INNOCENT, OPEN, RULED, Case, Entry, Ruling, Sighting
+from clonewatch.cases.records import CONFIRMED, INNOCENT, OPEN, RULED, Answered, Case, Entry, Ruling, Sighting
 from clonewatch.cases.store import Writing
 from clonewatch.kernels.overlap import SAME, continued, overlaps
 from clonewatch.model.errors import InputError
 from clonewatch.model.same_evidence import Basis, news
 
 _FIX = "Name a folder that `clonewatch scan --out` of this version wrote"
-_COLUMNS = ("campaign_id", "outcome", "exchanges", "families", "evidence_odds_bits", "rank")
+_COLUMNS = (
+    "campaign_id",
+    "outcome",
+    "exchanges",
+    "families",
+    "evidence_odds_bits",
+    "rank",
+    "limiting_criterion",
+    "limiting_ratio",
+    "question",
+    "look_alike",
+)
 # Only these open a case; a listed group is recorded where there is a case already.
 _OPENS = ("flagged", "review")
 
@@ -74,6 +86,10 @@ def _group(row: dict[str, Any], accounts: frozenset[str], scan: tuple[str, str, 
         odds_bits=row["evidence_odds_bits"],
         first=scan[1],
         last=scan[2],
+        limiting=row["limiting_criterion"],
+        ratio=row["limiting_ratio"],
+        question=row["question"] or "",
+        look_alike=row["look_alike"] or "",
     )
     return Group(sighting, accounts)
 
@@ -129,10 +145,17 @@ def _see(
         size=len(accounts),
         seen=sighting if sighting.last >= case.seen.last else case.seen,
         status=OPEN if because else case.status,
+        answers=_still(store, case, accounts),
     )
     by, at = told
     store.add(Entry("seen", at, by, (case.case,), (changed,), because, sighting))
     return changed, because
+
+
+def _still(store: Writing, case: Case, accounts: frozenset[str]) -> tuple[Answered, ...] | UnsetType:
+    """The answers that are about the case as it is now: at least half of its accounts are among those asked about."""
+    kept = (a for a in case.answered if len(store.accounts(a.accounts) & accounts) >= SAME * len(accounts))
+    return tuple(kept) or UNSET
 
 
 def _new(store: Writing, ruling: Ruling, group: Group) -> tuple[str, ...]:
@@ -151,4 +174,5 @@ def _is_known(store: Writing, case: Case, sighting: Sighting) -> bool:
     own = store.history(case.case)
     before = [(n, entry) for n, entry in store.history(case.split_from) if n < own[0][0]] if case.split_from else []
     absorbed = [held for name in case.absorbed for held in store.history(name)]
-    return any(entry.sighting == sighting for _, entry in (*own, *before, *absorbed))
+    seen = [entry.sighting for _, entry in (*own, *before, *absorbed) if entry.sighting]
+    return any((one.scan, one.group) == (sighting.scan, sighting.group) for one in seen)

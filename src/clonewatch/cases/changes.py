@@ -7,9 +7,11 @@ from datetime import date
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from clonewatch.cases.records import (
     ALIVE,
+    COMMAND_LINE,
     INNOCENT,
     MERGED,
     NEEDS_MORE,
@@ -28,10 +30,11 @@ from clonewatch.model.errors import InputError, SetupError, StaleError
 from clonewatch.model.questions import BY_ID
 from clonewatch.model.same_evidence import ACCOUNTS, SCOPES
 
-_UNDOABLE = ("rule", "assign", "merge", "split", "undo")
+_UNDOABLE = ("rule", "answer", "assign", "merge", "split", "undo")
 _CHANGED = {
     "seen": "saw it in another scan",
     "rule": "ruled on it",
+    "answer": "answered a question about it",
     "assign": "assigned it",
     "merge": "merged it",
     "split": "split it",
@@ -40,10 +43,11 @@ _CHANGED = {
 
 
 class Who(NamedTuple):
-    """Who changes a case, as they say, and when: ISO 8601, UTC."""
+    """Who changes a case, and when: ISO 8601, UTC. via: how they came; on the command line a name is only claimed."""
 
     by: str
     at: str
+    via: str = COMMAND_LINE
 
 
 class Decision(NamedTuple):
@@ -64,7 +68,7 @@ def rule(
     """
     _check(decision, who.at[:10])
     changed = []
-    for case in _alive(store, names, version):
+    for case in alive(store, names, version):
         ruling = Ruling(
             ruling=decision.ruling,
             explanation=decision.explanation,
@@ -77,8 +81,8 @@ def rule(
             by=who.by,
         )
         status = OPEN if decision.ruling == NEEDS_MORE else RULED
-        changed.append(_next(case, ruling=ruling, status=status))
-        _add(store, "rule", who, (changed[-1],), note=note)
+        changed.append(following(case, ruling=ruling, status=status))
+        add_entry(store, "rule", who, (changed[-1],), note=note)
     return changed
 
 
@@ -87,7 +91,7 @@ def annotate(store: Writing, name: str, text: str, who: Who) -> Case:
     if not text.strip():
         raise SetupError("the note is empty", fix="Write what you know: clonewatch cases note K0001 TEXT")
     case = store.case(name)
-    _add(store, "note", who, (), (case.case,), note=text)
+    add_entry(store, "note", who, (), (case.case,), note=text)
     return case
 
 
@@ -98,36 +102,37 @@ def assign(
     if to is None and due is None:
         raise SetupError("neither a person nor a day is named", fix="Pass --to NAME, --due DATE, or both")
     changed = []
-    for case in _alive(store, names, version):
+    for case in alive(store, names, version):
         kept = {"assignee": case.assignee if to is None else to, "due": case.due if due is None else due}
-        changed.append(_next(case, **kept))
-        _add(store, "assign", who, (changed[-1],))
+        changed.append(following(case, **kept))
+        add_entry(store, "assign", who, (changed[-1],))
     return changed
 
 
 def merge(store: Writing, names: Sequence[str], into: str, who: Who, note: str = "") -> Case:
-    """Merge cases into another. It is open afterwards: rulings were about fewer accounts."""
-    kept, others = _alive(store, [into], None)[0], _alive(store, names, None)
+    """Merge cases into another. It is open afterwards: rulings and answers were about fewer accounts."""
+    kept, others = alive(store, [into], None)[0], alive(store, names, None)
     if kept.case in {case.case for case in others}:
         raise SetupError(f"{kept.case} cannot be merged into itself", fix="Name other cases than the one of --into")
     accounts = frozenset().union(*(store.accounts(case.accounts) for case in (kept, *others)))
-    whole = _next(
+    whole = following(
         kept,
         accounts=store.keep(accounts),
         size=len(accounts),
         absorbed=(*kept.absorbed, *(case.case for case in others)),
         seen=max((kept.seen, *(case.seen for case in others)), key=lambda seen: seen.last),
         ruling=None,
+        answers=UNSET,
         status=OPEN,
     )
-    gone = [_next(case, status=MERGED, merged_into=kept.case) for case in others]
-    _add(store, "merge", who, (whole, *gone), note=note)
+    gone = [following(case, status=MERGED, merged_into=kept.case) for case in others]
+    add_entry(store, "merge", who, (whole, *gone), note=note)
     return whole
 
 
 def split(store: Writing, name: str, accounts: frozenset[str], who: Who, note: str = "") -> tuple[Case, Case]:
     """Move accounts of a case to a new one; returns both. A ruling stays with both: it was about all of them."""
-    (case,) = _alive(store, [name], None)
+    (case,) = alive(store, [name], None)
     held = store.accounts(case.accounts)
     if strange := sorted(accounts - held):
         raise InputError(
@@ -136,7 +141,7 @@ def split(store: Writing, name: str, accounts: frozenset[str], who: Who, note: s
         )
     if not accounts or accounts == held:
         raise InputError(f"that leaves one of both parts of {case.case} empty", fix="Name some of its accounts")
-    rest = _next(case, accounts=store.keep(held - accounts), size=len(held - accounts))
+    rest = following(case, accounts=store.keep(held - accounts), size=len(held - accounts))
     part = msgspec.structs.replace(
         case,
         case=store.new_id(),
@@ -146,7 +151,7 @@ def split(store: Writing, name: str, accounts: frozenset[str], who: Who, note: s
         absorbed=(),
         split_from=case.case,
     )
-    _add(store, "split", who, (rest, part), note=note)
+    add_entry(store, "split", who, (rest, part), note=note)
     return rest, part
 
 
@@ -170,8 +175,8 @@ def undo(store: Writing, name: str, who: Who, note: str = "") -> tuple[What, lis
         earlier = [held for n, entry in store.history(now.case) if n < number for held in entry.cases]
         before = [held for held in earlier if held.case == now.case]
         kept = {"version": now.version + 1, "seen": now.seen}
-        back.append(msgspec.structs.replace(before[-1], **kept) if before else _next(now, status=VOID))
-    _add(store, "undo", who, tuple(back), note=note, undone=number)
+        back.append(msgspec.structs.replace(before[-1], **kept) if before else following(now, status=VOID))
+    add_entry(store, "undo", who, tuple(back), note=note, undone=number)
     return last.what, back
 
 
@@ -210,7 +215,7 @@ def _check(decision: Decision, today: str) -> None:
         raise SetupError(f"{decision.until} is over", fix="Pass a day to come with --until")
 
 
-def _alive(store: Writing, names: Sequence[str], version: int | None) -> list[Case]:
+def alive(store: Writing, names: Sequence[str], version: int | None) -> list[Case]:
     """The cases of these names, each once. Raises InputError for one that is merged or void, StaleError."""
     found = list({case.case: case for case in map(store.case, names)}.values())
     if version is not None and len(found) != 1:
@@ -243,11 +248,12 @@ def _refuse_stale(store: Writing, case: Case, version: int) -> None:
     )
 
 
-def _next(case: Case, **changed: object) -> Case:
+def following(case: Case, **changed: object) -> Case:
+    """A case after a change: its next version."""
     return msgspec.structs.replace(case, version=case.version + 1, **changed)
 
 
-def _add(
+def add_entry(
     store: Writing,
     what: What,
     who: Who,
@@ -256,8 +262,10 @@ def _add(
     *,
     note: str = "",
     undone: int | None = None,
-) -> None:
+    because: tuple[str, ...] = (),
+) -> int:
+    """Add an entry about these cases as they are now, or about those named by `of`; returns its number."""
     held = new_note(note) if note.strip() else None
     names = of or tuple(case.case for case in cases)
     digest = note_digest(held.salt, held.text) if held else ""
-    store.add(Entry(what, who.at, who.by, names, cases, note=digest, undone=undone), held)
+    return store.add(Entry(what, who.at, who.by, names, cases, because, note=digest, undone=undone, via=who.via), held)

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from clonewatch.model.errors import LogError
 
@@ -20,12 +21,39 @@ RULINGS = (CONFIRMED, INNOCENT, NEEDS_MORE)
 # what made it was undone.
 OPEN, RULED, MERGED, VOID = "open", "ruled", "merged", "void"
 ALIVE = (OPEN, RULED)
+# How somebody came to the store.
+COMMAND_LINE, CONSOLE = "command line", "console"
 
-What = Literal["seen", "rule", "note", "assign", "merge", "split", "undo"]
+What = Literal[
+    "seen",
+    "rule",
+    "answer",
+    "note",
+    "assign",
+    "merge",
+    "split",
+    "undo",
+    # A second person for what has consequences: asked for, and what became of it.
+    "request",
+    "approve",
+    "decline",
+    "withdraw",
+    # About no case: people and their rights, who came and went, what was taken out of the house.
+    "person",
+    "sign-in",
+    "sign-out",
+    "lock-out",
+    "export",
+]
 
 
 class Sighting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A group in one scan. scan: digest of its tables. odds_bits: of the evidence alone. first, last: of the window."""
+    """A group in one scan. scan: digest of its tables. odds_bits: of the evidence alone. first, last: of the window.
+
+    limiting, ratio: the criterion that is furthest from a flag, in units of its threshold. question: id of the one to
+    ask first. look_alike: id of the question whose innocent case it resembles. What came later is absent from entries
+    that were signed before, and stays so.
+    """
 
     scan: str
     group: str
@@ -36,6 +64,10 @@ class Sighting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     odds_bits: float | None
     first: str
     last: str
+    limiting: str | UnsetType = UNSET
+    ratio: float | UnsetType = UNSET
+    question: str | UnsetType = UNSET
+    look_alike: str | UnsetType = UNSET
 
 
 class Ruling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +85,16 @@ class Ruling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: str
     families: tuple[str, ...]
     odds_bits: float | None
+    at: str
+    by: str
+
+
+class Answered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An answer to a question about the accounts that a case had then. accounts: digest."""
+
+    question: str
+    yes: bool
+    accounts: str
     at: str
     by: str
 
@@ -75,14 +117,20 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     merged_into: str = ""
     absorbed: tuple[str, ...] = ()
     split_from: str = ""
+    answers: tuple[Answered, ...] | UnsetType = UNSET
+
+    @property
+    def answered(self) -> tuple[Answered, ...]:
+        """The answers that stand, one a question."""
+        return () if self.answers is UNSET else self.answers
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of the log. by: a name as the user of the command line claims it. of: the cases that it is about.
+    """One line of the log. by: a name, as its bearer claims it on the command line, and proves it in the console.
 
-    cases: those it changed, as they are afterwards. because: reasons in words, such as why a ruled case was opened
-    again. sighting: for `seen`. note: hash of a note and its salt; empty for none. undone: the entry that an undo took
-    back.
+    of: the cases that it is about. cases: those it changed, as they are afterwards. because: what the cases do not say,
+    such as why a ruled case was opened again, or whose rights were changed to what. sighting: for `seen`. note: hash of
+    a note and its salt; empty for none. undone: the entry that an undo took back.
     """
 
     what: What
@@ -94,7 +142,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sighting: Sighting | None = None
     note: str = ""
     undone: int | None = None
-    via: str = "command line"
+    via: str = COMMAND_LINE
 
 
 def encoded(record: Entry | Case) -> str:

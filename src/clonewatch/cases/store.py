@@ -16,8 +16,8 @@ from clonewatch.cases import database
 from clonewatch.cases.heads import Signer, new_key, public_key, read_key
 from clonewatch.cases.log_file import LogCopy
 from clonewatch.cases.merkle import Frontier, leaf_hash
-from clonewatch.cases.records import ALIVE, OPEN, Case, Entry, accounts_digest, accounts_text, encoded, entry
-from clonewatch.cases.tables import ACCOUNT_SETS, CASE_ACCOUNTS, CASES, ENTRIES, HEADS, NOTES, STORE, TOUCHED
+from clonewatch.cases.records import ALIVE, Case, Entry, accounts_digest, accounts_text, encoded, entry
+from clonewatch.cases.tables import ACCOUNT_SETS, CASE_ACCOUNTS, CASES, ENTRIES, HEADS, NOTES, STORE, TOUCHED, row_of
 from clonewatch.model.errors import InputError, KeyFileError, SetupError, StaleError, StoreError
 
 # As many accounts are looked up at once; databases bound the number of values in a statement.
@@ -62,6 +62,12 @@ class Store:
                 )
             yield change
             change.sign(signer)
+
+    @contextmanager
+    def tending(self) -> Iterator[Connection]:
+        """Change what is not in the log: sessions, saved views, counts of wrong passwords. Raises StoreError."""
+        with database.guarded(self.where), self._engine.begin() as connection:
+            yield connection
 
 
 def opened(store: str, log_key: Path | None = None, *, create: bool = False) -> Store:
@@ -184,7 +190,8 @@ class Writing(Reading):
         self.connection.execute(insert(ENTRIES).values(number=number, body=body))
         for case in new.cases:
             self._put(case)
-        self.connection.execute(insert(TOUCHED), [{"entry": number, "case_id": name} for name in new.of])
+        if new.of:
+            self.connection.execute(insert(TOUCHED), [{"entry": number, "case_id": name} for name in new.of])
         if note:
             self.connection.execute(insert(NOTES).values(entry=number, salt=note.salt, text=note.text))
         self._new.append(body)
@@ -220,20 +227,6 @@ class Writing(Reading):
             rows = [{"case_id": case.case, "account": hashed(a)} for a in self.accounts(case.accounts)]
             if case.status in ALIVE and rows:
                 self.connection.execute(insert(CASE_ACCOUNTS), rows)
-
-
-def row_of(case: Case) -> dict[str, object]:
-    """A case as table `cases` holds it."""
-    return {
-        "case_id": case.case,
-        "version": case.version,
-        "status": case.status,
-        "assignee": case.assignee,
-        "due": case.due if case.status == OPEN else "",
-        "until": case.ruling.until if case.ruling else "",
-        "accounts": case.accounts,
-        "body": encoded(case),
-    }
 
 
 def new_note(text: str) -> Note:

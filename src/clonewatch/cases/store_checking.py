@@ -12,8 +12,9 @@ from clonewatch.cases.checking import Checked, check
 from clonewatch.cases.log_file import Witness
 from clonewatch.cases.merkle import Frontier, leaf_hash
 from clonewatch.cases.records import ALIVE, Case, Entry, accounts_digest, accounts_text, note_digest
-from clonewatch.cases.store import Reading, hashed, row_of
-from clonewatch.cases.tables import ACCOUNT_SETS, CASE_ACCOUNTS, CASES, ENTRIES, HEADS, NOTES, TOUCHED
+from clonewatch.cases.rights_checking import check_rights
+from clonewatch.cases.store import Reading, hashed
+from clonewatch.cases.tables import ACCOUNT_SETS, CASE_ACCOUNTS, CASES, ENTRIES, HEADS, NOTES, TOUCHED, row_of
 
 
 def check_store(store: Reading, witnesses: Sequence[Witness] = ()) -> Checked:
@@ -31,6 +32,7 @@ def check_store(store: Reading, witnesses: Sequence[Witness] = ()) -> Checked:
     faults += _notes(connection, found.entries)
     faults += _touched(connection, found.entries)
     faults += _peaks(connection)
+    faults += check_rights(connection, found.entries)
     return found._replace(faults=tuple(faults))
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from math import floor
 
-_DIGEST, _CASE, _DAY = String(64), String(16), String(10)
+from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+from clonewatch.cases.records import OPEN, Case, encoded
+from clonewatch.cases.standing_odds import posterior_bits
+
+_DIGEST, _CASE, _DAY, _NAME, _TIME = String(64), String(16), String(10), String(64), String(20)
 METADATA = MetaData()
 
 # One row. writes: raised first in every transaction that writes, so that they come one after the other.
@@ -49,7 +54,15 @@ CASES = Table(
     Column("until", _DAY, nullable=False),
     Column("accounts", _DIGEST, ForeignKey("account_sets.digest"), nullable=False),
     Column("body", Text, nullable=False),
+    Column("outcome", _CASE, nullable=False, server_default=""),
+    Column("ruling", _CASE, nullable=False, server_default=""),
+    Column("size", Integer, nullable=False, server_default="0"),
+    Column("exchanges", BigInteger, nullable=False, server_default="0"),
+    Column("odds_bits", Double),
+    Column("whole_bits", Integer),
+    Column("last", String(32), nullable=False, server_default=""),
     Index("cases_by_status", "status"),
+    Index("cases_by_odds", "status", "outcome", "whole_bits", "exchanges"),
 )
 # Which entries are about which cases.
 TOUCHED = Table(
@@ -75,3 +88,80 @@ NOTES = Table(
     Column("salt", String(32), nullable=False),
     Column("text", Text, nullable=False),
 )
+# Who may sign in. password: an argon2id hash; empty for none. subject: issuer and subject of an identity provider.
+# link: hash of a one-time link that sets a password. failures: wrong passwords in a row.
+PEOPLE = Table(
+    "people",
+    METADATA,
+    Column("name", _NAME, primary_key=True),
+    Column("role", _CASE, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("link", _DIGEST, nullable=False),
+    Column("link_until", _TIME, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", _TIME, nullable=False),
+    Column("made", _TIME, nullable=False),
+    Column("seen", _TIME, nullable=False),
+    Index("people_by_subject", "subject"),
+    Index("people_by_link", "link"),
+)
+# digest: hash of what the cookie holds, so that a copy of the store signs nobody in.
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("person", _NAME, ForeignKey("people.name"), nullable=False),
+    Column("made", _TIME, nullable=False),
+    Column("seen", _TIME, nullable=False),
+    Index("sessions_by_person", "person"),
+)
+# Filters of the queue that a person keeps under a name.
+SAVED_VIEWS = Table(
+    "saved_views",
+    METADATA,
+    Column("person", _NAME, ForeignKey("people.name"), primary_key=True),
+    Column("name", _NAME, primary_key=True),
+    Column("query", Text, nullable=False),
+)
+# What one person asked for and another has to approve. entry, decided_entry: where the log says so; the first has the
+# reason as its note.
+APPROVALS = Table(
+    "approvals",
+    METADATA,
+    Column("entry", Integer, ForeignKey("entries.number"), primary_key=True, autoincrement=False),
+    Column("case_id", _CASE, ForeignKey("cases.case_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("what", _CASE, nullable=False),
+    Column("state", _CASE, nullable=False),
+    Column("by", _NAME, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("decided_entry", Integer),
+    Column("decided_by", _NAME, nullable=False),
+    Column("decided_at", _TIME, nullable=False),
+    Index("approvals_by_state", "state"),
+    Index("approvals_by_case", "case_id"),
+)
+
+
+def row_of(case: Case) -> dict[str, object]:
+    """A case as table `cases` holds it."""
+    odds = posterior_bits(case)
+    return {
+        "case_id": case.case,
+        "version": case.version,
+        "status": case.status,
+        "assignee": case.assignee,
+        "due": case.due if case.status == OPEN else "",
+        "until": case.ruling.until if case.ruling else "",
+        "accounts": case.accounts,
+        "body": encoded(case),
+        "outcome": case.seen.outcome,
+        "ruling": case.ruling.ruling if case.ruling else "",
+        "size": case.size,
+        "exchanges": case.seen.exchanges,
+        "odds_bits": odds,
+        "whole_bits": None if odds is None else floor(odds),
+        "last": case.seen.last,
+    }

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from clonewatch.cases.records import Case, Entry
 
 
+_ASKED = {
+    "request": "asked a second person for",
+    "approve": "approved",
+    "decline": "declined",
+    "withdraw": "withdrew the request for",
+}
+
+
 def row(case: Case) -> tuple[object, ...]:
     """A case as `cases list` shows it."""
     odds = case.seen.odds_bits
@@ -51,10 +59,14 @@ def said(entry: Entry, name: str) -> str:
         again = f"; open again: {'; '.join(entry.because)}" if entry.because else ""
         seen = entry.sighting
         return f"seen as {seen.group}, {seen.outcome}, in the scan to {seen.last[:10]}{again}"
+    if entry.what in _ASKED:
+        return f"{_ASKED[entry.what]}: {', '.join(entry.because)}"
     if after is None:
-        return "noted"
+        return "noted" if entry.what == "note" else " ".join((entry.what, *entry.because))
     if entry.what == "rule":
         return f"ruled {ruling_text(after)}"
+    if entry.what == "answer":
+        return f"answered {' '.join(entry.because)}"
     if entry.what == "assign":
         return f"assigned to {after.assignee or 'nobody'}" + (f", due {after.due}" if after.due else "")
     if entry.what == "merge":

@@ -218,12 +218,15 @@ def export_rulings(
 
     with opened.reading() as store:
         held = standing(store)
-    count = write(out, held)
+    write(out, held)
+    rulings = sum(answer.ruled is not None for answer in held)
+    answers = len(held) - rulings
     if json:
-        output.as_json({"rulings": count, "file": out})
+        output.as_json({"rulings": rulings, "answers": answers, "file": out})
     else:
+        also = f" and {answers:,} answer{'' if answers == 1 else 's'}" if answers else ""
         output.say(
-            f"Wrote {count:,} ruling{'' if count == 1 else 's'}. Give them to the next scan: --answers {out}",
+            f"Wrote {rulings:,} ruling{'' if rulings == 1 else 's'}{also}. Give them to the next scan: --answers {out}",
         )
 
 

@@ -1,0 +1,161 @@
+"""The command that serves the web console."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clonewatch.cli import output
+from clonewatch.cli.case_options import LogKey, StoreAt, opened, user
+from clonewatch.cli.options import grouped
+from clonewatch.model.errors import SetupError
+
+if TYPE_CHECKING:
+    from clonewatch.cases.store import Store
+    from clonewatch.service.settings import Provider, Settings
+
+PORT = 8642
+_NEEDS = ("fastapi", "uvicorn", "multipart", "argon2", "authlib", "itsdangerous", "httpx2")
+_STORE = "cases.db"
+_OIDC = ("--oidc-issuer", "--oidc-client", "--oidc-secret", "--oidc-role")
+
+
+@grouped
+def console(
+    result: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RESULT]", help="A result folder: its groups come in, and its evidence is shown."),
+    ] = None,
+    store: StoreAt = _STORE,
+    log_key: LogKey = None,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0 takes a free one.")] = PORT,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="Where people open it, if a proxy with TLS stands before it."),
+    ] = None,
+    invite: Annotated[
+        str | None,
+        typer.Option("--invite", metavar="NAME", help="Print a one-time link for a person, made as an admin if new."),
+    ] = None,
+    oidc_issuer: Annotated[
+        str | None, typer.Option("--oidc-issuer", metavar="URL", help="Identity provider (OpenID Connect).")
+    ] = None,
+    oidc_client: Annotated[
+        str | None, typer.Option("--oidc-client", metavar="ID", help="Id of the console at the provider.")
+    ] = None,
+    oidc_secret: Annotated[
+        Path | None, typer.Option("--oidc-secret", metavar="FILE", help="File with the client's secret, for you only.")
+    ] = None,
+    oidc_role: Annotated[
+        list[str] | None, typer.Option("--oidc-role", metavar="GROUP=ROLE", help="Role of a group at the provider.")
+    ] = None,
+    oidc_groups: Annotated[
+        str, typer.Option("--oidc-groups", metavar="CLAIM", help="Claim that lists a person's groups.")
+    ] = "groups",
+) -> None:
+    """Open the web console on a case store: the queue, cases and the log, for people who sign in.
+
+    With a result folder its groups are brought in first, as `clonewatch cases import` does; the same one twice changes
+    nothing. Where nobody can sign in yet, it prints a one-time link for the first admin. It listens on this machine
+    only, unless you say otherwise. Stop it with Ctrl-C. docs/using/console.md shows its pages.
+
+    For example:
+
+      clonewatch console demo/scan
+
+      clonewatch console --store postgresql://clonewatch@db/cases --log-key log.key --url https://console.example
+    """
+    if lacking := [name for name in _NEEDS if find_spec(name) is None]:
+        raise SetupError(
+            f"the console needs {', '.join(lacking)}", fix="Install the extra: pip install 'clonewatch[console]'"
+        )
+    held = opened(store, log_key, create=True)
+    if result is not None:
+        _import(held, result)
+    with closing(_listening(host, port)) as listener:
+        address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
+        from clonewatch.service.settings import Settings
+
+        given = (oidc_issuer, oidc_client, oidc_secret, oidc_role)
+        provider = _provider(*given, oidc_groups) if any(given) else None
+        _serve(Settings(store, log_key, url or address, result, provider), held, listener, invite)
+
+
+def _serve(settings: Settings, store: Store, listener: socket.socket, invite: str | None) -> None:
+    from clonewatch.service.serving import serve
+
+    output.say(f"The console is at {settings.url}. Stop it with Ctrl-C.")
+    if link := _link(settings, store, invite):
+        output.say(f"Sign in first with this link, which works once and for a day: {link}")
+    serve(settings, listener)
+
+
+def _link(settings: Settings, store: Store, invite: str | None) -> str:
+    """A link for whoever is invited, or for the first admin; empty where nobody needs one."""
+    from clonewatch.cases import people
+    from clonewatch.cases.changes import Who
+
+    with store.reading() as held:
+        found = people.everybody(held.connection)
+    ready = any(one.may(people.ADMIN) and (one.password or one.subject) for one in found)
+    if invite is None and (ready or settings.provider):
+        return ""
+    admins = [one.name for one in found if one.may(people.ADMIN)]
+    name = invite or (admins[0] if admins else "admin")
+    with store.writing() as change:
+        who = Who(user(), settings.clock())
+        if people.find(change.connection, name) is None:
+            people.add(change, name, people.ADMIN, who)
+        token = people.new_link(change, name, who)
+    return f"{settings.url.rstrip('/')}/welcome/{token}"
+
+
+def _import(store: Store, result: Path) -> None:
+    from clonewatch.cases.arrivals import arrive, groups
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
+    from clonewatch.service.settings import now
+
+    found = groups(table_paths(result), read_summary(result))
+    with store.writing() as change:
+        arrived = arrive(change, found, user(), now())
+    count = len(arrived.opened)
+    output.say(f"{count:,} case{'' if count == 1 else 's'} opened, {len(arrived.again):,} seen again.")
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SetupError(
+            f"cannot listen: {error.strerror or error}", where=f"{host}:{port}", fix="Choose another --port or --host"
+        ) from error
+    return listener
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _provider(
+    issuer: str | None, client: str | None, secret: Path | None, roles: list[str] | None, groups: str
+) -> Provider:
+    from clonewatch.model.secret_files import read_secret
+    from clonewatch.service.settings import Provider
+
+    if not (issuer and client and secret and roles):
+        raise SetupError("the identity provider is not fully named", fix=f"Pass all of {', '.join(_OIDC)}")
+    pairs = [tuple(one.rsplit("=", 1)) for one in roles]
+    if any(len(pair) != 2 for pair in pairs):
+        raise SetupError("a role has no group", fix="Write --oidc-role GROUP=analyst")
+    text = read_secret(secret, "the secret of the identity provider").decode("utf-8", "replace").strip()
+    return Provider(issuer, client, text, tuple((pair[0], pair[1]) for pair in pairs), groups)

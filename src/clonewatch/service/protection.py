@@ -1,0 +1,171 @@
+"""What stands before every page: the right host, the right site, a bounded body, a bounded rate, and strict headers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clonewatch.service.settings import Settings, is_loopback
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+CSP = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "object-src 'none'",
+    )
+)
+_HEADERS = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # Not `no-referrer`: browsers would then send forms with the origin `null`.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
+}
+_YEAR = 365 * 24 * 3600
+_MOST_ADDRESSES = 10_000
+SIGN_IN_PATHS = ("/sign-in", "/welcome")
+
+
+class Rates:
+    """How many requests an address may still make. Bounded: the addresses unused for longest are forgotten."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_minute, self._clock = per_minute, clock
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def takes(self, address: str) -> bool:
+        """Count a request; False where an address made too many."""
+        now = self._clock()
+        left, at = self._left.pop(address, (float(self.per_minute), now))
+        left = min(float(self.per_minute), left + (now - at) * self.per_minute / 60)
+        self._left[address] = (max(0.0, left - 1), now)
+        if len(self._left) > _MOST_ADDRESSES:
+            del self._left[next(iter(self._left))]
+        return left >= 1
+
+
+class _TooLargeError(Exception):
+    """A body is larger than allowed."""
+
+
+class Protection:
+    """Wraps the console. Refuses before anything else reads the request."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, large: dict[str, int]) -> None:
+        """large: largest bodies, in bytes, of paths that begin so; others take what the settings say."""
+        self.app, self.settings, self.large = app, settings, large
+        self._all = Rates(settings.limits.requests)
+        self._sign_ins = Rates(settings.limits.sign_ins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        guarded = self._with_headers(scope, send)
+        refused = self._refused(scope, headers)
+        if refused:
+            await _answer(*refused)(scope, receive, guarded)
+            return
+        body = _Body(receive, self._most(scope["path"]))
+
+        async def unless_too_large(message: Message) -> None:
+            # What reads the body may answer as if it were malformed.
+            if not body.too_large:
+                await guarded(message)
+
+        try:
+            await self.app(scope, body.receive, unless_too_large)
+        except _TooLargeError:
+            body.too_large = True
+        if body.too_large:
+            await _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(body.most))(scope, receive, guarded)
+
+    def _refused(self, scope: Scope, headers: Headers) -> tuple[HTTPStatus, str] | None:
+        path, unsafe = scope["path"], scope["method"] not in SAFE_METHODS
+        address = scope["client"][0] if scope.get("client") else ""
+        if not self._is_ours(headers.get("host", "")):
+            return HTTPStatus.MISDIRECTED_REQUEST, f"This console is at {self.settings.url}"
+        if not self._all.takes(address) or (
+            unsafe and path.startswith(SIGN_IN_PATHS) and not self._sign_ins.takes(address)
+        ):
+            return HTTPStatus.TOO_MANY_REQUESTS, "Too many requests from your address. Wait a minute."
+        if unsafe and not self._same_site(headers):
+            return HTTPStatus.FORBIDDEN, "Another site sent this form."
+        most, said = self._most(path), headers.get("content-length", "0")
+        if not said.isdecimal() or int(said[:18]) > most:
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(most)
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a request is for this console. Under a foreign name that leads here a site could read its pages."""
+        if host == self.settings.host:
+            return True
+        name = urlsplit(f"//{host}").hostname or ""
+        return is_loopback(name) and is_loopback(urlsplit(self.settings.url).hostname or "")
+
+    def _same_site(self, headers: Headers) -> bool:
+        fetched, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if fetched is not None and fetched not in ("same-origin", "none"):
+            return False
+        return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+    def _most(self, path: str) -> int:
+        return next((most for start, most in self.large.items() if path.startswith(start)), self.settings.limits.body)
+
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
+        static = scope["path"].startswith("/static/")
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers["cache-control"] = "no-cache" if static else "no-store"
+                if self.settings.secure:
+                    headers["strict-transport-security"] = f"max-age={_YEAR}"
+            await send(message)
+
+        return sending
+
+
+class _Body:
+    """A body as it comes in, until it is too large."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self.most = receive, most
+        self.too_large, self._taken = False, 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self.most:
+            self.too_large = True
+            raise _TooLargeError
+        return message
+
+
+def _too_large(most: int) -> str:
+    return f"More than {most:,} bytes at once are not taken."
+
+
+def _answer(status: HTTPStatus, said: str) -> PlainTextResponse:
+    return PlainTextResponse(said + "\n", status)
