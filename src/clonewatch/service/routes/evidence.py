@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -18,10 +20,18 @@ from clonewatch.service.views.comparison import comparison
 from clonewatch.service.views.glossary import DEFINED
 from clonewatch.service.views.listing import Wanted, listed
 from clonewatch.service.views.pools import pool, pools
-from clonewatch.service.views.results import Result, exchanges, opened
+from clonewatch.service.views.results import Result, cards, exchanges, opened
 from clonewatch.service.visits import Reader, Visit
 
-router = APIRouter()
+
+@asynccontextmanager
+async def _ready(_app: object) -> AsyncIterator[None]:
+    """Load the signals before the first page asks for their cards."""
+    cards()
+    yield
+
+
+router = APIRouter(lifespan=_ready)
 Text = Annotated[str, Query(max_length=500)]
 Count = Annotated[int, Query(ge=1, le=1_000_000)]
 # As many accounts of a group are looked up to find the cases that it belongs to.

@@ -1,6 +1,6 @@
 """Measures the evidence pages of the console on a group of 25,000 accounts: the server's time and the browser's.
 
-python benchmarks/console.py [--accounts 25000] [--exchanges 3000000] [--chromium /usr/bin/chromium]
+python benchmarks/evidence_pages.py [--accounts 25000] [--exchanges 3000000] [--chromium /usr/bin/chromium]
 
 The result is invented: forty shared attributes, a million rows of who carries them, accounts that come and go. The
 console runs as a process of its own; the pages are opened in Chromium, whose processes the memory does not count.
@@ -33,13 +33,13 @@ from playwright.sync_api import Page, sync_playwright
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
 
-RESULTS = Path(__file__).resolve().parent / "results" / "console.json"
+RESULTS = Path(__file__).resolve().parent / "results" / "evidence_pages.json"
 START = datetime(2026, 4, 1, tzinfo=UTC)
 DAYS, ATTRIBUTES = 90, 40
 SIGNALS = ("payment", "device", "egress", "template", "client", "system_prompt", "tools", "rare_prompt")
 PASSWORD = "plum cake on tuesdays"  # noqa: S105
 BROWSER = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-# Served by a process of its own: `python benchmarks/console.py --serve FOLDER PORT`.
+# Served by a process of its own: `python benchmarks/evidence_pages.py --serve FOLDER PORT`.
 PORT = 8931
 
 
