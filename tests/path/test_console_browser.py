@@ -200,10 +200,9 @@ def test_a_person_chooses_a_theme_and_it_stays(chromium: Any, open_: tuple[Conso
     ana.leave()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (375, "dark")])
 def test_every_page_can_be_used_by_everybody(
-    chromium: Any, open_: tuple[Console, str], scheme: str, width: int, tmp_path: Path
+    chromium: Any, open_: tuple[Console, str], width: int, scheme: str, tmp_path: Path
 ) -> None:
     """By axe, in both themes, and as narrow as a phone without scrolling to the side."""
     from axe_playwright_python.sync_playwright import Axe
