@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,13 +13,15 @@ from clonewatch.adapters.column_types import MOST_ID, plain, text_or_hex
 from clonewatch.adapters.columnar_bounds import (
     TOO_LONG,
     check_size,
+    copied,
     cut,
     is_beyond,
     openable,
-    plan,
+    repeats,
     too_long,
 )
 from clonewatch.adapters.columns import Columns, Values
+from clonewatch.adapters.parquet_plan import plan
 from clonewatch.adapters.streams import Stream, notes_of
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Rejected
@@ -93,7 +94,7 @@ def batches(
 
 def _end(source: Source, row: int, why: str) -> tuple[pa.RecordBatch, range, list[Rejected]]:
     """The end of a file that is not read further, which is said beside the rejected rows too."""
-    notes_of(source.stream).warn(f"{why}; the rows before that were read")
+    notes_of(source.stream).end(why)
     return pa.record_batch([], []), range(0), [Rejected(source.name, row + 1, why)]
 
 
@@ -106,14 +107,13 @@ def pieces(
     """
     for first, part, repeated in cut(batch):
         numbers = range(row + first + 1, row + first + 1 + part.num_rows)
-        long = too_long(part)
-        if not len(long):
+        long = too_long(part).tolist()
+        if not long:
             yield part, numbers, [], repeated
             continue
-        keep = np.ones(part.num_rows, np.bool_)
-        keep[long] = False
-        rejected = [Rejected(source.name, numbers[int(place)], TOO_LONG) for place in long]
-        yield part.filter(pa.array(keep)), [numbers[int(place)] for place in np.flatnonzero(keep)], rejected, repeated
+        rejected = [Rejected(source.name, numbers[place], TOO_LONG) for place in long]
+        kept = list(zip([0, *(place + 1 for place in long)], [*long, part.num_rows], strict=True))
+        yield copied(part, kept), [numbers[i] for start, end in kept for i in range(start, end)], rejected, repeated
 
 
 def _check(batch: pa.RecordBatch) -> None:
@@ -144,10 +144,8 @@ def readable(values: pa.Array) -> Values:
     ['a', b'\xff']
     """
     values = plain(values)
-    if pa.types.is_string_view(values.type):
-        return values.cast(pa.string())
-    if pa.types.is_binary_view(values.type):
-        values = values.cast(pa.binary())
+    if repeats(values.type):  # views of lists, and runs within lists, which Arrow does not convert
+        return list(values.to_pylist())
     if _holds_time(values.type):
         return _dated(values)
     if not _is_bytes(values.type):

@@ -13,6 +13,7 @@ from clonewatch.adapters import bundling
 from clonewatch.adapters.gathering import gathered
 from clonewatch.adapters.inputs import Found, find_inputs, left_above
 from clonewatch.adapters.mapping import EXAMPLE, load_map
+from clonewatch.adapters.notes import together
 from clonewatch.adapters.opening import (
     Input,
     Reading,
@@ -45,8 +46,6 @@ _CHOSEN = (
     ' with [where], read it without a map, or write format = "{0}" and only what differs'
 )
 _HOPELESS = "hardly a row is an exchange, and reading ended here"
-# A sentence about more files than this names only the first of them.
-_FILES_NAMED = 3
 
 
 class Log:
@@ -54,7 +53,7 @@ class Log:
 
     total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
     has finished. dropped: optional values that did not fit, so far. units: of columns of plain numbers, by column.
-    left_out: files of a folder in no known format, and their bytes.
+    left_out: files of a folder in no known format, and their bytes. ended: files whose reading ended early, and why.
     """
 
     def __init__(
@@ -68,6 +67,7 @@ class Log:
         self._inputs, self._found, self.mapping = inputs, found, mapping
         self._noted = noted
         self.left_out = dict(left_out or {})
+        self.ended: dict[str, str] = {}
         self.inputs: list[Measured] = []
         self.dropped = Dropped()
         self.units: dict[str, set[str]] = {}
@@ -82,14 +82,7 @@ class Log:
     @property
     def warnings(self) -> list[str]:
         """Sentences for the reader of a result; a sentence about many files appears once."""
-        files: dict[str, list[str]] = {}
-        for name, sentence in self._noted:
-            files.setdefault(sentence, []).append(name)
-        return [
-            f"{name}: {sentence}"
-            for sentence, names in files.items()
-            for name in (names if len(names) <= _FILES_NAMED else [f"{names[0]} and {len(names) - 1:,} more files"])
-        ]
+        return together(self._noted)
 
     @property
     def bytes_done(self) -> int:
@@ -265,15 +258,22 @@ class Log:
     def _finish(self, reading: Reading, reject: Reject) -> None:
         """Say what became of a file that was read."""
         name, stream = reading.name, reading.stream
-        if stream.torn:
+        if torn := self._end(name, stream, reading.read + reading.rejected):
             reading.rejected += 1
-            reject([Rejected(name, reading.read + reading.rejected, stream.torn)])
-            stream.notes.warn(f"{stream.torn}; the rows before that were read")
-        self._noted += [(name, warning) for warning in stream.notes.warnings]
+            reject(torn)
         digest = reading.sha256 or stream.tally.sha256
         form = reading.entry.adapter.name
         self.inputs.append(Measured(name, stream.tally.done, digest, form, reading.read, reading.rejected))
         self._finished += stream.tally.done
+
+    def _end(self, name: str, stream: Stream, rows: int) -> list[Rejected]:
+        """Keep what was said of a file with so many rows; returns the rejection of what could not be read of it."""
+        if stream.torn:
+            stream.notes.end(stream.torn)
+        if stream.notes.ended:
+            self.ended[name] = stream.notes.ended
+        self._noted += [(name, warning) for warning in stream.notes.warnings]
+        return [Rejected(name, rows + 1, stream.torn)] if stream.torn else []
 
     def _note(self, stream: Stream) -> None:
         """Add what a reader dropped since the last call, and the units that it found."""
@@ -295,11 +295,9 @@ class Log:
         stream = opened(path)
         try:
             side = read_side(path, stream, table)
-            if stream.torn:
-                side.rejected.append(Rejected(named(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
             self._note(stream)
             stream.notes.unknown(side.unknown)
-            self._noted += [(named(path), warning) for warning in stream.notes.warnings]
+            side.rejected.extend(self._end(named(path), stream, side.rows.num_rows + len(side.rejected)))
             self._waiting += side.rejected
             form = f"{table.name} ({side.format})"
             self.inputs.append(measured(named(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))

@@ -75,7 +75,7 @@ class ExchangeArrow(Adapter):
 
 def _end(source: Source, row: int, why: str) -> Batch:
     """The end of a file that is not read further."""
-    notes_of(source.stream).warn(f"{why}; the rows before that were read")
+    notes_of(source.stream).end(why)
     return Batch(conform({}, EXCHANGES, source.name, ())[0], [Rejected(source.name, row + 1, why)])
 
 

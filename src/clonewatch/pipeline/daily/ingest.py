@@ -33,6 +33,7 @@ from clonewatch.pipeline.intake.account_book import AccountBook
 from clonewatch.pipeline.intake.account_match import mismatch
 from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.rejected_rows import RejectedRows
+from clonewatch.pipeline.intake.staged import refuse_ended
 from clonewatch.pipeline.intake.staging import Stager
 from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.pipeline.steps import StepRunner
@@ -206,6 +207,7 @@ class _Ingestion:
                 where=", ".join(list(self.log.left_out)[:3]),
                 fix="Their format is unknown: name it or map them, or move what is no log out of the folder",
             )
+        refuse_ended(self.log.ended, self.settings.max_rejected, "Nothing was added.")
         rejected = self.arrivals.rejected
         rows = self.stager.rows + rejected
         if rejected > self.settings.max_rejected * rows:
