@@ -21,7 +21,7 @@ RULINGS = (CONFIRMED, INNOCENT, NEEDS_MORE)
 OPEN, RULED, MERGED, VOID = "open", "ruled", "merged", "void"
 ALIVE = (OPEN, RULED)
 
-What = Literal["seen", "rule", "note", "assign", "merge", "split", "undo"]
+What = Literal["seen", "rule", "note", "assign", "merge", "split", "undo", "export"]
 
 
 class Sighting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
