@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clonewatch.cases.sentences import said
 from clonewatch.cli import case_changes, output
 from clonewatch.cli.case_options import CaseName, ChangeOptions, StoreOptions, today
-from clonewatch.cli.case_words import row, said, tell
+from clonewatch.cli.case_words import row, tell
 from clonewatch.cli.options import Json, ScanFolder, grouped
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from clonewatch.cli import (
     cases,
     console,
     doctor,
+    dossier,
     lab,
     log,
     output,
@@ -127,8 +128,8 @@ def start(
     Start with `clonewatch doctor LOG` to see what your log allows, then `clonewatch scan LOG --out DIR`, then open
     DIR/report.html. No log at hand? See `clonewatch simulate --list`.
 
-    Exit codes: 0 done, 2 usage or set-up, 3 something was found (--fail-on) or is overdue, an audit or a log does
-    not hold or a state is damaged, 4 too many rows were rejected, 130 interrupted.
+    Exit codes: 0 done, 2 usage or set-up, 3 something was found (--fail-on) or is overdue, an audit, a log
+    or a dossier does not hold or a state is damaged, 4 too many rows were rejected, 130 interrupted.
     """
 
 
@@ -146,6 +147,8 @@ app.command("answer", short_help="Record what you found out about a group.")(ans
 app.add_typer(cases.app, name="cases", short_help="Follow groups as cases, and rule on them.")
 app.command("console", short_help="Open the web console on cases.")(console.console)
 app.add_typer(log.app, name="log", short_help="Check the signed log of everything done to cases.")
+app.command("dossier", short_help="Write a case as one signed folder.")(dossier.dossier)
+app.command("verify", short_help="Check a dossier that somebody made.")(dossier.verify)
 app.command("campaigns", short_help="List the groups of a scan, first to look at first.")(results.campaigns)
 app.command("show", short_help="Show one group with its evidence.")(results.show)
 app.command("doctor", short_help="Say what a log allows before you scan it.")(doctor.doctor)
