@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 
 from clonewatch.model import schema
+from clonewatch.pipeline.detection.signals import linking_signals
 from clonewatch.report import standing
 from clonewatch.report.numerals import instant
 from clonewatch.service.views.drawings import Mark, Series, by_day
 from clonewatch.service.views.results import PAGE, Result
 
-# As the signal `succession` counts.
+# As the linking signal of successors counts.
 REPLACED_WITHIN = timedelta(hours=48)
 _DAY = 86_400_000_000
 _BEFORE = 7
@@ -214,8 +215,11 @@ def _bans(result: Result, group: str, known: pa.Table) -> tuple[list[Ban], int, 
 
 def _heirs(result: Result, group: str) -> set[str]:
     """Accounts of the group that began with a banned one's prompts, or whose prompts another began with."""
-    held = result.table(schema.ATTRIBUTE_ACCOUNTS, ("account_id",), campaign_id=group, signal="succession")
-    return set(held["account_id"].drop_null().unique().to_pylist())
+    found: set[str] = set()
+    for name in (name for name, link in linking_signals().items() if link.successor):
+        held = result.table(schema.ATTRIBUTE_ACCOUNTS, ("account_id",), campaign_id=group, signal=name)
+        found |= set(held["account_id"].drop_null().unique().to_pylist())
+    return found
 
 
 def _models(rows: list[dict[str, Any]]) -> tuple[list[Pivot], list[tuple[str, int, date, date]]]:
