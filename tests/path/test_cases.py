@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,9 @@ def test_a_ruled_case_is_opened_again_by_a_scan_that_finds_more(home: Path, tmp_
     from clonewatch.cases.arrivals import arrive, groups
     from clonewatch.cases.changes import rule
     from clonewatch.cases.store import opened
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
 
-    (found, *_) = groups(home / "first")
+    (found, *_) = groups(table_paths(home / "first"), read_summary(home / "first"))
     with opened(str(store), create=True).writing() as change:
         arrive(change, [group("C0009", sorted(found.accounts)[:9], families=("identity",), odds=None)], "ana", ANA.at)
         rule(change, ["K0001"], INNOCENT, ANA)
@@ -151,7 +153,7 @@ def test_a_day_that_is_over_is_due_and_fails_a_morning_check(home: Path, tmp_pat
         (("split", "K0001"), "leaves one of both parts of K0001 empty"),
         (("split", "K0001", "--accounts", "no-such-file"), "cannot read the accounts"),
         (("undo", "K0009"), "there is no case"),
-        (("import", "."), "cannot read a result"),
+        (("import", "."), "this folder holds no result"),
     ],
 )
 def test_what_cannot_be_done_says_why_and_changes_nothing(home: Path, words: tuple[str, ...], said: str) -> None:
@@ -164,12 +166,31 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(home: Path, words: tup
 def test_a_result_of_an_earlier_version_is_refused_by_name(home: Path, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
+    from clonewatch.cases.arrivals import groups
+    from clonewatch.model.errors import InputError
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
+
+    first = home / "first"
     for name in ("scan.json", "members.parquet"):
-        (tmp_path / name).write_bytes((home / "first" / name).read_bytes())
-    older = pq.read_table(home / "first" / "campaigns.parquet").drop_columns(["families"])
+        (tmp_path / name).write_bytes((first / name).read_bytes())
+    older = pq.read_table(first / "campaigns.parquet").drop_columns(["families"])
     pq.write_table(older, tmp_path / "campaigns.parquet")
     done = ask("cases", "import", tmp_path, "--store", tmp_path / "cases.db")
-    assert done.exit_code == 2 and "families" in done.stderr and "of this version" in done.stderr
+    assert done.exit_code == 2 and "this folder holds no complete result" in done.stderr
+    with pytest.raises(InputError, match="families") as refused:
+        groups(table_paths(first) | {"campaigns": tmp_path / "campaigns.parquet"}, read_summary(first))
+    assert "of this version" in refused.value.fix
+
+
+def test_groups_of_a_result_that_somebody_changed_are_not_brought_in(home: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(home / "first", changed)
+    data = bytearray((changed / "members.parquet").read_bytes())
+    data[len(data) // 2] ^= 1
+    (changed / "members.parquet").write_bytes(data)
+    done = ask("cases", "import", changed, "--store", tmp_path / "cases.db")
+    assert done.exit_code == 2 and "members.parquet is not what was written" in done.stderr
+    assert not (tmp_path / "cases.db").exists() or told("cases", "list", "--store", tmp_path / "cases.db") == []
 
 
 def test_without_the_extra_the_commands_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

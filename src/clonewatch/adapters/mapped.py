@@ -157,7 +157,7 @@ def objects(
         found: Columns = {name: _looked_up(rows, keys, name, mapping) for name in mapping.fields}
         for name in mapping.when_empty:
             values = found.get(name, [])
-            empty[name] += values.count(None) + values.count("") if isinstance(values, list) else 0
+            empty[name] += sum(values.count(none) for none in (None, "", ABSENT)) if isinstance(values, list) else 0
             filled[name] += len(values)
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)

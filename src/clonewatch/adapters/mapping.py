@@ -14,6 +14,7 @@ from clonewatch.adapters.field_rules import pattern
 from clonewatch.adapters.instants import time_format
 from clonewatch.model.errors import MappingError
 from clonewatch.model.schema import CHANNELS, EGRESS, END_USER_PROVENANCE, EXCHANGES
+from clonewatch.model.text_files import text_of
 from clonewatch.ports.mapping import Condition, Field, FieldMap, Hops, Rule
 
 _PRESETS = "clonewatch.adapters"
@@ -65,7 +66,7 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
     """
     name, preset = str(path), False
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
     except FileNotFoundError:
         if name not in presets():
             raise MappingError(
@@ -84,10 +85,9 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
         ) from error
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise MappingError(
-            f"the field map is not TOML: {error}", where=name, fix=f"It looks like\n{EXAMPLE}"
-        ) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise MappingError(f"the field map is not TOML: {what}", where=name, fix=f"It looks like\n{EXAMPLE}") from error
     return check_map(raw, name, formats)._replace(preset=preset)
 
 

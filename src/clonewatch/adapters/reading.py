@@ -19,13 +19,14 @@ from clonewatch.adapters.opening import (
     bytes_of,
     is_pipe,
     measured,
+    named,
     opened,
     readable,
     refuse_without_accounts,
     side_by_side,
     source_of,
 )
-from clonewatch.adapters.recognition import described, every, recognised
+from clonewatch.adapters.recognition import choosing, described, recognised
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream
 from clonewatch.model.errors import InputError, MappingError
@@ -43,6 +44,7 @@ _CHOSEN = (
     "the format {0} knows this file and passes over rows that are no calls, while the field map takes every row: choose"
     ' with [where], read it without a map, or write format = "{0}" and only what differs'
 )
+_HOPELESS = "hardly a row is an exchange, and reading ended here"
 # A sentence about more files than this names only the first of them.
 _FILES_NAMED = 3
 
@@ -183,7 +185,7 @@ class Log:
         if stream is None:
             return None
         adapter, batches = run[0].adapter, []
-        files = bundling.places([str(i.path) for i in run], whole)
+        files = bundling.places([named(i.path) for i in run], whole)
         source = Source(files[0].name, cast(BinaryIO, stream), None, self._columns, files)
         for batch in adapter.read(source, self.mapping):
             if batch.rejected:
@@ -194,8 +196,8 @@ class Log:
             return None
         self._note(stream)
         for entry, one in zip(run, whole, strict=True):
-            self._noted += [(str(entry.path), warning) for warning in stream.notes.warnings]
-            self.inputs.append(Measured(str(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
+            self._noted += [(named(entry.path), warning) for warning in stream.notes.warnings]
+            self.inputs.append(Measured(named(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
             self._finished += len(one.data)
         return [batch for batch in batches if batch.num_rows]
 
@@ -212,16 +214,18 @@ class Log:
         reading = Reading(entry, stream)
         for batch in entry.adapter.read(source_of(entry.path, stream, self._columns), self.mapping):
             yield from self._counted(batch, reading, reject)
+            if reading.is_hopeless:
+                break
         self._finish(reading, reject)
         self._current = None
 
     def _read_lanes(self, lanes: list[list[Input]], reject: Reject) -> Iterator[pa.RecordBatch]:
         """Read files of several kinds side by side, those of one kind one after another."""
-        running: dict[str, Reading] = {}
+        running: dict[BinaryIO, Reading] = {}
         try:
             sides = [self._lane(entries, running) for entries in lanes]
             for source, batch in lanes[0][0].adapter.read_lanes(sides, self.mapping):
-                yield from self._counted(batch, running[source.name], reject)
+                yield from self._counted(batch, running[source.stream], reject)
             for reading in running.values():
                 self._finish(reading, reject)
             self._current = None
@@ -229,15 +233,16 @@ class Log:
             for reading in running.values():
                 reading.stream.close()
 
-    def _lane(self, entries: list[Input], running: dict[str, Reading]) -> Lane:
+    def _lane(self, entries: list[Input], running: dict[BinaryIO, Reading]) -> Lane:
         whole, begun = sum(map(bytes_of, entries)), list[Reading]()
 
         def sources() -> Iterator[Source]:
             for entry in entries:
                 self._current = stream = entry.stream or opened(entry.path)
-                running[str(entry.path)] = reading = Reading(entry, stream)
+                source, reading = source_of(entry.path, stream, self._columns), Reading(entry, stream)
+                running[source.stream] = reading
                 begun.append(reading)
-                yield source_of(entry.path, stream, self._columns)
+                yield source
                 reading.sha256 = stream.tally.sha256
                 stream.close()
 
@@ -246,7 +251,7 @@ class Log:
     def _counted(self, batch: Batch, reading: Reading, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The exchanges of a batch, once its rows are counted and the rejected ones given on."""
         if not reading.read and not batch.exchanges.num_rows:
-            refuse_without_accounts(batch.rejected, reading.entry.adapter, str(reading.entry.path))
+            refuse_without_accounts(batch.rejected, reading.entry.adapter, reading.name)
         self._note(reading.stream)
         reading.read += batch.exchanges.num_rows
         reading.rejected += len(batch.rejected)
@@ -254,10 +259,12 @@ class Log:
             reject(batch.rejected)
         if batch.exchanges.num_rows:
             yield batch.exchanges
+        if reading.is_hopeless:
+            reading.stream.end(_HOPELESS)
 
     def _finish(self, reading: Reading, reject: Reject) -> None:
         """Say what became of a file that was read."""
-        name, stream = str(reading.entry.path), reading.stream
+        name, stream = reading.name, reading.stream
         if stream.torn:
             reading.rejected += 1
             reject([Rejected(name, reading.read + reading.rejected, stream.torn)])
@@ -289,13 +296,13 @@ class Log:
         try:
             side = read_side(path, stream, table)
             if stream.torn:
-                side.rejected.append(Rejected(str(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
+                side.rejected.append(Rejected(named(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
             self._note(stream)
             stream.notes.unknown(side.unknown)
-            self._noted += [(str(path), warning) for warning in stream.notes.warnings]
+            self._noted += [(named(path), warning) for warning in stream.notes.warnings]
             self._waiting += side.rejected
             form = f"{table.name} ({side.format})"
-            self.inputs.append(measured(str(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
+            self.inputs.append(measured(named(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
         finally:
             stream.close()
         return side.rows
@@ -337,7 +344,7 @@ def open_log(
             " to start from; pass it with --map",
         )
     beside = "not read: it lies above the folder that was named; name that one, or pass the file as an option"
-    noted += [(str(side), beside) for side in left_above(paths, found)]
+    noted += [(named(side), beside) for side in left_above(paths, found)]
     return Log(inputs, found, field_map, noted, left_out)
 
 
@@ -368,14 +375,14 @@ def _recognise(
     try:
         head = stream.head()
         if not head and not stream.torn:
-            noted.append((str(path), "empty"))
+            noted.append((named(path), "empty"))
             return None
         claimed = adapters if wanted else recognised(head, path.name, adapters)
         if len(claimed) != 1:
             what, fix = described(head, stream.packing)
             if path in found.listed:
-                noted.append((str(path), f"left out: unknown format ({what})"))
-                left_out[str(path)] = path.stat().st_size
+                noted.append((named(path), f"left out: unknown format ({what})"))
+                left_out[named(path)] = path.stat().st_size
                 return None
             what = (
                 f"unknown format: {what}" if not claimed else f"several formats: {', '.join(a.name for a in claimed)}"
@@ -383,14 +390,9 @@ def _recognise(
             known = f"`clonewatch doctor FILE` prints a map to start from; known are {', '.join(FORMATS.names())}"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; {known}")
         if mapping and mapping.format.endswith("_map") and not mapping.where:
-            noted += [(str(path), _CHOSEN.format(name)) for name in _choosing(head, path.name)]
+            noted += [(named(path), _CHOSEN.format(name)) for name in choosing(head, path.name, FORMATS)]
         claimed[0].check(source_of(path, stream), mapping)
         return Input(path, claimed[0], stream if piped else None, claimed[0].lane(head))
     finally:
         if not piped:
             stream.close()
-
-
-def _choosing(head: bytes, name: str) -> list[str]:
-    """The formats that know a file that is read by a field map, and would choose among its rows."""
-    return [adapter.name for adapter in recognised(head, name, every(FORMATS)) if adapter.chooses]

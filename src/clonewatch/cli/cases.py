@@ -60,8 +60,9 @@ def import_(result: ScanFolder, change: ChangeOptions, json: Json = False) -> No
     """
     opened = change.open(create=True)
     from clonewatch.cases.arrivals import arrive, groups
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
 
-    found, who = groups(result), change.who()
+    found, who = groups(table_paths(result), read_summary(result)), change.who()
     with opened.writing() as store:
         arrived = arrive(store, found, who.by, who.at)
     if json:

@@ -88,18 +88,12 @@ def console(
 
 
 def _serve(settings: Settings, store: Store, listener: socket.socket, invite: str | None) -> None:
-    import uvicorn
+    from clonewatch.service.serving import serve
 
-    from clonewatch.service.app import create_app
-
-    app = create_app(settings)
     output.say(f"The console is at {settings.url}. Stop it with Ctrl-C.")
     if link := _link(settings, store, invite):
         output.say(f"Sign in first with this link, which works once and for a day: {link}")
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False, access_log=False)
-    )
-    server.run(sockets=[listener])
+    serve(settings, listener)
 
 
 def _link(settings: Settings, store: Store, invite: str | None) -> str:
@@ -124,9 +118,10 @@ def _link(settings: Settings, store: Store, invite: str | None) -> str:
 
 def _import(store: Store, result: Path) -> None:
     from clonewatch.cases.arrivals import arrive, groups
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
     from clonewatch.service.settings import now
 
-    found = groups(result)
+    found = groups(table_paths(result), read_summary(result))
     with store.writing() as change:
         arrived = arrive(change, found, user(), now())
     count = len(arrived.opened)

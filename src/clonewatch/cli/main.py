@@ -19,6 +19,7 @@ from clonewatch.cli import (
     doctor,
     lab,
     log,
+    output,
     results,
     scan,
     schema,
@@ -26,13 +27,20 @@ from clonewatch.cli import (
     track,
     warm_up,
 )
-from clonewatch.model.errors import ClonewatchError
+from clonewatch.model.errors import ClonewatchError, SetupError
+from clonewatch.model.option_values import check_limit
 from clonewatch.model.version import __version__
 
 # Commands import the heavy parts (Arrow, the engine, the compiler) inside their functions, so that help and usage
 # errors respond at once.
 
 EXIT_INTERRUPTED = 130
+# Megabytes of addresses without which the libraries of most commands cannot be loaded.
+LEAST_ADDRESSES = 2048
+OUT_OF_MEMORY = SetupError(
+    "there is not enough memory; earlier results are as they were",
+    fix="Give the machine or the container more, or give the engine less with --memory, which spills to disk",
+)
 
 
 class Border(TyperGroup):
@@ -41,16 +49,19 @@ class Border(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command named on the line."""
         try:
+            check_limit(LEAST_ADDRESSES)
             return super().invoke(ctx)
         except ClonewatchError as error:
-            typer.echo("\n".join([message(error), *_notes(error)]), err=True)
+            output.complain(message(error), *_notes(error))
             raise typer.Exit(error.code) from error
         except typer.BadParameter as error:
             _with_example(error)
             raise
+        except MemoryError as error:
+            output.complain(message(OUT_OF_MEMORY), *_notes(error))
+            raise typer.Exit(OUT_OF_MEMORY.code) from error
         except KeyboardInterrupt as error:
-            said = ["Interrupted. Earlier results are as they were.", *_notes(error)]
-            typer.echo("\n".join(said), err=True)
+            output.complain("Interrupted. Earlier results are as they were.", *_notes(error))
             raise typer.Exit(EXIT_INTERRUPTED) from error
         except BrokenPipeError as error:
             _abandon_stdout()
@@ -80,7 +91,8 @@ def message(error: ClonewatchError) -> str:
     """
     lines = [f"Error: {error.what}"]
     if error.where:
-        lines.append(f"Where: {error.where}")
+        # On one line, whatever the name of the file is.
+        lines.append("Where: " + error.where.replace("\r", "\\r").replace("\n", "\\n"))
     if error.fix:
         lines.append(f"Fix:   {error.fix}")
     return "\n".join(lines)

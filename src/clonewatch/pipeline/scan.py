@@ -25,6 +25,7 @@ from clonewatch.model.answers import Answer
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.read_results import listed
+from clonewatch.model.text_files import plain
 from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.engine import EMBEDDED, EngineSettings
@@ -250,7 +251,7 @@ def _remote_reader(engine: Engine, log: Log, settings: ScanSettings) -> RemoteRe
 
 def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> Intake:
     chosen = {
-        k: str(v) if isinstance(v, Path | datetime) else v
+        k: plain(str(v) if isinstance(v, Path | datetime) else v)
         for k, v in asdict(task.settings).items()
         if k not in ("out", "key_file")
     }

@@ -18,6 +18,7 @@ from clonewatch.service.visits import Reader
 
 router = APIRouter()
 ACCOUNTS_SHOWN = 200
+_LIVE = (approvals.WAITING, approvals.APPROVED)
 
 
 class Step(NamedTuple):
@@ -60,7 +61,8 @@ def case(
             "case": found,
             "steps": history(store, found.case),
             "accounts": accounts(store, found, account, page),
-            "requests": approvals.requests(store, found.case),
+            "requests": (asked := approvals.requests(store, found.case)),
+            "standing": {one.entry for one in asked if one.state in _LIVE and approvals.current(store, one)},
             "blocked": approvals.stands(store, found.case, approvals.BLOCK),
             "released": approvals.stands(store, found.case, approvals.EXPORT),
             "people": [one.name for one in everybody(store.connection) if one.active],
