@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from tests.unit.console_stand import PASSWORD, csrf_in
 from typer.testing import CliRunner
 
 import clonewatch
+from clonewatch.cases import people
+from clonewatch.cases.store import opened
 from clonewatch.cli import case_options
 from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
@@ -190,7 +198,9 @@ def test_groups_of_a_result_that_somebody_changed_are_not_brought_in(home: Path,
     (changed / "members.parquet").write_bytes(data)
     done = ask("cases", "import", changed, "--store", tmp_path / "cases.db")
     assert done.exit_code == 2 and "members.parquet is not what was written" in done.stderr
-    assert not (tmp_path / "cases.db").exists() or told("cases", "list", "--store", tmp_path / "cases.db") == []
+    assert (
+        not (tmp_path / "cases.db").exists() or told("cases", "list", "--store", tmp_path / "cases.db")["cases"] == []
+    )
 
 
 def test_without_the_extra_the_commands_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,3 +222,44 @@ def test_names_and_notes_of_any_kind_come_back_as_they_were(home: Path, tmp_path
     bad = ask("cases", "note", "K0001", "\udce9", *store)
     assert bad.exit_code == 2 and "no text" in bad.stderr
     assert told("log", "verify", tmp_path / "cases.db")["holds"]
+
+
+def test_one_command_opens_the_console_with_the_groups_of_a_result_in_the_queue(home: Path, tmp_path: Path) -> None:
+    store = tmp_path / "cases.db"
+    words = [
+        "-c",
+        "from clonewatch.cli.main import run; run()",
+        "console",
+        str(home / "first"),
+        "--store",
+        str(store),
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            lines = [process.stdout.readline() for _ in range(3)]
+            assert lines[0] == "1 case opened, 0 seen again.\n"
+            address = re.search(r"http://127\.0\.0\.1:\d+", lines[1])
+            link = re.search(r"http://\S+/welcome/\S+", lines[2])
+            assert address and link and link[0].startswith(address[0])
+            with httpx2.Client(base_url=address[0], follow_redirects=True) as browser:
+                assert browser.get("/alive").json() == {"alive": True}
+                form = csrf_in(browser.get(link[0]).text)
+                page = browser.post(link[0], data={"csrf": form, "password": PASSWORD, "again": PASSWORD}).text
+            assert re.findall(r'class="case" href="/cases/(K\d+)"', page) == ["K0001"]
+            assert "1 case, of 1 in the store." in page
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) in (0, 130)
+    with opened(str(store)).reading() as held:
+        seen = held.case("K0001").seen
+        row = clonewatch.load(home / "first").show("C0001")["campaign"]
+        assert (seen.limiting, seen.ratio, seen.question) == (
+            row["limiting_criterion"],
+            row["limiting_ratio"],
+            row["question"],
+        )
+        (admin,) = people.everybody(held.connection)
+        assert (admin.name, admin.role, bool(admin.password)) == ("admin", "admin", True)

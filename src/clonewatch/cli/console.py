@@ -134,6 +134,8 @@ def _listening(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # From here on browsers wait, rather than being refused, until the pages are there.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise SetupError(
