@@ -18,6 +18,7 @@ from tests.unit.console_stand import Console
 from tests.unit.evidence_stand import showing, written
 
 from clonewatch.cases.arrivals import arrive, groups
+from clonewatch.pipeline.scan_result import read_summary, table_paths
 from clonewatch.service.app import create_app
 
 PAGES = (
@@ -50,7 +51,7 @@ def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Console, s
     tables["campaigns"] = made.table(made.schema.CAMPAIGNS, rows)
     held = showing(home, written(home / "result", tables))
     with held.store.writing() as change:
-        arrive(change, groups(home / "result"), "the test", held.clock.now)
+        arrive(change, groups(table_paths(home / "result"), read_summary(home / "result")), "the test", held.clock.now)
     held.clock.now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     server = uvicorn.Server(
         uvicorn.Config(create_app(held.app.state.settings), host="127.0.0.1", port=0, log_level="error")
