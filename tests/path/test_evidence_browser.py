@@ -95,7 +95,7 @@ def test_a_list_is_sorted_filtered_and_turned_in_place(browser_: Any, open_: tup
     page.goto("/campaigns/C1")
     page.wait_for_function("window.htmx !== undefined")
     page.get_by_role("link", name=re.compile("^Account")).last.click()
-    page.wait_for_function("document.querySelector('#accounts tbody a').textContent === 'C1-acct-00000'")
+    page.locator("th[aria-sort] a", has_text="Account").wait_for()
     page.get_by_role("link", name="Further").click()
     page.get_by_text("Page 2 of 4").wait_for()
     page.locator("#list-fate").select_option("banned")

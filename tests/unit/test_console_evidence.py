@@ -13,13 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.unit import report_tables as made
-from tests.unit.console_stand import Browser
+from tests.unit.console_stand import Browser, sound
 from tests.unit.evidence_stand import listed_anew, showing, written
 
 from clonewatch import ScanResult
 from clonewatch.errors import InputError, StaleError
+from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.lab.simulate import simulate
 from clonewatch.model import schema
+from clonewatch.pipeline.intake.kept_text import KEPT
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.scan_result import load
 from clonewatch.service.pages import HERE
@@ -402,6 +404,40 @@ def test_without_a_result_the_pages_say_what_is_missing(tmp_path: Path) -> None:
     for path in ("/campaigns/C1", "/accounts/a", "/pools", "/compare"):
         page = browser.get(path)
         assert page.status_code == 404 and "result folder" in page.text
+
+
+def with_text(folder: Path) -> Path:
+    """A result that kept the text of one exchange."""
+    tables = made.scan(flagged=1, linked=0, accounts=4)
+    rows = [{"exchange_id": f"x{i}", "campaign_id": "C1", "posterior": 0.9, "account_id": "a"} for i in range(2)]
+    tables["attribution"] = made.table(schema.ATTRIBUTION, rows)
+    text = {"exchange_id": "x1", "system_text": None, "messages": f"hello{EVIL}", "response_text": "one\ntwo"}
+    tables["texts"] = pa.Table.from_pylist([text], schema=arrow_schema(KEPT))
+    return written(folder, tables)
+
+
+def test_kept_text_is_read_by_those_who_may_and_that_is_logged(tmp_path: Path) -> None:
+    console = showing(tmp_path, with_text(tmp_path / "result"), ("viewer", "analyst"))
+    before, analyst, viewer = sound(console.store), console.as_["analyst"], console.as_["viewer"]
+    assert "hello" not in analyst.get("/campaigns/C1/exchanges").text
+    assert "/campaigns/C1/text" not in viewer.get("/campaigns/C1/exchanges").text
+    assert viewer.post("/campaigns/C1/text", exchange="x1").status_code == 403
+    assert analyst.post("/campaigns/C1/text", "guessed", exchange="x1").status_code == 403
+    for exchange in ("x0", "x9", "../x1"):
+        assert analyst.post("/campaigns/C1/text", exchange=exchange).status_code == 404
+    assert sound(console.store) == before, "what was not shown is not logged as read"
+    page = analyst.post("/campaigns/C1/text", exchange="x1")
+    assert page.status_code == 200 and "hello" in page.text and "one\ntwo" in page.text
+    assert not re.search(r"<script>|<img src=x|49'|\u202e", page.text)
+    assert sound(console.store) == before + 1
+    assert "read kept text" in analyst.get("/log").text and "x1" not in text_of(analyst.get("/log").text)
+
+
+def test_without_kept_text_there_is_none_to_read(tmp_path: Path) -> None:
+    folder = written(tmp_path / "result", made.scan(flagged=1, linked=0, accounts=4))
+    console = showing(tmp_path, folder, ("analyst",))
+    assert "not in this result" in console.as_["analyst"].get("/campaigns/C1/exchanges").text
+    assert console.as_["analyst"].post("/campaigns/C1/text", exchange="ex-000017").status_code == 404
 
 
 def test_nobody_sees_evidence_without_signing_in(tmp_path: Path) -> None:
