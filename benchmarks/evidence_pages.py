@@ -32,6 +32,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
+from clonewatch.pipeline.result_files import NAME, SUMMARY, TABLES, encode
+from clonewatch.state.files import digest
+from clonewatch.state.manifest import File
 
 RESULTS = Path(__file__).resolve().parent / "results" / "evidence_pages.json"
 START = datetime(2026, 4, 1, tzinfo=UTC)
@@ -96,7 +99,10 @@ def made(folder: Path, accounts: int, exchanges: int) -> None:
     save(folder, schema.TIMELINE, [day_of(i, task, total) for i in range(DAYS) for task in ("reasoning", "grading")])
     save(folder, schema.MODELS, [model_of(i, total) for i in range(DAYS)])
     window = {"first": START.isoformat(), "last": (START + timedelta(days=DAYS)).isoformat()}
-    (folder / "scan.json").write_text(json.dumps({"window": window, "version": "benchmark"}))
+    (folder / SUMMARY).write_text(json.dumps({"window": window, "version": "benchmark"}))
+    names = (*TABLES, SUMMARY)
+    files = [File(name, 0, (folder / name).stat().st_size, digest(folder / name)) for name in names]
+    (folder / NAME).write_bytes(encode(tuple(files), {}))
 
 
 def repeated(lengths: list[int]) -> pa.Array:
@@ -176,13 +182,14 @@ def serve(folder: Path, port: int) -> None:
     from clonewatch.cases.arrivals import arrive, groups
     from clonewatch.cases.changes import Who
     from clonewatch.cases.store import opened
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
     from clonewatch.service.app import create_app
     from clonewatch.service.settings import Limits, Settings, now
 
     place = str(folder / "cases.db")
     store, who = opened(place, create=True), Who("benchmark", now())
     with store.writing() as change:
-        arrive(change, groups(folder), who.by, who.at)
+        arrive(change, groups(table_paths(folder), read_summary(folder)), who.by, who.at)
         people.add(change, "ana", "viewer", who)
         print(people.new_link(change, "ana", who), flush=True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

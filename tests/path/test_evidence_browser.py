@@ -18,6 +18,7 @@ from tests.unit.console_stand import Console
 from tests.unit.evidence_stand import showing, written
 
 from clonewatch.cases.arrivals import arrive, groups
+from clonewatch.pipeline.scan_result import read_summary, table_paths
 from clonewatch.service.app import create_app
 
 PAGES = (
@@ -50,7 +51,7 @@ def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Console, s
     tables["campaigns"] = made.table(made.schema.CAMPAIGNS, rows)
     held = showing(home, written(home / "result", tables))
     with held.store.writing() as change:
-        arrive(change, groups(home / "result"), "the test", held.clock.now)
+        arrive(change, groups(table_paths(home / "result"), read_summary(home / "result")), "the test", held.clock.now)
     held.clock.now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     server = uvicorn.Server(
         uvicorn.Config(create_app(held.app.state.settings), host="127.0.0.1", port=0, log_level="error")
@@ -94,7 +95,7 @@ def test_a_list_is_sorted_filtered_and_turned_in_place(browser_: Any, open_: tup
     page.goto("/campaigns/C1")
     page.wait_for_function("window.htmx !== undefined")
     page.get_by_role("link", name=re.compile("^Account")).last.click()
-    page.wait_for_function("document.querySelector('#accounts tbody a').textContent === 'C1-acct-00000'")
+    page.locator("th[aria-sort] a", has_text="Account").wait_for()
     page.get_by_role("link", name="Further").click()
     page.get_by_text("Page 2 of 4").wait_for()
     page.locator("#list-fate").select_option("banned")

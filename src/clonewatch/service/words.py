@@ -138,6 +138,7 @@ def done(entry: Entry, name: str = "") -> str:
         "sign-in": "signed in:",
         "sign-out": "signed out",
         "lock-out": "locked out after wrong passwords,",
+        "read": "read kept text:",
         "export": "took out of the house:" if said else "took out of the house, in a dossier",
     }
     return " ".join((known.get(entry.what, entry.what), ", ".join(said))).strip()

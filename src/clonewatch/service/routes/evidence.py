@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, FastAPI, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from clonewatch.cases.records import Case
+from clonewatch.cases.records import CONSOLE, Case, Entry
 from clonewatch.model import schema
+from clonewatch.model.errors import ClonewatchError, InputError
 from clonewatch.report import numerals, phrases, standing
 from clonewatch.service.pages import render
 from clonewatch.service.views.account import account as explain
@@ -21,13 +23,17 @@ from clonewatch.service.views.glossary import DEFINED
 from clonewatch.service.views.listing import Wanted, listed
 from clonewatch.service.views.pools import pool, pools
 from clonewatch.service.views.results import Result, cards, exchanges, opened
-from clonewatch.service.visits import Reader, Visit
+from clonewatch.service.views.texts import kept, text
+from clonewatch.service.visits import Analyst, Reader, Visit
 
 
 @asynccontextmanager
-async def _ready(_app: object) -> AsyncIterator[None]:
-    """Load the signals before the first page asks for their cards."""
+async def _ready(app: FastAPI) -> AsyncIterator[None]:
+    """Load the signals, and compare the result with its manifest, before somebody waits for the first page."""
     cards()
+    # What is wrong with a result, its pages say.
+    with suppress(ClonewatchError), opened(app.state.settings.result):
+        pass
     yield
 
 
@@ -92,7 +98,31 @@ def list_exchanges(
     with opened(visit.settings.result) as result:
         row = result.group(group)
         rows = exchanges(result, group, account, after, exchange)
-        return _page(visit, result, "exchanges.html.j2", group=group, row=row, account=account, after=after, found=rows)
+        shown: dict[str, Any] = {
+            "group": group,
+            "row": row,
+            "account": account,
+            "after": after,
+            "found": rows,
+            "texts": kept(result),
+        }
+        return _page(visit, result, "exchanges.html.j2", **shown)
+
+
+@router.post("/campaigns/{group}/text")
+def show_text(visit: Analyst, group: str, exchange: Annotated[str, Form(max_length=4_000)]) -> HTMLResponse:
+    """The kept text of one exchange of a group; that somebody read it is in the log before they do."""
+    with opened(visit.settings.result) as result:
+        row = result.group(group)
+        if not exchanges(result, group, only=exchange).rows:
+            raise InputError(f"there is no exchange {exchange!r} in this group", where=str(result.folder))
+        parts, cases = text(result, exchange), _cases(visit, result, group)
+        # As accounts, exchanges are in the log as hashes only.
+        said = (f"an exchange of {group}", f"SHA-256 {sha256(exchange.encode()).hexdigest()}", f"scan {result.scan}")
+        who = visit.who()
+        with visit.store.writing() as store:
+            store.add(Entry("read", who.at, who.by, tuple(case.case for case in cases), because=said, via=CONSOLE))
+        return _page(visit, result, "text.html.j2", row=row, exchange=exchange, parts=parts)
 
 
 @router.get("/accounts")

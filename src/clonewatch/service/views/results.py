@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError, StaleError
+from clonewatch.pipeline import result_files
 from clonewatch.pipeline.detection.signals import signals
-from clonewatch.pipeline.scan_result import read_summary, read_table
+from clonewatch.pipeline.scan_result import read_summary
 from clonewatch.report.cards import Cards
 from clonewatch.report.chapters import ranked
 from clonewatch.report.method import Method, gather
@@ -26,7 +27,7 @@ from clonewatch.report.tables import whole
 PAGE = 50
 _RERUN = "Name the folder that a scan wrote, or run the scan again"
 _REPLACED = "the result was replaced by another scan"
-# File name, time of change, size and number of each file: another state of the folder has another stamp.
+# Name, time of change, size and number of each file: another state of the folder has another stamp.
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
@@ -42,15 +43,10 @@ class Result:
     method: Method
 
     def table(self, table: schema.Table, columns: tuple[str, ...] = (), **equal: str) -> pa.Table:
-        """The rows of a table that have these values, with all columns or some; empty where the scan wrote none.
-
-        Raises InputError where the table cannot be read.
-        """
-        if not (self.folder / f"{table.name}.parquet").is_file():
-            return whole({}, table).select(list(columns) or table.names)
+        """The rows of a table that have these values, with all columns or some. Raises InputError."""
         tests = [pc.field(name) == value for name, value in equal.items()]
         chosen = reduce(lambda a, b: a & b, tests) if tests else None
-        held = whole({table.name: read_table(self.folder, table.name, chosen)}, table)
+        held = whole({table.name: _read(self.folder, table.name, chosen)}, table)
         return held.select(list(columns)) if columns else held
 
     def group(self, name: str) -> dict[str, Any]:
@@ -92,11 +88,12 @@ def opened(folder: Path | None, scan: str = "") -> Iterator[Result]:
 
 @lru_cache(maxsize=4)
 def _result(folder: Path, stamp: Stamp) -> Result:
+    # Compared with the manifest once for each state of the folder, not for each page.
+    files = {file.name: file for file in result_files.opened(folder).manifest.files}
     summary = read_summary(folder)
-    campaigns = read_table(folder, schema.CAMPAIGNS.name)
+    campaigns = _read(folder, schema.CAMPAIGNS.name)
     # As `cases.arrivals` names a scan.
-    parts = [(folder / f"{name}.parquet") for name in ("campaigns", "members")]
-    digests = [sha256(part.read_bytes()).digest() if part.is_file() else b"" for part in parts]
+    digests = [bytes.fromhex(files[f"{name}.parquet"].sha256) for name in ("campaigns", "members")]
     try:
         return Result(
             folder,
@@ -111,12 +108,20 @@ def _result(folder: Path, stamp: Stamp) -> Result:
 
 
 def _stamp(folder: Path) -> Stamp:
+    names = (*result_files.TABLES, result_files.SUMMARY, result_files.NAME)
     try:
-        held = [(path.name, path.stat()) for path in sorted(folder.glob("*.parquet"))]
-        held.append(("scan.json", (folder / "scan.json").stat()))
+        held = [(name, result_files.located(folder, name).stat()) for name in names]
     except OSError as error:
-        raise InputError("there is no result", where=str(folder), fix=_RERUN) from error
+        raise InputError("there is no complete result", where=str(folder), fix=_RERUN) from error
     return tuple((name, at.st_mtime_ns, at.st_size, at.st_ino) for name, at in held)
+
+
+def _read(folder: Path, name: str, chosen: pc.Expression | None = None) -> pa.Table:
+    path = result_files.located(folder, f"{name}.parquet")
+    try:
+        return pq.read_table(path, filters=chosen)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError("the table cannot be read", where=str(path), fix=_RERUN) from error
 
 
 @lru_cache(maxsize=1)
@@ -130,9 +135,7 @@ def exchanges(result: Result, group: str, account: str = "", after: str = "", on
 
     account: only those of one account. after: the id before the page. only: the one with this id.
     """
-    path = result.folder / f"{schema.ATTRIBUTION.name}.parquet"
-    if not path.is_file():
-        return Rows([], "")
+    path = result_files.located(result.folder, f"{schema.ATTRIBUTION.name}.parquet")
     chosen = (pc.field("campaign_id") == group) & (pc.field("exchange_id") > after)
     if account:
         chosen &= pc.field("account_id") == account
