@@ -21,6 +21,7 @@ import tempfile
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -219,8 +220,14 @@ def interactive(page: Page, address: str) -> float:
     return time.perf_counter() - begun
 
 
-def measured(page: Page, root: str, repeats: int) -> dict[str, Any]:
-    """Each page: the first time, after a start, and the median of further ones."""
+def used(process: int) -> float:
+    """CPU-seconds of a process so far, of all its threads."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measured(page: Page, root: str, repeats: int, server: int) -> dict[str, Any]:
+    """Each page: seconds of the first time, after a start, and the median of further ones; the server's CPU-seconds."""
     account = "acct-0000000000000007"
     pages = {
         "campaign": "/campaigns/C0001",
@@ -235,8 +242,17 @@ def measured(page: Page, root: str, repeats: int) -> dict[str, Any]:
     }
     found = {}
     for name, path in pages.items():
-        seconds = [interactive(page, root + path) for _ in range(repeats)]
-        found[name] = {"first": round(seconds[0], 3), "median": round(statistics.median(seconds[1:]), 3)}
+        seconds, cpu = [], [used(server)]
+        for _ in range(repeats):
+            seconds.append(interactive(page, root + path))
+            cpu.append(used(server))
+        spent = [after - before for before, after in pairwise(cpu)]
+        found[name] = {
+            "first": round(seconds[0], 3),
+            "median": round(statistics.median(seconds[1:]), 3),
+            "first_server_cpu": round(spent[0], 2),
+            "median_server_cpu": round(statistics.median(spent[1:]), 2),
+        }
     return found
 
 
@@ -270,7 +286,7 @@ def main() -> None:
                 page.fill("input[name=again]", PASSWORD)
                 page.click("main button")
                 page.wait_for_url(f"{root}/")
-                pages = measured(page, root, chosen.repeats)
+                pages = measured(page, root, chosen.repeats, server.pid)
                 browser.close()
             server.stdin.close()
             memory = json.loads(server.stdout.readline())

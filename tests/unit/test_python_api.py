@@ -273,7 +273,8 @@ def test_python_and_the_command_line_agree_on_an_account(folder: Path) -> None:
 def _timeless(told: list[dict[str, Any]], ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The output of the command line, with times as Python writes them."""
     for theirs, mine in zip(told, ours, strict=True):
-        theirs["campaign"] |= {k: str(v) for k, v in mine["campaign"].items() if isinstance(v, datetime)}
+        for part in ("campaign", "member"):
+            theirs[part] |= {k: str(v) for k, v in mine[part].items() if isinstance(v, datetime)}
     return told
 
 
