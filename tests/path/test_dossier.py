@@ -413,7 +413,7 @@ def test_prices_without_a_day_a_source_or_sense_are_refused(wrong: str) -> None:
 
 
 BAD: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("--result", "{home}/log"), "cannot read a result"),
+    (("--result", "{home}/log"), "this folder holds no result"),
     (("--result", "{home}/result", "--prices", "{home}/log/scenario.json", "--log", "{home}/log"), "no prices"),
     (("--result", "{home}/result", "--prices", "{home}/none.toml"), "prices need the log"),
     (("--result", "{home}/result", "--signing-key", "{home}/cases.db.key"), "no private key"),

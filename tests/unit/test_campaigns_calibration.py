@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -314,6 +316,21 @@ def test_a_calibration_that_cannot_be_written_says_where(tmp_path: Path) -> None
     with pytest.raises(OutputError, match="cannot write the calibration") as caught:
         Calibration([]).write(tmp_path / "nowhere" / "calibration.json", {})
     assert "calibration.json" in str(caught.value.where)
+
+
+def test_a_calibration_is_on_the_disk_before_it_replaces_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text("earlier")
+
+    def refused(_: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(OutputError, match="cannot write the calibration"):
+        Calibration([]).write(path, {})
+    assert path.read_text() == "earlier" and [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
 def test_the_shipped_calibration_is_complete() -> None:

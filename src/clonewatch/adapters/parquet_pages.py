@@ -123,8 +123,6 @@ def _header(handle: int, at: int, held: bytes) -> tuple[dict[int, Any], int]:
 
 def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
     """The fields of a structure by number, and where it ends. Raises IndexError where the data ends before."""
-    if depth > _DEEPEST:
-        raise ValueError("nested too deeply")
     found: dict[int, Any] = {}
     number = 0
     while head := data[at]:
@@ -139,6 +137,8 @@ def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
 
 
 def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    if depth > _DEEPEST:
+        raise ValueError("nested too deeply")
     if kind in _WHOLE:
         return _whole(data, at)
     if kind in (_TRUE, _FALSE):

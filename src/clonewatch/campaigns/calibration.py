@@ -15,7 +15,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clonewatch.model.errors import InputError, OutputError
+from clonewatch.model.errors import InputError
+from clonewatch.model.secret_files import replace_public
 from clonewatch.model.text_files import json_of, text_of
 
 SCHEMA = "clonewatch.calibration.v1"
@@ -118,14 +119,7 @@ class Calibration:
         rows = [[g.trust, g.entities, round(g.threshold_ratio, 4)] for g in self.groups]
         head = json.dumps({"schema": SCHEMA, "source": self.source, "logs": self.logs, "about": dict(about)})
         body = ",\n".join(json.dumps(row) for row in rows)
-        draft = path.with_name(path.name + ".part")
-        try:
-            draft.write_text(f'{head[:-1]}, "groups": [\n{body}\n]}}\n', encoding="utf-8")
-            draft.replace(path)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write the calibration: {error.strerror}", where=str(path), fix="Name another file."
-            ) from error
+        replace_public(path, f'{head[:-1]}, "groups": [\n{body}\n]}}\n'.encode(), "the calibration")
 
 
 def shipped() -> Calibration:

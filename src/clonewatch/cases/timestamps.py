@@ -8,15 +8,13 @@ from pathlib import Path
 from cryptography import x509
 from rfc3161_client import TimestampRequestBuilder, VerificationError, VerifierBuilder, decode_timestamp_response
 
-from clonewatch.model.errors import InputError, LogError, OutputError
+from clonewatch.model.errors import InputError, LogError
+from clonewatch.model.secret_files import replace_public
 
 
 def write_request(path: Path, note: str) -> None:
     """Write the request to timestamp a signed head, for any way to send it. Raises OutputError."""
-    try:
-        path.write_bytes(TimestampRequestBuilder().data(note.encode()).build().as_bytes())
-    except OSError as error:
-        raise OutputError(f"cannot write the request: {error.strerror}", where=str(path)) from error
+    replace_public(path, TimestampRequestBuilder().data(note.encode()).build().as_bytes(), "the request")
 
 
 def stamped(reply: Path, note: str, authority: Path) -> datetime:

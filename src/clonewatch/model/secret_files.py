@@ -1,5 +1,6 @@
-"""Files for their owner only: keys, which are read from regular files and never shown, and what names accounts."""
+"""Files for their owner only, such as keys, which are read from regular files and never shown; files replaced whole."""
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -9,6 +10,7 @@ from clonewatch.model.errors import KeyFileError, OutputError
 # More than any key, and few enough that a wrong file is refused before it fills the memory.
 MOST_BYTES = 64 * 1024
 PRIVATE = 0o600  # the mode of a file for its owner only
+_PUBLIC = 0o666
 
 
 def read_secret(place: Path, what: str, *, most: int = MOST_BYTES, private: bool = True, fix: str = "") -> bytes:
@@ -61,16 +63,26 @@ def replace_private(path: Path, data: bytes) -> None:
 
     Processes that write at once each replace it: the last one stays.
     """
+    _replace(path, data, PRIVATE, "the file")
+
+
+def replace_public(path: Path, data: bytes, what: str = "the file") -> None:
+    """The same for a file that others may read, as far as the process lets them. what: it is, for messages."""
+    _replace(path, data, _PUBLIC, what)
+
+
+def _replace(path: Path, data: bytes, mode: int, what: str) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(handle, "wb") as out:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise OutputError(
-            f"cannot write the file: {error.strerror or error}", where=str(path), fix="Free some space, or name another"
+            f"cannot write {what}: {error.strerror or error}", where=str(path), fix="Free some space, or name another"
         ) from error
