@@ -26,7 +26,7 @@ from clonewatch.pipeline.daily import maintenance
 from clonewatch.pipeline.result_files import TABLES, opened
 
 LONG = bool(os.environ.get("CLONEWATCH_LONG"))
-KILLS, FAULTS = (50, 50) if LONG else (10, 4)  # of each command
+KILLS, FAULTS = (50, 50) if LONG else (4, 3)  # of each command
 # A process that has loaded what commands need, of which each that is killed is a copy.
 _COPIES = multiprocessing.get_context("forkserver")
 _COPIES.set_forkserver_preload([
