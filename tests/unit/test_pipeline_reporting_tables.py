@@ -16,6 +16,8 @@ def test_a_group_of_bystanders_alone_has_zero_accounts_and_not_an_unknown_number
         "role": ["core", "proxy_customer", "proxy_customer"],
         "harvested": [2, 0, 0],
         "exchanges": [3, 5, 5],
+        "first": [5, 1, 1],
+        "last": [7, 9, 9],
     }
     runner = StepRunner(DuckDB(threads=1))
     try:
