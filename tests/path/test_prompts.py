@@ -35,9 +35,10 @@ def measuring() -> ModuleType:
 def measured(measuring: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
     prompts = measuring.load(DATA)
     out = {}
+    # Large enough for several cards: what one card pays for, and does not cover all topics evenly, is for review.
     for words in WORDS:
         folder = tmp_path_factory.mktemp(words)
-        out[words] = (folder, measuring.measure(prompts, words, "s01_shared_cards", 0.07, 0, folder))
+        out[words] = (folder, measuring.measure(prompts, words, "s01_shared_cards", 0.12, 0, folder))
     return out
 
 
