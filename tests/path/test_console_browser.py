@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,30 +38,44 @@ def _lacking() -> list[str]:
 pytestmark = required("the console in a browser", _lacking())
 
 
-@pytest.fixture(scope="module")
-def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Console, str]]:
-    """A console that listens on loopback, and its address."""
-    held = console(str(tmp_path_factory.mktemp("browser") / "cases.db"), roles=("analyst", "approver", "admin"))
-    held.clock.now = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
+@contextmanager
+def listening(held: Console) -> Iterator[str]:
+    """The address of a console that listens on loopback."""
     app = create_app(held.app.state.settings)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield held, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+@contextmanager
+def browsing() -> Iterator[Any]:
+    """A browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=str(CHROMIUM), args=_FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Console, str]]:
+    """A console that listens on loopback, and its address."""
+    held = console(str(tmp_path_factory.mktemp("browser") / "cases.db"), roles=("analyst", "approver", "admin"))
+    held.clock.now = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
+    with listening(held) as address:
+        yield held, address
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browsing() as browser:
+        yield browser
 
 
 class Person:

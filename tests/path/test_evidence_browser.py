@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from tests.path.test_console_browser import _FLAGS, CHROMIUM, RULES, Person, _lacking, shot
+from tests.path.test_console_browser import RULES, Person, _lacking, browsing, listening, shot
 from tests.required import required
 from tests.unit import report_tables as made
 from tests.unit.console_stand import Console
@@ -19,7 +17,6 @@ from tests.unit.evidence_stand import showing, written
 
 from clonewatch.cases.arrivals import arrive, groups
 from clonewatch.pipeline.scan_result import read_summary, table_paths
-from clonewatch.service.app import create_app
 
 PAGES = (
     "/campaigns/C1",
@@ -53,26 +50,14 @@ def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Console, s
     with held.store.writing() as change:
         arrive(change, groups(table_paths(home / "result"), read_summary(home / "result")), "the test", held.clock.now)
     held.clock.now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(held.app.state.settings), host="127.0.0.1", port=0, log_level="error")
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield held, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with listening(held) as address:
+        yield held, address
 
 
 @pytest.fixture(scope="module")
 def browser_() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=_FLAGS)
+    with browsing() as browser:
         yield browser
-        browser.close()
 
 
 def test_a_newcomer_finds_why_an_account_is_in_within_three_clicks(browser_: Any, open_: tuple[Console, str]) -> None:
