@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -34,24 +33,6 @@ from clonewatch.cli.main import app
 from clonewatch.errors import InputError, SetupError, StaleError, StoreError
 
 NEEDS_SERVER = required("the case store on PostgreSQL", postgres.lacking())
-Make = Callable[[], tuple[str, Path]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres.server() as address:
-        yield address
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=NEEDS_SERVER)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
-    """The address of a store that does not exist yet, and its key file."""
-    if request.param == "sqlite":
-        return str(tmp_path / "cases.db"), tmp_path / "cases.db.key"
-    address, name = request.getfixturevalue("server"), f"store{abs(hash(tmp_path))}"
-    with psycopg.connect(f"{address}postgres", autocommit=True) as made:
-        made.execute(f"CREATE DATABASE {name}".encode())
-    return f"{address}{name}", tmp_path / "log.key"
 
 
 @pytest.fixture

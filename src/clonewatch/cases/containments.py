@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import func, insert, select, update
 
 from clonewatch.cases import approvals
-from clonewatch.cases.changes import Who
+from clonewatch.cases.changes import Who, alive
 from clonewatch.cases.measures import (
     ACTIVE,
     CLEARED,
@@ -97,14 +97,13 @@ def ask(store: Writing, case: str, plan: Plan, why: str, who: Who, version: int 
     the case changed since `version`.
     """
     _check(plan)
-    asked = approvals.ask(store, case, approvals.BLOCK, why, who, version)
-    held = store.case(asked.case_id)
+    (held,) = alive(store, [case], version)
     count = store.connection.execute(select(func.count()).select_from(CONTAINMENTS)).scalar_one()
-    planned = Containment(
+    wanted = Containment(
         containment=f"B{count + 1:04d}",
         version=1,
         case=held.case,
-        request=asked.entry,
+        request=-1,
         accounts=held.accounts,
         size=held.size,
         measure=plan.measure,
@@ -118,7 +117,9 @@ def ask(store: Writing, case: str, plan: Plan, why: str, who: Who, version: int 
         last=held.seen.last,
         asked_by=who.by,
     )
-    refuse_cleared(store, planned)
+    refuse_cleared(store, wanted)
+    asked = approvals.ask(store, held.case, approvals.BLOCK, why, who)
+    planned = msgspec.structs.replace(wanted, request=asked.entry)
     record(store, "plan", who, planned.case, held=planned, because=(plan.measure, f"{plan.days} days"))
     return planned
 
@@ -193,7 +194,7 @@ def numbered(store: Reading, name: str, number: int) -> Holder:
 def bearer(store: Reading, token: str, now: str) -> Holder:
     """Whose link this is. Raises InputError for one that is none, was replaced, or is over."""
     row = None
-    if token and len(token) <= _TOKEN_LENGTH:
+    if token and token.isascii() and len(token) <= _TOKEN_LENGTH:
         row = store.connection.execute(select(HOLDERS).where(HOLDERS.c.token == digest(token))).one_or_none()
     if row is None:
         raise InputError("this link does not hold", fix="Use the newest one that you were sent, all of it")

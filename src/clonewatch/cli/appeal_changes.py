@@ -177,7 +177,7 @@ def link(
     from clonewatch.cases.containments import renew
 
     with opened.writing() as store:
-        told = _notice(store, renew(store, name, account, change.who()), url, redress)
+        told = _notice(store, renew(store, name, text(account, "--account"), change.who()), url, redress)
     if json:
         output.as_json(told)
     else:
@@ -210,7 +210,9 @@ def receive(
 
     files = [_file(path) for path in attach or []]
     with opened.writing() as store:
-        held = write(store, holder(store, name, account), text(said, "the text"), change.who(), files)
+        held = write(
+            store, holder(store, name, text(account, "--account")), text(said, "the text"), change.who(), files
+        )
     _appeal(held, json, f"{held.appeal}: {held.state}, to be answered by {held.deadline[:10]}.")
 
 

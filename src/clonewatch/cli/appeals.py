@@ -221,7 +221,7 @@ app.command("files", short_help="Write what came with an appeal to a folder.")(a
 
 
 def _state(store: Reading, held: Containment) -> str:
-    """The state of a containment; of one that is planned, what became of the request, or that the case changed since."""
+    """The state of a containment; of a planned one, what became of its request, or that the case changed since."""
     from clonewatch.cases.approvals import APPROVED, WAITING, current, request
     from clonewatch.cases.measures import PLANNED
 
