@@ -74,4 +74,4 @@ def test_the_page_on_appeals_names_every_measure_outcome_limit_and_figure() -> N
 def test_every_family_of_evidence_has_words_for_whoever_holds_an_account() -> None:
     signals = [Shelf("clonewatch.links.signals", "SIGNAL"), Shelf("clonewatch.behaviour.tests", "TEST")]
     held = [shelf.load(name) for shelf in signals for name in shelf.names()]
-    assert {getattr(one, "signal", one).family for one in held} == set(SEEN)
+    assert {one.signal.card.family for one in held} == set(SEEN)

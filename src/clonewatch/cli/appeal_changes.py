@@ -181,7 +181,7 @@ def link(
     if json:
         output.as_json(told)
     else:
-        output.say(told["letter"])
+        output.say(*told["letter"].splitlines())
 
 
 @grouped
@@ -326,9 +326,9 @@ def _write(path: Path, content: bytes) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-    except FileExistsError as error:
-        raise OutputError("this file is there already", where=str(path), fix="Name another one") from error
     except OSError as error:
+        if path.exists():
+            raise OutputError("this file is there already", where=str(path), fix="Name another one") from error
         raise OutputError(f"cannot write: {error.strerror}", where=str(path)) from error
 
 
