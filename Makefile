@@ -42,6 +42,7 @@ demo: $(STAMP)
 	@echo
 	@echo "The report is at $(CURDIR)/demo/scan/report.html"
 	@echo "Ask further: $(BIN)/clonewatch show C0001 --scan demo/scan"
+	@echo "Look and decide in a browser: $(BIN)/clonewatch console demo/scan --store demo/cases.db"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --continue-on-collection-errors

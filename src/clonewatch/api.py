@@ -348,9 +348,9 @@ def evaluate(result: ScanResult | str | Path, labels: str | Path) -> dict[str, A
         InputError: A table or column is missing, or result and labels have no account in common.
     """
     from clonewatch.lab.evaluate import evaluate as run
-    from clonewatch.pipeline.scan_result import ScanResult
+    from clonewatch.pipeline.scan_result import ScanResult, table_paths
 
     folder = result.directory if isinstance(result, ScanResult) else result
     if isinstance(result, ScanResult) and folder is None:
         raise SetupError("the result is in memory only", fix="Scan with out=, so that it is written to a folder")
-    return run(Path(as_text(folder, "result")), Path(as_text(labels, "labels")))
+    return run(table_paths(Path(as_text(folder, "result"))), Path(as_text(labels, "labels")))

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from math import log2
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clonewatch import scan
-from clonewatch.campaigns.fusion import FAMILY_BITS, FLAG_BITS, LINK_BITS
+from clonewatch.campaigns.fusion import FACT_BITS, FAMILY_BITS, FLAG_BITS, LINK_BITS
 from clonewatch.graph.weights import EFFECT
 from clonewatch.kernels.rarity import lower_tail
 from clonewatch.model.schema import RESULTS
@@ -206,7 +205,7 @@ def test_the_criteria_are_those_of_the_scan(example: Scanned) -> None:
         "linkage": (sum(links.values()), LINK_BITS),
         "third family": (sorted(best.values())[-3], FAMILY_BITS),
         "sum of families": (sum(best.values()), FLAG_BITS),
-        "deception": (links["payment"], log2(10) / 2),
+        "deception": (example.evidence["coverage_uniformity"]["bits"], FACT_BITS),
     }
     for criterion, (value, threshold) in values.items():
         _, asked, given, ratio = row(criterion)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from tests.unit.console_stand import PASSWORD, csrf_in
 from typer.testing import CliRunner
 
 import clonewatch
+from clonewatch.cases import people
+from clonewatch.cases.store import opened
 from clonewatch.cli import case_options
 from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
@@ -102,8 +111,9 @@ def test_a_ruled_case_is_opened_again_by_a_scan_that_finds_more(home: Path, tmp_
     from clonewatch.cases.arrivals import arrive, groups
     from clonewatch.cases.changes import rule
     from clonewatch.cases.store import opened
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
 
-    (found, *_) = groups(home / "first")
+    (found, *_) = groups(table_paths(home / "first"), read_summary(home / "first"))
     with opened(str(store), create=True).writing() as change:
         arrive(change, [group("C0009", sorted(found.accounts)[:9], families=("identity",), odds=None)], "ana", ANA.at)
         rule(change, ["K0001"], INNOCENT, ANA)
@@ -151,7 +161,7 @@ def test_a_day_that_is_over_is_due_and_fails_a_morning_check(home: Path, tmp_pat
         (("split", "K0001"), "leaves one of both parts of K0001 empty"),
         (("split", "K0001", "--accounts", "no-such-file"), "cannot read the accounts"),
         (("undo", "K0009"), "there is no case"),
-        (("import", "."), "cannot read a result"),
+        (("import", "."), "this folder holds no result"),
     ],
 )
 def test_what_cannot_be_done_says_why_and_changes_nothing(home: Path, words: tuple[str, ...], said: str) -> None:
@@ -164,12 +174,33 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(home: Path, words: tup
 def test_a_result_of_an_earlier_version_is_refused_by_name(home: Path, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
+    from clonewatch.cases.arrivals import groups
+    from clonewatch.model.errors import InputError
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
+
+    first = home / "first"
     for name in ("scan.json", "members.parquet"):
-        (tmp_path / name).write_bytes((home / "first" / name).read_bytes())
-    older = pq.read_table(home / "first" / "campaigns.parquet").drop_columns(["families"])
+        (tmp_path / name).write_bytes((first / name).read_bytes())
+    older = pq.read_table(first / "campaigns.parquet").drop_columns(["families"])
     pq.write_table(older, tmp_path / "campaigns.parquet")
     done = ask("cases", "import", tmp_path, "--store", tmp_path / "cases.db")
-    assert done.exit_code == 2 and "families" in done.stderr and "of this version" in done.stderr
+    assert done.exit_code == 2 and "this folder holds no complete result" in done.stderr
+    with pytest.raises(InputError, match="families") as refused:
+        groups(table_paths(first) | {"campaigns": tmp_path / "campaigns.parquet"}, read_summary(first))
+    assert "of this version" in refused.value.fix
+
+
+def test_groups_of_a_result_that_somebody_changed_are_not_brought_in(home: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(home / "first", changed)
+    data = bytearray((changed / "members.parquet").read_bytes())
+    data[len(data) // 2] ^= 1
+    (changed / "members.parquet").write_bytes(data)
+    done = ask("cases", "import", changed, "--store", tmp_path / "cases.db")
+    assert done.exit_code == 2 and "members.parquet is not what was written" in done.stderr
+    assert (
+        not (tmp_path / "cases.db").exists() or told("cases", "list", "--store", tmp_path / "cases.db")["cases"] == []
+    )
 
 
 def test_without_the_extra_the_commands_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,3 +222,44 @@ def test_names_and_notes_of_any_kind_come_back_as_they_were(home: Path, tmp_path
     bad = ask("cases", "note", "K0001", "\udce9", *store)
     assert bad.exit_code == 2 and "no text" in bad.stderr
     assert told("log", "verify", tmp_path / "cases.db")["holds"]
+
+
+def test_one_command_opens_the_console_with_the_groups_of_a_result_in_the_queue(home: Path, tmp_path: Path) -> None:
+    store = tmp_path / "cases.db"
+    words = [
+        "-c",
+        "from clonewatch.cli.main import run; run()",
+        "console",
+        str(home / "first"),
+        "--store",
+        str(store),
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            lines = [process.stdout.readline() for _ in range(3)]
+            assert lines[0] == "1 case opened, 0 seen again.\n"
+            address = re.search(r"http://127\.0\.0\.1:\d+", lines[1])
+            link = re.search(r"http://\S+/welcome/\S+", lines[2])
+            assert address and link and link[0].startswith(address[0])
+            with httpx2.Client(base_url=address[0], follow_redirects=True) as browser:
+                assert browser.get("/alive").json() == {"alive": True}
+                form = csrf_in(browser.get(link[0]).text)
+                page = browser.post(link[0], data={"csrf": form, "password": PASSWORD, "again": PASSWORD}).text
+            assert re.findall(r'class="case" href="/cases/(K\d+)"', page) == ["K0001"]
+            assert "1 case, of 1 in the store." in page
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) in (0, 130)
+    with opened(str(store)).reading() as held:
+        seen = held.case("K0001").seen
+        row = clonewatch.load(home / "first").show("C0001")["campaign"]
+        assert (seen.limiting, seen.ratio, seen.question) == (
+            row["limiting_criterion"],
+            row["limiting_ratio"],
+            row["question"],
+        )
+        (admin,) = people.everybody(held.connection)
+        assert (admin.name, admin.role, bool(admin.password)) == ("admin", "admin", True)

@@ -181,7 +181,7 @@ def test_a_map_reaches_the_rows_of_a_wrapped_list(tmp_path: Path) -> None:
         (b'{"who": 1, "when": 2, "ann@example": 3}\n', "JSON objects with the keys who, when, aaa@aaaaaaa"),
         (b"2026-03-01 10:00:00, acme, said hello\n", "3 values in a line without a header line"),
         (b"dear ann; this is private; to you\n" + b"x" * 99, "text without JSON or columns"),
-        (b"\xfd7zXZ\x00\x00\x04", "an xz archive"),
+        (b"\xff\x06\x00\x00sNaPpY" + bytes(9), "a snappy file"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "binary data"),
         (b"hello\n", "text without JSON or columns"),
     ],

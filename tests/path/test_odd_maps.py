@@ -94,7 +94,7 @@ def test_an_unknown_word_in_a_map_is_refused_with_the_nearest_right_one(tmp_path
     assert error.value.fix == fix
 
 
-def test_a_map_over_a_file_whose_format_would_choose_rows_says_so(tmp_path: Path) -> None:
+def test_a_map_over_an_export_of_langfuse_reads_its_calls_alone(tmp_path: Path) -> None:
     rows: list[Row] = [
         {
             "id": f"o-{i}",
@@ -108,6 +108,31 @@ def test_a_map_over_a_file_whose_format_would_choose_rows_says_so(tmp_path: Path
     ]
     fields = '[fields]\nts = "startTime"\naccount_id = "who"\n'
     found, warnings = warned(tmp_path, "", fields, rows)
-    assert len(found) == 3 and any("the format langfuse knows this file" in one for one in warnings)
-    found, warnings = warned(tmp_path, '[where]\ntype = "GENERATION"', fields, rows)
-    assert len(found) == 1
+    assert len(found) == 1 and any("reads the model calls alone" in one for one in warnings)
+    found, warnings = warned(tmp_path, "[where]\nid = {present = true}", fields, rows)
+    assert len(found) == 3 and not warnings
+
+
+def test_a_map_over_a_file_whose_format_would_choose_rows_says_so(tmp_path: Path) -> None:
+    rows: list[Row] = [{"resourceSpans": [], "who": "acme", "when": 1772359200}]
+    _, warnings = warned(tmp_path, "", '[fields]\nts = "when"\naccount_id = "who"\n', rows)
+    assert any("the format otlp knows this file" in one for one in warnings)
+
+
+@pytest.mark.parametrize(("unit", "took"), [("auto", [3, 40]), ("ms", [3, 40]), ("s", [3000, 40000])])
+def test_a_map_gives_the_unit_of_latencies(tmp_path: Path, unit: str, took: list[int]) -> None:
+    """Whole numbers are milliseconds, unless the map says otherwise."""
+    rows = [ROWS[0] | {"took": number} for number in (3, 40)]
+    found, _ = warned(tmp_path, f'latency = "{unit}"', FIELDS + 'latency_ms = "took"\n', rows)
+    assert [row["latency_ms"] for row in found] == took
+    overlay = f'format = "openai"\nlatency = "{unit}"\n[fields]\nlatency_ms = "took"\n'
+    (tmp_path / MAP).write_text(overlay)
+    call = {"ts": 1772359200, "account_id": "acme", "request": {"messages": []}, "response": {"choices": []}}
+    (tmp_path / "e.jsonl").write_text(lines(*(call | {"took": number} for number in (3, 40))))
+    log = open_log(tmp_path / "e.jsonl", mapping=tmp_path / MAP)
+    assert [row["latency_ms"] for batch in log.batches(list) for row in batch.to_pylist()] == took
+
+
+def test_an_unknown_unit_of_latencies_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match="unknown value of `latency`"):
+        warned(tmp_path, 'latency = "minutes"')

@@ -4,7 +4,12 @@ import bz2
 import datetime
 import gzip
 import io
+import json
+import lzma
+import re
+import tarfile
 import zipfile
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -221,7 +226,7 @@ def test_archives_beyond_the_bounds_are_refused(tmp_path: Path, monkeypatch: pyt
     file.write_bytes(deep)
     with pytest.raises(InputError, match="nested more than 3 deep"):
         open_log(file)
-    monkeypatch.setattr("clonewatch.adapters.streams._MOST_NESTED", 10)
+    monkeypatch.setattr("clonewatch.adapters.unpacking._MOST_NESTED", 10)
     file.write_bytes(archive(**{"in.zip": archive(**TABLES)}))
     with pytest.raises(InputError, match="in an archive; unpack it first"):
         open_log(file)
@@ -232,3 +237,64 @@ def test_a_spend_table_with_a_line_for_excel_is_recognised(tmp_path: Path) -> No
     file.write_text(f"sep=,\n{','.join(SPEND)}\n{','.join(map(str, SPEND.values()))}\n")
     rows, rejected = read(file)
     assert rejected == [] and rows[0]["exchange_id"] == "l-1" and rows[0]["input_tokens"] == 21
+
+
+SPARK = {
+    r'{"model": "m", "messages": [{"role": "user", "content": "say \"hi, you\"\nnow"}]}': 'say "hi, you"\nnow',
+    r'{"model": "m", "messages": [{"role": "user", "content": "it ends so: \\"}]}': "it ends so: \\",
+}
+
+
+def test_quotes_that_a_backslash_escapes_are_quotes(tmp_path: Path) -> None:
+    """As Spark writes them: the backslashes before a quote are escaped as well."""
+    cells = [re.sub(r'(\\*)"', lambda m: m[1] * 2 + '\\"', body) for body in SPARK]
+    rows, rejected = table(tmp_path, *(f'{i},{DAY},a{i},"{cell}"' for i, cell in enumerate(cells)), f"7,{DAY},b,x")
+    assert rejected == [] and [row["account_id"] for row in rows] == ["a0", "a1", "b"]
+    asked = [json.loads(row["messages"])["messages"][0]["content"] for row in rows[:2]]
+    assert asked == list(SPARK.values())
+
+
+def test_a_space_after_a_separator_is_part_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text(f'id, when, acct, prompt\n1, {DAY}, a, "hi, you"\n2, {DAY}, b, x\n')
+    rows, rejected = read(file, mapped(tmp_path, FIELDS))
+    assert rejected == [] and said(rows) == [("a", "hi, you"), ("b", "x")]
+
+
+def tarred(**members: str) -> bytes:
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as out:
+        out.addfile(tarfile.TarInfo("logs/empty.csv"), io.BytesIO())
+        for name, text in {"logs/._hidden": "x", **members}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            out.addfile(member, io.BytesIO(text.encode()))
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, lambda data: archive(**{"in.tar": data})])
+def test_the_tables_of_a_tar_archive_are_read(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    file = tmp_path / "e.packed"
+    file.write_bytes(pack(tarred(**TABLES)))
+    rows, rejected = read(file, mapped(tmp_path, FIELDS))
+    assert said(rows) == [("a", "x"), ("b", "y"), ("c", "z"), ("c", "w"), ("e", "v")]
+    assert [r.reason for r in rejected] == ["account_id: missing"]
+
+
+def test_a_tar_archive_without_its_end_is_told(tmp_path: Path) -> None:
+    file, packed = tmp_path / "e.tar", tarred(**{"a.csv": TABLES["a.csv"] * 9})
+    file.write_bytes(packed[: packed.index(b"id,when") + 100])
+    rows, rejected = read(file, mapped(tmp_path, FIELDS))
+    assert rows and "the tar data is truncated" in [one.reason for one in rejected]
+    file.write_bytes(packed.replace(b"00000000000\0", b"nonsense000\0"))
+    rows, rejected = read(file, mapped(tmp_path, FIELDS))
+    assert rows == [] and [one.reason for one in rejected] == ["the tar data is damaged"]
+    with pytest.raises(InputError, match="the tar data is damaged"):
+        open_log(file)
+
+
+def test_files_that_a_system_adds_to_an_archive_are_no_rows(tmp_path: Path) -> None:
+    file = tmp_path / "e.zip"
+    file.write_bytes(archive(**{"a.csv": TABLES["a.csv"], "__MACOSX/._a.csv": "\0\5\x16\7", ".DS_Store": "x"}))
+    rows, rejected = read(file, mapped(tmp_path, FIELDS))
+    assert rejected == [] and said(rows) == [("a", "x")]

@@ -78,6 +78,27 @@ AROUND = {
             ]
         }
     ),
+    "kafka": lines(
+        *(
+            {"topic": "t", "partition": 0, "offset": i, "ts": 1772359200500, "payload": json.dumps(c)}
+            for i, c in enumerate(BARE)
+        )
+    ),
+    "debezium": lines(
+        *(
+            {"payload": {"before": None, "after": c, "source": {"db": "x"}, "op": "c", "ts_ms": 1772359200500}}
+            for c in CALLS
+        )
+    ),
+    "cloudevents": lines(
+        *({"specversion": "1.0", "id": "1", "type": "call", "source": "/gw", "time": AT, "data": c} for c in BARE)
+    ),
+    "journald, bytes": lines(
+        *({"MESSAGE": list(json.dumps(c).encode()), "__REALTIME_TIMESTAMP": "1772359200500000"} for c in BARE)
+    ),
+    "calls": json.dumps({"calls": CALLS, "count": 3}),
+    "lines out of an array": "".join(json.dumps(c) + ",\n" for c in CALLS),
+    "zeros first": "\0" * 4096 + PLAIN,
     "logcli": lines(*({"labels": {"a": "b"}, "line": json.dumps(c), "timestamp": AT} for c in BARE)),
     "gcp": json.dumps(
         [

@@ -28,6 +28,7 @@ from clonewatch.pipeline.daily.state_tables import LAYOUTS
 from clonewatch.state import manifest as manifests
 from clonewatch.state import store
 from clonewatch.state.manifest import File, Manifest
+from clonewatch.state.sealed import seal, unsealed
 
 NEXT = [sys.executable, str(Path(__file__).with_name("next_version.py"))]
 
@@ -327,7 +328,8 @@ def test_a_manifest_of_another_version_does_not_count_as_damaged(
     days: Days, mixed: Path, change: dict[str, object]
 ) -> None:
     path = mixed / manifests.NAME
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
+    told = json.loads(unsealed(path.read_bytes())) | change
+    path.write_bytes(seal(json.dumps(told, indent=1).encode()))
     before = path.read_bytes()
     with pytest.raises(StateError, match=r"version|does not know"):
         maintenance.verify(mixed, days.key, fix=True)

@@ -149,6 +149,17 @@ def test_a_manifest_with_a_byte_that_is_not_utf8_is_damaged_and_can_be_replaced(
     assert maintenance.verify(mine, days.key, fix=True).restored
 
 
+def test_every_flipped_byte_of_the_manifest_is_noticed(days: Days, mine: Path) -> None:
+    """It carries its own hash; many bytes of it, such as a time or a count, contradict nothing else."""
+    data = (mine / MANIFEST).read_bytes()
+    for at in {0, len(data) - 1, *range(7, len(data), max(1, len(data) // 60))}:
+        for bit in (0x01, 0x20):
+            (mine / MANIFEST).write_bytes(data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :])
+            with pytest.raises(StateError) as caught:
+                maintenance.verify(mine, days.key)
+            assert MANIFEST in caught.value.where and "--repair" in caught.value.fix, (at, bit)
+
+
 NEEDED = [(kind, column) for kind, layout in LAYOUTS.items() for column in layout.needed if kind != "sketches"]
 
 

@@ -1,6 +1,7 @@
 """Hand-made tables of a scan, as a report reads them: realistic in shape, invented in every value."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model import schema
+from clonewatch.pipeline.reporting.result_folder import ResultFolder
 from clonewatch.ports.signal import Card, Signal
 
 START = datetime(2026, 4, 22, tzinfo=UTC)
@@ -99,6 +101,12 @@ def members(name: str, accounts: int) -> list[dict[str, Any]]:
             "membership": round(1.0 - i / (2 * accounts), 4),
             "role": roles[i % 10],
             "harvested_exchanges": 268 - i % 40,
+            "exchanges": 340,
+            "first_ts": START + timedelta(days=i % 30, hours=3),
+            "last_ts": START + timedelta(days=min(44, 8 + i % 40), hours=5),
+            "created_ts": START - timedelta(days=20 - i % 30),
+            "banned_ts": START + timedelta(days=8 + i % 40, hours=5) if i % 4 == 1 else None,
+            "unbanned_ts": None,
         }
         for i in range(accounts)
     ]
@@ -218,6 +226,23 @@ def timeline(name: str, days: int = 45) -> list[dict[str, Any]]:
     return rows
 
 
+def models(name: str, days: int = 45) -> list[dict[str, Any]]:
+    """Two models, the second from its release on."""
+    return [
+        {
+            "campaign_id": name,
+            "day": START + timedelta(days=day),
+            "model": key,
+            "exchanges": 900 - 200 * place,
+            "harvested": 700 - 200 * place,
+            "accounts": 150,
+        }
+        for day in range(days)
+        for place, key in enumerate(("76c2af55a5bba2b8", "ee697972e8f9ed92"))
+        if place == (day >= 20)
+    ]
+
+
 def scan(flagged: int = 2, linked: int = 1, accounts: int = 180) -> dict[str, pa.Table]:
     """All tables of a scan with so many flagged and linked groups of so many accounts."""
     names = [(f"C{i + 1}", True) for i in range(flagged)] + [(f"G{i + 1}", False) for i in range(linked)]
@@ -232,6 +257,7 @@ def scan(flagged: int = 2, linked: int = 1, accounts: int = 180) -> dict[str, pa
         "attributes": table(schema.ATTRIBUTES, [row for n, _ in names for row in tied[n][0]]),
         "attribute_accounts": table(schema.ATTRIBUTE_ACCOUNTS, [row for n, _ in names for row in tied[n][1]]),
         "timeline": table(schema.TIMELINE, [row for n, _ in names for row in timeline(n)]),
+        "models": table(schema.MODELS, [row for n, _ in names for row in models(n)]),
     }
 
 
@@ -306,3 +332,11 @@ def summary() -> dict[str, Any]:
         "thresholds": {"flag": {"score_bits": 12.0, "families": 2}, "false_discoveries": 0.05},
         "warnings": ["Unknown columns were left out: colour, flavour."],
     }
+
+
+def publish(folder: Path, tables: dict[str, pa.Table], said: dict[str, Any] | None = None) -> Path:
+    """Write tables as a scan would. said: the summary; the usual one if None."""
+    full = {known.name: tables.get(known.name, arrow_schema(known).empty_table()) for known in schema.RESULTS}
+    with ResultFolder(folder) as result:
+        result.publish(full, summary() if said is None else said, "")
+    return folder

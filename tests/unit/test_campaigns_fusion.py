@@ -128,7 +128,6 @@ def test_what_an_application_brings_along_is_no_deception_unless_a_harvest_is_de
         ("client", 20, 5.0),
         ("template", 20, 8.0),
         ("egress", 20, 1.6 / TEN),
-        ("identity_pattern", 20, 3.0),
     )
     shown = (
         reading("coverage_uniformity", 5.0),
@@ -145,12 +144,21 @@ def test_what_an_application_brings_along_is_no_deception_unless_a_harvest_is_de
     dealt = verdict(*harvest, NO_HABITS, linked=app)
     assert dealt.deception == (DEALT_OUT,) and dealt.flagged
     assert not verdict(*harvest, reading("individuality", 3.2), linked=app).flagged
+    addresses = edges(("client", 20, 8.0), ("template", 20, 8.0), ("identity_pattern", 20, 3.0))
+    client = edges(("client", 20, 10.0), ("system_prompt", 20, 8.0))
+    for firm in (addresses, client):
+        found = verdict(*harvest, NO_HABITS, linked=firm)
+        assert not found.deception and not found.flagged and found.criteria.limiting == "deception"
 
 
 def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_deception() -> None:
     """People who bring their own work bring as much as they like: nobody dealt it out."""
     found = verdict(*STRONG, reading("work_partition", 8.0), linked=OVERT)
     assert not found.deception and not found.flagged
+
+
+# What a machine shows that works off a list of few topics.
+NARROW = (reading("regularity", 8.0), reading("elicitation", 8.0))
 
 
 @pytest.mark.parametrize(
@@ -161,18 +169,20 @@ def test_entrants_of_a_contest_never_ask_the_same_question_and_that_is_no_decept
         ((("anticorrelation", 8.0),), 0.0, ("anticorrelation",)),
         ((("replenishment", 8.0),), 0.0, ("replenishment",)),
         ((("under_dispersion", 8.0),), 0.0, ()),
+        ((("coverage_uniformity", 3.2),), 0.0, ()),
+        ((("coverage_uniformity", 3.4),), 0.0, (DEALT_OUT, "work_partition")),
     ],
 )
 def test_one_payer_explains_its_card_and_its_list_and_no_machine_behind_all_accounts(
     more: tuple[tuple[str, float], ...], device: float, facts: tuple[str, ...]
 ) -> None:
-    shown = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS, *(reading(n, b) for n, b in more))
+    shown = (*NARROW, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS, *(reading(n, b) for n, b in more))
     linked = edges(("payment", 20, 8.0), ("client", 20, 5.0), ("device", 20, device))
     assert judge(shown, linked, {0: 20}, ALL_LINKS, ALL_TESTS, {0: "declared"}, {0})[0].deception == facts
 
 
 def test_a_group_that_one_card_pays_for_poses_as_nobody() -> None:
-    shown = (*STRONG, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS)
+    shown = (*NARROW, reading("work_partition", 8.0), EVEN_LOAD, NO_HABITS)
     linked = edges(("payment", 20, 8.0), ("client", 20, 5.0))
     several, one = (judge(shown, linked, {0: 20}, ALL_LINKS, ALL_TESTS, {0: "declared"}, paid)[0] for paid in ((), {0}))
     assert several.flagged and "payment" in several.deception
@@ -461,7 +471,7 @@ def test_entrants_of_a_contest_have_no_habits_in_common_and_deceive_nobody() -> 
 
 
 def test_a_harvest_dealt_out_unevenly_deceives_where_no_account_has_habits() -> None:
-    unlinked = edges(("template", 20, 4.0))
+    unlinked = edges(("template", 20, 4.0), ("system_prompt", 20, 4.0))
     assert DEALT_OUT not in verdict(*STRONG, linked=unlinked).deception
     assert DEALT_OUT in verdict(*STRONG, NO_HABITS, linked=unlinked).deception
 

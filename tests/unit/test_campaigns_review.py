@@ -222,7 +222,7 @@ def test_the_words_about_criteria_use_the_thresholds_of_the_verdict() -> None:
     assert CRITERIA["third_family"].threshold == fusion.FAMILY_BITS
     assert CRITERIA["sum_of_families"].threshold == fusion.FLAG_BITS
     assert f"{fusion._COVERT:.2f} bits by a card" in CRITERIA["deception"].more
-    assert f"{fusion._FACT_BITS} bits by a test" in CRITERIA["deception"].more
+    assert f"{fusion.FACT_BITS} bits by a test" in CRITERIA["deception"].more
 
 
 def test_a_group_for_review_has_evidence_that_doubles_the_prior_odds() -> None:

@@ -10,10 +10,9 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -44,11 +43,7 @@ def command(*arguments: object, **other: Any) -> subprocess.CompletedProcess[str
 
 
 def write(folder: Path, tables: dict[str, pa.Table]) -> Path:
-    folder.mkdir(exist_ok=True)
-    for name, table in tables.items():
-        pq.write_table(table, folder / f"{name}.parquet")
-    (folder / "scan.json").write_text(json.dumps(made.summary()))
-    return folder
+    return cast(Path, made.publish(folder, tables))
 
 
 @pytest.fixture(scope="module")
@@ -283,12 +278,34 @@ def test_why_says_plainly_when_an_account_is_in_nothing(scan: Path) -> None:
     }
 
 
-def test_control_characters_of_an_account_never_reach_the_terminal(tmp_path: Path) -> None:
+RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+OWNED = "\x1b]0;owned\x07\x9b31m\u202e<script>"
+
+
+@pytest.mark.parametrize("command", ["show", "why", "campaigns", "report", "answer", "track"])
+def test_control_characters_of_an_account_never_reach_the_terminal_or_the_page(tmp_path: Path, command: str) -> None:
+    """Neither in a line nor in a heading, nor in the name of a folder that a message shows."""
     tables = made.scan(1, 0, 3)
-    names = pa.array(["\x1b]0;owned\x07", "b\u202e", "c"])
-    tables["members"] = tables["members"].set_column(1, "account_id", names)
-    said = ask("show", "C1", "--scan", write(tmp_path / "s", tables)).stdout
-    assert "\x1b" not in said and "\u202e" not in said and "\\u001b" in said
+    for name in ("members", "attribute_accounts"):
+        table = tables[name]
+        ids = pa.array([OWNED] * table.num_rows)
+        tables[name] = table.set_column(table.column_names.index("account_id"), "account_id", ids)
+    folder = write(tmp_path / f"s{OWNED.replace('/', '')}", tables)
+    said = {
+        "show": ("show", "C1", "--scan", folder),
+        "why": ("why", OWNED, "--scan", folder),
+        "campaigns": ("campaigns", folder),
+        "report": ("report", folder),
+        "answer": ("answer", "C1", "--scan", folder, "--yes", "--question", "one_customer", "--note", OWNED),
+        "track": ("track", folder, folder),
+    }[command]
+    found = ask(*said)
+    assert found.exception is None or isinstance(found.exception, SystemExit)
+    assert RAW.search(found.stdout + found.stderr) is None
+    assert "\\u001b" in found.stdout + found.stderr or command in ("campaigns", "answer")
+    if command == "report":
+        page = (folder / "report.html").read_text(encoding="utf-8")
+        assert RAW.search(page) is None and "<script" not in page
 
 
 @pytest.mark.parametrize("asked", [["campaigns"], ["show", "C1", "--scan"], ["why", "a", "--scan"], ["report"]])

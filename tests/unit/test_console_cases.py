@@ -300,3 +300,17 @@ def test_the_queue_filters_sorts_and_searches(open_: Console) -> None:
     assert shown("page=99") == ["K0001", "K0003"]
     assert analyst.post("/views", name="my reviews", here="/?outcome=review&page=2&x=1").status_code == 303
     assert '<a href="/?outcome=review">my reviews</a>' in analyst.get("/").text
+
+
+def test_a_store_that_is_gone_is_said_to_be_and_works_again_when_it_is_back(tmp_path: Path) -> None:
+    open_ = console(str(tmp_path / "cases.db"), roles=("analyst",))
+    analyst, csrf = open_.as_["analyst"], open_.as_["analyst"].csrf()
+    (tmp_path / "cases.db").rename(tmp_path / "elsewhere.db")
+    gone = analyst.get("/cases/K0001")
+    assert gone.status_code == 503 and "cannot be used" in gone.text
+    assert analyst.post("/cases/K0001/note", csrf, text="lost?").status_code == 503
+    assert analyst.get("/alive").status_code == 503
+    (tmp_path / "elsewhere.db").rename(tmp_path / "cases.db")
+    assert analyst.get("/cases/K0001").status_code == 200
+    assert "lost?" not in analyst.get("/cases/K0001").text, "who sent it was told"
+    sound(open_.store)

@@ -1,5 +1,7 @@
 """A value that an option cannot have is refused by name before anything is read, in Python and on the command line."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +42,23 @@ def test_the_command_line_refuses_them_alike(command: str, tmp_path: Path) -> No
     }[command]
     done = CliRunner().invoke(app, [*line, "--memory", "lots"])
     assert done.exit_code == 2 and "memory is not a size" in done.output
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv.pop(1)) << 20,) * 2)
+from clonewatch.cli.main import run
+run()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits on addresses work as on Linux")
+@pytest.mark.parametrize(("limit", "command"), [(600, "doctor"), (2500, "scan")])
+def test_a_limit_on_memory_is_refused_with_what_is_needed(tmp_path: Path, limit: int, command: str) -> None:
+    """A native library that is refused memory would end the process without a word."""
+    (tmp_path / "log.ndjson").write_text("{}\n")
+    line = [sys.executable, "-c", LIMITED, str(limit), command, str(tmp_path / "log.ndjson")]
+    line += ["--out", str(tmp_path / "out")] if command == "scan" else []
+    found = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert found.returncode == 2 and f"may use {limit:,} MB of addresses, and needs" in found.stderr, found.stderr
+    assert "Fix:" in found.stderr and "Traceback" not in found.stderr

@@ -711,6 +711,11 @@ def test_a_wrong_rule_of_a_map_is_named(text: str, told: str, tmp_path: Path) ->
         "1772359200000000",
         "1772359200000000000",
         "1772359200,000",
+        "2026-03-01T10:00:00Z[UTC]",
+        "2026-03-01T11:00:00+01:00[Europe/Paris]",
+        "Sun Mar 01 2026 10:00:00 GMT+0000 (Coordinated Universal Time)",
+        "/Date(1772359200000)/",
+        "01/Mar/2026:10:00:00.000",
     ],
 )
 def test_times_are_read_in_the_usual_spellings(spelling: object, tmp_path: Path) -> None:

@@ -18,10 +18,13 @@ ASKED = [{"role": "user", "parts": [{"content": "Name a river", "type": "text"}]
 SAID = {"role": "assistant", "parts": [{"content": "The Po.", "type": "text"}], "finish_reason": "stop"}
 
 
-def read(folder: Path, *lines: Row, mapping: str = "") -> tuple[list[Row], list[str], list[str]]:
-    """The exchanges without empty values, the reasons of rejected rows, the warnings."""
-    log = folder / "log.ndjson"
-    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+def read(
+    folder: Path, *lines: Row, mapping: str = "", log: Path | None = None
+) -> tuple[list[Row], list[str], list[str]]:
+    """The exchanges without empty values, the reasons of rejected rows, the warnings. log: one that is written."""
+    if log is None:
+        log = folder / "log.ndjson"
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     field_map = Path(mapping) if mapping else None
     if mapping and not mapping.isidentifier():
         field_map = folder / "map.toml"

@@ -282,3 +282,39 @@ def test_a_message_lists_a_few_names_of_a_header(tmp_path: Path) -> None:
     with pytest.raises(MappingError) as told:
         list(log.batches(list))
     assert f"The header has: id, t, {'x' * 40}, c0, c1, c2, c3, c4, c5, c6, ..." in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "took"),
+    [
+        ("1m2.5s", 62500), ("950.4ms", 950), ("2500µs", 2), ("1h", 3_600_000), ("PT1.25S", 1250), ("PT1M2S", 62000),
+        ("00:00:01.250", 1250), ("1250000us", 1250), ("1:2", None), ("1 day", None), ("s", None), ("PT", None),
+    ],
+)  # fmt: skip
+def test_a_duration_that_names_its_units_has_them(written: str, took: int | None, tmp_path: Path) -> None:
+    log = tmp_path / "e.ndjson"
+    log.write_text(json.dumps({"exchange_id": "e", "ts": NOON, "account_id": "a", "latency_ms": written}))
+    rows, rejected = read(log)
+    assert rejected == [] and rows[0].get("latency_ms") == took
+
+
+@pytest.mark.parametrize(
+    ("column", "written", "meant"),
+    [
+        ("asn", "AS64500", 64500),
+        ("asn", "AS64500 Example Ltd", 64500),
+        ("asn", "64500", 64500),
+        ("asn", "Example", None),
+        ("client_ip", "ipv6:%5B2001:db8::1%5D:443", "2001:db8::1"),
+        ("client_ip", "ipv4:203.0.113.7:443", "203.0.113.7"),
+        ("stream", "Streaming", True),
+        ("stream", "Non-Streaming", False),
+    ],
+)
+def test_what_software_writes_around_a_value_is_no_part_of_it(
+    column: str, written: str, meant: object, tmp_path: Path
+) -> None:
+    log = tmp_path / "e.ndjson"
+    log.write_text(json.dumps({"exchange_id": "e", "ts": NOON, "account_id": "a", column: written}))
+    rows, rejected = read(log)
+    assert rejected == [] and rows[0].get(column) == meant

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from clonewatch.adapters import cloud_bodies
+from clonewatch.adapters import cloud_bodies, engine_bodies
 from clonewatch.adapters.bodies import Row, anthropic, openai
 from clonewatch.adapters.event_streams import assembled
 
@@ -27,11 +27,18 @@ def fill_from_bodies(request: object, response: object, row: Row, otherwise: Wir
     answer = response if isinstance(response, dict) else assembled(response) if response else {}
     read = anthropic if api_of(body, answer, otherwise) == "anthropic" else openai
     read(body, answer, row)
+    if engine_bodies.is_one(body, answer, response):
+        prompt = engine_bodies.fill(body, response, row)
+        if prompt is not None:
+            row["messages"] = prompt
+            return True
     return False
 
 
 def api_of(request: Mapping[str, object], answer: Mapping[str, object], otherwise: Wire) -> Wire:
     """The API of an exchange: a gateway may serve several and log them to one file."""
+    if "prompt" in request and "messages" not in request:
+        return "openai"  # plain prompts, for which nothing but the names of parameters differs
     if "stop_reason" in answer or answer.get("type") == "message":
         return "anthropic"
     if "choices" in answer or "output" in answer:

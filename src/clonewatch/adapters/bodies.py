@@ -167,6 +167,14 @@ def parsed(value: object) -> object:
     return value
 
 
+def decoded(text: str) -> object:
+    """What a JSON text says; the text itself where it is none."""
+    try:
+        return _decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return text
+
+
 def _unpacked(raw: msgspec.Raw) -> object:
     held = bytes(memoryview(raw))
     for attempt in (bytes, fix) if held else ():

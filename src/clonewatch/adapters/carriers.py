@@ -24,10 +24,13 @@ Cut = Callable[[BinaryIO], Iterator[Lines]]
 # Logging, GELF, Splunk, Loki, CloudWatch Insights.
 _TEXTS = (
     "log", "message", "MESSAGE", "msg", "textPayload", "full_message", "short_message", "_raw", "line", "@message",
-    "event",
+    "event", "payload",
 )  # fmt: skip
-# Keys under which it stands as an object: Cloud Logging, Elasticsearch, Splunk's export and its collector, Datadog.
-_OBJECTS = ("jsonPayload", "_source", "result", "event", "attributes", "json")
+# Keys under which it stands as an object: Cloud Logging, Elasticsearch, Splunk's export and its collector, Datadog,
+# Kafka's tools and Debezium.
+_OBJECTS = ("jsonPayload", "_source", "result", "event", "attributes", "json", "payload", "after")
+_JOURNAL = "MESSAGE"  # as a list of bytes where it is no plain text
+_CLOUD_EVENT, _DATA = "specversion", "data"  # CloudEvents
 _VALUES, _LABELS = "values", "stream"  # Loki: pairs of a time and a line, and what they have in common
 # What loggers write beside a row.
 _BESIDE = frozenset((
@@ -36,14 +39,15 @@ _BESIDE = frozenset((
     "index", "version", "file", "offset", "preview", "lastrow", "sort", "fields", "facility", "logger", "thread",
     "env", "@version", "input", "agent", "ecs", "container", "kubernetes", "log", "_id", "_index", "_type", "_score",
     "attributes", "trace", "spanId", "traceSampled", "httpRequest", "operation", "resource", "success", "errors",
-    "pod", "namespace",
+    "pod", "namespace", "topic", "partition", "tstype", "ts", "key", "headers", "broker",
+    "before", "op", "ts_ms", "ts_us", "ts_ns", "transaction", "schema",
 ))  # fmt: skip
 # A key that only loggers write: whatever else stands beside it was added to the row, not written by it.
 _SIGNS = frozenset((
     "kubernetes", "docker", "container_id", "container_name", "container_image", "source_type", "ddsource", "ecs",
     "sourcetype", "insertId", "logName", "receiveTimestamp", "_index", "logStream", "logStreamName", "ingestionTime",
     "@version", "PRIORITY", "__CURSOR", "__REALTIME_TIMESTAMP", "facility", "logtag", "_HOSTNAME", "jsonPayload",
-    "textPayload", "_source", "_raw", "short_message", "MESSAGE", "@message", "tag", "_time",
+    "textPayload", "_source", "_raw", "short_message", "MESSAGE", "@message", "tag", "_time", "specversion", "tstype",
 ))  # fmt: skip
 # Keys of a row: an object that has one is itself the row.
 OF_A_ROW = frozenset((
@@ -55,11 +59,12 @@ _TIMES_OF_ROWS = frozenset((
     *_TIMES, "created_at", "start_time", "startTime", "endTime", "msec", "when", "start", "createdAt",
 ))  # fmt: skip
 _KNOWN_TIMES = frozenset(("time", "timestamp", "@timestamp", "ts"))
-_MAY_CARRY = re.compile(rb'"(?:' + "|".join(sorted({*_TEXTS, *_OBJECTS, _VALUES})).encode() + rb')"\s*:')
+_MAY_CARRY = re.compile(rb'"(?:' + "|".join(sorted({*_TEXTS, *_OBJECTS, _VALUES, _DATA})).encode() + rb')"\s*:')
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
 _value = msgspec.json.Decoder().decode
+_bytes = msgspec.json.Decoder(list[int]).decode
 _pairs = msgspec.json.Decoder(list[list[msgspec.Raw]]).decode
 _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -142,11 +147,15 @@ def _key(found: dict[str, msgspec.Raw]) -> str:
         for key in keys:
             if key in found and bytes(memoryview(found[key])[:1]) == mark:
                 return key
-    return ""
+    if b"[" == bytes(memoryview(found.get(_JOURNAL, b""))[:1]):
+        return _JOURNAL
+    return _DATA if _CLOUD_EVENT in found and _DATA in found else ""
 
 
 def _plain(raw: msgspec.Raw) -> bytes:
-    """An object as it is written; of a text what it says."""
+    """An object as it is written; of a text, or of a list of its bytes, what it says."""
+    if bytes(memoryview(raw)[:1]) == b"[":
+        return bytes(_bytes(raw))
     return _text(raw).encode("utf-8", "replace") if bytes(memoryview(raw)[:1]) == b'"' else bytes(raw)
 
 

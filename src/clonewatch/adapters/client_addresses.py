@@ -73,6 +73,8 @@ def _one(part: str) -> IPv4Address | IPv6Address | None:
     """One hop: an address with or without a port, also as the header `Forwarded` writes it."""
     named = _FOR.search(part)
     text = (named[1] if named else part).strip().strip('"')
+    if "%5" in text:  # gRPC writes brackets so
+        text = text.replace("%5B", "[").replace("%5D", "]")
     if before := _BEFORE.match(text):
         text = text[before.end() :]
     if host := _HOST.fullmatch(text):

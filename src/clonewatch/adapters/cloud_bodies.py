@@ -80,7 +80,7 @@ def gemini(request: Body, response: object, row: Row) -> None:
         row["exchange_id"] = row.get("exchange_id") or chunk.get("responseId")
         answer = first(chunk.get("candidates"))
         put(row, "stop_reason", word(answer.get("finishReason")))
-        texts.append(_parts_text(inner(answer, "content").get("parts")))
+        texts.append(_parts_text(inner(answer, "content").get("parts"), ""))
     put(row, "response_text", "".join(reversed(texts)))
 
 
@@ -135,6 +135,8 @@ def converse(request: Body, response: object, row: Row) -> None:
             continue
         put(row, "stop_reason", word(part.get("stopReason")), word(inner(part, "messageStop").get("stopReason")))
         usage = inner(part, "usage") or inner(inner(part, "metadata"), "usage")
+        took = inner(part, "metrics") or inner(inner(part, "metadata"), "metrics")
+        put(row, "latency_ms", took.get("latencyMs"))
         put(row, "input_tokens", usage.get("inputTokens"))
         put(row, "output_tokens", usage.get("outputTokens"))
         put(row, "cached_tokens", usage.get("cacheReadInputTokens"))
@@ -209,11 +211,11 @@ def _role(role: object) -> object:
     return _ROLES.get(role, role) if isinstance(role, str) else role
 
 
-def _parts_text(parts: object) -> str:
-    """The text of a list of parts; thoughts of the model are none of its answer."""
+def _parts_text(parts: object, between: str = "\n") -> str:
+    """The text of a list of parts; thoughts of the model are none of its answer, whose parts are one text."""
     held = parts if isinstance(parts, list) else [parts]
     plain = [part for part in held if not (isinstance(part, dict) and part.get("thought"))]
-    return content_text(plain)
+    return between.join(filter(None, (content_text([part]) for part in plain)))
 
 
 def _either(value: object, *keys: str) -> dict[str, object]:

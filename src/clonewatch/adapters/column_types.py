@@ -7,6 +7,7 @@ structs of a list of messages.
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _WHOLE = pa.decimal128(38, 0)
 _LEAST_ID, MOST_ID = 12, 32  # bytes of an id that is no text: those of MongoDB, UUIDs, hashes
@@ -22,18 +23,36 @@ def plain(values: pa.Array) -> pa.Array:
     kind = values.type
     if isinstance(values, pa.ExtensionArray):
         values, kind = values.storage, values.type.storage_type
-    if pa.types.is_dictionary(kind) and not pa.types.is_nested(kind.value_type):
-        values, kind = values.dictionary_decode(), kind.value_type
+    if pa.types.is_run_end_encoded(kind):
+        values, kind = pc.run_end_decode(values), kind.value_type
+    if pa.types.is_dictionary(kind):
+        nested = pa.types.is_nested(kind.value_type)
+        values = values.dictionary.take(values.indices) if nested else values.dictionary_decode()
+        kind = kind.value_type
     if pa.types.is_decimal(kind):
         return _whole_or_real(values)
     target = _plain_type(kind)
-    return values if target == kind else values.cast(target, safe=False)
+    if target == kind:
+        return values
+    try:
+        return values.cast(target, safe=False)
+    except pa.ArrowNotImplementedError:
+        return pa.array(values.to_pylist())
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if any(is_kind(kind) for is_kind in _LISTS):
         inner = _plain_type(kind.value_type)
         return kind if inner == kind.value_type else pa.list_(inner)
+    if pa.types.is_map(kind):
+        key, item = _plain_type(kind.key_type), _plain_type(kind.item_type)
+        return kind if (key, item) == (kind.key_type, kind.item_type) else pa.map_(key, item)
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
     if pa.types.is_struct(kind):
         fields = [kind.field(i) for i in range(kind.num_fields)]
         made = [pa.field(field.name, _plain_type(field.type)) for field in fields]
@@ -45,6 +64,9 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_duration(kind):
         return pa.duration("ms")
     return pa.float64() if pa.types.is_decimal(kind) else kind
+
+
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def _whole_or_real(values: pa.Array) -> pa.Array:

@@ -13,7 +13,8 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from clonewatch.adapters.lines import MOST_BYTES, MOST_LINE, MOST_ROWS, Lines, lines
-from clonewatch.adapters.streams import NEXT_TABLE, Stream, head_of, notes_of
+from clonewatch.adapters.streams import Stream, head_of, notes_of
+from clonewatch.adapters.unpacking import NEXT_TABLE
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
 from clonewatch.ports.adapter import Source
@@ -22,6 +23,9 @@ _DELIMITERS = ",\t;|"
 _BOM = b"\xef\xbb\xbf"
 # How Excel names the separator, in a line of its own before the header.
 _SEPARATOR = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
+# A quote that is escaped by a backslash, as Spark and MySQL write it, and the backslashes before a quote.
+_ESCAPED = '\\"'
+_BEFORE_QUOTE = re.compile(r'(\\+)"')
 _SAMPLED = 50  # rows by which the separator is chosen
 _NEXT_TABLE = NEXT_TABLE.decode()
 _OPEN = "a quote that is never closed"
@@ -58,6 +62,7 @@ class _Text:
         self.source, self.number, self.length = source, 0, 0
         self.rejected: list[Rejected] = []
         self.taken: list[tuple[int, str]] = []
+        self.escaped = False  # whether a backslash escapes a quote
         self._back: list[tuple[int, str]] = []
         self._lines = chain.from_iterable(self._numbered())
 
@@ -67,6 +72,9 @@ class _Text:
     def __next__(self) -> str:
         one = self._back.pop() if self._back else next(self._lines)
         self.number, line = one
+        if self.escaped and _ESCAPED in line:
+            line = _doubled(line)
+            one = (self.number, line)
         self.length += len(line)
         if self.length > MOST_LINE and self.taken:
             self._back.append(one)
@@ -140,6 +148,36 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return []
 
 
+def _doubled(line: str) -> str:
+    r"""A line with its escaped quotes doubled, and of the backslashes before a quote half as many.
+
+    >>> _doubled(r'say \"hi\" and C:\\" ends')
+    'say ""hi"" and C:\\" ends'
+    """
+    return _BEFORE_QUOTE.sub(lambda m: "\\" * (len(m[1]) // 2) + ('""' if len(m[1]) % 2 else '"'), line)
+
+
+def _is_escaped(head: str, delimiter: str) -> bool:
+    """Whether quotes are escaped by a backslash: more rows of a head are whole then."""
+    if _ESCAPED not in head:
+        return False
+    lines = head.splitlines(keepends=True)[:-1]
+    plain, escaped = (_fitting(text, delimiter) for text in (lines, [_doubled(line) for line in lines]))
+    return escaped > plain
+
+
+def _fitting(lines: list[str], delimiter: str) -> int:
+    """How many of the first rows have as many cells as the header, until one is no CSV."""
+    reader, names, fitting = csv.reader(lines, delimiter=delimiter, strict=True), 0, 0
+    try:
+        for cells in islice(reader, _SAMPLED):
+            names = names or len(cells)
+            fitting += len(cells) == names
+    except csv.Error:
+        pass
+    return fitting
+
+
 def _separator(head: str, line: str) -> str:
     r"""The separator that splits the header into several names and most rows into as many cells.
 
@@ -168,7 +206,7 @@ def csv_rows(source: Source) -> Iterator[CsvRows]:
     csv.field_size_limit(MOST_LINE)
     head = head_of(source.stream).removeprefix(_BOM).decode("utf-8", "replace")
     text = _Text(source)
-    tables = isinstance(source.stream, Stream) and source.stream.packed == "zip"
+    tables = isinstance(source.stream, Stream) and bool(source.stream.packed)
     while True:
         line, named = next(text, ""), ""
         while line and _is_before_header(line):
@@ -177,21 +215,26 @@ def csv_rows(source: Source) -> Iterator[CsvRows]:
             line = next(text, "")
         delimiter = named or _separator(head if head else line, line)
         names = _cells(line, delimiter)
+        text.escaped = _is_escaped(head, delimiter)
+        spaced = len(names) > 1 and line.count(delimiter + " ") == len(names) - 1
         if not names and not head:
             return  # a member of the archive without a line
         if not names:
             raise InputError("no header line", where=source.name, fix="The first line must name the columns")
-        more = yield from _rows(text, names, delimiter, tables)
+        more = yield from _rows(text, names, delimiter, tables, spaced)
         if not more:
             return
         head = ""
 
 
-def _rows(text: _Text, names: list[str], delimiter: str, tables: bool) -> Generator[CsvRows, None, bool]:
-    """The rows below a header. tables: whether another table may follow; returns whether one does."""
+def _rows(text: _Text, names: list[str], delimiter: str, tables: bool, spaced: bool) -> Generator[CsvRows, None, bool]:
+    """The rows below a header. tables: whether another table may follow; returns whether one does.
+
+    spaced: whether a space after a separator is part of it.
+    """
     rows: list[list[str]] = []
     numbers: list[int] = []
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    reader = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=spaced)
     name, opened, size = text.source.name, 0, 0
     doubtful: _Doubtful | None = None
     while True:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 _MAGIC = (
-    (b"\xfd7zXZ\x00", "an xz archive", "Decompress it first (xz -dk FILE)"),
+    (b"\xff\x06\x00\x00sNaPpY", "a snappy file", "Decompress it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it first"),
     (b"\x04\x22\x4d\x18", "an lz4 file", "Decompress it first (lz4 -d FILE)"),
     (b"PK\x03\x04", "a zip archive that cannot be opened here", "Unpack it first"),
@@ -29,8 +29,6 @@ def seen(head: bytes, keys: Iterable[str], columns: list[str]) -> tuple[str, str
     for magic, name, fix in _MAGIC:
         if head.startswith(magic):
             return name, fix
-    if head[257:262] == b"ustar":
-        return "a tar archive", "Unpack it first"
     if b"\x00" in head[:4096]:
         return "binary data", "Export the log as JSON lines, CSV or Parquet"
     if len(_SQL.findall(head[:8192])) > 1:

@@ -47,6 +47,7 @@ _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
 _OPENAI_ANSWER = ("choices", "output", "object", "data")
 _OPENAI_REQUEST = ("input", "instructions", "prompt", "max_completion_tokens", "response_format", "stream_options")
+_OTHER_REQUEST = ("messages", "message", "inputs", "inputText", "texts")  # of engines and vendors beside them
 _ANTHROPIC_REQUEST = ("system", "anthropic_version", "stop_sequences", "thinking")
 
 
@@ -82,7 +83,7 @@ def wire(head: bytes) -> Wire | None:
         return "openai"
     if any(key in request for key in _ANTHROPIC_REQUEST) or request.get("model", "").startswith("claude"):
         return "anthropic"
-    return "openai" if "messages" in request else None
+    return "openai" if any(key in request for key in _OTHER_REQUEST) else None
 
 
 def _under(keys: Mapping[str, str], names: tuple[str, ...]) -> Mapping[str, str] | None:

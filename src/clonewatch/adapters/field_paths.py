@@ -95,6 +95,14 @@ def lacks(values: list[object], nobody: bool) -> bool:
         return True
 
 
+def _named(pairs: list[object], name: str) -> object:
+    """The value of a name in a list of objects with names and values, as headers, tags and attributes are written."""
+    for pair in pairs:
+        if isinstance(pair, dict) and "value" in pair and name in (pair.get("name"), pair.get("key")):
+            return pair["value"]
+    return None
+
+
 def _step(row: object, path: tuple[str, ...]) -> object:
     for key in path:
         if isinstance(row, str) and row[:1] in ("{", "[") and len(row) <= _MOST_EMBEDDED:
@@ -104,8 +112,8 @@ def _step(row: object, path: tuple[str, ...]) -> object:
                 return None  # text that only looks like JSON has no fields
         if isinstance(row, dict):
             row = row.get(key)
-        elif isinstance(row, list) and key.isdigit() and int(key[:9]) < len(row):
-            row = row[int(key)]
+        elif isinstance(row, list):
+            row = row[int(key)] if key.isdigit() and int(key[:9]) < len(row) else _named(row, key)
         else:
             return None
     return row

@@ -34,14 +34,20 @@ _SPELLINGS = (
     "%Y/%m/%d %H:%M:%S.%f",
     "%d/%b/%Y:%H:%M:%S.%f %z",
     "%d/%b/%Y:%H:%M:%S",
+    "%d/%b/%Y:%H:%M:%S.%f",
+    "%a %b %d %Y %H:%M:%S %z",
 )
+# A zone that is named beside its offset, as Java and JavaScript do, and how ASP.NET writes a number.
+_NAMED_ZONE = re.compile(r"(?<=[Z\d])\s*(?:\[[\w/+-]{1,32}\]|\([\w +-]{1,64}\))$")
+_GMT_OFFSET = re.compile(r" GMT(?=[+-]\d{4}$)")
+_DATE_CALL = re.compile(r"/Date\((\d{1,16})(?:[+-]\d{4})?\)/")
 _ZONE = re.compile(r"\s*(?:GMT|UTC|UT|Z)$")
 _OFFSET = re.compile(r"(?<=\d)\s+([+-]\d{2}:?\d{2})$")
 _MIDDLE_ZONE = re.compile(r" (?:GMT|UTC)(?= \d{4}$)")
 _NAME_AFTER_OFFSET = re.compile(r"([+-]\d{4}) [A-Z]{3,4}(?: m=\S*)?$")
 _COMMA = re.compile(r"(?<=\d),(?=\d{1,9}(?:\D|$))")
 _FRACTION = re.compile(r"(?<=[:\d]\.)(\d{6})\d+")
-_LONGEST = 64  # characters of a time
+_LONGEST = 96  # characters of a time
 _SINCE = re.compile(r"(s|ms|us|ns) since (\S.*)")
 
 
@@ -166,7 +172,9 @@ def _text(value: str) -> int | None:
 
 def _spelled(value: str) -> int | None:
     """A time in one of the other spellings, or RFC 3339 with a comma, a zone's name or more digits than it has."""
-    plain = _FRACTION.sub(r"\1", _COMMA.sub(".", value))
+    if call := _DATE_CALL.fullmatch(value):
+        return _number(int(call[1]), TimeFormat("ms"))
+    plain = _GMT_OFFSET.sub(" ", _NAMED_ZONE.sub("", _FRACTION.sub(r"\1", _COMMA.sub(".", value))))
     if plain[:4].isdigit():
         plain = plain.upper()  # RFC 3339 allows t and z
     if _NUMBER.fullmatch(plain):

@@ -66,10 +66,9 @@ def lines(stream: BinaryIO) -> Iterator[Lines]:
         last = parts.pop()
         tail, tail_size, skipping = [last], len(last), False
         if b"" in parts or b"\r" in parts:
-            for offset, part in enumerate(parts, number + 1):
-                if part and part != b"\r":
-                    held.append(part)
-                    numbers.append(offset)
+            filled = [n for n, part in enumerate(parts, number + 1) if part and part != b"\r"] if any(parts) else []
+            held += [parts[n - number - 1] for n in filled]
+            numbers += filled
         else:
             held += parts
             numbers += range(number + 1, number + 1 + len(parts))

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from clonewatch.adapters.any_body import Wire, fill_from_bodies
 from clonewatch.adapters.bodies import CLAIMED, Row, claimed, fit, inner, parsed, put
+from clonewatch.adapters.instants import instant
 from clonewatch.adapters.placeholders import is_nobody
+from clonewatch.adapters.values import MISSING
 
 # `call_type` without the "a" of asynchronous calls; many have a second spelling.
 OPERATIONS = {
@@ -42,6 +44,8 @@ _ERRORS = {
 }
 # Where the account stands, beside the call and in its metadata.
 _ACCOUNTS = (("user", "user_api_key_user_id"), ("team_id", "user_api_key_team_id"), ("api_key", "user_api_key_hash"))
+_NUMBERS = (float, int)
+_MOST_MS = 1e9  # more is no duration of a call
 _AGENT_TAG = "User-Agent: "
 _EMPTY_TEXTS = ("", "{}", "[]", "null", "None")
 
@@ -54,6 +58,29 @@ def operation(call_type: object) -> str | None:
     """
     kind = str(call_type)
     return OPERATIONS.get(kind) or OPERATIONS.get(kind.removeprefix("a"))
+
+
+def call_id(*ids: object) -> object:
+    """The first id that is one: the gateway's own before that of the response, which whatever server answered chose.
+
+    >>> call_id("None", "chatcmpl-1"), call_id("c1", "chatcmpl-1"), call_id(None, "")
+    ('chatcmpl-1', 'c1', None)
+    """
+    for one in ids:
+        if one is not None and (one.__class__ is not str or one not in MISSING):
+            return one
+    return None
+
+
+def latency(start: object, end: object, row: Row) -> None:
+    """Fill how long a call took from its start and its end, in any notation of times."""
+    if start.__class__ in _NUMBERS and end.__class__ in _NUMBERS:
+        took: float = (end - start) * 1000
+    else:
+        begun, ended = instant(start), instant(end)
+        took = (ended - begun) / 1000 if begun is not None and ended is not None else -1
+    if 0 <= took < _MOST_MS:
+        put(row, "latency_ms", round(took))
 
 
 def wire(call_type: object) -> Wire:

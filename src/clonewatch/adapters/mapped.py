@@ -24,6 +24,7 @@ from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.rows import Rows
 from clonewatch.adapters.streams import head_of, notes_of
 from clonewatch.adapters.text_columns import as_bytes, pylist
+from clonewatch.adapters.units import LATENCY, Units
 from clonewatch.adapters.value_hashes import hashed
 from clonewatch.adapters.values import MISSING
 from clonewatch.model.errors import MappingError
@@ -123,9 +124,16 @@ def build(
         columns[name] = hashed(constant) if name in _HASHED else constant
     columns["exchange_id"] = _complete_ids(columns.get("exchange_id"), source, numbers)
     notes = notes_of(source.stream)
+    _say_unit(mapping, columns, notes.units)
     return conform(
         settled(columns, mapping.hops), EXCHANGES, source.name, numbers, at=at, dropped=notes.dropped, units=notes.units
     )
+
+
+def _say_unit(mapping: FieldMap, columns: Columns, units: Units) -> None:
+    """Take the unit of latencies from the map, where it names one; otherwise their first numbers decide."""
+    if mapping.latency != "auto" and LATENCY in columns:
+        units[f"{EXCHANGES.name}.{LATENCY}"] = mapping.latency
 
 
 def _without_dashes(values: Values) -> Values:
@@ -157,7 +165,7 @@ def objects(
         found: Columns = {name: _looked_up(rows, keys, name, mapping) for name in mapping.fields}
         for name in mapping.when_empty:
             values = found.get(name, [])
-            empty[name] += values.count(None) + values.count("") if isinstance(values, list) else 0
+            empty[name] += sum(values.count(none) for none in (None, "", ABSENT)) if isinstance(values, list) else 0
             filled[name] += len(values)
         batch, more = build(found, mapping, source, numbers)
         yield Batch(batch, rejected + more)
@@ -307,6 +315,8 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
     found["exchange_id"] = _complete_ids(found.get("exchange_id"), source, part.numbers)
     hops = mapping.hops if mapping is not None else Hops()
     notes = notes_of(source.stream)
+    if mapping is not None:
+        _say_unit(mapping, found, notes.units)
     exchanges, more = conform(
         settled(found, hops), EXCHANGES, source.name, part.numbers, at=at, dropped=notes.dropped, units=notes.units
     )

@@ -14,16 +14,18 @@ from clonewatch.adapters.field_rules import pattern
 from clonewatch.adapters.instants import time_format
 from clonewatch.model.errors import MappingError
 from clonewatch.model.schema import CHANNELS, EGRESS, END_USER_PROVENANCE, EXCHANGES
+from clonewatch.model.text_files import text_of
 from clonewatch.ports.mapping import Condition, Field, FieldMap, Hops, Rule
 
 _PRESETS = "clonewatch.adapters"
-_KEYS = ("format", "time", "fields", "constants", "where", "each", "trusted_hops", "trusted_proxies", "about",
-         "signs", "when_empty")  # fmt: skip
+_KEYS = ("format", "time", "latency", "fields", "constants", "where", "each", "trusted_hops", "trusted_proxies",
+         "about", "signs", "when_empty")  # fmt: skip
 _RULE_KEYS = ("path", "match", "scale", "default", "minus")
 # Columns of a few words, for constants and defaults.
 _WORDED = {"channel": CHANNELS, "egress": EGRESS, "end_user_provenance": END_USER_PROVENANCE}
 _CONDITION_KEYS = ("not", "present")
 _MOST_HOPS = 32
+LATENCIES = ("auto", "s", "ms")
 _NEEDED = ("account_id", "ts")
 _UNMAPPABLE = ("sketch",)  # a list of numbers under our own key: no foreign log has it
 EXAMPLE = """\
@@ -65,7 +67,7 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
     """
     name, preset = str(path), False
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
     except FileNotFoundError:
         if name not in presets():
             raise MappingError(
@@ -84,10 +86,9 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
         ) from error
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise MappingError(
-            f"the field map is not TOML: {error}", where=name, fix=f"It looks like\n{EXAMPLE}"
-        ) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise MappingError(f"the field map is not TOML: {what}", where=name, fix=f"It looks like\n{EXAMPLE}") from error
     return check_map(raw, name, formats)._replace(preset=preset)
 
 
@@ -112,6 +113,10 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
             where=name,
             fix='Use auto, each, iso, s, ms, us, ns, "s since 2026-01-01T00:00:00Z", or a format: "%d.%m.%Y %H:%M:%S"',
         )
+    latency = raw.get("latency", "auto")
+    if latency not in LATENCIES:
+        fix = 'Use auto, s or ms; another unit has a scale: latency_ms = {path = "took_us", scale = 0.001}'
+        raise MappingError("unknown value of `latency`", where=name, fix=fix)
     given, constants = _section(raw, "fields", name), _section(raw, "constants", name)
     sources = {column: _sources(column, value, name) for column, value in given.items()}
     fields = {column: found[0].path for column, found in sources.items()}
@@ -144,7 +149,8 @@ def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> F
     when_empty = _section(raw, "when_empty", name)
     if not all(isinstance(sentence, str) for sentence in when_empty.values()):
         raise MappingError("[when_empty] holds no sentences", where=name, fix='Write messages = "Turn on ..."')
-    return FieldMap(form, fields, constants, time, rules, others, where, each, hops, tuple(signs), when_empty)
+    made = FieldMap(form, fields, constants, time, rules, others, where, each, hops, tuple(signs), when_empty)
+    return made._replace(latency=str(latency))
 
 
 def _sources(column: str, value: object, name: str) -> tuple[Field, ...]:

@@ -14,9 +14,12 @@ from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Measured, Rejected
+from clonewatch.model.text_files import plain
 from clonewatch.ports.adapter import Adapter, Source
 
 _NO_ACCOUNT = "account_id: missing"
+# Reading a file ends after as many rejected rows if they are as many times those that were read.
+HOPELESS, _HOPELESS_SHARE = 1_000_000, 99
 
 
 class Input(NamedTuple):
@@ -37,6 +40,16 @@ class Reading:
     read: int = 0
     rejected: int = 0
     sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the file in results and messages."""
+        return named(self.entry.path)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether so many rows were rejected, and so few read, that reading on has no use."""
+        return self.rejected > HOPELESS and self.rejected > _HOPELESS_SHARE * self.read
 
 
 def opened(path: Path) -> Stream:
@@ -69,7 +82,12 @@ def readable(path: Path) -> Iterator[None]:
 
 def source_of(path: Path, stream: Stream, columns: frozenset[str] | None = None) -> Source:
     """A file as an adapter gets it. columns: those that will be used, None for all."""
-    return Source(str(path), cast(BinaryIO, stream), None if is_pipe(path) else str(path), columns)
+    return Source(named(path), cast(BinaryIO, stream), None if is_pipe(path) else str(path), columns)
+
+
+def named(path: Path) -> str:
+    """The name of a file in results and messages."""
+    return str(plain(str(path)))
 
 
 def is_pipe(path: Path) -> bool:

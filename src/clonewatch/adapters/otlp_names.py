@@ -3,7 +3,8 @@
 The conventions are in development and changed more than once, so the names are listed here rather than taken from a
 package that follows only the newest. Dialects: `genai` (OpenTelemetry GenAI semantic conventions since they have their
 own repository), `genai-old` (the earlier ones), `openllmetry`, `langfuse`, `openinference`, `vercel` (the AI SDK).
-`general` names are plain OpenTelemetry ones. Earlier names of a column win.
+`logfire` and `openlit` are few names beside
+those. `general` names are plain OpenTelemetry ones. Earlier names of a column win.
 """
 
 from typing import NamedTuple
@@ -32,6 +33,7 @@ ALIASES: tuple[Alias, ...] = (
     Alias("exchange_id", "llm.response.id", "openllmetry"),
     Alias("exchange_id", "ai.response.id", "vercel"),
     Alias("end_user_id", "gen_ai.user", "openllmetry"),
+    Alias("end_user_id", "gen_ai.request.user", "openlit"),
     Alias("end_user_id", "llm.user", "openllmetry"),
     Alias("session_id", "gen_ai.conversation.id", "genai"),
     Alias("session_id", "session.id", "general"),
@@ -82,16 +84,20 @@ ALIASES: tuple[Alias, ...] = (
     Alias("cached_tokens", "llm.token_count.prompt_details.cache_read", "openinference"),
     Alias("cached_tokens", "ai.usage.cachedInputTokens", "vercel"),
     Alias("max_tokens", "gen_ai.request.max_tokens", "genai"),
+    Alias("max_tokens", "llm.request.max_tokens", "openllmetry"),
     Alias("max_tokens", "ai.settings.maxOutputTokens", "vercel"),
     Alias("max_tokens", "ai.settings.maxTokens", "vercel"),
     Alias("temperature", "gen_ai.request.temperature", "genai"),
+    Alias("temperature", "llm.temperature", "openllmetry"),
     Alias("temperature", "ai.settings.temperature", "vercel"),
     Alias("top_p", "gen_ai.request.top_p", "genai"),
+    Alias("top_p", "llm.top_p", "openllmetry"),
     Alias("top_p", "ai.settings.topP", "vercel"),
     Alias("n", "gen_ai.request.choice.count", "genai"),
     Alias("stream", "gen_ai.request.stream", "genai"),
     Alias("stream", "gen_ai.is_streaming", "genai-old"),
     Alias("stream", "llm.is_streaming", "openllmetry"),
+    Alias("stream", "gen_ai.request.is_stream", "openlit"),
     Alias("client_ip", "client.address", "general"),
     Alias("client_ip", "http.client_ip", "general"),
     Alias("client_ip", "http.request.header.x-forwarded-for", "general"),
@@ -108,6 +114,8 @@ ALIASES: tuple[Alias, ...] = (
     Alias("messages", "ai.prompt.messages", "vercel"),
     Alias("messages", "ai.prompt", "vercel"),
     Alias("messages", "ai.value", "vercel"),
+    Alias("messages", "ai.values", "vercel"),
+    Alias("messages", "request_data", "logfire"),
     Alias("messages", "embedding.text", "openinference"),
     Alias("response_text", "gen_ai.output.messages", "genai"),
     Alias("response_text", "gen_ai.completion", "genai-old"),
@@ -115,15 +123,20 @@ ALIASES: tuple[Alias, ...] = (
     Alias("response_text", "output.value", "openinference"),
     Alias("response_text", "ai.response.text", "vercel"),
     Alias("response_text", "ai.response.object", "vercel"),
+    Alias("response_text", "response_data", "logfire"),
 )
 
 # Attributes written key by key: PREFIX.0.role, PREFIX.0.content, PREFIX.1.role ... ("{i}" is the position of the
 # number).
 INDEXED: tuple[Alias, ...] = (
     Alias("messages", "gen_ai.prompt.{i}", "openllmetry"),
+    Alias("messages", "llm.prompts.{i}", "openllmetry"),
     Alias("messages", "llm.input_messages.{i}.message", "openinference"),
+    Alias("messages", "llm.prompts.{i}.prompt", "openinference"),
     Alias("response_text", "gen_ai.completion.{i}", "openllmetry"),
+    Alias("response_text", "llm.completions.{i}", "openllmetry"),
     Alias("response_text", "llm.output_messages.{i}.message", "openinference"),
+    Alias("response_text", "llm.choices.{i}.completion", "openinference"),
 )
 
 # OpenInference writes the body of the answer as it came.
@@ -210,6 +223,8 @@ ERRORS = {
     "OverloadedError": 529,
     "Timeout": 504,
 }
+# Errors of any status, which their message tells.
+ANY_ERROR = ("APIStatusError", "APIError", "APICallError", "AI_APICallError", "HTTPStatusError", "ResponseError")
 ERROR_ATTRIBUTES = ("error.type", "exception.type", "error.name", "error.code")
 
 # Old conventions put each message into a separate event: event name -> role.
@@ -221,5 +236,8 @@ MESSAGE_EVENTS = {
     "gen_ai.tool.message": "tool",
 }
 CHOICE_EVENT = "gen_ai.choice"
+# The same events in one attribute, as a list; and the whole of one in an attribute of it.
+EVENTS = "events"
+EVENT_CONTENT = "gen_ai.event.content"
 # Events whose attributes belong to the call.
 CONTENT_EVENTS = ("gen_ai.content.prompt", "gen_ai.content.completion", "gen_ai.client.inference.operation.details")

@@ -13,19 +13,21 @@ from clonewatch.adapters import bundling
 from clonewatch.adapters.gathering import gathered
 from clonewatch.adapters.inputs import Found, find_inputs, left_above
 from clonewatch.adapters.mapping import EXAMPLE, load_map
+from clonewatch.adapters.notes import together
 from clonewatch.adapters.opening import (
     Input,
     Reading,
     bytes_of,
     is_pipe,
     measured,
+    named,
     opened,
     readable,
     refuse_without_accounts,
     side_by_side,
     source_of,
 )
-from clonewatch.adapters.recognition import described, every, recognised
+from clonewatch.adapters.recognition import choosing, described, recognised
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream
 from clonewatch.model.errors import InputError, MappingError
@@ -43,8 +45,7 @@ _CHOSEN = (
     "the format {0} knows this file and passes over rows that are no calls, while the field map takes every row: choose"
     ' with [where], read it without a map, or write format = "{0}" and only what differs'
 )
-# A sentence about more files than this names only the first of them.
-_FILES_NAMED = 3
+_HOPELESS = "hardly a row is an exchange, and reading ended here"
 
 
 class Log:
@@ -52,7 +53,7 @@ class Log:
 
     total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
     has finished. dropped: optional values that did not fit, so far. units: of columns of plain numbers, by column.
-    left_out: files of a folder in no known format, and their bytes.
+    left_out: files of a folder in no known format, and their bytes. ended: files whose reading ended early, and why.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Log:
         self._inputs, self._found, self.mapping = inputs, found, mapping
         self._noted = noted
         self.left_out = dict(left_out or {})
+        self.ended: dict[str, str] = {}
         self.inputs: list[Measured] = []
         self.dropped = Dropped()
         self.units: dict[str, set[str]] = {}
@@ -80,14 +82,7 @@ class Log:
     @property
     def warnings(self) -> list[str]:
         """Sentences for the reader of a result; a sentence about many files appears once."""
-        files: dict[str, list[str]] = {}
-        for name, sentence in self._noted:
-            files.setdefault(sentence, []).append(name)
-        return [
-            f"{name}: {sentence}"
-            for sentence, names in files.items()
-            for name in (names if len(names) <= _FILES_NAMED else [f"{names[0]} and {len(names) - 1:,} more files"])
-        ]
+        return together(self._noted)
 
     @property
     def bytes_done(self) -> int:
@@ -183,7 +178,7 @@ class Log:
         if stream is None:
             return None
         adapter, batches = run[0].adapter, []
-        files = bundling.places([str(i.path) for i in run], whole)
+        files = bundling.places([named(i.path) for i in run], whole)
         source = Source(files[0].name, cast(BinaryIO, stream), None, self._columns, files)
         for batch in adapter.read(source, self.mapping):
             if batch.rejected:
@@ -194,8 +189,8 @@ class Log:
             return None
         self._note(stream)
         for entry, one in zip(run, whole, strict=True):
-            self._noted += [(str(entry.path), warning) for warning in stream.notes.warnings]
-            self.inputs.append(Measured(str(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
+            self._noted += [(named(entry.path), warning) for warning in stream.notes.warnings]
+            self.inputs.append(Measured(named(entry.path), len(one.data), one.sha256, adapter.name, one.units, 0))
             self._finished += len(one.data)
         return [batch for batch in batches if batch.num_rows]
 
@@ -212,16 +207,18 @@ class Log:
         reading = Reading(entry, stream)
         for batch in entry.adapter.read(source_of(entry.path, stream, self._columns), self.mapping):
             yield from self._counted(batch, reading, reject)
+            if reading.is_hopeless:
+                break
         self._finish(reading, reject)
         self._current = None
 
     def _read_lanes(self, lanes: list[list[Input]], reject: Reject) -> Iterator[pa.RecordBatch]:
         """Read files of several kinds side by side, those of one kind one after another."""
-        running: dict[str, Reading] = {}
+        running: dict[BinaryIO, Reading] = {}
         try:
             sides = [self._lane(entries, running) for entries in lanes]
             for source, batch in lanes[0][0].adapter.read_lanes(sides, self.mapping):
-                yield from self._counted(batch, running[source.name], reject)
+                yield from self._counted(batch, running[source.stream], reject)
             for reading in running.values():
                 self._finish(reading, reject)
             self._current = None
@@ -229,15 +226,16 @@ class Log:
             for reading in running.values():
                 reading.stream.close()
 
-    def _lane(self, entries: list[Input], running: dict[str, Reading]) -> Lane:
+    def _lane(self, entries: list[Input], running: dict[BinaryIO, Reading]) -> Lane:
         whole, begun = sum(map(bytes_of, entries)), list[Reading]()
 
         def sources() -> Iterator[Source]:
             for entry in entries:
                 self._current = stream = entry.stream or opened(entry.path)
-                running[str(entry.path)] = reading = Reading(entry, stream)
+                source, reading = source_of(entry.path, stream, self._columns), Reading(entry, stream)
+                running[source.stream] = reading
                 begun.append(reading)
-                yield source_of(entry.path, stream, self._columns)
+                yield source
                 reading.sha256 = stream.tally.sha256
                 stream.close()
 
@@ -246,7 +244,7 @@ class Log:
     def _counted(self, batch: Batch, reading: Reading, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The exchanges of a batch, once its rows are counted and the rejected ones given on."""
         if not reading.read and not batch.exchanges.num_rows:
-            refuse_without_accounts(batch.rejected, reading.entry.adapter, str(reading.entry.path))
+            refuse_without_accounts(batch.rejected, reading.entry.adapter, reading.name)
         self._note(reading.stream)
         reading.read += batch.exchanges.num_rows
         reading.rejected += len(batch.rejected)
@@ -254,19 +252,28 @@ class Log:
             reject(batch.rejected)
         if batch.exchanges.num_rows:
             yield batch.exchanges
+        if reading.is_hopeless:
+            reading.stream.end(_HOPELESS)
 
     def _finish(self, reading: Reading, reject: Reject) -> None:
         """Say what became of a file that was read."""
-        name, stream = str(reading.entry.path), reading.stream
-        if stream.torn:
+        name, stream = reading.name, reading.stream
+        if torn := self._end(name, stream, reading.read + reading.rejected):
             reading.rejected += 1
-            reject([Rejected(name, reading.read + reading.rejected, stream.torn)])
-            stream.notes.warn(f"{stream.torn}; the rows before that were read")
-        self._noted += [(name, warning) for warning in stream.notes.warnings]
+            reject(torn)
         digest = reading.sha256 or stream.tally.sha256
         form = reading.entry.adapter.name
         self.inputs.append(Measured(name, stream.tally.done, digest, form, reading.read, reading.rejected))
         self._finished += stream.tally.done
+
+    def _end(self, name: str, stream: Stream, rows: int) -> list[Rejected]:
+        """Keep what was said of a file with so many rows; returns the rejection of what could not be read of it."""
+        if stream.torn:
+            stream.notes.end(stream.torn)
+        if stream.notes.ended:
+            self.ended[name] = stream.notes.ended
+        self._noted += [(name, warning) for warning in stream.notes.warnings]
+        return [Rejected(name, rows + 1, stream.torn)] if stream.torn else []
 
     def _note(self, stream: Stream) -> None:
         """Add what a reader dropped since the last call, and the units that it found."""
@@ -288,14 +295,12 @@ class Log:
         stream = opened(path)
         try:
             side = read_side(path, stream, table)
-            if stream.torn:
-                side.rejected.append(Rejected(str(path), side.rows.num_rows + len(side.rejected) + 1, stream.torn))
             self._note(stream)
             stream.notes.unknown(side.unknown)
-            self._noted += [(str(path), warning) for warning in stream.notes.warnings]
+            side.rejected.extend(self._end(named(path), stream, side.rows.num_rows + len(side.rejected)))
             self._waiting += side.rejected
             form = f"{table.name} ({side.format})"
-            self.inputs.append(measured(str(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
+            self.inputs.append(measured(named(path), stream.tally, form, side.rows.num_rows, len(side.rejected)))
         finally:
             stream.close()
         return side.rows
@@ -337,7 +342,7 @@ def open_log(
             " to start from; pass it with --map",
         )
     beside = "not read: it lies above the folder that was named; name that one, or pass the file as an option"
-    noted += [(str(side), beside) for side in left_above(paths, found)]
+    noted += [(named(side), beside) for side in left_above(paths, found)]
     return Log(inputs, found, field_map, noted, left_out)
 
 
@@ -368,14 +373,14 @@ def _recognise(
     try:
         head = stream.head()
         if not head and not stream.torn:
-            noted.append((str(path), "empty"))
+            noted.append((named(path), "empty"))
             return None
         claimed = adapters if wanted else recognised(head, path.name, adapters)
         if len(claimed) != 1:
             what, fix = described(head, stream.packing)
             if path in found.listed:
-                noted.append((str(path), f"left out: unknown format ({what})"))
-                left_out[str(path)] = path.stat().st_size
+                noted.append((named(path), f"left out: unknown format ({what})"))
+                left_out[named(path)] = path.stat().st_size
                 return None
             what = (
                 f"unknown format: {what}" if not claimed else f"several formats: {', '.join(a.name for a in claimed)}"
@@ -383,14 +388,9 @@ def _recognise(
             known = f"`clonewatch doctor FILE` prints a map to start from; known are {', '.join(FORMATS.names())}"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; {known}")
         if mapping and mapping.format.endswith("_map") and not mapping.where:
-            noted += [(str(path), _CHOSEN.format(name)) for name in _choosing(head, path.name)]
+            noted += [(named(path), _CHOSEN.format(name)) for name in choosing(head, path.name, FORMATS)]
         claimed[0].check(source_of(path, stream), mapping)
         return Input(path, claimed[0], stream if piped else None, claimed[0].lane(head))
     finally:
         if not piped:
             stream.close()
-
-
-def _choosing(head: bytes, name: str) -> list[str]:
-    """The formats that know a file that is read by a field map, and would choose among its rows."""
-    return [adapter.name for adapter in recognised(head, name, every(FORMATS)) if adapter.chooses]

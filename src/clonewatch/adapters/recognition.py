@@ -62,7 +62,12 @@ def described(head: bytes, packing: str = "") -> tuple[str, str]:
     return f"{what}, {packing}" if packing else what, fix
 
 
+def choosing(head: bytes, name: str, shelf: Shelf) -> list[str]:
+    """The formats that know a file that is read by a field map, and would choose among its rows."""
+    return [adapter.name for adapter in recognised(head, name, _every(shelf)) if adapter.chooses]
+
+
 @cache  # finding them costs as much as reading a small file
-def every(shelf: Shelf) -> list[Adapter]:
+def _every(shelf: Shelf) -> list[Adapter]:
     """All formats of a shelf."""
     return [cast(Adapter, shelf.load(name)) for name in shelf.names()]

@@ -22,6 +22,8 @@ _SURROGATES = re.compile(
 # As Python and JavaScript write them; an exponent of three digits is at or beyond the limit of a float.
 _NO_NUMBERS = re.compile(rb"(?<=[:\[,])(\s*)(?:NaN|-?Infinity|-?\d+(?:\.\d+)?[eE]\+?\d{3,})(?=\s*[,}\]])")
 _FIELD = re.compile(r"\$[\w.\[\]]*")
+_HEX = re.compile(rb"(?:\\x[0-9A-Fa-f]{2})+")
+_AROUND = b"\0, \t\r"
 _DOUBLED, _BACKSLASH = rb"\\", b"\\"
 # Rows examined for the warning about unknown keys; a sample, as examining all would double the work.
 SAMPLED_ROWS = 200
@@ -65,23 +67,31 @@ def _careful(batch: lines.Lines, file: str, decode: Callable[[bytes], Row], reje
 
 
 def _tried(line: bytes, decode: Callable[[bytes], Row]) -> tuple[Row | None, bytes, Exception | None]:
-    """The row, or the error; a line with only invalid text is fixed and tried once more.
+    r"""The row, or the error; a line with only invalid text is fixed and tried once more.
 
-    PostgreSQL's COPY as text doubles every backslash, so a line that is no JSON otherwise is read without them.
+    PostgreSQL's COPY as text doubles every backslash, so a line that is no JSON otherwise is read without them. A log
+    that was cut while its program held it open begins with zeros, a line out of an array ends in a comma, and access
+    logs write quotes as \x22.
     """
     failed: Exception
     try:
         return decode(line), line, None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         failed = error
-    fixed = fix(line)
-    for attempt in (fixed, fixed.replace(_DOUBLED, _BACKSLASH)):
+    fixed = fix(line).strip(_AROUND)
+    for attempt in (fixed, fixed.replace(_DOUBLED, _BACKSLASH), _HEX.sub(_from_hex, fixed)):
         if attempt != line:
             try:
                 return decode(attempt), attempt, None
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 failed = error if attempt is fixed else failed
     return None, line, failed
+
+
+def _from_hex(found: re.Match[bytes]) -> bytes:
+    """Bytes that nginx wrote in hexadecimal, as it does without `escape=json`, as JSON."""
+    text = bytes.fromhex(found[0].replace(rb"\x", b"").decode()).decode("utf-8", "replace")
+    return msgspec.json.encode(text)[1:-1]
 
 
 def fix(line: bytes) -> bytes:

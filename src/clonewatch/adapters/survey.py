@@ -14,9 +14,8 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from clonewatch.adapters.columnar_files import MAGIC, rows_of
+from clonewatch.adapters.columnar_files import MAGIC, batches, opened, rows_of
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
 from clonewatch.adapters.descriptions import is_row_of_data
 from clonewatch.adapters.inputs import STANDARD_INPUT, find_inputs
@@ -75,8 +74,7 @@ def _read(path: Path) -> tuple[str, list[Mapping[str, Any]]] | None:
         stream = Stream(Tally(raw, path.stat().st_size))
         head = stream.head()
         if head.startswith(MAGIC):
-            batch = next(pq.ParquetFile(path).iter_batches(batch_size=ROWS), None)
-            return "parquet_map", [] if batch is None else list(rows_of(batch))
+            return "parquet_map", _parquet(path)
         source = Source(str(path), cast(BinaryIO, stream))
         if sampled(head):
             decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -87,6 +85,17 @@ def _read(path: Path) -> tuple[str, list[Mapping[str, Any]]] | None:
             lines = (dict(zip(part.names, row, strict=True)) for part in csv_rows(source) for row in part.rows)
             return "csv_map", list(islice(lines, ROWS))
     return None
+
+
+def _parquet(path: Path) -> list[Mapping[str, Any]]:
+    """The first rows of a Parquet file."""
+    with path.open("rb") as raw:
+        source = Source(str(path), cast(BinaryIO, raw), str(path))
+        with opened(source) as file:
+            names = file.schema_arrow.names[:_KEYS]
+            # The first batch is small when decoded, whatever the file is.
+            first = next((batch for batch, _, _ in batches(file, names, source) if batch.num_rows), None)
+            return [] if first is None else list(rows_of(first.slice(0, ROWS)))
 
 
 def _keys(found: list[Mapping[str, Any]], form: str) -> list[Key]:

@@ -8,7 +8,15 @@ from clonewatch.adapters import otlp_names as names
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import CLAIMED, Row, parsed, put
 from clonewatch.adapters.telemetry import ERROR, Attributes, Record
-from clonewatch.adapters.telemetry_content import content, finished, from_events, has_text, indexed, tools
+from clonewatch.adapters.telemetry_content import (
+    content,
+    finished,
+    from_events,
+    has_text,
+    indexed,
+    listed_events,
+    tools,
+)
 from clonewatch.adapters.values import count
 
 _PLACES: dict[str, list[int]] = {}
@@ -50,7 +58,7 @@ def call(record: Record) -> Row | None:
     row["ts"] = record.start or None
     _gathered(given, row)
     _indexed(given, row)
-    from_events(record.events, row)
+    from_events(record.events or listed_events(given), row)
     _status(record, given, row)
     _request(given, row)
     row["exchange_id"] = row.get("exchange_id") or record.id or None
@@ -169,13 +177,17 @@ def _status(record: Record, given: Attributes, row: Row) -> None:
     if row.get("status") is not None or (not record.code and not record.events and _FAILED.isdisjoint(given)):
         return
     held = [given] + [values for name, values in record.events if name == _EXCEPTION]
+    any_error = None  # of a kind that may have any status
     for attributes in held:
         for name in names.ERROR_ATTRIBUTES:
             value = str(attributes.get(name) or "")
+            kind = value.rpartition(".")[2]
             if value.isdecimal() and len(value) == 3:
                 put(row, "status", value)
+            elif kind in names.ANY_ERROR:
+                any_error = names.ERRORS.get(kind)
             else:
-                put(row, "status", names.ERRORS.get(value.rpartition(".")[2]))
+                put(row, "status", names.ERRORS.get(kind))
     if record.code == ERROR or len(held) > 1:
         texts = [record.message, *(str(a.get("exception.message") or "") for a in held)]
         found = next((m for text in texts if (m := _STATUS.search(text[:_MOST_MESSAGE]))), None)
@@ -183,6 +195,7 @@ def _status(record: Record, given: Attributes, row: Row) -> None:
             (code for text in texts for name, code in names.ERRORS.items() if name in text[:_MOST_MESSAGE]), None
         )
         put(row, "status", found[1] if found else named)
+    put(row, "status", any_error)
 
 
 def _request(given: Attributes, row: Row) -> None:

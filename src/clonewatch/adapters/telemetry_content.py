@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from clonewatch.adapters import otlp_names as names
-from clonewatch.adapters.bodies import content_text, output_text, parsed, put
+from clonewatch.adapters.bodies import content_text, decoded, output_text, parsed, put
 
 Attributes = dict[str, object]
 _MOST_INDEXED = 1000  # limit on messages written key by key; a conversation is shorter
+_CONTENT = ("content", "user", "text")  # of a message; of a prompt without roles in two dialects
 _ASKING = ("user", "system", "developer", "tool")  # roles of messages that are no answer
 _ANSWER_KEYS = ("messages", "choices", "content", "candidates")
 # Of these attributes, a call that offers tools has one.
@@ -20,12 +21,16 @@ def content(column: str, value: object) -> object:
     """Text of a content attribute, which may be JSON as text; messages with `parts` get `content`."""
     value = parsed(value)
     if column == "messages":
-        return (
-            [message(m) for m in value] if isinstance(value, list) else value if isinstance(value, str | dict) else None
-        )
+        if isinstance(value, list):
+            messages = [message(m) for m in value]
+            texts = [text for m in messages if isinstance(m, str) and isinstance(text := _plain(m), str)]
+            return "\n".join(texts) if texts and len(texts) == len(messages) else messages
+        return value if isinstance(value, str | dict) else None
     if isinstance(value, dict):
         if isinstance(value.get("output"), list):  # a whole answer of the Responses API
             return output_text(value["output"]) or None
+        if isinstance(value.get("message"), dict):
+            return said(value) or None
         key = next((key for key in _ANSWER_KEYS if value.get(key)), "")
         value = value.get(key)
         if key in _CHOICES and isinstance(value, list):
@@ -35,6 +40,11 @@ def content(column: str, value: object) -> object:
         choices = (said(m) for m in messages if isinstance(m, dict) and m.get("role", "user") not in _ASKING)
         return next(filter(None, choices), None) or "\n".join(filter(None, map(said, messages)))
     return value if isinstance(value, str) else None
+
+
+def _plain(given: str) -> object:
+    """A text as it was sent: some write each text to embed as JSON."""
+    return decoded(given) if given[:1] == '"' else given
 
 
 def finished(value: object) -> object:
@@ -75,11 +85,11 @@ def indexed(given: Attributes, pattern: str) -> list[object]:
     messages: list[object] = []
     for i in range(_MOST_INDEXED):
         prefix = pattern.format(i=i)
-        text = given.get(f"{prefix}.content")
+        text = next((value for key in _CONTENT if (value := given.get(f"{prefix}.{key}")) is not None), None)
         held = parsed(text) if text is not None else _parts(given, prefix)
         if held is None and f"{prefix}.role" not in given:
             break
-        messages.append({"role": given.get(f"{prefix}.role"), "content": held})
+        messages.append({"role": given.get(f"{prefix}.role") or "user", "content": held})
     return messages
 
 
@@ -127,6 +137,19 @@ def _until_missing(given: Attributes, pattern: str) -> list[object]:
     return found
 
 
+def _whole(values: Attributes) -> Attributes:
+    """The attributes of an event, with those that one of them holds as JSON."""
+    held = parsed(values[names.EVENT_CONTENT]) if names.EVENT_CONTENT in values else None
+    return {**values, **held} if isinstance(held, dict) else values
+
+
+def listed_events(given: Attributes) -> list[tuple[str, Attributes]]:
+    """The events that one attribute lists."""
+    held = parsed(given[names.EVENTS]) if names.EVENTS in given else None
+    listed = held if isinstance(held, list) else []
+    return [(str(one.get("event.name")), one) for one in listed if isinstance(one, dict)]
+
+
 def _says_something(message: object) -> bool:
     """Whether a message holds any text; of most, its first part tells."""
     if isinstance(message, dict) and "message" not in message:
@@ -149,6 +172,7 @@ def has_text(messages: object) -> bool:
 
 def from_events(events: list[tuple[str, Attributes]], row: dict[str, object]) -> None:
     """Fill prompt and answer from events, one per message; what is filled already stays."""
+    events = [(name, _whole(values)) for name, values in events]
     messages = [
         {"role": names.MESSAGE_EVENTS[name], "content": parsed(values.get("content"))}
         for name, values in events

@@ -29,7 +29,12 @@ _MOST = next(LIMITS[c.type] for c in EXCHANGES.columns if c.name == LATENCY) - 1
 # Seconds have a fraction, some are below ten, and calls of half a minute and more are few. As milliseconds, half of the
 # calls would have taken less time than a network needs.
 _SOME_BELOW, _HALF_BELOW, _MOST_BELOW = 10, 30, 600
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|s)")
+# As Go writes durations (1m2.5s, 950.4ms, 12µs), ISO 8601 (PT1.25S), and .NET and databases (00:00:01.25).
+_DURATION = re.compile(r"(?:\d{1,12}(?:\.\d{1,12})?\s*(?:ns|us|µs|μs|ms|s|m|h)\s*){1,4}")
+_PART = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ns|us|µs|μs|ms|s|m|h)")
+_CLOCK = re.compile(r"(\d{1,4}):([0-5]\d):([0-5]\d(?:\.\d{1,12})?)")
+_ENDS_OF_DURATIONS = ("s", "S", "m", "M", "h", "H")
+_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
 LATENCY_FAULT = f"not a number of milliseconds from 0 to {_MOST}"
 _PLAIN = {int, float, type(None)}
 _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
@@ -147,10 +152,25 @@ def _is_nothing(value: object) -> bool:
     )
 
 
+def _duration(text: str) -> float | None:
+    """Milliseconds of a duration that is written with its units, None for other text.
+
+    >>> _duration("1m2.5s"), _duration("PT1.25S"), _duration("00:00:01.250"), _duration("12.5"), _duration("2µs")
+    (62500.0, 1250.0, 1250.0, None, 0.002)
+    """
+    if text[-1:] in _ENDS_OF_DURATIONS:
+        plain = text[2:].lower() if text[:2] == "PT" else text
+        if _DURATION.fullmatch(plain):
+            return sum(float(number) * _MS[unit] for number, unit in _PART.findall(plain))
+    elif ":" in text and (found := _CLOCK.fullmatch(text)):
+        return float(found[1]) * 3.6e6 + float(found[2]) * 6e4 + float(found[3]) * 1e3
+    return None
+
+
 def _number(value: object) -> tuple[float, bool]:
     """A number, NaN for none, and whether its unit was written with it: it is in milliseconds then."""
-    if isinstance(value, str) and value[-1:] == "s" and (found := _DURATION.fullmatch(value.strip())):
-        return float(found[1]) * (1000 if found[2] == "s" else 1), True
+    if isinstance(value, str) and (taken := _duration(value.strip())) is not None:
+        return taken, True
     value = extended(value)
     if isinstance(value, timedelta):
         return value / timedelta(milliseconds=1), True

@@ -9,8 +9,8 @@ import msgspec
 from clonewatch.adapters.column_types import text_or_hex
 from clonewatch.model.schema import SKETCH_SIZE, Column
 
-_TRUTH = dict.fromkeys(("true", "t", "1", "1.0", "yes", "y", "on"), True)
-_TRUTH |= dict.fromkeys(("false", "f", "0", "0.0", "no", "n", "off"), False)
+_TRUTH = dict.fromkeys(("true", "t", "1", "1.0", "yes", "y", "on", "streaming"), True)
+_TRUTH |= dict.fromkeys(("false", "f", "0", "0.0", "no", "n", "off", "non-streaming"), False)
 # The first number beyond each type.
 LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
 _UINT64 = 2**64
@@ -38,8 +38,12 @@ MISSING = frozenset(
 # Headers that a client may send twice; several values mean the same as one list with commas (RFC 9110, 5.3).
 _HEADERS = ("user_agent", "client_ip")
 _COUNT = Column("count", "int64", "a count")
-_STATUS_LINE = re.compile(r"(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})(?:\s+\D.*)?", re.DOTALL)
-_LONGEST_STATUS = 64
+# Numbers that stand in words: a status line, and a network as address databases write it (AS64500 Example).
+_IN_WORDS = {
+    "status": re.compile(r"(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})(?:\s+\D.*)?", re.DOTALL),
+    "asn": re.compile(r"ASN?\s?(\d{1,10})(?:\s.*)?", re.DOTALL | re.IGNORECASE),
+}
+_LONGEST_IN_WORDS = 128
 _EXTENDED = frozenset(
     ("$date", "$oid", "$uuid", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$symbol")
 )
@@ -113,7 +117,7 @@ def _encodable(value: str) -> bool:
 def whole(value: object, column: Column) -> int | None:
     """A whole number from 0 to the limit of its column; integral floats and numbers as text count.
 
-    A status may be a status line.
+    A status may be a status line, a network have its letters.
 
     >>> from clonewatch.model.schema import EXCHANGES
     >>> column = {c.name: c for c in EXCHANGES.columns}
@@ -152,9 +156,10 @@ def count(value: object) -> int | None:
 
 
 def _in_words(value: str, column: Column) -> str:
-    """The number inside a status line; other text as it is."""
-    if column.name == "status" and len(value) <= _LONGEST_STATUS and (line := _STATUS_LINE.fullmatch(value.strip())):
-        return line[1]
+    """The number inside a status line, or in the name of a network; other text as it is."""
+    known = _IN_WORDS.get(column.name)
+    if known is not None and len(value) <= _LONGEST_IN_WORDS and (line := known.fullmatch(value.strip())):
+        return str(line[1])
     return value
 
 

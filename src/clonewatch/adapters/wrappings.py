@@ -23,7 +23,8 @@ _BOM = b"\xef\xbb\xbf"
 # Names of a list of rows in an object, in any case; below one of the others, a list may be a level deeper.
 _LISTS = frozenset((
     "data", "result", "results", "records", "events", "logevents", "items", "logs", "rows", "spend_logs", "hits",
-    "entries", "streams", "value", "traces",
+    "entries", "streams", "value", "traces", "requests", "generations", "calls", "completions", "observations",
+    "objects", "documents", "list",
 ))  # fmt: skip
 _AROUND_LISTS = frozenset(("data", "hits", "result", "results"))
 # Keys before the list that say nothing of a row, wherever they stand: pages, totals, the name of the stream.

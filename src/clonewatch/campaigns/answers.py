@@ -19,6 +19,7 @@ from clonewatch.model.answers import CONFIRMED, Answer, Ruled
 from clonewatch.model.errors import InputError, OutputError
 from clonewatch.model.questions import BY_ID
 from clonewatch.model.secret_files import PRIVATE, replace_private
+from clonewatch.model.text_files import plain, text_of
 
 SCHEMA: Literal["clonewatch.answer.v1"] = "clonewatch.answer.v1"
 # A kind of line of its own, so that a version that knows no rulings refuses it rather than believe it for ever.
@@ -69,7 +70,7 @@ def newest(answers: Iterable[Answer]) -> tuple[Answer, ...]:
 def read(path: Path) -> list[Answer]:
     """All answers of a file, oldest first; empty lines are skipped. Raises InputError, which names the bad line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot read the answers: {error.strerror if isinstance(error, OSError) else error}",
@@ -114,7 +115,7 @@ def _encoded(answer: Answer) -> bytes:
     told = {
         "question": answer.question,
         "accounts": sorted(answer.accounts),
-        **{name: getattr(answer, name) for name in ("group", "at", "by", "note")},
+        **{name: plain(getattr(answer, name)) for name in ("group", "at", "by", "note")},
     }
     if answer.ruled is None:
         held = told | {"schema": SCHEMA, "answer": "yes" if answer.yes else "no"}
@@ -141,8 +142,9 @@ def _answer(line: str, where: str) -> Answer:
     fix = "Correct that line or delete it; `clonewatch answer` and `clonewatch cases export-rulings` write such lines"
     try:
         row = msgspec.json.decode(line, type=_Line | _RulingLine)
-    except msgspec.MsgspecError as error:
-        raise InputError(f"this is no answer: {error}", where=where, fix=fix) from error
+    except (msgspec.MsgspecError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InputError(f"this is no answer: {what}", where=where, fix=fix) from error
     if row.question not in BY_ID and not (isinstance(row, _RulingLine) and row.ruling == CONFIRMED):
         raise InputError(
             f"there is no question {row.question!r}", where=where, fix=f"{fix}. Questions: {', '.join(BY_ID)}"

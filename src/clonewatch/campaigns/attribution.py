@@ -102,7 +102,8 @@ def candidates(slices: str) -> Query:
     return Query(
         "candidates",
         ("exchanges", "owners", "groups", "reported", slices),
-        f'SELECT g.cluster, g.entity, x.account, x."row", x.ts, {_CODED.format("x", "n")}, s."row" IS NOT NULL AS held'
+        f'SELECT g.cluster, g.entity, x.account, x."row", x.ts, x.model, {_CODED.format("x", "n")},'
+        ' s."row" IS NOT NULL AS held'
         " FROM exchanges x JOIN owners o ON o.account = x.account JOIN groups g ON g.entity = o.entity"
         " JOIN reported r ON r.cluster = g.cluster"
         f' LEFT JOIN {slices} s ON s."row" = x."row" AND s.cluster = g.cluster',
@@ -125,7 +126,7 @@ BACKGROUND_PROFILE = Query(
 POSTERIORS = Query(
     "posteriors",
     ("candidates", "mixture", "reported"),
-    'SELECT c.cluster, c.entity, c.account, c."row", c.ts, c.task, m.posterior AS mixture_posterior,'
+    'SELECT c.cluster, c.entity, c.account, c."row", c.ts, c.model, c.task, m.posterior AS mixture_posterior,'
     " m.posterior * r.posterior_scale AS posterior FROM candidates c JOIN reported r ON r.cluster ="
     " c.cluster JOIN mixture m"
     " ON m.cluster = c.cluster AND m.entity = c.entity AND m.task = c.task AND m.demand = c.demand"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clonewatch.model.errors import InputError, OutputError
+from clonewatch.model.text_files import json_of, text_of
 
 SCHEMA = "clonewatch.calibration.v1"
 # Groups of similar size and trust are compared with each other (Mondrian), as long as there are this many of them.
@@ -138,7 +139,7 @@ def read(path: Path) -> Calibration:
     A stratum with enough groups of the provider's own uses only those; the others are filled up with shipped groups.
     """
     try:
-        own = _parse(path.read_text(encoding="utf-8"), str(path))
+        own = _parse(text_of(path), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot read the calibration: {error}",
@@ -154,7 +155,7 @@ def read(path: Path) -> Calibration:
 
 def _parse(text: str, where: str) -> Calibration:
     try:
-        document = json.loads(text)
+        document: Any = json_of(text)
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']!r}, not {SCHEMA!r}")
         groups = [
@@ -164,7 +165,7 @@ def _parse(text: str, where: str) -> Calibration:
         if not all(isfinite(g.threshold_ratio) for g in groups):
             raise ValueError("a threshold ratio is not a finite number")
         return Calibration(groups, int(document["logs"]), str(document["source"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(
             f"not a calibration: {error}", where=where, fix="Give a file that `clonewatch calibrate` wrote."
         ) from error

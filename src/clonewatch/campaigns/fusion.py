@@ -34,7 +34,7 @@ _DIGITS = 9
 # Bits by which the linking families must link the average entity to the rest: one in a thousand, as many are tried.
 LINK_BITS = round(log2(1_000), _DIGITS)
 # A fact of deception must be significant at one in ten; what makes it a fact is its test's least effect.
-_FACT_BITS = 3.3
+FACT_BITS = 3.3
 # To be reported without a flag: shared things must link the average entity at one in ten at least.
 LEAST_LINK_BITS = round(log2(10), _DIGITS)
 # What the sum of families has beyond its own threshold supports a linkage that falls short: strangers whom a weak link
@@ -281,17 +281,22 @@ def _verdict(
     # unrelated accounts never share, or meeting at the same times. With inferred trust, two families are required.
     enough = {"declared": True, "behaviour": len(families) >= 2, "none": bool(covert)}[trust]
     deceptive = _deceptive(readings, best | supporting, tests)
-    if all(links[name].app or round(weight, _DIGITS) < _COVERT for name, _, weight in linking):
-        # The users of one application share what it brings along, ask unlike questions, and may ask equally often; the
-        # annotators of one firm have no habits in it either. What remains is a harvest, dealt out, without habits.
-        habits = max(supporting.values(), default=0.0)
+    tying = [(links[name], family) for name, family, weight in linking if round(weight, _DIGITS) >= _COVERT]
+    if all(link.app for link, _ in tying):
+        # The users of one application share what it brings along, ask unlike questions, and may ask equally often. What
+        # remains is a harvest, dealt out, without habits. The annotators of one firm have none in its tool either: they
+        # share that tool alone, or the addresses that the firm gave them.
+        firm = len({family for _, family in tying}) < 2 or any(link.employer for link, _ in tying)
+        habits = 0.0 if firm else max(supporting.values(), default=0.0)
         deceptive = {DEALT_OUT: min(deceptive.get(DEALT_OUT, 0.0), habits)}
     if one_payer:
-        # Whoever pays for all of them hides from nobody who sends the bill, and may deal out a list to people with a
-        # name each, some of whom share a device. That a machine runs them all under those names is still a deception.
+        # Whoever pays for all of them hides from nobody who sends the bill, and may deal out a list of its own to
+        # people with a name each, some of whom share a device. A list of everything is nobody's own, and that one
+        # machine runs them all under those names is a deception as well.
+        broad = max((r.bits for r in readings if tests[r.signal].broad), default=0.0)
         covert = {s: w / FAMILY_BITS * _COVERT for s, w in covert.items() if not links[s].payer}
-        deceptive = {s: b for s, b in deceptive.items() if s != DEALT_OUT and not tests[s].one_customer}
-    facts = {s: w / _COVERT for s, w in covert.items()} | {s: b / _FACT_BITS for s, b in deceptive.items()}
+        deceptive = {s: min(b, broad) if s == DEALT_OUT or tests[s].one_customer else b for s, b in deceptive.items()}
+    facts = {s: w / _COVERT for s, w in covert.items()} | {s: b / FACT_BITS for s, b in deceptive.items()}
     deception = sorted(s for s, ratio in facts.items() if round(ratio, _DIGITS) >= 1)
     needed = sorted(agreeing.values(), reverse=True)[LEAST_FAMILIES[trust] - 1 : LEAST_FAMILIES[trust]]
     support = min(_MOST_TO_FLAG, _TO_FLAG * _surplus(bits))
@@ -355,5 +360,5 @@ def _deceptive(
             dealing = tests[reading.signal].dealing
             if dealing:
                 shown[dealing] = max(shown[dealing], reading.bits)
-        facts[DEALT_OUT] = min(shown.values()) * _FACT_BITS / FAMILY_BITS
+        facts[DEALT_OUT] = min(shown.values()) * FACT_BITS / FAMILY_BITS
     return facts

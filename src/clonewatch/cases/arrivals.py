@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,12 +51,15 @@ class Arrived(NamedTuple):
     known: int
 
 
-def groups(folder: Path) -> list[Group]:
-    """The groups of a result folder, the first to look at first. Raises InputError where there is none."""
+def groups(tables: Mapping[str, Path], summary: Mapping[str, Any]) -> list[Group]:
+    """The groups of a result, the first to look at first. Raises InputError for one of another version.
+
+    tables: the file of each table. summary: what `scan.json` holds.
+    """
+    folder = tables["campaigns"].parent
     try:
-        summary = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
         first, last = str(summary["window"]["first"] or ""), str(summary["window"]["last"] or "")
-        held = {name: (folder / f"{name}.parquet").read_bytes() for name in ("campaigns", "members")}
+        held = {name: tables[name].read_bytes() for name in ("campaigns", "members")}
         campaigns = pq.read_table(pa.BufferReader(held["campaigns"]), columns=list(_COLUMNS)).to_pylist()
         members = pq.read_table(pa.BufferReader(held["members"]), columns=["campaign_id", "account_id", "role"])
     except OSError as error:

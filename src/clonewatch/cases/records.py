@@ -58,6 +58,8 @@ What = Literal[
     "sign-out",
     "lock-out",
     "export",
+    # About the cases of a group: the kept text of one of its exchanges was shown to somebody.
+    "read",
 ]
 
 

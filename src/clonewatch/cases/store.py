@@ -61,10 +61,14 @@ class Store:
             with connection.begin():
                 yield Reading(connection)
 
+    def signer(self) -> Signer:
+        """The key that signs the log. Raises KeyFileError."""
+        return read_key(_key_file(self.where, self._log_key))
+
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """Change the store: all of it and its log when the block ends, nothing if it raises. Raises StoreError."""
-        signer = read_key(_key_file(self.where, self._log_key))
+        signer = self.signer()
         with database.guarded(self.where), self._engine.begin() as connection:
             # The first statement: it waits for others that write, and what is read after it is what they left.
             connection.execute(update(STORE).values(writes=STORE.c.writes + 1))

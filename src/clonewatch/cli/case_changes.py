@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clonewatch.cases.sentences import ruling_text
 from clonewatch.cli import output
 from clonewatch.cli.case_options import CaseName, CaseNames, ChangeOptions, Note, Version, text
-from clonewatch.cli.case_words import accounts_of, ruling_text
+from clonewatch.cli.case_words import accounts_of
 from clonewatch.cli.options import Json, grouped
 from clonewatch.model.errors import InputError, SetupError
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clonewatch.cases.sentences import said
 from clonewatch.cli import case_changes, output
 from clonewatch.cli.case_options import CaseName, ChangeOptions, StoreOptions, today
-from clonewatch.cli.case_words import row, said, tell
+from clonewatch.cli.case_words import row, tell
 from clonewatch.cli.options import Json, ScanFolder, grouped
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def import_(result: ScanFolder, change: ChangeOptions, json: Json = False) -> No
     """
     opened = change.open(create=True)
     from clonewatch.cases.arrivals import arrive, groups
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
 
-    found, who = groups(result), change.who()
+    found, who = groups(table_paths(result), read_summary(result)), change.who()
     with opened.writing() as store:
         arrived = arrive(store, found, who.by, who.at)
     if json:

@@ -88,18 +88,12 @@ def console(
 
 
 def _serve(settings: Settings, store: Store, listener: socket.socket, invite: str | None) -> None:
-    import uvicorn
+    from clonewatch.service.serving import serve
 
-    from clonewatch.service.app import create_app
-
-    app = create_app(settings)
     output.say(f"The console is at {settings.url}. Stop it with Ctrl-C.")
     if link := _link(settings, store, invite):
         output.say(f"Sign in first with this link, which works once and for a day: {link}")
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False, access_log=False)
-    )
-    server.run(sockets=[listener])
+    serve(settings, listener)
 
 
 def _link(settings: Settings, store: Store, invite: str | None) -> str:
@@ -124,9 +118,10 @@ def _link(settings: Settings, store: Store, invite: str | None) -> str:
 
 def _import(store: Store, result: Path) -> None:
     from clonewatch.cases.arrivals import arrive, groups
+    from clonewatch.pipeline.scan_result import read_summary, table_paths
     from clonewatch.service.settings import now
 
-    found = groups(result)
+    found = groups(table_paths(result), read_summary(result))
     with store.writing() as change:
         arrived = arrive(change, found, user(), now())
     count = len(arrived.opened)
@@ -139,6 +134,8 @@ def _listening(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # From here on browsers wait, rather than being refused, until the pages are there.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise SetupError(

@@ -49,7 +49,7 @@ def doctor(
         chosen = Path(mapping) if mapping else None
         found = look(open_log(paths, format=format, mapping=chosen, accounts=accounts, events=events))
     except (InputError, MappingError) as error:
-        if not mapping and _survey(paths, error, json):
+        if not mapping and not _is_beside(error.where, paths, accounts, events) and _survey(paths, error, json):
             raise InputError(
                 f"a field map is needed: {error.what}",
                 where=error.where,
@@ -63,6 +63,14 @@ def doctor(
         if mapping and mapping not in presets():
             for column, path in found["unfilled"].items():
                 output.say(f"The field map finds no value for {column}: no row has {path!r}.")
+
+
+def _is_beside(where: str, paths: list[str], *given: Path | None) -> bool:
+    """Whether an error is about accounts or events, which no field map is for."""
+    from clonewatch.adapters.inputs import find_inputs
+
+    found = find_inputs(paths)
+    return where in map(str, [*found.accounts, *found.events, *given])
 
 
 def _survey(paths: list[str], error: ClonewatchError, json: bool) -> bool:

@@ -62,8 +62,9 @@ def evaluate(
       clonewatch evaluate result log/labels
     """
     from clonewatch.lab.evaluate import evaluate as score
+    from clonewatch.pipeline.scan_result import table_paths
 
-    scores = score(scan_dir, labels_dir)
+    scores = score(table_paths(scan_dir), labels_dir)
     if json:
         output.as_json(scores)
         return

@@ -18,8 +18,10 @@ from clonewatch.cli import (
     cases,
     console,
     doctor,
+    dossier,
     lab,
     log,
+    output,
     results,
     scan,
     schema,
@@ -27,13 +29,20 @@ from clonewatch.cli import (
     track,
     warm_up,
 )
-from clonewatch.model.errors import ClonewatchError
+from clonewatch.model.errors import ClonewatchError, SetupError
+from clonewatch.model.option_values import check_limit
 from clonewatch.model.version import __version__
 
 # Commands import the heavy parts (Arrow, the engine, the compiler) inside their functions, so that help and usage
 # errors respond at once.
 
 EXIT_INTERRUPTED = 130
+# Megabytes of addresses without which the libraries of most commands cannot be loaded.
+LEAST_ADDRESSES = 2048
+OUT_OF_MEMORY = SetupError(
+    "there is not enough memory; earlier results are as they were",
+    fix="Give the machine or the container more, or give the engine less with --memory, which spills to disk",
+)
 
 
 class Border(TyperGroup):
@@ -42,16 +51,19 @@ class Border(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command named on the line."""
         try:
+            check_limit(LEAST_ADDRESSES)
             return super().invoke(ctx)
         except ClonewatchError as error:
-            typer.echo("\n".join([message(error), *_notes(error)]), err=True)
+            output.complain(message(error), *_notes(error))
             raise typer.Exit(error.code) from error
         except typer.BadParameter as error:
             _with_example(error)
             raise
+        except MemoryError as error:
+            output.complain(message(OUT_OF_MEMORY), *_notes(error))
+            raise typer.Exit(OUT_OF_MEMORY.code) from error
         except KeyboardInterrupt as error:
-            said = ["Interrupted. Earlier results are as they were.", *_notes(error)]
-            typer.echo("\n".join(said), err=True)
+            output.complain("Interrupted. Earlier results are as they were.", *_notes(error))
             raise typer.Exit(EXIT_INTERRUPTED) from error
         except BrokenPipeError as error:
             _abandon_stdout()
@@ -81,7 +93,8 @@ def message(error: ClonewatchError) -> str:
     """
     lines = [f"Error: {error.what}"]
     if error.where:
-        lines.append(f"Where: {error.where}")
+        # On one line, whatever the name of the file is.
+        lines.append("Where: " + error.where.replace("\r", "\\r").replace("\n", "\\n"))
     if error.fix:
         lines.append(f"Fix:   {error.fix}")
     return "\n".join(lines)
@@ -116,8 +129,8 @@ def start(
     Start with `clonewatch doctor LOG` to see what your log allows, then `clonewatch scan LOG --out DIR`, then open
     DIR/report.html. No log at hand? See `clonewatch simulate --list`.
 
-    Exit codes: 0 done, 2 usage or set-up, 3 something was found (--fail-on) or is overdue, an audit or a log does
-    not hold or a state is damaged, 4 too many rows were rejected, 130 interrupted.
+    Exit codes: 0 done, 2 usage or set-up, 3 something was found (--fail-on) or is overdue, an audit, a log
+    or a dossier does not hold or a state is damaged, 4 too many rows were rejected, 130 interrupted.
     """
 
 
@@ -136,6 +149,8 @@ app.add_typer(cases.app, name="cases", short_help="Follow groups as cases, and r
 app.add_typer(appeals.app, name="appeals", short_help="Contain accounts of a case, and answer appeals.")
 app.command("console", short_help="Open the web console on cases.")(console.console)
 app.add_typer(log.app, name="log", short_help="Check the signed log of everything done to cases.")
+app.command("dossier", short_help="Write a case as one signed folder.")(dossier.dossier)
+app.command("verify", short_help="Check a dossier that somebody made.")(dossier.verify)
 app.command("campaigns", short_help="List the groups of a scan, first to look at first.")(results.campaigns)
 app.command("show", short_help="Show one group with its evidence.")(results.show)
 app.command("doctor", short_help="Say what a log allows before you scan it.")(doctor.doctor)

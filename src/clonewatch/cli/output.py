@@ -12,6 +12,7 @@ import typer
 
 # Wide enough that no table of ours is cut when it goes to a file or a pipe.
 PIPE_WIDTH = 200
+_LONGEST = 4000  # characters of a line
 
 
 def as_json(value: Any) -> None:
@@ -32,11 +33,22 @@ def _plain(value: Any) -> Any:
 
 
 def say(*lines: str) -> None:
-    """Write lines, hidden and control characters spelled out: account names come from the log."""
+    """Write lines to standard output, hidden and control characters spelled out: account names come from the log."""
+    for line in lines:
+        typer.echo(_line(line))
+
+
+def complain(*texts: str) -> None:
+    """Write texts of several lines to standard error in the same way: names of files and columns come from others."""
+    for text in texts:
+        for line in text.split("\n"):
+            typer.echo(_line(line), err=True)
+
+
+def _line(text: str) -> str:
     from clonewatch.report.numerals import visible
 
-    for line in lines:
-        typer.echo(visible(line, 4000))
+    return visible(text, _LONGEST)
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> None:
@@ -53,10 +65,10 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]], *,
         console.width = PIPE_WIDTH
     drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for place, head in enumerate(heads):
-        drawn.add_column(head, justify="right" if place in right else "left", overflow="fold")
+        drawn.add_column(Text(visible(head, 100)), justify="right" if place in right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(visible(cell, 300)) for cell in row))
     if title:
-        console.print(Text(f"\n{title}" + ("" if drawn.row_count else ": none"), style="bold"))
+        console.print(Text(f"\n{visible(title, 300)}" + ("" if drawn.row_count else ": none"), style="bold"))
     if drawn.row_count:
         console.print(drawn)

@@ -10,7 +10,8 @@ import typer
 from clonewatch.cli import output
 from clonewatch.cli.campaign_list import ask, list_campaigns, row_of
 from clonewatch.cli.options import Json, Scan, ScanFolder
-from clonewatch.model.errors import InputError, OutputError
+from clonewatch.model.errors import InputError
+from clonewatch.model.text_files import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,19 +111,13 @@ def report(scan: ScanFolder) -> None:
       clonewatch report result
     """
     from clonewatch.cli.doctor import signals
+    from clonewatch.pipeline.reporting.result_folder import replace_report
     from clonewatch.pipeline.scan_result import load
     from clonewatch.report.render import render
 
     result = load(scan)
-    page = scan / "report.html"
-    aside = scan / ".report.html.part"
-    text = render(result.tables, result.summary, signals())
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(page)
-    except OSError as error:
-        raise OutputError(f"cannot write: {error.strerror}", where=str(page), fix="Check its rights") from error
-    output.say(f"Wrote {page}")
+    replace_report(scan, render(result.tables, result.summary, signals()))
+    output.say(f"Wrote {scan / 'report.html'}")
 
 
 def _read(scan: Path, name: str, chosen: pc.Expression | None = None) -> pa.Table:
@@ -134,7 +129,8 @@ def _read(scan: Path, name: str, chosen: pc.Expression | None = None) -> pa.Tabl
 def _of(scan: Path, name: str, column: str, value: str) -> list[dict[str, Any]]:
     import pyarrow.compute as pc
 
-    rows: list[dict[str, Any]] = _read(scan, name, pc.field(column) == value).to_pylist()
+    # An id that is no Unicode is in no table, and spelled out it is not either.
+    rows: list[dict[str, Any]] = _read(scan, name, pc.field(column) == plain(value)).to_pylist()
     return rows
 
 

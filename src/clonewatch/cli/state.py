@@ -152,9 +152,7 @@ def detect(
 
 def _tell_window(window: Any, json: bool) -> Counter[str]:
     """Say what one window showed; returns how many groups of it have each outcome."""
-    import pyarrow.parquet as pq
-
-    campaigns, members, summary = _result(window, pq)
+    campaigns, members, summary = _result(window)
     if json:
         return outcomes(campaigns.to_pylist())
     output.say(f"{window.first} to {window.last}, {window.days} days with exchanges:")
@@ -164,12 +162,10 @@ def _tell_window(window: Any, json: bool) -> Counter[str]:
 
 
 def _window_row(window: Any) -> dict[str, Any]:
-    import pyarrow.parquet as pq
-
     from clonewatch.report.chapters import ranked
     from clonewatch.report.standing import outcome
 
-    campaigns, _, summary = _result(window, pq)
+    campaigns, _, summary = _result(window)
     return {
         "days": window.length,
         "first": window.first,
@@ -183,14 +179,12 @@ def _window_row(window: Any) -> dict[str, Any]:
     }
 
 
-def _result(window: Any, pq: Any) -> tuple[Any, Any, dict[str, Any]]:
+def _result(window: Any) -> tuple[Any, Any, dict[str, Any]]:
     """Campaigns, members and summary of a window, from its folder where it was not looked at again."""
-    import json as text
+    from clonewatch.pipeline.scan_result import load
 
-    if window.result is not None:
-        return window.result.tables["campaigns"], window.result.tables["members"], window.result.summary
-    tables = (pq.read_table(window.out / f"{name}.parquet") for name in ("campaigns", "members"))
-    return (*tables, text.loads((window.out / "scan.json").read_text(encoding="utf-8")))
+    result = load(window.out) if window.result is None else window.result
+    return result.tables["campaigns"], result.tables["members"], result.summary
 
 
 Place = Annotated[Path, typer.Argument(metavar="STATE", help="Folder of the state.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,13 +55,14 @@ class Claim(NamedTuple):
     visible: dict[str, tuple[int, int] | None]  # exchanges before it became visible, and in total
 
 
-def evaluate(scan_dir: Path, labels_dir: Path) -> dict[str, Any]:
+def evaluate(scan: Path | Mapping[str, Path], labels_dir: Path) -> dict[str, Any]:
     """Score a scan against labels. labels_dir: a log folder, or the `labels` folder within it.
 
+    scan: the folder of its tables, or the path of each.
     Accounts without a label are left out and counted. Shares with a zero denominator are None. Raises InputError for a
     missing table or column, and when scan and labels have no account in common.
     """
-    truth, claim = read_truth(labels_dir), read_claim(scan_dir)
+    truth, claim = read_truth(labels_dir), read_claim(scan)
     mentioned = {account for _, account, _, _ in claim.membership}
     unknown = mentioned - truth.campaign.keys()
     if mentioned and unknown == mentioned:
@@ -108,9 +109,10 @@ def read_truth(labels_dir: Path) -> Truth:
     )
 
 
-def read_claim(scan_dir: Path) -> Claim:
-    """What a scan reports, read from its folder of tables."""
-    campaigns, members, attribution = (_read(scan_dir / f"{name}.parquet", cols) for name, cols in _CLAIMS.items())
+def read_claim(scan: Path | Mapping[str, Path]) -> Claim:
+    """What a scan reports, read from the folder of its tables, or from the path of each."""
+    paths = {name: scan / f"{name}.parquet" for name in _CLAIMS} if isinstance(scan, Path) else scan
+    campaigns, members, attribution = (_read(paths[name], columns) for name, columns in _CLAIMS.items())
     ids = campaigns["campaign_id"].to_pylist()
     flags = campaigns["flagged"].to_pylist()
     flagged = {c for c, f in zip(ids, flags, strict=True) if f}
@@ -121,7 +123,7 @@ def read_claim(scan_dir: Path) -> Claim:
     if unknown:
         raise InputError(
             f"members of campaigns that are not in campaigns.parquet: {', '.join(sorted(unknown)[:3])}",
-            where=str(scan_dir / "members.parquet"),
+            where=str(paths["members"]),
             fix="Take both tables from the same scan.",
         )
     accounts: dict[str, set[str]] = {c: set() for c in ids}

@@ -12,6 +12,11 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", re.IGNORECASE)
 _MEGABYTES = {"K": 2**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
 # The least that the engine is tested with.
 LEAST_MEGABYTES = 64
+# More than any machine has cores; each takes memory before it works.
+MOST_THREADS = 256
+MOST_MEGABYTES = 2.0**30  # a pebibyte
+# Addresses that a process takes beside what the engine may use: libraries, compiled kernels, stacks of threads.
+BESIDE_MEGABYTES = 2600
 # Generators of random numbers take more; other seeds are counted up from this one.
 MOST_SEED = 2**31 - 1000
 
@@ -37,16 +42,41 @@ def check(
     max_repeated: object = 0.0,
 ) -> None:
     """Raise SetupError for a value that an option cannot have; the message names the option and what it takes."""
-    if megabytes(memory) < LEAST_MEGABYTES:
-        raise SetupError(f"memory is too small: {memory}", fix=f"Give it {LEAST_MEGABYTES}MB at least")
+    size = megabytes(memory)
+    if not LEAST_MEGABYTES <= size <= MOST_MEGABYTES:
+        large = "small" if size < LEAST_MEGABYTES else "large"
+        raise SetupError(
+            f"memory is too {large}: {memory}", fix=f"Give it {LEAST_MEGABYTES}MB at least, 1024TB at most"
+        )
+    check_limit(BESIDE_MEGABYTES + size)
     if not _whole(seed, 0) or seed > MOST_SEED:
         raise SetupError(f"seed is not a whole number from 0 to {MOST_SEED}: {seed!r}", fix="Pass one, such as 0")
-    if threads is not None and not _whole(threads, 1):
-        raise SetupError(f"threads is not a whole number from 1 on: {threads!r}", fix="Leave it out to use every core")
+    if threads is not None and (not _whole(threads, 1) or threads > MOST_THREADS):
+        raise SetupError(
+            f"threads is not a whole number from 1 to {MOST_THREADS}: {threads!r}", fix="Leave it out to use every core"
+        )
     for name, given in (("max_rejected", max_rejected), ("max_repeated", max_repeated)):
         share = given if isinstance(given, int | float) and not isinstance(given, bool) else -1.0
         if not 0 <= share <= 1:
             raise SetupError(f"{name} is not a share from 0 to 1: {given!r}", fix="0.01 is one row in a hundred")
+
+
+def check_limit(needed: float) -> None:
+    """Raise SetupError where the system lets this process have fewer megabytes of addresses than it needs.
+
+    A native library that is refused memory ends the process without a message, so this is said before.
+    """
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY and soft < needed * 2**20:
+        raise SetupError(
+            f"this process may use {soft >> 20:,} MB of addresses, and needs {needed:,.0f} MB",
+            where="the limit on virtual memory, as `ulimit -v` shows it",
+            fix="Raise or remove the limit; --memory bounds what the engine uses",
+        )
 
 
 def _whole(value: object, least: int) -> TypeGuard[int]:

@@ -265,6 +265,12 @@ MEMBERS = Table(
         Column("membership", "float64", "0..1"),
         Column("role", "string", "core, fringe or proxy_customer"),
         Column("harvested_exchanges", "int64", "its exchanges attributed to the campaign"),
+        Column("exchanges", "int64", "all its exchanges in the window"),
+        Column("first_ts", "timestamp", "first of them"),
+        Column("last_ts", "timestamp", "last of them"),
+        Column("created_ts", "timestamp", "sign-up; null if unknown"),
+        Column("banned_ts", "timestamp", "first ban among the events; null if none"),
+        Column("unbanned_ts", "timestamp", "first time that a ban of it was lifted; null if none"),
     ),
 )
 
@@ -334,4 +340,16 @@ TIMELINE = Table(
     ),
 )
 
-RESULTS = (CAMPAIGNS, MEMBERS, ATTRIBUTION, EVIDENCE, ATTRIBUTES, ATTRIBUTE_ACCOUNTS, TIMELINE)
+MODELS = Table(
+    "models",
+    (
+        Column("campaign_id", "string", "campaign"),
+        Column("day", "timestamp", "start of the UTC day"),
+        Column("model", "string", "the model that answered, keyed and in hex; null if unknown"),
+        Column("exchanges", "int64", "exchanges of member accounts"),
+        Column("harvested", "int64", "exchanges attributed to the campaign"),
+        Column("accounts", "int64", "member accounts that used it that day"),
+    ),
+)
+
+RESULTS = (CAMPAIGNS, MEMBERS, ATTRIBUTION, EVIDENCE, ATTRIBUTES, ATTRIBUTE_ACCOUNTS, TIMELINE, MODELS)

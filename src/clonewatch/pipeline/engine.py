@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from clonewatch.model import option_values
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError
 from clonewatch.ports.engine import AttachesFiles, Engine, FileEngine
@@ -29,6 +30,10 @@ class EngineSettings:
     memory: str = MEMORY
     threads: int | None = None
     master: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that an option cannot have."""
+        option_values.check(memory=self.memory, threads=self.threads)
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def _side_shares(name: str, side: pa.Table | None) -> dict[str, float]:
 
 def _trusted_share(accounts: pa.Table | None) -> float | None:
     """Accounts marked as trusted, 0..1 of all; None where none are."""
-    if accounts is None or "anchor" not in accounts.column_names:
+    if accounts is None or not accounts.num_rows or "anchor" not in accounts.column_names:
         return None
     return (pc.sum(accounts["anchor"]).as_py() or 0) / accounts.num_rows or None
 

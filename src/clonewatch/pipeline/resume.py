@@ -17,6 +17,7 @@ from clonewatch.campaigns.answers import digest
 from clonewatch.campaigns.calibration import Calibration
 from clonewatch.fingerprints.keys import derive
 from clonewatch.model.answers import Answer
+from clonewatch.model.text_files import plain
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.intake.staged import Intake
 
@@ -62,4 +63,4 @@ def question(
         # A ruling withholds a flag, on which the tables of attribution depend.
         "answers": digest(given),
     }
-    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(plain(asked), order="sorted")).hexdigest()

@@ -25,6 +25,7 @@ from clonewatch.model.answers import Answer
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
 from clonewatch.model.read_results import listed
+from clonewatch.model.text_files import plain
 from clonewatch.pipeline import engine as engines
 from clonewatch.pipeline import resume
 from clonewatch.pipeline.engine import EMBEDDED, EngineSettings
@@ -34,7 +35,7 @@ from clonewatch.pipeline.intake.arrivals import Arrivals
 from clonewatch.pipeline.intake.deduplicate import refuse_repeats
 from clonewatch.pipeline.intake.kept_text import TextKeeper
 from clonewatch.pipeline.intake.spark_parquet import FORMAT, Reading, is_remote, open_remote
-from clonewatch.pipeline.intake.staged import STAGED, Intake, filled
+from clonewatch.pipeline.intake.staged import STAGED, Intake, filled, refuse_ended
 from clonewatch.pipeline.intake.staging import Stager, within
 from clonewatch.pipeline.progress.stage_timer import SCAN_STAGES, StageTimer
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
@@ -183,6 +184,7 @@ def _run(
             " again, or raise --max-rejected if the rejected rows are expected",
         )
     _refuse_left_out(task.log, settings)
+    refuse_ended(intake.ended, settings.max_rejected, "The result was written and lacks the rest.")
     if counts := result.summary.get("counts"):  # an evaluation's own `examine` may count nothing
         refuse_repeats(counts, settings.max_repeated, str(settings.out / "scan.json") if settings.out else "")
     return result
@@ -250,7 +252,7 @@ def _remote_reader(engine: Engine, log: Log, settings: ScanSettings) -> RemoteRe
 
 def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> Intake:
     chosen = {
-        k: str(v) if isinstance(v, Path | datetime) else v
+        k: plain(str(v) if isinstance(v, Path | datetime) else v)
         for k, v in asdict(task.settings).items()
         if k not in ("out", "key_file")
     }
@@ -269,4 +271,5 @@ def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> I
         warnings=[*task.log.warnings, *mismatch(task.log, stager.book.ids)],
         chosen=chosen,
         dropped=listed(task.log.dropped),
+        ended=task.log.ended,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +15,8 @@ import pyarrow.parquet as pq
 
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError, SetupError
+from clonewatch.model.text_files import json_of, text_of
+from clonewatch.pipeline.result_files import SUMMARY, ResultFiles, opened
 from clonewatch.report.tables import whole
 
 _RERUN = "Name the folder that `clonewatch scan --out` wrote, or run the scan again"
@@ -176,21 +177,33 @@ class ScanResult:
 
 def load(folder: Path) -> ScanResult:
     """Read back the result that a scan wrote into a folder. Raises InputError if there is none, or it is damaged."""
-    summary = read_summary(folder)
-    written = [t.name for t in schema.RESULTS if t.name != _LONG and (folder / f"{t.name}.parquet").is_file()]
-    if "campaigns" not in written:
-        raise InputError("there is no campaigns.parquet", where=str(folder), fix=_RERUN)
-    tables = {name: read_table(folder, name) for name in written}
+    files = opened(folder)
+    tables = {name: _read(files, name) for name in (t.name for t in schema.RESULTS) if name != _LONG}
     # Results of earlier versions lack the columns that rank groups.
     tables[schema.CAMPAIGNS.name] = whole(tables, schema.CAMPAIGNS)
-    return ScanResult(folder, tables, summary)
+    return ScanResult(folder, tables, _summary(files))
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """Read `scan.json` from the folder of a result. Raises InputError if it cannot be read."""
-    path = folder / "scan.json"
+    return _summary(opened(folder))
+
+
+def read_table(folder: Path, name: str, chosen: pc.Expression | None = None) -> pa.Table:
+    """One table of a result in a folder. chosen: the rows to keep. Raises InputError if it cannot be read."""
+    return _read(opened(folder), name, chosen)
+
+
+def table_paths(folder: Path) -> dict[str, Path]:
+    """The path of each table of a result, all bytes as they were written. Raises InputError."""
+    files = opened(folder)
+    return {table.name: files.path(f"{table.name}.parquet") for table in schema.RESULTS}
+
+
+def _summary(files: ResultFiles) -> dict[str, Any]:
+    path = files.path(SUMMARY)
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = json_of(text_of(path))
     except (OSError, ValueError) as error:
         raise InputError("scan.json cannot be read", where=str(path), fix=_RERUN) from error
     if not isinstance(held, dict):
@@ -198,14 +211,11 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return held
 
 
-def read_table(folder: Path, name: str, chosen: pc.Expression | None = None) -> pa.Table:
-    """One table of a result in a folder. chosen: the rows to keep. Raises InputError if it cannot be read."""
-    path = folder / f"{name}.parquet"
-    if not path.is_file():
-        raise InputError(f"there is no {name}.parquet", where=str(folder), fix=_RERUN)
+def _read(files: ResultFiles, name: str, chosen: pc.Expression | None = None) -> pa.Table:
+    path = files.path(f"{name}.parquet")
     try:
         return pq.read_table(path, filters=chosen)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise InputError("the table cannot be read", where=str(path), fix=_RERUN) from error
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from clonewatch.campaigns.tracks import Sighting, Track, track
 from clonewatch.model.errors import InputError
+from clonewatch.pipeline.scan_result import read_summary, read_table
 
 _FIX = "Pass folders that `clonewatch scan --out` wrote, one per window."
 
@@ -37,10 +34,10 @@ def track_scans(folders: Sequence[Path]) -> tuple[list[Track], list[str], float]
 
 
 def _summary(folder: Path) -> dict[str, Any]:
+    summary = read_summary(folder)
     try:
-        summary: dict[str, Any] = json.loads((folder / "scan.json").read_text(encoding="utf-8"))
         float(summary["thresholds"]["false_discoveries"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"there is no finished scan of this version: {error}", where=str(folder), fix=_FIX) from error
     return summary
 
@@ -53,11 +50,7 @@ def _window(summary: dict[str, Any], folder: Path) -> tuple[str, str]:
 
 
 def _sightings(place: int, folder: Path) -> list[Sighting]:
-    try:
-        campaigns = pq.read_table(folder / "campaigns.parquet", columns=["campaign_id", "e_value", "flagged"])
-        members = pq.read_table(folder / "members.parquet", columns=["campaign_id", "account_id", "role"])
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise InputError(f"cannot read the tables of a scan: {error}", where=str(folder), fix=_FIX) from error
+    campaigns, members = (read_table(folder, name) for name in ("campaigns", "members"))
     accounts: dict[str, set[str]] = {}
     for row in members.to_pylist():
         if row["role"] != "proxy_customer":

@@ -38,7 +38,8 @@ class BehaviouralTest(NamedTuple):
 
     What it means beside other tests:
     deceptive: what it shows is deceptive by itself. deceptive_with: only as far as this family is evidence too.
-    one_customer: one customer whose people have a name each shows it too: not deceptive where one payer pays for all.
+    one_customer: one customer whose people have a name each shows it too. Where one payer pays for all, it is deceptive
+    only as far as a `broad` test is evidence. broad: it shows work that is broader than any one customer's.
     extraction: what it shows is a pattern of extraction, the highest step of the evidence ladder.
     dealing: what it shows of work that is dealt out, if anything.
     supporting: it adds nothing to the sum, because an honest back end saturates it. It supports what other tests show,
@@ -67,6 +68,7 @@ class BehaviouralTest(NamedTuple):
     deceptive: bool = False
     deceptive_with: str = ""
     one_customer: bool = False
+    broad: bool = False
     extraction: bool = False
     dealing: Dealing | None = None
     supporting: bool = False

@@ -35,9 +35,11 @@ class LinkingSignal(NamedTuple):
     the attribute describes what was asked, so that it can single out harvested exchanges inside an account. app: an
     application, or whoever employs its users, brings it along, so that all of them share it, whoever they are.
     deceptive: sharing it under unrelated names is itself deceptive; never true of a weak signal. route: it describes
-    how requests arrived; customers of the same proxy share it too. payer: it is what pays for an account. own_null: the
-    signal rules out chance by itself, so its attributes are weighed by scarcity. hashed: attributes are keyed hashes;
-    False where they are small numbers of our own. steps: run before `sql`, for signals that need more than one SELECT.
+    how requests arrived; customers of the same proxy share it too. payer: it is what pays for an account. employer:
+    whoever employs people may give it to them. successor: it ties an account to a banned one that it replaces.
+    own_null: the signal rules out chance by itself, so its attributes are weighed by scarcity. hashed: attributes are
+    keyed hashes; False where they are small numbers of our own. steps: run before `sql`, for signals that need more
+    than one SELECT.
     """
 
     signal: Signal
@@ -52,6 +54,8 @@ class LinkingSignal(NamedTuple):
     deceptive: bool = False
     route: bool = False
     payer: bool = False
+    employer: bool = False
+    successor: bool = False
     own_null: ChanceModel | None = None
     hashed: bool = True
     steps: tuple[Step, ...] = ()

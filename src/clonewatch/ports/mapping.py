@@ -60,7 +60,7 @@ class FieldMap(NamedTuple):
     where: rows that count must meet all. each: path of a list whose items are one exchange each, "" for none. hops: how
     lists of addresses are read. signs: keys that show that a log is one of these. when_empty: exchange column ->
     what to say where some rows have no value. preset: whether it ships with the package and knows
-    several forms of a log.
+    several forms of a log. latency: "s" or "ms", the unit of plain numbers in `latency_ms`; "auto" to find it.
     """
 
     format: str
@@ -75,3 +75,4 @@ class FieldMap(NamedTuple):
     signs: tuple[str, ...] = ()
     when_empty: Mapping[str, str] = {}
     preset: bool = False
+    latency: str = "auto"

@@ -13,6 +13,8 @@ DEFINED = {
     "odds": "How likely it is that one operator covertly runs these accounts: the evidence of the newest scan, prior"
     " odds of 1 to 16, what the group resembles, and the answers given here. Odds order cases; they prove nothing about"
     " one.",
+    "odds_in_short": "How likely it is that one operator covertly runs these accounts. The sum is below. Odds order"
+    " cases; they prove nothing about one.",
     "bits": "The same in powers of two: +1 bit doubles the odds.",
     "accounts": "Accounts that the case has over all scans.",
     "exchanges": "Requests with their answers by members of the group in the window of the newest scan.",
@@ -136,6 +138,7 @@ def done(entry: Entry, name: str = "") -> str:
         "sign-in": "signed in:",
         "sign-out": "signed out",
         "lock-out": "locked out after wrong passwords,",
-        "export": "took out of the house:",
+        "read": "read kept text:",
+        "export": "took out of the house:" if said else "took out of the house, in a dossier",
     }
     return " ".join((known.get(entry.what, entry.what), ", ".join(said))).strip()

@@ -31,15 +31,27 @@ def part_path(place: Path, file: File) -> Path:
     return place / PARTS / file.name
 
 
-def check_bytes(path: Path, file: File, named: Path) -> None:
-    """Raise StateError where a file differs from what was written. named: the path for the message."""
+def difference(path: Path, file: File, *, watch: Callable[[int], None] = lambda _: None, whole: bool = True) -> str:
+    """How a file differs from what was written, in words; empty if it does not.
+
+    whole: compare every byte, not only the size. watch: called with the number of bytes of each chunk.
+    """
     try:
-        check_size(path, file, named)
-        found = digest(path)
+        if not path.is_file():
+            return "it is missing"
+        if path.stat().st_size != file.size:
+            return "its size differs from what was written"
+        if whole and digest(path, watch) != file.sha256:
+            return "its bytes differ from those that were written"
     except OSError as error:
-        raise damaged(named, f"it cannot be read ({error.strerror or error})") from error
-    if found != file.sha256:
-        raise damaged(named, "its bytes differ from those that were written")
+        return f"it cannot be read ({error.strerror or error})"
+    return ""
+
+
+def check_bytes(path: Path, file: File, named: Path, *, whole: bool = True) -> None:
+    """Raise StateError where a file differs from what was written. named: the path for the message."""
+    if what := difference(path, file, whole=whole):
+        raise damaged(named, what)
 
 
 def read_whole(path: Path, named: Path, columns: list[str] | None = None) -> pa.Table:
@@ -48,11 +60,3 @@ def read_whole(path: Path, named: Path, columns: list[str] | None = None) -> pa.
         return pq.read_table(path, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise damaged(named, str(error)) from error
-
-
-def check_size(path: Path, file: File, named: Path) -> None:
-    """Raise StateError where a file is missing or has another size. named: the path for the message."""
-    if not path.is_file():
-        raise damaged(named, "it is missing")
-    if path.stat().st_size != file.size:
-        raise damaged(named, "its size differs from what was written")

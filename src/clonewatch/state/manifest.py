@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from clonewatch.model.errors import StateError
+from clonewatch.state.sealed import is_sealed, seal, unsealed
 
-VERSION = "clonewatch.state.v2"
+VERSION = "clonewatch.state.v3"
 NAME = "state.json"
 DAY = 86_400_000_000  # microseconds
 
@@ -127,15 +128,17 @@ def day_number(day: date) -> int:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest as bytes."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    """The manifest as bytes, which carry their own hash."""
+    return seal(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
 
 
 def decode(data: bytes, where: Path) -> Manifest:
     """Decode a manifest. Raises TornManifest where it is damaged, StateError where another version wrote it."""
     try:
         version = msgspec.json.decode(data, type=dict[str, object]).get("schema")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if version == VERSION or is_sealed(data):  # other versions wrote no hash
+            data = unsealed(data)
+    except (msgspec.DecodeError, ValueError) as error:
         raise torn(str(error), where) from error
     if version != VERSION:
         raise StateError(

@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from clonewatch.model.errors import OutputError, StateError
+from clonewatch.model.text_files import is_plain
 from clonewatch.state import manifest as manifests
 from clonewatch.state.columns import Layout, agree, described, schema_of, together, widened
-from clonewatch.state.files import PARTS, check_bytes, check_size, part_path, read_whole
+from clonewatch.state.files import PARTS, check_bytes, part_path, read_whole
 from clonewatch.state.manifest import File, Manifest, TornManifest, key_check
 
 BEFORE = manifests.NAME + ".before"
@@ -55,7 +56,7 @@ class State:
         found = []
         for file in files:
             path = self.path(file)
-            check_size(path, file, path)
+            check_bytes(path, file, path, whole=False)
             found.append(path)
         return found
 
@@ -109,7 +110,7 @@ class State:
                     table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
                     out.write_table(table, row_group_size=_GROUP)
                     rows += table.num_rows
-            size, digest = _sync(draft)
+            size, digest = synced(draft)
             draft.rename(path)
         return File(name, rows, size, digest)
 
@@ -134,7 +135,7 @@ class State:
         )
         before = manifest if last else self.manifest
         with disk(self.place):
-            _sync_folder(self.place / PARTS)
+            sync_folder(self.place / PARTS)
             if not last and self.manifest.generation:
                 put_whole(self.place / BEFORE, manifests.encode(before))
             logs = {source.path for name, source in manifest.sources.items() if name not in before.sources}
@@ -192,6 +193,8 @@ def opened(place: Path, key: bytes, *, create: bool = False) -> Iterator[State]:
     key: the fingerprint key of the state. create: make a new state where there is none. Raises StateError where there
     is none, another process holds it, it is damaged, or it was made with another key.
     """
+    if not is_plain(place):
+        raise StateError("the name of the folder is not UTF-8", where=str(place), fix="Name it in ASCII, for example")
     if not (place / manifests.NAME).exists():
         _begin(place, key, create)
     with contextlib.ExitStack() as held:
@@ -332,12 +335,12 @@ def put_whole(path: Path, data: bytes) -> None:
     """Write a small file atomically."""
     draft = path.with_name(_DRAFT + path.name)
     draft.write_bytes(data)
-    _sync(draft)
+    synced(draft)
     draft.rename(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync(path: Path) -> tuple[int, str]:
+def synced(path: Path) -> tuple[int, str]:
     """Wait until a file is on the disk; returns its size and SHA-256."""
     with path.open("rb") as written:
         os.fsync(written.fileno())
@@ -345,7 +348,8 @@ def _sync(path: Path) -> tuple[int, str]:
     return path.stat().st_size, found
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -82,7 +82,7 @@ def test_every_result_has_the_documented_columns(found: ScanResult) -> None:
 
 def test_the_tables_of_a_scan_agree_with_each_other(found: ScanResult) -> None:
     campaigns = {r["campaign_id"]: r for r in found.tables["campaigns"].to_pylist()}
-    for name in ("members", "attribution", "evidence", "attributes", "attribute_accounts", "timeline"):
+    for name in ("members", "attribution", "evidence", "attributes", "attribute_accounts", "timeline", "models"):
         assert set(found.tables[name]["campaign_id"].to_pylist()) <= set(campaigns), name
     members = found.tables["members"].to_pylist()
     for name, row in campaigns.items():
@@ -93,6 +93,13 @@ def test_the_tables_of_a_scan_agree_with_each_other(found: ScanResult) -> None:
     for e in found.tables["evidence"].to_pylist():
         assert (e["bits"] < 0) == (e["kind"] == "against")
         assert e["reason"] and e["innocent"] and e["ruled_out"]
+    for m in members:
+        assert m["first_ts"] <= m["last_ts"] and m["harvested_exchanges"] <= m["exchanges"]
+        assert m["created_ts"] is None or m["created_ts"] <= m["first_ts"]
+    for name, row in campaigns.items():
+        daily = [t for t in found.tables["models"].to_pylist() if t["campaign_id"] == name]
+        assert sum(t["exchanges"] for t in daily) == row["exchanges"]
+        assert sum(t["harvested"] for t in daily) == row["harvested_exchanges"]
     posterior = found.tables["attribution"]["posterior"].to_numpy()
     assert ((posterior >= 0) & (posterior <= 1)).all()
     carried = {(t["campaign_id"], t["signal"], t["attribute"]) for t in found.tables["attribute_accounts"].to_pylist()}

@@ -33,7 +33,9 @@ class CsvMap(Adapter):
         """Batches of up to 32,768 rows. Raises MappingError for a field that is not in the header."""
         mapping = required(mapping, self.name)
         parts = csv_rows(source)
-        first = next(parts)
+        first = next(parts, None)
+        if first is None:
+            return  # an archive that is damaged before its first line
         _check(first.names, mapping, source.name)
         if by_row(mapping) or any(field not in first.names for field in mapping.fields.values()):
             yield from objects(_objects(first, parts), mapping, source)

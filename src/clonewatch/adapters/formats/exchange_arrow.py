@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.ipc
 
-from clonewatch.adapters.columnar_files import DAMAGE, columns_of, require_columns
+from clonewatch.adapters.arrow_messages import FILE, incomplete, streamed
+from clonewatch.adapters.columnar_bounds import is_beyond, openable
+from clonewatch.adapters.columnar_files import DAMAGE, REPEATED, columns_of, pieces, require_columns
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.streams import Stream, head_of, notes_of
@@ -17,8 +19,8 @@ from clonewatch.model.schema import EXCHANGES
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
-_FILE = b"ARROW1"
 _STREAM = b"\xff\xff\xff\xff"
+_DAMAGED = "damaged Arrow data"
 _MOST_ROWS = 65_536
 
 
@@ -31,65 +33,65 @@ class ExchangeArrow(Adapter):
 
     def claims(self, head: bytes, name: str) -> bool:
         """Whether the file starts like an Arrow file or a stream of Arrow messages."""
-        return head.startswith((_FILE, _STREAM))
+        return head.startswith((FILE, _STREAM))
 
     def check(self, source: Source, mapping: FieldMap | None) -> None:
         """Raise before a row is read: InputError without a footer, MappingError without the required columns."""
-        if head_of(source.stream).startswith(_FILE):
-            with _opened(source):
-                pass
+        if head_of(source.stream).startswith(FILE):
+            _check_file(source)
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """The batches as written, split at 65,536 rows; damage ends the file with a rejection."""
-        reader = _opened(source)
+        messages, reader, schema = streamed(source)
+        require_columns(schema.names, source.name, "parquet_map")
         notes = notes_of(source.stream)
-        notes.unknown(sorted(set(reader.schema.names) - set(EXCHANGES.names)))
-        row = 0
-        written = _batches(reader)
+        notes.unknown(sorted(set(schema.names) - set(EXCHANGES.names)))
+        row = repeated = 0
         while True:
             try:
-                whole = next(written, None)
+                whole = next(reader, None)
                 if whole is not None:
                     whole.validate(full=True)  # offsets of a damaged file may point anywhere
             except DAMAGE:
-                rejected = [Rejected(source.name, row + 1, "damaged Arrow data from here on")]
-                yield Batch(conform({}, EXCHANGES, source.name, ())[0], rejected)
+                yield _end(source, row, f"{messages.fault or _DAMAGED} from here on")
                 return
             if whole is None:
+                if messages.fault:
+                    yield _end(source, row, f"{messages.fault} from here on")
                 return
             for start in range(0, whole.num_rows, _MOST_ROWS):
-                piece = whole.slice(start, _MOST_ROWS)
-                found = {n: c for n, c in columns_of(piece).items() if n in EXCHANGES.names}
-                numbers = range(row + 1, row + 1 + piece.num_rows)
-                yield Batch(
-                    *conform(settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped, units=notes.units)
-                )
-                row += piece.num_rows
+                for piece, numbers, rejected, more in pieces(whole.slice(start, _MOST_ROWS), row + start, source):
+                    repeated += more
+                    if is_beyond(repeated, messages.size):
+                        yield _end(source, row + start, REPEATED)
+                        return
+                    found = {n: c for n, c in columns_of(piece).items() if n in EXCHANGES.names}
+                    batch, worse = conform(
+                        settled(found), EXCHANGES, source.name, numbers, dropped=notes.dropped, units=notes.units
+                    )
+                    yield Batch(batch, rejected + worse)
+            row += whole.num_rows
 
 
-def _opened(source: Source) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
-    packed = isinstance(source.stream, Stream) and bool(source.stream.packed)
-    is_file = head_of(source.stream).startswith(_FILE)
-    if is_file and (packed or source.path is None):
+def _end(source: Source, row: int, why: str) -> Batch:
+    """The end of a file that is not read further."""
+    notes_of(source.stream).end(why)
+    return Batch(conform({}, EXCHANGES, source.name, ())[0], [Rejected(source.name, row + 1, why)])
+
+
+def _check_file(source: Source) -> None:
+    """Raise InputError for a file without its end, or that is not a plain one; MappingError where it lacks columns."""
+    if source.path is None or (isinstance(source.stream, Stream) and source.stream.packed):
         raise InputError(
             "an Arrow file must be read from a plain file",
             where=source.name,
             fix="Write it to disk, decompressed, first; or send an Arrow stream",
         )
     try:
-        reader = pa.ipc.open_file(source.path) if is_file else pa.ipc.open_stream(source.stream)
-        require_columns(reader.schema.names, source.name, "parquet_map")
-        return reader
+        with pa.ipc.open_file(openable(source.path)) as reader:
+            require_columns(reader.schema.names, source.name, "parquet_map")
     except DAMAGE as error:
-        raise InputError(
-            "not a complete Arrow file; it may be truncated", where=source.name, fix="Copy it again"
-        ) from error
-
-
-def _batches(reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
-    if isinstance(reader, pa.ipc.RecordBatchFileReader):
-        return (reader.get_batch(i) for i in range(reader.num_record_batches))
-    return iter(reader)
+        raise incomplete(source) from error
 
 
 ADAPTER = ExchangeArrow()

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from clonewatch.adapters import observations
 from clonewatch.adapters.mapped import objects, required
 from clonewatch.adapters.rows import rows
+from clonewatch.adapters.streams import head_of, notes_of
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
@@ -25,6 +27,9 @@ class JsonlMap(Adapter):
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 objects."""
         mapping = required(mapping, self.name)
+        if not mapping.where and not mapping.each and observations.are_these(head_of(source.stream)):
+            mapping = mapping._replace(where=observations.CALLS)
+            notes_of(source.stream).warn(observations.CHOSEN)
         decode = msgspec.json.Decoder(dict[str, object]).decode
         parts = rows(source.stream, source.name, decode, mapping.each.partition(".")[0])
         return objects(((p.rows, p.numbers, p.rejected) for p in parts), mapping, source)

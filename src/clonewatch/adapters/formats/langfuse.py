@@ -10,7 +10,7 @@ from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import Row, inner, parsed, put
 from clonewatch.adapters.instants import instant
 from clonewatch.adapters.mapped import assemble
-from clonewatch.adapters.outline import outline
+from clonewatch.adapters.observations import OPERATIONS, is_one
 from clonewatch.adapters.rows import Rows, rows
 from clonewatch.adapters.streams import notes_of
 from clonewatch.adapters.telemetry_calls import usage_apart
@@ -19,8 +19,6 @@ from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 Json = dict[str, object]
-_CALLS = {"GENERATION": "chat", "EMBEDDING": "embedding"}
-_SIGNS = ({"trace_id", "start_time", "usage_details", "type"}, {"traceId", "startTime", "usageDetails", "type"})
 _BODY = ("messages", "input", "contents", "prompt")
 
 
@@ -29,7 +27,6 @@ class Langfuse(Adapter):
 
     name = "langfuse"
     summary = "Langfuse export of observations, JSON lines"
-    chooses = True
     account_hint = (
         "export enriched observations, and set `user_id` on your traces to the account; or name the field that holds "
         'it in a field map with format = "langfuse": account_id = "metadata.account"'
@@ -37,8 +34,7 @@ class Langfuse(Adapter):
 
     def claims(self, head: bytes, name: str) -> bool:
         """Whether the first object is an observation."""
-        keys = outline(head).keys()
-        return any(signs <= keys for signs in _SIGNS)
+        return is_one(head)
 
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 observations."""
@@ -58,13 +54,13 @@ class Langfuse(Adapter):
 def observation(line: Json) -> Row | None:
     """A generation as a row: column -> value; None for other observations."""
     kind = str(line.get("type")).upper()
-    if kind not in _CALLS:
+    if kind not in OPERATIONS:
         return None
     row: Row = {
         "exchange_id": line.get("id"),
         "ts": _of(line, "start_time", "startTime"),
         "account_id": _of(line, "user_id", "userId"),
-        "operation": _CALLS[kind],
+        "operation": OPERATIONS[kind],
     }
     put(row, "session_id", _of(line, "session_id", "sessionId"), _of(line, "trace_id", "traceId"))
     put(row, "model", _of(line, "provided_model_name", "model"))

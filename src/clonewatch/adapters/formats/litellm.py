@@ -55,7 +55,7 @@ def payload(line: dict[str, object]) -> dict[str, object]:
     asked = inner(line, "model_parameters")
     row: dict[str, object] = {
         # The gateway's own id: that of the response is chosen by whatever server answered.
-        "exchange_id": line.get("litellm_call_id") or line.get("id"),
+        "exchange_id": facts.call_id(line.get("litellm_call_id"), line.get("id")),
         "ts": line.get("startTime"),
         "account_id": facts.account({}, about),
         "org_id": about.get("user_api_key_org_id"),
@@ -74,9 +74,7 @@ def payload(line: dict[str, object]) -> dict[str, object]:
     put(row, "input_tokens", line.get("prompt_tokens"))
     put(row, "output_tokens", line.get("completion_tokens"))
     facts.usage(inner(about, "usage_object"), row)
-    start, end = line.get("startTime"), line.get("endTime")
-    if isinstance(start, int | float) and isinstance(end, int | float) and 0 <= end - start < 1e6:
-        put(row, "latency_ms", round((end - start) * 1000))
+    facts.latency(line.get("startTime"), line.get("endTime"), row)
     facts.bodies(_request(line, asked), line.get("response"), row, facts.wire(line.get("call_type")))
     if "logprobs" not in asked and "top_logprobs" not in asked:
         row.pop("logprobs", None)  # the log does not list every parameter

@@ -10,7 +10,6 @@ from clonewatch.adapters import litellm_facts as facts
 from clonewatch.adapters.bodies import inner, parsed, put
 from clonewatch.adapters.csv_rows import csv_rows, first_line, header
 from clonewatch.adapters.headers import fill_from_headers
-from clonewatch.adapters.instants import instant
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import Rows, rows
@@ -52,7 +51,7 @@ def spend_row(line: Mapping[str, object]) -> dict[str, object]:
     held = parsed(line.get("metadata"))
     about = held if isinstance(held, dict) else {}
     row: dict[str, object] = {
-        "exchange_id": line.get("litellm_call_id") or line.get("request_id"),
+        "exchange_id": facts.call_id(line.get("litellm_call_id"), line.get("request_id")),
         "ts": line.get("startTime"),
         "account_id": facts.account(line, about),
         "org_id": line.get("organization_id") or about.get("user_api_key_org_id"),
@@ -71,9 +70,7 @@ def spend_row(line: Mapping[str, object]) -> dict[str, object]:
     facts.usage(usage if isinstance(usage, dict) else {}, row)
     row["status"] = facts.status(about.get("error_information"), line.get("status"), about.get("status"))
     put(row, "latency_ms", line.get("request_duration_ms"))
-    start, end = instant(line.get("startTime")), instant(line.get("endTime"))
-    if start is not None and end is not None and end >= start:
-        put(row, "latency_ms", (end - start) // 1000)
+    facts.latency(line.get("startTime"), line.get("endTime"), row)
     body = _request(line)
     # A failed call has its client only beside the body that the proxy kept.
     kept = inner(body, "litellm_metadata") or inner(body, "metadata")

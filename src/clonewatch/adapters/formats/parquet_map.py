@@ -40,7 +40,7 @@ class ParquetMap(Adapter):
         with opened(source) as file:
             paths = _paths(file.schema_arrow, mapping, source.name)
             if paths is None:
-                yield from objects(_objects(file, source), mapping, source)
+                yield from objects(_objects(file, mapping, source), mapping, source)
                 return
             for batch, numbers, damage in batches(file, sorted({p[0] for p in paths.values()}), source):
                 found: Columns = {}
@@ -51,10 +51,24 @@ class ParquetMap(Adapter):
 
 
 def _objects(
-    file: pq.ParquetFile, source: Source
+    file: pq.ParquetFile, mapping: FieldMap, source: Source
 ) -> Iterator[tuple[list[dict[str, object]], list[int], list[Rejected]]]:
-    for batch, numbers, damage in batches(file, list(file.schema_arrow.names), source):
+    for batch, numbers, damage in batches(file, _used(file.schema_arrow.names, mapping), source):
         yield rows_of(batch), list(numbers), damage
+
+
+def _used(names: list[str], mapping: FieldMap) -> list[str]:
+    """The columns that a map steps into; all of them where it names one in vain, so that a similar name is found."""
+    further = [field.path for fields in mapping.others.values() for field in fields]
+    watched = [one.field for one in mapping.where] + [rule.minus for rule in mapping.rules.values()] + [mapping.each]
+    used = {spec: _heads(spec) & set(names) for spec in [*mapping.fields.values(), *further, *filter(None, watched)]}
+    if not all(used[spec] for spec in filter(None, watched)):
+        return names
+    return [name for name in names if any(name in heads for heads in used.values())] or names
+
+
+def _heads(spec: str) -> set[str]:
+    return {name for choice, path in alternatives(spec) for name in (choice, path[0])}
 
 
 def _paths(schema: pa.Schema, mapping: FieldMap, file: str) -> dict[str, tuple[str, ...]] | None:

@@ -68,4 +68,6 @@ TEST = BehaviouralTest(
     most_against=5.0,
     extraction=True,
     dealing=Dealing.MACHINE,
+    # A labelling job keeps to few topics.
+    broad=True,
 )

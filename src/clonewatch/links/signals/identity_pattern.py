@@ -25,5 +25,6 @@ SIGNAL = LinkingSignal(
     reads=("accounts", "owners"),
     weak=True,
     app=True,
+    employer=True,
     cap=log2(1_000),
 )

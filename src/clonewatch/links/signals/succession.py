@@ -33,6 +33,7 @@ SIGNAL = LinkingSignal(
     reads=("successors",),
     cap=log2(100),
     weak=True,
+    successor=True,
     steps=(
         Query(
             "banned_templates",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,7 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
 from clonewatch.model.answers import Answer
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
-from clonewatch.model.errors import SetupError, StateError
+from clonewatch.model.errors import InputError, SetupError, StateError
 from clonewatch.model.schema import SKETCH_SIZE
 from clonewatch.model.version import __version__
 from clonewatch.pipeline.daily.state_tables import EVENTS, EXCHANGES, FACTS, LAYOUTS, SKETCHES, sketch_matrix_of
@@ -36,7 +35,7 @@ from clonewatch.pipeline.intake.staging import (
 )
 from clonewatch.pipeline.progress.stage_timer import SCAN_STAGES, StageTimer
 from clonewatch.pipeline.reporting.result_folder import ResultFolder
-from clonewatch.pipeline.scan_result import ScanResult
+from clonewatch.pipeline.scan_result import ScanResult, read_summary, table_paths
 from clonewatch.pipeline.steps import StepRunner
 from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
@@ -117,17 +116,13 @@ def windows(settings: WindowSettings, progress: Progress | None = None) -> list[
             result = None if same else _detect(settings, taken, (calibration, given), mark, out, timer)
             found.append(Window(length, day_name(taken.first), day_name(taken.last), count, out, result))
     for one in found:
-        written = one.out / "scan.json"
-        refuse_repeats(_summary(one, written)["counts"], settings.max_repeated, str(written))
+        refuse_repeats(_summary(one)["counts"], settings.max_repeated, str(one.out / "scan.json"))
     return found
 
 
-def _summary(window: Window, written: Path) -> dict[str, Any]:
+def _summary(window: Window) -> dict[str, Any]:
     """The summary of a window, from its folder where it was not looked at again."""
-    if window.result is not None:
-        return window.result.summary
-    summary: dict[str, Any] = json.loads(written.read_text(encoding="utf-8"))
-    return summary
+    return read_summary(window.out) if window.result is None else window.result.summary
 
 
 class _Taken(NamedTuple):
@@ -197,12 +192,12 @@ def _mark_answers(given: Sequence[Answer]) -> dict[str, Any]:
 
 
 def _earlier_mark(out: Path) -> dict[str, Any] | None:
-    """The mark of an earlier result."""
+    """The mark of an earlier result; None where there is none, or it is not as it was written."""
     try:
-        settings = json.loads((out / "scan.json").read_text(encoding="utf-8")).get("settings", {})
-    except (OSError, ValueError):
+        summary, _ = read_summary(out), table_paths(out)
+    except InputError:
         return None
-    mark: dict[str, Any] | None = settings.get("window_of")
+    mark: dict[str, Any] | None = summary["settings"].get("window_of")
     return mark
 
 

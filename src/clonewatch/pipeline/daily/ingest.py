@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -33,6 +32,8 @@ from clonewatch.pipeline.intake import deduplicate
 from clonewatch.pipeline.intake.account_book import AccountBook
 from clonewatch.pipeline.intake.account_match import mismatch
 from clonewatch.pipeline.intake.arrivals import Arrivals
+from clonewatch.pipeline.intake.rejected_rows import RejectedRows
+from clonewatch.pipeline.intake.staged import refuse_ended
 from clonewatch.pipeline.intake.staging import Stager
 from clonewatch.pipeline.progress.stage_timer import StageTimer
 from clonewatch.pipeline.steps import StepRunner
@@ -138,7 +139,7 @@ class _Ingestion:
         self.known = len(names)
         self.forgotten = pa.array([int(h, 16) for h in state.manifest.forgotten], pa.uint64())
         self.arrivals = Arrivals(log, self.stager, timer, self._without_forgotten, self._set_aside)
-        self.aside: TextIO | None = None
+        self.aside: RejectedRows | None = None
 
     def run(self, skipped: list[str]) -> Ingested:
         """Read, split into days, commit."""
@@ -147,7 +148,8 @@ class _Ingestion:
             self.arrivals.read(self.runner)
         finally:
             if self.aside:
-                self.aside.close()
+                with store.disk(self.state.place):
+                    self.aside.close()
         self._check_rejected()
         self.timer.start("days", None, "days")
         parts, repeated = self._days()
@@ -195,8 +197,8 @@ class _Ingestion:
             if self.aside is None:
                 place = self.state.place / REJECTED
                 place.mkdir(mode=0o700, exist_ok=True)
-                self.aside = (place / f"{self.state.manifest.generation + 1:06d}.ndjson").open("w", encoding="utf-8")
-            self.aside.writelines(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
+                self.aside = RejectedRows(place / f"{self.state.manifest.generation + 1:06d}.ndjson", fresh=True)
+            self.aside.write(rows)
 
     def _check_rejected(self) -> None:
         if said := self.log.too_much_left_out(self.settings.max_rejected):
@@ -205,6 +207,7 @@ class _Ingestion:
                 where=", ".join(list(self.log.left_out)[:3]),
                 fix="Their format is unknown: name it or map them, or move what is no log out of the folder",
             )
+        refuse_ended(self.log.ended, self.settings.max_rejected, "Nothing was added.")
         rejected = self.arrivals.rejected
         rows = self.stager.rows + rejected
         if rejected > self.settings.max_rejected * rows:

@@ -22,7 +22,7 @@ from clonewatch.ports.engine import FileEngine
 from clonewatch.ports.progress import Progress, Silent
 from clonewatch.state import store
 from clonewatch.state.columns import schema_of, together
-from clonewatch.state.files import digest
+from clonewatch.state.files import difference
 from clonewatch.state.manifest import File, Manifest, Part, day_name, day_of
 from clonewatch.state.store import State
 
@@ -139,15 +139,7 @@ def verify(
 
 
 def _damage(state: State, file: File, progress: Progress) -> str:
-    try:
-        [path] = state.paths([file])
-        if digest(path, lambda n: progress.advance(n)) != file.sha256:
-            return "its bytes differ from those that were written"
-    except StateError as error:
-        return error.what.removeprefix("a file of the state is damaged: ")
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return ""
+    return difference(state.path(file), file, watch=progress.advance)
 
 
 def _inconsistency(state: State, part: Part) -> str:

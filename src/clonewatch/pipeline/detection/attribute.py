@@ -17,7 +17,8 @@ from clonewatch.ports.progress import Progress
 
 # Most rows of the table of kinds of exchanges per entity, from which posteriors are computed.
 _MOST_PROFILES = 50_000_000
-# An account of a reported cluster: its membership and role, how many exchanges were harvested and how many it has.
+# An account of a reported cluster: its membership and role, how many exchanges were harvested and how many it has, and
+# when they began and ended, in microseconds.
 MEMBER_SCHEMA = pa.schema(
     [
         ("cluster", pa.int32()),
@@ -26,6 +27,8 @@ MEMBER_SCHEMA = pa.schema(
         ("role", pa.string()),
         ("harvested", pa.int64()),
         ("exchanges", pa.int64()),
+        ("first", pa.int64()),
+        ("last", pa.int64()),
     ]
 )
 
@@ -84,7 +87,7 @@ def _mixture(judged: Judged) -> Step:
 def _members(runner: StepRunner, judged: Judged) -> pa.Table:
     """Accounts of reported clusters (MEMBER_SCHEMA)."""
     table = runner.engine.fetch(
-        "SELECT p.cluster, p.entity, p.account, COUNT(*) AS exchanges, g.mass,"
+        "SELECT p.cluster, p.entity, p.account, COUNT(*) AS exchanges, MIN(p.ts) AS first, MAX(p.ts) AS last, g.mass,"
         " CAST(SUM(CASE WHEN p.posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS harvested,"
         " CAST(SUM(CASE WHEN p.mixture_posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS alike, r.posterior_scale"
         " FROM posteriors p JOIN groups g ON g.cluster = p.cluster AND g.entity = p.entity"
@@ -108,6 +111,6 @@ def _members(runner: StepRunner, judged: Judged) -> pa.Table:
         pa.array(score * table["posterior_scale"].to_numpy(), pa.float64()),
         pa.array(role.tolist(), pa.string()),
         table["harvested"],
-        table["exchanges"],
+        *(table[name] for name in ("exchanges", "first", "last")),
     ]
     return pa.table(columns, names=MEMBER_SCHEMA.names).cast(MEMBER_SCHEMA)

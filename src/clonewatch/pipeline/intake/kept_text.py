@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.schema import EXCHANGES, TEXT_COLUMNS, Table
+from clonewatch.pipeline.result_files import TEXTS
 
 KEPT = Table("texts", tuple(c for c in EXCHANGES.columns if c.name in ("exchange_id", *TEXT_COLUMNS)))
 _PASSING = ".passing-texts.parquet"
-NAME = "texts.parquet"
 
 
 class TextKeeper:
@@ -25,7 +25,7 @@ class TextKeeper:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._passing, self._kept = folder / _PASSING, folder / NAME
+        self._passing, self._kept = folder / _PASSING, folder / TEXTS
         self._schema = arrow_schema(KEPT)
         self._writer = pq.ParquetWriter(self._passing, self._schema, compression="zstd")
 

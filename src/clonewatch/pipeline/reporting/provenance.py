@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-NAME = "inputs.ndjson"
+from clonewatch.pipeline.result_files import INPUTS
+
 # At most this many inputs are listed one by one in `scan.json` and the report; a longer list goes into its own file.
 LISTED = 50
 _FOLDERS = 50
@@ -36,7 +37,7 @@ def folded(inputs: Inputs) -> dict[str, Any]:
     return {
         "inputs": [*head, *bad],
         "more_inputs": {
-            "file": NAME,
+            "file": INPUTS,
             "files": len(inputs),
             **{name: sum(one[name] for one in inputs) for name in _SUMS},
             "sha256": digest(inputs),
@@ -55,7 +56,7 @@ def write(folder: Path, inputs: Inputs) -> None:
     """Write the file that lists all inputs, if `scan.json` does not list them. Raises OSError."""
     if len(inputs) > LISTED:
         lines = (json.dumps(dict(one), default=str) + "\n" for one in inputs)
-        (folder / NAME).write_text("".join(lines), encoding="utf-8")
+        (folder / INPUTS).write_text("".join(lines), encoding="utf-8")
 
 
 def _by_folder(inputs: Inputs) -> list[dict[str, Any]]:

@@ -1,25 +1,30 @@
-"""Results on disk: written to a hidden folder, then moved into place, so that a crash leaves the earlier result."""
+"""Results on disk: written to a hidden folder, then published whole (`pipeline.result_files`). A crash loses none."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from clonewatch.model.errors import OutputError
+from clonewatch.model.errors import InputError, OutputError
 from clonewatch.model.read_results import Rejected
-from clonewatch.pipeline.intake.kept_text import NAME as TEXTS
+from clonewatch.model.text_files import is_plain
+from clonewatch.pipeline import result_files
+from clonewatch.pipeline.intake.rejected_rows import RejectedRows
 from clonewatch.pipeline.reporting import provenance
-from clonewatch.state.store import put_whole
+from clonewatch.pipeline.result_files import COMMITTED, NAME, NAMES, REJECTED, REPORT, SUMMARY, read_manifest
+from clonewatch.state.manifest import File
+from clonewatch.state.store import put_whole, sync_folder, synced
 
 # The hidden folder of a run, and its name until the run has locked it.
 _PREFIX, _UNLOCKED = ".scan-", ".new-scan-"
@@ -28,6 +33,7 @@ _WORK, _QUESTION, _BEGUN = "work", "question", "begun"
 # In the hidden folder's folder of tables; free once the run that locked it has ended, however it ended.
 _LOCK = "lock"
 _GROUP = 262_144  # rows of a row group: what is held in memory while a long table is written
+_PATIENCE = 60  # seconds to wait for another process that is moving its result into place
 
 
 class ResultFolder:
@@ -35,14 +41,19 @@ class ResultFolder:
 
     Use as a context manager. `publish` moves the files into place; leaving without it changes nothing. question: a
     digest of what the result depends on, where an interrupted run can be resumed; empty where it cannot. What an
-    interrupted run of another question left is removed.
+    interrupted run of another question left is removed. Raises OutputError where a file of another program has the name
+    of a file of a result: nothing is touched that no manifest of ours lists.
     """
 
     def __init__(self, place: Path, question: str = "") -> None:
         self.place, self.question = place, question
         self._published = False
+        if not is_plain(place):
+            raise OutputError("the name of the folder is not UTF-8", where=str(place), fix="Pass another one as --out")
         try:
             place.mkdir(parents=True, exist_ok=True)
+            _finish(place)
+            _refuse_foreign(place)
             self.aside, self._lock = _left(place, question) or _new(place)
         except OSError as error:
             raise OutputError(
@@ -50,7 +61,7 @@ class ResultFolder:
                 where=str(place),
                 fix="Pass a folder that you may write to as --out",
             ) from error
-        self._rejected: TextIO | None = None
+        self._rejected: RejectedRows | None = None
 
     @property
     def work(self) -> Path:
@@ -66,7 +77,7 @@ class ResultFolder:
         """From here on an interrupted run can be resumed. note: what the next run has to know."""
         try:
             if self._rejected:
-                self._rejected.flush()
+                self._rejected.settle()
             put_whole(self.work / _BEGUN, note)
             put_whole(self.work / _QUESTION, self.question.encode())
         except OSError as error:
@@ -74,7 +85,7 @@ class ResultFolder:
 
     def __enter__(self) -> ResultFolder:
         """Open the file of rejected rows, which are written as they come."""
-        self._rejected = (self.aside / "rejected.ndjson").open("a", encoding="utf-8")
+        self._rejected = RejectedRows(self.aside / REJECTED)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
@@ -82,15 +93,17 @@ class ResultFolder:
         if self._rejected:
             with contextlib.suppress(OSError):  # a full disk: what was buffered goes with the folder
                 self._rejected.close()
-        if self._published or error is None or not (self.work / _QUESTION).exists():
+        if self.aside.name == COMMITTED:
+            self._lock.release()  # complete, and moved into place by the next run
+        elif self._published or error is None or not (self.work / _QUESTION).exists():
             # Released first: not every system removes a file that is open.
             self._lock.release()
-            shutil.rmtree(self.aside, ignore_errors=True)
+            _remove(self.aside)
         else:
             size = sum(file.stat().st_size for file in self.work.rglob("*") if file.is_file())
             error.add_note(
                 f"What was done so far is kept in {self.aside} ({size / 1e6:,.0f} MB). Run the same command again to"
-                " resume from there, or delete it."
+                " resume from there; a scan with other settings removes it."
             )
             self._lock.release()
 
@@ -99,7 +112,7 @@ class ResultFolder:
         if self._rejected is None:
             raise ValueError("the folder is not open")
         try:
-            self._rejected.writelines(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
+            self._rejected.write(rows)
         except OSError as error:
             raise self._full(error) from error
 
@@ -120,7 +133,7 @@ class ResultFolder:
             raise self._full(error) from error
 
     def publish(self, tables: Mapping[str, pa.Table], summary: Mapping[str, Any], report: str) -> None:
-        """Write all results and move them into place."""
+        """Write all results and their manifest, then make them the result of the folder, all at once."""
         try:
             if self._rejected:
                 self._rejected.close()
@@ -128,21 +141,17 @@ class ResultFolder:
                 # No writer version or time is stored: equal tables give equal bytes.
                 pq.write_table(table.replace_schema_metadata(None), self.aside / f"{name}.parquet", compression="zstd")
             text = json.dumps(summary, indent=2, ensure_ascii=False, default=str)
-            (self.aside / "scan.json").write_text(text + "\n", encoding="utf-8")
-            (self.aside / "report.html").write_text(report, encoding="utf-8")
-            files = sorted(file for file in self.aside.iterdir() if file.is_file())
-            for file in files:
-                with file.open("rb") as written:
-                    os.fsync(written.fileno())
-            # Text that an earlier scan kept does not outlive its result, nor does its list of inputs. `scan.json` comes
-            # last and completes the new result.
-            for stale in (TEXTS, provenance.NAME):
-                (self.place / stale).unlink(missing_ok=True)
-            for file in sorted(files, key=lambda f: (f.name == "scan.json", f.name)):
-                file.replace(self.place / file.name)
-            self._published = True
+            _write_text(self.aside / SUMMARY, text + "\n")
+            _write_text(self.aside / REPORT, report)
+            listed = tuple(_listed(file) for file in sorted(self.aside.iterdir()) if file.name in NAMES)
+            columns = {f.name: tuple(pq.read_schema(self.aside / f.name).names) for f in listed if _is_table(f)}
+            put_whole(self.aside / NAME, result_files.encode(listed, columns))
         except OSError as error:
             raise self._full(error) from error
+        _publish(self.aside, self.place)
+        self._published = True
+        self.aside = self.place / COMMITTED
+        self.aside = _move(self.place)
 
     def _full(self, error: OSError) -> OutputError:
         return OutputError(
@@ -150,6 +159,141 @@ class ResultFolder:
             where=str(self.place),
             fix="Free some space and run again; the earlier result is unchanged",
         )
+
+
+def replace_report(place: Path, report: str) -> None:
+    """Publish the result of a folder again with another report. Raises InputError, OutputError."""
+    try:
+        _finish(place)
+        manifest = read_manifest(place / NAME)
+        aside, lock = _new(place)
+    except OSError as error:
+        raise OutputError(f"cannot write: {error.strerror}", where=str(place), fix="Check its permissions") from error
+    try:
+        _write_text(aside / REPORT, report)
+        files = (*(file for file in manifest.files if file.name != REPORT), _listed(aside / REPORT))
+        put_whole(aside / NAME, result_files.encode(files, manifest.tables))
+        _publish(aside, place)
+        aside = place / COMMITTED
+        aside = _move(place)
+    except OSError as error:
+        what = f"the report could not be written: {error.strerror or error}"
+        raise OutputError(what, where=str(place), fix="Free some space; the earlier report is unchanged") from error
+    finally:
+        lock.release()
+        if aside.name != COMMITTED:
+            _remove(aside)
+
+
+def _publish(aside: Path, place: Path) -> None:
+    """Make a complete hidden folder the result of `place`: one renaming."""
+    try:
+        _finish(place)
+        _refuse_foreign(place)
+        sync_folder(aside)
+        aside.rename(place / COMMITTED)
+        sync_folder(place)
+    except OSError as error:
+        raise OutputError(
+            f"the result could not be put into its place: {error.strerror or error}",
+            where=str(place),
+            fix="Check the permissions of the folder and run again; the earlier result is unchanged",
+        ) from error
+
+
+def _finish(place: Path) -> None:
+    """Move a published result into place, where its process was killed meanwhile or still does it."""
+    left = place / COMMITTED
+    if not _is_ours(left):
+        return
+    try:
+        with FileLock(left / _WORK / _LOCK, thread_local=False, timeout=_PATIENCE):
+            emptied = _move(place)
+    except Timeout as error:
+        raise OutputError(
+            "another process is moving its result into place", where=str(place), fix="Wait for it or stop it"
+        ) from error
+    except FileNotFoundError:  # the other process has just removed it
+        return
+    _remove(emptied)
+
+
+def _move(place: Path) -> Path:
+    """Move the files of a published result into place, the manifest last; returns the folder that held them.
+
+    Called by who holds its lock. What the earlier manifest lists and this one does not is removed.
+    """
+    new = place / COMMITTED
+    try:
+        if (new / NAME).exists():
+            names = read_manifest(new / NAME).names
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):  # moved before the process was killed
+                    (new / name).replace(place / name)
+            for name in _ours(place) - names:
+                (place / name).unlink(missing_ok=True)
+            (new / NAME).replace(place / NAME)
+            sync_folder(place)
+        # Another process may publish as soon as the name is free.
+        return new.rename(place / f"{_PREFIX}{secrets.token_hex(8)}")
+    except OSError as error:
+        raise OutputError(
+            f"the result is complete, but could not be moved into its place: {error.strerror or error}",
+            where=str(new),
+            fix="Make the folder writable; the next scan or report into it moves it",
+        ) from error
+
+
+def _ours(place: Path) -> set[str]:
+    """The files that the manifest in a folder lists; none where there is no manifest."""
+    return read_manifest(place / NAME).names if (place / NAME).exists() else set()
+
+
+def _refuse_foreign(place: Path) -> None:
+    """Raise OutputError where a file that no manifest lists has the name of a file of a result."""
+    try:
+        known = _ours(place)
+    except InputError as error:
+        raise OutputError(error.what, where=error.where, fix="Pass another folder as --out, or remove it") from error
+    foreign = sorted(name for name in NAMES - known if os.path.lexists(place / name))
+    if foreign:
+        shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+        raise OutputError(
+            f"the folder holds files that no {NAME} lists and a result would replace: {shown}",
+            where=str(place),
+            fix="Pass another folder as --out, or move them away",
+        )
+
+
+def _listed(path: Path) -> File:
+    """A file as a manifest lists it, once its bytes are on the disk."""
+    rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else 0
+    return File(path.name, rows, *synced(path))
+
+
+def _is_table(file: File) -> bool:
+    return file.name in result_files.TABLES
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write text; a name of a file that is no Unicode is written with its bytes escaped."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _is_ours(aside: Path) -> bool:
+    """Whether a hidden folder is one that a run of ours made."""
+    return (aside / _WORK / _LOCK).is_file()
+
+
+def _remove(aside: Path) -> None:
+    """Remove a hidden folder, its lock last: until then it is known as ours."""
+    for path in (*aside.glob("*"), *aside.glob(f"{_WORK}/*")):
+        if path.is_dir() and path.name != _WORK:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != _LOCK and not path.is_dir():
+            with contextlib.suppress(OSError):
+                path.unlink()
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _grouped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -180,12 +324,11 @@ def _left(place: Path, question: str) -> tuple[Path, FileLock] | None:
     """The hidden folder of an interrupted run of the same question; those of other interrupted runs are removed."""
     found = None
     for left in sorted(place.glob(f"{_PREFIX}*")):
+        if not _is_ours(left):
+            continue
         lock = FileLock(left / _WORK / _LOCK, thread_local=False)
         try:
             lock.acquire(timeout=0)
-        except FileNotFoundError:
-            shutil.rmtree(left, ignore_errors=True)
-            continue
         except Timeout:
             continue  # that run is still going
         asked = left / _WORK / _QUESTION
@@ -193,5 +336,5 @@ def _left(place: Path, question: str) -> tuple[Path, FileLock] | None:
             found = left, lock
         else:
             lock.release()
-            shutil.rmtree(left, ignore_errors=True)
+            _remove(left)
     return found

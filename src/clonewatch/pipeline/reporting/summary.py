@@ -45,6 +45,7 @@ def summarise(
         "counts": {
             "read": intake.read,
             "rejected": intake.rejected,
+            "ended_early": len(intake.ended),
             "duplicate": intake.read - exchanges,
             "completed": repeats.completed,
             "shared_id": repeats.shared,

@@ -26,6 +26,14 @@ _DAY = 86_400_000_000
 _ATTRIBUTES_REPORTED = 40
 ATTRIBUTED = arrow_schema(schema.ATTRIBUTION)
 _Rows = list[dict[str, Any]]
+# Of accounts of reported clusters: sign-up, first ban and first lifting of a ban.
+_ACCOUNT_FACTS = (
+    "SELECT p.account, MIN(a.created) AS created, MIN(e.banned) AS banned, MIN(e.unbanned) AS unbanned"
+    " FROM (SELECT DISTINCT account FROM posteriors) p LEFT JOIN accounts a ON a.account = p.account"
+    " LEFT JOIN (SELECT account, MIN(CASE WHEN kind = 'ban' THEN ts END) AS banned,"
+    " MIN(CASE WHEN kind <> 'ban' THEN ts END) AS unbanned FROM events WHERE kind IN ('ban', 'unban', 'appeal_upheld')"
+    " GROUP BY account) e ON e.account = p.account GROUP BY p.account ORDER BY p.account"
+)
 
 
 def build(runner: StepRunner, found: Ranked, account_ids: list[str]) -> dict[str, pa.Table]:
@@ -41,11 +49,12 @@ def build(runner: StepRunner, found: Ranked, account_ids: list[str]) -> dict[str
     attributes, carriers = _attributes(runner, clustering, names, ids)
     return {
         "campaigns": _table(schema.CAMPAIGNS, _campaigns(found, names, evidence, _totals(runner, members))),
-        "members": _members(members, names, ids),
+        "members": _members(runner, members, names, ids),
         "evidence": _table(schema.EVIDENCE, [row for rows in evidence.values() for row in rows]),
         "attributes": attributes,
         "attribute_accounts": carriers,
         "timeline": _timeline(runner, names),
+        "models": _models(runner, names),
     }
 
 
@@ -129,17 +138,27 @@ def _named(names: Mapping[int, str], cluster: pa.ChunkedArray | pa.Array) -> pa.
     return pa.array([names[c] for c in cluster.to_pylist()], pa.string())
 
 
-def _members(members: pa.Table, names: Mapping[int, str], ids: pa.Array) -> pa.Table:
+def _members(runner: StepRunner, members: pa.Table, names: Mapping[int, str], ids: pa.Array) -> pa.Table:
     """Accounts of reported clusters with campaign ids and account ids. members: MEMBER_SCHEMA."""
+    facts = runner.engine.fetch(_ACCOUNT_FACTS)
+    place = pc.index_in(members["account"], value_set=facts["account"].combine_chunks())
     columns = {
         "campaign_id": _named(names, members["cluster"]),
         "account_id": ids.take(members["account"].combine_chunks()),
         "membership": members["membership"],
         "role": members["role"],
         "harvested_exchanges": members["harvested"],
+        "exchanges": members["exchanges"],
+        "first_ts": _moments(members["first"]),
+        "last_ts": _moments(members["last"]),
+        **{f"{name}_ts": _moments(facts[name].take(place)) for name in ("created", "banned", "unbanned")},
     }
     order = [("campaign_id", "ascending"), ("membership", "descending"), ("account_id", "ascending")]
     return pa.table(columns).sort_by(order).cast(arrow_schema(schema.MEMBERS))
+
+
+def _moments(microseconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    return microseconds.cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
 
 
 def _totals(runner: StepRunner, members: pa.Table) -> dict[int, dict[str, Any]]:
@@ -269,7 +288,7 @@ def _timeline(runner: StepRunner, names: Mapping[int, str]) -> pa.Table:
     return pa.table(
         [
             _named(names, table["cluster"]),
-            pa.array(table["day"].to_numpy() * _DAY).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC")),
+            _moments(pc.multiply(table["day"], _DAY)),
             pa.array([_task(t) for t in table["task"].to_pylist()], pa.string()),
             table["exchanges"],
             table["harvested"],
@@ -277,3 +296,23 @@ def _timeline(runner: StepRunner, names: Mapping[int, str]) -> pa.Table:
         ],
         schema=arrow_schema(schema.TIMELINE),
     ).sort_by([("campaign_id", "ascending"), ("day", "ascending"), ("task", "ascending")])
+
+
+def _models(runner: StepRunner, names: Mapping[int, str]) -> pa.Table:
+    """Exchanges of member accounts by day and model."""
+    table = runner.engine.fetch(
+        "SELECT p.cluster, CAST(FLOOR(p.ts / 86400000000) AS BIGINT) AS day, p.model, COUNT(*) AS exchanges,"
+        " CAST(SUM(CASE WHEN p.posterior >= 0.5 THEN 1 ELSE 0 END) AS BIGINT) AS harvested,"
+        ' COUNT(DISTINCT p.account) AS accounts, MIN(p.ts) AS first, MIN(p."row") AS place FROM posteriors p'
+        " JOIN member_accounts m ON m.cluster = p.cluster AND m.account = p.account"
+        " GROUP BY p.cluster, CAST(FLOOR(p.ts / 86400000000) AS BIGINT), p.model"
+    )
+    # By first use within the day: the value of a hash decides nothing.
+    columns = {
+        "campaign_id": _named(names, table["cluster"]),
+        "day": _moments(pc.multiply(table["day"], _DAY)),
+        "model": pa.array([None if m is None else f"{m & (2**64 - 1):016x}" for m in table["model"].to_pylist()]),
+        **{name: table[name] for name in ("exchanges", "harvested", "accounts", "first", "place")},
+    }
+    order = [(name, "ascending") for name in ("campaign_id", "day", "first", "place")]
+    return pa.table(columns).sort_by(order).select(schema.MODELS.names).cast(arrow_schema(schema.MODELS))

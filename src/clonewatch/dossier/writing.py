@@ -1,0 +1,136 @@
+"""Makes a bundle: gathers a case and the rows of its group, logs the export, signs, and writes the folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from clonewatch.adapters.reading import Log
+from clonewatch.cases.arrivals import Group, groups
+from clonewatch.cases.changes import Who
+from clonewatch.cases.heads import Signer
+from clonewatch.cases.records import ALIVE, Case, Entry, note_digest
+from clonewatch.cases.store import Reading, Store, new_note
+from clonewatch.dossier import documents, envelope, proofs, tables
+from clonewatch.dossier.content import Sources, content
+from clonewatch.dossier.prices import parsed, read
+from clonewatch.model.errors import InputError, OutputError, SetupError
+from clonewatch.model.version import __version__
+from clonewatch.pipeline.scan_result import read_summary, table_paths
+
+DOSSIER, SCAN, PRICES, LETTER = "dossier.json", "scan.json", "prices.toml", "letter.txt"
+
+
+class Order(NamedTuple):
+    """What is asked for. log: the log that was scanned, for its tokens."""
+
+    case: str
+    result: Path
+    log: Log | None
+    prices: Path | None
+
+
+class Made(NamedTuple):
+    """A bundle that was written. status: see `wording.status`. key: the public key that checks it."""
+
+    files: dict[str, bytes]
+    status: dict[str, str]
+    key: str
+
+
+def export(store: Store, order: Order, who: Who, out: Path, signer: Signer | None) -> Made:
+    """Write the bundle of a case to a new folder, and log that it was exported. signer: None for the key of the log.
+
+    The PDF files are among it only if the extra `dossier` is installed.
+
+    Raises InputError where the result is not one that the case was seen in, OutputError where nothing can be written;
+    then nothing is logged.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError("there is something at this place", where=str(out), fix="Name a new folder with --out")
+    if order.prices and order.log is None:
+        raise SetupError("prices need the log: the tables of a scan hold no tokens", fix="Pass --log PATH as well")
+    with store.writing() as writing:
+        files = _contents(writing, order, who.at)
+        digest = proofs.contents_digest(files)
+        note = new_note(proofs.export_note(digest))
+        name = writing.case(order.case).case
+        writing.add(Entry("export", who.at, who.by, (name,), note=note_digest(note.salt, note.text)), note)
+    with store.reading() as reading:
+        files[proofs.NAME] = envelope.spelled(proofs.proofs(reading, name))
+    held = envelope.strict(files[DOSSIER], DOSSIER)
+    key = signer or store.signer()
+    predicate = {
+        "case": name,
+        "made_at": who.at,
+        "schema": held["schema"],
+        "typst": documents.typesetter(),
+        "version": __version__,
+    }
+    files[envelope.NAME] = envelope.sealed(files, predicate, key)
+    _put(out, files)
+    return Made(files, held["status"], key.public.text)
+
+
+def _contents(store: Reading, order: Order, at: str) -> dict[str, bytes]:
+    """Every file but the log and the envelope."""
+    case = store.case(order.case)
+    if case.status not in ALIVE:
+        raise InputError(f"{case.case} is {case.status}", fix=f"Look at it: clonewatch cases show {case.case}")
+    entries = dict(store.history(case.case))
+    notes = {n: note.text for n in entries if (note := store.note(n))}
+    group = _group(order.result, case, entries)
+    held = tables.of_group(order.result, group.sighting.group, store.accounts(case.accounts))
+    if order.log is not None:
+        held["usage"] = tables.usage(held["attribution"], order.log)
+    scan = read_summary(order.result)
+    sources = Sources(case, entries, notes, held, scan, read(order.prices) if order.prices else None)
+    told = content(sources, at)
+    files = tables.written(held) | {DOSSIER: envelope.spelled(told), SCAN: (order.result / "scan.json").read_bytes()}
+    if order.prices:
+        files[PRICES] = order.prices.read_bytes()
+        parsed(files[PRICES])
+    letter = documents.letter(told, files[DOSSIER])
+    files[LETTER] = documents.letter_text(letter)
+    return files | documents.pdfs(told, letter)
+
+
+def _group(result: Path, case: Case, entries: Mapping[int, Entry]) -> Group:
+    """The group of a result that the case was seen as; the largest of several."""
+    seen = [entry.sighting for entry in entries.values() if entry.sighting]
+    mine = [group for group in groups(table_paths(result), read_summary(result)) if group.sighting in seen]
+    if not mine:
+        raise InputError(
+            f"no scan in which {case.case} was seen has this result",
+            where=str(result),
+            fix=f"Name the result that it was last seen in, of the log to {case.seen.last[:10]}, or import this one:"
+            " clonewatch cases import DIR",
+        )
+    return max(mine, key=lambda group: (len(group.accounts), group.sighting.group))
+
+
+def _put(out: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder whole or not at all. Raises OutputError."""
+    aside = out.with_name(f".{out.name}.{secrets.token_hex(4)}.new")
+    try:
+        for name, data in files.items():
+            place = aside / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with place.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        if out.exists():
+            out.rmdir()
+        aside.rename(out)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise OutputError(
+            f"the bundle could not be written: {error.strerror or error}",
+            where=str(out),
+            fix="Free some space or name another folder, and export again; the log says that this one was begun",
+        ) from error

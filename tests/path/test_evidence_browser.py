@@ -1,0 +1,142 @@
+"""The evidence in a real browser: from the queue to why an account is in a campaign, and what axe finds."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from tests.path.test_console_browser import _FLAGS, CHROMIUM, RULES, Person, _lacking, shot
+from tests.required import required
+from tests.unit import report_tables as made
+from tests.unit.console_stand import Console
+from tests.unit.evidence_stand import showing, written
+
+from clonewatch.cases.arrivals import arrive, groups
+from clonewatch.pipeline.scan_result import read_summary, table_paths
+from clonewatch.service.app import create_app
+
+PAGES = (
+    "/campaigns/C1",
+    "/campaigns/G1",
+    "/campaigns/C1/accounts?sort=first",
+    "/campaigns/C1/exchanges",
+    "/accounts/C1-acct-00001",
+    "/accounts/nobody",
+    "/compare?one=C1&other=C2",
+    "/pools",
+    "/pools/C1",
+)
+# From the queue: to the case, to its evidence, to the account.
+FEW_CLICKS = 3
+
+pytestmark = required("the evidence in a browser", _lacking())
+
+
+@pytest.fixture(scope="module")
+def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Console, str]]:
+    """A console on loopback that shows a result whose groups came in, and its address."""
+    home = tmp_path_factory.mktemp("evidence")
+    tables = made.scan(flagged=2, linked=1, accounts=180)
+    rows = tables["campaigns"].to_pylist()
+    told = {"rank": 1, "odds_bits": 6.0, "evidence_odds_bits": 6.0, "families": ["identity"]}
+    for place, row in enumerate(rows, 1):
+        row |= told | {"rank": place, "outcome": "flagged" if row["flagged"] else "listed"}
+        row |= {"limiting_criterion": "linkage", "limiting_ratio": 1.3 if row["flagged"] else 0.4}
+    tables["campaigns"] = made.table(made.schema.CAMPAIGNS, rows)
+    held = showing(home, written(home / "result", tables))
+    with held.store.writing() as change:
+        arrive(change, groups(table_paths(home / "result"), read_summary(home / "result")), "the test", held.clock.now)
+    held.clock.now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(held.app.state.settings), host="127.0.0.1", port=0, log_level="error")
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield held, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser_() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+def test_a_newcomer_finds_why_an_account_is_in_within_three_clicks(browser_: Any, open_: tuple[Console, str]) -> None:
+    ana = Person(browser_, open_, "viewer")
+    page = ana.page
+    page.goto("/")
+    clicks = 0
+    for link in ("K0003", "See the evidence", "C1-acct-00000"):
+        page.get_by_role("link", name=link).first.click()
+        clicks += 1
+    page.get_by_text("It is in C1 because it shares").wait_for()
+    assert page.get_by_role("heading", name="Why perhaps not").is_visible()
+    assert clicks <= FEW_CLICKS
+    ana.leave()
+
+
+def test_a_list_is_sorted_filtered_and_turned_in_place(browser_: Any, open_: tuple[Console, str]) -> None:
+    ana = Person(browser_, open_, "viewer")
+    page = ana.page
+    page.goto("/campaigns/C1")
+    page.wait_for_function("window.htmx !== undefined")
+    page.get_by_role("link", name=re.compile("^Account")).last.click()
+    page.locator("th[aria-sort] a", has_text="Account").wait_for()
+    page.get_by_role("link", name="Further").click()
+    page.get_by_text("Page 2 of 4").wait_for()
+    page.locator("#list-fate").select_option("banned")
+    page.get_by_text("45 accounts of 180").wait_for()
+    assert page.get_by_role("heading", name="What it would take to be wrong").is_visible(), "still the same page"
+    page.get_by_label("Part of an account id").fill("00001")
+    page.get_by_label("Part of an account id").press("Enter")
+    page.get_by_text("1 account of 180").wait_for()
+    ana.leave()
+
+
+def test_a_meaning_opens_by_key_and_closes_by_key(browser_: Any, open_: tuple[Console, str]) -> None:
+    ana = Person(browser_, open_, "viewer")
+    page = ana.page
+    page.goto("/campaigns/C1")
+    page.get_by_role("button", name="What is: Attributed exchanges?").first.focus()
+    page.keyboard.press("Enter")
+    meaning = page.locator("#what-attributed")
+    assert meaning.is_visible() and "posterior of 0.5 or more" in meaning.inner_text()
+    page.keyboard.press("Escape")
+    assert not meaning.is_visible()
+    ana.leave()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375), ("light", 375), ("dark", 1280)])
+def test_every_page_of_evidence_can_be_used_by_everybody(
+    browser_: Any, open_: tuple[Console, str], scheme: str, width: int, tmp_path: Path
+) -> None:
+    """By axe, in both themes, and as narrow as a phone without scrolling to the side."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    ana = Person(browser_, open_, "viewer", color_scheme=scheme, viewport={"width": width, "height": 800})
+    faults = []
+    for place in PAGES:
+        ana.page.goto(place)
+        ana.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        found = Axe().run(ana.page, options={"runOnly": RULES}).response["violations"]
+        faults += [(place, one["id"], one["nodes"][0]["html"][:200]) for one in found]
+        if ana.page.evaluate("document.documentElement.scrollWidth") > width:
+            faults.append((place, "wider than the window", ""))
+        shot(ana, f"evidence-{re.sub(r'[^a-zA-Z0-9]+', '-', place)}-{width}-{scheme}", tmp_path)
+    ana.complaints = [said for said in ana.complaints if "404" not in said]
+    ana.leave()
+    assert faults == []
