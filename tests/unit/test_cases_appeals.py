@@ -28,6 +28,8 @@ from clonewatch.cases.rulings import standing
 from clonewatch.cases.store import Store, hashed, opened
 from clonewatch.cases.store_checking import check_store
 from clonewatch.cases.tables import HOLDERS
+from clonewatch.dossier.envelope import spelled
+from clonewatch.dossier.proofs import proofs, proved
 from clonewatch.errors import ClonewatchError, InputError, SetupError, StaleError
 
 PDF = File("../../letter\x00.pdf", b"%PDF-1.7 a letter")
@@ -463,6 +465,15 @@ def test_a_notice_tells_kinds_of_evidence_and_no_value_threshold_or_other_accoun
     for secret in ("4.0", "bits", "odds", "K0001", "C0001", "ana", "bob", "seen twice"):
         assert secret not in said and secret not in str(told)
     assert facts["group"] == "one of a few accounts that appear to be run as one, without having said so"
+
+
+def test_what_a_holder_wrote_does_not_leave_the_house_with_a_dossier(stand: Stand) -> None:
+    stand.appeal(0)
+    stand.decide("A0001", Answer("uphold"))
+    with stand.store.reading() as held:
+        told = spelled(proofs(held, "K0001")).decode()
+    assert "we are a school" not in told and "because we looked again" not in told and "seen twice" in told
+    assert {"appeal", "decide"} <= {entry.what for entry in proved(told.encode()).entries.values()}
 
 
 def test_figures_count_what_they_say(stand: Stand) -> None:
