@@ -89,8 +89,9 @@ def appeal(store: Reading, name: str) -> Appeal:
 
 def of_holder(store: Reading, holder: Holder) -> Appeal | None:
     """The appeal of an account against a containment; None where there is none."""
-    found = appeals(store, holder.containment.containment)
-    return next((one for one in found if one.holder == holder.number), None)
+    this = (APPEALS.c.containment == holder.containment.containment) & (APPEALS.c.holder == holder.number)
+    body = store.connection.execute(select(APPEALS.c.body).where(this)).scalar_one_or_none()
+    return msgspec.json.decode(body, type=Appeal) if body else None
 
 
 def messages(store: Reading, held: Appeal) -> list[Message]:

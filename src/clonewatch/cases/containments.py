@@ -191,6 +191,12 @@ def numbered(store: Reading, name: str, number: int) -> Holder:
     return holder(store, name, sorted(store.accounts(held.accounts))[number])
 
 
+def linked(begun: Containment, link: Link) -> Holder:
+    """The account of a link that `begin` made: nothing has changed since, so nothing is looked up."""
+    until = later(begun.begins, timedelta(days=APPEAL_DAYS))
+    return Holder(begun, link.number, link.account, STANDING, begun.measure, begun.version, until)
+
+
 def bearer(store: Reading, token: str, now: str) -> Holder:
     """Whose link this is. Raises InputError for one that is none, was replaced, or is over."""
     row = None

@@ -17,9 +17,8 @@ from clonewatch.model.errors import InputError, OutputError, SetupError
 
 if TYPE_CHECKING:
     from clonewatch.cases.attachments import File
-    from clonewatch.cases.containments import Link
+    from clonewatch.cases.containments import Holder, Link
     from clonewatch.cases.measures import Appeal, Containment
-    from clonewatch.cases.store import Reading
 
 _PRIVATE = 0o600
 
@@ -108,13 +107,14 @@ def begin(
     """
     opened = change.open()
     from clonewatch.cases.containments import begin as begin_
+    from clonewatch.cases.containments import linked
 
     written = False
     try:
         with opened.writing() as store:
             begun, links = begin_(store, name, change.who())
             # Before the transaction ends: a containment without notices must not be, nor links that do not hold.
-            _write_new(out, [_notice(store, link, url, redress) for link in links])
+            _write_new(out, [_notice(linked(begun, link), link, url, redress) for link in links])
             written = True
     except BaseException:
         if written:
@@ -174,10 +174,11 @@ def link(
       clonewatch appeals link B0001 --account acct-17 --url https://console.example
     """
     opened = change.open()
-    from clonewatch.cases.containments import renew
+    from clonewatch.cases.containments import numbered, renew
 
     with opened.writing() as store:
-        told = _notice(store, renew(store, name, text(account, "--account"), change.who()), url, redress)
+        new = renew(store, name, text(account, "--account"), change.who())
+        told = _notice(numbered(store, new.containment, new.number), new, url, redress)
     if json:
         output.as_json(told)
     else:
@@ -306,12 +307,11 @@ def files(
     output.table("", ("File", "As its sender calls it", "Bytes"), [list(w.values())[:3] for w in written], right=(2,))
 
 
-def _notice(store: Reading, link: Link, url: str, redress: str | None) -> dict[str, Any]:
-    from clonewatch.cases.containments import numbered
+def _notice(holder: Holder, link: Link, url: str, redress: str | None) -> dict[str, Any]:
     from clonewatch.cases.notices import REDRESS, letter, statement
 
     where = f"{url.rstrip('/')}/appeal/{link.token}" if url else ""
-    told = statement(numbered(store, link.containment, link.number), where, REDRESS if redress is None else redress)
+    told = statement(holder, where, REDRESS if redress is None else redress)
     return {"account": link.account, "token": link.token, "statement": told, "letter": letter(told)}
 
 
