@@ -111,5 +111,7 @@ def test_bad_input_is_refused_without_a_traceback(tmp_path: Path, monkeypatch: p
     ask("show", "A0009", code=2)
     ask("figures", "--since", "yesterday", code=2)
     ask("figures", "--fail-on-late", code=3)
+    done = CliRunner().invoke(app, ["cases", "due", "--fail-on-overdue"])
+    assert done.exit_code == 3 and "appeal A0001" in done.output
     assert told("lapse")["ended"] != [] and told("lapse") == {"ended": []}
     ask("figures", "--fail-on-late")
