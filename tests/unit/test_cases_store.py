@@ -26,7 +26,7 @@ from clonewatch.cases import database, upgrading
 from clonewatch.cases.arrivals import arrive
 from clonewatch.cases.changes import Decision, Who, annotate, assign, merge, rule, split, undo
 from clonewatch.cases.records import Entry
-from clonewatch.cases.store import Store, opened
+from clonewatch.cases.store import Store, copied, opened
 from clonewatch.cases.store_checking import check_store
 from clonewatch.cases.tables import METADATA
 from clonewatch.cli.main import app
@@ -330,6 +330,15 @@ def test_a_store_of_a_newer_version_is_refused(store: Store, place: tuple[str, P
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match="a newer version made this store"):
         opened(*place)
+
+
+def test_a_copy_of_an_older_version_says_how_to_check_it(tmp_path: Path) -> None:
+    store = filled(str(tmp_path / "cases.db"))
+    with database.opened(store.where).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002_people'"))
+    with pytest.raises(StoreError, match="this copy is of another version") as older:
+        copied(tmp_path / "cases.db")
+    assert "clonewatch cases list --store" in older.value.fix
 
 
 @pytest.mark.parametrize("address", ["mysql://x/y", "sqlite://", "postgresql://x:y/z", "a://b://"])

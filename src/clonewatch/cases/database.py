@@ -100,6 +100,18 @@ def prepare(where: Place, engine: Engine, first: Callable[[Connection], None] | 
             first(connection)
 
 
+def refuse_other(where: Place, engine: Engine) -> None:
+    """Raise StoreError for a copy of another version: nothing is written to a copy, so it stays what it is."""
+    with engine.connect() as connection:
+        now = _revision(connection)
+    if now not in (None, NEWEST):
+        raise StoreError(
+            "this copy is of another version",
+            where=where.shown,
+            fix="Open another copy of it once, with `clonewatch cases list --store FILE`, and check that one",
+        )
+
+
 def _revision(connection: Connection) -> str | None:
     """The revision of the tables; None where there are none."""
     if not inspect(connection).has_table("alembic_version"):

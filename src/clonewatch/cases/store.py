@@ -113,7 +113,10 @@ def copied(path: Path) -> Store:
     if not path.is_file():
         raise InputError("there is no such file", where=str(path), fix="Name a store, such as cases.db")
     where = database.place(str(path))
-    return Store(where, database.opened(where, read_only=True), None)
+    engine = database.opened(where, read_only=True)
+    with database.guarded(where):
+        database.refuse_other(where, engine)
+    return Store(where, engine, None)
 
 
 class Reading:
