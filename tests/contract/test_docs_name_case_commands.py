@@ -1,4 +1,4 @@
-"""The page on cases names every command on cases and their log with every option, and nothing that does not exist."""
+"""The pages on cases and appeals name every command on them and the log with every option, and nothing else."""
 
 import re
 from pathlib import Path
@@ -7,14 +7,28 @@ from typing import Any
 import pytest
 import typer
 
+from clonewatch.cases.appeal_figures import DEFINED
+from clonewatch.cases.attachments import MOST_BYTES, MOST_FILES, MOST_TOTAL
+from clonewatch.cases.containments import APPEAL_DAYS
+from clonewatch.cases.measures import MEASURES
+from clonewatch.cases.notices import SEEN
 from clonewatch.cli.main import app
 from clonewatch.model.questions import BY_ID
 from clonewatch.model.same_evidence import COVERED, MORE_BITS
+from clonewatch.ports.shelf import Shelf
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "using" / "cases.md").read_text(encoding="utf-8")
-GROUPS = {name: typer.main.get_command(app).commands[name] for name in ("cases", "log")}  # type: ignore[attr-defined]
+USING = Path(__file__).resolve().parents[2] / "docs" / "using"
+PAGES = {name: (USING / f"{name}.md").read_text(encoding="utf-8") for name in ("cases", "appeals")}
+PAGE = PAGES["cases"]
+BOTH = PAGE + PAGES["appeals"]
+OF = {"cases": "cases", "log": "cases", "appeals": "appeals"}
+GROUPS = {name: typer.main.get_command(app).commands[name] for name in OF}  # type: ignore[attr-defined]
 COMMANDS: dict[str, Any] = {f"{group} {name}": c for group, held in GROUPS.items() for name, c in held.commands.items()}
-ROWS = dict(re.findall(r"^\| `clonewatch ((?:cases|log) [a-z-]+)[^`]*` \| (.*) \|$", PAGE, re.M))
+ROWS = {
+    name: options
+    for group, page in OF.items()
+    for name, options in re.findall(rf"^\| `clonewatch ({group} [a-z-]+)[^`]*` \| (.*) \|$", PAGES[page], re.M)
+}
 
 
 def options(name: str) -> set[str]:
@@ -34,7 +48,7 @@ def test_a_row_has_every_option_and_no_other(name: str) -> None:
 def test_every_command_teaches_by_examples_that_are_right(name: str) -> None:
     assert f"clonewatch {name} " in COMMANDS[name].help + " "
     assert all(parameter.help for parameter in COMMANDS[name].params)
-    for line in re.findall(rf"clonewatch {name} .*", COMMANDS[name].help + PAGE):
+    for line in re.findall(rf"clonewatch {name} .*", COMMANDS[name].help + BOTH):
         assert set(re.findall(r"(?<!\S)(--[a-z-]+)", line.partition("`")[0])) <= options(name), line
 
 
@@ -45,3 +59,19 @@ def test_the_help_names_every_innocent_explanation() -> None:
 def test_the_page_says_what_counts_as_the_same_evidence() -> None:
     assert "at least three quarters of the group's accounts" in PAGE and COVERED == 0.75
     assert "at most 2 bits, a factor of four" in PAGE and MORE_BITS == 2.0
+
+
+def test_the_page_on_appeals_names_every_measure_outcome_limit_and_figure() -> None:
+    page = PAGES["appeals"]
+    for name in (*MEASURES, *(name.replace("_", " ") for name in DEFINED)):
+        assert f"`{name}`" in page, name
+    assert (
+        f"{MOST_FILES} files" in page and f"{MOST_BYTES // 2**20} MiB" in page and f"{MOST_TOTAL // 2**20} MiB" in page
+    )
+    assert f"{APPEAL_DAYS} days" in page
+
+
+def test_every_family_of_evidence_has_words_for_whoever_holds_an_account() -> None:
+    signals = [Shelf("clonewatch.links.signals", "SIGNAL"), Shelf("clonewatch.behaviour.tests", "TEST")]
+    held = [shelf.load(name) for shelf in signals for name in shelf.names()]
+    assert {one.signal.card.family for one in held} == set(SEEN)

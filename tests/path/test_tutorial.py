@@ -1,4 +1,4 @@
-"""Everything that the tutorial and the page on cases tell a reader to type is typed, and prints what they show.
+"""Everything that the tutorial and the pages on cases and appeals tell a reader to type is typed, and prints as shown.
 
 `make golden` writes the shown outputs anew. A line `...` in an output stands for lines that are left out.
 """
@@ -15,7 +15,7 @@ import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "tutorial.md"
-PAGES = [PAGE, DOCS / "using" / "cases.md"]
+PAGES = [PAGE, *(DOCS / "using" / f"{name}.md" for name in ("cases", "appeals"))]
 SKIPPED = "<!-- not run by the test -->"
 OMITTED = "..."
 # Hashes depend on the key, and every reader has their own.

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -27,31 +26,13 @@ from clonewatch.cases import database, upgrading
 from clonewatch.cases.arrivals import arrive
 from clonewatch.cases.changes import Decision, Who, annotate, assign, merge, rule, split, undo
 from clonewatch.cases.records import Entry
-from clonewatch.cases.store import Store, opened
+from clonewatch.cases.store import Store, copied, opened
 from clonewatch.cases.store_checking import check_store
 from clonewatch.cases.tables import METADATA
 from clonewatch.cli.main import app
 from clonewatch.errors import InputError, SetupError, StaleError, StoreError
 
 NEEDS_SERVER = required("the case store on PostgreSQL", postgres.lacking())
-Make = Callable[[], tuple[str, Path]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres.server() as address:
-        yield address
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=NEEDS_SERVER)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
-    """The address of a store that does not exist yet, and its key file."""
-    if request.param == "sqlite":
-        return str(tmp_path / "cases.db"), tmp_path / "cases.db.key"
-    address, name = request.getfixturevalue("server"), f"store{abs(hash(tmp_path))}"
-    with psycopg.connect(f"{address}postgres", autocommit=True) as made:
-        made.execute(f"CREATE DATABASE {name}".encode())
-    return f"{address}{name}", tmp_path / "log.key"
 
 
 @pytest.fixture
@@ -349,6 +330,15 @@ def test_a_store_of_a_newer_version_is_refused(store: Store, place: tuple[str, P
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match="a newer version made this store"):
         opened(*place)
+
+
+def test_a_copy_of_an_older_version_says_how_to_check_it(tmp_path: Path) -> None:
+    store = filled(str(tmp_path / "cases.db"))
+    with database.opened(store.where).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002_people'"))
+    with pytest.raises(StoreError, match="this copy is of another version") as older:
+        copied(tmp_path / "cases.db")
+    assert "clonewatch cases list --store" in older.value.fix
 
 
 @pytest.mark.parametrize("address", ["mysql://x/y", "sqlite://", "postgresql://x:y/z", "a://b://"])

@@ -94,9 +94,10 @@ def decide(store: Writing, number: int, state: str, who: Who) -> Approval:
         )
     if state not in DECIDED:
         raise SetupError(f"a request cannot be {state!r}")
-    if state == WITHDRAWN and who.by != held.by:
+    same = who.by.casefold() == held.by.casefold()
+    if state == WITHDRAWN and not same:
         raise SetupError("only who asked can withdraw it", fix="Decline it")
-    if state != WITHDRAWN and who.by == held.by:
+    if state != WITHDRAWN and same:
         raise SetupError("it takes another person than the one who asked", fix="Let somebody else decide")
     if state == APPROVED and not current(store, held):
         raise StaleError(

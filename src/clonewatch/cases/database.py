@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from clonewatch.model.errors import SetupError, StoreError
 
 BUSY_SECONDS = 10
-NEWEST = "0002_people"  # revision of the tables in `tables`
+NEWEST = "0003_appeals"  # revision of the tables in `tables`
 _PRIVATE = 0o600
 _LOCK = 0x636C6F6E65  # of PostgreSQL, while tables are made
 _NO_STORE = "Start one with `clonewatch cases import RESULT`, or name it with --store"
@@ -98,6 +98,18 @@ def prepare(where: Place, engine: Engine, first: Callable[[Connection], None] | 
         upgrade(connection)
         if first:
             first(connection)
+
+
+def refuse_other(where: Place, engine: Engine) -> None:
+    """Raise StoreError for a copy of another version: nothing is written to a copy, so it stays what it is."""
+    with engine.connect() as connection:
+        now = _revision(connection)
+    if now not in (None, NEWEST):
+        raise StoreError(
+            "this copy is of another version",
+            where=where.shown,
+            fix="Open another copy of it once, with `clonewatch cases list --store FILE`, and check that one",
+        )
 
 
 def _revision(connection: Connection) -> str | None:

@@ -164,6 +164,15 @@ def later(at: str, by: timedelta) -> str:
     return f"{datetime.strptime(at, _TIME) + by:{_TIME}}"
 
 
+def seconds_between(first: str, last: str) -> float:
+    """How long it is from one time to another.
+
+    >>> seconds_between("2026-05-04T09:00:00Z", "2026-05-05T09:00:00Z") / 3600
+    24.0
+    """
+    return (datetime.strptime(last, _TIME) - datetime.strptime(first, _TIME)).total_seconds()
+
+
 def _one(connection: Connection, where: object) -> Person | None:
     row = connection.execute(select(PEOPLE).where(where)).first()  # type: ignore[arg-type]
     return Person(*row) if row else None

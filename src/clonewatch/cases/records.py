@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from clonewatch.cases.measures import Appeal, Containment
 from clonewatch.model.errors import LogError
 
 CONFIRMED, INNOCENT, NEEDS_MORE = "confirmed", "innocent", "needs_more"
@@ -38,6 +39,19 @@ What = Literal[
     "approve",
     "decline",
     "withdraw",
+    # A measure against the accounts of a case: planned, begun, ended, and new links for its holders.
+    "plan",
+    "contain",
+    "end",
+    "lift",
+    "renew",
+    # What holders say against it, what is answered, and what nobody answered in time.
+    "appeal",
+    "reply",
+    "decide",
+    "lapse",
+    # What other systems were told to do, or to take back.
+    "carry",
     # About no case: people and their rights, who came and went, what was taken out of the house.
     "person",
     "sign-in",
@@ -145,9 +159,11 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: str = ""
     undone: int | None = None
     via: str = COMMAND_LINE
+    containment: Containment | UnsetType = UNSET
+    appeal: Appeal | UnsetType = UNSET
 
 
-def encoded(record: Entry | Case) -> str:
+def encoded(record: Entry | Case | Containment | Appeal) -> str:
     """The one spelling of a record."""
     return msgspec.json.encode(record, order="sorted").decode()
 

@@ -13,6 +13,16 @@ _ASKED = {
     "approve": "approved",
     "decline": "declined",
     "withdraw": "withdrew the request for",
+    "plan": "planned a containment",
+    "contain": "began a containment",
+    "end": "ended a containment",
+    "lift": "lifted a containment",
+    "renew": "made a new link to appeal",
+    "appeal": "took down an appeal",
+    "reply": "took down a reply to an appeal",
+    "decide": "answered an appeal",
+    "lapse": "let a measure lapse",
+    "carry": "told other systems",
 }
 # What changes no case.
 _ABOUT_NONE = {("note", False): "noted", ("export", False): "exported in a dossier"}
@@ -38,7 +48,7 @@ def said(entry: Entry, name: str) -> str:
         seen = entry.sighting
         return f"seen as {seen.group}, {seen.outcome}, in the scan to {seen.last[:10]}{again}"
     if entry.what in _ASKED:
-        return f"{_ASKED[entry.what]}: {', '.join(entry.because)}"
+        return ": ".join(filter(None, (_ASKED[entry.what], ", ".join(entry.because))))
     if after is None:
         return _ABOUT_NONE.get((entry.what, bool(entry.because))) or " ".join((entry.what, *entry.because))
     if entry.what == "rule":

@@ -10,14 +10,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from msgspec import UNSET
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
 
 from clonewatch.cases import database
 from clonewatch.cases.heads import Signer, new_key, public_key, read_key
 from clonewatch.cases.log_file import LogCopy
 from clonewatch.cases.merkle import Frontier, leaf_hash
 from clonewatch.cases.records import ALIVE, Case, Entry, accounts_digest, accounts_text, encoded, entry
-from clonewatch.cases.tables import ACCOUNT_SETS, CASE_ACCOUNTS, CASES, ENTRIES, HEADS, NOTES, STORE, TOUCHED, row_of
+from clonewatch.cases.tables import (
+    ACCOUNT_SETS,
+    APPEALS,
+    CASE_ACCOUNTS,
+    CASES,
+    CONTAINMENTS,
+    ENTRIES,
+    HEADS,
+    NOTES,
+    STORE,
+    TOUCHED,
+    appeal_row,
+    containment_row,
+    row_of,
+)
 from clonewatch.model.errors import InputError, KeyFileError, SetupError, StaleError, StoreError
 
 # As many accounts are looked up at once; databases bound the number of values in a statement.
@@ -98,7 +113,10 @@ def copied(path: Path) -> Store:
     if not path.is_file():
         raise InputError("there is no such file", where=str(path), fix="Name a store, such as cases.db")
     where = database.place(str(path))
-    return Store(where, database.opened(where, read_only=True), None)
+    engine = database.opened(where, read_only=True)
+    with database.guarded(where):
+        database.refuse_other(where, engine)
+    return Store(where, engine, None)
 
 
 class Reading:
@@ -186,14 +204,18 @@ class Writing(Reading):
         return digest
 
     def add(self, new: Entry, note: Note | None = None) -> int:
-        """Add an entry and change the cases that it holds; returns its number.
+        """Add an entry and change the cases, the containment and the appeal that it holds; returns its number.
 
-        Raises StaleError where a case is not the one that was read before.
+        Raises StaleError where one of them is not the one that was read before.
         """
         number, body = self._next, encoded(new)
         self.connection.execute(insert(ENTRIES).values(number=number, body=body))
         for case in new.cases:
             self._put(case)
+        if new.containment is not UNSET:
+            self._put_row(CONTAINMENTS, "containment", containment_row(new.containment))
+        if new.appeal is not UNSET:
+            self._put_row(APPEALS, "appeal", appeal_row(new.appeal))
         if new.of:
             self.connection.execute(insert(TOUCHED), [{"entry": number, "case_id": name} for name in new.of])
         if note:
@@ -214,6 +236,16 @@ class Writing(Reading):
         number = 1 + self.connection.execute(select(func.count()).select_from(HEADS)).scalar_one()
         head = signer.sign(frontier.size, frontier.root(), number, entry(self._new[-1], self._next - 1).at)
         self.connection.execute(insert(HEADS).values(size=head.size, note=head.note, peaks=frontier.text))
+
+    def _put_row(self, table: Table, key: str, row: dict[str, object]) -> None:
+        """Put a record by its id, where it follows the one that is there."""
+        this = table.c[key] == row[key]
+        held = self.connection.execute(select(table.c.version).where(this)).scalar_one_or_none() or 0
+        if row["version"] != held + 1:
+            raise StaleError(
+                f"{row[key]} was changed by somebody else", fix="Look at it again: clonewatch appeals show"
+            )
+        self.connection.execute(update(table).where(this).values(**row) if held else insert(table).values(**row))
 
     def _put(self, case: Case) -> None:
         columns = row_of(case)

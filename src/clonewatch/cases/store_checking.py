@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Table, select
 
+from clonewatch.cases.appeals_checking import check_appeals
 from clonewatch.cases.checking import Checked, check
 from clonewatch.cases.log_file import Witness
 from clonewatch.cases.merkle import Frontier, leaf_hash
@@ -33,6 +34,7 @@ def check_store(store: Reading, witnesses: Sequence[Witness] = ()) -> Checked:
     faults += _touched(connection, found.entries)
     faults += _peaks(connection)
     faults += check_rights(connection, found.entries)
+    faults += check_appeals(store, found.entries)
     return found._replace(faults=tuple(faults))
 
 

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from math import floor
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
+from clonewatch.cases.measures import Appeal, Containment
 from clonewatch.cases.records import OPEN, Case, encoded
 from clonewatch.cases.standing_odds import posterior_bits
 
@@ -143,6 +157,107 @@ APPROVALS = Table(
     Index("approvals_by_state", "state"),
     Index("approvals_by_case", "case_id"),
 )
+# Measures against accounts. body: the containment in its one spelling.
+CONTAINMENTS = Table(
+    "containments",
+    METADATA,
+    Column("containment", _CASE, primary_key=True),
+    Column("case_id", _CASE, ForeignKey("cases.case_id"), nullable=False),
+    Column("request", Integer, ForeignKey("approvals.entry"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", _CASE, nullable=False),
+    Column("until", _DAY, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("containments_by_state", "state"),
+    Index("containments_by_case", "case_id"),
+    Index("containments_by_request", "request"),
+)
+# The accounts under them, by hash. version: that of the containment when this account was changed last. token: hash of
+# the secret in the appeal link.
+HOLDERS = Table(
+    "holders",
+    METADATA,
+    Column("containment", _CASE, ForeignKey("containments.containment"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("account", _DIGEST, nullable=False),
+    Column("state", _CASE, nullable=False),
+    Column("measure", _CASE, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("token", _DIGEST, nullable=False),
+    Column("token_until", _TIME, nullable=False),
+    Index("holders_by_account", "account"),
+    Index("holders_by_token", "token", unique=True),
+)
+# body: the appeal in its one spelling.
+APPEALS = Table(
+    "appeals",
+    METADATA,
+    Column("appeal", _CASE, primary_key=True),
+    Column("containment", _CASE, ForeignKey("containments.containment"), nullable=False),
+    Column("holder", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", _CASE, nullable=False),
+    Column("deadline", _TIME, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("appeals_by_state", "state", "deadline"),
+    Index("appeals_by_containment", "containment", "holder", unique=True),
+)
+# Files of account holders by their hash, never opened.
+ATTACHMENTS = Table(
+    "attachments",
+    METADATA,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("media_type", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+# Which entries they came with. name: what their sender called them.
+ATTACHED = Table(
+    "attached",
+    METADATA,
+    Column("entry", Integer, ForeignKey("entries.number"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("digest", _DIGEST, ForeignKey("attachments.digest"), nullable=False),
+    Column("name", Text, nullable=False),
+)
+# What other systems carried out, up to which version of a holder; behind that, something is left to do.
+CARRIED = Table(
+    "carried",
+    METADATA,
+    Column("containment", _CASE, ForeignKey("containments.containment"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("target", _NAME, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("at", _TIME, nullable=False),
+)
+
+
+def containment_row(held: Containment) -> dict[str, object]:
+    """A containment as table `containments` holds it."""
+    return {
+        "containment": held.containment,
+        "case_id": held.case,
+        "request": held.request,
+        "version": held.version,
+        "state": held.state,
+        "until": held.until,
+        "body": encoded(held),
+    }
+
+
+def appeal_row(held: Appeal) -> dict[str, object]:
+    """An appeal as table `appeals` holds it."""
+    return {
+        "appeal": held.appeal,
+        "containment": held.containment,
+        "holder": held.holder,
+        "version": held.version,
+        "state": held.state,
+        "deadline": held.deadline,
+        "body": encoded(held),
+    }
 
 
 def row_of(case: Case) -> dict[str, object]:

@@ -157,7 +157,7 @@ def show(
     output.table("History", ("Entry", "When, UTC", "Who, as claimed", "What", "Note"), rows, right=(0,))
 
 
-@app.command("due", short_help="List deadlines, and rulings that end.")
+@app.command("due", short_help="List deadlines, rulings that end, and appeals.")
 @grouped
 def due(
     at: StoreOptions,
@@ -169,7 +169,7 @@ def due(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List what is due: deadlines of open cases, and innocent rulings that end. Run it every morning as a reminder.
+    """List what is due: deadlines of cases, rulings that end, appeals to answer. Run it every morning as a reminder.
 
     For example:
 
@@ -181,7 +181,7 @@ def due(
 
     until = day(by) if by else f"{datetime.now(UTC) + timedelta(days=_SOON_DAYS):%Y-%m-%d}"
     with opened.reading() as store:
-        found = found_by(store.cases(), today(), until)
+        found = found_by(store, today(), until)
     late = sum(one.overdue for one in found)
     if json:
         output.as_json(

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from clonewatch.cli import (
     answer,
+    appeals,
     audit,
     calibrate,
     cases,
@@ -145,6 +146,7 @@ app.add_typer(audit.app, name="audit", short_help="Test whether a model depends 
 app.command("why", short_help="Say why an account is in a campaign, or in none.")(results.why)
 app.command("answer", short_help="Record what you found out about a group.")(answer.answer)
 app.add_typer(cases.app, name="cases", short_help="Follow groups as cases, and rule on them.")
+app.add_typer(appeals.app, name="appeals", short_help="Contain accounts of a case, and answer appeals.")
 app.command("console", short_help="Open the web console on cases.")(console.console)
 app.add_typer(log.app, name="log", short_help="Check the signed log of everything done to cases.")
 app.command("dossier", short_help="Write a case as one signed folder.")(dossier.dossier)

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from msgspec import UNSET
+
 from clonewatch.cases.heads import public_key
 from clonewatch.cases.merkle import includes, inclusion_proof, leaf_hash
 from clonewatch.cases.records import Case, Entry, accounts_digest, entry, note_digest
-from clonewatch.cases.store import Reading
+from clonewatch.cases.store import Note, Reading
 from clonewatch.dossier.envelope import strict
 from clonewatch.model.errors import LogError
 
@@ -27,13 +29,19 @@ class Proved(NamedTuple):
     size: int
 
 
+def notes_of(store: Reading, case: str) -> dict[int, Note]:
+    """The notes about a case by their entries, without what account holders wrote and what they were answered."""
+    numbers = [number for number, entry in store.history(case) if entry.appeal is UNSET]
+    return {number: note for number in numbers if (note := store.note(number))}
+
+
 def proofs(store: Reading, case: str) -> dict[str, Any]:
     """What `log.json` holds: the entries about a case and those it came from, with proofs and the newest head."""
     log = store.log()
     head = log.key.check(log.heads[-1])
     leaves = [leaf_hash(body.encode()) for body in log.entries[: head.size]]
     numbers = [number for number, _ in store.history(case)]
-    notes = [(number, store.note(number)) for number in numbers]
+    notes = notes_of(store, case)
     return {
         "schema": SCHEMA,
         "key": log.key.text,
@@ -42,7 +50,7 @@ def proofs(store: Reading, case: str) -> dict[str, Any]:
             {"number": n, "body": log.entries[n], "proof": [step.hex() for step in inclusion_proof(leaves, n)]}
             for n in numbers
         ],
-        "notes": [{"entry": n, "salt": note.salt, "text": note.text} for n, note in notes if note],
+        "notes": [{"entry": n, "salt": note.salt, "text": note.text} for n, note in notes.items()],
     }
 
 

@@ -82,7 +82,7 @@ def _contents(store: Reading, order: Order, at: str) -> dict[str, bytes]:
     if case.status not in ALIVE:
         raise InputError(f"{case.case} is {case.status}", fix=f"Look at it: clonewatch cases show {case.case}")
     entries = dict(store.history(case.case))
-    notes = {n: note.text for n in entries if (note := store.note(n))}
+    notes = {n: note.text for n, note in proofs.notes_of(store, case.case).items()}
     group = _group(order.result, case, entries)
     held = tables.of_group(order.result, group.sighting.group, store.accounts(case.accounts))
     if order.log is not None:
