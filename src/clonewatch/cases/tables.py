@@ -233,6 +233,29 @@ CARRIED = Table(
     Column("at", _TIME, nullable=False),
 )
 
+# Who is told of entries of the log, and up to which number they were read for them.
+TARGETS = Table(
+    "targets",
+    METADATA,
+    Column("target", _NAME, primary_key=True),
+    Column("next", Integer, nullable=False),
+)
+# What a target is to be told. event: its id. body: the event as JSON. state: waiting, sent or dead. due: next try.
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("target", _NAME, primary_key=True),
+    Column("event", String(128), primary_key=True),
+    Column("kind", _NAME, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", _CASE, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due", _TIME, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("made", _TIME, nullable=False),
+    Index("deliveries_by_state", "state", "target", "due"),
+)
+
 
 def containment_row(held: Containment) -> dict[str, object]:
     """A containment as table `containments` holds it."""

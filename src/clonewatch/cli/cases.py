@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clonewatch.cases.sentences import said
-from clonewatch.cli import case_changes, output
+from clonewatch.cli import case_changes, case_outbox, output
 from clonewatch.cli.case_options import CaseName, ChangeOptions, StoreOptions, today
 from clonewatch.cli.case_words import row, tell
 from clonewatch.cli.options import Json, ScanFolder, grouped
@@ -237,6 +237,9 @@ app.command("assign", short_help="Say who looks at cases, and until when.")(case
 app.command("merge", short_help="Merge cases into another.")(case_changes.merge)
 app.command("split", short_help="Move accounts of a case to a new one.")(case_changes.split)
 app.command("undo", short_help="Take the last change of a case back.")(case_changes.undo)
+app.command("send", short_help="Tell others what happened to cases.")(case_outbox.send)
+app.command("outbox", short_help="List messages that were not delivered.")(case_outbox.outbox)
+app.command("resend", short_help="Try messages again that were given up.")(case_outbox.resend)
 
 
 def _cases(number: int) -> str:
