@@ -10,6 +10,7 @@ import pyarrow as pa
 from clonewatch.cases.records import Case, Entry
 from clonewatch.cases.sentences import said
 from clonewatch.dossier import wording
+from clonewatch.dossier.crosswalk import crosswalk
 from clonewatch.dossier.figures import Value, computed, definition
 from clonewatch.dossier.prices import Prices
 from clonewatch.model.version import __version__
@@ -66,7 +67,7 @@ def content(sources: Sources, made_at: str) -> dict[str, Any]:
         },
         "uncertainty": wording.uncertainty(row, figures),
         "worth": wording.worth(figures, sources.prices),
-        "crosswalk": wording.CROSSWALK,
+        "crosswalk": crosswalk(row, figures),
         "history": [_entry(n, one, case.case, sources.notes.get(n)) for n, one in sorted(sources.entries.items())],
     }
 

@@ -52,10 +52,6 @@ UNTESTED = (
     "A reseller or aggregator that nobody declared: ask the account holders.",
     "Whatever the log does not record, such as exchanges on other services.",
 )
-CROSSWALK = (
-    "Identifiers of OWASP AISVS and MITRE ATLAS are left out: this version holds no pinned copy of their data to check"
-    " them against."
-)
 
 
 def status(case: Case, row: Row) -> dict[str, str]:
