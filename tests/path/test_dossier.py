@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
+import re
 import shutil
 import stat
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -285,6 +288,40 @@ def test_a_dossier_says_what_it_does_not_know_and_names_nobody(home: Path) -> No
     assert {"AML.T0040", "AML.T0021", "11.3.1"} <= {one["id"] for one in walk["items"]} and "no findings" in walk[
         "note"
     ]
+
+
+def test_the_console_gives_the_dossier_once_a_second_person_approved(home: Path, tmp_path: Path) -> None:
+    from tests.unit.console_stand import NO_LIMITS, Browser, kept_password, sound, version_in
+
+    from clonewatch.cases import people
+    from clonewatch.cases.changes import Who
+    from clonewatch.service.app import create_app
+    from clonewatch.service.settings import Settings
+
+    store, key = str(shutil.copy(home / "cases.db", tmp_path)), home / "cases.db.key"
+    held = Settings(store, key, result=home / "result", limits=NO_LIMITS)
+    app = create_app(held)
+    browsers = {role: Browser(app) for role in ("analyst", "approver")}
+    with opened(store, key).writing() as change:
+        for role in browsers:
+            who = Who("the test", held.clock())
+            people.add(change, role, role, who)
+            people.set_password(change, role, kept_password(), who)
+    analyst, approver = (browsers[role] for role in browsers if browsers[role].sign_in(role).status_code == 303)
+    refused = analyst.post("/cases/K0001/dossier")
+    assert refused.status_code == 400 and "obody approved that the file of K0001" in refused.text
+    page = analyst.get("/cases/K0001").text
+    analyst.post("/cases/K0001/ask", what="export", why="a court asks", version=version_in(page))
+    number = re.findall(r"/approvals/(\d+)", approver.get("/approvals").text)[0]
+    assert approver.post(f"/approvals/{number}", state="approved").status_code == 303
+    assert "Download its dossier" in analyst.get("/cases/K0001").text
+    before = sound(opened(store, key))
+    file = analyst.post("/cases/K0001/dossier")
+    assert file.headers["content-disposition"] == 'attachment; filename="dossier-K0001.zip"'
+    zipfile.ZipFile(io.BytesIO(file.content)).extractall(tmp_path)
+    assert verified(tmp_path / "dossier-K0001").faults == ()
+    assert sound(opened(store, key)) == before + 1
+    assert f"took out of the house: a dossier, request {number}" in analyst.get("/log").text
 
 
 def test_tokens_and_prices_are_those_of_the_log(home: Path) -> None:

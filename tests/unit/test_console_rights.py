@@ -38,6 +38,7 @@ ROUTES = {
     ("POST", "/cases/{name}/undo"): "analyst",
     ("POST", "/cases/{name}/ask"): "analyst",
     ("POST", "/cases/{name}/export"): "analyst",
+    ("POST", "/cases/{name}/dossier"): "analyst",
     ("POST", "/approvals/{number}"): "analyst",
     ("GET", "/people"): "admin",
     ("POST", "/people"): "admin",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,12 +26,16 @@ DOSSIER, SCAN, PRICES, LETTER = "dossier.json", "scan.json", "prices.toml", "let
 
 
 class Order(NamedTuple):
-    """What is asked for. log: the log that was scanned, for its tokens."""
+    """What is asked for. log: the log that was scanned, for its tokens.
+
+    release: says, in the transaction of the export, why it may leave the house, which is logged; raises if it may not.
+    """
 
     case: str
     result: Path
     log: Log | None
     prices: Path | None
+    release: Callable[[Reading, str], tuple[str, ...]] | None = None
 
 
 class Made(NamedTuple):
@@ -55,11 +59,13 @@ def export(store: Store, order: Order, who: Who, out: Path, signer: Signer | Non
     if order.prices and order.log is None:
         raise SetupError("prices need the log: the tables of a scan hold no tokens", fix="Pass --log PATH as well")
     with store.writing() as writing:
+        name = writing.case(order.case).case
+        because = order.release(writing, name) if order.release else ()
         files = _contents(writing, order, who.at)
         digest = proofs.contents_digest(files)
         note = new_note(proofs.export_note(digest))
-        name = writing.case(order.case).case
-        writing.add(Entry("export", who.at, who.by, (name,), note=note_digest(note.salt, note.text)), note)
+        said = note_digest(note.salt, note.text)
+        writing.add(Entry("export", who.at, who.by, (name,), (), because, note=said, via=who.via), note)
     with store.reading() as reading:
         files[proofs.NAME] = envelope.spelled(proofs.proofs(reading, name))
     held = envelope.strict(files[DOSSIER], DOSSIER)

@@ -34,6 +34,7 @@ SUBJECTS = (
     "people",
     "health",
     "evidence",
+    "dossiers",
     "appeals",
 )
 FLOW_SECONDS = 600
