@@ -18,6 +18,7 @@ from clonewatch.entities.ownership import (
 )
 from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA
 from clonewatch.pipeline.steps import StepRunner
+from clonewatch.ports.engine import Fold
 
 DAY = 86_400_000_000
 
@@ -261,6 +262,21 @@ def test_where_more_than_half_of_the_trusted_would_lose_trust_nobody_does() -> N
     assert withdrawn(anchor=most, device=shared(*couples), count=count) == set()
     some = [k % 2 == 0 for k in range(100)] + [True] * 60 + [False] * 40
     assert withdrawn(anchor=some, device=shared(*couples), count=count) == {2 * k for k in range(50)}
+
+
+@pytest.mark.parametrize("step", [ownership.BEHAVIOUR, ownership.BOTH])
+@pytest.mark.parametrize(("users", "lost"), [(16, False), (17, True), (120, True)])
+def test_nobody_on_a_crowded_device_is_trusted_by_rhythm(step: Fold, users: int, lost: bool) -> None:
+    """People who work in bursts serve a pool too; nobody vouches for them. A large family may share a computer."""
+    count, bursty = 400, 2 * users // 5
+    pool = [*range(bursty), *range(300, 300 + users - bursty)]
+    table, active = accounts(count, device=shared(pool, count=count)), activity(count)
+    owned = owners(table, active)
+    facts = {"entity_facts": entity_facts(table, active, owned), "owners": owned, "accounts": table}
+    tables = facts | {"entity_rhythm": rhythm(300, 100)}
+    found = step.function(*(tables[name] for name in step.reads)).sort_by("entity")
+    trusted = np.flatnonzero(found["second" if step is ownership.BOTH else "anchor"].to_numpy()).tolist()
+    assert trusted == list(range(bursty if lost else 0, 300))
 
 
 def test_missing_instruments_and_devices_cost_no_trust() -> None:

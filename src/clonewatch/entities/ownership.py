@@ -25,6 +25,8 @@ _ENOUGH_GAPS = 10
 _BURSTY, _LEAST_TRUST = 0.5, 0.02
 # Entities, fewest and most, on one instrument or device that are doubtfully unrelated; more share it by accident.
 _DOUBTED = (2, 16)
+# Nobody vouches for those whose trust is inferred, so that crowds on one instrument or device are doubted too.
+_CROWDED = (17, _MOST_ACCOUNTS)
 # Where the provider trusts a smaller share of entities, even a large pool without one of them is no surprise.
 FEW_TRUSTED = 0.1
 
@@ -93,11 +95,14 @@ DECLARED: Step = Fold(
 BOTH: Step = Fold(
     "entities",
     ("entity_facts", "owners", "accounts", "entity_rhythm"),
-    lambda p, o, a, r: with_second_set(withdraw_trust(p, o, a), trust_by_rhythm(p, r)),
+    lambda p, o, a, r: with_second_set(withdraw_trust(p, o, a), withdraw_trust(trust_by_rhythm(p, r), o, a, _CROWDED)),
     _MOST_ACCOUNTS,
 )
 BEHAVIOUR: Step = Fold(
-    "entities", ("entity_facts", "entity_rhythm"), lambda p, r: trust_by_rhythm(p, r), _MOST_ACCOUNTS
+    "entities",
+    ("entity_facts", "owners", "accounts", "entity_rhythm"),
+    lambda p, o, a, r: withdraw_trust(trust_by_rhythm(p, r), o, a, _CROWDED),
+    _MOST_ACCOUNTS,
 )
 
 
@@ -169,12 +174,15 @@ def entity_facts(accounts: pa.Table, activity: pa.Table, owned: pa.Table) -> pa.
     )
 
 
-def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.Table:
+def withdraw_trust(
+    table: pa.Table, owned: pa.Table, accounts: pa.Table, doubted: tuple[int, int] = _DOUBTED
+) -> pa.Table:
     """The entities table, with trust withdrawn from entities that share an instrument or a device with unrelated ones.
 
     Bought accounts are aged and verified too, but their operator pays for several with one card. Overt customers keep
-    their trust, and so do the users of what very many share, such as a card brand or a cheap phone. Where more than
-    half of the trusted entities would lose trust, sharing is usual in this log and nobody loses it.
+    their trust, and so do the users of what more entities share than `doubted` says, its fewest and its most: a card
+    brand or a cheap phone. Where more than half of the trusted entities would lose trust, sharing is usual in this log
+    and nobody loses it.
     """
     table, owned, accounts = table.sort_by("entity"), owned.sort_by("account"), accounts.sort_by("account")
     trusted = table["anchor"].to_numpy() > 0
@@ -190,7 +198,7 @@ def withdraw_trust(table: pa.Table, owned: pa.Table, accounts: pa.Table) -> pa.T
         attribute, entity = attribute[~overt[entity]], entity[~overt[entity]]
         _, at, users = np.unique(attribute, return_inverse=True, return_counts=True)
         trusted_users = np.bincount(at, trusted[entity], len(users))
-        doubtful = (users >= _DOUBTED[0]) & (users <= _DOUBTED[1]) & (2 * trusted_users <= users)
+        doubtful = (users >= doubted[0]) & (users <= doubted[1]) & (2 * trusted_users <= users)
         lost[entity[doubtful[at]]] = True
     kept = trusted & ~lost
     if 2 * kept.sum() < trusted.sum():
