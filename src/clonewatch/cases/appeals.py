@@ -40,7 +40,6 @@ UPHOLD, OVERTURN, PART, CONDITION, MORE = "uphold", "overturn", "partial", "cond
 OUTCOMES = (UPHOLD, OVERTURN, PART, CONDITION, MORE)
 MOST_TEXT, MOST_MESSAGES, MOST_ASKED, MOST_WAIT_DAYS = 10_000, 50, 2, 30
 HOLDER, PROVIDER = "holder", "provider"
-VIA_LINK = "appeal link"
 
 
 class Answer(NamedTuple):

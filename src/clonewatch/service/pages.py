@@ -12,6 +12,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from clonewatch.cases import sentences
 from clonewatch.model.version import __version__
 from clonewatch.report import numerals
 from clonewatch.service import words
@@ -69,9 +70,10 @@ def templates() -> Environment:
         "amount": numerals.amount,
         "segment": lambda text: quote(str(text), safe=""),
         "odds": words.odds,
-        "bits": words.bits,
+        "bits": sentences.bits,
+        "spelled": sentences.spelled,
     }
-    made.globals |= {"version": __version__, "query": query, "words": words}
+    made.globals |= {"version": __version__, "query": query, "words": words, "sentences": sentences}
     return made
 
 
