@@ -13,7 +13,6 @@ from clonewatch.cli.options import Json, grouped
 
 if TYPE_CHECKING:
     from clonewatch.cases.measures import Appeal, Containment
-    from clonewatch.cases.store import Reading
 
 EXIT_LATE = 3
 _WINDOW_DAYS = 30
@@ -57,13 +56,13 @@ def list_(
     """
     opened = at.open()
     from clonewatch.cases.appeals import appeals as found_by
-    from clonewatch.cases.containments import containments
+    from clonewatch.cases.containments import became, containments
     from clonewatch.cases.measures import LIVE, PLANNED, STANDING
 
     with opened.reading() as store:
         measures = [one for one in containments(store) if all_ or one.state in (PLANNED, STANDING)]
         found = found_by(store, states=None if all_ else LIVE)
-        states = {one.containment: _state(store, one) for one in measures}
+        states = {one.containment: became(store, one) for one in measures}
     if json:
         told = [_plain(one) | {"state": states[one.containment]} for one in measures]
         output.as_json({"containments": told, "appeals": [_plain(one) for one in found]})
@@ -218,19 +217,6 @@ app.command("link", short_help="Write one notice again, with a new link.")(appea
 app.command("receive", short_help="Record an appeal or a reply.")(appeal_changes.receive)
 app.command("answer", short_help="Answer an appeal.")(appeal_changes.answer)
 app.command("files", short_help="Write what came with an appeal to a folder.")(appeal_changes.files)
-
-
-def _state(store: Reading, held: Containment) -> str:
-    """The state of a containment; of a planned one, what became of its request, or that the case changed since."""
-    from clonewatch.cases.approvals import APPROVED, WAITING, current, request
-    from clonewatch.cases.measures import PLANNED
-
-    if held.state != PLANNED:
-        return held.state
-    asked = request(store, held.request)
-    if asked.state not in (WAITING, APPROVED):
-        return asked.state
-    return PLANNED if current(store, asked) else "outdated"
 
 
 def _figure(value: float | int | None) -> str:

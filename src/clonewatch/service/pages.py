@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from clonewatch.cases import sentences
+from clonewatch.model.errors import StaleError
 from clonewatch.model.version import __version__
 from clonewatch.report import numerals
 from clonewatch.service import words
@@ -41,6 +42,13 @@ DONE = {
     "split": "Split in two.",
     "undone": "Taken back. The log keeps both.",
     "asked": "Asked. Another person has to approve it.",
+    "begun": "Begun. Now write the notices: nobody has been told yet.",
+    "ended": "Ended for all accounts. Whatever carries it out takes it back.",
+    "received": "Taken down. The clock runs.",
+    "decided": "Answered. Who appealed reads it on their page.",
+    "lapsed": "Ended what was over.",
+    "nothing": "Nothing is over.",
+    "sent": "Sent.",
     "approved": "Approved.",
     "declined": "Declined.",
     "withdrawn": "Withdrawn.",
@@ -68,6 +76,8 @@ def templates() -> Environment:
         "minute": numerals.minute,
         "visible": numerals.visible,
         "amount": numerals.amount,
+        "size": numerals.size,
+        "share": numerals.share,
         "segment": lambda text: quote(str(text), safe=""),
         "odds": words.odds,
         "bits": sentences.bits,
@@ -105,6 +115,16 @@ def bare(request: Request, template: str, status: int = 200, **values: Any) -> H
         "done": DONE.get(request.query_params.get("done", ""), ""),
     }
     return HTMLResponse(templates().get_template(template).render(shown | values), status)
+
+
+def advice(error: Exception) -> tuple[str, str]:
+    """What went wrong, and what a person can do about it; advice about commands is for the command line."""
+    what, fix = getattr(error, "what", ""), getattr(error, "fix", "")
+    if isinstance(error, StaleError):
+        fix = "Nothing was changed. Go back, load the page again, and decide anew."
+    elif "clonewatch " in fix or "--" in fix:
+        fix = ""
+    return f"{what[:1].upper()}{what[1:]}.", fix
 
 
 def back(place: str, done: str = "") -> RedirectResponse:
