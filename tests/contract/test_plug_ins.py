@@ -27,7 +27,8 @@ COLUMNS = {
 # Where a signal has the name of a column, the word means the column.
 PLUG_INS = {*SIGNALS.names(), *TESTS.names()} - COLUMNS
 # What the words for account holders are about: families of evidence, of which two are called like their only test.
-FAMILIES = {SOURCE / "cases" / "notices.py": {kind.load(n).family for kind in (SIGNALS, TESTS) for n in kind.names()}}
+CARDS = [kind.load(name).signal.card for kind in (SIGNALS, TESTS) for name in kind.names()]
+FAMILIES = {SOURCE / "cases" / "notices.py": {card.family for card in CARDS}}
 MODULES = sorted(m for m in SOURCE.rglob("*.py") if not any(place in m.parents for place in EXEMPT))
 
 
