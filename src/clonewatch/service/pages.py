@@ -75,6 +75,7 @@ def templates() -> Environment:
         "day": numerals.day,
         "minute": numerals.minute,
         "visible": numerals.visible,
+        "written": numerals.written,
         "amount": numerals.amount,
         "size": numerals.size,
         "share": numerals.share,
