@@ -42,7 +42,7 @@ DONE = {
     "split": "Split in two.",
     "undone": "Taken back. The log keeps both.",
     "asked": "Asked. Another person has to approve it.",
-    "begun": "Begun. Now write the notices: nobody has been told yet.",
+    "begun": "Begun. Now write the notices.",
     "ended": "Ended for all accounts. Whatever carries it out takes it back.",
     "received": "Taken down. The clock runs.",
     "decided": "Answered. Who appealed reads it on their page.",
