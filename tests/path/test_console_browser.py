@@ -127,8 +127,13 @@ class Person:
 
 def shot(person: Person, name: str, tmp_path: Path) -> None:
     """A picture for whoever looks at a failed build: in the folder that CONSOLE_SHOTS names, or a passing one."""
+    picture(person.page, name, tmp_path)
+
+
+def picture(page: Any, name: str, tmp_path: Path) -> None:
+    """The same of any page; those named `appeals-of-` are the ones of docs/using/appeals.md, and not all of the page."""
     folder = Path(os.environ.get("CONSOLE_SHOTS", tmp_path))
-    person.page.screenshot(path=str(folder / f"{name}.png"), full_page=True)
+    page.screenshot(path=str(folder / f"{name}.png"), full_page=not name.startswith("appeals-of-"))
 
 
 def test_from_the_queue_to_an_overturned_appeal(chromium: Any, open_: tuple[Console, str], tmp_path: Path) -> None:
@@ -157,12 +162,12 @@ def test_from_the_queue_to_an_overturned_appeal(chromium: Any, open_: tuple[Cons
     assert Path(file.value.path()).read_bytes() == LETTER and file.value.suggested_filename.endswith(".pdf")
     page.get_by_label("overturn").check()
     page.get_by_label("Reasons, which the holder reads").fill("The school exists, and has 18 classes.")
-    shot(ana, "appeal-answer", tmp_path)
+    shot(ana, "appeals-of-console", tmp_path)
     page.get_by_role("button", name="Answer A0001").click()
     page.get_by_role("status").get_by_text("Answered.").wait_for()
     holder.reload()
     holder.get_by_text("You were right").wait_for()
-    holder.screenshot(path=str(Path(os.environ.get("CONSOLE_SHOTS", tmp_path)) / "holder-over.png"), full_page=True)
+    picture(holder, "holder-over", tmp_path)
     with open_[0].store.reading() as store:
         assert [one.account for one in in_force(store, now())] == ["b", "c", "d"]
         (left,) = [one.case for one in store.cases() if one.split_from == "K0001"]
@@ -198,7 +203,7 @@ def begin_and_get_notices(bob: Person, tmp_path: Path) -> str:
     page = bob.page
     page.goto("/approvals")
     page.get_by_role("link", name="Read and begin it").click()
-    shot(bob, "measure-asked", tmp_path)
+    shot(bob, "appeals-of-measure", tmp_path)
     page.get_by_role("button", name="Approve and begin").click()
     page.get_by_role("alert").get_by_text("Nobody has been told yet.").wait_for()
     with page.expect_download() as file:
@@ -233,7 +238,7 @@ def appeal_by_the_link(chromium: Any, address: str, token: str, tmp_path: Path) 
     page.get_by_role("button", name="Send the appeal").click()
     page.get_by_role("status").get_by_text("Sent.").wait_for()
     page.get_by_text("We have your appeal").wait_for()
-    page.screenshot(path=str(Path(os.environ.get("CONSOLE_SHOTS", tmp_path)) / "holder.png"), full_page=True)
+    picture(page, "appeals-of-holder", tmp_path)
     assert not any(token in url.partition("#")[0] or token in referer for url, referer in asked)
     return page
 

@@ -14,7 +14,7 @@ from clonewatch.cases.appeals import OUTCOMES, Answer, appeal, appeals, decide, 
 from clonewatch.cases.changes import day
 from clonewatch.cases.containments import containments, numbered, told
 from clonewatch.cases.measures import LIVE, MEASURES, PLANNED, STANDING
-from clonewatch.model.errors import InputError
+from clonewatch.model.errors import ClonewatchError, InputError, StaleError
 from clonewatch.model.questions import QUESTIONS
 from clonewatch.service.pages import back, render
 from clonewatch.service.visits import Analyst, Line, Long, Number, Reader, Version
@@ -77,7 +77,7 @@ def page(visit: Reader, name: str) -> HTMLResponse:
         against=against,
         said=said,
         may_give={one: error is None for one, error in refused.items()},
-        reasons=list(dict.fromkeys(f"{one.what[:1].upper()}{one.what[1:]}." for one in refused.values() if one)),
+        reasons=list(dict.fromkeys(_said(one) for one in refused.values() if one)),
         milder=milder(against.measure),
         measures=MEASURES,
         explanations=QUESTIONS,
@@ -116,3 +116,8 @@ def file(visit: Analyst, name: str, entry: Number, number: Number) -> Response:
         content = attachments.content(store, found[0])
     named = f'attachment; filename="{found[0].file_name}"'
     return Response(content, media_type=found[0].media_type, headers={"content-disposition": named})
+
+
+def _said(error: ClonewatchError) -> str:
+    fix = "" if isinstance(error, StaleError) or "clonewatch " in error.fix else error.fix
+    return " ".join(f"{one}." for one in (error.what, fix) if one)
