@@ -131,7 +131,7 @@ def shot(person: Person, name: str, tmp_path: Path) -> None:
 
 
 def picture(page: Any, name: str, tmp_path: Path) -> None:
-    """The same of any page; those named `appeals-of-` are the ones of docs/using/appeals.md, and not all of the page."""
+    """The same of any page; `appeals-of-` are the pictures of docs/using/appeals.md: what fits on a screen."""
     folder = Path(os.environ.get("CONSOLE_SHOTS", tmp_path))
     page.screenshot(path=str(folder / f"{name}.png"), full_page=not name.startswith("appeals-of-"))
 
