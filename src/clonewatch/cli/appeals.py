@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -168,6 +169,36 @@ def lapse(change: ChangeOptions, json: Json = False) -> None:
     output.say(f"{len(done):,} ended.")
     rows = [(one.containment, one.what, one.accounts, one.appeal) for one in done]
     output.table("", ("Containment", "What", "Accounts", "Appeal"), rows, right=(2,))
+
+
+@app.command("carry-out", short_help="Write what other systems have to do to a file.")
+@grouped
+def carry_out(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that lines are appended to; made if new.")],
+    change: ChangeOptions,
+    json: Json = False,
+) -> None:
+    """Append every measure that was applied or taken back since the last run to a file, for systems that follow it.
+
+    A line is one account: apply or take_back, the measure, its last day, and a version. Whoever reads it passes over a
+    line with an older version than the last one of that containment and account: after a crash a line may come twice.
+    The exit code is 3 where something could not be written; the next run writes it.
+
+    For example:
+
+      clonewatch appeals carry-out consequences.jsonl
+    """
+    opened = change.open()
+    from clonewatch.cases.consequence_file import ConsequenceFile
+    from clonewatch.cases.consequences import carry_out as carry_out_
+
+    (done,) = carry_out_(opened, [ConsequenceFile(file)], change.who())
+    if json:
+        output.as_json(done._asdict())
+    else:
+        output.say(f"{done.applied:,} applied, {done.taken_back:,} taken back, {done.failed:,} not written.")
+    if done.failed:
+        raise typer.Exit(EXIT_LATE)
 
 
 @app.command("figures", short_help="Overturn rate, time to answer, what is late.")
