@@ -274,4 +274,5 @@ def test_links_are_not_guessed_quickly_and_holders_take_nothing_from_people_at_w
     sent = [guesser.http.post("/appeal", data={"before_": before, "code": f"guess{n}"}) for n in range(6)]
     assert [one.status_code for one in sent] == [404] * 4 + [429] * 2
     assert [guesser.get("/appeal").status_code for _ in range(7)].count(429) == 2
+    assert [guesser.get("/static/console.css").status_code for _ in range(35)].count(429) >= 4
     assert Browser(app).get("/sign-in").status_code == 200, "the console has rates of its own"

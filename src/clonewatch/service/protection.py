@@ -75,6 +75,7 @@ class Protection:
         self.app, self.settings, self.large = app, settings, large
         self._all = Rates(settings.limits.requests)
         self._sign_ins = Rates(settings.limits.sign_ins)
+        self._static = Rates(settings.limits.requests)
         self._holders = Rates(settings.limits.holders)
         self._appeals = Rates(settings.limits.appeals)
 
@@ -121,6 +122,8 @@ class Protection:
         """What counts a request, each of which must take it."""
         if path == HOLDERS or path.startswith(f"{HOLDERS}/"):
             return [self._holders, *([self._appeals] if unsafe else [])]
+        if path.startswith("/static/"):
+            return [self._static]
         return [self._all, *([self._sign_ins] if unsafe and path.startswith(SIGN_IN_PATHS) else [])]
 
     def _is_ours(self, host: str) -> bool:
