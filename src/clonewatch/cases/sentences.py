@@ -89,7 +89,7 @@ def said(entry: Entry, name: str = "") -> str:
     if entry.what == "person" and len(because) == 4:
         return f"{because[0]}: {because[3]}; now {because[1]}, {because[2]}"
     if entry.what == "export" and not because:
-        return "took out of the house, in a dossier"
+        return "exported in a dossier"
     if entry.what == "undo":
         return f"took entry {entry.undone} back"
     if after and entry.what in ("rule", "assign", "merge", "split"):
