@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -14,12 +15,24 @@ from typing import Any
 import pytest
 import uvicorn
 from tests.required import required
+from tests.unit.cases_stand import group
 from tests.unit.console_stand import Console, console, sound
 
+from clonewatch.cases.appeal_clock import in_force
+from clonewatch.cases.appeals import appeals, write
+from clonewatch.cases.arrivals import arrive
+from clonewatch.cases.attachments import File
+from clonewatch.cases.changes import Decision, Who, rule
+from clonewatch.cases.containments import Plan, ask, bearer, begin, containments, renew
+from clonewatch.cases.measures import STANDING
+from clonewatch.cases.store import Store
 from clonewatch.service.app import create_app
 
 CHROMIUM = Path("/usr/bin/chromium")
 PAGES = ("/", "/?status=any", "/cases/K0001", "/cases/K0002", "/approvals", "/log", "/log/0", "/people", "/health")
+# Of measures and appeals: in every theme and width.
+MEASURES = ("/appeals", "/appeals/A0001", "/containments/B0001", "/appeal")
+LETTER = b"%PDF-1.7 a letter"
 # The bar is the same for all: what it takes to be read by people who see little, or hear the page.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -36,6 +49,10 @@ def _lacking() -> list[str]:
 
 
 pytestmark = required("the console in a browser", _lacking())
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 @contextmanager
@@ -67,7 +84,7 @@ def browsing() -> Iterator[Any]:
 def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Console, str]]:
     """A console that listens on loopback, and its address."""
     held = console(str(tmp_path_factory.mktemp("browser") / "cases.db"), roles=("analyst", "approver", "admin"))
-    held.clock.now = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
+    held.clock.now = now()
     with listening(held) as address:
         yield held, address
 
@@ -109,13 +126,17 @@ class Person:
 
 def shot(person: Person, name: str, tmp_path: Path) -> None:
     """A picture for whoever looks at a failed build: in the folder that CONSOLE_SHOTS names, or a passing one."""
+    picture(person.page, name, tmp_path)
+
+
+def picture(page: Any, name: str, tmp_path: Path) -> None:
+    """The same of any page; `appeals-of-` are the pictures of docs/using/appeals.md: what fits on a screen."""
     folder = Path(os.environ.get("CONSOLE_SHOTS", tmp_path))
-    person.page.screenshot(path=str(folder / f"{name}.png"), full_page=True)
+    page.screenshot(path=str(folder / f"{name}.png"), full_page=not name.startswith("appeals-of-"))
 
 
-def test_two_persons_take_a_case_from_the_queue_to_a_block(
-    chromium: Any, open_: tuple[Console, str], tmp_path: Path
-) -> None:
+def test_from_the_queue_to_an_overturned_appeal(chromium: Any, open_: tuple[Console, str], tmp_path: Path) -> None:
+    """A ruling, a measure that a second person begins, an appeal by the link, and not again on the same evidence."""
     ana = Person(chromium, open_, "analyst")
     page = ana.page
     page.goto("/")
@@ -127,23 +148,98 @@ def test_two_persons_take_a_case_from_the_queue_to_a_block(
     page.get_by_label("Note: how you know").fill("one card pays for all")
     page.get_by_role("button", name="Rule on K0001").click()
     page.get_by_role("status").get_by_text("Ruled. It goes to the next scan.").wait_for()
-    page.get_by_text("Ask a second person").click()
-    page.get_by_role("textbox", name="Why").fill("a pool of one operator")
-    page.get_by_role("button", name="Ask", exact=True).click()
+    ask_for_a_measure(page)
     page.get_by_role("status").get_by_text("Another person has to approve it.").wait_for()
-    page.goto("/approvals")
-    assert not page.get_by_role("button", name="Approve", exact=True).is_visible()
-    shot(ana, "waiting", tmp_path)
+    assert not page.get_by_role("button", name="Approve and begin").is_visible()
     bob = Person(chromium, open_, "approver")
-    bob.page.goto("/approvals")
-    bob.page.get_by_role("button", name="Approve", exact=True).click()
-    bob.page.get_by_role("status").get_by_text("Approved.").wait_for()
-    page.goto("/cases/K0001")
-    page.get_by_text("block approved").wait_for()
-    shot(ana, "blocked", tmp_path)
+    token = begin_and_get_notices(bob, tmp_path)
+    holder = appeal_by_the_link(chromium, open_[1], token, tmp_path)
+    page.goto("/appeals")
+    page.get_by_role("link", name="A0001").click()
+    with page.expect_download() as file:
+        page.get_by_role("link", name=re.compile("attachment-")).click()
+    assert Path(file.value.path()).read_bytes() == LETTER and file.value.suggested_filename.endswith(".pdf")
+    page.get_by_label("overturn").check()
+    page.get_by_label("Reasons, which the holder reads").fill("The school exists, and has 18 classes.")
+    shot(ana, "appeals-of-console", tmp_path)
+    page.get_by_role("button", name="Answer A0001").click()
+    page.get_by_role("status").get_by_text("Answered.").wait_for()
+    holder.reload()
+    holder.get_by_text("You were right").wait_for()
+    picture(holder, "holder-over", tmp_path)
+    with open_[0].store.reading() as store:
+        assert [one.account for one in in_force(store, now())] == ["b", "c", "d"]
+        (left,) = [one.case for one in store.cases() if one.split_from == "K0001"]
+    page.goto(f"/cases/{left}")
+    page.get_by_label("confirmed: one operator").check()
+    page.get_by_role("button", name=f"Rule on {left}").click()
+    ask_for_a_measure(page)
+    page.get_by_text("B0001 was overturned for them, on the same evidence").wait_for()
+    page.goto("/containments/B0001")
+    page.get_by_label("Why", exact=True).fill("the others moved on")
+    page.once("dialog", lambda asked: asked.accept())
+    page.get_by_role("button", name="End it for all accounts").click()
+    page.get_by_role("status").get_by_text("Ended for all accounts.").wait_for()
+    with open_[0].store.reading() as store:
+        assert in_force(store, now()) == []
+    holder.context.close()
     bob.leave()
+    ana.complaints = [said for said in ana.complaints if "status of 400" not in said]
     ana.leave()
     sound(open_[0].store)
+
+
+def ask_for_a_measure(page: Any) -> None:
+    page.get_by_text("Ask for a measure against").click()
+    page.get_by_label("suspend: suspension").check()
+    page.get_by_label("Ground: the clause").fill("Section 4: one person, one account.")
+    page.get_by_label("Why, for the second person").fill("a pool of one operator")
+    page.get_by_role("button", name="Ask a second person").click()
+
+
+def begin_and_get_notices(bob: Person, tmp_path: Path) -> str:
+    """Begin B0001 as a second person; returns the link of its first account."""
+    page = bob.page
+    page.goto("/approvals")
+    page.get_by_role("link", name="Read and begin it").click()
+    shot(bob, "appeals-of-measure", tmp_path)
+    page.get_by_role("button", name="Approve and begin").click()
+    page.get_by_role("alert").get_by_text("Nobody has been told yet.").wait_for()
+    with page.expect_download() as file:
+        page.get_by_role("button", name="Write the notices").click()
+    notices = [json.loads(line) for line in Path(file.value.path()).read_text(encoding="utf-8").splitlines()]
+    assert [one["account"] for one in notices] == ["a", "b", "c", "d"]
+    page.reload()
+    page.get_by_text("Written by approver").wait_for()
+    assert not page.get_by_text("Nobody has been told yet.").is_visible()
+    return str(notices[0]["token"])
+
+
+def appeal_by_the_link(chromium: Any, address: str, token: str, tmp_path: Path) -> Any:
+    """Open the link on a phone, without scripts first, and appeal; returns the page."""
+    plain = chromium.new_context(base_url=address, java_script_enabled=False)
+    page = plain.new_page()
+    page.goto(f"/appeal#{token}")
+    page.get_by_label("Your link, or its code").fill(f"{address}/appeal#{token}")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("heading", name="About your account a").wait_for()
+    plain.close()
+    asked: list[tuple[str, str]] = []
+    phone = chromium.new_context(base_url=address, viewport={"width": 390, "height": 800})
+    page = phone.new_page()
+    page.on("request", lambda sent: asked.append((sent.url, sent.headers.get("referer", ""))))
+    page.goto(f"/appeal#{token}")
+    page.get_by_role("heading", name="About your account a").wait_for()
+    assert page.url == f"{address}/appeal"
+    page.get_by_label("Who you are").fill("We are a school.\nThe letter of our head is attached.")
+    file = {"name": "letter.pdf", "mimeType": "application/pdf", "buffer": LETTER}
+    page.get_by_label("Files, if any").set_input_files(files=[file])
+    page.get_by_role("button", name="Send the appeal").click()
+    page.get_by_role("status").get_by_text("Sent.").wait_for()
+    page.get_by_text("We have your appeal").wait_for()
+    picture(page, "appeals-of-holder", tmp_path)
+    assert not any(token in url.partition("#")[0] or token in referer for url, referer in asked)
+    return page
 
 
 def test_an_analyst_splits_merges_and_takes_it_back(chromium: Any, open_: tuple[Console, str], tmp_path: Path) -> None:
@@ -154,7 +250,7 @@ def test_an_analyst_splits_merges_and_takes_it_back(chromium: Any, open_: tuple[
     page.get_by_text("Split: move accounts").click()
     page.get_by_role("button", name="Split", exact=True).click()
     page.get_by_role("status").get_by_text("Split in two.").wait_for()
-    assert page.get_by_role("heading", level=1).inner_text().startswith("K0003")
+    assert page.get_by_role("heading", level=1).inner_text().startswith("K000")
     page.get_by_label("Cases to merge into").fill("K0002")
     page.get_by_role("button", name="Merge", exact=True).click()
     page.get_by_role("status").get_by_text("Merged.").wait_for()
@@ -215,7 +311,25 @@ def test_a_person_chooses_a_theme_and_it_stays(chromium: Any, open_: tuple[Conso
     ana.leave()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (375, "dark")])
+def measured(store: Store) -> tuple[str, list[str]]:
+    """A measure that stands, one that waits and an open appeal, made once; returns a link's secret, and their pages."""
+    who = Who("ana", now())
+    with store.writing() as change:
+        if not containments(change, state=STANDING):
+            for name in ("mno", "pqr"):
+                (case,) = arrive(change, [group(f"C-{name}", name)], "ana", who.at).opened
+                rule(change, [case], Decision("confirmed"), who)
+                made = ask(change, case, Plan("suspend", "Section 4: one person, one account."), "a pool", who)
+            _, links = begin(change, made.containment, who._replace(by="bob"))
+            text = "We are a school.\nThe letter of our head is attached."
+            write(change, bearer(change, links[0].token, who.at), text, who, [File("letter.pdf", LETTER)])
+        (held,) = containments(change, state=STANDING)
+        (open_,) = appeals(change, held.containment)
+        token = renew(change, held.containment, "p", who).token
+    return token, [f"/appeals/{open_.appeal}", f"/containments/{held.containment}"]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark"), (390, "light"), (1280, "dark")])
 def test_every_page_can_be_used_by_everybody(
     chromium: Any, open_: tuple[Console, str], width: int, scheme: str, tmp_path: Path
 ) -> None:
@@ -223,9 +337,14 @@ def test_every_page_can_be_used_by_everybody(
     from axe_playwright_python.sync_playwright import Axe
 
     admin = Person(chromium, open_, "admin", color_scheme=scheme, viewport={"width": width, "height": 800})
+    token, more = measured(open_[0].store)
     faults = []
-    for place in PAGES:
+    rest = PAGES if (width, scheme) in ((1280, "light"), (390, "dark")) else ()
+    for place in (*rest, *MEASURES, *more, f"/appeal#{token}"):
         admin.page.goto(place)
+        if place.endswith(token):
+            admin.page.get_by_role("heading", name="About your account").wait_for()
+            place = "/appeal (entered)"
         admin.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
         found = Axe().run(admin.page, options={"runOnly": RULES}).response["violations"]
         faults += [(place, one["id"], one["nodes"][0]["html"][:200]) for one in found]

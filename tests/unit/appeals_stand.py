@@ -61,10 +61,22 @@ class Stand(NamedTuple):
 def planned(place: str, key: Path | None = None) -> Store:
     """A store in which ana ruled K0001 confirmed and asked for B0001."""
     store = filled(place, key)
+    plan(store)
+    return store
+
+
+def plan(store: Store) -> None:
+    """ana rules K0001 confirmed and asks for B0001."""
     with store.writing() as change:
         rule(change, ["K0001"], Decision("confirmed"), ANA)
         ask(change, "K0001", PLAN, "seen twice", ANA)
-    return store
+
+
+def contained(store: Store) -> tuple[Containment, list[Link]]:
+    """The same, and bob begins it."""
+    plan(store)
+    with store.writing() as change:
+        return begin(change, "B0001", BOB)
 
 
 def begun(place: str, key: Path | None = None) -> Stand:

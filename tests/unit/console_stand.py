@@ -25,7 +25,7 @@ from clonewatch.service.settings import Limits, Provider, Settings
 URL = "http://127.0.0.1:8642"
 PASSWORD = "plum cake on tuesdays"  # noqa: S105
 SETUP = Who("the test", "2026-05-03T09:00:00Z")
-NO_LIMITS = Limits(sign_ins=100_000, requests=1_000_000)
+NO_LIMITS = Limits(sign_ins=100_000, requests=1_000_000, appeals=100_000, holders=1_000_000)
 
 
 class Clock:

@@ -39,7 +39,7 @@ def test_from_notice_to_answer_on_the_command_line(home: Path) -> None:
     assert (begun["state"], begun["size"], begun["begun_by"]) == ("standing", 4, "bob")
     lines = [json.loads(line) for line in Path("n.jsonl").read_text("utf-8").splitlines()]
     assert [line["account"] for line in lines] == list("abcd") and len({line["token"] for line in lines}) == 4
-    assert all(f"https://c.example/appeal/{line['token']}" in line["letter"] for line in lines)
+    assert all(f"https://c.example/appeal#{line['token']}" in line["letter"] for line in lines)
     assert Path("n.jsonl").stat().st_mode & 0o777 == 0o600
     Path("proof.pdf").write_bytes(b"%PDF-1.7")
     ask("receive", "B0001", "we are a school", "--account", "a", "--attach", "proof.pdf", "--as", "bob")

@@ -450,7 +450,7 @@ def test_killed_at_any_moment_an_overturned_appeal_is_all_there_or_not_at_all(st
 
 def test_a_notice_tells_kinds_of_evidence_and_no_value_threshold_or_other_account(stand: Stand) -> None:
     with stand.store.reading() as held:
-        told = statement(bearer(held, stand.links[0].token, BOB.at), "https://console.example/appeal/SECRET")
+        told = statement(bearer(held, stand.links[0].token, BOB.at), "https://console.example/appeal#SECRET")
     said = letter(told)
     facts = told["decision_facts"]
     assert facts["seen"] == [
@@ -461,7 +461,7 @@ def test_a_notice_tells_kinds_of_evidence_and_no_value_threshold_or_other_accoun
     assert (told["application_date"], told["end_date"]) == ("2026-05-06", "2026-06-05")
     assert told["automated_decision"] == "AUTOMATED_DECISION_NOT_AUTOMATED" and told["automated_detection"] == "Yes"
     assert told["incompatible_content_ground"] == PLAN.ground and PLAN.ground in said
-    assert "https://console.example/appeal/SECRET" in said and "appeal up to 2026-11-05" in said
+    assert "https://console.example/appeal#SECRET" in said and "appeal up to 2026-11-05" in said
     for secret in ("4.0", "bits", "odds", "K0001", "C0001", "ana", "bob", "seen twice"):
         assert secret not in said and secret not in str(told)
     assert facts["group"] == "one of a few accounts that appear to be run as one, without having said so"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from tests.unit.appeals_stand import BOB, EVA, Recorder, Stand, at, begun
 from tests.unit.test_cases_appeals import sound
+from typer.testing import CliRunner
 
 from clonewatch.cases.appeal_clock import run
 from clonewatch.cases.appeals import Answer
+from clonewatch.cases.consequence_file import ConsequenceFile
 from clonewatch.cases.consequences import Done, carry_out, left
+from clonewatch.cli.main import app
 from clonewatch.ports.consequences import Consequence, Consequences
 
 
@@ -118,3 +122,51 @@ def test_many_accounts_are_asked_for_in_parts_and_a_failure_is_passed_over(tmp_p
     assert carry_out(store, [gateway], BOB) == [Done("gateway", 501, 0, 0)]
     assert len(gateway.stands) == 1_203
     sound(store)
+
+
+def standing(file: Path) -> dict[str, str]:
+    """What a system that follows a file of consequences does about each account: torn lines are passed over."""
+    newest: dict[tuple[str, str], int] = {}
+    measures: dict[str, str] = {}
+    for line in file.read_bytes().splitlines():
+        try:
+            told = json.loads(line)
+        except ValueError:
+            continue
+        key = (told["containment"], told["account"])
+        if newest.get(key, 0) <= told["version"]:
+            newest[key] = told["version"]
+            measures[told["account"]] = told["measure"] if told["what"] == "apply" else ""
+    return measures
+
+
+def test_a_file_of_consequences_is_followed_line_by_line(stand: Stand, tmp_path: Path) -> None:
+    file = tmp_path / "consequences.jsonl"
+    assert carry_out(stand.store, [ConsequenceFile(file)], BOB) == [Done("file consequences.jsonl", 4, 0, 0)]
+    assert standing(file) == dict.fromkeys("abcd", "suspend") and file.stat().st_mode & 0o777 == 0o600
+    stand.appeal(0)
+    stand.decide("A0001", Answer("overturn"))
+    assert carry_out(stand.store, [ConsequenceFile(file)], BOB)[0][1:] == (0, 1, 0)
+    assert standing(file) == {"a": "", "b": "suspend", "c": "suspend", "d": "suspend"}
+    assert carry_out(stand.store, [ConsequenceFile(file)], BOB)[0][1:] == (0, 0, 0)
+    assert len(file.read_bytes().splitlines()) == 5
+    sound(stand.store)
+
+
+def test_a_line_that_a_crash_cut_short_spoils_no_other(stand: Stand, tmp_path: Path) -> None:
+    file = tmp_path / "consequences.jsonl"
+    file.write_bytes(b'{"what": "apply", "contai')
+    assert carry_out(stand.store, [ConsequenceFile(file)], BOB)[0][1:] == (4, 0, 0)
+    assert standing(file) == dict.fromkeys("abcd", "suspend")
+
+
+def test_the_command_writes_what_is_due_once(stand: Stand, tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+    words = ["appeals", "carry-out", str(file), "--store", str(tmp_path / "cases.db"), "--as", "cron"]
+    for said in ("4 applied, 0 taken back, 0 not written.", "0 applied, 0 taken back, 0 not written."):
+        done = CliRunner().invoke(app, words)
+        assert (done.exit_code, done.output.strip()) == (0, said)
+    assert len(file.read_bytes().splitlines()) == 4
+    nowhere = CliRunner().invoke(app, [*words[:2], str(tmp_path / "no" / "out.jsonl"), *words[3:]])
+    assert nowhere.exit_code == 2 and "cannot write" in nowhere.output
+    sound(stand.store)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import get_args
 
 import psycopg
 import pytest
@@ -25,7 +26,8 @@ from typer.testing import CliRunner
 from clonewatch.cases import database, upgrading
 from clonewatch.cases.arrivals import arrive
 from clonewatch.cases.changes import Decision, Who, annotate, assign, merge, rule, split, undo
-from clonewatch.cases.records import Entry
+from clonewatch.cases.records import Entry, What
+from clonewatch.cases.sentences import claimed, said
 from clonewatch.cases.store import Store, copied, opened
 from clonewatch.cases.store_checking import check_store
 from clonewatch.cases.tables import METADATA
@@ -370,3 +372,14 @@ def test_every_connection_is_closed(tmp_path: Path) -> None:
         held.cases()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         still[0].execute("SELECT 1")  # type: ignore[attr-defined]
+
+
+def test_every_kind_of_entry_is_said_in_words() -> None:
+    """No reader meets the bare name of a kind; where somebody only claimed a name, it is said."""
+    # These say what they did to a case that they hold, or what they hold beside.
+    of_cases = {"seen", "rule", "assign", "merge", "split", "person"}
+    for kind in set(get_args(What)) - of_cases:
+        told = said(Entry(kind, "2026-05-04T09:00:00Z", "ana", ("K0001",), because=("one", "two")))
+        assert told.partition(":")[0] != kind, kind
+    assert claimed(Entry("note", "2026-05-04T09:00:00Z", "ana", ())) == "as claimed on the command line"
+    assert claimed(Entry("note", "2026-05-04T09:00:00Z", "ana", (), via="console")) == ""

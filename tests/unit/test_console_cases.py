@@ -93,7 +93,8 @@ def test_who_looked_at_an_older_version_changes_nothing_and_hears_who_changed_wh
         ("rule", {"ruling": "needs_more"}),
         ("answer", {"question": "one_customer", "answer": "yes"}),
         ("assign", {"to": "ana"}),
-        ("ask", {"what": "block", "why": "because"}),
+        ("ask", {"what": "export", "why": "because"}),
+        ("contain", {"measure": "verify", "ground": "Section 4", "why": "because"}),
     ):
         late = analyst.post(f"/cases/K0001/{what}", version=version, **fields)
         assert late.status_code == 409 and "approver ruled on it" in late.text, what
@@ -203,36 +204,34 @@ def test_bulk_rulings_are_given_to_all_or_to_none(open_: Console) -> None:
     sound(open_.store)
 
 
-def test_to_block_takes_a_confirmed_case_and_two_persons(open_: Console) -> None:
+def test_to_export_takes_two_persons(open_: Console) -> None:
     analyst, approver = open_.as_["analyst"], open_.as_["approver"]
-    assert do(analyst, "ask", what="block", why="a pool").status_code == 400, "nobody confirmed it"
-    do(analyst, "rule", ruling="confirmed")
-    assert do(analyst, "ask", what="block", why=" ").status_code == 400
-    assert do(analyst, "ask", what="burn", why="a pool").status_code == 400
-    assert do(approver, "ask", what="block", why="a pool").status_code == 303
-    assert do(analyst, "ask", what="block", why="a pool").status_code == 400, "it was asked for"
+    assert do(analyst, "ask", what="export", why=" ").status_code == 400
+    assert do(analyst, "ask", what="burn", why="a court").status_code == 400
+    bare = do(analyst, "ask", what="block", why="a pool")
+    assert bare.status_code == 400 and "takes a ground and an end" in bare.text
+    assert do(approver, "ask", what="export", why="a court").status_code == 303
+    assert do(analyst, "ask", what="export", why="a court").status_code == 400, "it was asked for"
     number = waiting(open_)
     own = approver.post(f"/approvals/{number}", state="approved")
     assert own.status_code == 400 and "another person" in own.text
     assert approver.post(f"/approvals/{number}", state="withdrawn").status_code == 303
-    assert do(analyst, "ask", what="block", why="a pool").status_code == 303
+    assert do(analyst, "ask", what="export", why="a court").status_code == 303
     number = waiting(open_)
     assert 'class="badge"' in approver.get("/").text and 'class="badge"' not in analyst.get("/").text
     assert approver.post(f"/approvals/{number}", state="approved").status_code == 303
-    assert "block approved" in analyst.get("/cases/K0001").text
+    assert "Download the file" in analyst.get("/cases/K0001").text
     assert approver.post(f"/approvals/{number}", state="declined").status_code == 409, "decided already"
+    do(analyst, "rule", ruling="confirmed")
     with open_.store.reading() as store:
-        assert approvals.stands(store, "K0001", approvals.BLOCK)
-    analyst.post("/cases/K0001/undo")
-    with open_.store.reading() as store:
-        assert approvals.stands(store, "K0001", approvals.BLOCK) is None, "the ruling that it rested on is gone"
+        assert approvals.stands(store, "K0001", approvals.EXPORT) is None, "the ruling is another"
     sound(open_.store)
 
 
 def test_what_changed_since_somebody_asked_cannot_be_approved(open_: Console) -> None:
     analyst, approver = open_.as_["analyst"], open_.as_["approver"]
     do(analyst, "rule", ruling="confirmed")
-    do(analyst, "ask", what="block", why="a pool")
+    do(analyst, "ask", what="export", why="a pool")
     number = waiting(open_)
     do(approver, "assign", to="bob")
     assert "cannot be approved any more" not in approver.get("/approvals").text, "who looks at it matters not"

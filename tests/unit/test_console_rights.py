@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.appeals_stand import HOLDER, contained
 from tests.unit.console_stand import URL, Browser, Console, console, csrf_in, sound, version_in
 
+from clonewatch.cases.appeals import appeal, messages, write
+from clonewatch.cases.attachments import File
+from clonewatch.cases.containments import bearer
 from clonewatch.cases.people import ROLES
 
 # Method, path, the least role (None for nobody), and fields that make the request well-formed.
@@ -18,6 +22,23 @@ ROUTES = {
     ("GET", "/sign-in/provider"): None,
     ("GET", "/sign-in/provider/back"): None,
     ("GET", "/alive"): None,
+    # Of account holders, by the secret of a link: tests/unit/test_appeal_page.py.
+    ("GET", "/appeal"): None,
+    ("POST", "/appeal"): None,
+    ("POST", "/appeal/write"): None,
+    ("POST", "/appeal/leave"): None,
+    ("GET", "/containments/{name}"): "viewer",
+    ("GET", "/appeals"): "viewer",
+    ("GET", "/appeals/{name}"): "viewer",
+    ("GET", "/appeals/{name}/files/{entry}/{number}"): "analyst",
+    ("POST", "/cases/{name}/contain"): "analyst",
+    ("POST", "/containments/{name}/receive"): "analyst",
+    ("POST", "/containments/{name}/end"): "analyst",
+    ("POST", "/appeals/lapse"): "analyst",
+    ("POST", "/appeals/{name}/answer"): "analyst",
+    ("POST", "/containments/{name}/begin"): "approver",
+    ("POST", "/containments/{name}/notices"): "approver",
+    ("POST", "/containments/{name}/link"): "approver",
     ("GET", "/"): "viewer",
     ("POST", "/sign-out"): "viewer",
     ("POST", "/views"): "viewer",
@@ -63,18 +84,34 @@ FIELDS = {
     "role": "viewer",
     "active": "yes",
     "case": "K0001@1",
+    "measure": "verify",
+    "ground": "Section 4",
+    "account": "a",
+    "note": "they signed",
+    "outcome": "overturn",
 }
 GUARDED = sorted((method, path, role) for (method, path), role in ROUTES.items() if role)
 
 
 @pytest.fixture(scope="module")
 def open_(tmp_path_factory: pytest.TempPathFactory) -> Console:
-    return console(str(tmp_path_factory.mktemp("console") / "cases.db"))
+    held = console(str(tmp_path_factory.mktemp("console") / "cases.db"))
+    _, links = contained(held.store)
+    with held.store.writing() as store:
+        write(store, bearer(store, links[0].token, HOLDER.at), "we are a school", HOLDER, [File("a.txt", b"a letter")])
+        (said,) = messages(store, appeal(store, "A0001"))
+    GIVEN["entry"] = said.entry
+    return held
 
 
-def filled_in(path: str, name: str = "K0001") -> str:
-    given = {"token": "none", "number": 0}
-    return path.format(**given, name="viewer" if path.startswith("/people") else name)
+# What stands for the parts of an address; entry: of the appeal with a file.
+GIVEN = {"token": "none", "entry": 0}
+NAMES = {"/people": "viewer", "/containments": "B0001", "/appeals": "A0001"}
+
+
+def filled_in(path: str) -> str:
+    name = next((name for start, name in NAMES.items() if path.startswith(start)), "K0001")
+    return path.format(**GIVEN, name=name, number=1 if path.startswith("/appeals") else 0)
 
 
 def send(browser: Browser, method: str, path: str, csrf: str | None = None) -> int:
@@ -86,9 +123,9 @@ def send(browser: Browser, method: str, path: str, csrf: str | None = None) -> i
 def test_every_route_is_in_the_table(open_: Console) -> None:
     found = {(method, route.path) for route in open_.app.state.pages for method in route.methods}
     assert set(ROUTES) <= found
-    # Pages of other subjects have tests of their own, and their own table.
+    # Evidence pages have tests of their own, and their own table.
     others = {path for _, path in found - set(ROUTES)}
-    assert all(path.startswith(("/campaigns", "/accounts", "/compare", "/pools", "/appeal")) for path in others)
+    assert all(path.startswith(("/campaigns", "/accounts", "/compare", "/pools")) for path in others)
 
 
 @pytest.mark.parametrize(("method", "path", "role"), GUARDED)
@@ -137,7 +174,7 @@ def test_a_form_from_another_site_is_refused_whatever_it_carries(open_: Console)
 
 
 def test_pages_show_no_form_that_a_role_cannot_send(open_: Console) -> None:
-    for path in ("/", "/cases/K0001", "/approvals", "/health"):
+    for path in ("/", "/cases/K0001", "/approvals", "/health", "/containments/B0001", "/appeals", "/appeals/A0001"):
         page = open_.as_["viewer"].get(path).text
         assert page.count("<form") - page.count('method="get"') == page.count('action="/sign-out"')
 

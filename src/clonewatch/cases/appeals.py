@@ -34,13 +34,12 @@ from clonewatch.cases.people import later, seconds_between
 from clonewatch.cases.records import INNOCENT, What
 from clonewatch.cases.store import Reading, Writing
 from clonewatch.cases.tables import APPEALS
-from clonewatch.model.errors import InputError, SetupError, StaleError
+from clonewatch.model.errors import ClonewatchError, InputError, SetupError, StaleError
 
 UPHOLD, OVERTURN, PART, CONDITION, MORE = "uphold", "overturn", "partial", "conditional", "ask"
 OUTCOMES = (UPHOLD, OVERTURN, PART, CONDITION, MORE)
 MOST_TEXT, MOST_MESSAGES, MOST_ASKED, MOST_WAIT_DAYS = 10_000, 50, 2, 30
 HOLDER, PROVIDER = "holder", "provider"
-VIA_LINK = "appeal link"
 
 
 class Answer(NamedTuple):
@@ -140,13 +139,10 @@ def decide(store: Writing, name: str, answer: Answer, text: str, who: Who, versi
     given, such as that the person who asked for the measure upholds it.
     """
     held = appeal(store, name)
-    _refuse_stale(held, answer, who, version)
-    _check_text(text)
     against = numbered(store, held.containment, held.holder)
-    if answer.outcome not in (OVERTURN, MORE) and who.by.casefold() == against.containment.asked_by.casefold():
-        raise SetupError(
-            f"{who.by} asked for this measure", fix="Let somebody else answer; whoever asked may only overturn it"
-        )
+    if refused := refusal(held, against, answer.outcome, who, version):
+        raise refused
+    _check_text(text)
     done = {"outcome": answer.outcome, "answered_at": who.at, "answered_by": who.by}
     if answer.outcome == OVERTURN:
         return _overturn(store, held, answer, text, who)
@@ -173,8 +169,6 @@ def decide(store: Writing, name: str, answer: Answer, text: str, who: Who, versi
         grace = timedelta(days=against.containment.answer_days)
         changed = following(held, state=CONDITIONAL, answer_by=until, deadline=later(until, grace), **done)
     else:
-        if held.asked >= MOST_ASKED or held.state == WAITING:
-            raise SetupError("the holder was asked often enough", fix="Decide on what there is")
         until = _until(answer.by, who.at)
         longer = later(held.deadline, timedelta(seconds=seconds_between(who.at, until)))
         changed = following(held, state=WAITING, asked=held.asked + 1, answer_by=until, deadline=longer)
@@ -238,26 +232,54 @@ def _add(
     return record(store, what, who, held.case, appeal=new, note=text, because=because)
 
 
-def _refuse_stale(held: Appeal, answer: Answer, who: Who, version: int | None) -> None:
-    if answer.outcome not in OUTCOMES:
-        raise SetupError(f"there is no outcome {answer.outcome!r}", fix=f"Use one of: {', '.join(OUTCOMES)}")
+def refusal(
+    held: Appeal, against: Holder, outcome: str, who: Who, version: int | None = None
+) -> ClonewatchError | None:
+    """Why somebody cannot give an answer of this kind now; None where they can. version: as for `decide`."""
+    if outcome not in OUTCOMES:
+        return SetupError(f"there is no outcome {outcome!r}", fix=f"Use one of: {', '.join(OUTCOMES)}")
+    if stale := _stale(held, outcome, who, version):
+        return stale
+    if outcome not in (OVERTURN, MORE) and who.by.casefold() == against.containment.asked_by.casefold():
+        return SetupError(
+            f"{who.by} asked for this measure", fix="Let somebody else answer; whoever asked may only overturn it"
+        )
+    if outcome == MORE and (held.asked >= MOST_ASKED or held.state == WAITING):
+        return SetupError("the holder was asked often enough", fix="Decide on what there is")
+    if outcome == PART and against.state not in ACTIVE:
+        return SetupError(
+            f"nothing stands against this account: the measure is {against.state}", fix="Uphold or overturn"
+        )
+    if outcome == PART and not milder(against.measure):
+        return SetupError(f"no measure is milder than {against.measure}", fix="Overturn it, or name a condition")
+    return None
+
+
+def milder(measure: str) -> list[str]:
+    """The measures that are milder than one, the mildest first."""
+    order = list(MEASURES)
+    return order[: order.index(measure)] if measure in order else []
+
+
+def _stale(held: Appeal, outcome: str, who: Who, version: int | None) -> StaleError | None:
     look = f"Look at it again: clonewatch appeals show {held.appeal}"
     answered = f"{held.answered_by} answered it on {held.answered_at}: {held.outcome}"
     if version is not None and version != held.version:
         said = f": {answered}" if held.outcome else ""
-        raise StaleError(f"{held.appeal} is at version {held.version}, not {version}{said}", fix=look)
+        return StaleError(f"{held.appeal} is at version {held.version}, not {version}{said}", fix=look)
     if held.state in LIVE:
-        if held.deadline < who.at and answer.outcome != OVERTURN:
-            raise StaleError(
+        if held.deadline < who.at and outcome != OVERTURN:
+            return StaleError(
                 f"{held.appeal} had to be answered by {held.deadline}: the measure has lapsed",
                 fix="Record that with `clonewatch appeals lapse`, or overturn the measure",
             )
-        return
+        return None
     said = answered if held.outcome else f"{held.appeal} is {held.state}"
-    if answer.outcome != OVERTURN or held.state == OVERTURNED:
-        raise StaleError(said, fix=look)
+    if outcome != OVERTURN or held.state == OVERTURNED:
+        return StaleError(said, fix=look)
     if version is None:
-        raise StaleError(said, fix=f"To overturn it nevertheless, name the version that you saw: {held.version}")
+        return StaleError(said, fix=f"To overturn it nevertheless, name the version that you saw: {held.version}")
+    return None
 
 
 def _check_text(text: str) -> None:
@@ -268,14 +290,8 @@ def _check_text(text: str) -> None:
 
 
 def _check_milder(measure: str, against: Holder) -> None:
-    order = list(MEASURES)
-    if against.state not in ACTIVE:
-        raise SetupError(
-            f"nothing stands against this account: the measure is {against.state}", fix="Uphold or overturn"
-        )
-    if measure not in MEASURES or order.index(measure) >= order.index(against.measure):
-        milder = order[: order.index(against.measure)]
-        fix = f"Use one of: {', '.join(milder)}" if milder else "Overturn it, or name a condition"
+    if measure not in milder(against.measure):
+        fix = f"Use one of: {', '.join(milder(against.measure))}"
         raise SetupError(f"{measure!r} is no milder measure than {against.measure}", fix=fix)
 
 

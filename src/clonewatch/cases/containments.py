@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from clonewatch.cases import approvals
 from clonewatch.cases.changes import Who, alive
@@ -26,7 +26,7 @@ from clonewatch.cases.measures import (
     Containment,
 )
 from clonewatch.cases.people import digest, later
-from clonewatch.cases.records import Entry, What, note_digest
+from clonewatch.cases.records import COMMAND_LINE, Entry, What, note_digest
 from clonewatch.cases.store import Reading, Writing, hashed, new_note
 from clonewatch.cases.tables import APPEALS, CONTAINMENTS, HOLDERS
 from clonewatch.model.errors import InputError, SetupError, StaleError
@@ -36,6 +36,8 @@ MOST_DAYS, MOST_ANSWER_DAYS = 180, 30
 DAYS, ANSWER_DAYS = 30, 14
 # How long a holder may appeal, from the first day.
 APPEAL_DAYS = 183
+# What the log says of new links for all, behind the id of the containment.
+EVERY_HOLDER = "all holders"
 _AT_ONCE = 5_000
 _TOKEN_LENGTH = 128
 
@@ -147,8 +149,7 @@ def begin(store: Writing, name: str, who: Who) -> tuple[Containment, list[Link]]
     until = date.fromisoformat(who.at[:10]) + timedelta(days=planned.days)
     begun = following(planned, state=STANDING, begins=who.at, begun_by=request.decided_by, until=until.isoformat())
     record(store, "contain", who, begun.case, held=begun, because=(begun.measure, f"until {begun.until}"))
-    accounts = sorted(store.accounts(begun.accounts))
-    links = [Link(begun.containment, n, account, secrets.token_urlsafe(32)) for n, account in enumerate(accounts)]
+    links = _links(store, begun)
     rows = [_row(begun, link, later(who.at, timedelta(days=APPEAL_DAYS))) for link in links]
     store.connection.execute(insert(HOLDERS), rows)
     return begun, links
@@ -175,6 +176,44 @@ def renew(store: Writing, name: str, account: str, who: Who) -> Link:
     return Link(found.containment.containment, found.number, account, token)
 
 
+def renew_all(store: Writing, name: str, who: Who) -> list[Link]:
+    """New links for all accounts under a containment, in place of the old ones. Raises StaleError before it begins."""
+    held = containment(store, name)
+    if held.state == PLANNED:
+        raise StaleError(f"{held.containment} has not begun", fix="Begin it first")
+    links = _links(store, held)
+    this = (HOLDERS.c.containment == held.containment) & (HOLDERS.c.number == bindparam("held"))
+    rows = [{"held": link.number, "made": digest(link.token)} for link in links]
+    store.connection.execute(update(HOLDERS).where(this).values(token=bindparam("made")), rows)
+    record(store, "renew", who, held.case, because=(held.containment, EVERY_HOLDER))
+    return links
+
+
+def told(store: Reading, held: Containment) -> Entry | None:
+    """The entry with which notices for all holders were last written; None while that has not been done.
+
+    On the command line beginning writes them; in the console it is a step of its own.
+    """
+    made = ("renew", (held.containment, EVERY_HOLDER))
+    for _, entry in reversed(store.history(held.case)):
+        if (entry.what, entry.because) == made:
+            return entry
+        if entry.what == "contain" and entry.containment is not UNSET:
+            if entry.containment.containment == held.containment:
+                return entry if entry.via == COMMAND_LINE else None
+    return None
+
+
+def became(store: Reading, held: Containment) -> str:
+    """The state of a containment; of a planned one, what became of its request, or that the case changed since."""
+    if held.state != PLANNED:
+        return held.state
+    asked = approvals.request(store, held.request)
+    if asked.state not in (approvals.WAITING, approvals.APPROVED):
+        return asked.state
+    return PLANNED if approvals.current(store, asked) else "outdated"
+
+
 def holder(store: Reading, name: str, account: str) -> Holder:
     """An account under a containment that has begun. Raises InputError."""
     held = containment(store, name)
@@ -191,10 +230,11 @@ def numbered(store: Reading, name: str, number: int) -> Holder:
     return holder(store, name, sorted(store.accounts(held.accounts))[number])
 
 
-def linked(begun: Containment, link: Link) -> Holder:
-    """The account of a link that `begin` made: nothing has changed since, so nothing is looked up."""
-    until = later(begun.begins, timedelta(days=APPEAL_DAYS))
-    return Holder(begun, link.number, link.account, STANDING, begun.measure, begun.version, until)
+def linked(held: Containment, links: Sequence[Link]) -> Iterator[Holder]:
+    """The accounts of new links for all, as they are under a containment; nothing is looked up."""
+    until = later(held.begins, timedelta(days=APPEAL_DAYS))
+    for link, now in zip(links, held.holders(), strict=True):
+        yield Holder(held, link.number, link.account, now.state, now.measure, held.version, until)
 
 
 def bearer(store: Reading, token: str, now: str) -> Holder:
@@ -298,6 +338,11 @@ def _is_appealing(store: Reading, name: str, number: int) -> bool:
     """Whether an account has an appeal that is not decided: its holder may reply, however late it is."""
     this = (APPEALS.c.containment == name) & (APPEALS.c.holder == number) & APPEALS.c.state.in_(LIVE)
     return store.connection.execute(select(APPEALS.c.appeal).where(this)).first() is not None
+
+
+def _links(store: Reading, held: Containment) -> list[Link]:
+    accounts = sorted(store.accounts(held.accounts))
+    return [Link(held.containment, n, account, secrets.token_urlsafe(32)) for n, account in enumerate(accounts)]
 
 
 def _row(begun: Containment, link: Link, until: str) -> dict[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clonewatch.cases.containments import Holder
+from clonewatch.cases.containments import Holder, Link
 from clonewatch.cases.measures import ACTIVE, MEASURES
 
 # What evidence of each family is about, in words for whoever holds an account.
@@ -41,7 +41,19 @@ _RESTRICTIONS = {
     "reduce": "DECISION_PROVISION_PARTIAL_SUSPENSION",
     "suspend": "DECISION_ACCOUNT_SUSPENDED",
 }
+# Where a link to appeal leads, under the address of the console.
+PAGE = "/appeal"
 REDRESS = "You can also go to court, or to any body for settling disputes that is competent for you."
+
+
+def notice(holder: Holder, link: Link, url: str = "", redress: str | None = None) -> dict[str, Any]:
+    """What a line of a file of notices holds: account, secret, statement of reasons and letter. url: of the console.
+
+    The secret is behind the `#` of the link: browsers send that part to nobody, so no server or proxy writes it down.
+    """
+    where = f"{url.rstrip('/')}{PAGE}#{link.token}" if url else ""
+    told = statement(holder, where, REDRESS if redress is None else redress)
+    return {"account": link.account, "token": link.token, "statement": told, "letter": letter(told)}
 
 
 def statement(holder: Holder, url: str = "", redress: str = REDRESS) -> dict[str, Any]:
@@ -105,8 +117,9 @@ def letter(told: dict[str, Any]) -> str:
             f"How it was decided: software found the accounts. {how}; it was decided by {told['decided_by']}.",
             "",
             f"If we are wrong: appeal up to {redress['appeal_by']}, at no cost"
-            + (f", here: {redress['appeal']}" if redress["appeal"] else ", by answering this letter")
-            + f". A person who did not ask for the measure answers within {redress['answer_within_days']} days."
+            # On a line of its own: what follows a link is easily taken for a part of it.
+            + (f", here:\n{redress['appeal']}\n" if redress["appeal"] else ", by answering this letter. ")
+            + f"A person who did not ask for the measure answers within {redress['answer_within_days']} days."
             f" Otherwise {redress['without_answer']}. {redress['other']}",
             "",
         ]

@@ -23,7 +23,7 @@ RULINGS = (CONFIRMED, INNOCENT, NEEDS_MORE)
 OPEN, RULED, MERGED, VOID = "open", "ruled", "merged", "void"
 ALIVE = (OPEN, RULED)
 # How somebody came to the store.
-COMMAND_LINE, CONSOLE = "command line", "console"
+COMMAND_LINE, CONSOLE, APPEAL_LINK = "command line", "console", "appeal link"
 
 What = Literal[
     "seen",

@@ -17,7 +17,6 @@ from clonewatch.model.errors import InputError, OutputError, SetupError
 
 if TYPE_CHECKING:
     from clonewatch.cases.attachments import File
-    from clonewatch.cases.containments import Holder, Link
     from clonewatch.cases.measures import Appeal, Containment
 
 _PRIVATE = 0o600
@@ -108,13 +107,15 @@ def begin(
     opened = change.open()
     from clonewatch.cases.containments import begin as begin_
     from clonewatch.cases.containments import linked
+    from clonewatch.cases.notices import notice
 
     written = False
     try:
         with opened.writing() as store:
             begun, links = begin_(store, name, change.who())
             # Before the transaction ends: a containment without notices must not be, nor links that do not hold.
-            _write_new(out, [_notice(linked(begun, link), link, url, redress) for link in links])
+            told = zip(linked(begun, links), links, strict=True)
+            _write_new(out, [notice(holder, link, url, redress) for holder, link in told])
             written = True
     except BaseException:
         if written:
@@ -175,10 +176,11 @@ def link(
     """
     opened = change.open()
     from clonewatch.cases.containments import numbered, renew
+    from clonewatch.cases.notices import notice
 
     with opened.writing() as store:
         new = renew(store, name, text(account, "--account"), change.who())
-        told = _notice(numbered(store, new.containment, new.number), new, url, redress)
+        told = notice(numbered(store, new.containment, new.number), new, url, redress)
     if json:
         output.as_json(told)
     else:
@@ -305,14 +307,6 @@ def files(
         return
     output.say(f"Wrote {len(written):,} file{'' if len(written) == 1 else 's'} to {out}.")
     output.table("", ("File", "As its sender calls it", "Bytes"), [list(w.values())[:3] for w in written], right=(2,))
-
-
-def _notice(holder: Holder, link: Link, url: str, redress: str | None) -> dict[str, Any]:
-    from clonewatch.cases.notices import REDRESS, letter, statement
-
-    where = f"{url.rstrip('/')}/appeal/{link.token}" if url else ""
-    told = statement(holder, where, REDRESS if redress is None else redress)
-    return {"account": link.account, "token": link.token, "statement": told, "letter": letter(told)}
 
 
 def _write_new(path: Path, lines: Sequence[dict[str, Any]]) -> None:

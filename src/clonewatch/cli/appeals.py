@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,6 @@ from clonewatch.cli.options import Json, grouped
 
 if TYPE_CHECKING:
     from clonewatch.cases.measures import Appeal, Containment
-    from clonewatch.cases.store import Reading
 
 EXIT_LATE = 3
 _WINDOW_DAYS = 30
@@ -57,13 +57,13 @@ def list_(
     """
     opened = at.open()
     from clonewatch.cases.appeals import appeals as found_by
-    from clonewatch.cases.containments import containments
+    from clonewatch.cases.containments import became, containments
     from clonewatch.cases.measures import LIVE, PLANNED, STANDING
 
     with opened.reading() as store:
         measures = [one for one in containments(store) if all_ or one.state in (PLANNED, STANDING)]
         found = found_by(store, states=None if all_ else LIVE)
-        states = {one.containment: _state(store, one) for one in measures}
+        states = {one.containment: became(store, one) for one in measures}
     if json:
         told = [_plain(one) | {"state": states[one.containment]} for one in measures]
         output.as_json({"containments": told, "appeals": [_plain(one) for one in found]})
@@ -171,6 +171,36 @@ def lapse(change: ChangeOptions, json: Json = False) -> None:
     output.table("", ("Containment", "What", "Accounts", "Appeal"), rows, right=(2,))
 
 
+@app.command("carry-out", short_help="Write what other systems have to do to a file.")
+@grouped
+def carry_out(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that lines are appended to; made if new.")],
+    change: ChangeOptions,
+    json: Json = False,
+) -> None:
+    """Append every measure that was applied or taken back since the last run to a file, for systems that follow it.
+
+    A line is one account: apply or take_back, the measure, its last day, and a version. Whoever reads it passes over a
+    line with an older version than the last one of that containment and account: after a crash a line may come twice.
+    The exit code is 3 where something could not be written; the next run writes it.
+
+    For example:
+
+      clonewatch appeals carry-out consequences.jsonl
+    """
+    opened = change.open()
+    from clonewatch.cases.consequence_file import ConsequenceFile
+    from clonewatch.cases.consequences import carry_out as carry_out_
+
+    (done,) = carry_out_(opened, [ConsequenceFile(file)], change.who())
+    if json:
+        output.as_json(done._asdict())
+    else:
+        output.say(f"{done.applied:,} applied, {done.taken_back:,} taken back, {done.failed:,} not written.")
+    if done.failed:
+        raise typer.Exit(EXIT_LATE)
+
+
 @app.command("figures", short_help="Overturn rate, time to answer, what is late.")
 @grouped
 def figures(
@@ -218,19 +248,6 @@ app.command("link", short_help="Write one notice again, with a new link.")(appea
 app.command("receive", short_help="Record an appeal or a reply.")(appeal_changes.receive)
 app.command("answer", short_help="Answer an appeal.")(appeal_changes.answer)
 app.command("files", short_help="Write what came with an appeal to a folder.")(appeal_changes.files)
-
-
-def _state(store: Reading, held: Containment) -> str:
-    """The state of a containment; of a planned one, what became of its request, or that the case changed since."""
-    from clonewatch.cases.approvals import APPROVED, WAITING, current, request
-    from clonewatch.cases.measures import PLANNED
-
-    if held.state != PLANNED:
-        return held.state
-    asked = request(store, held.request)
-    if asked.state not in (WAITING, APPROVED):
-        return asked.state
-    return PLANNED if current(store, asked) else "outdated"
 
 
 def _figure(value: float | int | None) -> str:

@@ -8,6 +8,7 @@ UNKNOWN = "not known"
 # Longer strings are cut in the middle: both ends of an identifier help a person find it again.
 LONGEST = 60
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
+_KEPT = "\n\t\u200c\u200d"
 
 
 def count(value: float | None) -> str:
@@ -124,6 +125,15 @@ def visible(value: object, longest: int = LONGEST) -> str:
     pieces = (text[: longest // 2 + 1], text[len(text) - (longest // 2 - 1) :]) if cut else (text,)
     shown = "...".join("".join(_spelled(c) for c in piece) for piece in pieces)
     return f"{shown} ({len(text):,} characters)" if cut else shown
+
+
+def written(text: str) -> str:
+    r"""A text that somebody wrote, whole: lines stay, and so do the joiners that scripts and emoji need.
+
+    >>> written("two\r\nlines\u202e")
+    'two\nlines\\u202e'
+    """
+    return "".join(c if c in _KEPT else _spelled(c) for c in text.replace("\r\n", "\n"))
 
 
 def short(value: object, longest: int = 14) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from importlib import import_module
-from importlib.util import find_spec
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request
@@ -16,7 +15,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from clonewatch.cases.store import opened
 from clonewatch.model.errors import ClonewatchError, InputError, StaleError, StoreError
 from clonewatch.model.version import __version__
-from clonewatch.service.pages import HERE, bare
+from clonewatch.service.pages import HERE, advice, bare
 from clonewatch.service.protection import Protection
 from clonewatch.service.routes import provider
 from clonewatch.service.settings import Settings, check
@@ -36,11 +35,13 @@ SUBJECTS = (
     "evidence",
     "dossiers",
     "appeals",
+    "containments",
+    "holder",
 )
 FLOW_SECONDS = 600
 MEGABYTE = 1 << 20
 # Bodies that may be larger: accounts of a split, attachments of an appeal.
-LARGE = {"/cases/": 2 * MEGABYTE, "/appeal/": 12 * MEGABYTE}
+LARGE = {"/cases/": 2 * MEGABYTE, "/appeal/write": 12 * MEGABYTE}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(no_nulls)],
     )
     app.state.settings, app.state.store = settings, opened(settings.store, settings.log_key)
-    held = [import_module(f"{ROUTES}.{name}") for name in SUBJECTS if find_spec(f"{ROUTES}.{name}")]
+    held = [import_module(f"{ROUTES}.{name}") for name in SUBJECTS]
     for module in held:
         app.include_router(module.router)
     app.state.pages = [route for module in held for route in module.router.routes]
@@ -106,17 +107,11 @@ def _malformed(request: Request, error: Exception) -> Response:
 
 
 def _wrong(request: Request, error: Exception) -> Response:
-    """A page for what a person can mend. Advice about commands is for the command line."""
+    """A page for what a person can mend."""
     status = 409 if isinstance(error, StaleError) else 503 if isinstance(error, StoreError) else 400
     if isinstance(error, InputError) and error.what.startswith("there is no"):
         status = 404
-    what = getattr(error, "what", "")
-    fix = getattr(error, "fix", "")
-    if isinstance(error, StaleError):
-        fix = "Nothing was changed. Go back, load the page again, and decide anew."
-    elif "clonewatch " in fix or "--" in fix:
-        fix = ""
-    said = f"{what[:1].upper()}{what[1:]}."
+    said, fix = advice(error)
     return bare(request, "message.html.j2", status, title="That did not work", said=said, fix=fix)
 
 

@@ -12,6 +12,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from clonewatch.cases import sentences
+from clonewatch.model.errors import StaleError
 from clonewatch.model.version import __version__
 from clonewatch.report import numerals
 from clonewatch.service import words
@@ -40,6 +42,13 @@ DONE = {
     "split": "Split in two.",
     "undone": "Taken back. The log keeps both.",
     "asked": "Asked. Another person has to approve it.",
+    "begun": "Begun. Now write the notices.",
+    "ended": "Ended for all accounts. Whatever carries it out takes it back.",
+    "received": "Taken down. The clock runs.",
+    "decided": "Answered. Who appealed reads it on their page.",
+    "lapsed": "Ended what was over.",
+    "nothing": "Nothing is over.",
+    "sent": "Sent.",
     "approved": "Approved.",
     "declined": "Declined.",
     "withdrawn": "Withdrawn.",
@@ -66,12 +75,16 @@ def templates() -> Environment:
         "day": numerals.day,
         "minute": numerals.minute,
         "visible": numerals.visible,
+        "written": numerals.written,
         "amount": numerals.amount,
+        "size": numerals.size,
+        "share": numerals.share,
         "segment": lambda text: quote(str(text), safe=""),
         "odds": words.odds,
-        "bits": words.bits,
+        "bits": sentences.bits,
+        "spelled": sentences.spelled,
     }
-    made.globals |= {"version": __version__, "query": query, "words": words}
+    made.globals |= {"version": __version__, "query": query, "words": words, "sentences": sentences}
     return made
 
 
@@ -103,6 +116,16 @@ def bare(request: Request, template: str, status: int = 200, **values: Any) -> H
         "done": DONE.get(request.query_params.get("done", ""), ""),
     }
     return HTMLResponse(templates().get_template(template).render(shown | values), status)
+
+
+def advice(error: Exception) -> tuple[str, str]:
+    """What went wrong, and what a person can do about it; advice about commands is for the command line."""
+    what, fix = getattr(error, "what", ""), getattr(error, "fix", "")
+    if isinstance(error, StaleError):
+        fix = "Nothing was changed. Go back, load the page again, and decide anew."
+    elif "clonewatch " in fix or "--" in fix:
+        fix = ""
+    return f"{what[:1].upper()}{what[1:]}.", fix
 
 
 def back(place: str, done: str = "") -> RedirectResponse:

@@ -41,6 +41,8 @@ _HEADERS = {
 _YEAR = 365 * 24 * 3600
 _MOST_ADDRESSES = 10_000
 SIGN_IN_PATHS = ("/sign-in", "/welcome")
+# What account holders see: open to everybody, so what comes there takes nothing away from people at work.
+HOLDERS = "/appeal"
 
 
 class Rates:
@@ -73,6 +75,9 @@ class Protection:
         self.app, self.settings, self.large = app, settings, large
         self._all = Rates(settings.limits.requests)
         self._sign_ins = Rates(settings.limits.sign_ins)
+        self._static = Rates(settings.limits.requests)
+        self._holders = Rates(settings.limits.holders)
+        self._appeals = Rates(settings.limits.appeals)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -104,9 +109,7 @@ class Protection:
         address = scope["client"][0] if scope.get("client") else ""
         if not self._is_ours(headers.get("host", "")):
             return HTTPStatus.MISDIRECTED_REQUEST, f"This console is at {self.settings.url}"
-        if not self._all.takes(address) or (
-            unsafe and path.startswith(SIGN_IN_PATHS) and not self._sign_ins.takes(address)
-        ):
+        if not all(rates.takes(address) for rates in self._rates(path, unsafe)):
             return HTTPStatus.TOO_MANY_REQUESTS, "Too many requests from your address. Wait a minute."
         if unsafe and not self._same_site(headers):
             return HTTPStatus.FORBIDDEN, "Another site sent this form."
@@ -114,6 +117,14 @@ class Protection:
         if not said.isdecimal() or int(said[:18]) > most:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(most)
         return None
+
+    def _rates(self, path: str, unsafe: bool) -> list[Rates]:
+        """What counts a request, each of which must take it."""
+        if path == HOLDERS or path.startswith(f"{HOLDERS}/"):
+            return [self._holders, *([self._appeals] if unsafe else [])]
+        if path.startswith("/static/"):
+            return [self._static]
+        return [self._all, *([self._sign_ins] if unsafe and path.startswith(SIGN_IN_PATHS) else [])]
 
     def _is_ours(self, host: str) -> bool:
         """Whether a request is for this console. Under a foreign name that leads here a site could read its pages."""

@@ -34,10 +34,15 @@ class Provider(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Requests a minute: attempts to sign in from one address, and everything of one address; largest body, bytes."""
+    """Requests a minute from one address: attempts to sign in, and everything; largest body, bytes.
+
+    appeals, holders: what account holders send, and everything on their page, counted apart.
+    """
 
     sign_ins: int = 10
     requests: int = 600
+    appeals: int = 20
+    holders: int = 120
     body: int = 256 * 1024
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, HTTPException, Path, Request
+from fastapi import Depends, Form, HTTPException, Path, Request
 
 from clonewatch.cases import approvals, sessions
 from clonewatch.cases.changes import Who
@@ -19,6 +19,10 @@ from clonewatch.service.settings import Settings
 
 # The number of an entry of the log, as tables hold it.
 Number = Annotated[int, Path(ge=0, le=2**31 - 1)]
+# What forms carry: a line, a text, and the version of what was looked at.
+Line = Annotated[str, Form(max_length=500)]
+Long = Annotated[str, Form(max_length=10_000)]
+Version = Annotated[int, Form(ge=1, le=2**31 - 1)]
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
 
 

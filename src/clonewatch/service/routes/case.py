@@ -8,6 +8,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from clonewatch.cases import approvals
+from clonewatch.cases.containments import became, containments
+from clonewatch.cases.measures import MEASURES
 from clonewatch.cases.people import everybody
 from clonewatch.cases.records import ALIVE, Answered, Case, Entry
 from clonewatch.cases.standing_odds import bits, look_alike_bits, posterior_bits, questions
@@ -63,7 +65,8 @@ def case(
             "accounts": accounts(store, found, account, page),
             "requests": (asked := approvals.requests(store, found.case)),
             "standing": {one.entry for one in asked if one.state in _LIVE and approvals.current(store, one)},
-            "blocked": approvals.stands(store, found.case, approvals.BLOCK),
+            "measures": (held := containments(store, found.case)),
+            "planned": {one.containment: became(store, one) for one in held},
             "released": approvals.stands(store, found.case, approvals.EXPORT),
             "people": [one.name for one in everybody(store.connection) if one.active],
         }
@@ -79,6 +82,9 @@ def case(
         odds=posterior_bits(found),
         look_alike=look_alike_bits(found),
         kinds=approvals.KINDS,
+        kinds_of_measure=MEASURES,
+        with_measure={one.request for one in shown["measures"]},
+        waiting_for={one.entry for one in shown["requests"] if one.state == approvals.WAITING},
     )
 
 

@@ -15,12 +15,9 @@ from clonewatch.cases.changes import Decision, annotate, assign, day, merge, rul
 from clonewatch.cases.records import CONSOLE, Entry
 from clonewatch.model.errors import SetupError
 from clonewatch.service.pages import back
-from clonewatch.service.visits import Analyst
+from clonewatch.service.visits import Analyst, Line, Long, Version
 
 router = APIRouter()
-Line = Annotated[str, Form(max_length=500)]
-Long = Annotated[str, Form(max_length=10_000)]
-Version = Annotated[int, Form(ge=1, le=2**31 - 1)]
 
 
 @router.post("/cases/{name}/rule")
@@ -112,7 +109,9 @@ def undo_last(visit: Analyst, name: str, note: Long = "") -> Response:
 
 @router.post("/cases/{name}/ask")
 def ask_for(visit: Analyst, name: str, what: Line, why: Long, version: Version) -> Response:
-    """Ask a second person for what has consequences."""
+    """Ask a second person that the file of a case leaves the house. A measure has a form of its own."""
+    if what == approvals.BLOCK:
+        raise SetupError("a measure takes a ground and an end", fix="Fill in the form for a measure on the case's page")
     with visit.store.writing() as store:
         approvals.ask(store, name, what, why.strip(), visit.who(), version)
     return back(f"/cases/{name}", "asked")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Form, HTTPException, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from clonewatch.cases import people, sessions
@@ -16,18 +14,15 @@ from clonewatch.cases.records import CONSOLE, Entry
 from clonewatch.cases.store import Writing
 from clonewatch.model.errors import SetupError
 from clonewatch.service import passwords
+from clonewatch.service.before import Before, from_our_form, with_before
 from clonewatch.service.pages import back, bare, is_local
 from clonewatch.service.settings import Settings
 from clonewatch.service.visits import Reader, cookie_name, settings_of, store_of
 
 router = APIRouter()
-# A form before there is a session carries what a cookie of the same page holds.
-_BEFORE = "clonewatch-before"
-_BEFORE_SECONDS = 3600
 _WRONG = "Name or password is wrong, or too many were wrong: after five in a row it takes a quarter of an hour."
 
 Text = Annotated[str, Form(max_length=2000)]
-Before = Annotated[str, Cookie(alias=_BEFORE, max_length=200)]
 
 
 @router.get("/sign-in")
@@ -41,7 +36,7 @@ def sign_in(
     request: Request, name: Text, password: Text, csrf: Text = "", next: Text = "/", before: Before = ""
 ) -> Response:
     """Sign somebody in, in a session of a new id."""
-    _from_our_form(csrf, before)
+    from_our_form(csrf, before)
     settings, store = settings_of(request), store_of(request)
     at = settings.clock()
     with store.reading() as held:
@@ -78,7 +73,7 @@ def welcome(request: Request, token: str) -> HTMLResponse:
 @router.post("/welcome/{token}")
 def choose(request: Request, token: str, password: Text, again: Text, csrf: Text = "", before: Before = "") -> Response:
     """Set the password, and sign in; the link is used up."""
-    _from_our_form(csrf, before)
+    from_our_form(csrf, before)
     settings, store = settings_of(request), store_of(request)
     at = settings.clock()
     with store.reading() as held:
@@ -118,17 +113,12 @@ def entered(settings: Settings, token: str, place: str) -> Response:
     return done
 
 
-def _from_our_form(csrf: str, before: str) -> None:
-    if not before or not hmac.compare_digest(csrf.encode(), before.encode()):
-        raise HTTPException(403, "This form was too old, or not ours. Open the page again.")
-
-
 def _form(request: Request, place: str, wrong: str = "", name: str = "", status: int = 200) -> HTMLResponse:
     settings = settings_of(request)
     with store_of(request).reading() as held:
         nobody = not people.everybody(held.connection)
     shown = {"next": place if is_local(place) else "/", "wrong": wrong, "name": name, "nobody": nobody}
-    return _with_before(request, "sign_in.html.j2", status, provider=settings.provider, **shown)
+    return with_before(request, "sign_in.html.j2", status, provider=settings.provider, **shown)
 
 
 def _welcome(request: Request, token: str, wrong: str = "") -> HTMLResponse:
@@ -138,13 +128,4 @@ def _welcome(request: Request, token: str, wrong: str = "") -> HTMLResponse:
         said = "This link was used, or its day is over."
         return bare(request, "message.html.j2", 404, title="No such link", said=said, fix="Ask an admin for another.")
     shown = {"name": found.name, "token": token, "wrong": wrong, "shortest": passwords.SHORTEST}
-    return _with_before(request, "welcome.html.j2", 400 if wrong else 200, **shown)
-
-
-def _with_before(request: Request, template: str, status: int, **values: object) -> HTMLResponse:
-    before = request.cookies.get(_BEFORE) or secrets.token_urlsafe(32)
-    page = bare(request, template, status, **{**values, "csrf": before})
-    page.set_cookie(
-        _BEFORE, before, max_age=_BEFORE_SECONDS, httponly=True, samesite="strict", secure=settings_of(request).secure
-    )
-    return page
+    return with_before(request, "welcome.html.j2", 400 if wrong else 200, **shown)

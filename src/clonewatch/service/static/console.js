@@ -24,25 +24,25 @@
       for (const place of bar.querySelectorAll("[data-chosen-count]")) place.textContent = count;
     }
   };
+  // Parts of a form that belong to one choice, or to several.
+  const fitting = () => {
+    for (const part of document.querySelectorAll("[data-when]")) {
+      const [name, values] = part.dataset.when.split("=");
+      const field = part.closest("form")?.elements.namedItem(name);
+      if (field) part.hidden = !values.split(" ").includes(field.value);
+    }
+  };
   document.addEventListener("change", (event) => {
     const target = event.target;
     if (!(target instanceof HTMLElement)) return;
     if (target.matches("[data-choose-all]"))
       for (const box of document.querySelectorAll("[data-choose]")) box.checked = target.checked;
     if (target.matches("[data-choose], [data-choose-all]")) chosen();
-    for (const part of document.querySelectorAll("[data-when]")) {
-      const [name, value] = part.dataset.when.split("=");
-      const field = part.closest("form")?.elements.namedItem(name);
-      if (field) part.hidden = field.value !== value;
-    }
+    fitting();
   });
   const ready = () => {
     chosen();
-    for (const part of document.querySelectorAll("[data-when]")) {
-      const [name, value] = part.dataset.when.split("=");
-      const field = part.closest("form")?.elements.namedItem(name);
-      if (field) part.hidden = field.value !== value;
-    }
+    fitting();
   };
   document.addEventListener("DOMContentLoaded", ready);
   document.addEventListener("htmx:after:swap", ready);
