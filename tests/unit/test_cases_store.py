@@ -304,7 +304,7 @@ def test_the_commands_work_on_both(place: tuple[str, Path], store: Store) -> Non
 
     at, key, witness = ("--store", place[0]), ("--log-key", place[1]), place[1].with_name("witness.json")
     ask("cases", "rule", "K0001", "--innocent", "app_users", *at, *key)
-    assert "innocent: app_users" in ask("cases", "list", "--all", *at)
+    assert "innocent: app users" in ask("cases", "list", "--all", *at)
     ask("log", "head", place[0], "--out", witness)
     ask("cases", "undo", "K0001", *at, *key)
     assert "It continues what the witness saw." in ask("log", "verify", place[0], "--witness", witness)
