@@ -176,6 +176,18 @@ def test_a_map_takes_a_duration_off_a_time(time: str, end: object, tmp_path: Pat
     assert row["ts"].isoformat() == "2026-11-28T00:31:20+00:00"
 
 
+@pytest.mark.parametrize("time", ["auto", "each", "s"])
+def test_a_duration_is_taken_off_alike_however_the_others_of_the_file_are_written(time: str, tmp_path: Path) -> None:
+    """Plain decimal text is taken off at once; one value of another kind and all are taken off one by one."""
+    mapping = f'format = "jsonl_map"\ntime = "{time}"\n[fields]\naccount_id = "a"\nts = {{path = "e", minus = "d"}}\n'
+    lines: list[Row] = [
+        {"a": "acme", "e": f"1795825881.{i:03}", "d": d} for i, d in enumerate(["0.405", "604801.0", "0.000"])
+    ]
+    alone, _, _ = read(tmp_path, *lines, mapping=mapping)
+    beside, _, _ = read(tmp_path, *lines, {"a": "acme", "e": "2026-11-28T00:31:21Z", "d": "-"}, mapping=mapping)
+    assert [row["ts"] for row in alone] == [row["ts"] for row in beside][:3]
+
+
 def test_a_duration_is_taken_off_times_alone(tmp_path: Path) -> None:
     mapping = 'format = "jsonl_map"\n[fields]\naccount_id = "a"\nts = "t"\nlatency_ms = {path = "l", minus = "d"}\n'
     with pytest.raises(MappingError, match="minus"):

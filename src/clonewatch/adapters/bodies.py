@@ -64,8 +64,9 @@ def fit(column: str, value: object) -> Any:
 def put(row: Row, column: str, *values: object) -> None:
     """Fill a column with the first value that fits, unless it is filled already."""
     if row.get(column) is None:
+        read, meaning = _READERS[column]
         for value in values:
-            if value is not None and (fitting := fit(column, value)) is not None:
+            if value is not None and value != "" and (fitting := read(value, meaning)) is not None:
                 row[column] = fitting
                 return
 
