@@ -34,6 +34,7 @@ _BZ2 = re.compile(rb"BZh[1-9]1AY")
 _MOST_MESSAGE = 64 << 20
 # A line between two tables of an archive, each of which has its own header: ASCII's group separator.
 NEXT_TABLE = b"\x1d"
+_LZ4_PIECE = 1 << 16  # bytes asked for at once: what a cut file lacks costs so many before the cut
 _LZ4 = b"\x04\x22\x4d\x18"
 _MOST_DEPTH = 3  # archives in archives
 _MOST_NESTED = 1 << 30  # bytes of a zip archive in another one, which is kept in a temporary file
@@ -202,7 +203,7 @@ def _unlz4(pieces: Iterator[bytes]) -> Iterator[bytes]:
     held = _Pieces(pieces)
     try:
         with pa.CompressedInputStream(pa.PythonFile(io.BufferedReader(held), "r"), "lz4") as unpacked:
-            while out := unpacked.read(_CHUNK):
+            while out := unpacked.read(_LZ4_PIECE):
                 yield out
     except OSError as error:
         raise EOFError if held.ended else Damaged from error
