@@ -36,6 +36,8 @@ _SPELLINGS = (
     "%d/%b/%Y:%H:%M:%S",
     "%d/%b/%Y:%H:%M:%S.%f",
     "%a %b %d %Y %H:%M:%S %z",
+    "%Y-%m-%d %I:%M:%S %p",
+    "%Y/%m/%d %I:%M:%S %p",
 )
 # A zone that is named beside its offset, as Java and JavaScript do, and how ASP.NET writes a number.
 _NAMED_ZONE = re.compile(r"(?<=[Z\d])\s*(?:\[[\w/+-]{1,32}\]|\([\w +-]{1,64}\))$")
