@@ -221,6 +221,7 @@ OBSERVED = {
     "traceId": "t",
     "startTime": "2026-03-01T10:00:00Z",
     "userId": "acme",
+    "model": "m",
     "input": [{"role": "user", "content": ASKED}],
 }
 
