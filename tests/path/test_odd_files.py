@@ -7,6 +7,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import zstandard
 from tests.path.odd_logs import SPEND, Row, call, doctor, lines, mapped, read, scanned, span
@@ -28,6 +29,13 @@ def zipped(*members: str) -> bytes:
         for number, member in enumerate(members):
             archive.writestr(f"{number}.jsonl", member)
     return held.getvalue()
+
+
+def lz4(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "lz4") as packed:
+        packed.write(data)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def framed(*rows: Row) -> bytes:
@@ -63,6 +71,11 @@ READ_AS_CALLS = {
     "UTF-16": "\ufeff".encode("utf-16-le") + PLAIN.encode("utf-16-le"),
     "UTF-16 without a mark": PLAIN.encode("utf-16-le"),
     "UTF-16, big end first": "\ufeff".encode("utf-16-be") + PLAIN.encode("utf-16-be"),
+    "UTF-32": PLAIN.encode("utf-32"),
+    "UTF-32 without a mark": PLAIN.encode("utf-32-le"),
+    "UTF-32, big end first": PLAIN.encode("utf-32-be"),
+    "lz4": lz4(PLAIN.encode()),
+    "lz4, two frames": lz4(lines(*CALLS[:1]).encode()) + lz4(lines(*CALLS[1:]).encode()),
     "bzip2": bz2.compress(PLAIN.encode()) + bz2.compress(b"\n"),
     "zip": zipped(lines(*CALLS[:1]), lines(*CALLS[1:])),
     "UTF-16 in gzip": gzip.compress(PLAIN.encode("utf-16")),

@@ -1,6 +1,7 @@
 """Rows in the objects of loggers, stores and APIs: one mechanism finds them whatever the names are."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ PLAIN = lines(*CALLS)
 
 BARE = [{key: value for key, value in one.items() if key != "ts"} for one in CALLS]  # the logger has the time
 AT = "2026-03-01T10:00:00.5Z"
+
+
+def packed(row: object) -> str:
+    """A row in base64, as queues carry bytes."""
+    return b64encode(json.dumps(row).encode()).decode()
 
 
 AROUND = {
@@ -328,6 +334,103 @@ AROUND = {
     "insights": lines(
         *({"@timestamp": "2026-03-01 10:00:00.500", "@message": json.dumps(c), "@ptr": "x"} for c in BARE)
     ),
+    "insights results": json.dumps(
+        {
+            "queryLanguage": "CWLI",
+            "results": [
+                [
+                    {"field": "@timestamp", "value": "2026-03-01 10:00:00.500"},
+                    {"field": "@message", "value": json.dumps(c)},
+                ]
+                for c in BARE
+            ],
+            "statistics": {"recordsMatched": 3.0},
+            "status": "Complete",
+        }
+    ),
+    "pub/sub push": lines(
+        *(
+            {
+                "message": {"attributes": {"k": "v"}, "data": packed(c), "messageId": f"{i}", "publishTime": AT},
+                "subscription": "projects/p/subscriptions/s",
+            }
+            for i, c in enumerate(BARE)
+        )
+    ),
+    "pub/sub pull": json.dumps(
+        [
+            {"ackId": f"{i}", "message": {"data": packed(c), "messageId": f"{i}", "publishTime": AT}}
+            for i, c in enumerate(BARE)
+        ],
+        indent=2,
+    ),
+    "pub/sub pull answer": json.dumps(
+        {
+            "receivedMessages": [
+                {"ackId": f"{i}", "message": {"data": packed(c), "messageId": f"{i}", "publishTime": AT}}
+                for i, c in enumerate(BARE)
+            ]
+        }
+    ),
+    "sqs": json.dumps(
+        {
+            "Messages": [
+                {"MessageId": f"{i}", "ReceiptHandle": "x", "MD5OfBody": "y", "Body": json.dumps(c)}
+                for i, c in enumerate(CALLS)
+            ]
+        },
+        indent=4,
+    ),
+    "sqs to lambda": json.dumps(
+        {
+            "Records": [
+                {
+                    "messageId": f"{i}",
+                    "receiptHandle": "x",
+                    "body": json.dumps(c),
+                    "attributes": {"SentTimestamp": "1772359200500"},
+                    "messageAttributes": {},
+                    "eventSource": "aws:sqs",
+                    "awsRegion": "eu-west-1",
+                }
+                for i, c in enumerate(CALLS)
+            ]
+        }
+    ),
+    "sns in sqs": json.dumps(
+        {
+            "Messages": [
+                {
+                    "MessageId": f"{i}",
+                    "ReceiptHandle": "x",
+                    "Body": json.dumps(
+                        {"Type": "Notification", "TopicArn": "arn:x", "Message": json.dumps(c), "Timestamp": AT}
+                    ),
+                }
+                for i, c in enumerate(CALLS)
+            ]
+        }
+    ),
+    "kinesis to lambda": json.dumps(
+        {
+            "Records": [
+                {
+                    "kinesis": {"kinesisSchemaVersion": "1.0", "partitionKey": "1", "data": packed(c)},
+                    "eventSource": "aws:kinesis",
+                    "eventID": f"{i}",
+                }
+                for i, c in enumerate(CALLS)
+            ]
+        }
+    ),
+    "firehose": json.dumps(
+        {
+            "records": [
+                {"recordId": f"{i}", "approximateArrivalTimestamp": 1772359200500, "data": packed(c)}
+                for i, c in enumerate(CALLS)
+            ]
+        }
+    ),
 }
 
 
@@ -366,3 +469,47 @@ def test_rows_with_lists_and_texts_of_their_own_stay_rows(tmp_path: Path) -> Non
     file.write_text(lines(own[0]))
     rows, rejected = read(file, tmp_path / MAP)
     assert rejected == [] and [(row["account_id"], row["turn"]) for row in rows] == [("a-0", 1)]
+
+
+def test_tables_of_azure_monitor_are_read(tmp_path: Path) -> None:
+    """Rows of an answer are lists of values; a map names the columns, also within the JSON of a cell."""
+    columns = [{"name": n, "type": "string"} for n in ("TimeGenerated", "CorrelationId", "DurationMs", "properties_s")]
+    made = [["2026-03-01T10:00:00.25Z", f"c-{i}", 950.0, json.dumps({"objectId": f"acct-{i}"})] for i in range(3)]
+    file = tmp_path / "query.json"
+    file.write_text(json.dumps({"tables": [{"name": "PrimaryResult", "columns": columns, "rows": made}]}, indent=1))
+    fields = (
+        'exchange_id="CorrelationId"\naccount_id="properties_s.objectId"\nts="TimeGenerated"\nlatency_ms="DurationMs"'
+    )
+    rows, rejected = read(file, mapped(tmp_path, fields, "jsonl_map"))
+    assert rejected == []
+    assert [(r["exchange_id"], r["account_id"], r["latency_ms"]) for r in rows] == [
+        (f"c-{i}", f"acct-{i}", 950) for i in range(3)
+    ]
+    file.write_text(file.read_text()[:-90])
+    rows, rejected = read(file, mapped(tmp_path, fields, "jsonl_map"))
+    assert rows == [] and [r.line for r in rejected] == [1]
+
+
+def test_requests_that_a_browser_or_a_proxy_recorded_are_read(tmp_path: Path) -> None:
+    """An HTTP archive (HAR): requests and answers as text, headers as pairs."""
+    sent = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    said = {"id": "chatcmpl-9", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "object": "chat"}
+    entry = {
+        "startedDateTime": "2026-03-01T10:00:00.250Z",
+        "time": 950.4,
+        "request": {
+            "method": "POST",
+            "headers": [{"name": "x-account", "value": "acme"}],
+            "postData": {"mimeType": "application/json", "text": json.dumps(sent)},
+        },
+        "response": {"status": 200, "content": {"mimeType": "application/json", "text": json.dumps(said)}},
+    }
+    file = tmp_path / "calls.har"
+    file.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "x"}, "pages": [], "entries": [entry]}}))
+    fields = (
+        'account_id="request.headers.x-account"\nts="startedDateTime"\nlatency_ms="time"\nstatus="response.status"\n'
+        'messages="request.postData.text"\nresponse_text="response.content.text"'
+    )
+    (row,), rejected = read(file, mapped(tmp_path, fields, "jsonl_map"))
+    assert rejected == [] and (row["account_id"], row["latency_ms"], row["status"]) == ("acme", 950, 200)
+    assert (row["model"], row["stop_reason"], row["response_text"]) == ("m", "stop", "x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clonewatch.adapters.reading import open_log
+from clonewatch.adapters.reading import Log, open_log
 from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.lab.simulate import simulate
@@ -98,6 +99,47 @@ def test_workers_stage_what_one_process_stages(log: Path, tmp_path: Path, monkey
     assert [i._replace(sha256="") for i in alone.inputs] == shared.inputs
     assert sketches(several) == sketches(one)
     assert bool(sketches(one)) == ("messages" in pq.read_schema(log / "exchanges" / "part 0.parquet").names)
+
+
+def odd_table(folder: Path, scales: list[int]) -> Path:
+    """A log of 3,000 exchanges whose values need a second look. scales: of its times, which are in seconds."""
+    rows = range(3000)
+    made = {
+        "exchange_id": pa.array([f"x-{i}" for i in rows]),
+        "ts": pa.array([(1_772_359_200 + i) * scales[i * len(scales) // len(rows)] for i in rows]),
+        "account_id": pa.array([Decimal(i % 7) for i in rows], pa.decimal128(20, 0)),
+        "org_id": pa.array([bytes([i % 5] * 16) for i in rows], pa.binary(16)),
+        "output_tokens": pa.array([Decimal(i % 9) if i % 2 else Decimal("0.5") for i in rows], pa.decimal128(9, 2)),
+        "client_ip": pa.array([f"203.0.113.{i % 9}:{i}" for i in rows]),
+    }
+    folder.mkdir()
+    pq.write_table(pa.table(made), folder / "odd.parquet")
+    return folder
+
+
+def staged_alike(log: Path, scratch: Path) -> tuple[Log, Log, pa.Table, pa.Table]:
+    """One process's log and that of two workers, and what they staged."""
+    one, alone, own = Stager(KEY), open_log(log), DuckDB(threads=1, folder=scratch)
+    several, shared, engine = Stager(KEY), open_log(log), Workers(threads=1, folder=scratch)
+    try:
+        own.ingest("arrivals", EXCHANGE_SCHEMA, one.stage_all(alone.batches(list, READ), Fingerprinter(KEY).apply))
+        read_remote(engine, StepRunner(engine), several, shared, (), Reading(KEY), list)
+        return alone, shared, *(e.fetch('SELECT * FROM arrivals ORDER BY "row"') for e in (own, engine))
+    finally:
+        own.close()
+        engine.close()
+
+
+def test_workers_read_physical_types_and_units_as_one_process_does(tmp_path: Path) -> None:
+    alone, shared, ours, theirs = staged_alike(odd_table(tmp_path / "log", [1000]), tmp_path)
+    assert ours.num_rows == 3000 and theirs.equals(ours)
+    assert shared.units == alone.units == {"exchanges.ts": {"ms"}}
+    assert shared.dropped == alone.dropped != {}
+
+
+def test_a_file_in_whose_parts_a_column_has_several_units_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="column `ts` look like milliseconds in some parts, seconds in others"):
+        staged_alike(odd_table(tmp_path / "log", [1] * 7 + [1000] * 23), tmp_path)
 
 
 def test_an_address_needs_an_engine_whose_workers_can_open_it() -> None:

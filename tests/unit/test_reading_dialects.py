@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.test_reading_real_logs import chat, pairs, read, span
+from tests.unit.test_reading_real_logs import IDS, chat, pairs, read, span
 
 Row = dict[str, Any]
 ASKED = "Name a river"
@@ -204,6 +204,39 @@ def test_prompts_and_answers_of_every_dialect_are_read(dialect: str, tmp_path: P
 def test_an_event_may_hold_its_message_in_one_attribute(tmp_path: Path) -> None:
     held = pairs({"gen_ai.event.content": json.dumps({"role": "user", "content": ASKED})})
     has(one(tmp_path, span(MODEL, events=[{"name": "gen_ai.user.message", "attributes": held}])), user=ASKED)
+
+
+def test_words_for_nothing_in_a_span_give_way_to_the_next_name(tmp_path: Path) -> None:
+    given = {"user.id": "unknown", "enduser.id": "acct-02", "gen_ai.response.id": "None"}
+    has(one(tmp_path, span(MODEL | given)), account_id="acct-02", exchange_id=f"{IDS['traceId']}-{IDS['spanId']}")
+
+
+def test_a_list_in_text_is_a_list_in_a_span(tmp_path: Path) -> None:
+    has(one(tmp_path, span(MODEL | {"gen_ai.response.finish_reasons": '["length"]'})), stop_reason="length")
+
+
+OBSERVED = {
+    "id": "o-1",
+    "type": "GENERATION",
+    "traceId": "t",
+    "startTime": "2026-03-01T10:00:00Z",
+    "userId": "acme",
+    "parentObservationId": None,
+    "input": [{"role": "user", "content": ASKED}],
+}
+
+
+@pytest.mark.parametrize(
+    "usage", [{"input": 9, "output": 4, "unit": "TOKENS"}, {"promptTokens": 9, "completionTokens": 4}], ids=["2", "1"]
+)
+def test_observations_of_older_versions_of_langfuse_have_their_tokens(usage: Row, tmp_path: Path) -> None:
+    has(one(tmp_path, OBSERVED | {"usage": usage}), input_tokens=9, output_tokens=4)
+
+
+def test_a_failed_observation_has_the_status_in_its_message(tmp_path: Path) -> None:
+    failed = {"level": "ERROR", "statusMessage": "Error code: 429 - {'type': 'rate_limit_error'}"}
+    has(one(tmp_path, OBSERVED | failed), status=429)
+    has(one(tmp_path, OBSERVED | failed | {"level": "DEFAULT"}), status=None)
 
 
 def test_texts_to_embed_that_are_json_are_texts(tmp_path: Path) -> None:

@@ -716,6 +716,8 @@ def test_a_wrong_rule_of_a_map_is_named(text: str, told: str, tmp_path: Path) ->
         "Sun Mar 01 2026 10:00:00 GMT+0000 (Coordinated Universal Time)",
         "/Date(1772359200000)/",
         "01/Mar/2026:10:00:00.000",
+        "2026-03-01 10:00:00 AM",
+        "2026/03/01 10:00:00 am",
     ],
 )
 def test_times_are_read_in_the_usual_spellings(spelling: object, tmp_path: Path) -> None:

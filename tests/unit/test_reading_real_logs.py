@@ -1,6 +1,7 @@
 """Excerpts of what real software wrote in `tests/real`, where a reader once missed or mistook a value."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,18 @@ def test_a_map_takes_a_duration_off_a_time(time: str, end: object, tmp_path: Pat
     assert row["ts"].isoformat() == "2026-11-28T00:31:20+00:00"
 
 
+@pytest.mark.parametrize("time", ["auto", "each", "s"])
+def test_a_duration_is_taken_off_alike_however_the_others_of_the_file_are_written(time: str, tmp_path: Path) -> None:
+    """Plain decimal text is taken off at once; one value of another kind and all are taken off one by one."""
+    mapping = f'format = "jsonl_map"\ntime = "{time}"\n[fields]\naccount_id = "a"\nts = {{path = "e", minus = "d"}}\n'
+    lines: list[Row] = [
+        {"a": "acme", "e": f"1795825881.{i:03}", "d": d} for i, d in enumerate(["0.405", "604801.0", "0.000"])
+    ]
+    alone, _, _ = read(tmp_path, *lines, mapping=mapping)
+    beside, _, _ = read(tmp_path, *lines, {"a": "acme", "e": "2026-11-28T00:31:21Z", "d": "-"}, mapping=mapping)
+    assert [row["ts"] for row in alone] == [row["ts"] for row in beside][:3]
+
+
 def test_a_duration_is_taken_off_times_alone(tmp_path: Path) -> None:
     mapping = 'format = "jsonl_map"\n[fields]\naccount_id = "a"\nts = "t"\nlatency_ms = {path = "l", minus = "d"}\n'
     with pytest.raises(MappingError, match="minus"):
@@ -236,3 +249,51 @@ def test_the_client_of_a_failed_call_stands_beside_the_body_that_litellm_kept(tm
     (read_row,), _, _ = read(tmp_path, row)
     assert read_row["client_ip"] == "203.0.113.7" and read_row["sdk"] == "python 2.14.0"
     assert read_row["user_agent"] == "Anthropic/Python 2.14.0"
+
+
+PAYLOAD: Row = {
+    "litellm_call_id": "l-1", "call_type": "acompletion", "startTime": 1772359200.25, "model": "m",
+    "messages": [{"role": "user", "content": "Name a river"}], "status": "success",
+    "model_parameters": {"temperature": 0.5, "max_tokens": 64, "stream": True},
+    "metadata": {
+        "user_api_key_user_id": "acme", "usage_object": {"completion_tokens_details": {"reasoning_tokens": 3}},
+    },
+    "response": {"choices": [{"message": {"content": "The Po."}, "finish_reason": "stop"}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("inside", ["model_parameters", "metadata", "response", "messages"])
+def test_objects_that_a_store_put_into_text_are_read_as_objects(inside: str, tmp_path: Path) -> None:
+    plain, _, _ = read(tmp_path, PAYLOAD)
+    assert plain[0]["reasoning_tokens"] == 3 and plain[0]["max_tokens"] == 64
+    assert read(tmp_path, PAYLOAD | {inside: json.dumps(PAYLOAD[inside])})[0] == plain
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ("litellm.RateLimitError: OpenAIException - Error code: 429 - {'error': 1}", 429),
+        ("Error code: 529 - {'type': 'error'}", 529),
+        ("litellm.ContextWindowExceededError: too long, 12500 tokens", 400),
+        ("Connection error.", None),
+        ("the user wrote 'the litellm.RateLimitError: class'", None),
+    ],
+)
+def test_the_message_of_a_failed_call_has_its_status(error: str, status: int | None, tmp_path: Path) -> None:
+    (row,), _, _ = read(tmp_path, PAYLOAD | {"status": "failure", "response": None, "error_str": error})
+    assert row.get("status") == status
+
+
+def test_a_spend_row_has_the_headers_beside_the_body_that_the_proxy_received(tmp_path: Path) -> None:
+    request = {"url": "/v1/chat/completions", "headers": {"user-agent": "demo/1.0"}, "body": {"messages": SAID}}
+    made = {"request_id": "r-1", "call_type": "acompletion", "api_key": "k", "spend": 0.1, "startTime": 1772359200.25}
+    (row,), _, _ = read(tmp_path, made | {"user": "acme", "model": "m", "proxy_server_request": request})
+    assert row["user_agent"] == "demo/1.0"
+
+
+def test_a_request_in_base64_gives_its_parameters_too(tmp_path: Path) -> None:
+    body = {"model": "m", "max_tokens": 64, "messages": [{"role": "user", "content": "Name a river"}]}
+    packed = b64encode(json.dumps(body).encode()).decode()
+    made = {"ts": 1772359200, "account_id": "acme", "response": {"id": "c-1", "choices": []}}
+    (row,), _, _ = read(tmp_path, made | {"request": packed})
+    assert (row["max_tokens"], chat(row)["user"]) == (64, "Name a river")

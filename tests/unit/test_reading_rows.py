@@ -132,14 +132,24 @@ def packed(raw: bytes) -> Stream:
     return Stream(Tally(io.BytesIO(raw), None))
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def lz4(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "lz4") as stream:
+        stream.write(data)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+PACKS = pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lz4], ids=["gzip", "zstd", "lz4"])
+
+
+@PACKS
 def test_packed_data_in_several_parts_is_one_stream(pack: object) -> None:
     parts = [b"one\n", b"two\n" * 100_000, b""]
     stream = packed(b"".join(pack(p) for p in parts))  # type: ignore[operator]
     assert stream.read() == b"".join(parts) and stream.torn == ""
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+@PACKS
 def test_truncated_packed_data_gives_the_rows_before_the_cut(pack: object, tmp_path: Path) -> None:
     noise = random.Random(1)  # noqa: S311 - a fixed sample
     rows = [json.dumps({"exchange_id": str(i), "ts": NOON, "account_id": str(noise.random())}) for i in range(20_000)]
@@ -152,7 +162,9 @@ def test_truncated_packed_data_gives_the_rows_before_the_cut(pack: object, tmp_p
 
 
 @pytest.mark.parametrize(
-    "pack", [gzip.compress, zstandard.ZstdCompressor(write_checksum=True).compress], ids=["gzip", "zstd"]
+    "pack",
+    [gzip.compress, zstandard.ZstdCompressor(write_checksum=True).compress, lambda raw: lz4(raw)[:-4] + b"\xff" * 400],
+    ids=["gzip", "zstd", "lz4"],
 )
 def test_damaged_packed_data_is_reported_as_damaged(pack: object) -> None:
     noise = random.Random(1).randbytes(1 << 18)  # noqa: S311 - a fixed sample

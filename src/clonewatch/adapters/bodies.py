@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from clonewatch.adapters.event_streams import assembled
+from clonewatch.adapters.placeholders import unwrapped
 from clonewatch.adapters.rows import fix
 from clonewatch.adapters.values import real, text, truth, whole
 from clonewatch.model.schema import END_USER_PROVENANCE, EXCHANGES, Column
@@ -46,6 +47,7 @@ _ANTHROPIC = {
 }
 _MOST_ENCODED = 4  # times that loggers on the way put JSON into text again
 _OPENS = ("{", "[", '"')
+_OPENS_IN_BASE64 = ("ey", "ew", "W3", "Ww")  # an object or a list, of which the first name or item may be on a new line
 _MOST_STOP = 64  # a stop reason is a short word; anything longer is dropped
 
 
@@ -64,8 +66,9 @@ def fit(column: str, value: object) -> Any:
 def put(row: Row, column: str, *values: object) -> None:
     """Fill a column with the first value that fits, unless it is filled already."""
     if row.get(column) is None:
+        read, meaning = _READERS[column]
         for value in values:
-            if value is not None and (fitting := fit(column, value)) is not None:
+            if value is not None and value != "" and (fitting := read(value, meaning)) is not None:
                 row[column] = fitting
                 return
 
@@ -147,7 +150,7 @@ def anthropic(request: Mapping[str, object], response: object, row: Row) -> None
 
 
 def parsed(value: object) -> object:
-    r"""A body as logged: an object stays, JSON in text is parsed (also twice encoded), other text stays text.
+    r"""A body as logged: an object stays, JSON in text is parsed (also twice encoded, or in base64), other text stays.
 
     >>> parsed('{"n": 1}'), parsed('"{\\"n\\": 1}"'), parsed('"quoted"')
     ({'n': 1}, {'n': 1}, '"quoted"')
@@ -155,7 +158,11 @@ def parsed(value: object) -> object:
     if isinstance(value, msgspec.Raw):
         value = _unpacked(value)
     for _ in range(_MOST_ENCODED):
-        if not isinstance(value, str) or value[:1] not in _OPENS:
+        if not isinstance(value, str):
+            break
+        if value[:2] in _OPENS_IN_BASE64:
+            value = unwrapped(value) or value
+        if value[:1] not in _OPENS:
             break
         try:
             held = _decode(value)
@@ -200,10 +207,16 @@ def content_text(content: object) -> str:
 
 
 def inner(value: object, key: str) -> dict[str, object]:
-    """The object under a key; empty if there is none."""
+    """The object under a key, also one that was put into text as JSON; empty if there is none.
+
+    >>> inner({"usage": '{"total_tokens": 4}'}, "usage"), inner({"usage": "4"}, "usage")
+    ({'total_tokens': 4}, {})
+    """
     if value is None or (value.__class__ is not dict and not isinstance(value, Mapping)):
         return {}
     found = value.get(key)
+    if found.__class__ is str and found[:1] == "{":
+        found = parsed(found)
     return found if isinstance(found, dict) else {}
 
 

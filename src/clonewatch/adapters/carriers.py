@@ -1,4 +1,4 @@
-"""Objects in which loggers and stores put a row: docker, Fluent Bit, GELF, Loki, Cloud Logging, Elasticsearch, Splunk.
+"""Objects in which loggers, stores and queues put a row: docker, GELF, Loki, Cloud Logging, Splunk, Pub/Sub, SQS, ...
 
 They differ in a few names only: the key under which the row stands, as an object or as a line of text, and the keys of
 the logger beside it. An object may stand in another one, as in docker's line in a hit of Elasticsearch.
@@ -7,6 +7,7 @@ the logger beside it. An object may stand in another one, as in docker's line in
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -21,16 +22,18 @@ _DEEPEST = 5  # objects around a row
 Cut = Callable[[BinaryIO], Iterator[Lines]]
 
 # Keys under which a row stands as a line of text: docker and Fluent Bit, CloudWatch and others, journald, Cloud
-# Logging, GELF, Splunk, Loki, CloudWatch Insights.
+# Logging, GELF, Splunk, Loki, CloudWatch Insights, SQS and SNS.
 _TEXTS = (
     "log", "message", "MESSAGE", "msg", "textPayload", "full_message", "short_message", "_raw", "line", "@message",
-    "event", "payload",
+    "event", "payload", "Body", "body", "Message",
 )  # fmt: skip
 # Keys under which it stands as an object: Cloud Logging, Elasticsearch, Splunk's export and its collector, Datadog,
-# Kafka's tools and Debezium.
-_OBJECTS = ("jsonPayload", "_source", "result", "event", "attributes", "json", "payload", "after")
+# Kafka's tools and Debezium, Pub/Sub, Kinesis.
+_OBJECTS = ("jsonPayload", "_source", "result", "event", "attributes", "json", "payload", "after", "message", "kinesis")
 _JOURNAL = "MESSAGE"  # as a list of bytes where it is no plain text
 _CLOUD_EVENT, _DATA = "specversion", "data"  # CloudEvents
+# Beside data in base64, in messages of Pub/Sub and records of Kinesis and Firehose.
+_QUEUED = frozenset(("messageId", "message_id", "publishTime", "kinesisSchemaVersion", "approximateArrivalTimestamp"))
 _VALUES, _LABELS = "values", "stream"  # Loki: pairs of a time and a line, and what they have in common
 # What loggers write beside a row.
 _BESIDE = frozenset((
@@ -48,13 +51,16 @@ _SIGNS = frozenset((
     "sourcetype", "insertId", "logName", "receiveTimestamp", "_index", "logStream", "logStreamName", "ingestionTime",
     "@version", "PRIORITY", "__CURSOR", "__REALTIME_TIMESTAMP", "facility", "logtag", "_HOSTNAME", "jsonPayload",
     "textPayload", "_source", "_raw", "short_message", "MESSAGE", "@message", "tag", "_time", "specversion", "tstype",
+    *_QUEUED, "ackId", "subscription", "MessageId", "ReceiptHandle", "TopicArn", "eventSource", "@ptr",
 ))  # fmt: skip
 # Keys of a row: an object that has one is itself the row.
 OF_A_ROW = frozenset((
     "account_id", "account", "customer_id", "user", "user_id", "model", "request", "request_body", "response",
     "response_body", "messages", "prompt", "usage", "resourceSpans", "resourceLogs", "spans", "schemaType",
 ))  # fmt: skip
-_TIMES = ("time", "timestamp", "@timestamp", "date", "ts", "_time", "receiveTimestamp", "__REALTIME_TIMESTAMP")
+_TIMES = (
+    "time", "timestamp", "@timestamp", "date", "ts", "_time", "receiveTimestamp", "__REALTIME_TIMESTAMP", "publishTime",
+)  # fmt: skip
 _TIMES_OF_ROWS = frozenset((
     *_TIMES, "created_at", "start_time", "startTime", "endTime", "msec", "when", "start", "createdAt",
 ))  # fmt: skip
@@ -136,13 +142,18 @@ def logged(line: bytes) -> Logged | None:
         key = _key(found)
         if not key or not (_SIGNS & found.keys() or found.keys() - {key} <= _BESIDE):
             return None
-        return Logged([Inner(_plain(found[key]), _time(found))], key == "log", bytes(found.get(_LABELS, b"")))
+        text = _plain(found[key])
+        if key == _DATA and not _QUEUED.isdisjoint(found):
+            text = b64decode(text, validate=True)
+        return Logged([Inner(text, _time(found))], key == "log", bytes(found.get(_LABELS, b"")))
     except _FAULTS:
         return None
 
 
 def _key(found: dict[str, msgspec.Raw]) -> str:
     """The key under which a row stands, empty for none: a text counts before an object beside it."""
+    if _DATA in found and not _QUEUED.isdisjoint(found):
+        return _DATA
     for keys, mark in ((_TEXTS, b'"'), (_OBJECTS, b"{")):
         for key in keys:
             if key in found and bytes(memoryview(found[key])[:1]) == mark:

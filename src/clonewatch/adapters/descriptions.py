@@ -8,7 +8,6 @@ from collections.abc import Iterable
 _MAGIC = (
     (b"\xff\x06\x00\x00sNaPpY", "a snappy file", "Decompress it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it first"),
-    (b"\x04\x22\x4d\x18", "an lz4 file", "Decompress it first (lz4 -d FILE)"),
     (b"PK\x03\x04", "a zip archive that cannot be opened here", "Unpack it first"),
     (b"SQLite format 3", "an SQLite database", "Export the table as CSV with a header"),
     (b"%PDF", "a PDF", "Export the log as JSON lines, CSV or Parquet"),

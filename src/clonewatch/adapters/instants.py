@@ -36,6 +36,8 @@ _SPELLINGS = (
     "%d/%b/%Y:%H:%M:%S",
     "%d/%b/%Y:%H:%M:%S.%f",
     "%a %b %d %Y %H:%M:%S %z",
+    "%Y-%m-%d %I:%M:%S %p",
+    "%Y/%m/%d %I:%M:%S %p",
 )
 # A zone that is named beside its offset, as Java and JavaScript do, and how ASP.NET writes a number.
 _NAMED_ZONE = re.compile(r"(?<=[Z\d])\s*(?:\[[\w/+-]{1,32}\]|\([\w +-]{1,64}\))$")
@@ -131,12 +133,38 @@ def instant(value: object, at: TimeFormat = TimeFormat()) -> int | None:  # noqa
 _LONGEST_CALL = 7 * 86_400  # seconds; more is no duration of a call
 
 
-def earlier(value: object, seconds: object, at: TimeFormat = TimeFormat()) -> object:  # noqa: B008
-    """A time with a duration taken off, where there is one; the value itself where it is no time.
+def earlier(values: list[object], seconds: list[object], at: TimeFormat = TimeFormat()) -> list[object]:  # noqa: B008
+    """Times with durations taken off, where there are any; a value that is no time stays as it is.
 
-    >>> str(earlier("1767222000.500", "0.250")), str(earlier("1767222000.500", "-")), earlier("?", 1)
-    ('2025-12-31 23:00:00.250000+00:00', '2025-12-31 23:00:00.500000+00:00', '?')
+    >>> list(map(str, earlier(["1767222000.500", "1767222000.500", "?"], ["0.250", "-", 1])))
+    ['2025-12-31 23:00:00.250000+00:00', '2025-12-31 23:00:00.500000+00:00', '?']
     """
+    times, lengths = _decimals(values), _decimals(seconds)
+    if times is not None and lengths is not None and at.unit not in ("pattern", "iso"):
+        begun, bad = _numbers(times, at)
+        if not bad.any():
+            taken = lengths.to_numpy()
+            micros = begun.cast(pa.int64()).to_numpy() - np.where(
+                taken <= _LONGEST_CALL, np.rint(taken * 1e6), 0
+            ).astype(np.int64)
+            return [one.replace(tzinfo=UTC) for one in micros.astype("datetime64[us]").tolist()]
+    return [_earlier(value, taken, at) for value, taken in zip(values, seconds, strict=True)]
+
+
+def _decimals(values: list[object]) -> pa.Array | None:
+    """Text that is nothing but decimal numbers with a point, as access logs write times, as numbers; None otherwise."""
+    if set(map(type, values)) != {str}:
+        return None
+    joined = "".join(map(str, values))
+    if joined.count(".") != len(values) or not joined.isascii() or not joined.replace(".", "").isdecimal():
+        return None
+    try:
+        return pa.array(values, pa.string()).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None  # one has two points, another one none
+
+
+def _earlier(value: object, seconds: object, at: TimeFormat) -> object:
     moment, taken = instant(value, at), real(seconds)
     if moment is None:
         return value

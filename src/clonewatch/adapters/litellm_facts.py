@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from clonewatch.adapters.any_body import Wire, fill_from_bodies
@@ -44,6 +45,8 @@ _ERRORS = {
 }
 # Where the account stands, beside the call and in its metadata.
 _ACCOUNTS = (("user", "user_api_key_user_id"), ("team_id", "user_api_key_team_id"), ("api_key", "user_api_key_hash"))
+_CODE = re.compile(r"[Ee]rror code: ([45]\d\d)(?!\d)")
+_MOST_MESSAGE = 512  # characters of an error message that are searched
 _NUMBERS = (float, int)
 _MOST_MS = 1e9  # more is no duration of a call
 _AGENT_TAG = "User-Agent: "
@@ -93,8 +96,8 @@ def status(*said: object) -> int | None:
 
     >>> status("success"), status({"error_code": "429"}, "failure"), status({"error_class": "RateLimitError"})
     (200, 429, 429)
-    >>> status("failure") is None
-    True
+    >>> status("failure"), status(None, "litellm.RateLimitError: OpenAIException - Error code: 429 - {}")
+    (None, 429)
     """
     for value in said:
         if isinstance(value, Mapping):
@@ -104,7 +107,17 @@ def status(*said: object) -> int | None:
                 return int(known)
         elif value == "success":
             return 200
+        elif isinstance(value, str) and (known := _in_message(value[:_MOST_MESSAGE])):
+            return known
     return None
+
+
+def _in_message(text: str) -> int | None:
+    """The status in the message of an error: its code, or that of the class which it names first."""
+    if code := _CODE.search(text):
+        return int(code[1])
+    name = text.removeprefix("litellm.").partition(":")[0]
+    return _ERRORS.get(name)
 
 
 def account(line: Mapping[str, object], about: Mapping[str, object]) -> object:

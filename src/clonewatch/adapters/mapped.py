@@ -203,7 +203,7 @@ def _ruled(
     if not rule.minus:
         return values
     find, at = finder(rule.minus), time_format(mapping.time) or TimeFormat()
-    return [earlier(value, find(row), at) for value, row in zip(values, rows, strict=True)]
+    return earlier(values, [find(row) for row in rows], at)
 
 
 def by_row(mapping: FieldMap) -> bool:

@@ -7,7 +7,14 @@ from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.mapping import Condition
 
 OPERATIONS = {"GENERATION": "chat", "EMBEDDING": "embedding"}
-_SIGNS = ({"trace_id", "start_time", "usage_details", "type"}, {"traceId", "startTime", "usageDetails", "type"})
+_SIGNS = tuple(
+    signs | {"type", sign}
+    for signs, own in (
+        ({"trace_id", "start_time"}, ("usage_details", "parent_observation_id")),
+        ({"traceId", "startTime"}, ("usageDetails", "parentObservationId")),
+    )
+    for sign in own
+)
 CALLS = (Condition("type", frozenset((*OPERATIONS, *(kind.lower() for kind in OPERATIONS)))),)
 CHOSEN = (
     "this is an export of Langfuse, of which the field map reads the model calls alone (type GENERATION or EMBEDDING);"

@@ -28,6 +28,7 @@ from clonewatch.adapters.opening import (
     source_of,
 )
 from clonewatch.adapters.recognition import choosing, described, recognised
+from clonewatch.adapters.resting import rested
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream
 from clonewatch.model.errors import InputError, MappingError
@@ -180,7 +181,7 @@ class Log:
         adapter, batches = run[0].adapter, []
         files = bundling.places([named(i.path) for i in run], whole)
         source = Source(files[0].name, cast(BinaryIO, stream), None, self._columns, files)
-        for batch in adapter.read(source, self.mapping):
+        for batch in rested(adapter.read(source, self.mapping)):
             if batch.rejected:
                 return None
             batches.append(batch.exchanges)
@@ -205,7 +206,7 @@ class Log:
     def _read_stream(self, entry: Input, stream: Stream, reject: Reject) -> Iterator[pa.RecordBatch]:
         self._current = stream
         reading = Reading(entry, stream)
-        for batch in entry.adapter.read(source_of(entry.path, stream, self._columns), self.mapping):
+        for batch in rested(entry.adapter.read(source_of(entry.path, stream, self._columns), self.mapping)):
             yield from self._counted(batch, reading, reject)
             if reading.is_hopeless:
                 break
@@ -217,7 +218,7 @@ class Log:
         running: dict[BinaryIO, Reading] = {}
         try:
             sides = [self._lane(entries, running) for entries in lanes]
-            for source, batch in lanes[0][0].adapter.read_lanes(sides, self.mapping):
+            for source, batch in rested(lanes[0][0].adapter.read_lanes(sides, self.mapping)):
                 yield from self._counted(batch, running[source.stream], reject)
             for reading in running.values():
                 self._finish(reading, reject)

@@ -23,7 +23,20 @@ _CHUNK = 1 << 20
 # Logs compress 5- to 50-fold. Beyond this ratio, and a size that fits in memory, it is a decompression bomb.
 MOST_RATIO = 500
 RATIO_FROM = 256 << 20
-_UTF16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+# Byte order marks, that of UTF-32 before that of UTF-16, which it begins with.
+_WIDE = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# Where the zeros are beside ASCII.
+_ZEROS = {
+    b"\1\0\0\0": "utf-32-le",
+    b"\0\0\0\1": "utf-32-be",
+    b"\1\0\1\0": "utf-16-le",
+    b"\0\1\0\1": "utf-16-be",
+}
 
 
 class Tally(io.RawIOBase):
@@ -139,20 +152,18 @@ class Stream(io.RawIOBase):
         return ", ".join(filter(None, words))
 
     def _decoded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The same text as UTF-8, where it is UTF-16."""
+        """The same text as UTF-8, where it is UTF-16 or UTF-32."""
         first = b""
         while len(first) < 4 and (more := next(pieces, b"")):
             first += more
-        self._encoding = _utf16(first)
+        self._encoding, mark = _wide(first)
         if not self._encoding:
             if first:
                 yield first
             yield from pieces
             return
         decode = codecs.getincrementaldecoder(self._encoding)("replace").decode
-        yield decode(first.removeprefix(codecs.BOM_UTF16_LE).removeprefix(codecs.BOM_UTF16_BE)).encode(
-            "utf-8", "replace"
-        )
+        yield decode(first[mark:]).encode("utf-8", "replace")
         for piece in pieces:
             yield from filter(None, [decode(piece).encode("utf-8", "replace")])
         yield decode(b"", True).encode("utf-8", "replace")
@@ -185,17 +196,17 @@ def _with_line_ends(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield piece.replace(b"\r", b"\n") if alone else piece
 
 
-def _utf16(first: bytes) -> str:
-    """The encoding of text that starts like this: UTF-16 where a mark or zeros beside ASCII say so; empty otherwise."""
-    for mark, name in _UTF16:
-        if first.startswith(mark) and first[:4] != codecs.BOM_UTF32_LE:
-            return name
-    if len(first) >= 4 and first[0:1].isascii() and first[0] and first[2]:
-        if first[1] == first[3] == 0:
-            return "utf-16-le"
-    elif len(first) >= 4 and first[0] == first[2] == 0 and first[1] and first[3]:
-        return "utf-16-be"
-    return ""
+def _wide(first: bytes) -> tuple[str, int]:
+    """The encoding of text that starts like this and the size of its mark; empty where neither mark nor zeros say so.
+
+    >>> _wide("{ }".encode("utf-16-le")), _wide(codecs.BOM_UTF32_BE), _wide(b'{"a"')
+    (('utf-16-le', 0), ('utf-32-be', 4), ('', 0))
+    """
+    for mark, name in _WIDE:
+        if first.startswith(mark):
+            return name, len(mark)
+    begins = first[:4]
+    return _ZEROS.get(bytes(map(bool, begins)), "") if begins.isascii() else "", 0
 
 
 def _raw_pieces(first: bytes, tally: Tally) -> Iterator[bytes]:

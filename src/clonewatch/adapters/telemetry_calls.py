@@ -7,6 +7,7 @@ import re
 from clonewatch.adapters import otlp_names as names
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import CLAIMED, Row, parsed, put
+from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.telemetry import ERROR, Attributes, Record
 from clonewatch.adapters.telemetry_content import (
     content,
@@ -17,7 +18,7 @@ from clonewatch.adapters.telemetry_content import (
     listed_events,
     tools,
 )
-from clonewatch.adapters.values import count
+from clonewatch.adapters.values import MISSING, count
 
 _PLACES: dict[str, list[int]] = {}
 _ACCOUNTS: dict[str, list[int]] = {}  # those that may also stand on the resource
@@ -104,8 +105,11 @@ def _fill(column: str, value: object, row: Row) -> None:
     elif column == "operation":
         row[column] = names.OPERATIONS.get(str(value).partition(" ")[0].rpartition(".")[2])
     elif column in ("account_id", "exchange_id"):
-        row[column] = value if isinstance(value, str | int) else None
+        named = not is_nobody(value) if column == "account_id" else value not in MISSING
+        row[column] = value if isinstance(value, str | int) and named else None
     else:
+        if isinstance(value, str) and value[:1] == "[":
+            value = parsed(value)  # a list that was put into text
         put(row, column, value[0] if isinstance(value, list) and value else value)
 
 
@@ -155,8 +159,8 @@ def usage_apart(usage: dict[str, object], row: Row) -> None:
     if plain_out is not None:
         more = sum(v for k, v in counts.items() if k.startswith("output_") and not included)
         put(row, "output_tokens", plain_out + more)
-    put(row, "input_tokens", counts.get("prompt_tokens"), counts.get("input_tokens"))
-    put(row, "output_tokens", counts.get("completion_tokens"), counts.get("output_tokens"))
+    put(row, "input_tokens", *map(counts.get, ("prompt_tokens", "input_tokens", "promptTokens")))
+    put(row, "output_tokens", *map(counts.get, ("completion_tokens", "output_tokens", "completionTokens")))
 
 
 def _indexed(given: Attributes, row: Row) -> None:
@@ -189,13 +193,19 @@ def _status(record: Record, given: Attributes, row: Row) -> None:
             else:
                 put(row, "status", names.ERRORS.get(kind))
     if record.code == ERROR or len(held) > 1:
-        texts = [record.message, *(str(a.get("exception.message") or "") for a in held)]
-        found = next((m for text in texts if (m := _STATUS.search(text[:_MOST_MESSAGE]))), None)
-        named = next(
-            (code for text in texts for name, code in names.ERRORS.items() if name in text[:_MOST_MESSAGE]), None
-        )
-        put(row, "status", found[1] if found else named)
+        put(row, "status", status_in(record.message, *(str(a.get("exception.message") or "") for a in held)))
     put(row, "status", any_error)
+
+
+def status_in(*messages: str) -> object:
+    """The status that messages of one error name, by number or by the name of an error; None if they name none.
+
+    >>> status_in("Error code: 529 - overloaded"), status_in("", "openai.RateLimitError: slow down"), status_in("no")
+    ('529', 429, None)
+    """
+    texts = [message[:_MOST_MESSAGE] for message in messages]
+    found = next((m for text in texts if (m := _STATUS.search(text))), None)
+    return found[1] if found else next((code for t in texts for name, code in names.ERRORS.items() if name in t), None)
 
 
 def _request(given: Attributes, row: Row) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import io
 import lzma
 import re
 import struct
@@ -12,8 +13,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
-from typing import IO
+from typing import IO, Any
 
+import pyarrow as pa
 import zstandard
 
 from clonewatch.adapters import tar_archives
@@ -32,6 +34,8 @@ _BZ2 = re.compile(rb"BZh[1-9]1AY")
 _MOST_MESSAGE = 64 << 20
 # A line between two tables of an archive, each of which has its own header: ASCII's group separator.
 NEXT_TABLE = b"\x1d"
+_LZ4_PIECE = 1 << 16  # bytes asked for at once: what a cut file lacks costs so many before the cut
+_LZ4 = b"\x04\x22\x4d\x18"
 _MOST_DEPTH = 3  # archives in archives
 _MOST_NESTED = 1 << 30  # bytes of a zip archive in another one, which is kept in a temporary file
 _SPOOLED = 32 << 20  # bytes of it in memory
@@ -51,6 +55,8 @@ def packing(magic: bytes) -> str:
         return "zstd"
     if magic[4:8] == _ZSTD and int.from_bytes(magic[:4], "big") <= _MOST_MESSAGE:
         return "framed zstd"
+    if magic[:4] == _LZ4:
+        return "lz4"
     if tar_archives.is_tar(magic):
         return "tar"
     return "bzip2" if _BZ2.match(magic) else "xz" if magic[:6] == _XZ else "zip" if magic[:4] == _ZIP else ""
@@ -172,6 +178,37 @@ def _members(
         raise EOFError
 
 
+class _Pieces(io.RawIOBase):
+    """Pieces of bytes as a file. ended: whether the last one was read."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._held, self.ended = pieces, b"", False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        while not self._held:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self.ended = True
+                return 0
+            self._held = piece
+        size = min(len(into), len(self._held))
+        into[:size], self._held = self._held[:size], self._held[size:]
+        return size
+
+
+def _unlz4(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    held = _Pieces(pieces)
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(io.BufferedReader(held), "r"), "lz4") as unpacked:
+            while out := unpacked.read(_LZ4_PIECE):
+                yield out
+    except OSError as error:
+        raise EOFError if held.ended else Damaged from error
+
+
 def _unframe(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The messages of a collector's file exporter: 4 bytes of length, then one zstd frame, and so on; one a line."""
     held = b""
@@ -238,4 +275,4 @@ def _one_by_one(files: Iterable[Iterator[bytes]], depth: int) -> Iterator[bytes]
         yield b"\n"
 
 
-_UNPACK = {"gzip": _gunzip, "zstd": _unzstd, "framed zstd": _unframe, "bzip2": _bunzip, "xz": _unxz}
+_UNPACK = {"gzip": _gunzip, "zstd": _unzstd, "framed zstd": _unframe, "bzip2": _bunzip, "xz": _unxz, "lz4": _unlz4}

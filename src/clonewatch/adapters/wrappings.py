@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from clonewatch.adapters import lines
+from clonewatch.adapters import cells, lines
 from clonewatch.adapters.carriers import OF_A_ROW, Held, after_prefix, carried, carriers, rest, unpacked
 from clonewatch.adapters.lines import Lines
 
@@ -24,9 +24,10 @@ _BOM = b"\xef\xbb\xbf"
 _LISTS = frozenset((
     "data", "result", "results", "records", "events", "logevents", "items", "logs", "rows", "spend_logs", "hits",
     "entries", "streams", "value", "traces", "requests", "generations", "calls", "completions", "observations",
-    "objects", "documents", "list",
+    "objects", "documents", "list", "receivedmessages",
 ))  # fmt: skip
-_AROUND_LISTS = frozenset(("data", "hits", "result", "results"))
+_AROUND_LISTS = frozenset(("data", "hits", "log", "result", "results"))
+_MESSAGES = b"Messages"  # of a queue; in lower case they are those of a chat
 # Keys before the list that say nothing of a row, wherever they stand: pages, totals, the name of the stream.
 _BESIDE = frozenset((
     "total", "total_pages", "total_count", "count", "page", "page_size", "pagesize", "limit", "offset", "object",
@@ -60,6 +61,8 @@ def wrapping(head: bytes, kept: str = "") -> Wrapping:
     ('lines in objects of a logger', '')
     """
     text = head.removeprefix(_BOM)
+    if cells.holds_cells(text):
+        return Wrapping("lists of values", unpacked(cells.objects))
     held = _list(text)
     if held is not None and held.key.decode() != kept:
         cut = partial(lines.elements, key=held.key, level=held.level)
@@ -150,7 +153,9 @@ def _list_in(head: bytes, at: int) -> tuple[_Listed | None, int]:
 
 def _is_list(path: list[tuple[bytes, bytes]], key: bytes) -> bool:
     """Whether a list below these brackets, with this key, may hold rows."""
-    if any(mark == b"[" for mark, _ in path) or key.decode("utf-8", "replace").lower() not in _LISTS:
+    if any(mark == b"[" for mark, _ in path):
+        return False
+    if key.decode("utf-8", "replace").lower() not in _LISTS and key != _MESSAGES:
         return False
     return len(path) == 1 or (len(path) == 2 and path[1][1].decode("utf-8", "replace").lower() in _AROUND_LISTS)
 

@@ -13,7 +13,7 @@ from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.observations import OPERATIONS, is_one
 from clonewatch.adapters.rows import Rows, rows
 from clonewatch.adapters.streams import notes_of
-from clonewatch.adapters.telemetry_calls import usage_apart
+from clonewatch.adapters.telemetry_calls import status_in, usage_apart
 from clonewatch.adapters.telemetry_content import content
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
@@ -69,7 +69,10 @@ def observation(line: Json) -> Row | None:
         put(row, "max_tokens", asked.get("max_completion_tokens"), asked.get("max_tokens"))
         for column in ("temperature", "top_p", "n", "stream"):
             put(row, column, asked.get(column))
-    usage_apart(inner({"u": parsed(_of(line, "usage_details", "usageDetails"))}, "u"), row)
+    for usage in (_of(line, "usage_details", "usageDetails"), line.get("usage")):  # the second one of older versions
+        usage_apart(inner({"usage": usage}, "usage"), row)
+    if line.get("level") == "ERROR":
+        put(row, "status", status_in(str(_of(line, "status_message", "statusMessage") or "")))
     start, end = instant(row["ts"]), instant(_of(line, "end_time", "endTime"))
     if start is not None and end is not None and end >= start:
         put(row, "latency_ms", (end - start) // 1000)

@@ -69,7 +69,7 @@ def payload(line: dict[str, object]) -> dict[str, object]:
     fill_from_headers(inner(about, "requester_metadata").get("headers"), row)
     facts.user_agent(line.get("request_tags"), row)
     put(row, "operation", facts.operation(line.get("call_type")))
-    row["status"] = facts.status(line.get("error_information"), line.get("status"))
+    row["status"] = facts.status(line.get("error_information"), line.get("status"), line.get("error_str"))
     put(row, "stream", line.get("stream"))
     put(row, "input_tokens", line.get("prompt_tokens"))
     put(row, "output_tokens", line.get("completion_tokens"))

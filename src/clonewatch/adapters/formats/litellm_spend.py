@@ -76,7 +76,7 @@ def spend_row(line: Mapping[str, object]) -> dict[str, object]:
     kept = inner(body, "litellm_metadata") or inner(body, "metadata")
     put(row, "client_ip", kept.get("requester_ip_address"))
     put(row, "user_agent", kept.get("user_agent"))
-    fill_from_headers(inner(kept, "headers"), row)
+    fill_from_headers(inner(kept, "headers") or inner(inner(line, "proxy_server_request"), "headers"), row)
     facts.bodies(body, line.get("response"), row, facts.wire(line.get("call_type")))
     return row
 

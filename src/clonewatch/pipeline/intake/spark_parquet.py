@@ -15,10 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clonewatch.adapters.columns import conform
+from clonewatch.adapters.columnar_files import columns_of
+from clonewatch.adapters.columns import Columns, conform
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.inputs import Found
 from clonewatch.adapters.reading import Log
+from clonewatch.adapters.units import Units, in_words
 from clonewatch.fingerprints.fingerprinting import Fingerprinter
 from clonewatch.kernels.sketching import sketch_matrix
 from clonewatch.model.errors import InputError
@@ -31,10 +33,11 @@ from clonewatch.ports.engine import FILE, PLACE, SIZE, Query, RemoteReader
 FORMAT = "exchange_parquet"
 # Columns that no executor can know, and the SQL that adds them afterwards.
 _NUMBERED = {"row": 'p.before + r.place AS "row"', "account": "b.account"}
+_UNSIGNED = frozenset(column.name for column in EXCHANGES.columns if column.type == "uint64")
 _STAGED = [field for field in EXCHANGE_SCHEMA if field.name not in _NUMBERED]
 # An accepted row: its place within its run, which is a range of one file that one task read. Or a rejected row: its
-# number in the file, and the reason. Or a count of dropped values of a column, and the reason. Only the first exchange
-# of a task with a given template carries a sketch.
+# number in the file, and the reason. Or a count of dropped values of a column, and the reason. Or, as the reason, the
+# unit of a column's numbers. Only the first exchange of a task with a given template carries a sketch.
 READ_SCHEMA = pa.schema(
     [
         ("file", pa.string()),
@@ -74,14 +77,18 @@ class Reading:
         """Stage every batch."""
         stager, fingerprinter = Stager(self._key), Fingerprinter(self._key)
         seen: set[int] = set()
+        units: dict[str, Units] = {}
         run = _Run("", 0, 0, 0)
         for batch in batches:
             for part in _ranges(batch):
                 file, first = part[FILE][0].as_py(), part[PLACE][0].as_py()
                 if file != run.file or first != run.end:
                     run = _Run(file, first, first, 0)
-                dropped = Dropped()
-                exchanges, rejected = self._conform(part, file, dropped)
+                dropped, known = Dropped(), units.setdefault(file, {})
+                before = dict(known)
+                exchanges, rejected = self._conform(part, file, dropped, known)
+                if known != before:
+                    yield _unit_rows(run, part, known)
                 if rejected:
                     yield _rejected_rows(run, part, rejected)
                 if dropped:
@@ -91,10 +98,12 @@ class Reading:
                     yield _accepted_rows(run, part, staged, stager, seen)
                 run = run._replace(end=part[PLACE][-1].as_py() + 1, accepted=run.accepted + exchanges.num_rows)
 
-    def _conform(self, part: pa.RecordBatch, file: str, dropped: Dropped) -> tuple[pa.RecordBatch, list[Rejected]]:
-        found = {name: _plain(part[name]) for name in part.schema.names if name not in (FILE, SIZE, PLACE)}
+    def _conform(
+        self, part: pa.RecordBatch, file: str, dropped: Dropped, units: Units
+    ) -> tuple[pa.RecordBatch, list[Rejected]]:
+        found = _columns(part.select([name for name in part.schema.names if name not in (FILE, SIZE, PLACE)]))
         numbers = pc.add(part[PLACE], 1).to_pylist()
-        exchanges, rejected = conform(settled(found), EXCHANGES, file, numbers, dropped=dropped)
+        exchanges, rejected = conform(settled(found), EXCHANGES, file, numbers, dropped=dropped, units=units)
         return within(exchanges, self._since, self._as_of), rejected
 
 
@@ -138,6 +147,7 @@ def read_remote(
     runner.wrote("read_rows", reader.read("read_rows", paths, READ, READ_SCHEMA, reading))
     _reject_rows(runner, given, reject)
     _count_dropped(runner, log)
+    _take_units(runner, log, given)
     _number_rows(runner, log, given)
     _number_accounts(runner, stager)
     columns = ", ".join(_NUMBERED.get(name, f'r."{name}"') for name in EXCHANGE_SCHEMA.names)
@@ -172,6 +182,26 @@ def _count_dropped(runner: StepRunner, log: Log) -> None:
     )
     for row in counts.to_pylist():
         log.dropped[row["column"], row["reason"]] += int(row["n"])
+
+
+def _take_units(runner: StepRunner, log: Log, given: dict[str, str]) -> None:
+    """Give the log the units of its columns. Raises InputError where workers found several in one file."""
+    found = runner.engine.fetch(
+        'SELECT DISTINCT file, "column", reason FROM read_rows WHERE "column" IS NOT NULL AND dropped IS NULL'
+        ' ORDER BY file, "column", reason'
+    )
+    units: dict[tuple[str, str], list[str]] = {}
+    for row in found.to_pylist():
+        units.setdefault((row["file"], row["column"]), []).append(row["reason"])
+    for (file, column), told in units.items():
+        if len(told) > 1:
+            raise InputError(
+                f"numbers in column `{column.rpartition('.')[2]}` look like {in_words(told).replace('files', 'parts')}",
+                where=_name(file, given),
+                fix="Write times as timestamps; or scan without `--engine spark`, which takes the unit of the first"
+                " rows and rejects rows with another one",
+            )
+        log.units.setdefault(column, set()).update(told)
 
 
 def _number_rows(runner: StepRunner, log: Log, given: dict[str, str]) -> None:
@@ -243,9 +273,14 @@ def _ranges(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, end - start)
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    """Unsigned numbers as they were written: Spark, which has no unsigned type, reads 64-bit ones as decimals."""
-    return column.cast(pa.uint64()) if pa.types.is_decimal(column.type) else column
+def _columns(part: pa.RecordBatch) -> Columns:
+    """The columns as one process reads them: Spark, which has no unsigned type, reads 64-bit numbers as decimals."""
+    numbers = {
+        name: column.cast(pa.uint64())
+        for name, column in zip(part.schema.names, part.columns, strict=True)
+        if name in _UNSIGNED and pa.types.is_decimal(column.type)
+    }
+    return columns_of(part) | numbers
 
 
 def _accepted_rows(
@@ -283,6 +318,11 @@ def _rejected_rows(run: _Run, part: pa.RecordBatch, rejected: list[Rejected]) ->
             "reason": pa.array([row.reason for row in rejected], pa.string()),
         },
     )
+
+
+def _unit_rows(run: _Run, part: pa.RecordBatch, units: Units) -> pa.RecordBatch:
+    columns = {"reason": pa.array(list(units.values()), pa.string()), "column": pa.array(list(units), pa.string())}
+    return _rows(run, part, len(units), columns)
 
 
 def _dropped_rows(run: _Run, part: pa.RecordBatch, dropped: Dropped) -> pa.RecordBatch:
