@@ -1,7 +1,7 @@
 """Killed at any moment, or refused at any write: repeating gives the result of an undisturbed run, and nothing is lost.
 
-Four commands write: scan, ingest, detect and calibrate. Each is killed at random writes, and has writes refused: a few
-of them in every run, many with CLONEWATCH_LONG=1.
+Four commands write: scan, ingest, detect and calibrate. Each is killed at random writes, and has writes refused: ten and
+five of them in every run, fifty of both with CLONEWATCH_LONG=1.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from typer.testing import CliRunner
 from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.daily import maintenance
-from clonewatch.pipeline.result_files import TABLES, opened
+from clonewatch.pipeline.result_files import REJECTED, TABLES, opened
 
 LONG = bool(os.environ.get("CLONEWATCH_LONG"))
-KILLS, FAULTS = (50, 50) if LONG else (4, 3)  # of each command
+KILLS, FAULTS = (50, 50) if LONG else (10, 5)  # of each command
 # A process that has loaded what commands need, of which each that is killed is a copy.
 _COPIES = multiprocessing.get_context("forkserver")
 _COPIES.set_forkserver_preload([
     __name__, "clonewatch.pipeline.scan", "clonewatch.pipeline.calibrate", "clonewatch.pipeline.daily.ingest",
-    "clonewatch.pipeline.daily.detect_window", "clonewatch.engines.duckdb_engine",
+    "clonewatch.pipeline.daily.detect_window", "clonewatch.engines.duckdb",
 ])  # fmt: skip
 # What puts something on the disk: opens a file for writing, moves, syncs or removes one.
 WRITES: tuple[tuple[Any, str], ...] = (
@@ -111,6 +111,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     place = tmp_path_factory.mktemp("crashes")
     for name, seed in (("one", 3), ("two", 4)):
         simulate("s01_shared_cards", place / name, seed=seed, scale=0.02)
+        with_a_rejected_row(place / name / "exchanges" / "part-0000.parquet")
     first = place / "before"
     first.mkdir()
     for line in (
@@ -131,6 +132,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(place, moments)
 
 
+def with_a_rejected_row(path: Path) -> None:
+    """A row without an account: it is in nothing but the file of rejected rows."""
+    table = pq.read_table(path)
+    accounts = table["account_id"].to_pylist()
+    place = table.schema.get_field_index("account_id")
+    pq.write_table(table.set_column(place, "account_id", [["", *accounts[1:]]]), path)
+
+
 def told(command: str, place: Path, key: Path) -> object:
     """What a command has made so far, without times and paths; raises where it is not whole."""
     if command == "calibrate":
@@ -142,14 +151,16 @@ def told(command: str, place: Path, key: Path) -> object:
         return found.exchanges, found.days, found.accounts
     folder = place / ("result" if command == "scan" else "found/90-days")
     files = opened(folder)
-    return {name: pq.read_table(files.path(name)).to_pylist() for name in TABLES}
+    rejected = files.path(REJECTED).read_text(encoding="utf-8")
+    return {name: pq.read_table(files.path(name)).to_pylist() for name in TABLES}, rejected
 
 
 def moments(home: Home, command: str, number: int) -> list[int]:
-    """Writes to disturb, at random; of several, one is among the last, where results are put in their place."""
+    """Writes to disturb: a third of them the last ones, where results are put in their place, the others at random."""
     count = home.moments[command]
-    drawn = random.Random(command).sample(range(1, count + 1), min(count, number))  # noqa: S311
-    return sorted({*drawn[: max(1, number - 1)], *([max(1, count - 3)] if number > 1 else [])})
+    last = range(max(1, count - number // 3), count + 1)
+    drawn = random.Random(command).sample(range(1, count + 1), count)  # noqa: S311
+    return sorted([*last, *(at for at in drawn if at not in last)][:number])
 
 
 @pytest.mark.parametrize("command", ["scan", "ingest", "detect", "calibrate"])

@@ -225,6 +225,7 @@ def _move(place: Path) -> Path:
     """
     new = place / COMMITTED
     try:
+        _retract(new)
         if (new / NAME).exists():
             names = read_manifest(new / NAME).names
             for name in names:
@@ -285,8 +286,15 @@ def _is_ours(aside: Path) -> bool:
     return (aside / _WORK / _LOCK).is_file()
 
 
+def _retract(aside: Path) -> None:
+    """Let no run resume from a hidden folder, before anything is taken from it: a kill may leave a part of it."""
+    (aside / _WORK / _QUESTION).unlink(missing_ok=True)
+
+
 def _remove(aside: Path) -> None:
     """Remove a hidden folder, its lock last: until then it is known as ours."""
+    with contextlib.suppress(OSError):
+        _retract(aside)
     for path in (*aside.glob("*"), *aside.glob(f"{_WORK}/*")):
         if path.is_dir() and path.name != _WORK:
             shutil.rmtree(path, ignore_errors=True)
