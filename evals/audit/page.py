@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from clonewatch.audit.outcome import p_value_text
-from evals.audit import curves, hardening, pictures
+from evals.audit import curves, pictures
 from evals.intervals import exact
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
 Record = dict[str, Any]
+
+TRIED = """## What was tried against it
+
+Hostile answers, servers, keys and files, and their outcomes, are with
+[what hostile input does](hardening.md#the-audit).
+"""
 
 HEAD = """# The audit, measured
 
@@ -45,7 +51,7 @@ def write(sums: Record, page: Path = PAGE) -> Path:
         *(make(sums[name]) for name, make in parts if name in sums),
         _power(sums),
         _LIMITS,
-        hardening.section(),
+        TRIED,
         _STAMP,
     ]
     folder = page.parent / "pictures"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clonewatch.arguments import as_days, as_instant, as_path, as_paths, as_text, watched
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import SetupError
+from clonewatch.model.limits import chosen
 
 if TYPE_CHECKING:
     from clonewatch.pipeline.daily.detect_window import Window
@@ -42,6 +43,7 @@ def scan(
     embed: bool = False,
     engine: str = "duckdb",
     master: str | None = None,
+    limit: Mapping[str, object] | None = None,
     progress: Progress | bool = False,
 ) -> ScanResult:
     """Read a log and find campaigns, as `clonewatch scan` does, with the same options and the same result.
@@ -77,6 +79,8 @@ def scan(
         embed: Merge prompt templates with the same meaning. Needs the extra `embed`, and is slow.
         engine: `duckdb`, which runs in this process, or `spark`, which needs the extra `spark`.
         master: Address of the Spark master. None: the one in Spark's own configuration.
+        limit: What reading may cost, by name: `row`, `batch`, `decoded` and `rejected` in bytes or as in `"64MB"`,
+            and `expansion`, times a file's bytes on disk.
         progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 
     Returns:
@@ -113,6 +117,7 @@ def scan(
         embed=embed,
         engine=engine,
         master=master,
+        limits=chosen(limit),
     )
     with watched(progress) as watcher:
         return run(settings, watcher)
@@ -139,6 +144,7 @@ def doctor(
     accounts: str | Path | None = None,
     events: str | Path | None = None,
     format: str = "auto",
+    limit: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
     """Report what a log allows before you scan it, as `clonewatch doctor --json` does. Reads the first 50,000 rows.
 
@@ -148,6 +154,7 @@ def doctor(
         accounts: What you know of accounts, for a log that has it in no file beside it.
         events: Bans, model releases and outages.
         format: Log format. `auto` recognises it from the files.
+        limit: What reading may cost, as for `scan`.
 
     Returns:
         `rows`, `rejected` with `reasons`, `columns` (share of rows filled), `signals` (which can work, and what the
@@ -161,7 +168,8 @@ def doctor(
     from clonewatch.pipeline.look import look
 
     sides = {"accounts": as_path(accounts, "accounts"), "events": as_path(events, "events")}
-    return look(open_log(as_paths(paths), format=format, mapping=as_path(map, "map"), **sides))
+    opened = open_log(as_paths(paths), format=format, mapping=as_path(map, "map"), limits=chosen(limit), **sides)
+    return look(opened)
 
 
 def ingest(
@@ -176,6 +184,7 @@ def ingest(
     memory: str = MEMORY,
     threads: int | None = None,
     max_rejected: float = 0.01,
+    limit: Mapping[str, object] | None = None,
     progress: Progress | bool = False,
 ) -> Ingested:
     """Add a log to a state, which keeps fingerprints and hashes, never text, as `clonewatch ingest` does.
@@ -193,6 +202,7 @@ def ingest(
         memory: Memory that the engine may use before it spills to disk.
         threads: Threads of the engine. None: one per core.
         max_rejected: Share of rejected rows, 0 to 1, above which nothing is added.
+        limit: What reading may cost, as for `scan`.
         progress: True draws progress on standard error. Or pass an object that implements `clonewatch.Progress`.
 
     Returns:
@@ -218,6 +228,7 @@ def ingest(
         memory=memory,
         threads=threads,
         max_rejected=max_rejected,
+        limits=chosen(limit),
     )
     with watched(progress) as watcher:
         return run(settings, watcher)

@@ -1,7 +1,7 @@
 """Killed at any moment, or refused at any write: repeating gives the result of an undisturbed run, and nothing is lost.
 
-Four commands write: scan, ingest, detect and calibrate. Each is killed at random writes, and has writes refused: ten and
-five of them in every run, fifty of both with CLONEWATCH_LONG=1.
+Four commands write: scan, ingest, detect and calibrate. Each is killed at ten random writes or statements of its
+engine, and has five writes refused; with CLONEWATCH_LONG=1, fifty of both.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clonewatch.cli.main import app
+from clonewatch.engines.duckdb import DuckDB
 from clonewatch.lab.simulate import simulate
 from clonewatch.pipeline.daily import maintenance
 from clonewatch.pipeline.result_files import REJECTED, TABLES, opened
@@ -42,27 +43,31 @@ WRITES: tuple[tuple[Any, str], ...] = (
 
 
 class Disturbed:
-    """Counts the writes of a block, and at the n-th one ends the process or refuses it, as a full disk does."""
+    """Counts the writes of a block, and refuses the n-th one, as a full disk does.
+
+    kill: end the process at the n-th write or statement of the engine, which writes by itself.
+    """
 
     def __init__(self, at: int = 0, kill: bool = False) -> None:
-        self.at, self.kill, self.count = at, kill, 0
-        self._plain = [(owner, name, getattr(owner, name)) for owner, name in WRITES]
+        self.at, self.kill, self.writes, self.moments = at, kill, 0, 0
+        self._plain = [(owner, name, getattr(owner, name)) for owner, name in (*WRITES, (DuckDB, "store"))]
 
     def __enter__(self) -> Disturbed:
         for owner, name, plain in self._plain:
-            setattr(owner, name, self._counted(plain))
+            setattr(owner, name, self._counted(plain, owner is not DuckDB))
         return self
 
     def __exit__(self, *_: object) -> None:
         for owner, name, plain in self._plain:
             setattr(owner, name, plain)
 
-    def _counted(self, plain: Callable[..., Any]) -> Callable[..., Any]:
+    def _counted(self, plain: Callable[..., Any], writes: bool) -> Callable[..., Any]:
         def run(*given: Any, **more: Any) -> Any:
-            self.count += 1
-            if self.count == self.at and self.kill:
+            self.moments += 1
+            self.writes += writes
+            if self.kill and self.moments == self.at:
                 os._exit(9)
-            if self.count == self.at:
+            if not self.kill and writes and self.writes == self.at:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return plain(*given, **more)
 
@@ -91,7 +96,7 @@ class Home(NamedTuple):
     """Two logs and a key; what an undisturbed run of each command makes; a folder with what was there before it."""
 
     place: Path
-    moments: dict[str, int]
+    moments: dict[str, tuple[int, int]]
 
 
 def words(command: str, home: Path, place: Path) -> list[str]:
@@ -124,11 +129,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     ):
         assert ask([*line, "--key", str(place / "key"), "--quiet"]).exit_code == 0
     shutil.copytree(first, place / "after")
-    moments = {}
+    moments: dict[str, tuple[int, int]] = {}
     for command in ("scan", "ingest", "detect", "calibrate"):
         with Disturbed() as counting:
             assert ask(words(command, place, place / "after")).exit_code == 0
-        moments[command] = counting.count
+        moments[command] = counting.writes, counting.moments
     return Home(place, moments)
 
 
@@ -155,9 +160,8 @@ def told(command: str, place: Path, key: Path) -> object:
     return {name: pq.read_table(files.path(name)).to_pylist() for name in TABLES}, rejected
 
 
-def moments(home: Home, command: str, number: int) -> list[int]:
-    """Writes to disturb: a third of them the last ones, where results are put in their place, the others at random."""
-    count = home.moments[command]
+def moments(count: int, command: str, number: int) -> list[int]:
+    """Moments to disturb: a third of them the last ones, where results are put in their place, the others at random."""
     last = range(max(1, count - number // 3), count + 1)
     drawn = random.Random(command).sample(range(1, count + 1), count)  # noqa: S311
     return sorted([*last, *(at for at in drawn if at not in last)][:number])
@@ -171,7 +175,7 @@ def test_a_command_that_is_stopped_at_any_write_is_repeated_to_the_same_result(
     before, after, key = (home.place / name for name in ("before", "after", "key"))
     was, is_now = told(command, before, key), told(command, after, key)
     assert was != is_now
-    for at in moments(home, command, number):
+    for at in moments(home.moments[command][how == "kill"], command, number):
         place = Path(shutil.copytree(before, tmp_path / f"{how}-{at}", symlinks=True))
         line = words(command, home.place, place)
         if how == "kill":

@@ -7,6 +7,7 @@ import random
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,15 +16,15 @@ import pytest
 import zstandard
 
 from clonewatch.adapters import lines as cutting
-from clonewatch.adapters import streams
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.event_streams import assembled
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, instant, instants, time_format
-from clonewatch.adapters.lines import MOST_LINE, documents, lines
+from clonewatch.adapters.lines import documents, lines
 from clonewatch.adapters.reading import open_log
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.adapters.value_hashes import hashed
+from clonewatch.model.limits import DEFAULT, Limits
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
 
@@ -50,10 +51,10 @@ def one(path: Path, **fields: object) -> dict[str, object] | str:
 
 def test_a_line_over_the_bound_is_rejected_and_its_neighbours_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "x.ndjson"
-    file.write_bytes(GOOD + b'{"messages": "' + b"x" * (MOST_LINE + 1) + b'"}\n' + GOOD)
+    file.write_bytes(GOOD + b'{"messages": "' + b"x" * (DEFAULT.row + 1) + b'"}\n' + GOOD)
     rows, rejected, _ = read(file)
     assert len(rows) == 2
-    assert [(r.line, r.reason) for r in rejected] == [(2, "longer than 16 MiB")]
+    assert [(r.line, r.reason) for r in rejected] == [(2, "longer than 16 MiB, which --limit row= raises")]
 
 
 def test_a_line_without_end_never_fills_the_memory() -> None:
@@ -62,7 +63,7 @@ def test_a_line_without_end_never_fills_the_memory() -> None:
 
         def read(self, size: int = -1, /) -> bytes:
             self.given += size
-            return b"x" * size if self.given < 20 * MOST_LINE else b""
+            return b"x" * size if self.given < 20 * DEFAULT.row else b""
 
     batches = list(lines(Endless()))
     assert [b.oversized for b in batches] == [[1]] and batches[0].lines == []
@@ -100,10 +101,10 @@ def test_objects_are_found_however_they_are_laid_out_and_cut_into_chunks(monkeyp
 
 
 def test_an_object_over_the_bound_is_counted_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutting, "MOST_LINE", 50)
     monkeypatch.setattr(cutting, "_CHUNK", 16)
     text = json.dumps([{"a": 1}, {"b": "x" * 100}, {"c": 2}])
-    (batch,) = documents(io.BytesIO(text.encode()))
+    stream = Stream(Tally(io.BytesIO(text.encode()), len(text)), DEFAULT._replace(row=50))
+    (batch,) = documents(cast(BinaryIO, stream))
     assert batch.lines == [b'{"a": 1}', b'{"c": 2}'] and batch.oversized == [2] and batch.numbers == [1, 3]
 
 
@@ -128,8 +129,8 @@ def test_broken_text_is_fixed_so_that_it_cannot_hide_a_row(tmp_path: Path) -> No
 # ---- packed data ----------------------------------------------------------------------------------------------------
 
 
-def packed(raw: bytes) -> Stream:
-    return Stream(Tally(io.BytesIO(raw), None))
+def packed(raw: bytes, limits: Limits = DEFAULT) -> Stream:
+    return Stream(Tally(io.BytesIO(raw), None), limits)
 
 
 def lz4(data: bytes) -> bytes:
@@ -175,15 +176,15 @@ def test_damaged_packed_data_is_reported_as_damaged(pack: object) -> None:
     assert stream.torn
 
 
-def test_reading_of_a_decompression_bomb_stops_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "RATIO_FROM", 1 << 20)
+def test_reading_of_a_decompression_bomb_stops_in_time() -> None:
+    early = DEFAULT._replace(decoded=1 << 20)
     bomb = zlib.compressobj(9, wbits=31)
     raw = bomb.compress(b"\n" * (64 << 20)) + bomb.flush()
-    stream = packed(raw)
+    stream = packed(raw, early)
     assert len(stream.read()) < 64 << 20
     assert "500-fold" in stream.torn
     bomb2 = zstandard.compress(b"\n" * (64 << 20))
-    stream = packed(bomb2)
+    stream = packed(bomb2, early)
     assert len(stream.read()) < 64 << 20 and "500-fold" in stream.torn
 
 

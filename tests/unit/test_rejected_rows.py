@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
+from clonewatch.model.limits import DEFAULT
 from clonewatch.model.read_results import Rejected
-from clonewatch.pipeline.intake import rejected_rows
 from clonewatch.pipeline.intake.rejected_rows import RejectedRows
 
 
@@ -23,7 +21,7 @@ def test_beyond_the_bound_rows_are_counted_by_file_and_reason(tmp_path: Path) ->
         rows.write([Rejected(name, n, "not JSON" if n % 4 else "too long") for n in range(first, first + 10_000)])
     rows.close()
     rows.close()
-    assert path.stat().st_size < rejected_rows.MOST_BYTES + 1000
+    assert path.stat().st_size < DEFAULT.rejected + 1000
     told = lines(path)
     assert [one["line"] for one in told[:3]] == [0, 1, 2]
     rest = {str(one["reason"]): int(str(one["more"])) for one in told if "more" in one}
@@ -31,9 +29,8 @@ def test_beyond_the_bound_rows_are_counted_by_file_and_reason(tmp_path: Path) ->
     assert sum("line" in one for one in told) + sum(rest.values()) == 200_000
 
 
-def test_kinds_beyond_a_thousand_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rejected_rows, "MOST_BYTES", 0)
-    rows = RejectedRows(tmp_path / "rejected.ndjson")
+def test_kinds_beyond_a_thousand_are_counted_together(tmp_path: Path) -> None:
+    rows = RejectedRows(tmp_path / "rejected.ndjson", most=0)
     rows.write([Rejected(f"file {n}", 1, "not JSON") for n in range(3000)])
     rows.close()
     told = lines(tmp_path / "rejected.ndjson")

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from clonewatch.adapters.columnar_bounds import has_too_many_rows
-from clonewatch.adapters.streams import MOST_RATIO, RATIO_FROM, Stream, head_of
+from clonewatch.adapters.streams import Stream, head_of, limits_of
 from clonewatch.model.errors import InputError
+from clonewatch.model.limits import Limits
 from clonewatch.model.text_files import plain
 from clonewatch.ports.adapter import Source
 
@@ -34,8 +35,8 @@ _DICTIONARY, _RECORDS = 2, 3  # kinds of header
 class Sizes:
     """What the messages so far take and expand to. read: bytes of them. fault: what is beyond reason, or damaged."""
 
-    def __init__(self) -> None:
-        self.read, self.fault = 0, ""
+    def __init__(self, limits: Limits) -> None:
+        self.read, self.fault, self._limits = 0, "", limits
         self._expanded = self._rows = 0
 
     def note(self, metadata: bytes, body: int, eight: Callable[[int], bytes]) -> None:
@@ -44,8 +45,8 @@ class Sizes:
         for rows, expanded in _sizes(metadata, eight):
             self._rows += rows
             self._expanded += expanded
-        if self._expanded > max(RATIO_FROM, MOST_RATIO * self.read):
-            self.fault = f"Arrow data that expands more than {MOST_RATIO}-fold"
+        if self._limits.is_beyond(self._expanded, self.read):
+            self.fault = f"Arrow data that {self._limits.too_expanded}"
         if has_too_many_rows(self._rows, self.read):
             self.fault = "more rows than its bytes can hold"
 
@@ -56,8 +57,8 @@ class FileMessages:
     batches: of exchanges before the first that is not. size: bytes of the file. fault: as of Messages.
     """
 
-    def __init__(self, path: str) -> None:
-        self.batches, sizes = 0, Sizes()
+    def __init__(self, path: str, limits: Limits) -> None:
+        self.batches, sizes = 0, Sizes(limits)
         with Path(path).open("rb") as file:
             self.size = file.seek(0, 2)
             file.seek(_FILE_START)
@@ -93,7 +94,7 @@ class Messages(io.RawIOBase):
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._held: list[bytes] = []
-        self.sizes = Sizes()
+        self.sizes = Sizes(limits_of(stream))
 
     @property
     def fault(self) -> str:
@@ -160,7 +161,7 @@ def streamed(source: Source) -> tuple[Messages | FileMessages, Iterator[pa.Recor
     try:
         is_file = head_of(source.stream).startswith(FILE)
         if is_file and source.path is not None and not (isinstance(source.stream, Stream) and source.stream.packed):
-            held = FileMessages(source.path)
+            held = FileMessages(source.path, limits_of(source.stream))
             path = source.path
             file = pa.OSFile(path) if plain(path) == path else pa.PythonFile(Path(path).open("rb"), "r")
             file.seek(_FILE_START)

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from clonewatch.adapters import lines
 from clonewatch.adapters.streams import Stream, Tally
+from clonewatch.model.limits import Limits
 from clonewatch.ports.adapter import Within
 
 # Larger files are read separately.
@@ -71,12 +72,12 @@ def piece(path: Path, size: int) -> Piece | None:
     return Piece(data, sum(len(part.lines) for part in cut(io.BytesIO(data))), spread)
 
 
-def joined(pieces: list[Piece]) -> Stream | None:
+def joined(pieces: list[Piece], limits: Limits) -> Stream | None:
     """Their bytes as one stream; None if some are documents over several lines and others are lines."""
     if len({one.spread for one in pieces}) != 1:
         return None
     data = b"\n".join(one.data.removeprefix(_BOM) for one in pieces)
-    return Stream(Tally(io.BytesIO(data), len(data)))
+    return Stream(Tally(io.BytesIO(data), len(data)), limits)
 
 
 def places(names: list[str], pieces: list[Piece]) -> tuple[Within, ...]:

@@ -13,9 +13,9 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from clonewatch.adapters import lines
 from clonewatch.adapters.instants import EPOCH, MICROSECOND, instant
 from clonewatch.adapters.lines import Lines
+from clonewatch.adapters.streams import limits_of
 
 _LONGEST_PREFIX = 512
 _DEEPEST = 5  # objects around a row
@@ -263,7 +263,7 @@ def unpacked(cut: Cut) -> Cut:
                     before = held.pop(found.stream)
                     if not is_object(found.text):
                         parts = before.and_more(found.text, number)
-                        if parts.size > lines.MOST_LINE:
+                        if parts.size > limits_of(stream).row:
                             oversized.append(number)
                         elif not _ends(parts.parts):
                             held[found.stream] = parts

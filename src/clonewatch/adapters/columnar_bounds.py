@@ -16,18 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from clonewatch.adapters.lines import MOST_LINE
-from clonewatch.adapters.streams import RATIO_FROM
 from clonewatch.model.errors import InputError
+from clonewatch.model.limits import DEFAULT, Limits
 from clonewatch.model.text_files import plain
 
-_MOST_BYTES = 32 << 20  # decoded bytes per batch
 # A row of a log takes more than this on disk, however well it is compressed.
 _ROWS_PER_BYTE, _ROWS_FROM = 100, 1_000_000
 _MOST_FOOTER = 64 << 20
-# Repetitions alone are cheap to skip and dear to read: a log repeats long prompts, but not beyond this.
-MOST_REPEATED, _REPEATED_FROM = 5_000, 2 << 30
-TOO_LONG = f"longer than {MOST_LINE >> 20} MiB"
 
 
 def check_size(path: Path, where: str) -> None:
@@ -57,8 +52,8 @@ def check_rows(rows: int, size: int, where: str) -> None:
         raise refused(f"it names {rows:,} rows in {size:,} bytes", where)
 
 
-def cut(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch, int]]:
-    """A batch in parts of at most 32 MiB of decoded text or one row each: place of the first row, rows, bytes.
+def cut(batch: pa.RecordBatch, limits: Limits = DEFAULT) -> Iterator[tuple[int, pa.RecordBatch, int]]:
+    """A batch in parts of at most `limits.batch` decoded bytes or one row each: place of the first row, rows, bytes.
 
     Bytes are those that dictionaries and the like repeat, 0 in a batch without any.
     """
@@ -70,7 +65,7 @@ def cut(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch, int]]:
     ends = np.cumsum(sum((_lengths(column) for column in batch.columns), np.zeros(batch.num_rows, np.int64)))
     start, before = 0, 0
     while start < batch.num_rows:
-        end = max(start + 1, int(np.searchsorted(ends, before + _MOST_BYTES, "right")))
+        end = max(start + 1, int(np.searchsorted(ends, before + limits.batch, "right")))
         part = copied(batch, [(start, end)]) if nested else batch.slice(start, end - start)
         yield start, part, int(ends[end - 1]) - before
         start, before = end, int(ends[end - 1])
@@ -85,20 +80,20 @@ def copied(batch: pa.RecordBatch, parts: list[tuple[int, int]]) -> pa.RecordBatc
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
-def is_beyond(repeated: int, size: int, held: bool = False) -> bool:
+def is_beyond(repeated: int, size: int, limits: Limits, held: bool = False) -> bool:
     """Whether text that dictionaries repeated so far is more than a log would hold.
 
     size: bytes of the file. held: whether all of it is held in memory, as tables beside a log are.
     """
-    return repeated > (RATIO_FROM if held else max(_REPEATED_FROM, MOST_REPEATED * size))
+    return repeated > limits.decoded if held else limits.is_repeated_beyond(repeated, size)
 
 
-def too_long(batch: pa.RecordBatch) -> NDArray[np.int64]:
-    """Places of the rows in which a cell holds more than a line may."""
+def too_long(batch: pa.RecordBatch, most: int) -> NDArray[np.int64]:
+    """Places of the rows in which a cell holds more bytes than a line may."""
     long = np.zeros(batch.num_rows, np.bool_)
     for column in batch.columns:
-        if repeats(column.type) or column.nbytes > MOST_LINE:
-            long |= _lengths(column) > MOST_LINE
+        if repeats(column.type) or column.nbytes > most:
+            long |= _lengths(column) > most
     return np.flatnonzero(long)
 
 
@@ -188,5 +183,5 @@ def refused(what: str, where: str) -> InputError:
     return InputError(
         f"the file expands beyond reason: {what}",
         where=where,
-        fix="No log compresses like that. If yours does, write it again in smaller row groups, or as JSON lines",
+        fix="No log compresses like that. If yours does, raise --limit expansion= or decoded=, or write JSON lines",
     )

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from clonewatch.adapters.column_types import MOST_ID, plain, text_or_hex
 from clonewatch.adapters.columnar_bounds import (
-    TOO_LONG,
     check_size,
     copied,
     cut,
@@ -22,7 +21,7 @@ from clonewatch.adapters.columnar_bounds import (
 )
 from clonewatch.adapters.columns import Columns, Values
 from clonewatch.adapters.parquet_plan import plan
-from clonewatch.adapters.streams import Stream, notes_of
+from clonewatch.adapters.streams import Stream, limits_of, notes_of
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
@@ -31,7 +30,7 @@ from clonewatch.ports.adapter import Source
 MAGIC = b"PAR1"
 # What a damaged file raises, depending on where the damage is.
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-REPEATED = "text that is repeated beyond reason from here on"
+REPEATED = "text that is repeated beyond reason from here on, which --limit expansion= and decoded= raise"
 _DAMAGED = "damaged Parquet data from here on"
 
 
@@ -64,7 +63,7 @@ def batches(
     total, row, repeated = file.metadata.num_rows, 0, 0
     path = Path(source.path or source.name)
     try:
-        reading = plan(file, columns, path, source.name)
+        reading = plan(file, columns, path, source.name, limits_of(source.stream))
         if reading.dictionaries:
             file = pq.ParquetFile(openable(path), pre_buffer=False, read_dictionary=reading.dictionaries)
     except DAMAGE:
@@ -85,7 +84,7 @@ def batches(
             source.stream.progress = int((source.stream.tally.size or 0) * row / max(total, 1))
         for part, numbers, rejected, more in pieces(batch, row, source):
             repeated += more
-            if is_beyond(repeated, path.stat().st_size, held):
+            if is_beyond(repeated, path.stat().st_size, limits_of(source.stream), held):
                 yield _end(source, numbers[0] - 1 if len(numbers) else row, REPEATED)
                 return
             yield part, numbers, rejected
@@ -105,13 +104,14 @@ def pieces(
 
     row: rows before the batch. Each part comes with its 1-based row numbers and the bytes that dictionaries repeat.
     """
-    for first, part, repeated in cut(batch):
+    limits = limits_of(source.stream)
+    for first, part, repeated in cut(batch, limits):
         numbers = range(row + first + 1, row + first + 1 + part.num_rows)
-        long = too_long(part).tolist()
+        long = too_long(part, limits.row).tolist()
         if not long:
             yield part, numbers, [], repeated
             continue
-        rejected = [Rejected(source.name, numbers[place], TOO_LONG) for place in long]
+        rejected = [Rejected(source.name, numbers[place], limits.too_long) for place in long]
         kept = list(zip([0, *(place + 1 for place in long)], [*long, part.num_rows], strict=True))
         yield copied(part, kept), [numbers[i] for start, end in kept for i in range(start, end)], rejected, repeated
 

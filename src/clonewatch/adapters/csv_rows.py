@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
-from clonewatch.adapters.lines import MOST_BYTES, MOST_LINE, MOST_ROWS, Lines, lines
-from clonewatch.adapters.streams import Stream, head_of, notes_of
+from clonewatch.adapters.lines import MOST_ROWS, Lines, lines
+from clonewatch.adapters.streams import Stream, head_of, limits_of, notes_of
 from clonewatch.adapters.unpacking import NEXT_TABLE
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
@@ -60,6 +60,7 @@ class _Text:
 
     def __init__(self, source: Source) -> None:
         self.source, self.number, self.length = source, 0, 0
+        self.limits = limits_of(source.stream)
         self.rejected: list[Rejected] = []
         self.taken: list[tuple[int, str]] = []
         self.escaped = False  # whether a backslash escapes a quote
@@ -76,7 +77,7 @@ class _Text:
             line = _doubled(line)
             one = (self.number, line)
         self.length += len(line)
-        if self.length > MOST_LINE and self.taken:
+        if self.length > self.limits.row and self.taken:
             self._back.append(one)
             raise _TooLong
         self.taken.append(one)
@@ -96,7 +97,7 @@ class _Text:
         last, end = 0, b""
         for batch in lines(self.source.stream):
             for number in batch.oversized:
-                self.rejected.append(Rejected(self.source.name, number, f"longer than {MOST_LINE >> 20} MiB"))
+                self.rejected.append(Rejected(self.source.name, number, self.limits.too_long))
             if not batch.lines:
                 continue
             told = zip(batch.numbers, [line.decode("utf-8", "replace") + "\n" for line in batch.lines], strict=True)
@@ -203,7 +204,7 @@ def csv_rows(source: Source) -> Iterator[CsvRows]:
     are rejected, as is a row with a quote that is never closed; the rows after it are kept. Raises InputError if there
     is no header.
     """
-    csv.field_size_limit(MOST_LINE)
+    csv.field_size_limit(limits_of(source.stream).row)
     head = head_of(source.stream).removeprefix(_BOM).decode("utf-8", "replace")
     text = _Text(source)
     tables = isinstance(source.stream, Stream) and bool(source.stream.packed)
@@ -271,7 +272,7 @@ def _rows(text: _Text, names: list[str], delimiter: str, tables: bool, spaced: b
             rows.append(cells)
             numbers.append(text.number)
         size += text.length
-        if len(rows) >= MOST_ROWS or size >= MOST_BYTES or len(text.rejected) >= MOST_ROWS:
+        if len(rows) >= MOST_ROWS or size >= text.limits.batch or len(text.rejected) >= MOST_ROWS:
             yield CsvRows(names, rows, numbers, text.rejected)
             rows, numbers, text.rejected, size = [], [], [], 0
     if opened:

@@ -9,9 +9,10 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-MOST_LINE = 16 << 20  # bytes; longer requests are images and files, and the bound keeps memory small
+from clonewatch.adapters.streams import limits_of
+from clonewatch.model.limits import Limits
+
 MOST_ROWS = 32_768  # rows per batch
-MOST_BYTES = 32 << 20  # bytes of text per batch
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _BOM_IN_LINES = b"\n" + _BOM
@@ -49,18 +50,19 @@ def lines(stream: BinaryIO) -> Iterator[Lines]:
     numbers: list[int] = []
     oversized: list[int] = []
     size, number, tail, skipping = 0, 0, [b""], False
+    limits = limits_of(stream)
     tail_size = 0
     for chunk in _chunks(stream):
         parts = chunk.split(b"\n")
         if len(parts) == 1:
             tail_size += len(chunk)
-            if tail_size > MOST_LINE:
+            if tail_size > limits.row:
                 skipping, tail = True, []
             if not skipping:
                 tail.append(chunk)
             continue
         parts[0] = b"".join(tail) + parts[0]
-        if skipping or len(parts[0]) > MOST_LINE:
+        if skipping or len(parts[0]) > limits.row:
             oversized.append(number + 1)
             parts[0] = b""
         last = parts.pop()
@@ -74,11 +76,11 @@ def lines(stream: BinaryIO) -> Iterator[Lines]:
             numbers += range(number + 1, number + 1 + len(parts))
         number += len(parts)
         size += len(chunk)
-        if len(held) >= MOST_ROWS or size >= MOST_BYTES or len(oversized) >= MOST_ROWS:
+        if len(held) >= MOST_ROWS or size >= limits.batch or len(oversized) >= MOST_ROWS:
             yield Lines(held, numbers, oversized)
             held, numbers, oversized, size = [], [], [], 0
     rest = b"".join(tail)
-    if skipping or len(rest) > MOST_LINE:
+    if skipping or len(rest) > limits.row:
         oversized.append(number + 1)
         rest = b""
     if rest.strip():
@@ -137,7 +139,7 @@ def documents(stream: BinaryIO) -> Iterator[Lines]:
 
     Numbers count objects, not lines. Only strings and braces are examined; the decoder checks everything else.
     """
-    yield from _batched(_scanned(stream))
+    yield from _batched(_scanned(stream), limits_of(stream))
 
 
 def elements(stream: BinaryIO, key: bytes, level: int = 1) -> Iterator[Lines]:
@@ -147,10 +149,10 @@ def elements(stream: BinaryIO, key: bytes, level: int = 1) -> Iterator[Lines]:
     >>> [batch.lines for batch in elements(io.BytesIO(b'{"data": [{"a": {}}, {"b": 1}], "page": {}}'), b"data")]
     [[b'{"a": {}}', b'{"b": 1}']]
     """
-    yield from _batched(_scanned(stream, key, level))
+    yield from _batched(_scanned(stream, key, level), limits_of(stream))
 
 
-def _batched(objects: Iterator[bytes | None]) -> Iterator[Lines]:
+def _batched(objects: Iterator[bytes | None], limits: Limits) -> Iterator[Lines]:
     held: list[bytes] = []
     numbers: list[int] = []
     oversized: list[int] = []
@@ -163,7 +165,7 @@ def _batched(objects: Iterator[bytes | None]) -> Iterator[Lines]:
             held.append(document)
             numbers.append(number)
             size += len(document)
-        if len(held) >= MOST_ROWS or size >= MOST_BYTES or len(oversized) >= MOST_ROWS:
+        if len(held) >= MOST_ROWS or size >= limits.batch or len(oversized) >= MOST_ROWS:
             yield Lines(held, numbers, oversized)
             held, numbers, oversized, size = [], [], [], 0
     if held or oversized:
@@ -177,6 +179,7 @@ def _scanned(stream: BinaryIO, key: bytes = b"", level: int = 0) -> Iterator[byt
     """
     parts: list[bytes] = []
     length, depth, in_string, escaped = 0, 0, False, False
+    most = limits_of(stream).row
     floor = level + 1 if level else 0  # brackets that are open around an element
     inside, listed = False, not level  # within an element; where an object is an element
     before = b""  # the end of the chunk before
@@ -213,16 +216,16 @@ def _scanned(stream: BinaryIO, key: bytes = b"", level: int = 0) -> Iterator[byt
                     continue
                 if inside and depth == floor:
                     whole = b"".join(parts) + chunk[start:at]
-                    yield whole if length + at - start <= MOST_LINE else None
+                    yield whole if length + at - start <= most else None
                     parts, length, inside = [], 0, False
                     search = _BRACKETS.search if level else search
                 listed = listed and depth >= floor
         if inside:
             length += len(chunk) - start
-            parts = [*parts, chunk[start:]] if length <= MOST_LINE else []
+            parts = [*parts, chunk[start:]] if length <= most else []
         before = chunk[-_LONGEST_KEY:] if level else b""
     if inside:
-        yield b"".join(parts) if length <= MOST_LINE else None
+        yield b"".join(parts) if length <= most else None
 
 
 def _ends_in_key(key: bytes, before: bytes, chunk: bytes, at: int) -> bool:

@@ -13,6 +13,7 @@ from clonewatch.adapters.inputs import STANDARD_INPUT
 from clonewatch.adapters.mapping import EXAMPLE
 from clonewatch.adapters.streams import Stream, Tally
 from clonewatch.model.errors import InputError, MappingError
+from clonewatch.model.limits import DEFAULT, Limits
 from clonewatch.model.read_results import Measured, Rejected
 from clonewatch.model.text_files import plain
 from clonewatch.ports.adapter import Adapter, Source
@@ -52,13 +53,13 @@ class Reading:
         return self.rejected > HOPELESS and self.rejected > _HOPELESS_SHARE * self.read
 
 
-def opened(path: Path) -> Stream:
+def opened(path: Path, limits: Limits = DEFAULT) -> Stream:
     """The bytes of a file or of standard input. Raises InputError."""
     if str(path) == STANDARD_INPUT:
-        return Stream(Tally(sys.stdin.buffer, None))
+        return Stream(Tally(sys.stdin.buffer, None), limits)
     with readable(path):
         raw = path.open("rb")
-        return Stream(Tally(raw, None if is_pipe(path) else path.stat().st_size))
+        return Stream(Tally(raw, None if is_pipe(path) else path.stat().st_size), limits)
 
 
 def bytes_of(entry: Input) -> int:

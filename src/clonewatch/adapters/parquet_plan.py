@@ -11,13 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from clonewatch.adapters.columnar_bounds import check_rows, refused
-from clonewatch.adapters.lines import MOST_LINE
 from clonewatch.adapters.parquet_pages import DELTA_TEXT, DICTIONARY, Page, longest, pages
-from clonewatch.adapters.streams import MOST_RATIO, RATIO_FROM
+from clonewatch.model.limits import DEFAULT, Limits
 
-_MOST_BYTES = 32 << 20  # decoded bytes per batch, as rows are on average
-_MOST_AT_ONCE = 256 << 20  # decoded bytes of the largest batch, where rows differ
-_MOST_REPEATED = 128 << 20  # bytes per batch to which values may be repeated, if every row has the longest
+# Times the bytes of a batch, which rows have on average.
+_AT_ONCE = 8  # of the largest batch, where rows differ
+_REPEATED = 4  # to which values may be repeated in a batch, if every row has the longest
 _REPEATED_ROWS = 4096  # rows of a batch below which longer values are read as dictionaries
 _FEWEST_ROWS, _MOST_ROWS = 16, 65_536
 _SMALL = 4 << 20  # what a column may repeat to in a batch without a look at its dictionary
@@ -57,13 +56,13 @@ class _Chunk(NamedTuple):
     pages: Sequence[Page]
 
 
-def plan(file: pq.ParquetFile, columns: list[str], path: Path, where: str) -> Plan:
+def plan(file: pq.ParquetFile, columns: list[str], path: Path, where: str, limits: Limits = DEFAULT) -> Plan:
     """How to read these top-level columns. Raises InputError for a file that expands beyond reason."""
     metadata = file.metadata
     check_rows(metadata.num_rows, path.stat().st_size, where)
     leaves = _leaves(metadata, set(columns))
-    if sum(leaf.width for leaf in leaves if leaf.flat) > MOST_LINE:
-        raise refused(f"each of its rows takes more than {MOST_LINE >> 20} MiB", where)
+    if sum(leaf.width for leaf in leaves if leaf.flat) > limits.row:
+        raise refused(f"each of its rows is {limits.too_long}", where)
     rows, dictionaries = _MOST_ROWS, set[str]()
     with path.open("rb") as opened:
         for number in range(metadata.num_row_groups):
@@ -71,9 +70,9 @@ def plan(file: pq.ParquetFile, columns: list[str], path: Path, where: str) -> Pl
             if not group.num_rows:
                 continue
             held = [leaf for leaf in leaves if leaf.place < group.num_columns]
-            chunks = [_chunk(opened.fileno(), leaf, group.column(leaf.place), where) for leaf in held]
-            fewer, kept = _repeats(chunks, where)
-            rows = min(rows, fewer, _by_size(chunks, group.num_rows, where))
+            chunks = [_chunk(opened.fileno(), leaf, group.column(leaf.place), where, limits) for leaf in held]
+            fewer, kept = _repeats(chunks, where, _REPEATED * limits.batch)
+            rows = min(rows, fewer, _by_size(chunks, group.num_rows, where, limits.batch))
             dictionaries |= kept
     return Plan(max(1, rows), sorted(dictionaries))
 
@@ -88,13 +87,14 @@ def _leaves(metadata: pq.FileMetaData, wanted: set[str]) -> list[_Leaf]:
     return found
 
 
-def _chunk(handle: int, leaf: _Leaf, chunk: pq.ColumnChunkMetaData, where: str) -> _Chunk:
+def _chunk(handle: int, leaf: _Leaf, chunk: pq.ColumnChunkMetaData, where: str, limits: Limits) -> _Chunk:
     """What a column chunk takes. Raises InputError beyond reason."""
     found = list(pages(handle, chunk))
     size = max(chunk.total_uncompressed_size, sum(page.size for page in found), chunk.num_values * leaf.width)
     flat_numbers = leaf.flat and leaf.width  # as many as rows, which are bounded
-    if size > max(RATIO_FROM, MOST_RATIO * chunk.total_compressed_size) and not flat_numbers:
-        raise refused(f"its column {leaf.path!r} expands more than {MOST_RATIO}-fold, to {size >> 20:,} MiB", where)
+    if not flat_numbers and limits.is_beyond(size, chunk.total_compressed_size):
+        fold = limits.expansion
+        raise refused(f"its column {leaf.path!r} expands more than {fold}-fold, to {size >> 20:,} MiB", where)
     if chunk.physical_type != _TEXT:
         return _Chunk(leaf, size, chunk.num_values, 0, False, found)
     delta = max((page.size for page in found if page.encoding == DELTA_TEXT and page.kind != DICTIONARY), default=0)
@@ -110,33 +110,33 @@ def _longest(handle: int, page: Page, chunk: pq.ColumnChunkMetaData) -> int:
     return longest(handle, page, chunk)
 
 
-def _repeats(chunks: list[_Chunk], where: str) -> tuple[int, set[str]]:
+def _repeats(chunks: list[_Chunk], where: str, most_repeated: int) -> tuple[int, set[str]]:
     """Rows of a batch in which repeated values stay small, and columns that must be read as dictionaries for that."""
     kept, whole = set[str](), 0
     for one in sorted(chunks, key=lambda one: one.repeat):
         most = one.repeat * (min(one.values, _MOST_ROWS) if one.leaf.flat else one.values)
         if most <= _SMALL:
             continue
-        if one.kept and (whole + one.repeat) * _REPEATED_ROWS > _MOST_REPEATED:
+        if one.kept and (whole + one.repeat) * _REPEATED_ROWS > most_repeated:
             kept.add(one.leaf.path)
-        elif not one.leaf.flat and most > _MOST_REPEATED:
+        elif not one.leaf.flat and most > most_repeated:
             if not one.kept and most > _MOST_NESTED:
                 raise refused(f"values in lists of its column {one.leaf.path!r} repeat each other", where)
             kept |= {one.leaf.path} if one.kept else set()
         elif one.leaf.flat:
             whole += one.repeat
-    return max(_FEWEST_ROWS, _MOST_REPEATED // max(whole, 1)), kept
+    return max(_FEWEST_ROWS, most_repeated // max(whole, 1)), kept
 
 
-def _by_size(chunks: list[_Chunk], rows: int, where: str) -> int:
-    """Rows of a batch by the size of the pages: 32 MiB on average, and never more than 256 MiB."""
-    size = sum(one.size for one in chunks)
-    wanted = max(_FEWEST_ROWS, min(_MOST_ROWS, _MOST_BYTES * rows // max(size, 1)))
-    if size <= _MOST_AT_ONCE:
+def _by_size(chunks: list[_Chunk], rows: int, where: str, most_bytes: int) -> int:
+    """Rows of a batch by the size of the pages: so many bytes on average, and never more than eight times as many."""
+    size, at_once = sum(one.size for one in chunks), _AT_ONCE * most_bytes
+    wanted = max(_FEWEST_ROWS, min(_MOST_ROWS, most_bytes * rows // max(size, 1)))
+    if size <= at_once:
         return wanted
-    while (most := sum(_most(one, wanted) for one in chunks)) > _MOST_AT_ONCE and wanted > 1:
+    while (most := sum(_most(one, wanted) for one in chunks)) > at_once and wanted > 1:
         wanted //= 2
-    if most > 4 * _MOST_AT_ONCE:
+    if most > 4 * at_once:
         raise refused(f"a row takes up to {most >> 20:,} MiB", where)
     return wanted
 

@@ -32,6 +32,7 @@ from clonewatch.adapters.resting import rested
 from clonewatch.adapters.side_tables import last_of_each, read_side
 from clonewatch.adapters.streams import Stream
 from clonewatch.model.errors import InputError, MappingError
+from clonewatch.model.limits import DEFAULT, Limits
 from clonewatch.model.read_results import Dropped, Measured, Rejected
 from clonewatch.model.schema import ACCOUNTS, EVENTS, EXCHANGES, Table
 from clonewatch.ports.adapter import Adapter, Batch, Lane, Source
@@ -64,9 +65,10 @@ class Log:
         mapping: FieldMap | None,
         noted: Noted,
         left_out: Mapping[str, int] | None = None,
+        limits: Limits = DEFAULT,
     ) -> None:
         self._inputs, self._found, self.mapping = inputs, found, mapping
-        self._noted = noted
+        self._noted, self.limits = noted, limits
         self.left_out = dict(left_out or {})
         self.ended: dict[str, str] = {}
         self.inputs: list[Measured] = []
@@ -175,7 +177,7 @@ class Log:
         with readable(run[0].path):
             pieces = [bundling.piece(i.path, bytes_of(i)) for i in run]
         whole = [one for one in pieces if one is not None]
-        stream = bundling.joined(whole) if len(whole) == len(run) else None
+        stream = bundling.joined(whole, self.limits) if len(whole) == len(run) else None
         if stream is None:
             return None
         adapter, batches = run[0].adapter, []
@@ -196,7 +198,7 @@ class Log:
         return [batch for batch in batches if batch.num_rows]
 
     def _read(self, entry: Input, reject: Reject) -> Iterator[pa.RecordBatch]:
-        stream = entry.stream or opened(entry.path)
+        stream = entry.stream or opened(entry.path, self.limits)
         try:
             yield from self._read_stream(entry, stream, reject)
         finally:
@@ -232,7 +234,7 @@ class Log:
 
         def sources() -> Iterator[Source]:
             for entry in entries:
-                self._current = stream = entry.stream or opened(entry.path)
+                self._current = stream = entry.stream or opened(entry.path, self.limits)
                 source, reading = source_of(entry.path, stream, self._columns), Reading(entry, stream)
                 running[source.stream] = reading
                 begun.append(reading)
@@ -293,7 +295,7 @@ class Log:
         return self._sides[table.name]
 
     def _read_side(self, table: Table, path: Path) -> pa.Table:
-        stream = opened(path)
+        stream = opened(path, self.limits)
         try:
             side = read_side(path, stream, table)
             self._note(stream)
@@ -314,27 +316,28 @@ def open_log(
     mapping: Path | None = None,
     accounts: Path | None = None,
     events: Path | None = None,
+    limits: Limits = DEFAULT,
 ) -> Log:
     """Open a log: find its files, detect their formats, and check what can be checked before a row is read.
 
     paths: files, globs, folders, or "-" for standard input. format: a format's name, or "auto" to detect each file's
     format from its first bytes. mapping: a TOML field map or the name of a preset. accounts, events: files to use in
-    place of those found beside the exchanges. Raises InputError for missing paths, empty input and unknown
-    formats, MappingError if a field map is wrong or no account can be found.
+    place of those beside the exchanges. limits: on what reading may cost. Raises InputError for missing paths, empty
+    input and unknown formats, MappingError if a field map is wrong or no account can be found.
     """
     field_map = load_map(mapping, FORMATS.names()) if mapping is not None else None
     wanted = _wanted(format, field_map)
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     found = find_inputs(paths)
     for path, files in ((accounts, found.accounts), (events, found.events)):
-        if path is not None:
-            if not path.is_file():
-                raise InputError("no such file", where=str(path), fix="Check the path")
-            files[:] = [path]
+        if path is not None and not path.is_file():
+            raise InputError("no such file", where=str(path), fix="Check the path")
+        files[:] = files if path is None else [path]
     adapters = [cast(Adapter, FORMATS.load(name)) for name in ([wanted] if wanted else FORMATS.names())]
     noted: Noted = []
     left_out: dict[str, int] = {}
-    inputs = [i for path in found.logs if (i := _recognise(path, adapters, wanted, field_map, found, noted, left_out))]
+    known = [_recognise(p, adapters, wanted, field_map, found, noted, left_out, limits) for p in found.logs]
+    inputs = list(filter(None, known))
     if not inputs:
         raise InputError(
             "no exchanges in any of the files" + (f": {noted[0][1]}" if left_out else ""),
@@ -344,7 +347,7 @@ def open_log(
         )
     beside = "not read: it lies above the folder that was named; name that one, or pass the file as an option"
     noted += [(named(side), beside) for side in left_above(paths, found)]
-    return Log(inputs, found, field_map, noted, left_out)
+    return Log(inputs, found, field_map, noted, left_out, limits)
 
 
 def _wanted(name: str, mapping: FieldMap | None) -> str | None:
@@ -367,9 +370,10 @@ def _recognise(
     found: Found,
     noted: Noted,
     left_out: dict[str, int],
+    limits: Limits,
 ) -> Input | None:
     """The reader of this file; None, with a warning, for an empty file or a file of unknown format in a folder."""
-    stream = opened(path)
+    stream = opened(path, limits)
     piped = is_pipe(path)
     try:
         head = stream.head()

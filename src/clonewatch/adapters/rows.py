@@ -9,7 +9,7 @@ from typing import BinaryIO, Generic, NamedTuple, TypeVar, cast
 import msgspec
 
 from clonewatch.adapters import lines
-from clonewatch.adapters.streams import head_of
+from clonewatch.adapters.streams import head_of, limits_of
 from clonewatch.adapters.wrappings import wrapping
 from clonewatch.model.read_results import Rejected
 
@@ -44,7 +44,7 @@ def rows(stream: BinaryIO, file: str, decode: Callable[[bytes], Row], kept: str 
     kept: a list in an object around the rows that stays a value of its row, because a field map unpacks it.
     """
     for batch in wrapping(head_of(stream), kept).cut(stream):
-        rejected = [Rejected(file, n, f"longer than {lines.MOST_LINE >> 20} MiB") for n in batch.oversized]
+        rejected = [Rejected(file, n, limits_of(stream).too_long) for n in batch.oversized]
         try:
             yield Rows([decode(line) for line in batch.lines], batch.numbers, batch.lines, rejected)
         except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -18,7 +18,7 @@ from clonewatch.adapters.identities import accounts, addresses
 from clonewatch.adapters.notes import Notes
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
-from clonewatch.adapters.streams import Stream
+from clonewatch.adapters.streams import Stream, limits_of
 from clonewatch.kernels.arrow import arrow_schema
 from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.read_results import Rejected
@@ -166,12 +166,13 @@ def _parquet(source: Source, table: Table) -> Iterator[Part]:
 def _arrow(source: Source) -> Iterator[Part]:
     messages, reader, schema = streamed(source)
     row = repeated = 0
+    stream_limits = limits_of(source.stream)
     try:
         for batch in reader:
             batch.validate(full=True)
             for piece, numbers, rejected, more in columnar_files.pieces(batch, row, source):
                 repeated += more
-                if columnar_bounds.is_beyond(repeated, messages.size, held=True):
+                if columnar_bounds.is_beyond(repeated, messages.size, stream_limits, held=True):
                     raise InputError(columnar_files.REPEATED, where=source.name, fix="Write it again as CSV")
                 yield dict(columnar_files.columns_of(piece)), numbers, rejected
             row += batch.num_rows

@@ -14,15 +14,13 @@ import zstandard
 
 from clonewatch.adapters.notes import Notes
 from clonewatch.adapters.unpacking import MAGIC, Damaged, packing, unpacked
+from clonewatch.model.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 HEAD = 64 * 1024  # bytes examined to detect a format
 _CHUNK = 1 << 20
-# Logs compress 5- to 50-fold. Beyond this ratio, and a size that fits in memory, it is a decompression bomb.
-MOST_RATIO = 500
-RATIO_FROM = 256 << 20
 # Byte order marks, that of UTF-32 before that of UTF-16, which it begins with.
 _WIDE = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -85,11 +83,12 @@ class Stream(io.RawIOBase):
     The members of an archive follow each other; so do the messages of a collector, which packs each one. packed:
     "gzip", "zstd", "framed zstd", "bzip2", "xz", "zip", "tar" or "". torn: after the end, what was wrong with it, "" if
     it ended well: truncated compressed data yields the bytes so far, then ends. notes: the messages of its reader.
+    limits: on what is read from it. Logs compress 5- to 50-fold; far beyond that, it is a decompression bomb.
     progress: bytes done, for readers that read by path and not from this stream.
     """
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally, self.torn, self.notes = tally, "", Notes()
+    def __init__(self, tally: Tally, limits: Limits = DEFAULT) -> None:
+        self.tally, self.torn, self.notes, self.limits = tally, "", Notes(), limits
         self.progress: int | None = None
         self._held = b""
         self._head: bytes | None = None
@@ -179,8 +178,8 @@ class Stream(io.RawIOBase):
         else:
             self._out += len(data)
             packed = self.tally.size if self.packed == "zip" else self.tally.done
-            if self.packed and self._out > RATIO_FROM and self._out > MOST_RATIO * (packed or 1):
-                self.torn = f"the {self.packed} data expands more than {MOST_RATIO}-fold"
+            if self.packed and self.limits.is_beyond(self._out, packed or 1):
+                self.torn = f"the {self.packed} data {self.limits.too_expanded}"
             else:
                 return data
         self._pieces = iter(())
@@ -217,6 +216,11 @@ def _raw_pieces(first: bytes, tally: Tally) -> Iterator[bytes]:
 def notes_of(stream: BinaryIO) -> Notes:
     """The notes of a stream; for a plain stream, notes that are discarded."""
     return stream.notes if isinstance(stream, Stream) else Notes()
+
+
+def limits_of(stream: BinaryIO | None) -> Limits:
+    """The limits on what is read from a stream; the defaults for a plain one."""
+    return stream.limits if isinstance(stream, Stream) else DEFAULT
 
 
 def head_of(stream: BinaryIO) -> bytes:

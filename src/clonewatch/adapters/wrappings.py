@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 from clonewatch.adapters import cells, lines
 from clonewatch.adapters.carriers import OF_A_ROW, Held, after_prefix, carried, carriers, rest, unpacked
 from clonewatch.adapters.lines import Lines
+from clonewatch.adapters.streams import limits_of
 
 # Rows of a head that are examined: enough to outvote a banner, failed calls and torn lines.
 SAMPLED = 200
@@ -170,6 +171,7 @@ def _is_prefixed(line: bytes) -> bool:
 def _prefixed(stream: BinaryIO) -> Iterator[Lines]:
     """Lines without their prefix. Parts of a line that a container runtime cut are put together."""
     held: dict[bytes, Held] = {}
+    most = limits_of(stream).row
     for batch in lines.lines(stream):
         kept: list[bytes] = []
         numbers: list[int] = []
@@ -178,10 +180,10 @@ def _prefixed(stream: BinaryIO) -> Iterator[Lines]:
             piece = _CRI.match(line)
             if piece and (piece[2] == b"P" or piece[1] in held):
                 parts = held.pop(piece[1], Held([], 0, 0)).and_more(piece[3].rstrip(b"\r"), number)
-                if piece[2] == b"P" and parts.size <= lines.MOST_LINE:
+                if piece[2] == b"P" and parts.size <= most:
                     held[piece[1]] = parts
                     continue
-                if parts.size > lines.MOST_LINE:
+                if parts.size > most:
                     oversized.append(number)
                     continue
                 line = b"".join(parts.parts)

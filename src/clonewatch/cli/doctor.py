@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clonewatch.cli import output
-from clonewatch.cli.options import Accounts, Events, Format, Json, Map, Paths
+from clonewatch.cli.options import Accounts, Events, Format, Json, Limit, Map, Paths
 from clonewatch.model.errors import ClonewatchError, InputError, MappingError
+from clonewatch.model.limits import parsed
 
 if TYPE_CHECKING:
     from clonewatch.ports.signal import Signal
@@ -26,6 +27,7 @@ def doctor(
     accounts: Accounts = None,
     events: Events = None,
     format: Format = "auto",
+    limit: Limit = None,
     json: Json = False,
 ) -> None:
     """Say what a log allows before you scan it: columns filled, signals that can work, and what more would buy.
@@ -43,11 +45,14 @@ def doctor(
     """
     from clonewatch.adapters.mapping import presets
     from clonewatch.adapters.reading import open_log
+    from clonewatch.pipeline.intake.staged import refuse_ended
     from clonewatch.pipeline.look import look
 
     try:
         chosen = Path(mapping) if mapping else None
-        found = look(open_log(paths, format=format, mapping=chosen, accounts=accounts, events=events))
+        sides = {"accounts": accounts, "events": events}
+        log = open_log(paths, format=format, mapping=chosen, limits=parsed(limit or ()), **sides)
+        found = look(log)
     except (InputError, MappingError) as error:
         if not mapping and not _is_beside(error.where, paths, accounts, events) and _survey(paths, error, json):
             raise InputError(
@@ -63,6 +68,7 @@ def doctor(
         if mapping and mapping not in presets():
             for column, path in found["unfilled"].items():
                 output.say(f"The field map finds no value for {column}: no row has {path!r}.")
+    refuse_ended(log.ended, 0.0, "A scan of it lacks the rest, and ends with this exit code too.")
 
 
 def _is_beside(where: str, paths: list[str], *given: Path | None) -> bool:

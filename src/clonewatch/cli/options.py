@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from clonewatch.model.defaults import MEMORY
+from clonewatch.model.limits import parsed
 
 EXIT_FLAGGED = 3
 
@@ -40,6 +41,12 @@ Accounts = Annotated[
 ]
 Events = Annotated[
     Path | None, typer.Option("--events", metavar="FILE", help="Bans, model releases and outages, with times.")
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit", metavar="NAME=VALUE", help="What reading may cost: row, batch, decoded, expansion, rejected."
+    ),
 ]
 MaxRejected = Annotated[
     float, typer.Option("--max-rejected", min=0.0, max=1.0, help="Share of rejected rows above which exit code is 4.")
@@ -94,10 +101,12 @@ class LogOptions:
     accounts: Accounts = None
     events: Events = None
     format: Format = "auto"
+    limit: Limit = None
 
     def settings(self) -> dict[str, Any]:
         """As the settings of a scan name them."""
-        return {**vars(self), "paths": tuple(self.paths)}
+        given = {name: value for name, value in vars(self).items() if name != "limit"}
+        return {**given, "paths": tuple(self.paths), "limits": parsed(self.limit or ())}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from clonewatch.dossier import tables
 from clonewatch.dossier.figures import computed, inside
 from clonewatch.dossier.verification import Bundle
+from clonewatch.model import limits
 from clonewatch.model.errors import SetupError
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.ports.progress import Progress
@@ -60,7 +61,7 @@ def differences(bundle: Bundle, log: RawLog, progress: Progress) -> list[str]:
             "this result comes from a state (detect), not from one log: its scan cannot be repeated",
             fix="Leave out --log: everything else is checked without it",
         )
-    given = {name: chosen[name] for name in _SAME}
+    given = {name: chosen[name] for name in _SAME} | {"limits": limits.chosen(chosen.get("limits"))}
     for name in ("since", "as_of"):
         given[name] = datetime.fromisoformat(given[name]) if given[name] else None
     lacking = [name for name in _OPTIONS if chosen.get(name) and not getattr(log, name)]

@@ -8,7 +8,7 @@ from typing import TypeGuard
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import SetupError
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B", re.IGNORECASE | re.ASCII)
 _MEGABYTES = {"K": 2**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
 # The least that the engine is tested with.
 LEAST_MEGABYTES = 64

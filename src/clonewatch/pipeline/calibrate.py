@@ -39,7 +39,8 @@ def calibrate(settings: ScanSettings, days: int | None, progress: Progress) -> C
 
 def _span(settings: ScanSettings, progress: Progress) -> tuple[datetime, datetime]:
     """The first and the last time in a log. Reads only the required columns."""
-    log = open_log(settings.paths, format=settings.format, mapping=Path(settings.mapping) if settings.mapping else None)
+    mapping = Path(settings.mapping) if settings.mapping else None
+    log = open_log(settings.paths, format=settings.format, mapping=mapping, limits=settings.limits)
     ends: list[tuple[datetime, datetime]] = []
     progress.start("window", log.total_bytes or None, "bytes")
     behind = 0

@@ -24,6 +24,7 @@ from clonewatch.model import option_values
 from clonewatch.model.answers import Answer
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import InputError, SetupError, TooManyRejected
+from clonewatch.model.limits import DEFAULT, Limits
 from clonewatch.model.read_results import listed
 from clonewatch.model.text_files import plain
 from clonewatch.pipeline import engine as engines
@@ -54,7 +55,8 @@ class ScanSettings:
     events before `as_of`, as a scan at that time would have seen them. first_flag: also find the hour at which each
     campaign would first have been flagged. embed: merge templates with the same meaning (an extra). calibration: a
     file of your own calibration groups; None for the shipped ones. answers: a file of answers about groups. engine:
-    a module in `engines/`. master: of a Spark cluster; None for the one in Spark's own configuration.
+    a module in `engines/`. master: of a Spark cluster; None for the one in Spark's own configuration. limits: on
+    what reading may cost.
     """
 
     paths: tuple[str, ...]
@@ -78,6 +80,7 @@ class ScanSettings:
     embed: bool = False
     engine: str = EMBEDDED
     master: str | None = None
+    limits: Limits = DEFAULT
 
     def __post_init__(self) -> None:
         """Refuse values that an option cannot have."""
@@ -118,7 +121,7 @@ def scan(
     # Text is not kept for a later run, and only the embedded engine keeps its tables.
     again = settings.engine == EMBEDDED and not settings.keep_text
     asked = resume.question(asdict(settings), log, key, calibration, given) if again else ""
-    with ResultFolder(settings.out, asked) as folder, contextlib.ExitStack() as open_files:
+    with ResultFolder(settings.out, asked, settings.limits) as folder, contextlib.ExitStack() as open_files:
         keeper = open_files.enter_context(TextKeeper(folder.aside)) if settings.keep_text else None
         return _run(_Task(settings, log, key, timer, folder, keeper), calibration, given, examine)
 
@@ -158,6 +161,7 @@ def _open(settings: ScanSettings) -> Log:
         mapping=Path(settings.mapping) if settings.mapping else None,
         accounts=settings.accounts,
         events=settings.events,
+        limits=settings.limits,
     )
 
 
@@ -254,8 +258,8 @@ def _intake(runner: StepRunner, task: _Task, stager: Stager, rejected: int) -> I
     chosen = {
         k: plain(str(v) if isinstance(v, Path | datetime) else v)
         for k, v in asdict(task.settings).items()
-        if k not in ("out", "key_file")
-    }
+        if k not in ("out", "key_file", "limits")
+    } | {"limits": task.settings.limits._asdict()}
     held = {f"exchanges.{name}": n for name, n in stager.filled.items()}
     for name in ("accounts", "events"):
         held |= filled(name, runner.engine.fetch(f"SELECT * FROM {name}"))

@@ -12,7 +12,7 @@ from clonewatch.adapters.columnar_bounds import is_beyond, openable
 from clonewatch.adapters.columnar_files import DAMAGE, REPEATED, columns_of, pieces, require_columns
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.identities import settled
-from clonewatch.adapters.streams import Stream, head_of, notes_of
+from clonewatch.adapters.streams import Stream, head_of, limits_of, notes_of
 from clonewatch.model.errors import InputError
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.schema import EXCHANGES
@@ -62,7 +62,7 @@ class ExchangeArrow(Adapter):
             for start in range(0, whole.num_rows, _MOST_ROWS):
                 for piece, numbers, rejected, more in pieces(whole.slice(start, _MOST_ROWS), row + start, source):
                     repeated += more
-                    if is_beyond(repeated, messages.size):
+                    if is_beyond(repeated, messages.size, limits_of(source.stream)):
                         yield _end(source, row + start, REPEATED)
                         return
                     found = {n: c for n, c in columns_of(piece).items() if n in EXCHANGES.names}

@@ -17,6 +17,7 @@ from clonewatch.fingerprints.keys import load_key
 from clonewatch.model import option_values
 from clonewatch.model.defaults import MEMORY
 from clonewatch.model.errors import TooManyRejected
+from clonewatch.model.limits import DEFAULT, Limits
 from clonewatch.model.read_results import Rejected, listed
 from clonewatch.pipeline.daily.state_tables import (
     EXCHANGES,
@@ -60,6 +61,7 @@ class IngestSettings:
     memory: str = MEMORY
     threads: int | None = None
     max_rejected: float = 0.01
+    limits: Limits = DEFAULT
 
     def __post_init__(self) -> None:
         """Refuse values that an option cannot have."""
@@ -102,7 +104,12 @@ def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingest
     timer = StageTimer(progress or Silent())
     mapping = Path(settings.mapping) if settings.mapping else None
     log = open_log(
-        settings.paths, format=settings.format, mapping=mapping, accounts=settings.accounts, events=settings.events
+        settings.paths,
+        format=settings.format,
+        mapping=mapping,
+        accounts=settings.accounts,
+        events=settings.events,
+        limits=settings.limits,
     )
     key = load_key(settings.key_file)
     with store.opened(settings.state, key, create=True) as state:
@@ -197,7 +204,8 @@ class _Ingestion:
             if self.aside is None:
                 place = self.state.place / REJECTED
                 place.mkdir(mode=0o700, exist_ok=True)
-                self.aside = RejectedRows(place / f"{self.state.manifest.generation + 1:06d}.ndjson", fresh=True)
+                path = place / f"{self.state.manifest.generation + 1:06d}.ndjson"
+                self.aside = RejectedRows(path, most=self.settings.limits.rejected, fresh=True)
             self.aside.write(rows)
 
     def _check_rejected(self) -> None:

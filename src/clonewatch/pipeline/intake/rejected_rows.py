@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from clonewatch.model.limits import DEFAULT
 from clonewatch.model.read_results import Rejected
 
-MOST_BYTES = 16 << 20  # of rows that are written one by one
 _KINDS = 1_000  # files and reasons that are counted apart
 _REST = "other reasons or files"
 
@@ -20,12 +20,12 @@ _REST = "other reasons or files"
 class RejectedRows:
     """An open file of rejected rows, one JSON object per line. Its methods raise OSError.
 
-    path: added to where it exists, unless `fresh`.
+    path: added to where it exists, unless `fresh`. most: bytes of rows that are written one by one.
     """
 
-    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+    def __init__(self, path: Path, *, most: int = DEFAULT.rejected, fresh: bool = False) -> None:
         self._file = path.open("w" if fresh else "a", encoding="utf-8", errors="backslashreplace")
-        self._left = MOST_BYTES
+        self._left = most
         self._beyond: Counter[tuple[str, str]] = Counter()
 
     def write(self, rows: Sequence[Rejected]) -> None:

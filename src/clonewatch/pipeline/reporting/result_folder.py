@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from clonewatch.model.errors import InputError, OutputError
+from clonewatch.model.limits import DEFAULT, Limits
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.text_files import is_plain
 from clonewatch.pipeline import result_files
@@ -45,8 +46,8 @@ class ResultFolder:
     of a file of a result: nothing is touched that no manifest of ours lists.
     """
 
-    def __init__(self, place: Path, question: str = "") -> None:
-        self.place, self.question = place, question
+    def __init__(self, place: Path, question: str = "", limits: Limits = DEFAULT) -> None:
+        self.place, self.question, self._limits = place, question, limits
         self._published = False
         if not is_plain(place):
             raise OutputError("the name of the folder is not UTF-8", where=str(place), fix="Pass another one as --out")
@@ -85,7 +86,7 @@ class ResultFolder:
 
     def __enter__(self) -> ResultFolder:
         """Open the file of rejected rows, which are written as they come."""
-        self._rejected = RejectedRows(self.aside / REJECTED)
+        self._rejected = RejectedRows(self.aside / REJECTED, most=self._limits.rejected)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
