@@ -89,7 +89,9 @@ def console(
 
 def _serve(settings: Settings, store: Store, listener: socket.socket, invite: str | None) -> None:
     from clonewatch.service.serving import serve
+    from clonewatch.service.settings import check
 
+    check(settings)
     output.say(f"The console is at {settings.url}. Stop it with Ctrl-C.")
     if link := _link(settings, store, invite):
         output.say(f"Sign in first with this link, which works once and for a day: {link}")

@@ -39,6 +39,8 @@ from clonewatch.model.version import __version__
 EXIT_INTERRUPTED = 130
 # Megabytes of addresses without which the libraries of most commands cannot be loaded.
 LEAST_ADDRESSES = 2048
+# Every error of usage; the module that holds this class differs between versions of Typer.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 OUT_OF_MEMORY = SetupError(
     "there is not enough memory; earlier results are as they were",
     fix="Give the machine or the container more, or give the engine less with --memory, which spills to disk",
@@ -56,8 +58,9 @@ class Border(TyperGroup):
         except ClonewatchError as error:
             output.complain(message(error), *_notes(error))
             raise typer.Exit(error.code) from error
-        except typer.BadParameter as error:
+        except _UsageError as error:
             _with_example(error)
+            error.message = output.spelled(error.message)
             raise
         except MemoryError as error:
             output.complain(message(OUT_OF_MEMORY), *_notes(error))
@@ -70,7 +73,7 @@ class Border(TyperGroup):
             raise typer.Exit(0) from error
 
 
-def _with_example(error: typer.BadParameter) -> None:
+def _with_example(error: Any) -> None:
     """Add to the complaint about a missing option a line that works, from the help of the command."""
     ctx = error.ctx
     if type(error).__name__ == "MissingParameter" and ctx is not None:

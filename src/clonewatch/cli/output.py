@@ -41,8 +41,12 @@ def say(*lines: str) -> None:
 def complain(*texts: str) -> None:
     """Write texts of several lines to standard error in the same way: names of files and columns come from others."""
     for text in texts:
-        for line in text.split("\n"):
-            typer.echo(_line(line), err=True)
+        typer.echo(spelled(text), err=True)
+
+
+def spelled(text: str) -> str:
+    """A text of several lines with hidden and control characters spelled out."""
+    return "\n".join(map(_line, text.split("\n")))
 
 
 def _line(text: str) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from clonewatch.cases.people import ROLES
 from clonewatch.model.errors import SetupError
@@ -75,7 +75,7 @@ class Settings(NamedTuple):
 
 def check(settings: Settings) -> None:
     """Raise SetupError for an address that would send passwords in the clear, or a provider that gives no role."""
-    parts = urlsplit(settings.url)
+    parts = _split(settings.url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
         raise SetupError(f"{settings.url!r} is no address of a console", fix="Write https://console.example")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
@@ -86,6 +86,18 @@ def check(settings: Settings) -> None:
         )
     if settings.provider:
         _check_provider(settings.provider)
+
+
+def _split(address: str) -> SplitResult:
+    """The parts of an address. Raises SetupError for one that has none, or characters that cannot be seen."""
+    try:
+        parts = urlsplit(address if address.isprintable() else "")
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    if not parts.hostname:
+        raise SetupError(f"{address!r} is no address", fix="Write https://console.example")
+    return parts
 
 
 def is_loopback(host: str) -> bool:
@@ -99,7 +111,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _check_provider(provider: Provider) -> None:
-    parts = urlsplit(provider.issuer)
+    parts = _split(provider.issuer)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         raise SetupError("the identity provider must be reached over TLS", where=provider.issuer)
     if not provider.roles:

@@ -27,6 +27,7 @@ from clonewatch.state import manifest as manifests
 from clonewatch.state.columns import Layout, agree, described, schema_of, together, widened
 from clonewatch.state.files import PARTS, check_bytes, part_path, read_whole
 from clonewatch.state.manifest import File, Manifest, TornManifest, key_check
+from clonewatch.state.sealed import seal, unsealed
 
 BEFORE = manifests.NAME + ".before"
 # The logs of the latest change: going back by one change loses them, and a torn manifest cannot say which they were.
@@ -139,12 +140,21 @@ class State:
             if not last and self.manifest.generation:
                 put_whole(self.place / BEFORE, manifests.encode(before))
             logs = {source.path for name, source in manifest.sources.items() if name not in before.sources}
-            put_whole(self.place / _LATEST, msgspec.json.encode(sorted(logs)))
+            put_whole(self.place / _LATEST, seal(msgspec.json.encode({"logs": sorted(logs)})))
             put_whole(self.place / manifests.NAME, manifests.encode(manifest))
             if last:
                 put_whole(self.place / BEFORE, manifests.encode(before))
         self.manifest, self._new = manifest, 0
         self._sweep(before)
+
+    def lost_logs(self, *, remove: bool) -> str:
+        """What is wrong with the list of the latest change's logs, empty for nothing. remove: a damaged list."""
+        path = self.place / _LATEST
+        if not path.exists() or _latest(self.place) is not None:
+            return ""
+        if remove:
+            path.unlink()
+        return f"{path.name}: its bytes differ from those that were written"
 
     def _columns(self, manifest: Manifest, known: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
         """The columns of every kind of file. known: those of the state's present files; empty to read them again."""
@@ -172,6 +182,10 @@ class State:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name.startswith(_DRAFT):
                 path.unlink()
+
+
+class _Logs(msgspec.Struct, frozen=True):
+    logs: list[str]
 
 
 class Snapshot(NamedTuple):
@@ -254,8 +268,8 @@ def _latest(place: Path) -> list[str] | None:
     """The logs of the latest change; None where the list is missing or damaged."""
     path = place / _LATEST
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[str]) if path.exists() else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(unsealed(path.read_bytes()), type=_Logs).logs if path.exists() else None
+    except (msgspec.DecodeError, ValueError):
         return None
 
 

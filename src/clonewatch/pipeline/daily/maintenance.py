@@ -122,6 +122,7 @@ def verify(
             problems.append("the number of account ids differs from the manifest")
         watcher.end(f"{len(bad)} damaged files")
         problems += [f"{name}: {what}" for name, what in bad.items()]
+        problems += filter(None, [state.lost_logs(remove=fix)])
         again = set(restored.logs or () if restored else ())
         if bad and fix:
             again.update(_drop(state, set(bad)))
