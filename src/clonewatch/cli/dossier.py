@@ -73,6 +73,10 @@ def dossier(
         Path | None,
         typer.Option("--signing-key", metavar="FILE", help="Ed25519 key in PEM that signs; default: that of the log."),
     ] = None,
+    audit: Annotated[
+        list[Path] | None,
+        typer.Option("--audit", metavar="FOLDER", help="A finished audit of a suspect model; may be repeated."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write everything about a case into one signed folder that a stranger can check.
@@ -86,6 +90,8 @@ def dossier(
       clonewatch dossier K0001 --result result --out dossier-K0001
 
       clonewatch dossier K0001 --result result --log logs/ --prices prices.toml --out dossier-K0001
+
+      clonewatch dossier K0001 --result result --audit book/march --out dossier-K0001
     """
     opened = change.open()
     from clonewatch.adapters.reading import open_log
@@ -96,7 +102,7 @@ def dossier(
     mapping = Path(tokens.mapping) if tokens.mapping else None
     log = open_log(tuple(tokens.log), format=tokens.format, mapping=mapping) if tokens.log else None
     signer = read_key(signing_key) if signing_key else None
-    made = export(opened, Order(case, result, log, tokens.prices), change.who(), out, signer)
+    made = export(opened, Order(case, result, log, tokens.prices, audits=tuple(audit or ())), change.who(), out, signer)
     if json:
         output.as_json({"folder": out, "files": sorted(made.files), "status": made.status, "key": made.key})
         return
