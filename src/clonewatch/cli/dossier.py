@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 EXIT_BROKEN = 3
 
-_Raw = Annotated[
+PriceFile = Annotated[
+    Path | None, typer.Option("--prices", metavar="FILE", help="List prices of models on a day, in TOML.")
+]
+ScannedLog = Annotated[
     list[str] | None,
     typer.Option("--log", metavar="PATH", help="The log that was scanned: a file, folder or glob; may be repeated."),
 ]
@@ -39,19 +42,17 @@ _Raw = Annotated[
 class TokenOptions:
     """Where tokens and prices come from."""
 
-    log: _Raw = None
+    log: ScannedLog = None
     mapping: Map = None
     format: Format = "auto"
-    prices: Annotated[
-        Path | None, typer.Option("--prices", metavar="FILE", help="List prices of models on a day, in TOML.")
-    ] = None
+    prices: PriceFile = None
 
 
 @dataclass(frozen=True)
 class ScannedOptions:
     """What the scan behind a bundle was given, to repeat it."""
 
-    log: _Raw = None
+    log: ScannedLog = None
     mapping: Map = None
     accounts: Accounts = None
     events: Events = None
