@@ -24,7 +24,7 @@ from clonewatch.audit.run_tests import (
 )
 from clonewatch.audit.safeguards import control, imitation
 
-__all__ = ["LIMITS", "OTHER_EXPLANATIONS", "WRITTEN_AT", "Chapter", "chapters", "markdown", "page"]
+__all__ = ["LIMITS", "OTHER_EXPLANATIONS", "WRITTEN_AT", "Chapter", "chapters", "findings", "markdown", "page"]
 
 _ACCESS = {
     "text": "text only, encoded with our tokenizer",
@@ -69,6 +69,11 @@ def chapters(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: 
 
     digest: of the plan. records: of the ledger, at least up to the looks at these results.
     """
+    return [*findings(plan, results), every_plan(records, digest), _papers(plan, digest, results, records)]
+
+
+def findings(plan: AuditPlan, results: Mapping[str, Any]) -> list[Chapter]:
+    """The chapters that follow from plan and results alone, without the ledger."""
     return [
         Chapter("What was found", _standing(plan, results), _answers(plan, results)),
         _tests(plan),
@@ -84,8 +89,6 @@ def chapters(plan: AuditPlan, digest: str, results: Mapping[str, Any], records: 
             OTHER_EXPLANATIONS,
         ),
         Chapter("What this report does not say", (), LIMITS),
-        every_plan(records, digest),
-        _papers(plan, digest, results, records),
     ]
 
 

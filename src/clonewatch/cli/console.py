@@ -12,12 +12,14 @@ import typer
 
 from clonewatch.cli import output
 from clonewatch.cli.case_options import LogKey, StoreAt, opened, user
-from clonewatch.cli.options import grouped
+from clonewatch.cli.dossier import PriceFile, ScannedLog
+from clonewatch.cli.options import Format, Map, grouped
 from clonewatch.model.errors import SetupError
 
 if TYPE_CHECKING:
     from clonewatch.cases.store import Store
     from clonewatch.service.settings import Provider, Settings
+    from clonewatch.service.views.worth import Worths
 
 PORT = 8642
 _NEEDS = ("fastapi", "uvicorn", "multipart", "argon2", "authlib", "itsdangerous", "httpx2")
@@ -58,9 +60,14 @@ def console(
     oidc_groups: Annotated[
         str, typer.Option("--oidc-groups", metavar="CLAIM", help="Claim that lists a person's groups.")
     ] = "groups",
+    log: ScannedLog = None,
+    mapping: Map = None,
+    format: Format = "auto",
+    prices: PriceFile = None,
 ) -> None:
     """Open the web console on a case store: the queue, cases and the log, for people who sign in.
 
+    With the log that was scanned, and prices, the page of a group says what its exchanges were worth.
     With a result folder its groups are brought in first, as `clonewatch cases import` does; the same one twice changes
     nothing. Where nobody can sign in yet, it prints a one-time link for the first admin. It listens on this machine
     only, unless you say otherwise. Stop it with Ctrl-C. docs/using/console.md shows its pages.
@@ -68,6 +75,8 @@ def console(
     For example:
 
       clonewatch console demo/scan
+
+      clonewatch console result --log logs/ --prices prices.toml
 
       clonewatch console --store postgresql://clonewatch@db/cases --log-key log.key --url https://console.example
     """
@@ -78,13 +87,31 @@ def console(
     held = opened(store, log_key, create=True)
     if result is not None:
         _import(held, result)
+    worths = _worths(result, log or [], format, mapping, prices)
     with closing(_listening(host, port)) as listener:
         address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
         from clonewatch.service.settings import Settings
 
         given = (oidc_issuer, oidc_client, oidc_secret, oidc_role)
         provider = _provider(*given, oidc_groups) if any(given) else None
-        _serve(Settings(store, log_key, url or address, result, provider), held, listener, invite)
+        _serve(Settings(store, log_key, url or address, result, provider, worths=worths), held, listener, invite)
+
+
+def _worths(
+    result: Path | None, log: list[str], format: str, mapping: str | None, prices: Path | None
+) -> Worths | None:
+    """What the groups of a result were worth; None without the log."""
+    if not log and prices is None:
+        return None
+    if not log or result is None:
+        raise SetupError(
+            "what groups were worth takes a result and the log that was scanned",
+            fix="Pass both: clonewatch console RESULT --log PATH",
+        )
+    from clonewatch.adapters.reading import open_log
+    from clonewatch.service.views.worth import counted
+
+    return counted(result, open_log(tuple(log), format=format, mapping=Path(mapping) if mapping else None), prices)
 
 
 def _serve(settings: Settings, store: Store, listener: socket.socket, invite: str | None) -> None:

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 EXIT_BROKEN = 3
 
-_Raw = Annotated[
+PriceFile = Annotated[
+    Path | None, typer.Option("--prices", metavar="FILE", help="List prices of models on a day, in TOML.")
+]
+ScannedLog = Annotated[
     list[str] | None,
     typer.Option("--log", metavar="PATH", help="The log that was scanned: a file, folder or glob; may be repeated."),
 ]
@@ -39,19 +42,17 @@ _Raw = Annotated[
 class TokenOptions:
     """Where tokens and prices come from."""
 
-    log: _Raw = None
+    log: ScannedLog = None
     mapping: Map = None
     format: Format = "auto"
-    prices: Annotated[
-        Path | None, typer.Option("--prices", metavar="FILE", help="List prices of models on a day, in TOML.")
-    ] = None
+    prices: PriceFile = None
 
 
 @dataclass(frozen=True)
 class ScannedOptions:
     """What the scan behind a bundle was given, to repeat it."""
 
-    log: _Raw = None
+    log: ScannedLog = None
     mapping: Map = None
     accounts: Accounts = None
     events: Events = None
@@ -73,6 +74,10 @@ def dossier(
         Path | None,
         typer.Option("--signing-key", metavar="FILE", help="Ed25519 key in PEM that signs; default: that of the log."),
     ] = None,
+    audit: Annotated[
+        list[Path] | None,
+        typer.Option("--audit", metavar="FOLDER", help="A finished audit of a suspect model; may be repeated."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write everything about a case into one signed folder that a stranger can check.
@@ -86,6 +91,8 @@ def dossier(
       clonewatch dossier K0001 --result result --out dossier-K0001
 
       clonewatch dossier K0001 --result result --log logs/ --prices prices.toml --out dossier-K0001
+
+      clonewatch dossier K0001 --result result --audit book/march --out dossier-K0001
     """
     opened = change.open()
     from clonewatch.adapters.reading import open_log
@@ -96,7 +103,7 @@ def dossier(
     mapping = Path(tokens.mapping) if tokens.mapping else None
     log = open_log(tuple(tokens.log), format=tokens.format, mapping=mapping) if tokens.log else None
     signer = read_key(signing_key) if signing_key else None
-    made = export(opened, Order(case, result, log, tokens.prices), change.who(), out, signer)
+    made = export(opened, Order(case, result, log, tokens.prices, audits=tuple(audit or ())), change.who(), out, signer)
     if json:
         output.as_json({"folder": out, "files": sorted(made.files), "status": made.status, "key": made.key})
         return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from clonewatch.cases.records import Case, Entry
 from clonewatch.cases.sentences import said
-from clonewatch.dossier import wording
+from clonewatch.dossier import audits, wording
 from clonewatch.dossier.crosswalk import crosswalk
 from clonewatch.dossier.figures import Value, computed, definition
 from clonewatch.dossier.prices import Prices
@@ -23,7 +24,10 @@ _METHOD = ("version", "window", "settings", "versions", "calibration", "threshol
 
 
 class Sources(NamedTuple):
-    """What a dossier is made of. entries, notes: of the log about the case, without its export. scan: `scan.json`."""
+    """What a dossier is made of. entries, notes: of the log about the case, without its export. scan: `scan.json`.
+
+    audits: the files of audits, by path in the bundle.
+    """
 
     case: Case
     entries: Mapping[int, Entry]
@@ -31,6 +35,7 @@ class Sources(NamedTuple):
     tables: Mapping[str, pa.Table]
     scan: Mapping[str, Any]
     prices: Prices | None
+    audits: Mapping[str, bytes] = MappingProxyType({})
 
 
 def content(sources: Sources, made_at: str) -> dict[str, Any]:
@@ -67,6 +72,7 @@ def content(sources: Sources, made_at: str) -> dict[str, Any]:
         },
         "uncertainty": wording.uncertainty(row, figures),
         "worth": wording.worth(figures, sources.prices),
+        "audits": audits.told(sources.audits, case.case),
         "crosswalk": crosswalk(row, figures),
         "history": [_entry(n, one, case.case, sources.notes.get(n)) for n, one in sorted(sources.entries.items())],
     }

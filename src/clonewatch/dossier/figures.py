@@ -115,7 +115,7 @@ def computed(tables: Mapping[str, pa.Table], scan: Mapping[str, Any], prices: Pr
         "families": len(row["families"] or ()),
         **{name: _finite(row[name]) for name in _READ},
     }
-    return found | (_usage(tables["usage"], prices) if "usage" in tables else {})
+    return found | (tokens(tables["usage"], prices) if "usage" in tables else {})
 
 
 def inside(members: pa.Table) -> pa.Array:
@@ -154,7 +154,8 @@ def _exchanges(tables: Mapping[str, pa.Table]) -> dict[str, Value]:
     }
 
 
-def _usage(usage: pa.Table, prices: Prices | None) -> dict[str, Value]:
+def tokens(usage: pa.Table, prices: Prices | None) -> dict[str, Value]:
+    """The figures of tokens, and of money where there are prices. usage: see `dossier.tables.usage`."""
     known = priced = into = out = 0
     parts = []
     for row in (

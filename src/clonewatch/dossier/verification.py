@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from clonewatch.cases.heads import PublicKey
-from clonewatch.dossier import documents, envelope, proofs, tables
+from clonewatch.dossier import audits, documents, envelope, proofs, tables
 from clonewatch.dossier.content import SCHEMA, Sources, content
 from clonewatch.dossier.figures import computed
 from clonewatch.dossier.prices import Prices, parsed
@@ -105,11 +105,13 @@ def _recomputed(bundle: Bundle, signed: envelope.Signed) -> Bundle:
     if signed.predicate.get("case") != name:
         faults.append("the signature is about another case")
     faults += _figures(dossier, computed(held, scan, prices))
+    files_of_audits = {n: data for n, data in files.items() if n.startswith(audits.FOLDER)}
+    audits.told(files_of_audits, name)
     same = dossier["version"] == __version__
     if same and not faults:
         exported = max(n for n, one in log.entries.items() if one.what == "export")
         entries = {n: one for n, one in log.entries.items() if n < exported}
-        sources = Sources(proofs.newest(entries, name), entries, log.notes, held, scan, prices)
+        sources = Sources(proofs.newest(entries, name), entries, log.notes, held, scan, prices, files_of_audits)
         faults += _words(dossier, sources, files, str(signed.predicate.get("typst", "")))
     return bundle._replace(
         dossier=dossier, tables=held, scan=scan, prices=prices, faults=tuple(faults), same_version=same

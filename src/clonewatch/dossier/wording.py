@@ -276,7 +276,7 @@ def uncertainty(row: Row, figures: Figures) -> list[str]:
 def worth(figures: Figures, prices: Any) -> dict[str, Any]:
     """What the attributed exchanges cost at list price, and what they may be worth to a student: never a damage."""
     if "input_tokens" not in figures:
-        tokens = "Not known: this file was made without the log, and the tables of a scan hold no tokens."
+        tokens = "Not known: the log was not given, and the tables of a scan hold no tokens."
     else:
         known, all_ = _whole(figures["exchanges_with_tokens"]), _whole(figures["attributed_exchanges"])
         tokens = (

@@ -15,7 +15,7 @@ from clonewatch.cases.changes import Who
 from clonewatch.cases.heads import Signer
 from clonewatch.cases.records import ALIVE, Case, Entry, note_digest
 from clonewatch.cases.store import Reading, Store, new_note
-from clonewatch.dossier import documents, envelope, proofs, tables
+from clonewatch.dossier import audits, documents, envelope, proofs, tables
 from clonewatch.dossier.content import Sources, content
 from clonewatch.dossier.prices import parsed, read
 from clonewatch.model.errors import InputError, OutputError, SetupError
@@ -26,7 +26,7 @@ DOSSIER, SCAN, PRICES, LETTER = "dossier.json", "scan.json", "prices.toml", "let
 
 
 class Order(NamedTuple):
-    """What is asked for. log: the log that was scanned, for its tokens.
+    """What is asked for. log: the log that was scanned, for its tokens. audits: folders of audits.
 
     release: says, in the transaction of the export, why it may leave the house, which is logged; raises if it may not.
     """
@@ -36,6 +36,7 @@ class Order(NamedTuple):
     log: Log | None
     prices: Path | None
     release: Callable[[Reading, str], tuple[str, ...]] | None = None
+    audits: tuple[Path, ...] = ()
 
 
 class Made(NamedTuple):
@@ -51,17 +52,18 @@ def export(store: Store, order: Order, who: Who, out: Path, signer: Signer | Non
 
     The PDF files are among it only if the extra `dossier` is installed.
 
-    Raises InputError where the result is not one that the case was seen in, OutputError where nothing can be written;
-    then nothing is logged.
+    Raises InputError where the result is not one that the case was seen in or an audit does not hold, OutputError where
+    nothing can be written; then nothing is logged.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError("there is something at this place", where=str(out), fix="Name a new folder with --out")
     if order.prices and order.log is None:
         raise SetupError("prices need the log: the tables of a scan hold no tokens", fix="Pass --log PATH as well")
+    audited = audits.gathered(order.audits)
     with store.writing() as writing:
         name = writing.case(order.case).case
         because = order.release(writing, name) if order.release else ()
-        files = _contents(writing, order, who.at)
+        files = _contents(writing, order, who.at, audited)
         digest = proofs.contents_digest(files)
         note = new_note(proofs.export_note(digest))
         said = note_digest(note.salt, note.text)
@@ -82,7 +84,7 @@ def export(store: Store, order: Order, who: Who, out: Path, signer: Signer | Non
     return Made(files, held["status"], key.public.text)
 
 
-def _contents(store: Reading, order: Order, at: str) -> dict[str, bytes]:
+def _contents(store: Reading, order: Order, at: str, audited: Mapping[str, bytes]) -> dict[str, bytes]:
     """Every file but the log and the envelope."""
     case = store.case(order.case)
     if case.status not in ALIVE:
@@ -94,7 +96,8 @@ def _contents(store: Reading, order: Order, at: str) -> dict[str, bytes]:
     if order.log is not None:
         held["usage"] = tables.usage(held["attribution"], order.log)
     scan = read_summary(order.result)
-    sources = Sources(case, entries, notes, held, scan, read(order.prices) if order.prices else None)
+    prices = read(order.prices) if order.prices else None
+    sources = Sources(case, entries, notes, held, scan, prices, audited)
     told = content(sources, at)
     files = tables.written(held) | {DOSSIER: envelope.spelled(told), SCAN: (order.result / "scan.json").read_bytes()}
     if order.prices:
@@ -102,7 +105,7 @@ def _contents(store: Reading, order: Order, at: str) -> dict[str, bytes]:
         parsed(files[PRICES])
     letter = documents.letter(told, files[DOSSIER])
     files[LETTER] = documents.letter_text(letter)
-    return files | documents.pdfs(told, letter)
+    return files | dict(audited) | documents.pdfs(told, letter)
 
 
 def _group(result: Path, case: Case, entries: Mapping[int, Entry]) -> Group:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from clonewatch.cases.people import ROLES
 from clonewatch.model.errors import SetupError
+from clonewatch.service.views.worth import Worths
 
 PORT = 8642
 
@@ -52,7 +53,10 @@ def now() -> str:
 
 
 class Settings(NamedTuple):
-    """How a console is set up. url: where people open it. result: a result folder that its pages may show."""
+    """How a console is set up. url: where people open it. result: a result folder that its pages may show.
+
+    worths: what its groups were worth, if the log was given.
+    """
 
     store: str
     log_key: Path | None = None
@@ -61,6 +65,7 @@ class Settings(NamedTuple):
     provider: Provider | None = None
     limits: Limits = Limits()
     clock: Callable[[], str] = now
+    worths: Worths | None = None
 
     @property
     def secure(self) -> bool:

@@ -24,6 +24,7 @@ from clonewatch.service.views.listing import Wanted, listed
 from clonewatch.service.views.pools import pool, pools
 from clonewatch.service.views.results import Result, cards, exchanges, opened
 from clonewatch.service.views.texts import kept, text
+from clonewatch.service.views.worth import worth
 from clonewatch.service.visits import Analyst, Reader, Visit
 
 
@@ -79,7 +80,14 @@ def show_campaign(visit: Reader, group: str, wanted: Listing, scan: Text = "") -
     with opened(visit.settings.result, scan) as result:
         found, rows = campaign(result, group), listed(result, group, wanted)
         return _page(
-            visit, result, "campaign.html.j2", group=group, found=found, listed=rows, cases=_cases(visit, result, group)
+            visit,
+            result,
+            "campaign.html.j2",
+            group=group,
+            found=found,
+            listed=rows,
+            cases=_cases(visit, result, group),
+            worth=worth(visit.settings.worths, result, group),
         )
 
 
