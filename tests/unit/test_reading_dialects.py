@@ -279,6 +279,19 @@ def test_every_version_of_kong_is_read(said: Row, tmp_path: Path) -> None:
     has(row, account_id="acme", model="m-1", input_tokens=21, output_tokens=4, user=ASKED, response_text="The Po.")
 
 
+@pytest.mark.parametrize("began", [1772359200, 1772359200000])
+def test_a_kong_call_by_a_credential_alone_is_its_account_s(began: int, tmp_path: Path) -> None:
+    line = {
+        "started_at": began,
+        "request": {"id": "k-1"},
+        "authenticated_entity": {"id": "key-7"},
+        "ai": {"proxy": TALK},
+    }
+    row = one(tmp_path, line, "kong")
+    has(row, account_id="key-7", api_key_id="key-7", model="m-1")
+    assert row["ts"].isoformat() == "2026-03-01T10:00:00+00:00"
+
+
 def test_azure_diagnostics_of_log_analytics_are_read(tmp_path: Path) -> None:
     told = json.dumps({"objectId": "o-1", "modelDeploymentName": "d", "streamType": "Non-Streaming"})
     line = {"TimeGenerated": BASE["ts"], "Category": "RequestResponse", "CorrelationId": "c-1", "properties_s": told}
