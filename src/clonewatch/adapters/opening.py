@@ -120,6 +120,6 @@ def refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: st
         raise MappingError(
             'these rows name no account ("anonymous" is none), and without accounts there is nothing to link',
             where=name,
-            fix=f"{hint[0].upper()}{hint[1:]}. Where callers have only keys, map the id of the key. For example, a field"
-            f" map:\n{EXAMPLE}",
+            fix=f"{hint[0].upper()}{hint[1:]}. Where callers have only keys, map the id of the key. For example, a"
+            f" field map:\n{EXAMPLE}",
         )
