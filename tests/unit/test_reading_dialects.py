@@ -292,6 +292,12 @@ def test_a_kong_call_by_a_credential_alone_is_its_account_s(began: int, tmp_path
     assert row["ts"].isoformat() == "2026-03-01T10:00:00+00:00"
 
 
+def test_a_header_that_was_sent_twice_costs_no_call_of_kong_s(tmp_path: Path) -> None:
+    asked = {"id": "k-2", "headers": {"user-agent": ["demo/1.0", "x"]}}
+    line = {"started_at": 1772359200250, "request": asked, "response": {"status": 200}, "consumer": {"id": "c"}}
+    has(one(tmp_path, line, "kong"), exchange_id="k-2", account_id="c", status=200, user_agent="demo/1.0, x")
+
+
 def test_azure_diagnostics_of_log_analytics_are_read(tmp_path: Path) -> None:
     told = json.dumps({"objectId": "o-1", "modelDeploymentName": "d", "streamType": "Non-Streaming"})
     line = {"TimeGenerated": BASE["ts"], "Category": "RequestResponse", "CorrelationId": "c-1", "properties_s": told}
