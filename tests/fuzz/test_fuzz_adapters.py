@@ -17,6 +17,8 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.path.odd_logs import mapped
+from tests.path.test_odd_wrappings import AROUND
 
 from clonewatch.adapters import otlp_names
 from clonewatch.adapters.any_body import fill_from_bodies
@@ -120,6 +122,20 @@ def test_damaged_packing_never_breaks_reading(done: list[tuple[str, float, int, 
     read(file, "exchange_ndjson", None)
 
 
+# Objects of queues and stores around a call.
+QUEUES = (
+    "pub/sub push", "pub/sub pull", "pub/sub pull answer", "sqs", "sns in sqs", "kinesis to lambda", "firehose",
+    "insights results", "loki query", "journald, bytes", "debezium",
+)  # fmt: skip
+
+
+def lz4(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "lz4") as packed:
+        packed.write(data)
+    return bytes(sink.getvalue().to_pybytes())
+
+
 def packings() -> dict[str, bytes]:
     """The calls of one sample in every wrapping, packing and encoding that is read."""
     raw = SAMPLES["openai.ndjson"]
@@ -135,22 +151,68 @@ def packings() -> dict[str, bytes]:
         "bzip2": bz2.compress(raw) * 2,
         "framed zstd": b"".join(len(one).to_bytes(4, "big") + one for one in packed),
         "UTF-16": raw.decode().encode("utf-16"),
+        "UTF-32": raw.decode().encode("utf-32"),
+        "lz4": lz4(raw),
         "docker": "".join(json.dumps(one) + "\n" for one in carried).encode(),
         "prefix": b"".join(b"2026-03-01T10:00:00Z stdout F " + line + b"\n" for line in raw.splitlines()),
         "list": json.dumps({"data": rows, "total": 1}).encode(),
-    }
+    } | {name: AROUND[name].encode() for name in QUEUES}
 
 
-@pytest.mark.parametrize("packing", packings())
+PACKINGS = packings()
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
 @bounded
 @given(done=damages)
 def test_a_damaged_wrapping_never_breaks_reading(
     packing: str, done: list[tuple[str, float, int, bytes]], tmp_path: Path
 ) -> None:
     file = tmp_path / "x.log"
-    file.write_bytes(damaged(packings()[packing], done))
+    file.write_bytes(damaged(PACKINGS[packing], done))
     read(file, "openai", None)
     read(file, "auto", None)
+
+
+CELLS = json.dumps({"objectId": "acct-1"})
+COLUMNS = [{"name": name, "type": "string"} for name in ("TimeGenerated", "CorrelationId", "properties_s")]
+POSTED = {
+    "startedDateTime": "2026-03-01T10:00:00.250Z",
+    "time": 950.4,
+    "request": {"headers": [{"name": "x-account", "value": "acme"}], "postData": {"text": '{"messages": []}'}},
+    "response": {"status": 200, "content": {"text": '{"id": "a", "choices": []}'}},
+}
+# What is read through a map: a document, and the map.
+MAPPED = {
+    "tables of Azure": (
+        {
+            "tables": [
+                {"name": "a", "columns": COLUMNS, "rows": [["2026-03-01T10:00:00Z", f"c-{i}", CELLS] for i in "12"]}
+            ]
+        },
+        'exchange_id="CorrelationId"\naccount_id="properties_s.objectId"\nts="TimeGenerated"',
+    ),
+    "HTTP archive": (
+        {"log": {"version": "1.2", "pages": [], "entries": [POSTED] * 2}},
+        'account_id="request.headers.x-account"\nts="startedDateTime"\nlatency_ms="time"\n'
+        'messages="request.postData.text"\nresponse_text="response.content.text"',
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MAPPED)
+@bounded
+@given(done=damages)
+def test_a_damaged_export_never_breaks_reading(
+    kind: str, done: list[tuple[str, float, int, bytes]], tmp_path: Path
+) -> None:
+    document, fields = MAPPED[kind]
+    file = tmp_path / "x.json"
+    field_map = mapped(tmp_path, fields, "jsonl_map")
+    file.write_bytes(json.dumps(document).encode())
+    assert sum(batch.num_rows for batch in open_log(file, mapping=field_map).batches(list)) == 2
+    file.write_bytes(damaged(json.dumps(document).encode(), done))
+    read(file, "auto", field_map)
 
 
 def columnar(folder: Path, kind: str) -> bytes:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -76,6 +77,7 @@ READ_AS_CALLS = {
     "UTF-32, big end first": PLAIN.encode("utf-32-be"),
     "lz4": lz4(PLAIN.encode()),
     "lz4, two frames": lz4(lines(*CALLS[:1]).encode()) + lz4(lines(*CALLS[1:]).encode()),
+    "zstd, a frame a message": framed(*CALLS),
     "bzip2": bz2.compress(PLAIN.encode()) + bz2.compress(b"\n"),
     "zip": zipped(lines(*CALLS[:1]), lines(*CALLS[1:])),
     "UTF-16 in gzip": gzip.compress(PLAIN.encode("utf-16")),
@@ -95,6 +97,36 @@ def test_the_calls_of_a_log_are_read_whatever_stands_around_them(tmp_path: Path,
     }
     assert found == {f"chatcmpl-{i}": (f"a-{i}", f"hello {i}") for i in range(3)}
     assert open_log(file).formats == ["openai"]
+
+
+@pytest.mark.parametrize("first", [{"status": 401}, {"event": "startup"}])
+def test_a_first_row_that_differs_is_a_row_of_its_format(tmp_path: Path, first: Row) -> None:
+    file = tmp_path / "e.jsonl"
+    file.write_text(lines({"ts": 1772359199, "account_id": "a-9"} | first) + PLAIN)
+    rows, rejected = read(file)
+    assert rejected == [] and [r["account_id"] for r in rows] == ["a-9", "a-0", "a-1", "a-2"]
+    assert rows[0].get("status") == first.get("status") and open_log(file).formats == ["openai"]
+
+
+def test_a_map_reaches_rows_after_the_prefix_of_syslog(tmp_path: Path) -> None:
+    file = tmp_path / "sys.log"
+    row = {"msec": "1772359200.250", "account_id": "acme", "status": "200"}
+    file.write_text(each("Mar  1 10:00:00 host nginx: ", row | {"request_id": "n-0"}, row | {"request_id": "n-1"}))
+    rows, rejected = read(file, Path("nginx"))
+    assert rejected == [] and [(r["exchange_id"], r["account_id"], r["status"]) for r in rows] == [
+        ("n-0", "acme", 200), ("n-1", "acme", 200),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", [json.dumps, lambda rows: json.dumps(rows, indent=2), lambda rows: lines(*rows)])
+def test_all_rows_of_a_spend_table_are_read_however_it_was_exported(
+    tmp_path: Path, written: Callable[[list[Row]], str]
+) -> None:
+    file = tmp_path / "out.json"
+    file.write_text(written([SPEND | {"litellm_call_id": f"l-{i}", "request_id": f"r-{i}"} for i in range(4)]))
+    rows, rejected = read(file)
+    assert rejected == [] and [r["exchange_id"] for r in rows] == [f"l-{i}" for i in range(4)]
+    assert open_log(file).formats == ["litellm_spend"]
 
 
 def test_parts_of_a_line_that_kubernetes_cut_are_put_together(tmp_path: Path) -> None:

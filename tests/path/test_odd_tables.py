@@ -86,6 +86,32 @@ def test_a_row_that_was_cut_does_not_take_its_neighbour(tmp_path: Path, neighbou
     assert [(r.line, r.reason) for r in rejected] == [(2, "a quote that is never closed")]
 
 
+@pytest.mark.parametrize(
+    "cut", [f'2,{DAY},b,"the first of', f'2,{DAY},b,"the first\n\nof many', f'2,{DAY},b,"say ""hi""']
+)
+def test_a_last_row_that_ends_within_quotes_is_no_row(tmp_path: Path, cut: str) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text(f'id,when,acct,prompt\n1,{DAY},a,"whole\ntext"\n{cut}', encoding="utf-8")
+    log = open_log(file, mapping=mapped(tmp_path, FIELDS))
+    rejected: list[Rejected] = []
+    rows = [row for batch in log.batches(rejected.extend) for row in batch.to_pylist()]
+    assert said(rows) == [("a", "whole\ntext")]
+    assert [(r.file, r.line, "cut off" in r.reason) for r in rejected] == [(str(file), 4, True)]
+
+
+@pytest.mark.parametrize(
+    ("last", "told"), [(f"2,{DAY},b,the first of", 1), (f"2,{DAY},b,whole\n", 0), (f'2,{DAY},b,"whole"', 0)]
+)
+def test_a_last_cell_that_may_have_been_cut_is_told(tmp_path: Path, last: str, told: int) -> None:
+    file = tmp_path / "e.csv"
+    file.write_text(f"id,when,acct,prompt\n1,{DAY},a,x\n{last}", encoding="utf-8")
+    log = open_log(file, mapping=mapped(tmp_path, FIELDS))
+    rows = [row for batch in log.batches(list) for row in batch.to_pylist()]
+    assert [row["account_id"] for row in rows] == ["a", "b"]
+    warning = f"{file}: line 3, the last one, has no line ending; its last cell may have been cut off"
+    assert log.warnings == [warning] * told
+
+
 @pytest.mark.parametrize("after", [f'3,{DAY},c,"more\nlines"', f"3,{DAY},c,x", f'3,{DAY},c,"never closed'])
 def test_a_table_in_a_prompt_is_no_row_of_the_log(tmp_path: Path, after: str) -> None:
     pasted = f"read this\n7,{DAY},victim,x\n8,{DAY},victim,"

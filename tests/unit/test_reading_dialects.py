@@ -279,6 +279,25 @@ def test_every_version_of_kong_is_read(said: Row, tmp_path: Path) -> None:
     has(row, account_id="acme", model="m-1", input_tokens=21, output_tokens=4, user=ASKED, response_text="The Po.")
 
 
+@pytest.mark.parametrize("began", [1772359200, 1772359200000])
+def test_a_kong_call_by_a_credential_alone_is_its_account_s(began: int, tmp_path: Path) -> None:
+    line = {
+        "started_at": began,
+        "request": {"id": "k-1"},
+        "authenticated_entity": {"id": "key-7"},
+        "ai": {"proxy": TALK},
+    }
+    row = one(tmp_path, line, "kong")
+    has(row, account_id="key-7", api_key_id="key-7", model="m-1")
+    assert row["ts"].isoformat() == "2026-03-01T10:00:00+00:00"
+
+
+def test_a_header_that_was_sent_twice_costs_no_call_of_kong_s(tmp_path: Path) -> None:
+    asked = {"id": "k-2", "headers": {"user-agent": ["demo/1.0", "x"]}}
+    line = {"started_at": 1772359200250, "request": asked, "response": {"status": 200}, "consumer": {"id": "c"}}
+    has(one(tmp_path, line, "kong"), exchange_id="k-2", account_id="c", status=200, user_agent="demo/1.0, x")
+
+
 def test_azure_diagnostics_of_log_analytics_are_read(tmp_path: Path) -> None:
     told = json.dumps({"objectId": "o-1", "modelDeploymentName": "d", "streamType": "Non-Streaming"})
     line = {"TimeGenerated": BASE["ts"], "Category": "RequestResponse", "CorrelationId": "c-1", "properties_s": told}

@@ -166,6 +166,17 @@ def test_a_route_that_is_a_path_is_no_model(tmp_path: Path) -> None:
     assert "model" not in json.loads(doctor(tmp_path / "log.jsonl", "--json").stdout)["guessed"]
 
 
+def test_a_field_that_names_nobody_is_no_account_and_the_message_says_so(tmp_path: Path) -> None:
+    call = {"request": {"model": "m", "messages": []}, "response": {"object": "chat.completion", "choices": []}}
+    rows = [call | {"ts": START + i, "account_id": "anonymous", "api_key_id": f"key-{i % 2}"} for i in range(ROWS)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = doctor(tmp_path / "log.jsonl")
+    assert '# account_id = ""  # required' in told.stdout and 'api_key_id = "api_key_id"' in told.stdout
+    assert "anonymous" in told.stderr and told.exit_code == 2
+    scan = CliRunner().invoke(app, ["scan", str(tmp_path / "log.jsonl"), "--out", str(tmp_path / "o")])
+    assert "map the id of the key" in scan.stderr and scan.exit_code == 2
+
+
 def test_what_is_no_log_at_all_is_refused_as_before(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("Remember the milk\nand the bread\n")
     told = doctor(tmp_path / "notes.txt")

@@ -1,7 +1,7 @@
 """CSV with a header line, row by row. A damaged row never takes a neighbour with it.
 
 Clients choose their prompts, and loggers cut them: a byte that is no text becomes U+FFFD, and where a quote is never
-closed, only the row that opened it is lost.
+closed, only the row that opened it is lost. A last row that ends within quotes was cut: its text is not what was sent.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _SAMPLED = 50  # rows by which the separator is chosen
 _NEXT_TABLE = NEXT_TABLE.decode()
 _OPEN = "a quote that is never closed"
 _NO_CSV = "not CSV"
+_CUT = "cut off within quotes, at the end of the file"
 
 
 class CsvRows(NamedTuple):
@@ -55,11 +56,13 @@ class _TooLong(Exception):
 class _Text:
     """Lines as text for the CSV reader, with the lines of the current row, which can be given back.
 
-    number: of the last line given. length: characters of the current row.
+    number: of the last line given. length: characters of the current row. ended: whether it asked for more lines than
+    there are. unended: number of a last line without a line ending, 0 if it has one.
     """
 
     def __init__(self, source: Source) -> None:
-        self.source, self.number, self.length = source, 0, 0
+        self.source, self.number, self.length, self.unended = source, 0, 0, 0
+        self.ended = False
         self.limits = limits_of(source.stream)
         self.rejected: list[Rejected] = []
         self.taken: list[tuple[int, str]] = []
@@ -71,7 +74,10 @@ class _Text:
         return self
 
     def __next__(self) -> str:
-        one = self._back.pop() if self._back else next(self._lines)
+        one = self._back.pop() if self._back else next(self._lines, None)
+        if one is None:
+            self.ended = True
+            raise StopIteration
         self.number, line = one
         if self.escaped and _ESCAPED in line:
             line = _doubled(line)
@@ -86,7 +92,7 @@ class _Text:
     def begin(self) -> None:
         """A new row begins."""
         self.taken.clear()
-        self.length = 0
+        self.length, self.ended = 0, False
 
     def give_back(self, before: Sequence[tuple[int, str]] = ()) -> None:
         """All lines but the first are read again: of the row, or of `before` and the row."""
@@ -100,6 +106,7 @@ class _Text:
                 self.rejected.append(Rejected(self.source.name, number, self.limits.too_long))
             if not batch.lines:
                 continue
+            self.unended = batch.numbers[-1] if batch.torn else 0
             told = zip(batch.numbers, [line.decode("utf-8", "replace") + "\n" for line in batch.lines], strict=True)
             blank = batch.numbers[-1] - last != len(batch.lines)
             yield _with_blanks(last, end, batch, told) if blank else told
@@ -256,10 +263,10 @@ def _rows(text: _Text, names: list[str], delimiter: str, tables: bool, spaced: b
         if another:
             break
         if fault:
-            damaged = fault in (_OPEN, _NO_CSV)
+            damaged = fault in (_OPEN, _NO_CSV, _CUT)
             text.rejected.append(Rejected(name, text.taken[0][0] if damaged else text.number, fault))
-            if damaged:
-                opened += 1
+            opened += damaged
+            if damaged and fault != _CUT:
                 text.give_back()
                 continue
         elif cells is None:
@@ -271,6 +278,8 @@ def _rows(text: _Text, names: list[str], delimiter: str, tables: bool, spaced: b
         elif cells:
             rows.append(cells)
             numbers.append(text.number)
+            if text.number == text.unended:
+                _warn_of_cut(text)
         size += text.length
         if len(rows) >= MOST_ROWS or size >= text.limits.batch or len(text.rejected) >= MOST_ROWS:
             yield CsvRows(names, rows, numbers, text.rejected)
@@ -284,11 +293,21 @@ def _rows(text: _Text, names: list[str], delimiter: str, tables: bool, spaced: b
     return another
 
 
+def _warn_of_cut(text: _Text) -> None:
+    """Say that the last row may be shorter than it was written, unless a quote ends it."""
+    if not text.taken[-1][1].rstrip().endswith('"'):
+        notes_of(text.source.stream).warn(
+            f"line {text.number:,}, the last one, has no line ending; its last cell may have been cut off"
+        )
+
+
 def _next(reader: Iterator[list[str]], text: _Text, names: int, delimiter: str) -> tuple[list[str] | None, str]:
     """The cells of the next row, None after the last one, and what is wrong with it."""
     try:
         cells = next(reader, None)
     except (csv.Error, _TooLong):
+        if text.ended:
+            return None, _OPEN if _holds_row(text.taken, names, delimiter) else _CUT
         cells = _sloppy(text.taken, names, delimiter)
         if cells is None:
             return None, _OPEN if len(text.taken) > 1 else _NO_CSV

@@ -118,7 +118,8 @@ def refuse_without_accounts(rejected: list[Rejected], adapter: Adapter, name: st
     if rejected and all(r.reason == _NO_ACCOUNT for r in rejected):
         hint = adapter.account_hint
         raise MappingError(
-            "these rows name no account, and without accounts there is nothing to link",
+            'these rows name no account ("anonymous" is none), and without accounts there is nothing to link',
             where=name,
-            fix=f"{hint[0].upper()}{hint[1:]}. For example, a field map:\n{EXAMPLE}",
+            fix=f"{hint[0].upper()}{hint[1:]}. Where callers have only keys, map the id of the key. For example, a"
+            f" field map:\n{EXAMPLE}",
         )

@@ -387,9 +387,7 @@ def _recognise(
                 noted.append((named(path), f"left out: unknown format ({what})"))
                 left_out[named(path)] = path.stat().st_size
                 return None
-            what = (
-                f"unknown format: {what}" if not claimed else f"several formats: {', '.join(a.name for a in claimed)}"
-            )
+            what = f"several formats: {', '.join(a.name for a in claimed)}" if claimed else f"unknown format: {what}"
             known = f"`clonewatch doctor FILE` prints a map to start from; known are {', '.join(FORMATS.names())}"
             raise InputError(stream.torn or what, where=str(path), fix=f"{fix}; {known}")
         if mapping and mapping.format.endswith("_map") and not mapping.where:

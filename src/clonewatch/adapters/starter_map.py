@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from clonewatch.adapters.instants import instant
+from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.survey import Key, Survey, is_data
 from clonewatch.model.schema import EXCHANGES
 
@@ -51,6 +52,10 @@ class _Rule(NamedTuple):
 
 def _is_id(value: Any) -> bool:
     return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, str) and len(value) <= 256)
+
+
+def _is_account(value: Any) -> bool:
+    return _is_id(value) and not is_nobody(value)
 
 
 def _is_name(value: Any) -> bool:
@@ -112,7 +117,7 @@ _RULES: dict[str, _Rule] = {
                  "eventtime", "datetime", "createdat", "created", "loggedat", "date", "when"), _is_time, alone=True),
     "account_id": _Rule(("accountid", "account", "billingaccount", "customerid", "customer", "projectid", "project",
                          "tenantid", "tenant", "userid", "user", "uid", "clientid", "ownerid", "subscriberid",
-                         "consumerid", "consumer", "member", "memberid"), _is_id, differs=False),
+                         "consumerid", "consumer", "member", "memberid"), _is_account, differs=False),
     "org_id": _Rule(("orgid", "organizationid", "organisationid", "org", "organization", "organisation", "companyid",
                      "company", "workspaceid", "teamid", "team"), _is_id),
     "api_key_id": _Rule(("apikeyid", "keyid", "apikey", "apikeyhash", "keyhash", "virtualkey", "key"), _is_id),
