@@ -87,7 +87,7 @@ def test_communities_with_most_attributes_in_common_are_merged() -> None:
     label = np.repeat([0, 1], 10)
     rows = [(e, t) for e in range(20) for t in range(5)] + [(e, 10 + e // 10) for e in range(20)]
     entity, attribute = np.array(rows).T
-    merged = module._merged(label, entity, attribute, np.ones(len(rows)))
+    merged = module._merged(label, entity, attribute, np.ones(len(rows)), np.zeros(12, bool))
     assert len(set(merged.tolist())) == 1
 
 
@@ -95,7 +95,7 @@ def test_communities_with_little_in_common_stay_separate() -> None:
     label = np.repeat([0, 1], 10)
     own = [(e, 10 * (e // 10) + k) for e in range(20) for k in range(5)]
     entity, attribute = np.array([*own, *((e, 99) for e in range(20))]).T
-    merged = module._merged(label, entity, attribute, np.ones(len(entity)))
+    merged = module._merged(label, entity, attribute, np.ones(len(entity)), np.zeros(100, bool))
     assert merged[0] != merged[10]
 
 
@@ -103,7 +103,7 @@ def test_an_attribute_of_everybody_merges_no_communities() -> None:
     crowds = module._SPREAD + 5
     label = np.repeat(np.arange(crowds), 3)
     entity = np.arange(len(label))
-    merged = module._merged(label, entity, np.zeros(len(label), int), np.ones(len(label)))
+    merged = module._merged(label, entity, np.zeros(len(label), int), np.ones(len(label)), np.zeros(1, bool))
     assert len(set(merged.tolist())) == crowds
 
 

@@ -12,7 +12,7 @@ import graspologic_native
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array, diags_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from clonewatch.graph.incidences import EDGE_SCHEMA, ClusterIncidences, chunks, heaviest_edges
@@ -22,8 +22,10 @@ from clonewatch.graph.weights import LEAST_WEIGHT, Incidences, capped
 SMALLEST = 6
 # An attribute is a cluster's own when the cluster holds at least this share of its users.
 _OWNED = 0.3
-# Two communities are merged when this share of each one's linking weight comes from attributes common to both.
-_SAME = 0.4
+# Two communities are merged when this share of each one's linking weight comes from attributes common to both. What an
+# entity has one of, such as a card, and what only corroborates count where they are common and not where they differ.
+# Parts of one operation have 0.75 and more, operations that use the same templates 0.35 to 0.6 (decision 0005).
+_SAME = 0.65
 # Bits of edge weight within which Leiden's refinement step treats two merges as equally good.
 _RANDOMNESS = log2(10) / 1000
 # Modularity up to which a connected component counts as one community.
@@ -69,6 +71,7 @@ class _IncidenceArrays(NamedTuple):
 
     entities: the entity behind each number. entity, attribute, n: per incidence, sorted by attribute. signal, weight,
     users: per attribute. first: of each signal, its first attribute.
+    exclusive: per attribute, whether it is no wonder that parts of one operation differ in it.
     """
 
     attributes: pa.Table
@@ -80,18 +83,20 @@ class _IncidenceArrays(NamedTuple):
     weight: np.ndarray
     users: np.ndarray
     first: np.ndarray
+    exclusive: np.ndarray
 
 
-def cluster(attributes: Incidences, weak: Collection[str], seed: int) -> Clusters:
+def cluster(attributes: Incidences, weak: Collection[str], seed: int, exclusive: Collection[str] = ()) -> Clusters:
     """Cluster the graph of rare attributes and the entities that carry them.
 
-    weak: signals that only corroborate; entities that carry no other attribute are left out.
+    weak: signals that only corroborate; entities that carry no other attribute are left out. exclusive: signals whose
+    attributes unrelated entities never share, and of which an entity has one or two.
 
     Leiden (Traag, Waltman and van Eck 2019) on each connected component of the bipartite graph. Linear in incidences.
     Clusters are numbered by their lowest entity, entities by what they did, attributes by who carries them: names,
     order and the key of the hashes change nothing.
     """
-    arrays = _arrays(attributes, weak)
+    arrays = _arrays(attributes, weak, exclusive)
     return _tables(arrays, *_labels(arrays, _strong(arrays), seed))
 
 
@@ -103,7 +108,11 @@ def of_labels(attributes: Incidences, labels: Mapping[int, int]) -> Clusters:
 
 
 def stability(
-    attributes: Incidences, weak: Collection[str], clusters: Clusters, seeds: Sequence[int]
+    attributes: Incidences,
+    weak: Collection[str],
+    clusters: Clusters,
+    seeds: Sequence[int],
+    exclusive: Collection[str] = (),
 ) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
     """How far the clusters depend on the seed of the clustering.
 
@@ -115,7 +124,7 @@ def stability(
     together: dict[tuple[int, int], float] = {(c, e): 0.0 for c, inside in mine.items() for e in inside.tolist()}
     if not mine:
         return overlap, together
-    arrays = _arrays(attributes, weak)
+    arrays = _arrays(attributes, weak, exclusive)
     strong = _strong(arrays)
     for seed in seeds:
         kept, label = _labels(arrays, strong, seed)
@@ -142,12 +151,15 @@ def _by_cluster(groups: pa.Table) -> dict[int, np.ndarray]:
     return dict(zip(names.tolist(), np.split(entity, starts[1:]), strict=True)) if len(names) else {}
 
 
-def _arrays(attributes: Incidences, weak: Collection[str]) -> _IncidenceArrays:
+def _arrays(attributes: Incidences, weak: Collection[str], exclusive: Collection[str] = ()) -> _IncidenceArrays:
     """The incidences of entities that carry at least one attribute of a signal that is not weak."""
     names = attributes.attributes["signal"]
     signals = sorted(pc.unique(names).to_pylist())
     signal = pc.index_in(names, pa.array(signals, pa.string())).to_numpy().astype(np.int8)
-    faint = pc.is_in(names, pa.array(sorted(weak), pa.string())).to_numpy(zero_copy_only=False)
+    faint, differing = (
+        pc.is_in(names, pa.array(sorted(kind), pa.string())).to_numpy(zero_copy_only=False)
+        for kind in (weak, {*weak, *exclusive})
+    )
     strong = np.zeros(int(attributes.entity.max()) + 1 if len(attributes) else 0, bool)
     strong[attributes.entity[~faint[attributes.attribute]]] = True
     entities = np.flatnonzero(strong).astype(np.int32)
@@ -156,7 +168,9 @@ def _arrays(attributes: Incidences, weak: Collection[str]) -> _IncidenceArrays:
     weight, users = (attributes.attributes[name].to_numpy() for name in ("weight", "users"))
     first = np.searchsorted(signal, np.arange(len(signals) + 1))
     entity, attribute, n = number[attributes.entity[kept]], attributes.attribute[kept], attributes.n[kept]
-    return _IncidenceArrays(attributes.attributes, entities, entity, attribute, n, signal, weight, users, first)
+    return _IncidenceArrays(
+        attributes.attributes, entities, entity, attribute, n, signal, weight, users, first, differing
+    )
 
 
 class _Level(NamedTuple):
@@ -202,7 +216,7 @@ def _placed(arrays: _IncidenceArrays, level: _Level, kept: np.ndarray, label: np
     at = level.rows[level.heavy]
     size = len(arrays.entities), len(arrays.signal)
     found = _communities(arrays.entity[at], arrays.attribute[at], level.weight[level.heavy], *size, seed)
-    found = _merged(found, arrays.entity[level.rows], arrays.attribute[level.rows], level.weight)
+    found = _merged(found, arrays.entity[level.rows], arrays.attribute[level.rows], level.weight, arrays.exclusive)
     cluster_sizes = np.bincount(found[found >= 0], minlength=1)
     found = np.where((found >= 0) & (cluster_sizes[np.maximum(found, 0)] >= SMALLEST), found, -1)
     kept[level.rows] = (found >= 0)[arrays.entity[level.rows]]
@@ -266,11 +280,14 @@ def _communities(
     return label
 
 
-def _merged(label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _merged(
+    label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray, exclusive: np.ndarray
+) -> np.ndarray:
     """Labels, with communities merged that have most of their attributes in common.
 
-    Modularity splits one operation along its cards or cells although every community uses the same templates. entity,
-    attribute, weight: per incidence, sorted by attribute.
+    Modularity splits one operation along its cards or cells although every community uses the same templates. But two
+    operations may use the same templates as well, and nothing else. entity, attribute, weight: per incidence, sorted by
+    attribute. exclusive: per attribute, whether it is no wonder that parts of one operation differ in it.
     """
     attributes, sums = int(attribute.max()) + 1, []
     for part in chunks(attribute):
@@ -288,13 +305,26 @@ def _merged(label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight
     common = np.bincount(at[1][many], minlength=attributes)[at[1]]
     shared = many & (common >= 2) & (common <= _SPREAD)
     carries = coo_array((np.ones(int(shared.sum())), (at[0][shared], at[1][shared])), shape=(size, attributes)).tocsr()
-    total = np.maximum(np.asarray(mass.sum(axis=1)).ravel(), 1e-12)
-    overlap = (diags_array(1 / total) @ (mass @ carries.T)).tocsr()
+    # What both have is common, of whatever kind. What is no wonder to differ is left out where it differs.
+    lone = exclusive[at[1]]
+    own = coo_array((weights * lone, at), shape=(size, attributes)).tocsr()
+    row, column, both = _entries(mass @ carries.T)
+    compared = np.bincount(at[0], weights=weights * ~lone, minlength=size)[row]
+    own_row, own_column, own_both = _entries(own @ carries.T)
+    compared[np.searchsorted(row * size + column, own_row * size + own_column)] += own_both
+    overlap = coo_array((both / np.maximum(compared, 1e-12), (row, column)), shape=(size, size)).tocsr()
     mutual = overlap.minimum(overlap.T).tocoo()
     same = (mutual.data >= _SAME) & (mutual.row != mutual.col)
     graph = coo_array((np.ones(int(same.sum())), (mutual.row[same], mutual.col[same])), shape=(size, size))
     _, merged = connected_components(graph, directed=False)
     return np.where(label >= 0, merged[np.maximum(label, 0)], -1)
+
+
+def _entries(matrix: csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and values of the entries of a square matrix, sorted by row and column."""
+    matrix.sort_indices()
+    entries = matrix.tocoo()
+    return entries.row.astype(np.int64), entries.col.astype(np.int64), entries.data
 
 
 def _named(kind: str, numbers: np.ndarray) -> list[str]:

@@ -46,7 +46,7 @@ from clonewatch.ports.progress import Progress
 _SEEDS, _INCIDENCES = (2, 9), 1_000_000
 
 # Clusters from the weighed incidences, the names of the weak signals, and a seed.
-Clusterer = Callable[[Incidences, Sequence[str], int], Clusters]
+Clusterer = Callable[[Incidences, Sequence[str], int, Sequence[str]], Clusters]
 
 
 def detect(
@@ -160,10 +160,11 @@ def _cluster(
 ) -> Clustering:
     """The clusters, and how much they depend on the seed."""
     weak = [name for name, link in signals.items() if link.weak]
-    clusters = clusterer(incidences, weak, seed)
+    exclusive = [name for name, link in signals.items() if link.exclusive]
+    clusters = clusterer(incidences, weak, seed, exclusive)
     progress.advance(1, len(incidences))
     others = int(np.clip(_INCIDENCES // max(1, len(incidences)), *_SEEDS))
-    overlap, consensus = stability(incidences, weak, clusters, range(seed + 1, seed + 1 + others))
+    overlap, consensus = stability(incidences, weak, clusters, range(seed + 1, seed + 1 + others), exclusive)
     progress.advance(1, len(incidences) * others)
     return Clustering(signals, clusters, select(clusters, signals), Stability(overlap, consensus, others + 1))
 
