@@ -91,6 +91,31 @@ def test_communities_with_most_attributes_in_common_are_merged() -> None:
     assert len(set(merged.tolist())) == 1
 
 
+@pytest.mark.parametrize(("exclusive", "groups"), [(True, 1), (False, 2)])
+def test_cards_of_their_own_do_not_keep_parts_of_one_operation_apart(exclusive: bool, groups: int) -> None:
+    """Two communities that share two things of four: what each has alone are cards, or its own prompts."""
+    label = np.repeat([0, 1], 10)
+    rows = [(e, t) for e in range(20) for t in (0, 1)] + [(e, 10 + e // 10 + 2 * k) for e in range(20) for k in (0, 1)]
+    entity, attribute = np.array(rows).T
+    lone = np.arange(14) >= 10 if exclusive else np.zeros(14, bool)
+    order = np.argsort(attribute, kind="stable")
+    merged = module._merged(label, entity[order], attribute[order], np.ones(len(rows)), lone)
+    assert len(set(merged.tolist())) == groups
+
+
+def test_two_operations_that_use_the_same_templates_are_two_clusters() -> None:
+    """Each has a prompt, a network and devices of its own, and both draw from one set of templates."""
+    draw = np.random.default_rng(3)
+    carried = []
+    for operation in (0, 1):
+        for entity in range(30 * operation, 30 * operation + 30):
+            carried += [("system_prompt", operation, entity), ("egress", operation, entity)]
+            carried += [("device", 3 * operation + entity % 3, entity)]
+            carried += [("template", int(t), entity) for t in draw.choice(8, 4, replace=False)]
+    found = members(cluster(attributes(*carried), [], 0, ["device"]))
+    assert found == [set(range(30)), set(range(30, 60))]
+
+
 def test_communities_with_little_in_common_stay_separate() -> None:
     label = np.repeat([0, 1], 10)
     own = [(e, 10 * (e // 10) + k) for e in range(20) for k in range(5)]
