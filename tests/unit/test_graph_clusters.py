@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.unit.incidences import incidences, rows_of
 
-from clonewatch.graph import clusters as module
+from clonewatch.graph import communities_in_common
 from clonewatch.graph import incidences as incidences_module
 from clonewatch.graph.clusters import SMALLEST, Clusters, cluster, stability
 from clonewatch.graph.weights import LEAST_WEIGHT, Incidences
@@ -87,7 +87,7 @@ def test_communities_with_most_attributes_in_common_are_merged() -> None:
     label = np.repeat([0, 1], 10)
     rows = [(e, t) for e in range(20) for t in range(5)] + [(e, 10 + e // 10) for e in range(20)]
     entity, attribute = np.array(rows).T
-    merged = module._merged(label, entity, attribute, np.ones(len(rows)), np.zeros(12, bool))
+    merged = communities_in_common.merged(label, entity, attribute, np.ones(len(rows)), np.zeros(12, bool))
     assert len(set(merged.tolist())) == 1
 
 
@@ -99,7 +99,7 @@ def test_cards_of_their_own_do_not_keep_parts_of_one_operation_apart(exclusive: 
     entity, attribute = np.array(rows).T
     lone = np.arange(14) >= 10 if exclusive else np.zeros(14, bool)
     order = np.argsort(attribute, kind="stable")
-    merged = module._merged(label, entity[order], attribute[order], np.ones(len(rows)), lone)
+    merged = communities_in_common.merged(label, entity[order], attribute[order], np.ones(len(rows)), lone)
     assert len(set(merged.tolist())) == groups
 
 
@@ -120,15 +120,17 @@ def test_communities_with_little_in_common_stay_separate() -> None:
     label = np.repeat([0, 1], 10)
     own = [(e, 10 * (e // 10) + k) for e in range(20) for k in range(5)]
     entity, attribute = np.array([*own, *((e, 99) for e in range(20))]).T
-    merged = module._merged(label, entity, attribute, np.ones(len(entity)), np.zeros(100, bool))
+    merged = communities_in_common.merged(label, entity, attribute, np.ones(len(entity)), np.zeros(100, bool))
     assert merged[0] != merged[10]
 
 
 def test_an_attribute_of_everybody_merges_no_communities() -> None:
-    crowds = module._SPREAD + 5
+    crowds = communities_in_common._SPREAD + 5
     label = np.repeat(np.arange(crowds), 3)
     entity = np.arange(len(label))
-    merged = module._merged(label, entity, np.zeros(len(label), int), np.ones(len(label)), np.zeros(1, bool))
+    merged = communities_in_common.merged(
+        label, entity, np.zeros(len(label), int), np.ones(len(label)), np.zeros(1, bool)
+    )
     assert len(set(merged.tolist())) == crowds
 
 

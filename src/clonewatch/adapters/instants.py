@@ -308,7 +308,8 @@ def _numbers(values: pa.Array, at: TimeFormat) -> tuple[pa.Array, NDArray[np.boo
     out = np.zeros(len(raw), np.int64)
     seen = np.zeros(len(raw), np.bool_)
     for unit in at.units:
-        rough = size * SCALE[unit] + at.offset
+        with np.errstate(over="ignore"):
+            rough = size * SCALE[unit] + at.offset
         fits = (rough >= EARLIEST) & (rough < LATEST) & ~seen & ~null
         chosen = raw[fits]
         if unit == "ns":

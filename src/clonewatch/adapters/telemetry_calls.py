@@ -105,8 +105,8 @@ def _fill(column: str, value: object, row: Row) -> None:
     elif column == "operation":
         row[column] = names.OPERATIONS.get(str(value).partition(" ")[0].rpartition(".")[2])
     elif column in ("account_id", "exchange_id"):
-        named = not is_nobody(value) if column == "account_id" else value not in MISSING
-        row[column] = value if isinstance(value, str | int) and named else None
+        named = isinstance(value, str | int) and not (is_nobody(value) if column == "account_id" else value in MISSING)
+        row[column] = value if named else None
     else:
         if isinstance(value, str) and value[:1] == "[":
             value = parsed(value)  # a list that was put into text

@@ -160,7 +160,7 @@ def _cluster(
 ) -> Clustering:
     """The clusters, and how much they depend on the seed."""
     weak = [name for name, link in signals.items() if link.weak]
-    exclusive = [name for name, link in signals.items() if link.exclusive]
+    exclusive = [name for name, link in signals.items() if link.exclusive or link.own_null]
     clusters = clusterer(incidences, weak, seed, exclusive)
     progress.advance(1, len(incidences))
     others = int(np.clip(_INCIDENCES // max(1, len(incidences)), *_SEEDS))

@@ -1,0 +1,63 @@
+"""Communities that are one: most of what ties each of them, they have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+
+from clonewatch.graph.incidences import chunks
+
+# Two communities are merged when this share of each one's linking weight comes from attributes common to both. What an
+# entity has one of, such as a card, and what only corroborates count where they are common and not where they differ.
+# Parts of one operation have 0.75 and more, operations that use the same templates 0.35 to 0.6 (decision 0005).
+_SAME = 0.65
+# Attributes spread over more communities than this merge none of them.
+_SPREAD = 40
+
+
+def merged(
+    label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray, exclusive: np.ndarray
+) -> np.ndarray:
+    """Labels, with communities merged that have most of their attributes in common.
+
+    Modularity splits one operation along its cards or cells although every community uses the same templates. But two
+    operations may use the same templates as well, and nothing else. entity, attribute, weight: per incidence, sorted by
+    attribute. exclusive: per attribute, whether it is no wonder that parts of one operation differ in it.
+    """
+    attributes, sums = int(attribute.max()) + 1, []
+    for part in chunks(attribute):
+        community = label[entity[part]]
+        inside = community >= 0
+        pairs, back = np.unique(community[inside] * attributes + attribute[part][inside], return_inverse=True)
+        sums.append((pairs, np.bincount(back), np.bincount(back, weights=weight[part][inside])))
+    pair, entities, weights = (np.concatenate(column) for column in zip(*sums, strict=True))
+    if not len(pair):
+        return label
+    size = int(label.max()) + 1
+    at = np.divmod(pair, attributes)
+    mass = coo_array((weights, at), shape=(size, attributes)).tocsr()
+    many = entities >= 2
+    common = np.bincount(at[1][many], minlength=attributes)[at[1]]
+    shared = many & (common >= 2) & (common <= _SPREAD)
+    carries = coo_array((np.ones(int(shared.sum())), (at[0][shared], at[1][shared])), shape=(size, attributes)).tocsr()
+    # What both have is common, of whatever kind. What is no wonder to differ is left out where it differs.
+    lone = exclusive[at[1]]
+    own = coo_array((weights * lone, at), shape=(size, attributes)).tocsr()
+    row, column, both = _entries(mass @ carries.T)
+    compared = np.bincount(at[0], weights=weights * ~lone, minlength=size)[row]
+    own_row, own_column, own_both = _entries(own @ carries.T)
+    compared[np.searchsorted(row * size + column, own_row * size + own_column)] += own_both
+    overlap = coo_array((both / np.maximum(compared, 1e-12), (row, column)), shape=(size, size)).tocsr()
+    mutual = overlap.minimum(overlap.T).tocoo()
+    same = (mutual.data >= _SAME) & (mutual.row != mutual.col)
+    graph = coo_array((np.ones(int(same.sum())), (mutual.row[same], mutual.col[same])), shape=(size, size))
+    _, united = connected_components(graph, directed=False)
+    return np.where(label >= 0, united[np.maximum(label, 0)], -1)
+
+
+def _entries(matrix: csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and values of the entries of a square matrix, sorted by row and column."""
+    matrix.sort_indices()
+    entries = matrix.tocoo()
+    return entries.row.astype(np.int64), entries.col.astype(np.int64), entries.data
