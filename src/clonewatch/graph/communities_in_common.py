@@ -9,7 +9,8 @@ from scipy.sparse.csgraph import connected_components
 from clonewatch.graph.incidences import chunks
 
 # Two communities are merged when this share of each one's linking weight comes from attributes common to both. What an
-# entity has one of, such as a card, and what only corroborates count where they are common and not where they differ.
+# entity has one of, such as a card, whom it meets and what only corroborates count where they are common, and not where
+# they differ.
 # Parts of one operation have 0.75 and more, operations that use the same templates 0.35 to 0.6 (decision 0005).
 _SAME = 0.65
 # Attributes spread over more communities than this merge none of them.
