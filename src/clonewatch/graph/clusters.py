@@ -84,8 +84,8 @@ class _IncidenceArrays(NamedTuple):
 def cluster(attributes: Incidences, weak: Collection[str], seed: int, exclusive: Collection[str] = ()) -> Clusters:
     """Cluster the graph of rare attributes and the entities that carry them.
 
-    weak: signals that only corroborate; entities that carry no other attribute are left out. exclusive: signals in which
-    it is no wonder that parts of one operation differ: an entity has one or two of their attributes.
+    weak: signals that only corroborate; entities that carry no other attribute are left out. exclusive: signals in
+    which it is no wonder that parts of one operation differ: an entity has one or two of their attributes.
 
     Leiden (Traag, Waltman and van Eck 2019) on each connected component of the bipartite graph. Linear in incidences.
     Clusters are numbered by their lowest entity, entities by what they did, attributes by who carries them: names,
