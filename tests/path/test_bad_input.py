@@ -308,6 +308,8 @@ def test_a_truncated_gzip_file_is_reported(tmp_path: Path, out: Path) -> None:
     assert json.loads((out / "scan.json").read_text())["counts"]["ended_early"] == 1
     state = ["ingest", line[1], "--state", str(tmp_path / "state"), "--quiet"]
     assert CliRunner().invoke(app, state).exit_code == 4
+    asked = CliRunner().invoke(app, ["doctor", line[1]])
+    assert asked.exit_code == 4 and "not read to its end" in asked.stderr
     assert CliRunner().invoke(app, [*line, "--max-rejected", "1"]).exit_code == 0
 
 
