@@ -78,7 +78,7 @@ def test_clusters_are_numbered_by_their_lowest_entity() -> None:
 def test_entities_with_weak_attributes_only_are_left_out() -> None:
     strong = [("payment", 1, e) for e in range(10)]
     weak = [("phone", 9, e) for e in range(5, 20)]
-    found = members(cluster(attributes(*strong, *weak), ["phone"], 0))
+    found = members(cluster(attributes(*strong, *weak), ["phone"], 0, ["phone"]))
     assert found == [set(range(10))]
 
 

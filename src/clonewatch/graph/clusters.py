@@ -66,7 +66,7 @@ class _IncidenceArrays(NamedTuple):
 
     entities: the entity behind each number. entity, attribute, n: per incidence, sorted by attribute. signal, weight,
     users: per attribute. first: of each signal, its first attribute.
-    exclusive: per attribute, whether it is no wonder that parts of one operation differ in it.
+    differing: per attribute, whether it is no wonder that parts of one operation differ in it.
     """
 
     attributes: pa.Table
@@ -78,20 +78,20 @@ class _IncidenceArrays(NamedTuple):
     weight: np.ndarray
     users: np.ndarray
     first: np.ndarray
-    exclusive: np.ndarray
+    differing: np.ndarray
 
 
-def cluster(attributes: Incidences, weak: Collection[str], seed: int, exclusive: Collection[str] = ()) -> Clusters:
+def cluster(attributes: Incidences, weak: Collection[str], seed: int, differing: Collection[str] = ()) -> Clusters:
     """Cluster the graph of rare attributes and the entities that carry them.
 
-    weak: signals that only corroborate; entities that carry no other attribute are left out. exclusive: signals in
-    which it is no wonder that parts of one operation differ: an entity has one or two of their attributes.
+    weak: signals that only corroborate; entities that carry no other attribute are left out. differing: signals in
+    which it is no wonder that parts of one operation differ.
 
     Leiden (Traag, Waltman and van Eck 2019) on each connected component of the bipartite graph. Linear in incidences.
     Clusters are numbered by their lowest entity, entities by what they did, attributes by who carries them: names,
     order and the key of the hashes change nothing.
     """
-    arrays = _arrays(attributes, weak, exclusive)
+    arrays = _arrays(attributes, weak, differing)
     return _tables(arrays, *_labels(arrays, _strong(arrays), seed))
 
 
@@ -107,7 +107,7 @@ def stability(
     weak: Collection[str],
     clusters: Clusters,
     seeds: Sequence[int],
-    exclusive: Collection[str] = (),
+    differing: Collection[str] = (),
 ) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
     """How far the clusters depend on the seed of the clustering.
 
@@ -119,7 +119,7 @@ def stability(
     together: dict[tuple[int, int], float] = {(c, e): 0.0 for c, inside in mine.items() for e in inside.tolist()}
     if not mine:
         return overlap, together
-    arrays = _arrays(attributes, weak, exclusive)
+    arrays = _arrays(attributes, weak, differing)
     strong = _strong(arrays)
     for seed in seeds:
         kept, label = _labels(arrays, strong, seed)
@@ -146,14 +146,14 @@ def _by_cluster(groups: pa.Table) -> dict[int, np.ndarray]:
     return dict(zip(names.tolist(), np.split(entity, starts[1:]), strict=True)) if len(names) else {}
 
 
-def _arrays(attributes: Incidences, weak: Collection[str], exclusive: Collection[str] = ()) -> _IncidenceArrays:
+def _arrays(attributes: Incidences, weak: Collection[str], differing: Collection[str] = ()) -> _IncidenceArrays:
     """The incidences of entities that carry at least one attribute of a signal that is not weak."""
     names = attributes.attributes["signal"]
     signals = sorted(pc.unique(names).to_pylist())
     signal = pc.index_in(names, pa.array(signals, pa.string())).to_numpy().astype(np.int8)
-    faint, differing = (
+    faint, divided = (
         pc.is_in(names, pa.array(sorted(kind), pa.string())).to_numpy(zero_copy_only=False)
-        for kind in (weak, {*weak, *exclusive})
+        for kind in (weak, differing)
     )
     strong = np.zeros(int(attributes.entity.max()) + 1 if len(attributes) else 0, bool)
     strong[attributes.entity[~faint[attributes.attribute]]] = True
@@ -164,7 +164,7 @@ def _arrays(attributes: Incidences, weak: Collection[str], exclusive: Collection
     first = np.searchsorted(signal, np.arange(len(signals) + 1))
     entity, attribute, n = number[attributes.entity[kept]], attributes.attribute[kept], attributes.n[kept]
     return _IncidenceArrays(
-        attributes.attributes, entities, entity, attribute, n, signal, weight, users, first, differing
+        attributes.attributes, entities, entity, attribute, n, signal, weight, users, first, divided
     )
 
 
@@ -211,7 +211,7 @@ def _placed(arrays: _IncidenceArrays, level: _Level, kept: np.ndarray, label: np
     at = level.rows[level.heavy]
     size = len(arrays.entities), len(arrays.signal)
     found = _communities(arrays.entity[at], arrays.attribute[at], level.weight[level.heavy], *size, seed)
-    found = merged(found, arrays.entity[level.rows], arrays.attribute[level.rows], level.weight, arrays.exclusive)
+    found = merged(found, arrays.entity[level.rows], arrays.attribute[level.rows], level.weight, arrays.differing)
     cluster_sizes = np.bincount(found[found >= 0], minlength=1)
     found = np.where((found >= 0) & (cluster_sizes[np.maximum(found, 0)] >= SMALLEST), found, -1)
     kept[level.rows] = (found >= 0)[arrays.entity[level.rows]]

@@ -10,21 +10,20 @@ from clonewatch.graph.incidences import chunks
 
 # Two communities are merged when this share of each one's linking weight comes from attributes common to both. What an
 # entity has one of, such as a card, whom it meets and what only corroborates count where they are common, and not where
-# they differ.
-# Parts of one operation have 0.75 and more, operations that use the same templates 0.35 to 0.6 (decision 0005).
+# they differ (decision 0005).
 _SAME = 0.65
 # Attributes spread over more communities than this merge none of them.
 _SPREAD = 40
 
 
 def merged(
-    label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray, exclusive: np.ndarray
+    label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray, differing: np.ndarray
 ) -> np.ndarray:
     """Labels, with communities merged that have most of their attributes in common.
 
     Modularity splits one operation along its cards or cells although every community uses the same templates. But two
     operations may use the same templates as well, and nothing else. entity, attribute, weight: per incidence, sorted by
-    attribute. exclusive: per attribute, whether it is no wonder that parts of one operation differ in it.
+    attribute. differing: per attribute, whether it is no wonder that parts of one operation differ in it.
     """
     attributes, sums = int(attribute.max()) + 1, []
     for part in chunks(attribute):
@@ -43,7 +42,7 @@ def merged(
     shared = many & (common >= 2) & (common <= _SPREAD)
     carries = coo_array((np.ones(int(shared.sum())), (at[0][shared], at[1][shared])), shape=(size, attributes)).tocsr()
     # What both have is common, of whatever kind. What is no wonder to differ is left out where it differs.
-    lone = exclusive[at[1]]
+    lone = differing[at[1]]
     own = coo_array((weights * lone, at), shape=(size, attributes)).tocsr()
     row, column, both = _entries(mass @ carries.T)
     compared = np.bincount(at[0], weights=weights * ~lone, minlength=size)[row]

@@ -160,11 +160,11 @@ def _cluster(
 ) -> Clustering:
     """The clusters, and how much they depend on the seed."""
     weak = [name for name, link in signals.items() if link.weak]
-    exclusive = [name for name, link in signals.items() if link.exclusive or link.own_null]
-    clusters = clusterer(incidences, weak, seed, exclusive)
+    differing = [name for name, link in signals.items() if link.exclusive or link.own_null or link.weak]
+    clusters = clusterer(incidences, weak, seed, differing)
     progress.advance(1, len(incidences))
     others = int(np.clip(_INCIDENCES // max(1, len(incidences)), *_SEEDS))
-    overlap, consensus = stability(incidences, weak, clusters, range(seed + 1, seed + 1 + others), exclusive)
+    overlap, consensus = stability(incidences, weak, clusters, range(seed + 1, seed + 1 + others), differing)
     progress.advance(1, len(incidences) * others)
     return Clustering(signals, clusters, select(clusters, signals), Stability(overlap, consensus, others + 1))
 
