@@ -43,7 +43,7 @@ def merged(
     carries = coo_array((np.ones(int(shared.sum())), (at[0][shared], at[1][shared])), shape=(size, attributes)).tocsr()
     # What both have is common, of whatever kind. What is no wonder to differ is left out where it differs.
     lone = differing[at[1]]
-    own = coo_array((weights * lone, at), shape=(size, attributes)).tocsr()
+    own = coo_array((weights[lone], (at[0][lone], at[1][lone])), shape=(size, attributes)).tocsr()
     row, column, both = _entries(mass @ carries.T)
     compared = np.bincount(at[0], weights=weights * ~lone, minlength=size)[row]
     own_row, own_column, own_both = _entries(own @ carries.T)
