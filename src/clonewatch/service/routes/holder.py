@@ -14,15 +14,14 @@ from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from clonewatch.cases import attachments
-from clonewatch.cases.appeals import HOLDER, MOST_MESSAGES, MOST_TEXT, messages, of_holder, write
+from clonewatch.cases.appeals import HOLDER, MOST_MESSAGES, MOST_TEXT, Message, messages, of_holder, write
 from clonewatch.cases.attachments import MOST_BYTES, MOST_FILES, MOST_TOTAL
 from clonewatch.cases.changes import Who
 from clonewatch.cases.containments import Holder, bearer
-from clonewatch.cases.measures import LAPSED, LIVE, OVERTURNED
+from clonewatch.cases.measures import LAPSED, LIVE, OVERTURNED, Appeal
 from clonewatch.cases.notices import PAGE, statement
 from clonewatch.cases.records import APPEAL_LINK
 from clonewatch.cases.sessions import csrf
-from clonewatch.cases.store import Reading
 from clonewatch.model.errors import InputError, SetupError
 from clonewatch.service.before import Before, from_our_form, with_before
 from clonewatch.service.holder_words import state
@@ -105,7 +104,6 @@ def _page(request: Request, error: SetupError | None = None, text: str = "") -> 
             return _form(request, gone, 404)
         held = of_holder(store, holder)
         said = messages(store, held) if held else []
-        closed = _closed(store, holder)
     return with_before(
         request,
         "holder.html.j2",
@@ -115,7 +113,7 @@ def _page(request: Request, error: SetupError | None = None, text: str = "") -> 
         held=held,
         said=said,
         state=state(holder, held, now),
-        closed=closed,
+        closed=_closed(holder, held, said),
         wrong=_said(error),
         text=text,
         csrf=csrf(token),
@@ -123,14 +121,13 @@ def _page(request: Request, error: SetupError | None = None, text: str = "") -> 
     )
 
 
-def _closed(store: Reading, holder: Holder) -> str:
+def _closed(holder: Holder, held: Appeal | None, said: Sequence[Message]) -> str:
     """Why nothing can be written any more; empty while it can."""
-    held = of_holder(store, holder)
     if held is None:
         return "" if holder.state not in (LAPSED, OVERTURNED) else "Nothing stands against your account any more."
     if held.state not in LIVE:
         return "This appeal is closed."
-    if sum(one.speaker == HOLDER for one in messages(store, held)) >= MOST_MESSAGES:
+    if sum(one.speaker == HOLDER for one in said) >= MOST_MESSAGES:
         return "You wrote as much as one appeal takes. Please wait for our answer."
     return ""
 
