@@ -31,20 +31,17 @@ _READ: dict[str, Callable[[Any, Column], Any]] = {
 _READERS = {c.name: (_READ[c.type], c) for c in EXCHANGES.columns if c.type in _READ}
 _decode = msgspec.json.Decoder().decode
 
-# Request keys, in order of preference, by column.
+# Request keys and their columns, in order of preference.
 _OPENAI = {
-    "stream": ("stream",),
-    "temperature": ("temperature",),
-    "top_p": ("top_p",),
-    "n": ("n",),
-    "max_tokens": ("max_completion_tokens", "max_output_tokens", "max_tokens"),
+    "stream": "stream",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "n": "n",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "max_tokens": "max_tokens",
 }
-_ANTHROPIC = {
-    "stream": ("stream",),
-    "temperature": ("temperature",),
-    "top_p": ("top_p",),
-    "max_tokens": ("max_tokens",),
-}
+_ANTHROPIC = {key: key for key in ("stream", "temperature", "top_p", "max_tokens")}
 _MOST_ENCODED = 4  # times that loggers on the way put JSON into text again
 _OPENS = ("{", "[", '"')
 _OPENS_IN_BASE64 = ("ey", "ew", "W3", "Ww")  # an object or a list, of which the first name or item may be on a new line
@@ -81,12 +78,11 @@ def claimed(row: Row, *values: object) -> None:
             row["end_user_provenance"] = CLAIMED
 
 
-def _asked(request: Mapping[str, object], parameters: Mapping[str, tuple[str, ...]], row: Row) -> None:
+def _asked(request: Mapping[str, object], parameters: Mapping[str, str], row: Row) -> None:
     """Fill the parameters that a request has, which are few."""
-    for column, keys in parameters.items():
-        for key in keys:
-            if key in request:
-                put(row, column, request[key])
+    for key in parameters:
+        if key in request:
+            put(row, parameters[key], request[key])
 
 
 def openai(request: Mapping[str, object], response: object, row: Row) -> None:
@@ -108,8 +104,10 @@ def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     choice = first(answer.get("choices"))
     put(row, "model", answer.get("model"), request.get("model"))
     row["exchange_id"] = row.get("exchange_id") or fit("exchange_id", answer.get("id"))
-    incomplete = inner(answer, "incomplete_details").get("reason")
-    put(row, "stop_reason", *map(word, (choice.get("finish_reason"), incomplete, answer.get("status"))))
+    put(row, "stop_reason", word(choice.get("finish_reason")))
+    if "status" in answer or "incomplete_details" in answer:
+        incomplete = inner(answer, "incomplete_details").get("reason")
+        put(row, "stop_reason", word(incomplete), word(answer.get("status")))
     if usage := inner(answer, "usage"):
         _tokens(usage, row)
     said = content_text(inner(choice, "message").get("content")) or content_text(choice.get("text"))
@@ -155,6 +153,8 @@ def parsed(value: object) -> object:
     >>> parsed('{"n": 1}'), parsed('"{\\"n\\": 1}"'), parsed('"quoted"')
     ({'n': 1}, {'n': 1}, '"quoted"')
     """
+    if isinstance(value, str) and value[:1] == "{":  # by far the most
+        return decoded(value)
     if isinstance(value, msgspec.Raw):
         value = _unpacked(value)
     for _ in range(_MOST_ENCODED):
@@ -242,8 +242,11 @@ def _openai_operation(request: Mapping[str, object], answer: Mapping[str, object
     kind = answer.get("object")
     if ("prompt" in request and "input" not in request) or kind == "text_completion":
         return "completion"
-    data = first(answer.get("data"))
-    if "embedding" in data or (kind == "list" and "input" in request) or "encoding_format" in request:
+    if (
+        ("data" in answer and "embedding" in first(answer["data"]))
+        or (kind == "list" and "input" in request)
+        or "encoding_format" in request
+    ):
         return "embedding"
     return "chat" if "messages" in request or "input" in request else None
 

@@ -147,7 +147,7 @@ def earlier(values: list[object], seconds: list[object], at: TimeFormat = TimeFo
             micros = begun.cast(pa.int64()).to_numpy() - np.where(
                 taken <= _LONGEST_CALL, np.rint(taken * 1e6), 0
             ).astype(np.int64)
-            return [one.replace(tzinfo=UTC) for one in micros.astype("datetime64[us]").tolist()]
+            return list(micros.astype("datetime64[us]").tolist())
     return [_earlier(value, taken, at) for value, taken in zip(values, seconds, strict=True)]
 
 

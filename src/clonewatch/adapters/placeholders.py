@@ -65,26 +65,29 @@ def told(body: object) -> object:
     if isinstance(body, str):
         return None if is_placeholder(body) else body
     if isinstance(body, list):
-        kept_ones = [m for m in body if not _is_message_placeholder(m)]
-        return body if len(kept_ones) == len(body) else kept_ones or None
+        if not any(map(_is_message_placeholder, body)):
+            return body
+        return [m for m in body if not _is_message_placeholder(m)] or None
     if not isinstance(body, dict):
         return body
     if body.get("type") == "encrypted" or (len(body) == 1 and isinstance(body.get("data"), str)):
         return None  # a body that the logger encrypted
-    kept: dict[str, object] = {}
-    for key, value in body.items():
-        if key in _CONTENT and (isinstance(value, str) or (isinstance(value, list) and key != "content")):
-            value = told(value)
-            if value is None:
-                continue
-        kept[key] = value
-    return body if len(kept) == len(body) and all(kept[k] is body[k] for k in kept) else kept or None
+    changed: dict[str, object] = {}
+    for key in _CONTENT.intersection(body):
+        value = body[key]
+        if isinstance(value, str) or (isinstance(value, list) and key != "content"):
+            kept = told(value)
+            if kept is not value:
+                changed[key] = kept
+    return {k: v for k, v in (body | changed).items() if k not in changed or v is not None} or None if changed else body
 
 
 def _is_message_placeholder(message: object) -> bool:
     if message.__class__ is not dict and not isinstance(message, Mapping):
         return isinstance(message, str) and is_placeholder(message)
     content = message.get("content")
+    if content.__class__ is str and len(content) > _MOST_PLACEHOLDER and content[:5] != "data:":
+        return False  # by far the most
     if isinstance(content, list):
         texts = [part.get("text") if isinstance(part, dict) else part for part in content]
         return bool(texts) and all(isinstance(t, str) and is_placeholder(t) for t in texts)
