@@ -29,7 +29,10 @@ OPERATIONS = {
 }
 # Errors that have no code: LiteLLM's own classes, whose statuses are those of the exceptions it raises.
 _ERRORS = {
+    "APIConnectionError": 500,
+    "APIResponseValidationError": 500,
     "AuthenticationError": 401,
+    "BadGatewayError": 502,
     "BadRequestError": 400,
     "BudgetExceededError": 429,
     "ContentPolicyViolationError": 400,
@@ -42,6 +45,8 @@ _ERRORS = {
     "RouterRateLimitError": 429,
     "ServiceUnavailableError": 503,
     "Timeout": 408,
+    "UnprocessableEntityError": 422,
+    "UnsupportedParamsError": 400,
 }
 # Where the account stands, beside the call and in its metadata.
 _ACCOUNTS = (("user", "user_api_key_user_id"), ("team_id", "user_api_key_team_id"), ("api_key", "user_api_key_hash"))

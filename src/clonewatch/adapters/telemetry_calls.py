@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from clonewatch.adapters import otlp_names as names
 from clonewatch.adapters.any_body import fill_from_bodies
@@ -28,6 +29,7 @@ for _at, _alias in enumerate(names.ALIASES):
         _ACCOUNTS.setdefault(_alias.attribute, []).append(_at)
 _TEXT = ("messages", "response_text", "system_text")
 _STATUS = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
+_PHRASES = {one.phrase.lower(): one.value for one in HTTPStatus if one.value >= HTTPStatus.BAD_REQUEST}
 _MOST_MESSAGE = 512  # characters of an error message that are searched for a status
 _BODY = ("messages", "input", "contents", "prompt")
 _STOPS = ("stop", "stop_sequences")
@@ -205,7 +207,10 @@ def status_in(*messages: str) -> object:
     """
     texts = [message[:_MOST_MESSAGE] for message in messages]
     found = next((m for text in texts if (m := _STATUS.search(text))), None)
-    return found[1] if found else next((code for t in texts for name, code in names.ERRORS.items() if name in t), None)
+    if found:
+        return found[1]
+    named = (code for text in texts for name, code in names.ERRORS.items() if name in text)
+    return next(named, None) or next((_PHRASES[p] for text in texts if (p := text.strip().lower()) in _PHRASES), None)
 
 
 def _request(given: Attributes, row: Row) -> None:
@@ -224,7 +229,9 @@ def _request(given: Attributes, row: Row) -> None:
         body = {}
     gathered = _parameters(given)
     offered = tools(given) or _asked(gathered, "tools") or body.get("tools")
-    listed = next((s for name in names.STOPS if isinstance(s := given.get(name), list) and s), None)
+    listed = next(
+        (s for name in names.STOPS if name in given and isinstance(s := parsed(given[name]), list) and s), None
+    )
     stops = listed or next((s for key in _STOPS if (s := _asked(gathered, key) or body.get(key))), None)
     form = _form(given) or _asked(gathered, "response_format") or body.get("response_format")
     form = form or _object(_asked(gathered, "text")).get("format")
