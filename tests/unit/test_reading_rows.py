@@ -290,6 +290,8 @@ LATENCY = f"not a number of milliseconds from 0 to {2**31 - 1}"
         ("latency_ms", [950], None, LATENCY),
         ("status", "200 OK", 200, ""),
         ("status", "HTTP/1.1 503 Service Unavailable", 503, ""),
+        ("status", "502, 504 : 200", 200, ""),
+        ("status", "'429'", 429, ""),
         ("status", "fine", None, STATUS),
         ("status", {"code": 200}, None, STATUS),
         ("status", 0, None, STATUS),

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.client_addresses import client_address
 from clonewatch.adapters.columns import Columns, Values
-from clonewatch.adapters.placeholders import SIGNS, has_sign, is_nobody, told, unwrapped
+from clonewatch.adapters.placeholders import SIGNS, has_sign, is_nobody, told, unwrapped, visible
 from clonewatch.adapters.text_columns import as_bytes, pylist, text_of
 from clonewatch.ports.mapping import Hops
 
@@ -60,7 +60,7 @@ def accounts(values: Values) -> Values:
     >>> accounts([" acme ", "<nil>", 7])
     ['acme', None, 7]
     """
-    return _each(values, lambda v: None if is_nobody(v) else v.strip() if isinstance(v, str) else v)
+    return _each(values, lambda v: None if is_nobody(v) else visible(v) if isinstance(v, str) else v)
 
 
 def addresses(values: Values, hops: Hops = Hops()) -> Values:  # noqa: B008 - immutable

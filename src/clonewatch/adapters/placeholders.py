@@ -11,8 +11,13 @@ from clonewatch.adapters.values import MISSING
 
 # What software writes where there is no account; compared without case.
 NOBODY = frozenset(word.lower() for word in MISSING) | {
-    "unknown", "anonymous", "default_user_id", "(null)", "(none)", "<none>",
+    "unknown", "(unknown)", "anonymous", "anonymoususer", "unauthenticated", "default_user_id", "(null)", "(none)",
+    "<none>", "{}", "[]", "''", '""', "00000000-0000-0000-0000-000000000000",
 }  # fmt: skip
+_LONGEST_WORD = 16
+_ZEROS = "00000000-"
+# No white space to Python, and invisible: a mark of the byte order, and joiners.
+_INVISIBLE = "\u200b\u2060\ufeff"
 # Longer texts are compared with nothing: a placeholder is a few words.
 _MOST_PLACEHOLDER = 64
 _REDACTED = re.compile(
@@ -33,7 +38,19 @@ def is_nobody(value: object) -> bool:
     >>> is_nobody("None"), is_nobody("default_user_id"), is_nobody("nina"), is_nobody(0)
     (True, True, False, False)
     """
-    return value is None or (isinstance(value, str) and len(value) <= 16 and value.strip().lower() in NOBODY)
+    if value is None or not isinstance(value, str):
+        return value is None
+    return (len(value) <= _LONGEST_WORD or value.startswith(_ZEROS)) and visible(value).lower() in NOBODY
+
+
+def visible(text: str) -> str:
+    r"""A text without the white space, and the invisible characters, around it.
+
+    >>> visible("\ufeff acme\u200b\n")
+    'acme'
+    """
+    held = text.strip()
+    return held if held.isascii() else held.strip(_INVISIBLE).strip()
 
 
 def is_placeholder(text: str) -> bool:

@@ -42,7 +42,10 @@ _HEADERS = ("user_agent", "client_ip")
 _COUNT = Column("count", "int64", "a count")
 # Numbers that stand in words: a status line, and a network as address databases write it (AS64500 Example).
 _IN_WORDS = {
-    "status": re.compile(r"(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})(?:\s+\D.*)?", re.DOTALL),
+    # Of the tries of one request, the last one counts.
+    "status": re.compile(
+        r"[\"']?(?:HTTP/\d(?:\.\d)?\s+)?(?:\d{3}\s*[,:]\s*)*(\d{3})[\"']?(?:\s+[^\d\s:,].*)?", re.DOTALL
+    ),
     "asn": re.compile(r"ASN?\s?(\d{1,10})(?:\s.*)?", re.DOTALL | re.IGNORECASE),
 }
 _LONGEST_IN_WORDS = 128
