@@ -247,9 +247,9 @@ def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
 def _joinable(truth: Truth, claim: Claim) -> tuple[Truth, Claim, dict[str, int]]:
     """The same without rows whose id belongs to several exchanges, and how many rows those are."""
     if _are_strange(truth, claim):
-        lost = {"labels": len(truth.exchange_ids), "attributed": claim.attributed.num_rows}
+        all_of_them = {"labels": len(truth.exchange_ids), "attributed": claim.attributed.num_rows}
         none = truth._replace(exchange_ids=truth.exchange_ids[:0], exchange_campaigns=[], exchanges=None)
-        return none, claim._replace(attributed=claim.attributed[:0]), lost
+        return none, claim._replace(attributed=claim.attributed[:0]), all_of_them
     shared = _shared_ids(truth, claim)
     if not len(shared):
         return truth, claim, {"labels": 0, "attributed": 0}
