@@ -99,6 +99,29 @@ def test_of_several_choices_the_first_counts_whatever_their_order_and_a_refusal_
     has(one(tmp_path, BASE | {"request": {"messages": MESSAGES}, "response": refused}), response_text="No.")
 
 
+def test_the_first_key_whose_value_can_be_a_column_s_fills_it(tmp_path: Path) -> None:
+    told = {
+        "status": "success",
+        "status_code": 429,
+        "account_id": {"id": 1},
+        "account": "beta",
+        "request": {"input": ASKED},
+    }
+    has(one(tmp_path, BASE | told, 'format = "openai"'), status=429, account_id="beta")
+
+
+def test_nobody_vouches_for_an_end_user_who_is_none(tmp_path: Path) -> None:
+    asked = {"messages": MESSAGES, "user": "None"}
+    row = one(tmp_path, BASE | {"request": asked}, 'format = "openai"')
+    has(row, end_user_id=None, end_user_provenance=None)
+
+
+@pytest.mark.parametrize(("more", "left"), [({}, False), ({"tools": [{"type": "function"}]}, True)])
+def test_a_request_without_its_redacted_prompt_is_no_prompt(more: Row, left: bool, tmp_path: Path) -> None:
+    asked = {"model": "m", "messages": [{"role": "user", "content": "[REDACTED]"}]} | more
+    assert ("messages" in one(tmp_path, BASE | {"request": asked}, 'format = "openai"')) is left
+
+
 # ---- answers under a field map ---------------------------------------------------------------------------------------
 
 MAP = 'format = "jsonl_map"\n[fields]\naccount_id = "a"\nts = "t"\nmessages = "q"\nresponse_text = "r"\n'

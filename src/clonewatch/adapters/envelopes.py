@@ -120,8 +120,10 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
     for column, keys in SPELLINGS.items():
         for key in keys:
             if key in line and (value := _value(line[key])) is not None and not _no_id(column, value):
-                row[column] = value
-                break
+                row.setdefault(column, value)
+                if _is_one(column, value):
+                    row[column] = value
+                    break
     for column in _PLAIN:
         if column in line:
             row[column] = _value(line[column])
@@ -161,6 +163,11 @@ def _from_path(path: str, row: dict[str, object], told: bool) -> None:
     if found := _MODEL_IN_PATH.search(path[:_LONGEST_PATH]):
         put(row, "model", found[1])
         put(row, "stream", "stream" in found[2].lower() if found[2] else None)
+
+
+def _is_one(column: str, value: object) -> bool:
+    """Whether a value can be that of its column; a later key may hold one that can, as beside `"status": "success"`."""
+    return fit(column, value) is not None if column == "status" else not isinstance(value, dict)
 
 
 def _no_id(column: str, value: object) -> bool:

@@ -32,6 +32,10 @@ _DATA_URL = re.compile(r"data:[\w.+-]{0,64}/?[\w.+-]{0,64};base64,")
 _CONTENT = frozenset(("messages", "input", "contents", "prompt", "system", "instructions", "inputText", "content"))
 
 
+# What is left of a request tells something as long as it has one of these.
+_TELLING = _CONTENT | {"tools", "functions", "response_format", "text"}
+
+
 def is_nobody(value: object) -> bool:
     """Whether a value names no account.
 
@@ -96,7 +100,10 @@ def told(body: object) -> object:
             kept = told(value)
             if kept is not value:
                 changed[key] = kept
-    return {k: v for k, v in (body | changed).items() if k not in changed or v is not None} or None if changed else body
+    if not changed:
+        return body
+    left = {key: value for key, value in (body | changed).items() if key not in changed or value is not None}
+    return None if _TELLING.isdisjoint(left) else left
 
 
 def _is_message_placeholder(message: object) -> bool:
