@@ -105,15 +105,16 @@ def status(*said: object) -> int | None:
     (None, 429)
     """
     for value in said:
-        if isinstance(value, Mapping):
+        if value == "success":
+            return 200
+        if isinstance(value, str):
+            if known := _in_message(value[:_MOST_MESSAGE]):
+                return known
+        elif isinstance(value, dict):
             code = fit("status", value.get("error_code"))
             known = code or _ERRORS.get(str(value.get("error_class") or ""))
             if known:
                 return int(known)
-        elif value == "success":
-            return 200
-        elif isinstance(value, str) and (known := _in_message(value[:_MOST_MESSAGE])):
-            return known
     return None
 
 
@@ -180,6 +181,8 @@ def is_empty(value: object) -> bool:
 
 def end_user(row: Row, *values: object) -> None:
     """Fill the end user, which a client names in its request body or in a header."""
-    claimed(row, *(value for value in values if not is_nobody(value)))
+    named = [value for value in values if not is_nobody(value)]
+    if named:
+        claimed(row, *named)
     if row.get("end_user_id") is not None:
         row.setdefault("end_user_provenance", CLAIMED)

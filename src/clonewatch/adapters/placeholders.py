@@ -42,8 +42,10 @@ def is_nobody(value: object) -> bool:
     >>> is_nobody("None"), is_nobody("default_user_id"), is_nobody("nina"), is_nobody(0)
     (True, True, False, False)
     """
-    if value is None or not isinstance(value, str):
-        return value is None
+    if value is None or value == "":
+        return True
+    if not isinstance(value, str):
+        return False
     return (len(value) <= _LONGEST_WORD or value.startswith(_ZEROS)) and visible(value).lower() in NOBODY
 
 

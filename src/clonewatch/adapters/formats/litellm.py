@@ -84,12 +84,12 @@ def payload(line: dict[str, object]) -> dict[str, object]:
 
 def _request(line: dict[str, object], asked: dict[str, object]) -> dict[str, object]:
     """The request body out of messages and parameters, which LiteLLM logs apart."""
-    given = sorted(_PLACES.keys() & asked.keys(), key=_PLACES.__getitem__)
-    body = {key: asked[key] for key in given if asked[key] is not None}
+    given = [key for key in asked if key in _PLACES and asked[key] is not None]
+    body = {key: asked[key] for key in (sorted(given, key=_PLACES.__getitem__) if len(given) > 1 else given)}
     messages = parsed(line.get("messages"))
     if isinstance(messages, dict):
         body |= messages
-    elif isinstance(messages, list) and messages and all(text.__class__ is str for text in messages):
+    elif isinstance(messages, list) and messages and {type(text) for text in messages} == {str}:
         body["prompt"] = "\n".join(map(str, messages))  # texts to embed
     elif not facts.is_empty(messages):
         body["messages" if isinstance(messages, list) else "prompt"] = messages
