@@ -57,6 +57,8 @@ CALLS = [call(i) for i in range(3)]
 READ_AS_CALLS = {
     "a failed call without a body first": lines({"ts": 1772359199, "account_id": "a-9", "status": 401}) + PLAIN,
     "an event first": lines({"ts": 1772359199, "account_id": "a", "event": "startup"}) + PLAIN,
+    "JSON in text": "".join(json.dumps(json.dumps(c)) + "\n" for c in CALLS),
+    "a bulk request": "".join(lines({"index": {"_index": "calls", "_id": f"{i}"}}, c) for i, c in enumerate(CALLS)),
     "docker": lines(*carriers("log", *CALLS, stream="stdout", time="2026-03-01T10:00:00.1Z")),
     "docker of prefixed lines": lines(*({"log": "INFO " + json.dumps(c) + "\n", "stream": "stdout"} for c in CALLS)),
     "kubernetes": each("2026-03-01T10:00:00.123456789Z stdout F ", *CALLS),
@@ -220,6 +222,7 @@ def test_a_map_reaches_the_rows_of_a_wrapped_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "said"),
     [
+        (b"{'who': 'ann', 'when': 1}\n{'who': 'bob', 'when': 2}\n", "dictionaries as Python prints them"),
         (b"-- PostgreSQL database dump\n--\nSET client_encoding = 'UTF8';\nCOPY x (a) FROM stdin;\n", "an SQL dump"),
         (b"r-1\t0.5\t\\N\t2026-03-01\nr-2\t0.5\t\\N\t2026-03-01\n", "4 values in a line without a header line"),
         (b"who,when,what\na,b,c\n", "a table with the columns who, when, what"),

@@ -115,7 +115,7 @@ def test_attribution_counts_honest_exchanges_once_and_ignores_doubtful_ones(tmp_
 def test_with_the_log_the_share_of_honest_exchanges_attributed_is_known(tmp_path: Path, labels: Path) -> None:
     log = labels.parent / "exchanges"
     log.mkdir()
-    pq.write_table(pa.table({"exchange_id": [str(i) for i in range(120)]}), log / "part-0000.parquet")
+    pq.write_table(pa.table({"exchange_id": ["x0", *map(str, range(119))]}), log / "part-0000.parquet")
     folder = scan(tmp_path / "scan", [campaign("1", 9.0)], [member("1", "a0")], [("x0", "1", 0.8)])
     assert evaluate(folder, labels.parent)["exchanges"]["honest_hit_rate"] == pytest.approx(1 / 100)
 
@@ -147,6 +147,21 @@ def test_ids_of_several_exchanges_are_left_out_and_counted(tmp_path: Path, label
     found = evaluate(scan(tmp_path / "t", *red, [*rows, rows[0]]), labels)["exchanges"]
     assert found["unjoined"] == {"labels": 2, "attributed": 3}
     assert found["attributed"] == 2 and found["recall"] == pytest.approx(2 / 18)
+
+
+def test_a_scan_whose_ids_are_not_those_of_the_labelled_log_has_no_share_of_exchanges(
+    tmp_path: Path, labels: Path
+) -> None:
+    (labels.parent / "exchanges").mkdir()
+    times = pa.array([1772359200_000000], pa.timestamp("us", "UTC"))
+    log = pa.table({"exchange_id": ["red1"], "account_id": ["a0"], "ts": times})
+    pq.write_table(log, labels.parent / "exchanges" / "0.parquet")
+    folder = scan(
+        tmp_path / "s", [campaign("1", 9.0)], [member("1", "a0")], [("3f2a-1", "1", 0.9), ("3f2a-2", "1", 0.9)]
+    )
+    found = evaluate(folder, labels.parent)["exchanges"]
+    assert found["unjoined"] == {"labels": 20, "attributed": 2}
+    assert [found[key] for key in ("precision", "recall", "honest_hit_rate", "attributed")] == [None, None, None, 0]
 
 
 def test_accounts_without_a_label_are_left_out_and_counted(tmp_path: Path, labels: Path) -> None:

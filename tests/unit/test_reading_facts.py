@@ -703,6 +703,7 @@ def test_a_wrong_rule_of_a_map_is_named(text: str, told: str, tmp_path: Path) ->
         "2026-03-01 12:00:00 +0200",
         "2026/03/01 10:00:00",
         "Sun Mar  1 10:00:00 2026",
+        "2026-03-01T09:59:60Z",
         "Sun Mar 1 10:00:00 UTC 2026",
         "2026-03-01 10:00:00 +0000 UTC",
         1772359200,

@@ -273,6 +273,7 @@ def test_numbers_as_text_and_whole_floats_are_numbers_but_others_are_not(tmp_pat
     assert one(file, sketch=[2**32 - 1] * 64)["sketch"] == [2**32 - 1] * 64  # type: ignore[index]
 
 
+STATUS = "not a whole number from 100 to 999"
 WHOLE = "not a whole number from 0 to "
 LATENCY = f"not a number of milliseconds from 0 to {2**31 - 1}"
 
@@ -289,8 +290,12 @@ LATENCY = f"not a number of milliseconds from 0 to {2**31 - 1}"
         ("latency_ms", [950], None, LATENCY),
         ("status", "200 OK", 200, ""),
         ("status", "HTTP/1.1 503 Service Unavailable", 503, ""),
-        ("status", "fine", None, WHOLE + "32767"),
-        ("status", {"code": 200}, None, WHOLE + "32767"),
+        ("status", "502, 504 : 200", 200, ""),
+        ("status", "'429'", 429, ""),
+        ("status", "fine", None, STATUS),
+        ("status", {"code": 200}, None, STATUS),
+        ("status", 0, None, STATUS),
+        ("status", "000", None, STATUS),
         ("turn", 40_000, None, WHOLE + "32767"),
         ("input_tokens", -1, None, WHOLE + "2147483647"),
         ("input_tokens", 1.5, None, WHOLE + "2147483647"),
@@ -337,6 +342,7 @@ def test_an_optional_value_of_the_wrong_shape_is_converted_or_dropped_and_counte
     ("column", "written", "kept", "count"),
     [
         ("latency_ms", pa.array([950.37, 1.25, -3.0, None, float("inf"), 7.0]), [950, 1, None, None, None, 7], 2),
+        ("status", pa.array([0, 99, 100, 999, 1000], pa.int16()), [None, None, 100, 999, None], 3),
         ("status", pa.array(["200 OK", "oops", "None", "", None, "404"]), [200, None, None, None, None, 404], 1),
         ("input_tokens", pa.array([1.5, float("nan"), 2.0, -1.0, None, 3.0]), [None, None, 2, None, None, 3], 2),
         ("user_agent", pa.array([["a"], ["a", "b"], [], None, ["c"], ["d"]]), ["a", "a, b", None, None, "c", "d"], 1),

@@ -172,7 +172,10 @@ def test_counts_are_counts_as_text_and_as_floats(written: Callable[[int], object
 # ---- accounts and addresses -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nobody", ["<nil>", "\\N", "(none)", "<none>", " None "])
+@pytest.mark.parametrize(
+    "nobody",
+    ["<nil>", "\\N", "(none)", "<none>", " None ", "anonymousUser", "(unknown)", "{}", "\ufeff", str(uuid.UUID(int=0))],
+)
 @pytest.mark.parametrize("fields", ['"a | b | c"', '["a", "b", "c"]'], ids=["alternatives", "a list"])
 def test_the_first_account_that_is_somebody_counts(fields: str, nobody: str, tmp_path: Path) -> None:
     rows = [{"id": "1", "t": NOON, "a": nobody, "b": "acme "}, {"id": "2", "t": NOON, "a": nobody, "b": nobody}]
@@ -185,7 +188,9 @@ def test_the_first_account_that_is_somebody_counts(fields: str, nobody: str, tmp
 
 
 def test_white_space_around_an_account_is_no_part_of_it_in_any_table(tmp_path: Path) -> None:
-    (tmp_path / "exchanges.ndjson").write_text(json.dumps({"exchange_id": "e", "ts": NOON, "account_id": "a "}) + "\n")
+    (tmp_path / "exchanges.ndjson").write_text(
+        json.dumps({"exchange_id": "e", "ts": NOON, "account_id": "\ufeffa\u200b "}) + "\n"
+    )
     (tmp_path / "accounts.csv").write_text("account_id,trusted\n a ,true\n")
     log = open_log(tmp_path / "exchanges.ndjson", accounts=tmp_path / "accounts.csv")
     accounts = log.accounts()
@@ -203,6 +208,11 @@ def test_white_space_around_an_account_is_no_part_of_it_in_any_table(tmp_path: P
         ("('203.0.113.7', 5000)", "203.0.113.7"),
         ("('2001:db8::7', 5000, 0, 0)", "2001:db8::7"),
         ("tcp://203.0.113.7:99", "203.0.113.7"),
+        ("tcp/203.0.113.7:99", "203.0.113.7"),
+        ("https://203.0.113.7:99/", "203.0.113.7"),
+        ("203.0.113.7;10.0.0.1", "203.0.113.7"),
+        ("198.51.100.9 203.0.113.7 10.0.0.1", "203.0.113.7"),
+        ("a keyed hash", "a keyed hash"),
         ("203.0.113.7/32", "203.0.113.7"),
         ("2001:db8::7/128", "2001:db8::7"),
         ("203.0.113.0/24", "203.0.113.0/24"),

@@ -39,10 +39,11 @@ def api_of(request: Mapping[str, object], answer: Mapping[str, object], otherwis
     """The API of an exchange: a gateway may serve several and log them to one file."""
     if "prompt" in request and "messages" not in request:
         return "openai"  # plain prompts, for which nothing but the names of parameters differs
-    if "stop_reason" in answer or answer.get("type") == "message":
-        return "anthropic"
-    if "choices" in answer or "output" in answer:
-        return "openai"
+    if answer:
+        if "stop_reason" in answer or answer.get("type") == "message":
+            return "anthropic"
+        if "choices" in answer or "output" in answer:
+            return "openai"
     metadata = request.get("metadata")  # free at OpenAI, this one key at Anthropic
     only_user = isinstance(metadata, dict) and metadata.keys() == {"user_id"}
     return "anthropic" if only_user or not _ANTHROPIC_ONLY.isdisjoint(request) else otherwise

@@ -31,20 +31,17 @@ _READ: dict[str, Callable[[Any, Column], Any]] = {
 _READERS = {c.name: (_READ[c.type], c) for c in EXCHANGES.columns if c.type in _READ}
 _decode = msgspec.json.Decoder().decode
 
-# Request keys, in order of preference, by column.
+# Request keys and their columns, in order of preference.
 _OPENAI = {
-    "stream": ("stream",),
-    "temperature": ("temperature",),
-    "top_p": ("top_p",),
-    "n": ("n",),
-    "max_tokens": ("max_completion_tokens", "max_output_tokens", "max_tokens"),
+    "stream": "stream",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "n": "n",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "max_tokens": "max_tokens",
 }
-_ANTHROPIC = {
-    "stream": ("stream",),
-    "temperature": ("temperature",),
-    "top_p": ("top_p",),
-    "max_tokens": ("max_tokens",),
-}
+_ANTHROPIC = {key: key for key in ("stream", "temperature", "top_p", "max_tokens")}
 _MOST_ENCODED = 4  # times that loggers on the way put JSON into text again
 _OPENS = ("{", "[", '"')
 _OPENS_IN_BASE64 = ("ey", "ew", "W3", "Ww")  # an object or a list, of which the first name or item may be on a new line
@@ -81,12 +78,11 @@ def claimed(row: Row, *values: object) -> None:
             row["end_user_provenance"] = CLAIMED
 
 
-def _asked(request: Mapping[str, object], parameters: Mapping[str, tuple[str, ...]], row: Row) -> None:
+def _asked(request: Mapping[str, object], parameters: Mapping[str, str], row: Row) -> None:
     """Fill the parameters that a request has, which are few."""
-    for column, keys in parameters.items():
-        for key in keys:
-            if key in request:
-                put(row, column, request[key])
+    for key in parameters:
+        if key in request:
+            put(row, parameters[key], request[key])
 
 
 def openai(request: Mapping[str, object], response: object, row: Row) -> None:
@@ -105,15 +101,18 @@ def openai(request: Mapping[str, object], response: object, row: Row) -> None:
     if not answer:
         put(row, "model", request.get("model"))
         return
-    choice = first(answer.get("choices"))
+    choice = _choice(answer.get("choices"))
     put(row, "model", answer.get("model"), request.get("model"))
     row["exchange_id"] = row.get("exchange_id") or fit("exchange_id", answer.get("id"))
-    incomplete = inner(answer, "incomplete_details").get("reason")
-    put(row, "stop_reason", *map(word, (choice.get("finish_reason"), incomplete, answer.get("status"))))
+    put(row, "stop_reason", word(choice.get("finish_reason")))
+    if "output" in answer or answer.get("object") == "response":  # the status of other objects is no end of an answer
+        incomplete = inner(answer, "incomplete_details").get("reason")
+        put(row, "stop_reason", word(incomplete), word(answer.get("status")))
     if usage := inner(answer, "usage"):
         _tokens(usage, row)
-    said = content_text(inner(choice, "message").get("content")) or content_text(choice.get("text"))
-    put(row, "response_text", said or output_text(answer.get("output")))
+    message = inner(choice, "message")
+    said = content_text(message.get("content")) or content_text(choice.get("text")) or output_text(answer.get("output"))
+    put(row, "response_text", said or message.get("refusal"))
 
 
 def _tokens(usage: Mapping[str, object], row: Row) -> None:
@@ -133,7 +132,7 @@ def anthropic(request: Mapping[str, object], response: object, row: Row) -> None
     if "metadata" in request:
         claimed(row, inner(request, "metadata").get("user_id"))
     put(row, "signature_id", _signature(request.get("messages")))
-    put(row, "operation", "chat")
+    put(row, "operation", "batch" if "requests" in request and "messages" not in request else "chat")
     answer = response if isinstance(response, dict) else assembled(response)
     put(row, "model", answer.get("model"), request.get("model"))
     row["exchange_id"] = row.get("exchange_id") or fit("exchange_id", answer.get("id"))
@@ -155,6 +154,8 @@ def parsed(value: object) -> object:
     >>> parsed('{"n": 1}'), parsed('"{\\"n\\": 1}"'), parsed('"quoted"')
     ({'n': 1}, {'n': 1}, '"quoted"')
     """
+    if isinstance(value, str) and value[:1] == "{":  # by far the most
+        return decoded(value)
     if isinstance(value, msgspec.Raw):
         value = _unpacked(value)
     for _ in range(_MOST_ENCODED):
@@ -225,6 +226,14 @@ def first(value: object) -> dict[str, object]:
     return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
 
 
+def _choice(choices: object) -> dict[str, object]:
+    """The first of several choices, which may be listed in another order."""
+    found = first(choices)
+    if found.get("index", 0) == 0 or not isinstance(choices, list):
+        return found
+    return next((c for c in choices if isinstance(c, dict) and c.get("index") == 0), found)
+
+
 def word(value: object) -> str | None:
     """A stop reason; anything longer than one is dropped."""
     return value if isinstance(value, str) and len(value) <= _MOST_STOP else None
@@ -240,12 +249,23 @@ def _id_of(value: object) -> object:
 
 def _openai_operation(request: Mapping[str, object], answer: Mapping[str, object]) -> str | None:
     kind = answer.get("object")
+    if kind == "batch" or "input_file_id" in request:
+        return "batch"
     if ("prompt" in request and "input" not in request) or kind == "text_completion":
         return "completion"
-    data = first(answer.get("data"))
-    if "embedding" in data or (kind == "list" and "input" in request) or "encoding_format" in request:
+    if (
+        _are_texts(request.get("input"))
+        or ("data" in answer and "embedding" in first(answer["data"]))
+        or (kind == "list" and "input" in request)
+        or "encoding_format" in request
+    ):
         return "embedding"
     return "chat" if "messages" in request or "input" in request else None
+
+
+def _are_texts(asked: object) -> bool:
+    """Whether an input is a list of texts, or of their tokens, as only embeddings take."""
+    return isinstance(asked, list) and bool(asked) and not isinstance(asked[0], dict)
 
 
 def output_text(output: object) -> str:

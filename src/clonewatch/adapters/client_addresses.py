@@ -28,7 +28,9 @@ _MASKED = re.compile(r"(\d{1,3}\.\d{1,3}\.\d{1,3})\.(?:\*{1,3}|x{1,3})")
 _BRACKETS = re.compile(r"\[([0-9A-Fa-f:.]{2,45})(?:%[^\]]{0,32})?\](?::\d{1,5})?")
 _FOR = re.compile(r"(?:^|;)\s*for\s*=\s*\"?([^\";]{1,80})", re.IGNORECASE)
 # How Java, Go and gRPC write whom a connection comes from, and databases one address.
-_BEFORE = re.compile(r"(?:(?:tcp|udp)[46]?://|ipv[46]:|/)(?=[\[0-9A-Fa-f:])")
+_BEFORE = re.compile(r"(?:(?:tcp|udp)[46]?:/?/|https?://|tcp/|ipv[46]:|/)(?=[\[0-9A-Fa-f:])")
+_NO_ADDRESS = frozenset(("", "-", "@", "unix:", "unknown", "none", "null"))
+_BETWEEN = re.compile(r"[,;\s]+")
 _HOST = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})/32|([0-9A-Fa-f:.]{2,45})/128")
 # How Python does: address and port, and for IPv6 two more numbers.
 _TUPLE = re.compile(r"\(\s*['\"]([^'\"]{2,60})['\"]\s*,\s*\d{1,5}(?:\s*,\s*\d{1,10}){0,2}\s*\)")
@@ -54,11 +56,12 @@ def client_address(logged: str, hops: Hops = Hops()) -> str | None:  # noqa: B00
     text = logged.strip()
     if _PLAIN.fullmatch(text):
         return text
-    if text.lower() in ("", "-", "unknown", "none", "null"):
+    if text.lower() in _NO_ADDRESS:
         return None
     if pair := _TUPLE.fullmatch(text):
         text = pair[1]
-    parts = [_one(part) for part in text[-_MOST_LIST:].split(",")]
+    end = text[-_MOST_LIST:]
+    parts = [_one(part) for part in (end.split(",") if "=" in end else _BETWEEN.split(end))]
     found = [address for address in parts if address is not None]
     if not found:
         return logged  # an opaque hash
@@ -76,7 +79,7 @@ def _one(part: str) -> IPv4Address | IPv6Address | None:
     if "%5" in text:  # gRPC writes brackets so
         text = text.replace("%5B", "[").replace("%5D", "]")
     if before := _BEFORE.match(text):
-        text = text[before.end() :]
+        text = text[before.end() :].rstrip("/")
     if host := _HOST.fullmatch(text):
         text = host[1] or host[2]
     inside = _V4_PORT.fullmatch(text) or _BRACKETS.fullmatch(text)

@@ -27,6 +27,8 @@ def kind_of(request: Body) -> str | None:
         return None  # by far the most
     if "contents" in request:
         return "gemini"
+    if _embedded(request):
+        return "gemini_embedding"
     if "inputText" in request:
         return "titan"
     if "inferenceConfig" in request or "toolConfig" in request:
@@ -71,17 +73,33 @@ def gemini(request: Body, response: object, row: Row) -> None:
         usage = _either(chunk, "usageMetadata", "usage_metadata")
         put(row, "input_tokens", usage.get("promptTokenCount"))
         said, thought = usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount")
-        if (answered := count(said)) is not None:
-            # Thoughts are counted separately; the column counts all output tokens.
-            put(row, "output_tokens", answered + (count(thought) or 0))
+        if (made := [n for n in map(count, (said, thought)) if n is not None]) and row.get("output_tokens") is None:
+            put(row, "output_tokens", sum(made))  # thoughts are counted apart, and may be all there is
         put(row, "reasoning_tokens", thought)
         put(row, "cached_tokens", usage.get("cachedContentTokenCount"))
         put(row, "model", chunk.get("modelVersion"))
         row["exchange_id"] = row.get("exchange_id") or chunk.get("responseId")
         answer = first(chunk.get("candidates"))
-        put(row, "stop_reason", word(answer.get("finishReason")))
+        refused = _either(chunk, "promptFeedback", "prompt_feedback")
+        put(row, "stop_reason", word(answer.get("finishReason")), word(refused.get("blockReason")))
         texts.append(_parts_text(inner(answer, "content").get("parts"), ""))
     put(row, "response_text", "".join(reversed(texts)))
+
+
+def gemini_embedding(request: Body, response: object, row: Row) -> None:
+    """Gemini's embedContent and batchEmbedContents."""
+    named = next((one["model"] for one in _embedded(request) if isinstance(one.get("model"), str)), "")
+    put(row, "model", str(named).removeprefix("models/"))
+    put(row, "operation", "embedding")
+    usage = _either(response, "usageMetadata", "usage_metadata")
+    put(row, "input_tokens", usage.get("promptTokenCount"))
+
+
+def _embedded(request: Body) -> list[dict[str, object]]:
+    """The requests for embeddings: the body itself, or those that it lists; their content has parts."""
+    held = request.get("requests", [request])
+    listed = [one for one in held if isinstance(one, dict)] if isinstance(held, list) else []
+    return [one for one in listed if "parts" in inner(one, "content")]
 
 
 def titan(request: Body, response: object, row: Row) -> None:
@@ -137,9 +155,11 @@ def converse(request: Body, response: object, row: Row) -> None:
         usage = inner(part, "usage") or inner(inner(part, "metadata"), "usage")
         took = inner(part, "metrics") or inner(inner(part, "metadata"), "metrics")
         put(row, "latency_ms", took.get("latencyMs"))
-        put(row, "input_tokens", usage.get("inputTokens"))
+        parts = [count(usage.get(key)) for key in ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")]
+        if parts[0] is not None:
+            put(row, "input_tokens", sum(filter(None, parts)))  # counted apart
         put(row, "output_tokens", usage.get("outputTokens"))
-        put(row, "cached_tokens", usage.get("cacheReadInputTokens"))
+        put(row, "cached_tokens", parts[1])
         texts.append(content_text(inner(inner(part, "output"), "message").get("content")))
         delta = inner(inner(part, "contentBlockDelta"), "delta").get("text")
         texts.append(delta if isinstance(delta, str) else "")
@@ -160,6 +180,11 @@ def _gemini_chat(request: Body) -> dict[str, object]:
         "response_format": settings.get("responseSchema") or settings.get("responseJsonSchema"),
         "stop": settings.get("stopSequences"),
     }
+
+
+def _gemini_embedding_chat(request: Body) -> dict[str, object]:
+    texts = (_parts_text(inner(one, "content").get("parts")) for one in _embedded(request))
+    return {"prompt": "\n".join(filter(None, texts))}
 
 
 def _gemini_tools(request: Body) -> list[object]:
@@ -228,12 +253,14 @@ def _count(tools: object) -> int | None:
 
 _FILL: dict[str, Callable[[Body, Any, Row], None]] = {
     "gemini": gemini,
+    "gemini_embedding": gemini_embedding,
     "titan": titan,
     "cohere": cohere,
     "converse": converse,
 }
 _CHAT: dict[str, Callable[[Body], dict[str, object]]] = {
     "gemini": _gemini_chat,
+    "gemini_embedding": _gemini_embedding_chat,
     "titan": _titan_chat,
     "cohere": _cohere_chat,
     "converse": _converse_chat,

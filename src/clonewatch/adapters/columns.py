@@ -17,7 +17,7 @@ from clonewatch.adapters.column_types import text_or_hex
 from clonewatch.adapters.instants import TimeFormat, from_objects, instant, instants, is_unknown_spelling
 from clonewatch.adapters.text_columns import blank, pylist, replaced
 from clonewatch.adapters.units import LATENCY, LATENCY_FAULT, Units, latencies, with_unit
-from clonewatch.adapters.values import LIMITS, MISSING, extended, real, sketch, text, truth, unsigned, whole
+from clonewatch.adapters.values import LIMITS, MISSING, RANGES, extended, real, sketch, text, truth, unsigned, whole
 from clonewatch.adapters.word_columns import WORDS, as_words
 from clonewatch.kernels.arrow import arrow_type
 from clonewatch.model.read_results import Dropped, Rejected
@@ -157,6 +157,9 @@ def _fault(column: Column) -> str:
         return "not a time between 2000 and 2100"
     if column.name == LATENCY:
         return LATENCY_FAULT
+    if column.name in RANGES:
+        least, beyond = RANGES[column.name]
+        return f"not a whole number from {least} to {beyond - 1}"
     if column.type in LIMITS:
         return f"not a whole number from 0 to {LIMITS[column.type] - 1}"
     if column.type == "list<uint32>":
@@ -302,11 +305,12 @@ def _wholes(values: pa.Array, column: Column, at: TimeFormat) -> Cast:
                 return _from_objects(_plain(values), column, at)
         else:
             return _from_objects(_plain(values), column, at)
-    limit = pa.scalar(LIMITS[column.type] - 1, pa.int64())
+    least, beyond = RANGES.get(column.name) or (0, LIMITS[column.type])
+    limit = pa.scalar(beyond - 1, pa.int64())
     if pa.types.is_uint64(values.type):
         limit = limit.cast(pa.uint64())
-    fits = pc.greater_equal(values, pa.scalar(0, values.type))
-    if values.type.bit_width > target.bit_width or pa.types.is_uint64(values.type):
+    fits = pc.greater_equal(values, pa.scalar(least, values.type))
+    if column.name in RANGES or values.type.bit_width > target.bit_width or pa.types.is_uint64(values.type):
         fits = pc.and_(fits, pc.less_equal(values, limit))
     bad = ~np.asarray(fits.fill_null(True))
     if bad.any():

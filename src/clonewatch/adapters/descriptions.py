@@ -32,6 +32,8 @@ def seen(head: bytes, keys: Iterable[str], columns: list[str]) -> tuple[str, str
         return "binary data", "Export the log as JSON lines, CSV or Parquet"
     if len(_SQL.findall(head[:8192])) > 1:
         return "an SQL dump", _COPY
+    if head.lstrip()[:2] == b"{'":
+        return "dictionaries as Python prints them", "Write each with json.dumps, one a line"
     names = list(keys)
     if names:
         return _seen_json(names)

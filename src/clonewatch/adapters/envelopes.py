@@ -9,8 +9,10 @@ import msgspec
 
 from clonewatch.adapters.any_body import Wire, fill_from_bodies
 from clonewatch.adapters.bodies import GATEWAY, fit, parsed, put
+from clonewatch.adapters.field_paths import ABSENT
 from clonewatch.adapters.headers import fill_from_headers
 from clonewatch.adapters.mapped import assemble
+from clonewatch.adapters.operations import operation
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
 from clonewatch.adapters.values import MISSING
@@ -118,8 +120,10 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
     for column, keys in SPELLINGS.items():
         for key in keys:
             if key in line and (value := _value(line[key])) is not None and not _no_id(column, value):
-                row[column] = value
-                break
+                row.setdefault(column, value)
+                if _is_one(column, value):
+                    row[column] = value
+                    break
     for column in _PLAIN:
         if column in line:
             row[column] = _value(line[column])
@@ -139,20 +143,31 @@ def call(line: dict[str, msgspec.Raw], api: Wire) -> dict[str, object]:
         fill_from_headers(headers, row)
     if not fill_from_bodies(body, response, row, api):
         row["messages"] = _body_text(request_raw, body, wrapped)
-    if row.get("model") is None:
-        _from_path(line, row)
+    around = request if wrapped and isinstance(request, dict) else {}
+    for key in _PATHS:
+        path = parsed(line[key]) if key in line else around.get(key)
+        if isinstance(path, str):
+            _from_path(path, row, "operation" in line)
+            break
     return row
 
 
-def _from_path(line: dict[str, msgspec.Raw], row: dict[str, object]) -> None:
-    """Fill the model, and whether the answer was streamed, from the path: some APIs name them nowhere else."""
-    for key in _PATHS:
-        value = parsed(line[key]) if key in line else None
-        found = _MODEL_IN_PATH.search(value[:_LONGEST_PATH]) if isinstance(value, str) else None
-        if found:
-            put(row, "model", found[1])
-            put(row, "stream", "stream" in found[2].lower() if found[2] else None)
-            return
+def _from_path(path: str, row: dict[str, object], told: bool) -> None:
+    """Fill the model, and whether the answer was streamed, from the path: some APIs name them nowhere else.
+
+    It also says what the call asked for, better than the body, unless the gateway told.
+    """
+    said = operation(path)
+    if said is not None and not told:
+        row["operation"] = None if said == ABSENT else said
+    if found := _MODEL_IN_PATH.search(path[:_LONGEST_PATH]):
+        put(row, "model", found[1])
+        put(row, "stream", "stream" in found[2].lower() if found[2] else None)
+
+
+def _is_one(column: str, value: object) -> bool:
+    """Whether a value can be that of its column; a later key may hold one that can, as beside `"status": "success"`."""
+    return fit(column, value) is not None if column == "status" else not isinstance(value, dict)
 
 
 def _no_id(column: str, value: object) -> bool:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.client_addresses import client_address
 from clonewatch.adapters.columns import Columns, Values
-from clonewatch.adapters.placeholders import SIGNS, has_sign, is_nobody, told, unwrapped
+from clonewatch.adapters.placeholders import SIGNS, has_sign, is_nobody, told, unwrapped, visible
 from clonewatch.adapters.text_columns import as_bytes, pylist, text_of
 from clonewatch.ports.mapping import Hops
 
@@ -46,6 +46,7 @@ def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - imm
     for name in ("org_id", "end_user_id"):
         if name in found:
             found[name] = _each(found[name], lambda v: None if is_nobody(v) else v)
+    _provenance(found)
     if "client_ip" in found:
         found["client_ip"] = addresses(found["client_ip"], hops)
     for name in ("messages", "system_text", "response_text"):
@@ -60,7 +61,7 @@ def accounts(values: Values) -> Values:
     >>> accounts([" acme ", "<nil>", 7])
     ['acme', None, 7]
     """
-    return _each(values, lambda v: None if is_nobody(v) else v.strip() if isinstance(v, str) else v)
+    return _each(values, lambda v: None if is_nobody(v) else visible(v) if isinstance(v, str) else v)
 
 
 def addresses(values: Values, hops: Hops = Hops()) -> Values:  # noqa: B008 - immutable
@@ -111,6 +112,13 @@ def _roles(found: Columns) -> None:
     found["end_user_provenance"] = [
         "claimed" if m and u is None else k for m, u, k in zip(matches, users, known, strict=True)
     ]
+
+
+def _provenance(found: Columns) -> None:
+    """Nobody vouches for an end user who is none."""
+    told, users = found.get("end_user_provenance"), found.get("end_user_id")
+    if isinstance(told, list) and isinstance(users, list) and None in users:
+        found["end_user_provenance"] = [None if user is None else one for one, user in zip(told, users, strict=True)]
 
 
 def _is_text(values: pa.Array) -> bool:

@@ -48,6 +48,7 @@ _OFFSET = re.compile(r"(?<=\d)\s+([+-]\d{2}:?\d{2})$")
 _MIDDLE_ZONE = re.compile(r" (?:GMT|UTC)(?= \d{4}$)")
 _NAME_AFTER_OFFSET = re.compile(r"([+-]\d{4}) [A-Z]{3,4}(?: m=\S*)?$")
 _COMMA = re.compile(r"(?<=\d),(?=\d{1,9}(?:\D|$))")
+_LEAP = re.compile(r"(?<=:[0-5]\d:)60(?=\D|$)")
 _FRACTION = re.compile(r"(?<=[:\d]\.)(\d{6})\d+")
 _LONGEST = 96  # characters of a time
 _SINCE = re.compile(r"(s|ms|us|ns) since (\S.*)")
@@ -147,7 +148,7 @@ def earlier(values: list[object], seconds: list[object], at: TimeFormat = TimeFo
             micros = begun.cast(pa.int64()).to_numpy() - np.where(
                 taken <= _LONGEST_CALL, np.rint(taken * 1e6), 0
             ).astype(np.int64)
-            return [one.replace(tzinfo=UTC) for one in micros.astype("datetime64[us]").tolist()]
+            return list(micros.astype("datetime64[us]").tolist())
     return [_earlier(value, taken, at) for value, taken in zip(values, seconds, strict=True)]
 
 
@@ -203,6 +204,9 @@ def _spelled(value: str) -> int | None:
     if call := _DATE_CALL.fullmatch(value):
         return _number(int(call[1]), TimeFormat("ms"))
     plain = _GMT_OFFSET.sub(" ", _NAMED_ZONE.sub("", _FRACTION.sub(r"\1", _COMMA.sub(".", value))))
+    if _LEAP.search(plain):  # a leap second, which is the first of the next minute
+        before = _spelled(_LEAP.sub("59", plain))
+        return None if before is None else before + 1_000_000
     if plain[:4].isdigit():
         plain = plain.upper()  # RFC 3339 allows t and z
     if _NUMBER.fullmatch(plain):

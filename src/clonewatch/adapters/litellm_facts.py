@@ -29,7 +29,10 @@ OPERATIONS = {
 }
 # Errors that have no code: LiteLLM's own classes, whose statuses are those of the exceptions it raises.
 _ERRORS = {
+    "APIConnectionError": 500,
+    "APIResponseValidationError": 500,
     "AuthenticationError": 401,
+    "BadGatewayError": 502,
     "BadRequestError": 400,
     "BudgetExceededError": 429,
     "ContentPolicyViolationError": 400,
@@ -42,6 +45,8 @@ _ERRORS = {
     "RouterRateLimitError": 429,
     "ServiceUnavailableError": 503,
     "Timeout": 408,
+    "UnprocessableEntityError": 422,
+    "UnsupportedParamsError": 400,
 }
 # Where the account stands, beside the call and in its metadata.
 _ACCOUNTS = (("user", "user_api_key_user_id"), ("team_id", "user_api_key_team_id"), ("api_key", "user_api_key_hash"))
@@ -100,15 +105,16 @@ def status(*said: object) -> int | None:
     (None, 429)
     """
     for value in said:
-        if isinstance(value, Mapping):
+        if value == "success":
+            return 200
+        if isinstance(value, str):
+            if known := _in_message(value[:_MOST_MESSAGE]):
+                return known
+        elif isinstance(value, dict):
             code = fit("status", value.get("error_code"))
             known = code or _ERRORS.get(str(value.get("error_class") or ""))
             if known:
                 return int(known)
-        elif value == "success":
-            return 200
-        elif isinstance(value, str) and (known := _in_message(value[:_MOST_MESSAGE])):
-            return known
     return None
 
 
@@ -175,6 +181,8 @@ def is_empty(value: object) -> bool:
 
 def end_user(row: Row, *values: object) -> None:
     """Fill the end user, which a client names in its request body or in a header."""
-    claimed(row, *(value for value in values if not is_nobody(value)))
+    named = [value for value in values if not is_nobody(value)]
+    if named:
+        claimed(row, *named)
     if row.get("end_user_id") is not None:
         row.setdefault("end_user_provenance", CLAIMED)

@@ -15,12 +15,14 @@ import pyarrow.compute as pc
 from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.columns import Columns, Values, conform
+from clonewatch.adapters.event_streams import assembled, events
 from clonewatch.adapters.field_paths import ABSENT, finder, first_given, found_in, lacks
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
 from clonewatch.adapters.map_watch import Watch
 from clonewatch.adapters.mapping import EXAMPLE
+from clonewatch.adapters.operations import operations
 from clonewatch.adapters.rows import Rows
 from clonewatch.adapters.streams import head_of, notes_of
 from clonewatch.adapters.text_columns import as_bytes, pylist
@@ -39,7 +41,8 @@ _TYPES = {c.name: c.type for c in EXCHANGES.columns}
 _MARK = 1024  # first bytes that distinguish files of the same name; few, so that a log that grows keeps its ids
 _BEYOND = f"an item beyond the first {MOST_ITEMS:,} of the list that `each` names"
 _OPENING = '{" \t\r\n\x0b\x0c'
-_BEGINS = pa.array([one.encode() for one in _OPENING], pa.binary())
+_OPENING_ANSWER = _OPENING + "[de:"  # a list of chunks, or an event stream
+_STREAMS = ("data:", "event:", ":")
 _decode = msgspec.json.Decoder().decode
 
 
@@ -116,6 +119,8 @@ def build(
     """
     at = time_format(mapping.time) or TimeFormat()
     columns: Columns = {}
+    if "operation" in found:
+        found["operation"] = operations(found["operation"])
     _from_bodies(found)
     for name, values in found.items():
         columns[name] = hashed(values) if name in _HASHED else _without_dashes(values)
@@ -226,6 +231,7 @@ _REQUEST_KEYS = frozenset(("messages", "input", "prompt", "contents", "inputText
 _ANSWERS = (
     {"choices"}, {"candidates"}, {"stop_reason", "content"}, {"output", "object"}, {"output", "stopReason"},
     {"results", "inputTextTokenCount"}, {"generations"}, {"text", "generation_id"}, {"usage", "object"},
+    {"data", "object"},
 )  # fmt: skip
 # Columns that a request body can fill where the map does not.
 _FROM_BODY = (
@@ -237,12 +243,13 @@ _FROM_BODY = (
 
 def _from_bodies(found: Columns) -> None:
     """Fill parameters from whole request bodies in `messages`, and answers from whole bodies in `response_text`."""
-    if not any(_may_hold_bodies(found.get(name)) for name in ("messages", "response_text")):
+    begins = {"messages": _OPENING, "response_text": _OPENING_ANSWER}
+    if not any(_may_hold_bodies(found.get(name), opening) for name, opening in begins.items()):
         return
     requests, answers = _plain(found.get("messages")), _plain(found.get("response_text"))
     rows = len(requests or answers or ())
     requests, answers = requests or [None] * rows, answers or [None] * rows
-    if not any(map(_is_body, requests)) and not any(map(_is_body, answers)):
+    if not any(map(_is_body, requests)) and not any(map(_may_be_answer, answers)):
         return
     made = [_body_row(request, answer) for request, answer in zip(requests, answers, strict=True)]
     filled = set[str]().union(*made)
@@ -254,15 +261,16 @@ def _from_bodies(found: Columns) -> None:
     found["response_text"] = [row.get("response_text", a) for a, row in zip(answers, made, strict=True)]
 
 
-def _may_hold_bodies(values: Values | None) -> bool:
+def _may_hold_bodies(values: Values | None, opening: str) -> bool:
     """Whether some value begins as a body does, or with white space: quick, for columns of prompts."""
     if values is None:
         return False
     if isinstance(values, pa.Array):
         if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
             return True
-        return bool(pc.any(pc.is_in(pc.binary_slice(as_bytes(values), 0, 1).cast(pa.binary()), _BEGINS)).as_py())
-    return any(v.__class__ is not str or v[:1] in _OPENING for v in values if v)
+        begins = pa.array([one.encode() for one in opening], pa.binary())
+        return bool(pc.any(pc.is_in(pc.binary_slice(as_bytes(values), 0, 1).cast(pa.binary()), begins)).as_py())
+    return any(v.__class__ is not str or v[:1] in opening for v in values if v)
 
 
 def _plain(values: Values | None) -> list[object] | None:
@@ -273,16 +281,32 @@ def _is_body(value: object) -> bool:
     return isinstance(value, dict) or (isinstance(value, str) and value.lstrip()[:1] in ("{", '"') and len(value) > 2)
 
 
+def _may_be_answer(value: object) -> bool:
+    return isinstance(value, list) or _is_body(value) or (isinstance(value, str) and value.startswith((*_STREAMS, "[")))
+
+
+def _answer_in(value: object) -> object:
+    """A whole answer: an object, or a stream as the list of its chunks or as text; None for anything else."""
+    said = parsed(value)
+    if isinstance(said, dict) and "streamed_data" in said:
+        said = said["streamed_data"]
+    if isinstance(said, dict):
+        error = said.get("error")
+        failed = isinstance(error, dict) and not {"message", "type", "code"}.isdisjoint(error)
+        return said if failed or any(keys <= said.keys() for keys in _ANSWERS) else None
+    return said if assembled(said) or any("candidates" in part for part in events(said)) else None
+
+
 def _body_row(request: object, answer: object) -> dict[str, object]:
     body = parsed(request) if _is_body(request) else None
-    said = parsed(answer) if answer is not None and _is_body(answer) else None
-    answered = isinstance(said, dict) and any(keys <= said.keys() for keys in _ANSWERS)
+    said = _answer_in(answer) if answer is not None and _may_be_answer(answer) else None
+    answered = said is not None
     asked = isinstance(body, dict) and not _REQUEST_KEYS.isdisjoint(body)
     row: dict[str, object] = {}
     if not asked and not answered:
         return row
     body = body if asked else None
-    rewritten = fill_from_bodies(body, said if answered else None, row)
+    rewritten = fill_from_bodies(body, said, row)
     if not rewritten and body is not request and isinstance(request, str) and request[:1] == '"':
         row["messages"] = body  # it was text of a text
     if answered:

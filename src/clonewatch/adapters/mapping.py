@@ -52,7 +52,7 @@ def fitting_presets(keys: Collection[str]) -> list[str]:
     """Names of the presets whose signs are all among the keys of a log, as dotted paths."""
     found: list[str] = []
     for name in presets():
-        raw = tomllib.loads(files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8"))
+        raw = tomllib.loads(_preset(name))
         signs = raw.get("signs", [])
         if signs and set(signs) <= set(keys):
             found.append(name)
@@ -73,8 +73,7 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
             raise MappingError(
                 "no such field map", where=name, fix=f"Name a TOML file, or a preset: {', '.join(presets())}"
             ) from None
-        preset = True
-        text = files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
+        preset, text = True, _preset(name)
     except IsADirectoryError as error:
         fix = f"Name a TOML file, or a preset: {', '.join(presets())}"
         raise MappingError("the field map is a folder, not a file", where=name, fix=fix) from error
@@ -89,7 +88,32 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise MappingError(f"the field map is not TOML: {what}", where=name, fix=f"It looks like\n{EXAMPLE}") from error
+    if raw.get("format") in presets():
+        raw, preset = _over(tomllib.loads(_preset(str(raw["format"]))), raw), True
     return check_map(raw, name, formats)._replace(preset=preset)
+
+
+def _preset(name: str) -> str:
+    return files(_PRESETS).joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _over(preset: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+    """A preset with what a map over it says otherwise.
+
+    >>> _over({"format": "jsonl_map", "fields": {"ts": "t", "model": "m"}}, {"format": "p", "fields": {"ts": "when"}})
+    {'format': 'jsonl_map', 'fields': {'ts': 'when', 'model': 'm'}}
+    """
+    made = {**preset, **own, "format": preset["format"]}
+    for key, section in preset.items():
+        mine = own.get(key, {})
+        if isinstance(section, dict) and isinstance(mine, dict):
+            made[key] = {**section, **mine}
+    constants, fields = own.get("constants"), made.get("fields")
+    if isinstance(constants, dict) and isinstance(fields, dict):
+        kept = own.get("fields")
+        mapped = kept if isinstance(kept, dict) else {}
+        made["fields"] = {column: f for column, f in fields.items() if column not in constants or column in mapped}
+    return made
 
 
 def check_map(raw: Mapping[str, object], name: str, formats: Iterable[str]) -> FieldMap:

@@ -11,8 +11,13 @@ from clonewatch.adapters.values import MISSING
 
 # What software writes where there is no account; compared without case.
 NOBODY = frozenset(word.lower() for word in MISSING) | {
-    "unknown", "anonymous", "default_user_id", "(null)", "(none)", "<none>",
+    "unknown", "(unknown)", "anonymous", "anonymoususer", "unauthenticated", "default_user_id", "(null)", "(none)",
+    "<none>", "{}", "[]", "''", '""', "00000000-0000-0000-0000-000000000000",
 }  # fmt: skip
+_LONGEST_WORD = 16
+_ZEROS = "00000000-"
+# No white space to Python, and invisible: a mark of the byte order, and joiners.
+_INVISIBLE = "\u200b\u2060\ufeff"
 # Longer texts are compared with nothing: a placeholder is a few words.
 _MOST_PLACEHOLDER = 64
 _REDACTED = re.compile(
@@ -27,13 +32,31 @@ _DATA_URL = re.compile(r"data:[\w.+-]{0,64}/?[\w.+-]{0,64};base64,")
 _CONTENT = frozenset(("messages", "input", "contents", "prompt", "system", "instructions", "inputText", "content"))
 
 
+# What is left of a request tells something as long as it has one of these.
+_TELLING = _CONTENT | {"tools", "functions", "response_format", "text"}
+
+
 def is_nobody(value: object) -> bool:
     """Whether a value names no account.
 
     >>> is_nobody("None"), is_nobody("default_user_id"), is_nobody("nina"), is_nobody(0)
     (True, True, False, False)
     """
-    return value is None or (isinstance(value, str) and len(value) <= 16 and value.strip().lower() in NOBODY)
+    if value is None or value == "":
+        return True
+    if not isinstance(value, str):
+        return False
+    return (len(value) <= _LONGEST_WORD or value.startswith(_ZEROS)) and visible(value).lower() in NOBODY
+
+
+def visible(text: str) -> str:
+    r"""A text without the white space, and the invisible characters, around it.
+
+    >>> visible("\ufeff acme\u200b\n")
+    'acme'
+    """
+    held = text.strip()
+    return held if held.isascii() else held.strip(_INVISIBLE).strip()
 
 
 def is_placeholder(text: str) -> bool:
@@ -65,26 +88,32 @@ def told(body: object) -> object:
     if isinstance(body, str):
         return None if is_placeholder(body) else body
     if isinstance(body, list):
-        kept_ones = [m for m in body if not _is_message_placeholder(m)]
-        return body if len(kept_ones) == len(body) else kept_ones or None
+        if not any(map(_is_message_placeholder, body)):
+            return body
+        return [m for m in body if not _is_message_placeholder(m)] or None
     if not isinstance(body, dict):
         return body
     if body.get("type") == "encrypted" or (len(body) == 1 and isinstance(body.get("data"), str)):
         return None  # a body that the logger encrypted
-    kept: dict[str, object] = {}
-    for key, value in body.items():
-        if key in _CONTENT and (isinstance(value, str) or (isinstance(value, list) and key != "content")):
-            value = told(value)
-            if value is None:
-                continue
-        kept[key] = value
-    return body if len(kept) == len(body) and all(kept[k] is body[k] for k in kept) else kept or None
+    changed: dict[str, object] = {}
+    for key in _CONTENT.intersection(body):
+        value = body[key]
+        if isinstance(value, str) or (isinstance(value, list) and key != "content"):
+            kept = told(value)
+            if kept is not value:
+                changed[key] = kept
+    if not changed:
+        return body
+    left = {key: value for key, value in (body | changed).items() if key not in changed or value is not None}
+    return None if _TELLING.isdisjoint(left) else left
 
 
 def _is_message_placeholder(message: object) -> bool:
     if message.__class__ is not dict and not isinstance(message, Mapping):
         return isinstance(message, str) and is_placeholder(message)
     content = message.get("content")
+    if content.__class__ is str and len(content) > _MOST_PLACEHOLDER and content[:5] != "data:":
+        return False  # by far the most
     if isinstance(content, list):
         texts = [part.get("text") if isinstance(part, dict) else part for part in content]
         return bool(texts) and all(isinstance(t, str) and is_placeholder(t) for t in texts)

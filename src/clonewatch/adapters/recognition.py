@@ -5,6 +5,7 @@ A banner, a failed call without a body or a torn line is outvoted, and no unknow
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from typing import cast
@@ -19,6 +20,7 @@ from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Adapter
 from clonewatch.ports.shelf import Shelf
 
+_ENOUGH = 5  # rows with the same keys that no format knows, after which no other such row is looked at
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -30,11 +32,16 @@ def recognised(head: bytes, name: str, adapters: Sequence[Adapter]) -> list[Adap
     votes: dict[str, float] = {}
     first: dict[str, int] = {}
     known: dict[tuple[str, ...], dict[str, float]] = {}
+    unknown = Counter[tuple[str, ...]]()
     for number, row in enumerate(sampled(head)):
         keys = _keys(row)
+        if unknown[keys] >= _ENOUGH:
+            continue
         weights = known.get(keys) or {a.name: weight for a in adapters if (weight := a.weight(row, name))}
         if keys and weights:
             known[keys] = weights  # most rows of a log look alike
+        elif keys:
+            unknown[keys] += 1
         for form, weight in weights.items():
             votes[form] = votes.get(form, 0.0) + weight
             first.setdefault(form, number)

@@ -166,4 +166,6 @@ def _object(value: object) -> Json:
 
 
 def _objects(value: object) -> list[Json]:
-    return [v for v in value if isinstance(v, dict)] if value and isinstance(value, list) else []
+    if not value or not isinstance(value, list):
+        return []
+    return value if all(v.__class__ is dict for v in value) else [v for v in value if isinstance(v, dict)]

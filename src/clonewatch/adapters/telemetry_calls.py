@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from clonewatch.adapters import otlp_names as names
 from clonewatch.adapters.any_body import fill_from_bodies
@@ -10,6 +11,7 @@ from clonewatch.adapters.bodies import CLAIMED, Row, parsed, put
 from clonewatch.adapters.placeholders import is_nobody
 from clonewatch.adapters.telemetry import ERROR, Attributes, Record
 from clonewatch.adapters.telemetry_content import (
+    FIRST_TOOLS,
     content,
     finished,
     from_events,
@@ -20,18 +22,18 @@ from clonewatch.adapters.telemetry_content import (
 )
 from clonewatch.adapters.values import MISSING, count
 
-_PLACES: dict[str, list[int]] = {}
-_ACCOUNTS: dict[str, list[int]] = {}  # those that may also stand on the resource
-for _at, _alias in enumerate(names.ALIASES):
-    _PLACES.setdefault(_alias.attribute, []).append(_at)
-    if _alias.column == "account_id":
-        _ACCOUNTS.setdefault(_alias.attribute, []).append(_at)
+_PLACES = {alias.attribute: at for at, alias in enumerate(names.ALIASES)}
+# Those that may also stand on the resource.
+_ACCOUNTS = frozenset(alias.attribute for alias in names.ALIASES if alias.column == "account_id")
 _TEXT = ("messages", "response_text", "system_text")
 _STATUS = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])")
+_PHRASES = {one.phrase.lower(): one.value for one in HTTPStatus if one.value >= HTTPStatus.BAD_REQUEST}
 _MOST_MESSAGE = 512  # characters of an error message that are searched for a status
 _BODY = ("messages", "input", "contents", "prompt")
 _STOPS = ("stop", "stop_sequences")
 _FAILED = frozenset(names.ERROR_ATTRIBUTES)
+# Attributes of what stands beside the messages of a request.
+_ASKED = FIRST_TOOLS.union(names.STOPS, names.FORMS, (alias.attribute for alias in names.PARAMETERS))
 _ANSWERED = ("choices", "output", "stop_reason")
 # How a request that ended in an answer says so.
 _EXCEPTION = "exception"
@@ -70,9 +72,10 @@ def call(record: Record) -> Row | None:
 
 def _places(given: Attributes, resource: Attributes) -> list[int]:
     """The places of the aliases that a record has, in order: few of all names."""
-    found = {place for name in given if name in _PLACES for place in _PLACES[name]}
-    found |= {place for name in resource if name in _ACCOUNTS for place in _ACCOUNTS[name]}
-    return sorted(found)
+    found = _PLACES.keys() & given.keys()
+    if resource:
+        found |= _ACCOUNTS & resource.keys()
+    return sorted(map(_PLACES.__getitem__, found))
 
 
 def is_call(given: Attributes) -> bool:
@@ -205,7 +208,10 @@ def status_in(*messages: str) -> object:
     """
     texts = [message[:_MOST_MESSAGE] for message in messages]
     found = next((m for text in texts if (m := _STATUS.search(text))), None)
-    return found[1] if found else next((code for t in texts for name, code in names.ERRORS.items() if name in t), None)
+    if found:
+        return found[1]
+    named = (code for text in texts for name, code in names.ERRORS.items() if name in text)
+    return next(named, None) or next((_PHRASES[p] for text in texts if (p := text.strip().lower()) in _PHRASES), None)
 
 
 def _request(given: Attributes, row: Row) -> None:
@@ -222,9 +228,13 @@ def _request(given: Attributes, row: Row) -> None:
             row["logprobs"] = True
     else:
         body = {}
+        if _ASKED.isdisjoint(given):
+            return  # nearly always
     gathered = _parameters(given)
     offered = tools(given) or _asked(gathered, "tools") or body.get("tools")
-    listed = next((s for name in names.STOPS if isinstance(s := given.get(name), list) and s), None)
+    listed = next(
+        (s for name in names.STOPS if name in given and isinstance(s := parsed(given[name]), list) and s), None
+    )
     stops = listed or next((s for key in _STOPS if (s := _asked(gathered, key) or body.get(key))), None)
     form = _form(given) or _asked(gathered, "response_format") or body.get("response_format")
     form = form or _object(_asked(gathered, "text")).get("format")

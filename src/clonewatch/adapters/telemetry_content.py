@@ -11,7 +11,7 @@ _CONTENT = ("content", "user", "text")  # of a message; of a prompt without role
 _ASKING = ("user", "system", "developer", "tool")  # roles of messages that are no answer
 _ANSWER_KEYS = ("messages", "choices", "content", "candidates")
 # Of these attributes, a call that offers tools has one.
-_FIRST_TOOLS = frozenset(
+FIRST_TOOLS = frozenset(
     (*names.TOOLS, *(one.format(i=0) for one in names.TOOLS_INDEXED), f"{names.TOOLS_SPREAD[0].format(i=0)}.name")
 )
 _CHOICES = ("choices", "candidates")  # several answers to one request, of which the first counts
@@ -23,8 +23,10 @@ def content(column: str, value: object) -> object:
     if column == "messages":
         if isinstance(value, list):
             messages = [message(m) for m in value]
-            texts = [text for m in messages if isinstance(m, str) and isinstance(text := _plain(m), str)]
-            return "\n".join(texts) if texts and len(texts) == len(messages) else messages
+            if not messages or not all(isinstance(m, str) for m in messages):
+                return messages
+            texts = [text for m in messages if isinstance(text := _plain(str(m)), str)]
+            return "\n".join(texts) if len(texts) == len(messages) else messages
         return value if isinstance(value, str | dict) else None
     if isinstance(value, dict):
         if isinstance(value.get("output"), list):  # a whole answer of the Responses API
@@ -107,7 +109,7 @@ def _parts(given: Attributes, prefix: str) -> list[dict[str, object]] | None:
 
 def tools(given: Attributes) -> list[object]:
     """The tools that a call offers, as one attribute lists them or as one attribute each."""
-    if _FIRST_TOOLS.isdisjoint(given):
+    if FIRST_TOOLS.isdisjoint(given):
         return []
     for name in names.TOOLS:
         found = parsed(given[name]) if name in given else None

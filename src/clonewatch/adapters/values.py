@@ -14,6 +14,8 @@ _TRUTH |= dict.fromkeys(("false", "f", "0", "0.0", "no", "n", "off", "non-stream
 # The first number beyond each type.
 LIMITS = {"int16": 2**15, "int32": 2**31, "int64": 2**63}
 _UINT64 = 2**64
+# The least number of a column, and the first beyond it; 0 says that there was no answer.
+RANGES = {"status": (100, 1000)}
 # How loggers, data frames and databases write "nothing" where text is expected.
 MISSING = frozenset(
     (
@@ -40,7 +42,10 @@ _HEADERS = ("user_agent", "client_ip")
 _COUNT = Column("count", "int64", "a count")
 # Numbers that stand in words: a status line, and a network as address databases write it (AS64500 Example).
 _IN_WORDS = {
-    "status": re.compile(r"(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})(?:\s+\D.*)?", re.DOTALL),
+    # Of the tries of one request, the last one counts.
+    "status": re.compile(
+        r"[\"']?(?:HTTP/\d(?:\.\d)?\s+)?(?:\d{3}\s*[,:]\s*)*(\d{3})[\"']?(?:\s+[^\d\s:,].*)?", re.DOTALL
+    ),
     "asn": re.compile(r"ASN?\s?(\d{1,10})(?:\s.*)?", re.DOTALL | re.IGNORECASE),
 }
 _LONGEST_IN_WORDS = 128
@@ -126,8 +131,9 @@ def whole(value: object, column: Column) -> int | None:
     >>> whole(1.25, column["input_tokens"]), whole(-3, column["input_tokens"])
     (None, None)
     """
+    least, beyond = RANGES.get(column.name) or (0, LIMITS[column.type])
     if value.__class__ is int:  # by far the most
-        return value if 0 <= value < LIMITS[column.type] else None
+        return value if least <= value < beyond else None
     if isinstance(value, str):
         value = _in_words(value, column)
     if isinstance(value, str):
@@ -143,7 +149,7 @@ def whole(value: object, column: Column) -> int | None:
         if not value.is_integer():  # also infinity and NaN
             return None
         value = int(value)
-    return value if 0 <= value < LIMITS[column.type] else None
+    return value if least <= value < beyond else None
 
 
 def count(value: object) -> int | None:

@@ -12,6 +12,8 @@ from functools import partial
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
+import msgspec
+
 from clonewatch.adapters import cells, lines
 from clonewatch.adapters.carriers import OF_A_ROW, Held, after_prefix, carried, carriers, rest, unpacked
 from clonewatch.adapters.lines import Lines
@@ -46,6 +48,10 @@ _OF_A_ROW = frozenset(key.lower() for key in OF_A_ROW if key != "messages")
 _CRI = re.compile(rb"\S{10,40} (stdout|stderr) ([PF]) (.*)", re.DOTALL)
 
 
+# Before each row of a bulk request to Elasticsearch or OpenSearch.
+_ACTION = re.compile(rb'\s*\{\s*"(?:index|create|update)"\s*:\s*\{[^{}]{0,512}\}\s*\}\s*')
+
+
 class Wrapping(NamedTuple):
     """How the rows of a file are found. name: in words, "" for rows that stand alone."""
 
@@ -74,6 +80,10 @@ def wrapping(head: bytes, kept: str = "") -> Wrapping:
     whole = rows[:-1] or rows  # the head may end within a line
     if 2 * carriers(whole) > len(whole):
         return Wrapping("lines in objects of a logger", unpacked(lines.lines))
+    if 2 * sum(line.startswith(b'"{') for line in whole) > len(whole):
+        return Wrapping("JSON in text", partial(_each, of=_unquoted))
+    if whole and _ACTION.fullmatch(whole[0]) and 2 * sum(map(_is_action, whole)) >= len(whole) - 1:
+        return Wrapping("rows after actions", partial(_each, of=_no_action))
     if 2 * sum(_is_prefixed(line) for line in whole) > len(whole):
         return Wrapping("text before the JSON", _prefixed)
     return Wrapping("", lines.lines)
@@ -159,6 +169,33 @@ def _is_list(path: list[tuple[bytes, bytes]], key: bytes) -> bool:
     if key.decode("utf-8", "replace").lower() not in _LISTS and key != _MESSAGES:
         return False
     return len(path) == 1 or (len(path) == 2 and path[1][1].decode("utf-8", "replace").lower() in _AROUND_LISTS)
+
+
+# ---- lines that are written another way -----------------------------------------------------------------------------
+
+
+def _each(stream: BinaryIO, of: Callable[[bytes], bytes]) -> Iterator[Lines]:
+    """Lines after a function, without those of which it leaves nothing."""
+    for batch in lines.lines(stream):
+        made = [(of(line), number) for line, number in zip(batch.lines, batch.numbers, strict=True)]
+        kept = [(line, number) for line, number in made if line]
+        yield batch._replace(lines=[line for line, _ in kept], numbers=[number for _, number in kept])
+
+
+def _unquoted(line: bytes) -> bytes:
+    """A row that was put into text as JSON; another line as it is."""
+    try:
+        return msgspec.json.decode(line, type=str).encode("utf-8", "replace") if line[:1] == b'"' else line
+    except (msgspec.MsgspecError, ValueError):
+        return line
+
+
+def _is_action(line: bytes) -> bool:
+    return _ACTION.fullmatch(line) is not None
+
+
+def _no_action(line: bytes) -> bytes:
+    return b"" if _is_action(line) else line
 
 
 # ---- text before the JSON -------------------------------------------------------------------------------------------

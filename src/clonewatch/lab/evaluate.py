@@ -213,7 +213,8 @@ def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
     """Attribution precision and recall per exchange, and honest exchanges attributed, in total and by alarm.
 
     Labels name exchanges by their id alone. Where several exchanges have one id, neither side says which of them it
-    means: such rows are counted as `unjoined` and left out.
+    means: such rows are counted as `unjoined` and left out. Where no id of the scan is one of the labelled log, as with
+    ids that the reader made, that holds for all of them, and shares are None rather than 0.
     """
     truth, claim, unjoined = _joinable(truth, claim)
     place = pc.index_in(claim.attributed["exchange_id"], value_set=truth.exchange_ids).combine_chunks()
@@ -245,6 +246,10 @@ def score_exchanges(truth: Truth, claim: Claim) -> dict[str, Any]:
 
 def _joinable(truth: Truth, claim: Claim) -> tuple[Truth, Claim, dict[str, int]]:
     """The same without rows whose id belongs to several exchanges, and how many rows those are."""
+    if _are_strange(truth, claim):
+        all_of_them = {"labels": len(truth.exchange_ids), "attributed": claim.attributed.num_rows}
+        none = truth._replace(exchange_ids=truth.exchange_ids[:0], exchange_campaigns=[], exchanges=None)
+        return none, claim._replace(attributed=claim.attributed[:0]), all_of_them
     shared = _shared_ids(truth, claim)
     if not len(shared):
         return truth, claim, {"labels": 0, "attributed": 0}
@@ -255,6 +260,18 @@ def _joinable(truth: Truth, claim: Claim) -> tuple[Truth, Claim, dict[str, int]]
     said = claim._replace(attributed=claim.attributed.filter(sure))
     lost = len(truth.exchange_ids) - len(fewer.exchange_ids), claim.attributed.num_rows - said.attributed.num_rows
     return fewer, said, {"labels": lost[0], "attributed": lost[1]}
+
+
+def _are_strange(truth: Truth, claim: Claim) -> bool:
+    """Whether no id of the scan occurs in the labels or in their log: it is of another log, or its ids are made."""
+    ids = claim.attributed["exchange_id"].cast(pa.string())
+    if not (len(ids) and len(truth.exchange_ids) and truth.log) or _meet(ids, truth.exchange_ids):
+        return False
+    return not any(_meet(ids, pq.read_table(file, columns=["exchange_id"])["exchange_id"]) for file in truth.log)
+
+
+def _meet(ids: pa.ChunkedArray, others: pa.Array | pa.ChunkedArray) -> bool:
+    return bool(pc.any(pc.is_in(ids, value_set=others.cast(pa.string()))).as_py())
 
 
 def _shared_ids(truth: Truth, claim: Claim) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -12,10 +13,14 @@ from clonewatch.adapters.bodies import inner, parsed, put
 from clonewatch.adapters.mapped import assemble
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.rows import rows
+from clonewatch.adapters.streams import notes_of
+from clonewatch.adapters.values import count
 from clonewatch.ports.adapter import Adapter, Batch, Source
 from clonewatch.ports.mapping import FieldMap
 
 _CHANNEL = "cloud"
+_APART = "apart"  # whether a row lacks its request body, which is no column
+_STORED = "Bedrock stored their bodies in objects of their own (inputBodyS3Path), which are not read"
 
 
 class Bedrock(Adapter):
@@ -32,8 +37,12 @@ class Bedrock(Adapter):
     def read(self, source: Source, mapping: FieldMap | None) -> Iterator[Batch]:
         """Batches of up to 32,768 records."""
         decode = msgspec.json.Decoder(dict[str, object]).decode
+        apart = 0
         for part in rows(source.stream, source.name, lambda line: record(decode(line))):
+            apart += sum(1 for row in part.rows if row.pop(_APART, False))
             yield assemble(part, source, mapping)
+        if apart:
+            notes_of(source.stream).warn(f"{apart:,} records have no prompt: {_STORED}")
 
 
 def record(line: dict[str, object]) -> dict[str, object]:
@@ -46,9 +55,9 @@ def record(line: dict[str, object]) -> dict[str, object]:
         "account_id": inner(line, "identity").get("arn"),
         "channel": _CHANNEL,
     }
-    put(row, "model", line.get("modelId"))
-    put(row, "input_tokens", given.get("inputTokenCount"))
-    put(row, "output_tokens", made.get("outputTokenCount"))
+    put(row, "model", _model(line.get("modelId")))
+    if request is None and given.get("inputBodyS3Path"):
+        row[_APART] = True
     row["status"] = _status(line)
     operation = str(line.get("operation", ""))
     body = request if isinstance(request, dict) else {}
@@ -57,7 +66,26 @@ def record(line: dict[str, object]) -> dict[str, object]:
         cloud_bodies.fill("converse", body, response, row)
     elif not fill_from_bodies(body, response, row, "anthropic" if "anthropic" in str(row.get("model")) else "openai"):
         row["messages"] = request
+    parts = [count(given.get(key)) for key in _INPUT_COUNTS]
+    put(row, "input_tokens", sum(filter(None, parts)) if parts[0] is not None else None)
+    put(row, "cached_tokens", parts[1])
+    put(row, "output_tokens", made.get("outputTokenCount"))
     return row
+
+
+# Tokens read from a cache, and written to one, are counted apart; the column counts all input tokens.
+_INPUT_COUNTS = ("inputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount")
+_PROFILE = re.compile(r"arn:aws[\w-]*:bedrock:[^/]{0,128}(?:inference-profile|foundation-model)/(.{1,128})")
+
+
+def _model(named: object) -> object:
+    """The name of a model, also out of its ARN, or out of that of a profile which names it.
+
+    >>> _model("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.m-1"), _model("amazon.m-1")
+    ('us.amazon.m-1', 'amazon.m-1')
+    """
+    found = _PROFILE.fullmatch(named) if isinstance(named, str) else None
+    return found[1] if found else named
 
 
 # The service's errors as HTTP statuses.

@@ -21,6 +21,7 @@ _ASKED = (
     "top_p", "n", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "logprobs",
     "top_logprobs", "text", "thinking",
 )  # fmt: skip
+_PLACES = {key: place for place, key in enumerate(_ASKED)}
 
 
 class LiteLLM(Adapter):
@@ -83,11 +84,12 @@ def payload(line: dict[str, object]) -> dict[str, object]:
 
 def _request(line: dict[str, object], asked: dict[str, object]) -> dict[str, object]:
     """The request body out of messages and parameters, which LiteLLM logs apart."""
-    body = {key: asked[key] for key in _ASKED if key in asked and asked[key] is not None}
+    given = [key for key in asked if key in _PLACES and asked[key] is not None]
+    body = {key: asked[key] for key in (sorted(given, key=_PLACES.__getitem__) if len(given) > 1 else given)}
     messages = parsed(line.get("messages"))
     if isinstance(messages, dict):
         body |= messages
-    elif isinstance(messages, list) and messages and all(isinstance(text, str) for text in messages):
+    elif isinstance(messages, list) and messages and {type(text) for text in messages} == {str}:
         body["prompt"] = "\n".join(map(str, messages))  # texts to embed
     elif not facts.is_empty(messages):
         body["messages" if isinstance(messages, list) else "prompt"] = messages
