@@ -115,11 +115,7 @@ def test_a_folder_with_another_list_is_refused(tmp_path: Path) -> None:
 def test_any_changed_byte_is_refused(tmp_path: Path) -> None:
     path = published(tmp_path, {"a": SUSPENDED, "b": SUSPENDED}).path
     whole = path.read_bytes()
-    front = len(whole) - 4 * 2 - 16 * 2 - 8  # what comes before the table of buckets
-    padding = range(12 + int.from_bytes(whole[8:12], "little") + 64, front)
     for at in range(0, len(whole), 7):
-        if at in padding:
-            continue
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(Refused):
             read(tmp_path)

@@ -126,7 +126,7 @@ def publish(
       clonewatch policy publish policy.toml -s result --store cases.db -o list --signing-key l.pem --account-key a.key
     """
     held = _read(file)
-    from clonewatch.cli.policy_facts import approved, of_scans
+    from clonewatch.cli.policy_facts import Approved, approved, of_scans
     from clonewatch.policy.account_keys import account_secret
     from clonewatch.policy.entries import chosen
     from clonewatch.policy.matching import matched
@@ -135,17 +135,24 @@ def publish(
 
     signing = Signing(_signer(signing_key), account_secret(account_key))
     now = int(time.time())
-    measures, ruled = approved(store, now) if store else ({}, [])
-    members, slices = of_scans(scan, ruled)
-    found = matched(held, members)
-    made = chosen(held, found.matches, measures, slices, now)
+    people = approved(store, now) if store else Approved({}, [], frozenset())
+    members, slices = of_scans(scan, people.ruled)
+    found = matched(held, members, people.cleared)
+    made = chosen(held, found.matches, people.measures, slices, now)
     out.mkdir(parents=True, exist_ok=True)
     done = write(out, name, made.numbers, made.entries, signing, now, int(valid_hours * _HOUR), whole=whole)
     key = _public(signing.public)
     if json:
         told = {name: getattr(made, name) for name in ("enforced", "simulated", "unbound")}
         output.as_json(
-            {**done._asdict(), **told, "undecided": found.undecided, "bystanders": found.bystanders, "public_key": key}
+            {
+                **done._asdict(),
+                **told,
+                "undecided": found.undecided,
+                "bystanders": found.bystanders,
+                "cleared": found.cleared,
+                "public_key": key,
+            }
         )
         return
     output.say(
@@ -160,6 +167,8 @@ def publish(
         output.say(f"{count:,} accounts are under the measure {measure}, and no rule enforces it within bounds.")
     if found.bystanders:
         output.say(f"{found.bystanders:,} honest customers of campaigns' proxies are left out, whatever rules say.")
+    if found.cleared:
+        output.say(f"{found.cleared:,} accounts that people cleared are left out: one evidence acts on nobody twice.")
     output.say(f"Key that gateways check it with: {key}")
 
 

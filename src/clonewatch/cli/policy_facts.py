@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clonewatch.cli.case_options import opened
 
 if TYPE_CHECKING:
+    from clonewatch.cases.store import Reading
     from clonewatch.policy.entries import Measure
     from clonewatch.policy.groups import Ruled
     from clonewatch.policy.matching import Member
@@ -35,11 +36,22 @@ def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member
     return found, attributes
 
 
-def approved(store: str, now: int) -> tuple[dict[str, Measure], list[Ruled]]:
-    """The measures in force by account, and what was ruled on which accounts."""
+class Approved(NamedTuple):
+    """What people decided. measures: in force, by account. cleared: accounts that the same evidence says nothing about.
+
+    Those are of cases that were ruled innocent, or their measure was overturned, lapsed or lifted, and no other began.
+    """
+
+    measures: dict[str, Measure]
+    ruled: list[Ruled]
+    cleared: frozenset[str]
+
+
+def approved(store: str, now: int) -> Approved:
+    """The measures in force, what was ruled on which accounts, and who was cleared."""
     held = opened(store)
     from clonewatch.cases.appeal_clock import in_force
-    from clonewatch.cases.records import RULED
+    from clonewatch.cases.records import INNOCENT, RULED
     from clonewatch.policy.entries import Measure
     from clonewatch.policy.groups import Ruled
 
@@ -56,7 +68,19 @@ def approved(store: str, now: int) -> tuple[dict[str, Measure], list[Ruled]]:
             for case in reading.cases()
             if case.status == RULED and case.ruling
         ]
-    return measures, ruled
+        cleared = _cleared(reading).union(*(one.accounts for one in ruled if one.ruling == INNOCENT))
+    return Approved(measures, ruled, cleared - measures.keys())
+
+
+def _cleared(store: Reading) -> frozenset[str]:
+    from clonewatch.cases.containments import containments
+    from clonewatch.cases.measures import CLEARED
+
+    found: set[str] = set()
+    for held in containments(store):
+        accounts = sorted(store.accounts(held.accounts))
+        found |= {accounts[one.holder] for one in held.holders() if one.state in CLEARED}
+    return frozenset(found)
 
 
 def _seconds(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from clonewatch.model.gateway_actions import RANK
@@ -38,14 +38,18 @@ class Matched(NamedTuple):
     matches: list[Match]
     undecided: dict[str, int]
     bystanders: int
+    cleared: int
 
 
-def matched(policy: Policy, members: Iterable[Member]) -> Matched:
-    """Every rule that holds for every member that is no bystander."""
+def matched(policy: Policy, members: Iterable[Member], cleared: Collection[str] = ()) -> Matched:
+    """Every rule that holds for every member that is no bystander, and was not cleared. cleared: account ids."""
     found: list[Match] = []
     undecided: dict[str, int] = {}
-    bystanders = 0
+    bystanders, left_out = 0, set[str]()
     for member in members:
+        if member.account in cleared:
+            left_out.add(member.account)
+            continue
         if member.facts["role"] == BYSTANDER:
             bystanders += 1
             continue
@@ -55,7 +59,7 @@ def matched(policy: Policy, members: Iterable[Member]) -> Matched:
                 undecided[rule.id] = undecided.get(rule.id, 0) + 1
             elif holds:
                 found.append(Match(member, rule))
-    return Matched(found, undecided, bystanders)
+    return Matched(found, undecided, bystanders, len(left_out))
 
 
 def strictest_first(rules: Sequence[Rule]) -> list[Rule]:

@@ -110,10 +110,7 @@ def _difference(
     old, fresh = halves(base.held.hashes), halves(wanted.hashes)
     places = _places(old, fresh)
     now = np.where(places >= 0, wanted.numbers.astype(np.int64)[places], -1) if len(fresh) else places
-    becomes = np.full(len(base.header["entries"]), -1, np.int64)
-    for number in range(len(becomes)):
-        values, counts = np.unique(now[base.held.numbers == number], return_counts=True)
-        becomes[number] = values[np.argmax(counts)] if len(values) else -1
+    becomes = _mostly(base.held.numbers.astype(np.int64), now, len(base.header["entries"]))
     apart = now != becomes[base.held.numbers] if len(now) else np.zeros(0, bool)
     new = _places(fresh, old) < 0
     hashes = np.concatenate([base.held.hashes[apart], wanted.hashes[new]])
@@ -127,6 +124,16 @@ def _difference(
         if after != base.header["entries"][number]:
             changes[number] = after
     return changes, Rows(hashes[order], numbers[order]), [entries[one] for one in used.tolist()]
+
+
+def _mostly(old: Any, now: Any, entries: int) -> Any:
+    """What each old entry is now for most of its accounts; -1 for nothing. old, now: numbers of entries by account."""
+    becomes = np.full(entries, -1, np.int64)
+    if len(old):
+        pairs, counts = np.unique(np.stack([old, now]), axis=1, return_counts=True)
+        order = np.argsort(counts, kind="stable")  # the most frequent one is written last
+        becomes[pairs[0][order]] = pairs[1][order]
+    return becomes
 
 
 def _places(of: Any, among: Any) -> Any:

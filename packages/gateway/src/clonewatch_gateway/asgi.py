@@ -66,16 +66,16 @@ class Middleware:
             return
         scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() != COUNTER.encode()]}
         decision = self._decided(scope)
-        if decision.status and not decision.simulated:
+        if decision.status:
             await _refuse(send, decision)
             return
         if decision.charge:
             scope["headers"].append((COUNTER.encode(), decision.charge.encode()))
             send = self._counting(send, decision.charge)
-        if not decision.simulated:
+        if decision.headers:
             send = _telling(send, decision)
-            if decision.changes:
-                scope, receive = await _rewritten(scope, receive, decision)
+        if decision.changes:
+            scope, receive = await _rewritten(scope, receive, decision)
         await self._app(scope, receive, send)
 
     def _decided(self, scope: Scope) -> Decision:

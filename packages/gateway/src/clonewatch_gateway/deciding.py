@@ -26,19 +26,13 @@ def decide(account: str, facts: Facts, watch: WatchList | None, now: float) -> D
     if action is None or entry.fault or now >= entry.expires:
         reason = "unknown_action" if action is None else entry.fault or "lapsed"
         return Decision(OBSERVE, reason, entry.case, entry.expires, watch.origin, False)
-    effect = action.act(entry, facts, now)
-    headers = entry.told if effect.told and entry.enforce else ()
-    if effect.retry_after and headers:
-        headers = (*headers, ("retry-after", str(effect.retry_after)))
+    reason, status, told, retry_after, changes, charge = action.act(entry, facts, now)
+    if not entry.enforce:
+        # Nothing to carry out, so that a gateway that does not look at `simulated` acts on nobody either.
+        return Decision(action.name, reason, entry.case, entry.expires, watch.origin, True, (), 0, (), charge, status)
+    headers = entry.told if told else ()
+    if retry_after and headers:
+        headers = (*headers, ("retry-after", str(retry_after)))
     return Decision(
-        action.name,
-        effect.reason,
-        entry.case,
-        entry.expires,
-        watch.origin,
-        not entry.enforce,
-        headers,
-        effect.status,
-        effect.changes,
-        effect.charge,
+        action.name, reason, entry.case, entry.expires, watch.origin, False, headers, status, changes, charge, status
     )

@@ -93,9 +93,9 @@ class Decision(NamedTuple):
 
     action: what the list asks for; `observe` where nothing is done. reason: a code. case: to which a holder refers.
     expiry: when it lapses, in seconds since 1970; 0 for never. origin: list and serial number that it rests on.
-    simulated: it is only recorded; the request is served as if nothing had been decided. headers: for the answer to the
-    client. status: with which the request is refused; 0 where it is served. changes: of the request's body. charge:
-    counter to which the tokens of the request are added, simulated or not.
+    simulated: it is only recorded; then there are no headers, status and changes to carry out. headers: for the answer
+    to the client. status: with which the request is refused; 0 where it is served. changes: of the request's body.
+    charge: counter to which the tokens of the request are added, simulated or not. would: the status, as if enforced.
     """
 
     action: str
@@ -108,6 +108,7 @@ class Decision(NamedTuple):
     status: int = 0
     changes: tuple[Change, ...] = ()
     charge: str = ""
+    would: int = 0
 
 
 def no_bound(bound: Mapping[str, Any]) -> str:

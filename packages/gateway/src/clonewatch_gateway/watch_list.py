@@ -73,11 +73,10 @@ class Part:
         self.header = _header(self._map[len(MAGIC) + 4 : end])
         message, signature = self._map[:end], self._map[end : end + signatures.BYTES]
         signatures.verify(keys.trusted, self.header["signed_by"], message, signature)
-        self._shift = 32 - self.header["fan_bits"]
-        self._fan = body
-        self._hashes = body + 4 * ((1 << self.header["fan_bits"]) + 1)
-        self._places = self._hashes + HASH_BYTES * self.header["count"]
-        if size != self._places + 4 * self.header["count"]:
+        self.find = _finder(self._map, body, self.header["fan_bits"], self.header["count"])
+        if any(self._map[end + signatures.BYTES : body]):
+            raise Refused(DAMAGED, f"{path.name} holds something between its signature and its accounts")
+        if size != body + 4 * ((1 << self.header["fan_bits"]) + 1) + (HASH_BYTES + 4) * self.header["count"]:
             raise Refused(DAMAGED, f"{path.name} has another length than was signed: fetch it again")
         with memoryview(self._map) as held:
             found = sha256(held[body:]).hexdigest()
@@ -86,19 +85,6 @@ class Part:
         if self.header["account_key"] != key_name(keys.account):
             raise Refused(OTHER_KEY, "the list was made with another account key than this gateway has")
         self.entries: list[Entry] = [entry(held) for held in self.header["entries"]]
-
-    def find(self, account: bytes) -> int | None:
-        """The number of the entry of an account, by its hash; LIFTED for none in a delta; None for not listed."""
-        bucket = _PREFIX.unpack_from(account)[0] >> self._shift
-        first, last = _PAIR.unpack_from(self._map, self._fan + 4 * bucket)
-        at, end = self._hashes + HASH_BYTES * first, self._hashes + HASH_BYTES * last
-        while (at := self._map.find(account, at, end)) >= 0:
-            place, apart = divmod(at - self._hashes, HASH_BYTES)
-            if not apart:
-                number: int = _NUMBER.unpack_from(self._map, self._places + 4 * place)[0]
-                return number
-            at += 1
-        return None
 
 
 class WatchList:
@@ -126,9 +112,9 @@ class WatchList:
         if self._delta is not None:
             number = self._delta.find(hashed)
             if number is not None:
-                return self._delta.entries[number] if number < LIFTED else None
+                return self._delta.entries[number] if number < len(self._delta.entries) else None
         number = self._snapshot.find(hashed)
-        return None if number is None else self._entries[number]
+        return self._entries[number] if number is not None and number < len(self._entries) else None
 
     def entries(self) -> list[Entry]:
         """Every entry that is in force or simulated, those of the delta last."""
@@ -163,6 +149,31 @@ def joined(snapshot: Part, delta: Part | None, keys: Keys, *, after: int = 0) ->
     found = WatchList(snapshot, delta, hasher(keys.account))
     if found.serial < after:
         raise Refused(ROLLBACK, f"the list has serial number {found.serial}, and {after} was seen before")
+    return found
+
+
+def _finder(held: mmap.mmap, fan: int, fan_bits: int, count: int) -> Callable[[bytes], int | None]:
+    """A function from the hash of an account to the number of its entry; LIFTED for none, None for not listed.
+
+    A function over local names, since it is called for every request.
+    """
+    hashes = fan + 4 * ((1 << fan_bits) + 1)
+    places = hashes + HASH_BYTES * count
+    shift = 32 - fan_bits
+    prefix, pair, number, find = _PREFIX.unpack_from, _PAIR.unpack_from, _NUMBER.unpack_from, held.find
+
+    def found(account: bytes) -> int | None:
+        first, last = pair(held, fan + 4 * (prefix(account)[0] >> shift))
+        end = hashes + HASH_BYTES * last
+        at = find(account, hashes + HASH_BYTES * first, end)
+        while at >= 0:
+            # Sixteen bytes that begin inside of a hash are not one.
+            if not (at - hashes) % HASH_BYTES:
+                place: int = number(held, places + ((at - hashes) >> 2))[0]
+                return place
+            at = find(account, at + 1, end)
+        return None
+
     return found
 
 
