@@ -172,6 +172,50 @@ def publish(
     output.say(f"Key that gateways check it with: {key}")
 
 
+@app.command("backtest", short_help="Say what a policy would have done on kept results.")
+@grouped
+def backtest(file: PolicyFile, scan: Scans, store: StoreGiven = None, json: Json = False) -> None:
+    """Say what a policy would have stopped on kept results, what leaked before, and whom it would have touched.
+
+    It decides at the end of each result's window, so give several, such as those of every day. Rules in shadow count as
+    if they were enforced. With a store, accounts that it touches are split by what people ruled about them; rules see
+    only what was ruled before the end of a window.
+
+    For example:
+
+      clonewatch policy backtest policy.toml --scan results/2026-05-01 --scan results/2026-05-02 --store cases.db
+    """
+    held = _read(file)
+    from clonewatch.cli.policy_facts import Approved, approved, kept
+    from clonewatch.policy.backtest import backtest as run
+
+    people = approved(store, int(time.time())) if store else Approved({}, [], frozenset())
+    found = run(held, kept(scan, people.ruled), people.ruled, people.cleared)
+    if json:
+        output.as_json(
+            {
+                "policy": held.name,
+                "version": held.version,
+                "campaigns": [one._asdict() for one in found.campaigns],
+                "touched": found.touched._asdict(),
+                "rules": found.rules,
+                "bystanders": found.bystanders,
+            }
+        )
+        return
+    rows = [(*one[:2], f"{one.first:%Y-%m-%d}" if one.first else "never", *one[4:]) for one in found.campaigns]
+    heads = ("Group", "Outcome", "Matched on", "Accounts", "Matched", "Attributed", "Leaked before", "Preventable")
+    output.table(f"{held.name}, version {held.version}", heads, rows, right=(3, 4, 5, 6, 7))
+    touched = [(kind, count, found.touched.other[kind]) for kind, count in found.touched.accounts.items()]
+    output.table("Accounts touched", ("What is known", "Accounts", "Exchanges not attributed"), touched, right=(1, 2))
+    output.table("Accounts by strictest rule", ("Rule", "Accounts"), list(found.rules.items()), right=(1,))
+    output.say(
+        "Preventable is an upper bound: actions allow less, and do not stop everything. Campaigns would have adapted.",
+    )
+    if not store:
+        output.say("Without --store nobody was ruled on: every account is unknown.")
+
+
 def _read(file: Path) -> Policy:
     from clonewatch.policy.policy_file import read
 

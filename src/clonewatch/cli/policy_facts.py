@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clonewatch.cli.case_options import opened
+from clonewatch.model.errors import InputError
 
 if TYPE_CHECKING:
     from clonewatch.cases.store import Reading
+    from clonewatch.policy.backtest import Kept
     from clonewatch.policy.entries import Measure
     from clonewatch.policy.groups import Ruled
     from clonewatch.policy.matching import Member
@@ -34,6 +36,34 @@ def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member
         found += [one._replace(group=prefix + one.group) for one in held]
         attributes |= {prefix + group: named for group, named in slices(tables["attributes"]).items()}
     return found, attributes
+
+
+def kept(scans: Sequence[Path], ruled: Iterable[Ruled]) -> list[Kept]:
+    """Results as a backtest reads them: what was ruled after the end of a window is not known in it.
+
+    Raises InputError for a result without a window.
+    """
+    from clonewatch.pipeline.scan_result import read_summary, read_table
+    from clonewatch.policy.backtest import Kept
+    from clonewatch.policy.groups import members
+
+    cases = list(ruled)
+    found = []
+    for scan in scans:
+        last = _last(read_summary(scan))
+        if last is None:
+            raise InputError(
+                "this result has no exchange, so its window has no end", where=str(scan), fix="Leave it out"
+            )
+        tables = {name: read_table(scan, name).to_pylist() for name in ("campaigns", "members", "timeline")}
+        harvested: dict[str, dict[datetime, int]] = {}
+        for row in tables["timeline"]:
+            days = harvested.setdefault(row["campaign_id"], {})
+            days[row["day"]] = days.get(row["day"], 0) + row["harvested"]
+        then = [case for case in cases if case.at <= last]
+        held = members(tables["campaigns"], tables["members"], last, then)
+        found.append(Kept(last, held, tables["members"], harvested))
+    return found
 
 
 class Approved(NamedTuple):
@@ -64,7 +94,13 @@ def approved(store: str, now: int) -> Approved:
             persons = (by.asked_by, by.begun_by)
             measures[one.account] = Measure(one.measure, by.case, persons, _seconds(by.begins), int(ends.timestamp()))
         ruled = [
-            Ruled(case.case, case.ruling.ruling, reading.accounts(case.accounts))
+            Ruled(
+                case.case,
+                case.ruling.ruling,
+                reading.accounts(case.accounts),
+                datetime.fromisoformat(case.ruling.at),
+                case.ruling.explanation or "",
+            )
             for case in reading.cases()
             if case.status == RULED and case.ruling
         ]

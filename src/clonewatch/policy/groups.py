@@ -16,11 +16,16 @@ Rows = Iterable[Mapping[str, Any]]
 
 
 class Ruled(NamedTuple):
-    """What people ruled about the accounts of a case."""
+    """What people ruled about the accounts of a case, and when.
+
+    explanation: the innocent one, where it was ruled innocent.
+    """
 
     case: str
     ruling: str
     accounts: frozenset[str]
+    at: datetime
+    explanation: str = ""
 
 
 def members(campaigns: Rows, accounts: Rows, last: datetime | None, ruled: Iterable[Ruled] = ()) -> list[Member]:
