@@ -1,4 +1,4 @@
-"""The pages on cases, appeals and policies name every command on them and the log with every option, and nothing else."""
+"""The pages on cases, appeals and policies name every command of theirs with every option, and nothing else."""
 
 import re
 from pathlib import Path

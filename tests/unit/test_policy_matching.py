@@ -156,7 +156,8 @@ def test_a_slice_has_attributes_of_requests_that_no_trusted_account_carries() ->
         attribute("template", "cc", 9.5, trusted=1),
         attribute("payment", "dd", 9.9),
     ]
-    assert slices(held) == {"C0001": ["template:bb", "template:aa"]}
+    families = [{"signal": "template", "family": "content"}, {"signal": "payment", "family": "identity"}]
+    assert slices(held, families) == {"C0001": ["template:bb", "template:aa"]}
 
 
 def test_texts_for_headers_stay_different_where_people_are() -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from clonewatch.policy.groups import Ruled
     from clonewatch.policy.matching import Member
 
+_TABLES = ("campaigns", "members", "attributes", "evidence")
+
 
 def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member], dict[str, list[str]]]:
     """The accounts of groups of several scans with their facts, and the slices of the groups.
@@ -31,10 +33,12 @@ def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member
     attributes: dict[str, list[str]] = {}
     for number, scan in enumerate(scans, 1):
         prefix = f"{number}:" if len(scans) > 1 else ""
-        tables = {name: read_table(scan, name).to_pylist() for name in ("campaigns", "members", "attributes")}
+        tables = {name: read_table(scan, name).to_pylist() for name in _TABLES}
         held = members(tables["campaigns"], tables["members"], _last(read_summary(scan)), cases)
         found += [one._replace(group=prefix + one.group) for one in held]
-        attributes |= {prefix + group: named for group, named in slices(tables["attributes"]).items()}
+        attributes |= {
+            prefix + group: named for group, named in slices(tables["attributes"], tables["evidence"]).items()
+        }
     return found, attributes
 
 

@@ -10,8 +10,8 @@ from clonewatch.kernels.overlap import SAME
 from clonewatch.policy.facts import of_account, of_group
 from clonewatch.policy.matching import BYSTANDER, Member
 
-# Signals whose attributes a gateway with fingerprints can see on a request.
-REQUEST_SIGNALS = ("template", "system_prompt", "tools", "forced_format", "rare_prompt")
+# The family of evidence whose attributes say what a request asks for; those of others say who asks.
+CONTENT = "content"
 Rows = Iterable[Mapping[str, Any]]
 
 
@@ -47,14 +47,15 @@ def members(campaigns: Rows, accounts: Rows, last: datetime | None, ruled: Itera
     ]
 
 
-def slices(attributes: Rows) -> dict[str, list[str]]:
-    """Attributes by which a gateway knows requests of a group, the heaviest first. attributes: rows of that table.
+def slices(attributes: Rows, evidence: Rows) -> dict[str, list[str]]:
+    """Attributes by which a gateway knows requests of a group, the heaviest first. Both are rows of those tables.
 
-    Only those that no trusted account carries: what honest customers ask too is never throttled.
+    Only those of content, that no trusted account carries: what honest customers ask too is never throttled.
     """
+    content = {row["signal"] for row in evidence if row["family"] == CONTENT}
     found: dict[str, list[str]] = {}
     for row in sorted(attributes, key=lambda row: (-(row["weight"] or 0.0), row["signal"], row["attribute"])):
-        if row["signal"] in REQUEST_SIGNALS and row["trusted"] == 0:
+        if row["signal"] in content and row["trusted"] == 0:
             found.setdefault(row["campaign_id"], []).append(f"{row['signal']}:{row['attribute']}")
     return found
 
