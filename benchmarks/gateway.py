@@ -4,7 +4,8 @@
 
 The list is published as `clonewatch policy publish` does it. Every reader is a fresh process that imports the gateway
 package alone. Half of the decisions are about listed accounts. Times are those of single calls; decisions a second are
-by processor time of one core. In the same run the same list as a dictionary in memory is measured, for comparison.
+by processor time of one core, in the fastest of five rounds. In the same run the same list as a dictionary in memory is
+measured, for comparison.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ HERE = Path(__file__).resolve().parent
 GATEWAY = HERE.parent / "packages" / "gateway" / "src"
 ACCOUNT_KEY = bytes(range(32))
 DAY = 86_400
+# The fastest counts: other programs share the processor.
+ROUNDS = 5
 _PER_ACTION = ("budget", "suspend", "notify", "drop_logprobs", "verify", "shorten_reasoning")
 _BOUNDS = {"budget": {"tokens_per_minute": 60_000}, "shorten_reasoning": {"reasoning_tokens": 1_024}}
 
@@ -161,10 +164,13 @@ def measured(asked: argparse.Namespace, decide: Any) -> dict[str, Any]:
     facts, now = Facts(tokens=100), time.time()
     for account in accounts[:10_000]:
         decide(account, facts, now)
-    before = time.process_time()
-    for account in accounts:
-        decide(account, facts, now)
-    cpu = time.process_time() - before
+    rounds = []
+    for _ in range(ROUNDS):
+        before = time.process_time()
+        for account in accounts:
+            decide(account, facts, now)
+        rounds.append(time.process_time() - before)
+    cpu = min(rounds)
     took = []
     for account in accounts:
         start = time.perf_counter_ns()

@@ -130,9 +130,9 @@ def _mostly(old: Any, now: Any, entries: int) -> Any:
     """What each old entry is now for most of its accounts; -1 for nothing. old, now: numbers of entries by account."""
     becomes = np.full(entries, -1, np.int64)
     if len(old):
-        pairs, counts = np.unique(np.stack([old, now]), axis=1, return_counts=True)
-        order = np.argsort(counts, kind="stable")  # the most frequent one is written last
-        becomes[pairs[0][order]] = pairs[1][order]
+        pairs, counts = np.unique((old << 32) | (now + 1), return_counts=True)
+        pairs = pairs[np.argsort(counts, kind="stable")]  # the most frequent one is written last
+        becomes[pairs >> 32] = (pairs & 0xFFFFFFFF) - 1
     return becomes
 
 

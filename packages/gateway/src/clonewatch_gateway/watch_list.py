@@ -91,11 +91,13 @@ class WatchList:
     """A snapshot, and the newest delta to it where there is one."""
 
     def __init__(self, snapshot: Part, delta: Part | None, hashed: Callable[[str], bytes]) -> None:
-        self._snapshot, self._delta, self._hashed = snapshot, delta, hashed
+        self.snapshot, self._delta = snapshot, delta
         self._entries: list[Entry | None] = list(snapshot.entries)
         newest = delta or snapshot
         for number, changed in newest.header["changes"].items():
             self._entries[int(number)] = entry(changed) if changed is not None else None
+        # From an account id to what is said of it; None for nothing.
+        self.entry = _said(snapshot, self._entries, delta, hashed)
         self.name: str = newest.header["list"]
         self.serial: int = newest.header["serial"]
         self.accounts: int = snapshot.header["count"]
@@ -106,25 +108,10 @@ class WatchList:
         self.stale = Decision(OBSERVE, "stale_list", "", 0, self.origin, False)
         self.early = Decision(OBSERVE, "list_from_the_future", "", 0, self.origin, False)
 
-    def entry(self, account: str) -> Entry | None:
-        """What is said of an account; None for nothing."""
-        hashed = self._hashed(account)
-        if self._delta is not None:
-            number = self._delta.find(hashed)
-            if number is not None:
-                return self._delta.entries[number] if number < len(self._delta.entries) else None
-        number = self._snapshot.find(hashed)
-        return self._entries[number] if number is not None and number < len(self._entries) else None
-
     def entries(self) -> list[Entry]:
         """Every entry that is in force or simulated, those of the delta last."""
         held = [one for one in self._entries if one is not None]
         return held + (self._delta.entries if self._delta else [])
-
-    @property
-    def snapshot(self) -> Part:
-        """The snapshot, to read another delta to it."""
-        return self._snapshot
 
 
 def opened(snapshot: Path, keys: Keys, delta: Path | None = None, *, after: int = 0) -> WatchList:
@@ -175,6 +162,26 @@ def _finder(held: mmap.mmap, fan: int, fan_bits: int, count: int) -> Callable[[b
         return None
 
     return found
+
+
+def _said(
+    snapshot: Part, entries: list[Entry | None], delta: Part | None, hashed: Callable[[str], bytes]
+) -> Callable[[str], Entry | None]:
+    """A function from an account id to its entry, as `_finder` over local names. entries: of the snapshot, as changed."""
+    find, count = snapshot.find, len(entries)
+    newer = delta.find if delta is not None else None
+    others = delta.entries if delta is not None else []
+
+    def said(account: str) -> Entry | None:
+        sought = hashed(account)
+        if newer is not None:
+            number = newer(sought)
+            if number is not None:
+                return others[number] if number < len(others) else None
+        number = find(sought)
+        return entries[number] if number is not None and number < count else None
+
+    return said
 
 
 def _identity(part: Part) -> tuple[int, str]:

@@ -19,9 +19,9 @@ def _faults(bound: Mapping[str, Any]) -> str:
 def _act(entry: Entry, facts: Facts, now: float) -> Effect:
     spent = facts.spent.get(entry.campaign, 0.0)
     if spent + facts.tokens <= entry.bound[_LIMIT]:
-        return Effect("within_budget", told=True, charge=entry.campaign)
+        return Effect("within_budget", 0, True, 0, (), entry.campaign)
     # In a sliding minute there is room again when enough of it has passed; a whole minute is always enough.
-    return Effect("budget_spent", TOO_MANY, told=True, retry_after=MINUTE - int(now) % MINUTE)
+    return Effect("budget_spent", TOO_MANY, True, MINUTE - int(now) % MINUTE)
 
 
 ACTION = Action("budget", 3, 1, _faults, _act)

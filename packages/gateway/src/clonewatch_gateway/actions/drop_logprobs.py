@@ -15,7 +15,7 @@ _CHANGES = (
 
 
 def _act(entry: Entry, facts: Facts, now: float) -> Effect:
-    return Effect(entry.reason, told=True, changes=_CHANGES)
+    return Effect(entry.reason, 0, True, 0, _CHANGES)
 
 
 ACTION = Action("drop_logprobs", 4, 1, no_bound, _act)

@@ -21,8 +21,8 @@ def _act(entry: Entry, facts: Facts, now: float) -> Effect:
         return Effect("outside_slice" if facts.attributes else "slice_unknown")
     counter = f"{entry.campaign}/slice"
     if facts.spent.get(counter, 0.0) + facts.tokens <= entry.bound[_LIMIT]:
-        return Effect("within_slice_limit", told=True, charge=counter)
-    return Effect("slice_limit", TOO_MANY, told=True, retry_after=MINUTE - int(now) % MINUTE)
+        return Effect("within_slice_limit", 0, True, 0, (), counter)
+    return Effect("slice_limit", TOO_MANY, True, MINUTE - int(now) % MINUTE)
 
 
 ACTION = Action("throttle_slice", 6, 1, _faults, _act)
