@@ -137,7 +137,8 @@ def reader(asked: argparse.Namespace) -> dict[str, Any]:
     keys = Keys((bytes.fromhex((asked.reader / "public").read_text()),), ACCOUNT_KEY)
     delta = asked.reader / "delta.cwl"
     before = time.perf_counter()
-    watch = opened(asked.reader / "snapshot.cwl", keys, delta if delta.exists() else None)
+    snapshot, shared = asked.reader / "snapshot.cwl", asked.reader / "shared"
+    watch = opened(snapshot, keys, delta if delta.exists() else None, shared=shared)
     took = time.perf_counter() - before
     return {"open_seconds": round(took, 3), **measured(asked, lambda a, f, now: decide(a, f, watch, now)), **memory()}
 

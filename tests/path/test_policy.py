@@ -143,6 +143,7 @@ def test_set_up_that_is_wrong_is_said_and_nothing_is_written(stand: Stand, tmp_p
         {"--account-key": tmp_path / "none" / "key"},
         {"--scan": tmp_path},
         {"--store": tmp_path / "none.db"},
+        {"--out": EXAMPLE},
     ):
         ran = ask(*base, *(word for pair in ({**keys, **wrong}).items() for word in pair))
         assert ran.exit_code == 2 and "Error: " in ran.output, (wrong, ran.output)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -212,6 +212,12 @@ def test_a_delta_to_another_snapshot_is_left_out_and_a_bad_one_stops_the_list(tm
         read(tmp_path)
 
 
+def test_publishers_at_once_take_turns(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        done = pool.map(lambda n: published(tmp_path, {f"acct-{n}": SUSPENDED}).serial, range(4))
+    assert sorted(done) == [1, 2, 3, 4] and read(tmp_path).serial == 4
+
+
 def put(folder: Path, data: bytes) -> None:
     aside = folder / "aside"
     aside.write_bytes(data)
@@ -230,26 +236,33 @@ def test_a_thread_follows_the_folder_and_ends(tmp_path: Path) -> None:
     assert follower.current and follower.current.entry("a") is None
 
 
-def test_two_processes_share_the_pages_of_one_file(tmp_path: Path) -> None:
-    """Each maps the file; the list itself is in the memory of none."""
-    published(tmp_path, {f"acct-{n}": SUSPENDED for n in range(100_000)})
-    code = (
-        "import resource, sys\nfrom pathlib import Path\nfrom clonewatch_gateway.watch_list import Keys, opened\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        f"keys = Keys((bytes.fromhex('{SIGNING.public.hex()}'),), bytes.fromhex('{ACCOUNT_KEY.hex()}'))\n"
-        "watch = opened(Path(sys.argv[1]), keys)\n"
-        "assert watch.entry('acct-99999').named == 'suspend'\n"
-        "lines = Path('/proc/self/smaps').read_text().split('snapshot.cwl')[1].splitlines()\n"
-        "held = {line.split(':')[0]: int(line.split()[1]) for line in lines[1:20] if 'kB' in line}\n"
-        "print(held['Private_Dirty'], held['Shared_Dirty'] + held['Private_Clean'] + held['Shared_Clean'])"
-    )
-    if not Path("/proc/self/smaps").exists():
-        pytest.skip("this system does not say which pages are shared")
-    path = os.pathsep.join(sys.path)
-    words = [sys.executable, "-c", code, str(tmp_path / "snapshot.cwl")]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": path})
-    private, clean = map(int, done.stdout.split())
-    assert private == 0 and clean > 1_900
+def test_a_file_that_is_cut_short_in_place_ends_no_process(tmp_path: Path) -> None:
+    """A mapped file that shrinks would end the process, and the gateway with it."""
+    path = published(tmp_path, {f"acct-{n}": SUSPENDED for n in range(20_000)}).path
+    for shared in (None, tmp_path / "shared"):
+        watch = watch_list.opened(path, KEYS, shared=shared)
+        whole = path.read_bytes()
+        os.truncate(path, 0)
+        assert all(watch.entry(f"acct-{n}") for n in range(0, 20_000, 500))
+        path.write_bytes(whole)
+
+
+def test_workers_share_one_copy_which_goes_an_hour_after_the_next_came(tmp_path: Path) -> None:
+    shared, folder = tmp_path / "shared", tmp_path / "list"
+    folder.mkdir()
+    published(folder, {"a": SUSPENDED})
+    first, second = (Follower(folder, KEYS, shared=shared) for _ in range(2))
+    (copy,) = shared.iterdir()
+    inode = str(copy.stat().st_ino)
+    if (maps := Path("/proc/self/maps")).exists():
+        assert sum(inode in line.split() for line in maps.read_text().splitlines()) >= 2
+    assert shared.stat().st_mode & 0o077 == 0
+    published(folder, {}, whole=True)
+    assert first.look() and copy.exists()
+    os.utime(copy, (0, 0))
+    published(folder, {"a": SUSPENDED}, whole=True)
+    assert first.look() and not copy.exists()
+    assert second.current and second.current.entry("a")
 
 
 @pytest.mark.parametrize(
@@ -272,6 +285,46 @@ def test_an_entry_that_is_none_is_refused_though_it_is_signed(tmp_path: Path, wr
     with pytest.raises(Refused) as refused:
         read(tmp_path)
     assert refused.value.code == "damaged"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(sorted(SUSPENDED)), st.sampled_from(["suspend", "budget", "shorten_reasoning"]), JSON)
+@settings(max_examples=120, deadline=None)
+def test_whatever_an_entry_holds_is_refused_or_decided_by(name: str, action: str, value: object) -> None:
+    path = Path(os.environ["PYTEST_LIST"])
+    held = {**entry(action), name: value}
+    data = encoded(SNAPSHOT, Stamp("accounts", 1, NOW, NOW + DAY), rows({"a": 0}, ACCOUNT_KEY), [held], SIGNING)
+    path.write_bytes(data)
+    try:
+        watch = watch_list.opened(path, KEYS)
+    except Refused:
+        return
+    found = decide("a", Facts(5_000), watch, NOW)
+    assert all(text.isascii() and text.isprintable() for pair in found.headers for text in pair)
+    assert not found.status or (found.case and found.reason and found.expiry > NOW)
+
+
+@given(st.sampled_from(["serial", "count", "fan_bits", "entries", "changes", "kind", "base", "valid_until"]), JSON)
+@settings(max_examples=120, deadline=None)
+def test_whatever_a_header_holds_is_refused_or_read(name: str, value: object) -> None:
+    path = Path(os.environ["PYTEST_LIST"])
+    data = encoded(SNAPSHOT, Stamp("accounts", 1, NOW, NOW + DAY), rows({"a": 0}, ACCOUNT_KEY), [SUSPENDED], SIGNING)
+    length = int.from_bytes(data[8:12], "little")
+    header = json.dumps({**json.loads(data[12 : 12 + length]), name: value}).encode()
+    front = data[:8] + len(header).to_bytes(4, "little") + header
+    front += SIGNING.private.sign(front)
+    path.write_bytes(front + bytes(-len(front) % 64) + data[-28:])
+    try:
+        watch = watch_list.opened(path, KEYS)
+    except Refused:
+        return
+    decide("a", Facts(), watch, NOW)
 
 
 def test_a_signed_file_of_another_version_is_refused_as_such(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from clonewatch.cli import output
 from clonewatch.cli.options import Json, grouped
+from clonewatch.model.errors import OutputError
 
 if TYPE_CHECKING:
     from clonewatch.policy.policy_file import Policy
@@ -139,7 +140,7 @@ def publish(
     members, slices = of_scans(scan, people.ruled)
     found = matched(held, members, people.cleared)
     made = chosen(held, found.matches, people.measures, slices, now)
-    out.mkdir(parents=True, exist_ok=True)
+    _make(out)
     done = write(out, name, made.numbers, made.entries, signing, now, int(valid_hours * _HOUR), whole=whole)
     key = _public(signing.public)
     if json:
@@ -214,6 +215,16 @@ def backtest(file: PolicyFile, scan: Scans, store: StoreGiven = None, json: Json
     )
     if not store:
         output.say("Without --store nobody was ruled on: every account is unknown.")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or "this is not the name of a folder"
+        raise OutputError(
+            f"cannot make the folder: {said}", where=str(folder), fix="Name another with --out"
+        ) from error
 
 
 def _read(file: Path) -> Policy:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from filelock import FileLock, Timeout
 
-from clonewatch.model.errors import InputError
+from clonewatch.model.errors import InputError, OutputError
 from clonewatch.model.secret_files import replace_public
 from clonewatch.policy.watch_list_file import (
     DELTA,
@@ -32,6 +33,7 @@ SNAPSHOT_NAME, DELTA_NAME = "snapshot.cwl", "delta.cwl"
 # Accounts that a delta may hold: these many, or this share of the snapshot.
 MOST_CHANGED, MOST_SHARE = 1_000, 0.1
 _SIGNATURE, _ALIGNED = 64, 64
+_LOCK, _WAIT = ".lock", 60  # seconds
 _AGAIN = "Name another folder, or move its files aside: gateways then take the new list if its serial number is higher"
 
 
@@ -68,6 +70,25 @@ def publish(
 
     The serial number is above that of every file in the folder. Raises InputError for a folder with another list.
     """
+    try:
+        with FileLock(folder / _LOCK, timeout=_WAIT):
+            return _published(folder, name, numbers, entries, signing, (now, valid_seconds), whole)
+    except Timeout as error:
+        raise OutputError("another process publishes into this folder", where=str(folder), fix="Wait for it") from error
+    except OSError as error:
+        raise OutputError(f"cannot write: {error.strerror or error}", where=str(folder), fix="Name another") from error
+
+
+def _published(
+    folder: Path,
+    name: str,
+    numbers: Mapping[str, int],
+    entries: Sequence[Mapping[str, Any]],
+    signing: Signing,
+    times: tuple[int, int],
+    whole: bool,
+) -> Published:
+    now, valid_seconds = times
     base, delta = _read(folder / SNAPSHOT_NAME), _read(folder / DELTA_NAME)
     for held in (base, delta):
         if held and held.header["list"] != name:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from clonewatch_gateway.mapping import forget
 from clonewatch_gateway.refusal import MISSING, Refused
 from clonewatch_gateway.watch_list import Keys, Part, WatchList, joined
 
@@ -25,6 +26,7 @@ _Seen = tuple[int, int, int] | None
 class Follower:
     """The newest good list of a folder. memory: a file that remembers the highest serial number over restarts.
 
+    shared: a folder of this gateway's own, in which workers share one copy of the list; without it each has its own.
     said: called with a code and a sentence when something is wrong with a new file, once for each file; default: a
     warning of the log `clonewatch_gateway`.
     """
@@ -35,10 +37,12 @@ class Follower:
         keys: Keys,
         *,
         memory: Path | None = None,
+        shared: Path | None = None,
         said: Callable[[str, str], None] | None = None,
         period: float = PERIOD,
     ) -> None:
-        self.folder, self._keys, self._memory, self._period = folder, keys, memory, period
+        self.folder, self._keys, self._memory, self._shared = folder, keys, memory, shared
+        self._period = period
         self._said = said or (lambda code, what: _LOG.warning("watch list not used: %s: %s", code, what))
         self._seen: tuple[_Seen, _Seen] | None = None
         self._part: tuple[_Seen, Part] | None = None
@@ -62,6 +66,8 @@ class Follower:
             self._said(refused.code, refused.said)
             return False
         self.problem, self.current = "", found
+        if self._shared is not None:
+            forget(self._shared, {one.copy for one in (found.snapshot, found.delta) if one}, time.time())
         if found.serial > self._highest:
             self._highest = found.serial
             self._remember()
@@ -71,8 +77,8 @@ class Follower:
         if snapshot is None:
             raise Refused(MISSING, f"there is no {SNAPSHOT_NAME} in {self.folder}")
         if self._part is None or self._part[0] != snapshot:
-            self._part = (snapshot, Part(self.folder / SNAPSHOT_NAME, self._keys))
-        part = Part(self.folder / DELTA_NAME, self._keys) if delta is not None else None
+            self._part = (snapshot, Part(self.folder / SNAPSHOT_NAME, self._keys, self._shared))
+        part = Part(self.folder / DELTA_NAME, self._keys, self._shared) if delta is not None else None
         return joined(self._part[1], part, self._keys, after=self._highest)
 
     def start(self) -> Follower:

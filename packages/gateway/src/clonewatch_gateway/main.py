@@ -15,6 +15,7 @@ from pathlib import Path
 from clonewatch_gateway.check import Server
 from clonewatch_gateway.entries import faults
 from clonewatch_gateway.following import Follower
+from clonewatch_gateway.pulling import PERIOD, NotPulled, Puller
 from clonewatch_gateway.watch_list import Keys, trusted
 
 EXIT_SETUP, EXIT_STALE = 2, 3
@@ -24,9 +25,11 @@ def run(words: Sequence[str] | None = None) -> int:
     """Run the command. words: of the command line; default: those of the process. Returns the exit code."""
     parser = _parser()
     given = parser.parse_args(words)
+    if given.command == "pull":
+        return _pull(given.url, given.folder, given.period, given.once)
     try:
         keys = Keys(trusted(given.trust), bytes.fromhex(given.account_key.read_text(encoding="ascii").strip()))
-        follower = Follower(given.folder, keys, memory=given.memory, said=_warn)
+        follower = Follower(given.folder, keys, memory=given.memory, shared=given.shared, said=_warn)
     except (OSError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
@@ -39,15 +42,45 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clonewatch-gateway", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="answer POST /v1/check with decisions")
+    pull = commands.add_parser("pull", help="fetch a watch list from a web server into a folder")
+    pull.add_argument("url", metavar="URL", help="of the folder with snapshot.cwl")
+    pull.add_argument("--folder", type=Path, required=True, help="where it goes")
+    pull.add_argument("--period", type=float, default=PERIOD, help="seconds between looks (default: %(default)s)")
+    pull.add_argument("--once", action="store_true", help="look once, and end with exit code 3 where that fails")
     show = commands.add_parser("show", help="say what a watch list holds, and whether it is in use")
     for command in (check, show):
         command.add_argument("--folder", type=Path, required=True, help="where the watch list is published")
         command.add_argument("--trust", action="append", required=True, help="public key, ed25519:...; may be repeated")
         command.add_argument("--account-key", type=Path, required=True, help="file with the secret of account hashes")
         command.add_argument("--memory", type=Path, help="file that remembers the highest serial number seen")
+        command.add_argument("--shared", type=Path, help="folder of your own in which workers share copies of the list")
     check.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     check.add_argument("--port", type=int, default=8643, help="port to listen on; 0 takes a free one")
     return parser
+
+
+def _pull(url: str, folder: Path, period: float, once: bool) -> int:
+    try:
+        puller = Puller(url, folder)
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_SETUP
+    stop, said = threading.Event(), ""
+    for number in (signal.SIGINT, signal.SIGTERM) if not once else ():
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        problem = ""
+        try:
+            puller.pull()
+        except (NotPulled, OSError) as error:
+            problem = str(error)
+        if problem and problem != said:
+            _warn("not_pulled", problem)
+        if once:
+            return EXIT_STALE if problem else 0
+        said = problem
+        stop.wait(period)
+    return 0
 
 
 def _show(follower: Follower) -> int:

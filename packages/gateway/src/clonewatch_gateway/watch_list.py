@@ -31,7 +31,8 @@ from clonewatch_gateway.account_hash import BYTES as HASH_BYTES
 from clonewatch_gateway.account_hash import hasher, key_name
 from clonewatch_gateway.decisions import OBSERVE, Decision, Entry
 from clonewatch_gateway.entries import entry
-from clonewatch_gateway.refusal import DAMAGED, MISSING, OTHER_KEY, OTHER_LIST, ROLLBACK, VERSION, Refused
+from clonewatch_gateway.mapping import mapped
+from clonewatch_gateway.refusal import DAMAGED, OTHER_KEY, OTHER_LIST, ROLLBACK, VERSION, Refused
 
 MAGIC = b"CWLIST1\n"
 SCHEMA = "clonewatch.watch-list.v1"
@@ -58,10 +59,13 @@ class Keys(NamedTuple):
 
 
 class Part:
-    """One file of a list: a snapshot, or a delta to one. Its signature, its length and its hash were checked."""
+    """One file of a list: a snapshot, or a delta to one. Its signature, length and hash were checked.
 
-    def __init__(self, path: Path, keys: Keys) -> None:
-        self._map = _mapped(path)
+    shared: folder for copies of files, so that workers share them; see `mapping`.
+    """
+
+    def __init__(self, path: Path, keys: Keys, shared: Path | None = None) -> None:
+        self._map, self.copy = mapped(path, shared)
         size = len(self._map)
         if size < len(MAGIC) + 4 or self._map[: len(MAGIC)] != MAGIC:
             raise Refused(DAMAGED, f"{path.name} is no watch list")
@@ -91,7 +95,7 @@ class WatchList:
     """A snapshot, and the newest delta to it where there is one."""
 
     def __init__(self, snapshot: Part, delta: Part | None, hashed: Callable[[str], bytes]) -> None:
-        self.snapshot, self._delta = snapshot, delta
+        self.snapshot, self.delta = snapshot, delta
         self._entries: list[Entry | None] = list(snapshot.entries)
         newest = delta or snapshot
         for number, changed in newest.header["changes"].items():
@@ -111,15 +115,18 @@ class WatchList:
     def entries(self) -> list[Entry]:
         """Every entry that is in force or simulated, those of the delta last."""
         held = [one for one in self._entries if one is not None]
-        return held + (self._delta.entries if self._delta else [])
+        return held + (self.delta.entries if self.delta else [])
 
 
-def opened(snapshot: Path, keys: Keys, delta: Path | None = None, *, after: int = 0) -> WatchList:
+def opened(
+    snapshot: Path, keys: Keys, delta: Path | None = None, *, after: int = 0, shared: Path | None = None
+) -> WatchList:
     """Read a list. after: the highest serial number seen; a lower one is a rollback. Raises Refused.
 
     A delta to another snapshot is left out: it is older than the snapshot, or the snapshot it belongs to comes next.
     """
-    return joined(Part(snapshot, keys), Part(delta, keys) if delta is not None else None, keys, after=after)
+    newer = Part(delta, keys, shared) if delta is not None else None
+    return joined(Part(snapshot, keys, shared), newer, keys, after=after)
 
 
 def joined(snapshot: Part, delta: Part | None, keys: Keys, *, after: int = 0) -> WatchList:
@@ -167,7 +174,7 @@ def _finder(held: mmap.mmap, fan: int, fan_bits: int, count: int) -> Callable[[b
 def _said(
     snapshot: Part, entries: list[Entry | None], delta: Part | None, hashed: Callable[[str], bytes]
 ) -> Callable[[str], Entry | None]:
-    """A function from an account id to its entry, as `_finder` over local names. entries: of the snapshot, as changed."""
+    """A function from an account id to its entry, as `_finder` is one. entries: of the snapshot, as changed."""
     find, count = snapshot.find, len(entries)
     newer = delta.find if delta is not None else None
     others = delta.entries if delta is not None else []
@@ -186,16 +193,6 @@ def _said(
 
 def _identity(part: Part) -> tuple[int, str]:
     return part.header["serial"], part.header["body_sha256"]
-
-
-def _mapped(path: Path) -> mmap.mmap:
-    try:
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except FileNotFoundError as error:
-        raise Refused(MISSING, f"there is no {path.name}") from error
-    except (OSError, ValueError) as error:  # ValueError: an empty file
-        raise Refused(DAMAGED, f"{path.name} cannot be read: {error}") from error
 
 
 def _header(data: bytes) -> dict[str, Any]:
