@@ -184,10 +184,10 @@ def measured(asked: argparse.Namespace, decide: Any) -> dict[str, Any]:
 
 
 def memory() -> dict[str, int]:
-    """Megabytes of this process, and of them those that are its own and not shared with other readers of the file."""
+    """Megabytes of this process, and of them those that are no pages of files, which other workers share."""
     lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
     held = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    return {"rss_mb": held["Rss"] // 1024, "own_mb": (held["Private_Dirty"] + held.get("Swap", 0)) // 1024}
+    return {"rss_mb": held["Rss"] // 1024, "own_mb": (held["Anonymous"] + held.get("Swap", 0)) // 1024}
 
 
 def over_http(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
