@@ -85,6 +85,11 @@ def test_a_scan_becomes_decisions_that_are_enforced_only_where_two_persons_said_
     assert first["enforced"] == {} and first["simulated"]["throttle-harvest"] >= len(stand.core)
     shadow = decided(follower, account)
     assert shadow.simulated and shadow.action == "throttle_slice" and shadow.status == 0
+    # The slice is known by the fingerprints that a gateway makes with the key of the scan.
+    mine = pq.read_table(stand.home / "log" / "exchanges", filters=[("account_id", "=", account)])["template_id"]
+    asked = frozenset(f"template:{one:016x}" for one in mine.to_pylist() if one is not None)
+    assert decide(account, Facts(30_000, asked), follower.current, time.time()).would == 429
+    assert decide(account, Facts(30_000, frozenset({"template:0"})), follower.current, time.time()).would == 0
     assert all(decided(follower, one).reason == "not_listed" for one in (*stand.honest, *stand.bystanders))
 
     store = ("--store", stand.home / "cases.db")
