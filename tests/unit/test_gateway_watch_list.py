@@ -224,6 +224,20 @@ def put(folder: Path, data: bytes) -> None:
     aside.replace(folder / "snapshot.cwl")
 
 
+def test_a_list_that_is_over_is_said_once_until_there_is_another(tmp_path: Path) -> None:
+    heard = Heard()
+    published(tmp_path, {"a": SUSPENDED})
+    follower = Follower(tmp_path, KEYS, said=heard)
+    for moment in (NOW, NOW + DAY, NOW + DAY + 1):
+        follower.tell_stale(moment)
+    assert heard.codes == ["stale_list"]
+    published(tmp_path, {"a": SUSPENDED}, NOW + DAY)
+    follower.look()
+    for moment in (NOW + DAY + 2, NOW + 2 * DAY):
+        follower.tell_stale(moment)
+    assert heard.codes == ["stale_list"] * 2
+
+
 def test_a_thread_follows_the_folder_and_ends(tmp_path: Path) -> None:
     published(tmp_path, {"a": SUSPENDED})
     follower = Follower(tmp_path, KEYS, period=0.01).start()

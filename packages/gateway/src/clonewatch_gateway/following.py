@@ -19,6 +19,7 @@ from clonewatch_gateway.watch_list import Keys, Part, WatchList, joined
 
 SNAPSHOT_NAME, DELTA_NAME = "snapshot.cwl", "delta.cwl"
 PERIOD = 1.0
+STALE = "stale_list"
 _LOG = logging.getLogger("clonewatch_gateway")
 _Seen = tuple[int, int, int] | None
 
@@ -27,8 +28,8 @@ class Follower:
     """The newest good list of a folder. memory: a file that remembers the highest serial number over restarts.
 
     shared: a folder of this gateway's own, in which workers share one copy of the list; without it each has its own.
-    said: called with a code and a sentence when something is wrong with a new file, once for each file; default: a
-    warning of the log `clonewatch_gateway`.
+    said: called with a code and a sentence when something is wrong with a new file, once for each file, and when the
+    list in use is over; default: a warning of the log `clonewatch_gateway`.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Follower:
         self._thread: threading.Thread | None = None
         self.current: WatchList | None = None
         self.problem = ""
+        self._told_stale = False
         self.look()
 
     def look(self) -> bool:
@@ -98,9 +100,18 @@ class Follower:
         moment = time.time() if now is None else now
         return self.current is None or moment >= self.current.valid_until
 
+    def tell_stale(self, now: float | None = None) -> None:
+        """Say once that the list in use is over, and nobody has published a new one: everything is observed."""
+        stale = self.is_stale(now)
+        if stale and not self._told_stale:
+            self._said(STALE, f"nothing is enforced: the newest good list of {self.folder} is over. Publish again")
+        self._told_stale = stale
+
     def _run(self) -> None:
+        self.tell_stale()
         while not self._stop.wait(self._period):
             self.look()
+            self.tell_stale()
 
     def _remembered(self) -> int:
         if self._memory is None:
