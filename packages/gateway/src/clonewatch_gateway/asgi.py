@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from clonewatch_gateway.bodies import changed
-from clonewatch_gateway.counters import Minutes
+from clonewatch_gateway.counters import Counters, Minutes
 from clonewatch_gateway.deciding import NO_FACTS, NO_LIST, decide
 from clonewatch_gateway.decisions import Decision, Facts
 from clonewatch_gateway.entries import NOTICE
@@ -41,7 +41,8 @@ class Middleware:
 
     watch: gives the newest list, such as `lambda: follower.current`. account: the account id of a request, as the log
     that was scanned has it; None lets the request pass. It runs behind whatever checks keys. facts: what else is known.
-    record: called with every decision, for logs and metrics. counters: shared by whatever runs in this process.
+    record: called with every decision, for logs and metrics. counters: `SharedMinutes` where several workers serve;
+    default: of this process.
     """
 
     def __init__(
@@ -52,12 +53,12 @@ class Middleware:
         *,
         facts: Callable[[Scope], Facts] | None = None,
         record: Callable[[str, Decision], None] | None = None,
-        counters: Minutes | None = None,
+        counters: Counters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._app, self._watch, self._account, self._facts = app, watch, account, facts
         self._record, self._clock = record, clock
-        self.counters = counters if counters is not None else Minutes()
+        self.counters: Counters = counters if counters is not None else Minutes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""

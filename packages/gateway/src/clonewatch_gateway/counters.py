@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 _MINUTE = 60
+
+
+class Counters(Protocol):
+    """What counts: `Minutes` in this process, `SharedMinutes` on this machine."""
+
+    def at(self, now: float) -> Mapping[str, float]:
+        """What each counter holds at a time."""
+
+    def add(self, counter: str, tokens: float, now: float) -> None:
+        """Count tokens."""
 
 
 class Minutes(Mapping[str, float]):
     """A sliding minute for each counter, as the running minute plus what is left of the one before (an estimate).
 
-    Of one process: with several workers each counts its own requests, so divide the limit by them, or let the gateway's
-    limiter count by the name of the counter. Safe for threads.
+    Of one process, safe for threads: workers share `shared_counters.SharedMinutes`.
     """
 
     def __init__(self) -> None:
