@@ -159,7 +159,8 @@ def test_lines_are_counted_past_strings_of_several_lines() -> None:
 
 def test_all_faults_come_at_once_with_their_places(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
-    path.write_text(HEAD + RULE.replace("account.role", "account.country") + "days = 0\n")
+    example = '[[examples]]\nname = "x"\ngives = "one"\n'
+    path.write_text(HEAD + RULE.replace("account.role", "account.country") + "days = 0\n" + example)
     with pytest.raises(PolicyError) as error:
         read(path)
     assert error.value.__notes__[0].startswith(f"{path}:7: account.country is refused") and len(error.value.faults) == 2

@@ -137,7 +137,8 @@ def parsed(data: bytes) -> Policy | list[Fault]:
         return [_shaped(error, lines, "", 0)]
     faults = _head(file, lines)
     rules = [_rule(one, place, lines, faults) for place, one in enumerate(file.rules)]
-    ids = [one.id for one in rules if one]
+    # Of rules with faults too: an example of one has no fault of its own.
+    ids = [str(one.get("id")) for one in file.rules if isinstance(one, dict)]
     faults += _between(rules, file.appeal_url, lines)
     examples = [_example(one, place, lines, ids, faults) for place, one in enumerate(file.examples)]
     if not file.rules:
