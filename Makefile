@@ -23,14 +23,14 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml packages/gateway/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Clonewatch needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version 2>&1`." >&2; \
 	  echo "Install one and name it: make setup PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable packages/gateway
 	$(BIN)/clonewatch warm-up
 	@touch $@
 
@@ -94,4 +94,4 @@ $(DOCS_STAMP): $(STAMP)
 
 clean:
 	rm -rf demo dist build site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find src tests evals benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src packages tests evals benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The pages on cases and appeals name every command on them and the log with every option, and nothing else."""
+"""The pages on cases, appeals and policies name every command of theirs with every option, and nothing else."""
 
 import re
 from pathlib import Path
@@ -13,15 +13,17 @@ from clonewatch.cases.containments import APPEAL_DAYS
 from clonewatch.cases.measures import MEASURES
 from clonewatch.cases.notices import SEEN
 from clonewatch.cli.main import app
+from clonewatch.model.gateway_actions import ACTIONS
 from clonewatch.model.questions import BY_ID
 from clonewatch.model.same_evidence import COVERED, MORE_BITS
+from clonewatch.policy.facts import FACTS
 from clonewatch.ports.shelf import Shelf
 
 USING = Path(__file__).resolve().parents[2] / "docs" / "using"
-PAGES = {name: (USING / f"{name}.md").read_text(encoding="utf-8") for name in ("cases", "appeals")}
+PAGES = {name: (USING / f"{name}.md").read_text(encoding="utf-8") for name in ("cases", "appeals", "policies")}
 PAGE = PAGES["cases"]
-BOTH = PAGE + PAGES["appeals"]
-OF = {"cases": "cases", "log": "cases", "appeals": "appeals"}
+BOTH = "".join(PAGES.values())
+OF = {"cases": "cases", "log": "cases", "appeals": "appeals", "policy": "policies"}
 GROUPS = {name: typer.main.get_command(app).commands[name] for name in OF}  # type: ignore[attr-defined]
 COMMANDS: dict[str, Any] = {f"{group} {name}": c for group, held in GROUPS.items() for name, c in held.commands.items()}
 ROWS = {
@@ -69,6 +71,19 @@ def test_the_page_on_appeals_names_every_measure_outcome_limit_and_figure() -> N
         f"{MOST_FILES} files" in page and f"{MOST_BYTES // 2**20} MiB" in page and f"{MOST_TOTAL // 2**20} MiB" in page
     )
     assert f"{APPEAL_DAYS} days" in page
+
+
+def test_the_page_on_policies_names_every_fact_action_bound_measure_and_reason_for_observing() -> None:
+    page = PAGES["policies"]
+    for action in ACTIONS.values():
+        bound = ", ".join(f"`{name}`" for name in action.bound) or "-"
+        measure = f"`{action.measure}`" if action.measure else ("any" if action.persons else "-")
+        assert re.search(rf"^\| `{action.name}` \| .* \| {bound} \| {action.persons} \| {measure} \|$", page, re.M), (
+            action
+        )
+    assert all(f"`{whose}.{fact}`" in page for whose, facts in FACTS.items() for fact in facts)
+    for reason in ("no_list", "stale_list", "lapsed", "unknown_action", "incomplete_decision", "slice_unknown"):
+        assert f"`{reason}`" in page
 
 
 def test_every_family_of_evidence_has_words_for_whoever_holds_an_account() -> None:

@@ -8,11 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import pyarrow.parquet as pq
 import pytest
+from tests.path.policy_stand import EXAMPLE, Stand, decided, done, standing
 from tests.unit.console_stand import PASSWORD, csrf_in
 from typer.testing import CliRunner
 
@@ -22,6 +25,7 @@ from clonewatch.cases.store import opened
 from clonewatch.cli import case_options
 from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
+from clonewatch_gateway import Facts, decide
 
 
 def ask(*words: object) -> Any:
@@ -263,3 +267,87 @@ def test_one_command_opens_the_console_with_the_groups_of_a_result_in_the_queue(
         )
         (admin,) = people.everybody(held.connection)
         assert (admin.name, admin.role, bool(admin.password)) == ("admin", "admin", True)
+
+
+@pytest.fixture(scope="module")
+def stand(home: Path) -> Stand:
+    return standing(home)
+
+
+def test_a_scan_becomes_decisions_that_are_enforced_only_where_two_persons_said_so(
+    stand: Stand, tmp_path: Path
+) -> None:
+    first = stand.publish()
+    follower = stand.follower(first["public_key"])
+    account, other = stand.core[:2]
+    assert first["enforced"] == {} and first["simulated"]["throttle-harvest"] >= len(stand.core)
+    shadow = decided(follower, account)
+    assert shadow.simulated and shadow.action == "throttle_slice" and shadow.status == 0
+    # The slice is known by the fingerprints that a gateway makes with the key of the scan.
+    mine = pq.read_table(stand.home / "log" / "exchanges", filters=[("account_id", "=", account)])["template_id"]
+    asked = frozenset(f"template:{one:016x}" for one in mine.to_pylist() if one is not None)
+    assert decide(account, Facts(30_000, asked), follower.current, time.time()).would == 429
+    assert decide(account, Facts(30_000, frozenset({"template:0"})), follower.current, time.time()).would == 0
+    assert all(decided(follower, one).reason == "not_listed" for one in (*stand.honest, *stand.bystanders))
+
+    store = ("--store", tmp_path / "cases.db")
+    done("cases", "import", stand.home / "first", *store)
+    done("cases", "rule", "K0001", "--confirmed", "--as", "ana", *store)
+    words = ["--measure", "budget", "--ground", "Section 4", "--because", "seen twice", "--as", "ana"]
+    done("appeals", "ask", "K0001", *words, *store)
+    # One person asked, nobody approved: it stays shadow, though the ruling now selects the rule.
+    assert stand.publish(*store)["enforced"] == {} and decided(follower, account).simulated
+    notices = tmp_path / "notices.jsonl"
+    done("appeals", "begin", "B0001", "--out", notices, "--as", "bob", "--url", "https://example.com", *store)
+    told = stand.publish(*store)
+    assert told["kind"] == "delta" and told["enforced"]["budget-confirmed"] >= len(stand.core)
+    held = decided(follower, account, 59_000)
+    assert (held.action, held.simulated, held.case, held.charge) == ("budget", False, "K0001", "K0001")
+    notice = dict(held.headers)["account-notice"]
+    assert 'case="K0001"' in notice and 'appeal="https://api.example.com/appeal"' in notice
+    assert decided(follower, account, 61_000).status == 429
+    assert all(decided(follower, one).reason == "not_listed" for one in (*stand.honest, *stand.bystanders))
+    # A suspension was not asked for, so the rule that suspends is nothing but simulated, and the budget stays.
+    assert "suspend-confirmed" not in told["enforced"]
+
+    done("appeals", "receive", "B0001", "--account", account, "we are a school", *store)
+    done("appeals", "answer", "A0001", "--overturn", "--because", "they are", "--as", "eva", *store)
+    told = stand.publish(*store)
+    assert (told["kind"], told["rows"], told["cleared"], told["unbound"]) == ("delta", 1, 1, {})
+    # Nothing of it is left, not even in shadow: the same evidence says nothing about that account any more.
+    assert decided(follower, account, 61_000).reason == "not_listed"
+    assert decided(follower, other, 61_000).status == 429
+
+    done("appeals", "end", "B0001", "--note", "enough", "--as", "ana", *store)
+    assert stand.publish(*store)["enforced"] == {}
+    assert decided(follower, other, 61_000).status == 0
+
+
+def test_whoever_is_under_a_measure_that_no_rule_bounds_is_counted(stand: Stand, tmp_path: Path) -> None:
+    store = ("--store", tmp_path / "cases.db")
+    done("cases", "import", stand.home / "first", *store)
+    done("cases", "rule", "K0001", "--confirmed", "--as", "ana", *store)
+    words = ["--measure", "verify", "--ground", "Section 4", "--because", "seen twice", "--as", "ana"]
+    done("appeals", "ask", "K0001", *words, *store)
+    done("appeals", "begin", "B0001", "--out", tmp_path / "n", "--as", "bob", "--url", "https://example.com", *store)
+    told = stand.publish(*store, "--list", "other", "--out", tmp_path / "list")
+    assert told["enforced"] == {} and told["unbound"]["verify"] >= len(stand.core)
+
+
+def test_set_up_that_is_wrong_is_said_and_nothing_is_written(stand: Stand, tmp_path: Path) -> None:
+    (tmp_path / "short.key").write_text("abc")
+    (tmp_path / "short.key").chmod(0o600)
+    base = ["policy", "publish", EXAMPLE, "--scan", stand.home / "first", "--out", tmp_path / "list"]
+    keys = {"--signing-key": stand.home / "list.pem", "--account-key": stand.home / "account.key"}
+    for wrong in (
+        {"--signing-key": tmp_path / "none.pem"},
+        {"--signing-key": EXAMPLE},
+        {"--account-key": tmp_path / "short.key"},
+        {"--account-key": tmp_path / "none" / "key"},
+        {"--scan": tmp_path},
+        {"--store": tmp_path / "none.db"},
+        {"--out": EXAMPLE},
+    ):
+        ran = ask(*base, *(word for pair in ({**keys, **wrong}).items() for word in pair))
+        assert ran.exit_code == 2 and "Error: " in ran.output, (wrong, ran.output)
+        assert not (tmp_path / "list").exists()

@@ -22,6 +22,7 @@ from clonewatch.cli import (
     lab,
     log,
     output,
+    policy,
     results,
     scan,
     schema,
@@ -150,6 +151,7 @@ app.command("why", short_help="Say why an account is in a campaign, or in none."
 app.command("answer", short_help="Record what you found out about a group.")(answer.answer)
 app.add_typer(cases.app, name="cases", short_help="Follow groups as cases, and rule on them.")
 app.add_typer(appeals.app, name="appeals", short_help="Contain accounts of a case, and answer appeals.")
+app.add_typer(policy.app, name="policy", short_help="Write, test and publish what gateways do about campaigns.")
 app.command("console", short_help="Open the web console on cases.")(console.console)
 app.add_typer(log.app, name="log", short_help="Check the signed log of everything done to cases.")
 app.command("dossier", short_help="Write a case as one signed folder.")(dossier.dossier)

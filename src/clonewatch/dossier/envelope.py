@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from clonewatch.cases.heads import PublicKey, Signer, public_key
-from clonewatch.model.errors import InputError, KeyFileError, LogError
-from clonewatch.model.secret_files import read_secret
+from clonewatch.kernels.signing_keys import private_key
+from clonewatch.model.errors import InputError, LogError
 
 NAME = "dossier.intoto.json"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -78,14 +78,7 @@ def opened(data: bytes, expected: PublicKey | None = None) -> Signed:
 
 def signing_key(path: Path) -> Signer:
     """An Ed25519 key in PEM, such as `openssl genpkey -algorithm ed25519` writes. Raises KeyFileError."""
-    data = read_secret(path, "the signing key", fix="Make one: openssl genpkey -algorithm ed25519 -out FILE")
-    try:
-        key = load_pem_private_key(data, None)
-    except (ValueError, TypeError) as error:
-        raise KeyFileError("this is no private key in PEM without a password", where=str(path)) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError("this key is not an Ed25519 key", where=str(path))
-    return Signer(_OWN, key)
+    return Signer(_OWN, private_key(path))
 
 
 def known_key(given: str) -> PublicKey:

@@ -1,0 +1,175 @@
+"""Middleware for any ASGI server: decides about each request, refuses or changes it, and tells the client.
+
+Pure ASGI, so streams pass as they come. Whatever fails here is logged, and the request is served.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from clonewatch_gateway.bodies import changed
+from clonewatch_gateway.counters import Counters, Minutes
+from clonewatch_gateway.deciding import NO_FACTS, NO_LIST, decide
+from clonewatch_gateway.decisions import Decision, Facts
+from clonewatch_gateway.entries import NOTICE
+from clonewatch_gateway.watch_list import WatchList
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Names the counter to a limiter behind this; whatever a client sends under it is taken out.
+COUNTER = "clonewatch-counter"
+MOST_BODY = 4 << 20
+# Bytes of text for a token, about, where nothing better is known.
+_TOKEN_BYTES = 4
+# The end of an answer, in which its usage stands.
+_TAIL = 4096
+_USAGE = re.compile(rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,9})')
+_LOG = logging.getLogger("clonewatch_gateway")
+
+
+class Middleware:
+    """Decides about every HTTP request of an ASGI application.
+
+    watch: gives the newest list, such as `lambda: follower.current`. account: the account id of a request, as the log
+    that was scanned has it; None lets the request pass. It runs behind whatever checks keys. facts: what else is known.
+    record: called with every decision, for logs and metrics. counters: `SharedMinutes` where several workers serve;
+    default: of this process.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        watch: Callable[[], WatchList | None],
+        account: Callable[[Scope], str | None],
+        *,
+        facts: Callable[[Scope], Facts] | None = None,
+        record: Callable[[str, Decision], None] | None = None,
+        counters: Counters | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._app, self._watch, self._account, self._facts = app, watch, account, facts
+        self._record, self._clock = record, clock
+        self.counters: Counters = counters if counters is not None else Minutes()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() != COUNTER.encode()]}
+        decision = self._decided(scope)
+        if decision.status:
+            await _refuse(send, decision)
+            return
+        if decision.charge:
+            scope["headers"].append((COUNTER.encode(), decision.charge.encode()))
+            send = self._counting(send, decision.charge)
+        if decision.headers:
+            send = _telling(send, decision)
+        if decision.changes:
+            scope, receive = await _rewritten(scope, receive, decision)
+        await self._app(scope, receive, send)
+
+    def _decided(self, scope: Scope) -> Decision:
+        try:
+            account = self._account(scope)
+            if account is None:
+                return NO_LIST
+            now = self._clock()
+            facts = self._facts(scope) if self._facts else NO_FACTS
+            facts = facts._replace(tokens=facts.tokens or _asked(scope), spent=self.counters.at(now))
+            decision = decide(account, facts, self._watch(), now)
+            if decision.charge:
+                self.counters.add(decision.charge, facts.tokens, now)
+            if self._record:
+                self._record(account, decision)
+        except Exception:  # noqa: BLE001  (whatever it is: a fault of ours refuses nobody)
+            _LOG.exception("no decision was made; the request is served")
+            return NO_LIST
+        return decision
+
+    def _counting(self, send: Send, counter: str) -> Send:
+        tail, size = bytearray(), 0
+
+        async def counted(message: Message) -> None:
+            nonlocal tail, size
+            if message["type"] == "http.response.body":
+                part = message.get("body", b"")
+                size += len(part)
+                tail = (tail + part[-_TAIL:])[-_TAIL:]
+                if not message.get("more_body"):
+                    used = _USAGE.findall(tail)
+                    self.counters.add(counter, int(used[-1]) if used else size // _TOKEN_BYTES, self._clock())
+            await send(message)
+
+        return counted
+
+
+def _asked(scope: Scope) -> int:
+    """Tokens of a request, about, from its length."""
+    length = next((value for name, value in scope["headers"] if name.lower() == b"content-length"), b"0")
+    return int(length) // _TOKEN_BYTES if length.isdigit() else 0
+
+
+async def _refuse(send: Send, decision: Decision) -> None:
+    error = {
+        "type": "account_" + ("limited" if decision.status == 429 else "restricted"),
+        "code": decision.reason,
+        "case": decision.case,
+        "message": f"This account is under a measure ({decision.action}). See the header {NOTICE} on how to appeal.",
+    }
+    body = json.dumps({"error": error}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *((name.encode(), value.encode()) for name, value in decision.headers),
+    ]
+    await send({"type": "http.response.start", "status": decision.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _telling(send: Send, decision: Decision) -> Send:
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            added = [(name.encode(), value.encode()) for name, value in decision.headers]
+            message = {**message, "headers": [*message.get("headers", ()), *added]}
+        await send(message)
+
+    return told
+
+
+async def _rewritten(scope: Scope, receive: Receive, decision: Decision) -> tuple[Scope, Receive]:
+    """A request with its body changed. One that is no JSON, or too long, passes as it came."""
+    held: list[Message] = []
+    size = 0
+    while True:
+        message = await receive()
+        held.append(message)
+        size += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body") or size > MOST_BODY:
+            break
+    whole = held[-1]["type"] == "http.request" and not held[-1].get("more_body")
+    data = b"".join(message.get("body", b"") for message in held) if whole and size <= MOST_BODY else b""
+    try:
+        body = json.loads(data) if data else None
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict) and changed(body, decision.changes):
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        kept = [pair for pair in scope["headers"] if pair[0].lower() not in (b"content-length", b"transfer-encoding")]
+        scope = {**scope, "headers": [*kept, (b"content-length", str(len(data)).encode())]}
+        held = [{"type": "http.request", "body": data, "more_body": False}]
+
+    async def again() -> Message:
+        return held.pop(0) if held else await receive()
+
+    return scope, again

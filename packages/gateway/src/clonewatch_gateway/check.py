@@ -1,0 +1,118 @@
+"""Decisions over plain HTTP, for gateways in other languages: `POST /v1/check` with a JSON object.
+
+::
+
+    {"account": "acct-1", "tokens": 1200, "attributes": ["template:0e29b8a2"], "verified_at": 0}
+
+answers with the decision as a JSON object, always with status 200: the gateway carries it out. `GET /healthz` says that
+the process lives, `GET /readyz` whether the list is in use (503 if it is stale, and then everything is observed).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+from clonewatch_gateway.counters import Minutes
+from clonewatch_gateway.deciding import decide
+from clonewatch_gateway.decisions import Facts
+from clonewatch_gateway.following import Follower
+
+MOST_BODY = 64 << 10
+_MOST_TOKENS = 10**9
+_IDLE = 60  # seconds after which a connection that says nothing is closed
+
+
+class Malformed(ValueError):
+    """A body that is no question about an account."""
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with decisions of the newest list of a follower."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], follower: Follower) -> None:
+        self.follower, self.counters = follower, Minutes()
+        super().__init__(address, _Handler)
+
+    def answer(self, body: bytes) -> dict[str, Any]:
+        """The decision that a body asks for. Raises Malformed."""
+        account, facts = _asked(body)
+        now = time.time()
+        decision = decide(account, facts._replace(spent=self.counters.at(now)), self.follower.current, now)
+        if decision.charge:
+            self.counters.add(decision.charge, facts.tokens, now)
+        changes = [{"path": one.path, "how": one.how, "value": one.value} for one in decision.changes]
+        return {**decision._asdict(), "headers": dict(decision.headers), "changes": changes}
+
+
+def _asked(body: bytes) -> tuple[str, Facts]:
+    try:
+        held = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("the body is no JSON") from error
+    if not isinstance(held, dict) or not isinstance(held.get("account"), str):
+        raise Malformed("the body is an object with an account, which is text")
+    tokens, verified = held.get("tokens", 0), held.get("verified_at", 0)
+    attributes = held.get("attributes", [])
+    if type(tokens) is not int or not 0 <= tokens <= _MOST_TOKENS:
+        raise Malformed("tokens is no whole number from 0 on")
+    if isinstance(verified, bool) or not isinstance(verified, int | float):
+        raise Malformed("verified_at is no time in seconds")
+    if not isinstance(attributes, list) or not all(isinstance(one, str) for one in attributes):
+        raise Malformed("attributes is no list of texts")
+    return held["account"], Facts(tokens, frozenset(attributes), verified)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "clonewatch-gateway", ""
+    timeout = _IDLE
+    # Headers and body go out at once, without waiting for the other side.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: Server
+    _SAID: ClassVar = {"/healthz": (200, "alive"), "/readyz": (200, "ready")}
+
+    def do_POST(self) -> None:
+        """Answer with a decision."""
+        length = self.headers.get("content-length", "")
+        if self.path != "/v1/check":
+            self._say(404, {"error": "there is POST /v1/check"}, close=True)
+        elif not length.isdigit() or int(length) > MOST_BODY:
+            self._say(413 if length.isdigit() else 411, {"error": f"send at most {MOST_BODY} bytes"}, close=True)
+        else:
+            try:
+                self._say(200, self.server.answer(self.rfile.read(int(length))))
+            except Malformed as error:
+                self._say(400, {"error": str(error)})
+
+    def do_GET(self) -> None:
+        """Answer whether the process lives, and whether a list is in use."""
+        follower = self.server.follower
+        if self.path not in self._SAID:
+            self._say(404, {"error": "there are /healthz and /readyz"})
+        elif self.path == "/readyz" and follower.is_stale():
+            self._say(503, {"status": "observing only", "problem": follower.problem or "stale_list"})
+        else:
+            status, said = self._SAID[self.path]
+            watch = follower.current
+            self._say(status, {"status": said, "list": watch.origin if watch else "", "problem": follower.problem})
+
+    def _say(self, status: int, value: dict[str, Any], *, close: bool = False) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        if close:
+            self.send_header("connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing for each request: account ids do not belong into a log."""

@@ -1,0 +1,144 @@
+"""Follows a watch list: a thread looks for new files, checks them, and puts them in place of the list in use.
+
+What is wrong with a new file is said, and the list in use stays until it is stale: nobody is refused by a fault, and
+traffic flows on when nothing new comes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from clonewatch_gateway.mapping import forget
+from clonewatch_gateway.refusal import MISSING, Refused
+from clonewatch_gateway.watch_list import Keys, Part, WatchList, joined
+
+SNAPSHOT_NAME, DELTA_NAME = "snapshot.cwl", "delta.cwl"
+PERIOD = 1.0
+STALE = "stale_list"
+_LOG = logging.getLogger("clonewatch_gateway")
+_Seen = tuple[int, int, int] | None
+
+
+class Follower:
+    """The newest good list of a folder. memory: a file that remembers the highest serial number over restarts.
+
+    shared: a folder of this gateway's own, in which workers share one copy of the list; without it each has its own.
+    said: called with a code and a sentence when something is wrong with a new file, once for each file, and when the
+    list in use is over; default: a warning of the log `clonewatch_gateway`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keys: Keys,
+        *,
+        memory: Path | None = None,
+        shared: Path | None = None,
+        said: Callable[[str, str], None] | None = None,
+        period: float = PERIOD,
+    ) -> None:
+        self.folder, self._keys, self._memory, self._shared = folder, keys, memory, shared
+        self._period = period
+        self._said = said or (lambda code, what: _LOG.warning("watch list not used: %s: %s", code, what))
+        self._seen: tuple[_Seen, _Seen] | None = None
+        self._part: tuple[_Seen, Part] | None = None
+        self._highest = self._remembered()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.current: WatchList | None = None
+        self.problem = ""
+        self._told_stale = False
+        self.look()
+
+    def look(self) -> bool:
+        """Look for new files once; whether a new list is in use."""
+        seen = (_state(self.folder / SNAPSHOT_NAME), _state(self.folder / DELTA_NAME))
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            found = self._read(*seen)
+        except Refused as refused:
+            self.problem = refused.code
+            self._said(refused.code, refused.said)
+            return False
+        self.problem, self.current = "", found
+        if self._shared is not None:
+            forget(self._shared, {one.copy for one in (found.snapshot, found.delta) if one}, time.time())
+        if found.serial > self._highest:
+            self._highest = found.serial
+            self._remember()
+        return True
+
+    def _read(self, snapshot: _Seen, delta: _Seen) -> WatchList:
+        if snapshot is None:
+            raise Refused(MISSING, f"there is no {SNAPSHOT_NAME} in {self.folder}")
+        if self._part is None or self._part[0] != snapshot:
+            self._part = (snapshot, Part(self.folder / SNAPSHOT_NAME, self._keys, self._shared))
+        part = Part(self.folder / DELTA_NAME, self._keys, self._shared) if delta is not None else None
+        return joined(self._part[1], part, self._keys, after=self._highest)
+
+    def start(self) -> Follower:
+        """Look every period, in a thread that ends with the process."""
+        self._thread = threading.Thread(target=self._run, name="clonewatch-watch-list", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def is_stale(self, now: float | None = None) -> bool:
+        """Whether decisions are only observed, since there is no list or it is over."""
+        moment = time.time() if now is None else now
+        return self.current is None or moment >= self.current.valid_until
+
+    def tell_stale(self, now: float | None = None) -> None:
+        """Say once that the list in use is over, and nobody has published a new one: everything is observed."""
+        stale = self.is_stale(now)
+        if stale and not self._told_stale:
+            self._said(STALE, f"nothing is enforced: the newest good list of {self.folder} is over. Publish again")
+        self._told_stale = stale
+
+    def _run(self) -> None:
+        self.tell_stale()
+        while not self._stop.wait(self._period):
+            self.look()
+            self.tell_stale()
+
+    def _remembered(self) -> int:
+        if self._memory is None:
+            return 0
+        try:
+            return int(self._memory.read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            self._said("no_memory", f"the highest serial number cannot be read from {self._memory}: {error}")
+            return 0
+
+    def _remember(self) -> None:
+        if self._memory is None:
+            return
+        aside = self._memory.with_name(f".{self._memory.name}.{os.getpid()}")
+        try:
+            aside.write_text(str(self._highest), encoding="ascii")
+            aside.replace(self._memory)
+        except OSError as error:
+            self._said("no_memory", f"the highest serial number cannot be kept in {self._memory}: {error}")
+
+
+def _state(path: Path) -> _Seen:
+    """What tells one file at a path from the next; None for no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,125 @@
+"""The command `clonewatch-gateway`: answer questions over HTTP, and look at a watch list."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from clonewatch_gateway.check import Server
+from clonewatch_gateway.entries import faults
+from clonewatch_gateway.following import Follower
+from clonewatch_gateway.pulling import PERIOD, NotPulled, Puller
+from clonewatch_gateway.watch_list import Keys, trusted
+
+EXIT_SETUP, EXIT_STALE = 2, 3
+
+
+def run(words: Sequence[str] | None = None) -> int:
+    """Run the command. words: of the command line; default: those of the process. Returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(words)
+    if given.command == "pull":
+        return _pull(given.url, given.folder, given.period, given.once)
+    try:
+        keys = Keys(trusted(given.trust), bytes.fromhex(given.account_key.read_text(encoding="ascii").strip()))
+        follower = Follower(given.folder, keys, memory=given.memory, shared=given.shared, said=_warn)
+    except (OSError, ValueError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_SETUP
+    if given.command == "show":
+        return _show(follower)
+    return _serve(follower, given.host, given.port)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clonewatch-gateway", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="answer POST /v1/check with decisions")
+    pull = commands.add_parser("pull", help="fetch a watch list from a web server into a folder")
+    pull.add_argument("url", metavar="URL", help="of the folder with snapshot.cwl")
+    pull.add_argument("--folder", type=Path, required=True, help="where it goes")
+    pull.add_argument("--period", type=float, default=PERIOD, help="seconds between looks (default: %(default)s)")
+    pull.add_argument("--once", action="store_true", help="look once, and end with exit code 3 where that fails")
+    show = commands.add_parser("show", help="say what a watch list holds, and whether it is in use")
+    for command in (check, show):
+        command.add_argument("--folder", type=Path, required=True, help="where the watch list is published")
+        command.add_argument("--trust", action="append", required=True, help="public key, ed25519:...; may be repeated")
+        command.add_argument("--account-key", type=Path, required=True, help="file with the secret of account hashes")
+        command.add_argument("--memory", type=Path, help="file that remembers the highest serial number seen")
+        command.add_argument("--shared", type=Path, help="folder of your own in which workers share copies of the list")
+    check.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    check.add_argument("--port", type=int, default=8643, help="port to listen on; 0 takes a free one")
+    return parser
+
+
+def _pull(url: str, folder: Path, period: float, once: bool) -> int:
+    try:
+        puller = Puller(url, folder)
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_SETUP
+    stop, said = threading.Event(), ""
+    for number in (signal.SIGINT, signal.SIGTERM) if not once else ():
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        problem = ""
+        try:
+            puller.pull()
+        except (NotPulled, OSError) as error:
+            problem = str(error)
+        if problem and problem != said:
+            _warn("not_pulled", problem)
+        if once:
+            return EXIT_STALE if problem else 0
+        said = problem
+        stop.wait(period)
+    return 0
+
+
+def _show(follower: Follower) -> int:
+    watch = follower.current
+    stale = follower.is_stale()
+    held = watch.entries() if watch else []
+    kinds = Counter((one.named, "enforce" if one.enforce else "shadow") for one in held)
+    told = {
+        "list": watch.origin if watch else None,
+        "accounts": watch.accounts if watch else 0,
+        "valid_until": watch.valid_until if watch else None,
+        "in_use": not stale,
+        "problem": follower.problem or ("stale_list" if stale else ""),
+        "entries": {f"{action}, {mode}": count for (action, mode), count in sorted(kinds.items())},
+        "incomplete": [why for one in held for why in faults(one)],
+        "unknown_actions": sorted({one.named for one in held if one.action is None}),
+    }
+    print(json.dumps(told, indent=2))
+    return EXIT_STALE if stale else 0
+
+
+def _serve(follower: Follower, host: str, port: int) -> int:
+    try:
+        server = Server((host, port), follower.start())
+    except OSError as error:
+        print(f"Error: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
+        return EXIT_SETUP
+    print(f"Listening on http://{host}:{server.server_address[1]}", flush=True)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    stop.wait()
+    server.shutdown()
+    server.server_close()
+    follower.stop()
+    return 0
+
+
+def _warn(code: str, said: str) -> None:
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} watch list not used: {code}: {said}", file=sys.stderr)

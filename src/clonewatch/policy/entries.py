@@ -1,0 +1,132 @@
+"""From matches and measures that people approved to the entries of a watch list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from clonewatch.model.gateway_actions import RANK
+from clonewatch.policy.matching import Match
+from clonewatch.policy.policy_file import ENFORCE, SHADOW, Policy
+
+DAY, HOUR = 86_400, 3_600
+# Attributes of requests that make a slice, the heaviest first.
+MOST_SLICE = 64
+_SAFE = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"
+_MOST_TEXT = 200
+
+
+class Measure(NamedTuple):
+    """A measure in force against an account. case: its case. by: who asked and who approved.
+
+    begins, ends: seconds since 1970.
+    """
+
+    measure: str
+    case: str
+    by: tuple[str, ...]
+    begins: int
+    ends: int
+
+
+class Chosen(NamedTuple):
+    """What a list says of which accounts. numbers: account -> number of its entry.
+
+    enforced, simulated: accounts of either kind by rule. unbound: accounts under a measure for which no rule has the
+    bounds, by measure: nothing is enforced against them.
+    """
+
+    entries: list[dict[str, Any]]
+    numbers: dict[str, int]
+    enforced: dict[str, int]
+    simulated: dict[str, int]
+    unbound: dict[str, int]
+
+
+def chosen(
+    policy: Policy,
+    matches: Iterable[Match],
+    measures: Mapping[str, Measure],
+    slices: Mapping[str, Sequence[str]],
+    now: int,
+) -> Chosen:
+    """The entry of every account for which a rule holds.
+
+    A rule is enforced where it says so, a measure of its kind stands that enough people approved, and the account's
+    holder can appeal; everything else is simulated. Of several rules the strictest that is enforced counts, else the
+    strictest. measures: by account. slices: attributes by group. now: seconds since 1970.
+    """
+    best: dict[str, tuple[tuple[bool, int], Match]] = {}
+    for match in matches:
+        account = match.member.account
+        order = (is_enforced(policy, match, measures.get(account), now), RANK[match.rule.action.name])
+        if account not in best or order > best[account][0]:
+            best[account] = (order, match)
+    made: dict[str, int] = {}
+    entries: list[dict[str, Any]] = []
+    found = Chosen(entries, {}, {}, {}, {})
+    for account, ((enforced, _), match) in sorted(best.items()):
+        one = _entry(policy, match, measures.get(account), slices, now, enforced)
+        number = made.setdefault(repr(sorted(one.items())), len(entries))
+        if number == len(entries):
+            entries.append(one)
+        found.numbers[account] = number
+        counts = found.enforced if enforced else found.simulated
+        counts[match.rule.id] = counts.get(match.rule.id, 0) + 1
+    for account, measure in measures.items():
+        if account not in best or not best[account][0][0]:
+            found.unbound[measure.measure] = found.unbound.get(measure.measure, 0) + 1
+    return found
+
+
+def is_enforced(policy: Policy, match: Match, measure: Measure | None, now: int) -> bool:
+    """Whether a rule is enforced against an account, and not only simulated."""
+    rule = match.rule
+    if rule.mode != ENFORCE or measure is None or not policy.appeal_url:
+        return False
+    allowed = rule.action.measure in ("", measure.measure)
+    persons = len({name.strip().casefold() for name in measure.by} - {""})
+    return (
+        allowed
+        and persons >= rule.approvals
+        and measure.begins <= now < min(measure.ends, measure.begins + rule.days * DAY)
+    )
+
+
+def _entry(
+    policy: Policy,
+    match: Match,
+    measure: Measure | None,
+    slices: Mapping[str, Sequence[str]],
+    now: int,
+    enforced: bool,
+) -> dict[str, Any]:
+    rule, group = match.rule, match.member.group
+    case = measure.case if measure else ""
+    lapses = ends = now + policy.lapse_hours * HOUR
+    if enforced and measure:
+        ends = min(measure.ends, measure.begins + rule.days * DAY)
+    return {
+        "action": rule.action.name,
+        "appeal": policy.appeal_url,
+        "approved_by": [plain(name) for name in measure.by] if enforced and measure else [],
+        "bound": dict(rule.bound),
+        "campaign": plain(case or group),
+        "case": plain(case),
+        "ends": ends,
+        "expires": min(lapses, ends),
+        "mode": ENFORCE if enforced else SHADOW,
+        "reason": rule.reason,
+        "since": measure.begins if enforced and measure else now,
+        "slice": list(slices.get(group, ()))[:MOST_SLICE] if rule.action.name == "throttle_slice" else [],
+    }
+
+
+def plain(text: str) -> str:
+    """A text as it can stand in a header: other characters are percent-encoded, so that different ones stay different.
+
+    >>> plain("Ana"), plain("Зоя"[:1])
+    ('Ana', '%D0%97')
+    """
+    return quote(text, safe=_SAFE)[:_MOST_TEXT]
