@@ -28,7 +28,9 @@ def grain(groups: dict[int, list[int]], owned: dict[int, list[int]] | None = Non
         {"cluster": c, "entity": e, "signal": "template", "weight": 4.0} for c in owned for e in groups[c] if owned[c]
     ]
     pairs = sorted((a, e) for c, mine in owned.items() for a in mine for e in groups[c])
-    table = incidences([{"signal": "template", "attribute": 7, "entity": 0, "n": 1, "users": 2, "weight": 4.0}])
+    table = incidences(
+        [{"signal": "template", "attribute": 7, "entity": 0, "n": 1, "users": 2, "trusted": 0, "weight": 4.0}]
+    )
     carried = ClusterIncidences(table.attributes, *(np.array([p[i] for p in pairs], np.int32) for i in (0, 1)))
     return Clusters(
         pa.Table.from_pylist(rows, GROUP_SCHEMA),
