@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clonewatch.graph.clusters import Clusters, of_labels
+from clonewatch.graph.clusters import Grains, of_labels
 from clonewatch.graph.weights import Incidences
 from clonewatch.lab.evaluate import (
     FOUND_PURITY,
@@ -165,7 +165,7 @@ def given_clusters(truth: Truth) -> Callable[..., ScanResult]:
     names = {name: number for number, name in enumerate(sorted(set(truth.members.values())))}
 
     def given(runner: StepRunner, intake: Intake, *rest: Any, **named: Any) -> ScanResult:
-        def true_clusters(incidences: Incidences, *_: Any) -> Clusters:
+        def true_clusters(incidences: Incidences, *_: Any) -> Grains:
             owned = runner.engine.fetch("SELECT entity, account FROM owners")
             label: dict[int, int] = {}
             for entity, account in zip(owned["entity"].to_pylist(), owned["account"].to_pylist(), strict=True):

@@ -18,7 +18,8 @@ from clonewatch.engines.duckdb import DuckDB
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import trusted_set
 from clonewatch.graph import communities, weights
-from clonewatch.graph.clusters import SMALLEST, cluster
+from clonewatch.graph.clusters import cluster
+from clonewatch.graph.leiden import SMALLEST
 from clonewatch.links import prompts
 from clonewatch.model import schema
 from clonewatch.pipeline.detection.signals import SIGNALS, TESTS
@@ -376,7 +377,7 @@ def measure(
         put(runner, "slices", both)
         put(runner, "background", background())
         groups = both.group_by(["cluster", "entity"]).aggregate([])
-        put(runner, "groups", groups)
+        put(runner, "candidate_groups", groups)
         put(runner, "tested", groups)
         entity = np.arange(int(groups["entity"].to_numpy().max()) + 1)
         starts = {**scene.starts[0], **{k + APART: v for k, v in scene.starts[1].items()}}
@@ -636,7 +637,7 @@ def linked(link: LinkingSignal, log: Log, weak: tuple[str, ...] = ()) -> set[int
         rare = runner.engine.fetch(f'SELECT * FROM "rare_{name}" ORDER BY attribute, entity')
         owner = runner.engine.fetch("SELECT * FROM owners").to_pylist()
     attributes = weights.weigh({name: rare}.__getitem__, [link], trusted.share, POPULATION)
-    inside = set(cluster(attributes, weak, 0).groups["entity"].to_pylist())
+    inside = set(cluster(attributes, weak, 0).clusters.groups["entity"].to_pylist())
     return {row["account"] for row in owner if row["entity"] in inside}
 
 

@@ -315,7 +315,7 @@ def ring(first: int, size: int) -> list[dict[str, int | str | float]]:
 @pytest.fixture
 def rings() -> Clusters:
     """Three rings without a common attribute: clusters 0, 1 and 2 of entities 0-9, 20-31 and 40-46."""
-    return cluster(incidences([*ring(0, 10), *ring(20, 12), *ring(40, 7)]), [], 0)
+    return cluster(incidences([*ring(0, 10), *ring(20, 12), *ring(40, 7)]), [], 0).clusters
 
 
 ONE = {(0, e): True for e in (*range(10), *range(20, 32))}

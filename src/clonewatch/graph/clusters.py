@@ -5,30 +5,23 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from math import log2
 from typing import NamedTuple
 
-import graspologic_native
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from clonewatch.graph.communities_in_common import merged
+from clonewatch.graph.communities_in_common import merged, with_strays
 from clonewatch.graph.incidences import EDGE_SCHEMA, ClusterIncidences, chunks, heaviest_edges
+from clonewatch.graph.leiden import SMALLEST, communities, divided
 from clonewatch.graph.weights import LEAST_WEIGHT, Incidences, capped
 
-# Fewer entities than this are a household, not an operation: never reported, never flagged.
-SMALLEST = 6
 # An attribute is a cluster's own when the cluster holds at least this share of its users.
 _OWNED = 0.3
-# Bits of edge weight within which Leiden's refinement step treats two merges as equally good.
-_RANDOMNESS = log2(10) / 1000
-# Modularity up to which a connected component counts as one community.
-_NO_STRUCTURE = 0.02
 # Attributes of one signal, at most, that place an entity in the graph.
 _PER_SIGNAL = 8
+# Parts of clusters are numbered from here, clusters from 0.
+FIRST_PART = 500_000
 
 GROUP_SCHEMA = pa.schema(
     [("cluster", pa.int32()), ("entity", pa.int32()), ("mass", pa.float64()), ("attributes", pa.int32())]
@@ -48,7 +41,7 @@ CLUSTER_ATTRIBUTE_SCHEMA = pa.schema(
 
 
 class Clusters(NamedTuple):
-    """Clusters, and what links each of them.
+    """Clusters that have no entity in common, and what links each of them.
 
     groups: the entities of each cluster (GROUP_SCHEMA). attributes: the cluster attributes (CLUSTER_ATTRIBUTE_SCHEMA).
     edges: the heaviest attribute of each signal that links an entity to its cluster (EDGE_SCHEMA). incidences: which
@@ -59,6 +52,17 @@ class Clusters(NamedTuple):
     attributes: pa.Table
     edges: pa.Table
     incidences: ClusterIncidences
+
+
+class Grains(NamedTuple):
+    """The same entities in clusters of two grains.
+
+    clusters: the coarse ones. parts: what some of them fall apart into when each is looked at by itself, numbered from
+    `FIRST_PART`. A part lies within one cluster. A cluster that does not fall apart has no parts.
+    """
+
+    clusters: Clusters
+    parts: Clusters
 
 
 class _IncidenceArrays(NamedTuple):
@@ -81,40 +85,42 @@ class _IncidenceArrays(NamedTuple):
     differing: np.ndarray
 
 
-def cluster(attributes: Incidences, weak: Collection[str], seed: int, differing: Collection[str] = ()) -> Clusters:
+def cluster(attributes: Incidences, weak: Collection[str], seed: int, differing: Collection[str] = ()) -> Grains:
     """Cluster the graph of rare attributes and the entities that carry them.
 
     weak: signals that only corroborate; entities that carry no other attribute are left out. differing: signals in
     which it is no wonder that parts of one operation differ.
 
-    Leiden (Traag, Waltman and van Eck 2019) on each connected component of the bipartite graph. Linear in incidences.
-    Clusters are numbered by their lowest entity, entities by what they did, attributes by who carries them: names,
-    order and the key of the hashes change nothing.
+    Leiden on each connected component of the bipartite graph, and on each community once more for the parts. Linear in
+    incidences. Clusters are numbered by their lowest entity, entities by what they did, attributes by who carries them:
+    names, order and the key of the hashes change nothing.
     """
     arrays = _arrays(attributes, weak, differing)
-    return _tables(arrays, *_labels(arrays, _strong(arrays), seed))
+    kept, label, part = _labels(arrays, _strong(arrays), seed)
+    return Grains(_tables(arrays, kept, label), _tables(arrays, kept, part, FIRST_PART))
 
 
-def of_labels(attributes: Incidences, labels: Mapping[int, int]) -> Clusters:
-    """Clusters from given communities. labels: entity -> community, numbered from 0."""
+def of_labels(attributes: Incidences, labels: Mapping[int, int]) -> Grains:
+    """Clusters from given communities, without parts. labels: entity -> community, numbered from 0."""
     arrays = _arrays(attributes, ())
     label = np.array([labels.get(e, -1) for e in arrays.entities.tolist()], np.int64)
-    return _tables(arrays, np.ones(len(arrays.entity), bool), label)
+    kept = np.ones(len(arrays.entity), bool)
+    return Grains(_tables(arrays, kept, label), _tables(arrays, kept, np.full_like(label, -1)))
 
 
 def stability(
     attributes: Incidences,
     weak: Collection[str],
-    clusters: Clusters,
+    grains: Grains,
     seeds: Sequence[int],
     differing: Collection[str] = (),
 ) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
-    """How far the clusters depend on the seed of the clustering.
+    """How far the clusters and parts depend on the seed of the clustering.
 
-    Returns, per cluster, the mean over seeds of its best overlap with a cluster of that seed (Jaccard, 0..1), and, per
-    (cluster, entity), the share of seeds at which the entity is in that cluster (the consensus, 0..1).
+    Returns, per cluster or part, the mean over seeds of its best overlap with a cluster or part of that seed (Jaccard,
+    0..1), and, per (cluster, entity), the share of seeds at which the entity is in that one (the consensus, 0..1).
     """
-    mine = _by_cluster(clusters.groups)
+    mine = _by_cluster(grains.clusters.groups) | _by_cluster(grains.parts.groups)
     overlap = dict.fromkeys(mine, 0.0)
     together: dict[tuple[int, int], float] = {(c, e): 0.0 for c, inside in mine.items() for e in inside.tolist()}
     if not mine:
@@ -122,8 +128,11 @@ def stability(
     arrays = _arrays(attributes, weak, differing)
     strong = _strong(arrays)
     for seed in seeds:
-        kept, label = _labels(arrays, strong, seed)
-        others = _by_cluster(_cluster_attributes(arrays, kept, label).groups) if kept.any() else {}
+        kept, *labels = _labels(arrays, strong, seed)
+        others: dict[int, np.ndarray] = {}
+        for first, label in zip((0, FIRST_PART), labels, strict=True):
+            if kept.any() and label.max() >= 0:
+                others |= _by_cluster(_cluster_attributes(arrays, kept, label, first).groups)
         where: dict[int, list[int]] = {}
         for number, inside in others.items():
             for entity in inside.tolist():
@@ -192,30 +201,55 @@ def _strong(arrays: _IncidenceArrays) -> _Level:
     return _level(arrays, np.flatnonzero((arrays.weight >= LEAST_WEIGHT)[arrays.attribute]).astype(np.int32))
 
 
-def _labels(arrays: _IncidenceArrays, strong: _Level, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mask of the incidences that placed an entity, and the community of each entity, -1 where none."""
-    label = np.full(len(arrays.entities), -1, np.int64)
+def _labels(arrays: _IncidenceArrays, strong: _Level, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mask of the incidences that placed an entity; the community of each entity and its part of it, -1 where none."""
+    label, part = (np.full(len(arrays.entities), -1, np.int64) for _ in range(2))
     kept = np.zeros(len(arrays.entity), bool)
     if len(label):
-        label = _placed(arrays, strong, kept, label, seed)
+        label, part = _placed(arrays, strong, kept, label, part, seed)
         # Faint attributes would connect large communities. They are for entities that no other attribute places.
         faint = _level(arrays, np.flatnonzero((label < 0)[arrays.entity]).astype(np.int32))
-        label = _placed(arrays, faint, kept, label, seed)
-    return kept, label
+        label, part = _placed(arrays, faint, kept, label, part, seed)
+    return kept, label, part
 
 
-def _placed(arrays: _IncidenceArrays, level: _Level, kept: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
-    """Labels, with the communities of a level that are large enough added. Marks their incidences in `kept`."""
+def _placed(
+    arrays: _IncidenceArrays, level: _Level, kept: np.ndarray, label: np.ndarray, part: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and parts, with those of a level that are large enough added. Marks their incidences in `kept`."""
     if not len(level.rows):
-        return label
+        return label, part
     at = level.rows[level.heavy]
-    size = len(arrays.entities), len(arrays.signal)
-    found = _communities(arrays.entity[at], arrays.attribute[at], level.weight[level.heavy], *size, seed)
-    found = merged(found, arrays.entity[level.rows], arrays.attribute[level.rows], level.weight, arrays.differing)
-    cluster_sizes = np.bincount(found[found >= 0], minlength=1)
-    found = np.where((found >= 0) & (cluster_sizes[np.maximum(found, 0)] >= SMALLEST), found, -1)
-    kept[level.rows] = (found >= 0)[arrays.entity[level.rows]]
-    return np.where(found >= 0, found + label.max() + 1, label)
+    edges = arrays.entity[at], arrays.attribute[at], level.weight[level.heavy]
+    carried = arrays.entity[level.rows], arrays.attribute[level.rows], level.weight
+    found = communities(*edges, len(arrays.entities), len(arrays.signal), seed)
+    whole = _large(merged(found, *carried, arrays.differing))
+    pieces = merged(divided(np.where(whole >= 0, found, -1), *edges, seed), *carried, arrays.differing, whole)
+    pieces = with_strays(_large(pieces), whole, *carried)
+    pieces = np.where(_divided(whole, pieces), pieces, -1)
+    kept[level.rows] = (whole >= 0)[arrays.entity[level.rows]]
+    return _added(label, whole), _added(part, pieces)
+
+
+def _added(label: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Labels, with those of entities that had none."""
+    added: np.ndarray = np.where(more >= 0, more + label.max() + 1, label)
+    return added
+
+
+def _large(label: np.ndarray) -> np.ndarray:
+    """Labels without those of too few entities."""
+    sizes = np.bincount(label[label >= 0], minlength=1)
+    large: np.ndarray = np.where((label >= 0) & (sizes[np.maximum(label, 0)] >= SMALLEST), label, -1)
+    return large
+
+
+def _divided(whole: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Per entity, whether its community falls into parts: of several parts, or of one and entities in none."""
+    pairs = np.unique(np.stack([whole, part])[:, whole >= 0], axis=1)
+    kinds = np.bincount(pairs[0], minlength=1)
+    several: np.ndarray = (whole >= 0) & (kinds[np.maximum(whole, 0)] >= 2)
+    return several
 
 
 def _heaviest(entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -240,48 +274,6 @@ def _heaviest(entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray) -> 
     return np.sort(order[top])
 
 
-def _communities(
-    entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray, entities: int, attributes: int, seed: int
-) -> np.ndarray:
-    """Community of each entity, -1 for entities in components that are too small."""
-    size = entities + attributes
-    graph = coo_array((np.ones(len(entity), np.int8), (entity, entities + attribute)), shape=(size, size))
-    _, component = connected_components(graph, directed=False)
-    big = np.bincount(component[:entities], minlength=component.max() + 1) >= SMALLEST
-    label = np.full(entities, -1, np.int64)
-    taken = 0
-    order = np.argsort(component[entity], kind="stable")
-    bounds = np.flatnonzero(np.diff(component[entity][order])) + 1
-    for rows in np.split(order, bounds):
-        if not big[component[entity[rows[0]]]]:
-            continue
-        ends = [_named(kind, numbers[rows]) for kind, numbers in (("e", entity), ("t", attribute))]
-        edges = list(zip(*ends, weight[rows].tolist(), strict=True))
-        modularity, found = graspologic_native.leiden(
-            edges,
-            starting_communities=None,
-            seed=seed,
-            trials=1,
-            use_modularity=True,
-            resolution=1.0,
-            randomness=_RANDOMNESS,
-            iterations=2,
-        )
-        names = sorted(n for n in found if n.startswith("e"))
-        # Where everybody shares everything, no partition is better than none, and its communities are arbitrary.
-        undivided = modularity <= _NO_STRUCTURE
-        label[[int(n[1:]) for n in names]] = [taken + (0 if undivided else found[n]) for n in names]
-        taken += max(found.values()) + 1
-    return label
-
-
-def _named(kind: str, numbers: np.ndarray) -> list[str]:
-    """A name for each number, one string object per distinct number, because every edge names both its ends."""
-    distinct, position = np.unique(numbers, return_inverse=True)
-    names = [f"{kind}{n}" for n in distinct.tolist()]
-    return [names[i] for i in position.tolist()]
-
-
 class _ClusterAttributes(NamedTuple):
     """Which attributes are cluster attributes of which clusters.
 
@@ -298,8 +290,13 @@ class _ClusterAttributes(NamedTuple):
     rows: np.ndarray
 
 
-def _cluster_attributes(arrays: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> _ClusterAttributes:
-    """Assign each attribute to the clusters that hold enough of its users, and sum the weights that members carry."""
+def _cluster_attributes(
+    arrays: _IncidenceArrays, kept: np.ndarray, label: np.ndarray, first: int = 0
+) -> _ClusterAttributes:
+    """Assign each attribute to the clusters that hold enough of its users, and sum the weights that members carry.
+
+    first: the number of the first cluster.
+    """
     attributes, found, rows = len(arrays.signal), [], []
     mass = np.zeros(len(arrays.entities))
     carried = np.zeros(len(arrays.entities), np.int64)
@@ -322,7 +319,7 @@ def _cluster_attributes(arrays: _IncidenceArrays, kept: np.ndarray, label: np.nd
     low = np.full(int(label.max()) + 1, np.iinfo(np.int64).max)
     np.minimum.at(low, community, members)
     number = np.full(len(low), -1, np.int64)
-    number[large[np.argsort(low[large])]] = np.arange(len(large))
+    number[large[np.argsort(low[large])]] = first + np.arange(len(large))
     members = members[number[community] >= 0]
     groups = pa.table(
         [number[label[members]].astype(np.int32), arrays.entities[members], mass[members], carried[members]],
@@ -333,14 +330,14 @@ def _cluster_attributes(arrays: _IncidenceArrays, kept: np.ndarray, label: np.nd
     return _ClusterAttributes(groups, number, community, attribute, entities, n, np.concatenate(rows))
 
 
-def _tables(arrays: _IncidenceArrays, kept: np.ndarray, label: np.ndarray) -> Clusters:
-    """Clusters as tables, with their cluster attributes, edges and incidences."""
+def _tables(arrays: _IncidenceArrays, kept: np.ndarray, label: np.ndarray, first: int = 0) -> Clusters:
+    """Clusters as tables, with their cluster attributes, edges and incidences. first: the number of the first one."""
     if not kept.any() or label.max() < 0:
         nothing = ClusterIncidences(arrays.attributes, np.zeros(0, np.int32), np.zeros(0, np.int32))
         return Clusters(
             GROUP_SCHEMA.empty_table(), CLUSTER_ATTRIBUTE_SCHEMA.empty_table(), EDGE_SCHEMA.empty_table(), nothing
         )
-    found = _cluster_attributes(arrays, kept, label)
+    found = _cluster_attributes(arrays, kept, label, first)
     stays = found.number[found.community] >= 0
     attribute = pa.array(found.attribute[stays])
     own = pa.table(

@@ -12,19 +12,28 @@ from clonewatch.graph.incidences import chunks
 # entity has one of, such as a card, whom it meets and what only corroborates count where they are common, and not where
 # they differ (decision 0005).
 _SAME = 0.65
+_DIGITS = 9
 # Attributes spread over more communities than this merge none of them.
 _SPREAD = 40
 
 
 def merged(
-    label: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray, differing: np.ndarray
+    label: np.ndarray,
+    entity: np.ndarray,
+    attribute: np.ndarray,
+    weight: np.ndarray,
+    differing: np.ndarray,
+    within: np.ndarray | None = None,
 ) -> np.ndarray:
     """Labels, with communities merged that have most of their attributes in common.
 
     Modularity splits one operation along its cards or cells although every community uses the same templates. But two
     operations may use the same templates as well, and nothing else. entity, attribute, weight: per incidence, sorted by
-    attribute. differing: per attribute, whether it is no wonder that parts of one operation differ in it.
+    attribute. differing: per attribute, whether it is no wonder that parts of one operation differ in it. within: per
+    entity, a group that contains its community; communities of different groups stay apart.
     """
+    if not len(attribute):
+        return label
     attributes, sums = int(attribute.max()) + 1, []
     for part in chunks(attribute):
         community = label[entity[part]]
@@ -51,9 +60,43 @@ def merged(
     overlap = coo_array((both / np.maximum(compared, 1e-12), (row, column)), shape=(size, size)).tocsr()
     mutual = overlap.minimum(overlap.T).tocoo()
     same = (mutual.data >= _SAME) & (mutual.row != mutual.col)
+    if within is not None:
+        group = np.full(size, -1, np.int64)
+        group[label[label >= 0]] = within[label >= 0]
+        same &= group[mutual.row] == group[mutual.col]
     graph = coo_array((np.ones(int(same.sum())), (mutual.row[same], mutual.col[same])), shape=(size, size))
     _, united = connected_components(graph, directed=False)
     return np.where(label >= 0, united[np.maximum(label, 0)], -1)
+
+
+def with_strays(
+    label: np.ndarray, within: np.ndarray, entity: np.ndarray, attribute: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Labels, with entities that are in no community added to the one of their group with which they share most.
+
+    within: the group of each entity, -1 where none. Each attribute counts by its weight and by the share of a community
+    that carries it. Who has nothing in common with any stays in none.
+    """
+    stray, placed = (label < 0) & (within >= 0), label >= 0
+    if not stray.any() or not placed.any():
+        return label
+    attributes, size = int(attribute.max()) + 1, int(label.max()) + 1
+    mine = stray[entity]
+    wanted = np.zeros(attributes, bool)
+    wanted[attribute[mine]] = True
+    row = placed[entity] & wanted[attribute]
+    carry = coo_array((np.ones(int(row.sum())), (attribute[row], label[entity[row]])), shape=(attributes, size)).tocsr()
+    held = coo_array((weight[mine], (entity[mine], attribute[mine])), shape=(len(label), attributes)).tocsr()
+    at, community, common = _entries((held @ carry).tocsr())
+    group = np.full(size, -1, np.int64)
+    group[label[placed]] = within[placed]
+    common = np.round(common / np.bincount(label[placed], minlength=size)[community], _DIGITS)
+    same = np.flatnonzero((group[community] == within[at]) & (common > 0))
+    best = same[np.lexsort((community[same], -common[same], at[same]))]
+    first = best[np.r_[True, np.diff(at[best]) > 0]] if len(best) else best
+    out = label.copy()
+    out[at[first]] = community[first]
+    return out
 
 
 def _entries(matrix: csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

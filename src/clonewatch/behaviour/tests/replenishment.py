@@ -88,7 +88,9 @@ TEST = BehaviouralTest(
         needs=(("events.kind", "events.account_id"),),
         suggests=(("wrongly_banned", 1.0),),
     ),
-    steps=(Fold("behaviour_replenishment", ("groups", "entities", "owners", "events"), replacements, 50_000_000),),
+    steps=(
+        Fold("behaviour_replenishment", ("candidate_groups", "entities", "owners", "events"), replacements, 50_000_000),
+    ),
     usual=0.0,
     spread=0.4,
     effect=0.9,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,11 +16,12 @@ from clonewatch.campaigns.fusion import judge, measure_tests
 from clonewatch.entities import ownership
 from clonewatch.entities.ownership import TrustedSet, trusted_set
 from clonewatch.graph import communities, weights
-from clonewatch.graph.clusters import Clusters, cluster, stability
+from clonewatch.graph.clusters import Grains, cluster, stability
 from clonewatch.graph.weights import Incidences
 from clonewatch.links import prompts
 from clonewatch.pipeline.detection.merging import merge_sub_clusters, unmerged
 from clonewatch.pipeline.detection.neighbours import linking_families, tested_entities
+from clonewatch.pipeline.detection.parts import chosen, kept
 from clonewatch.pipeline.detection.payers import one_payer
 from clonewatch.pipeline.detection.signals import behavioural_tests, linking_signals
 from clonewatch.pipeline.detection.slicing import select, slicing, unlinked
@@ -45,8 +47,8 @@ from clonewatch.ports.progress import Progress
 # How many clusterings with other seeds a scan compares its own with: as many as keep their incidences below this sum.
 _SEEDS, _INCIDENCES = (2, 9), 1_000_000
 
-# Clusters from the weighed incidences, the names of the weak signals, and a seed.
-Clusterer = Callable[[Incidences, Sequence[str], int, Sequence[str]], Clusters]
+# Clusters from the weighed incidences, the names of the weak signals, a seed, and the names of differing signals.
+Clusterer = Callable[[Incidences, Sequence[str], int, Sequence[str]], Grains]
 
 
 def detect(
@@ -70,7 +72,7 @@ def detect(
     merged = merge_sub_clusters(runner, linked, references) if topics else unmerged(linked, references)
     judged = judge_clusters(runner, merged, tests, counts, progress)
     groups = sum(v.linked for v in judged.verdicts)
-    left = len(cluster_sizes(merged.clustering.clusters.groups)) - groups
+    left = len(judged.verdicts) - groups
     beyond = sum(v.flagged for v in judged.verdicts)
     progress.end(
         f"{groups:,} groups, {beyond:,} beyond the threshold; {left:,} clusters too small or too weakly linked"
@@ -161,12 +163,12 @@ def _cluster(
     """The clusters, and how much they depend on the seed."""
     weak = [name for name, link in signals.items() if link.weak]
     differing = [name for name, link in signals.items() if link.exclusive or link.own_null or link.weak]
-    clusters = clusterer(incidences, weak, seed, differing)
+    grains = clusterer(incidences, weak, seed, differing)
     progress.advance(1, len(incidences))
     others = int(np.clip(_INCIDENCES // max(1, len(incidences)), *_SEEDS))
-    overlap, consensus = stability(incidences, weak, clusters, range(seed + 1, seed + 1 + others), differing)
+    overlap, consensus = stability(incidences, weak, grains, range(seed + 1, seed + 1 + others), differing)
     progress.advance(1, len(incidences) * others)
-    return Clustering(signals, clusters, select(clusters, signals), Stability(overlap, consensus, others + 1))
+    return Clustering(signals, *grains, select(grains, signals), Stability(overlap, consensus, others + 1))
 
 
 def gather_references(runner: StepRunner, linked: Linked, progress: Progress) -> References:
@@ -191,28 +193,34 @@ def judge_clusters(
 ) -> Judged:
     """Run every behavioural test on the exchanges of clusters and reference communities, and judge the clusters.
 
+    Of a cluster and its parts, those that show more are kept.
+
     counts: the steps that count these exchanges and end with the table of each test.
     """
     clustering, references = merged.clustering, merged.references
-    clusters, signals = clustering.clusters, clustering.signals
-    runner.put("groups", pa.concat_tables([clusters.groups, references.groups]))
-    families = linking_families(clusters.edges, signals)
-    inside = tested_entities(clusters.groups, families)
+    signals, grains = clustering.signals, (clustering.clusters, clustering.parts)
+    groups, attributes, edges = (pa.concat_tables(pair) for pair in zip(*(g[:3] for g in grains), strict=True))
+    runner.put("candidate_groups", pa.concat_tables([groups, references.groups]))
+    families = linking_families(edges, signals)
+    inside = tested_entities(groups, families)
     tested = pa.concat_tables([inside, references.groups])
-    attributes = pa.concat_tables([clustering.selection.attributes, references.attributes])
-    for step in (slicing(runner, "", tested, attributes, clustering), *counts):
+    selecting = pa.concat_tables([clustering.selection.attributes, references.attributes])
+    for step in (slicing(runner, "", tested, selecting, clustering), *counts):
         progress.advance(1, runner.run(step))
     tables = {name: runner.engine.fetch(f'SELECT * FROM "behaviour_{name}" ORDER BY cluster') for name in tests}
     readings = measure_tests(tables, list(tests.values()), communities.FIRST)
     sizes = cluster_sizes(tested)
-    edges = clusters.edges.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
+    edges = edges.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
     trust = source_by_cluster(merged, inside, edges, sizes)
-    paid = one_payer(clusters.attributes, cluster_sizes(clusters.groups), signals)
+    paid = one_payer(attributes, cluster_sizes(groups), signals)
     verdicts = judge(readings, edges, sizes, signals, tests, trust, paid)
+    numbers = kept(clustering, verdicts)
+    clustering = chosen(clustering, numbers)
+    runner.put("groups", pa.concat_tables([clustering.clusters.groups, references.groups]))
     return Judged(
-        merged,
+        replace(merged, clustering=clustering),
         tests,
-        [v for v in verdicts if v.cluster < communities.FIRST],
+        [v for v in verdicts if v.cluster in numbers],
         [v for v in verdicts if v.cluster >= communities.FIRST],
         trust,
         families,

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from clonewatch.campaigns.fusion import linkage, total_bits
 from clonewatch.graph import communities, sub_clusters
+from clonewatch.graph.clusters import Clusters
+from clonewatch.pipeline.detection.parts import only, wholes
 from clonewatch.pipeline.detection.slicing import select, slicing
 from clonewatch.pipeline.detection.stages import Clustering, Linked, Merged, References, Stability, cluster_sizes
 from clonewatch.pipeline.steps import StepRunner
@@ -98,7 +100,21 @@ def _merged(linked: Linked, merges: pa.Table, works: dict[tuple[int, int], bool]
     signals = {**before.signals, sub_clusters.SIGNAL.signal.name: sub_clusters.SIGNAL}
     clusters = sub_clusters.merge(before.clusters, merges, works, trusted, entities.trusted.share)
     stability = _carried_over(before.stability, merges, cluster_sizes(before.clusters.groups))
-    return replace(before, signals=signals, clusters=clusters, selection=select(clusters, signals), stability=stability)
+    parts = _of_others(before, merges)
+    return replace(
+        before,
+        signals=signals,
+        clusters=clusters,
+        parts=parts,
+        selection=select((clusters, parts), signals),
+        stability=stability,
+    )
+
+
+def _of_others(clustering: Clustering, merges: pa.Table) -> Clusters:
+    """The parts of clusters that were not merged: one list is worked by the whole of those that were."""
+    merged = set(merges["sub_cluster"].to_pylist())
+    return only(clustering.parts, {part for part, whole in wholes(clustering).items() if whole not in merged})
 
 
 def _carried_over(stability: Stability, merges: pa.Table, sizes: Mapping[int, int]) -> Stability:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clonewatch.campaigns.fusion import LINK_BITS
-from clonewatch.graph.clusters import SMALLEST
+from clonewatch.graph.leiden import SMALLEST
 from clonewatch.ports.linking import LinkingSignal
 
 # A family that ties this share of a cluster, each by as much as linkage as a whole asks for, is common to its members.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +24,22 @@ _CONTENT_COVER = 0.25
 _SELECTS = 0.3
 
 
-def select(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> Selection:
-    """Which exchanges of each cluster are tested: those with its own content attributes, or all where few carry one."""
-    attributes = _selecting(clusters, signals)
-    carried = carriers(clusters.groups, clusters.incidences, attributes).group_by("cluster")
-    distinct = carried.aggregate([("entity", "count_distinct")])
-    count = dict(zip(distinct["cluster"].to_pylist(), distinct["entity_count_distinct"].to_pylist(), strict=True))
-    sizes = cluster_sizes(clusters.groups)
-    return Selection(attributes, {c: count.get(c, 0) < _CONTENT_COVER * n for c, n in sizes.items()})
+def select(grains: Sequence[Clusters], signals: Mapping[str, LinkingSignal]) -> Selection:
+    """Which exchanges of each cluster are tested: those with its own content attributes, or all where few carry one.
+
+    grains: sets of clusters with numbers of their own.
+    """
+    found: list[pa.Table] = []
+    uses_all: dict[int, bool] = {}
+    for clusters in grains:
+        attributes = _selecting(clusters, signals)
+        carried = carriers(clusters.groups, clusters.incidences, attributes).group_by("cluster")
+        distinct = carried.aggregate([("entity", "count_distinct")])
+        count = dict(zip(distinct["cluster"].to_pylist(), distinct["entity_count_distinct"].to_pylist(), strict=True))
+        sizes = cluster_sizes(clusters.groups)
+        found.append(attributes)
+        uses_all |= {c: count.get(c, 0) < _CONTENT_COVER * n for c, n in sizes.items()}
+    return Selection(pa.concat_tables(found), uses_all)
 
 
 def _selecting(clusters: Clusters, signals: Mapping[str, LinkingSignal]) -> pa.Table:

@@ -61,10 +61,14 @@ class Stability(NamedTuple):
 
 @dataclass(frozen=True)
 class Clustering:
-    """Clusters before they are tested. signals: the linking signals behind them, by name."""
+    """Clusters before they are tested. signals: the linking signals behind them, by name.
+
+    parts: what some of the clusters fall apart into (`Grains`); none once it is decided which of both are kept.
+    """
 
     signals: Mapping[str, LinkingSignal]
     clusters: Clusters
+    parts: Clusters
     selection: Selection
     stability: Stability
 

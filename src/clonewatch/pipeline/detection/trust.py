@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from clonewatch.campaigns.fusion import LINK_BITS, linkage, total_bits
 from clonewatch.graph import communities, sub_clusters
 from clonewatch.graph.incidences import heaviest_edges
+from clonewatch.pipeline.detection.parts import by_grain
 from clonewatch.pipeline.detection.stages import Merged
 
 
@@ -23,9 +24,11 @@ def source_by_cluster(merged: Merged, inside: pa.Table, edges: pa.Table, sizes: 
     if second is None:
         return dict.fromkeys(sizes, source)
     listed = edges.filter(pc.equal(edges["signal"], sub_clusters.SIGNAL.signal.name))
-    incidences = merged.clustering.clusters.incidences
-    own = heaviest_edges(inside, incidences, _weights(incidences.attributes, second.named))
-    links = linkage(pa.concat_tables([own, listed]), sizes, merged.clustering.signals)
+    own = []
+    for clusters, mine in zip((merged.clustering.clusters, merged.clustering.parts), by_grain(inside), strict=True):
+        weight = _weights(clusters.incidences.attributes, second.named)
+        own.append(heaviest_edges(mine, clusters.incidences, weight))
+    links = linkage(pa.concat_tables([*own, listed]), sizes, merged.clustering.signals)
     few = {c for c in sizes if c < communities.FIRST and total_bits(links.get(c, ())) < LINK_BITS}
     return {c: "behaviour" if c in few else source for c in sizes}
 

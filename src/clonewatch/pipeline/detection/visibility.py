@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from clonewatch.campaigns.fusion import LINK_BITS
-from clonewatch.graph.clusters import SMALLEST
+from clonewatch.graph.leiden import SMALLEST
 from clonewatch.pipeline.detection.stages import Attributed, Dated
 from clonewatch.pipeline.steps import StepRunner
 
