@@ -26,6 +26,7 @@ from clonewatch.audit import storage
 from clonewatch.audit.json_text import canonical, digest_of, parsed
 from clonewatch.audit.secret_store import SALT_BYTES, SecretStore, commitment_of
 from clonewatch.model.errors import InputError, KeyFileError, OutputError
+from clonewatch.model.text_files import MOST_OF_ROWS, bytes_of
 
 __all__ = ["FIRST", "UNNAMED", "BrokenLine", "Issued", "Ledger", "Record", "Usage", "canonical", "digest_of"]
 
@@ -161,14 +162,14 @@ class Ledger:
     def pending(self) -> str:
         """The kind of a secret whose command was interrupted; empty if none was."""
         try:
-            return str(parsed(self._pending.read_bytes())["body"]["secret"])
+            return str(parsed(bytes_of(self._pending, pipes=False))["body"]["secret"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
     def _resumed(self, body: Mapping[str, object], secret: bytes | None) -> Issued | None:
         """The pending commitment, if it is of the same command."""
         try:
-            told = parsed(self._pending.read_bytes())
+            told = parsed(bytes_of(self._pending, pipes=False))
             if told["body"] != body:
                 return None
             _, kept = self._store.find(told["commitment"])
@@ -341,14 +342,14 @@ class Ledger:
         # Also what an interrupted run moved and did not record.
         known = {r.body.get("file") for r in self.records() if r.kind == "torn"}
         for place in sorted(self.path.parent.glob("*.torn-????????????")):
-            if place.name.startswith(self.path.name + ".torn-") and place.name not in known:
+            if place.name.startswith(self.path.name + ".torn-") and place.name not in known and place.is_file():
                 held = place.read_bytes()
                 body = {"file": place.name, "sha256": hashlib.sha256(held).hexdigest(), "bytes": len(held)}
                 self._record("torn", body)
 
     def _bytes(self) -> bytes:
         try:
-            return self.path.read_bytes() if self.path.exists() else b""
+            return bytes_of(self.path, MOST_OF_ROWS, pipes=False) if self.path.exists() else b""
         except OSError as error:
             raise InputError(f"cannot read the ledger: {error.strerror}", where=str(self.path)) from error
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from clonewatch.cases.heads import PublicKey, Signer, public_key
 from clonewatch.model.errors import InputError, KeyFileError, LogError
 from clonewatch.model.secret_files import read_secret
+from clonewatch.model.text_files import bytes_of
 
 NAME = "dossier.intoto.json"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -93,7 +94,7 @@ def known_key(given: str) -> PublicKey:
     text = given
     if "+" not in given or Path(given).is_file():
         try:
-            text = Path(given).read_text(encoding="ascii").strip()
+            text = bytes_of(Path(given)).decode("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError("cannot read the public key", where=given, fix="Pass its text or its file") from error
     try:

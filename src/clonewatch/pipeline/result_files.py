@@ -13,6 +13,7 @@ import msgspec
 
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError
+from clonewatch.model.text_files import bytes_of
 from clonewatch.model.version import __version__
 from clonewatch.state.files import difference
 from clonewatch.state.manifest import File
@@ -98,7 +99,7 @@ def located(folder: Path, name: str) -> Path:
 def read_manifest(path: Path) -> ResultManifest:
     """The manifest of a result. Raises InputError where there is none, it is damaged, or another version wrote it."""
     try:
-        data = path.read_bytes()
+        data = bytes_of(path, pipes=False)
     except OSError as error:
         what = f"it cannot be read ({error.strerror})" if path.exists() else "it is missing"
         beside = any((path.parent / name).exists() for name in NAMES)
