@@ -33,6 +33,7 @@ PREPARED, LISTED = "results.json.next", "manifest.json.next"
 # What a plan may name, beside itself; one tokenizer of the two.
 INPUTS = (PROMPTS, TWINS, "tokenizer.txt", "tokenizer.json")
 _SEALED = (PLAN, SENT, *INPUTS)
+_RESTORE = "Restore the file from its backup"
 _FIX = "Name a file with one JSON object per line"
 
 
@@ -109,9 +110,9 @@ class Folder:
         try:
             told = parsed(self.read(name))
         except ValueError as error:
-            raise InputError(f"not JSON: {error}", where=str(self.path / name)) from error
+            raise InputError(f"not JSON: {error}", where=str(self.path / name), fix=_RESTORE) from error
         if not isinstance(told, dict):
-            raise InputError("not a JSON object", where=str(self.path / name))
+            raise InputError("not a JSON object", where=str(self.path / name), fix=_RESTORE)
         return told
 
     def rows(self, name: str) -> list[dict[str, Any]]:
@@ -160,7 +161,7 @@ def read_rows(place: Path) -> Iterator[dict[str, Any]]:
         try:
             row = parsed(line)
         except ValueError as error:
-            raise InputError(f"this line is not JSON: {error}", where=f"{place}:{number}") from error
+            raise InputError(f"this line is not JSON: {error}", where=f"{place}:{number}", fix=_FIX) from error
         if not isinstance(row, dict):
             raise InputError(
                 "this line is not a JSON object", where=f"{place}:{number}", fix="Write one object per line"

@@ -15,6 +15,7 @@ from clonewatch.audit.outcome import p_value_text
 from clonewatch.audit.plan import PlannedTest
 from clonewatch.model.errors import InputError
 
+_FORM = "docs/using/audit.md says what each row holds"
 _PAIR = ("request_id", "prompt", "first", "second")
 
 
@@ -23,10 +24,10 @@ def prompts(place: Path) -> list[str]:
     found = []
     for row in read_rows(place):
         if not isinstance(row.get("prompt"), str) or not row["prompt"].strip():
-            raise InputError('a row has no text in "prompt"', where=str(place))
+            raise InputError('a row has no text in "prompt"', where=str(place), fix=_FORM)
         found.append(row["prompt"])
     if not found:
-        raise InputError("there are no prompts", where=str(place))
+        raise InputError("there are no prompts", where=str(place), fix=_FORM)
     if len(set(found)) < len(found):
         raise InputError(
             "a prompt occurs twice", where=str(place), fix="List each prompt once; `answers` sets the number of answers"
@@ -39,12 +40,12 @@ def pairs(place: Path) -> list[dict[str, Any]]:
     found = []
     for row in read_rows(place):
         if any(not isinstance(row.get(name), str) or not row[name] for name in _PAIR):
-            raise InputError(f"a pair lacks one of {', '.join(_PAIR)}", where=str(place))
+            raise InputError(f"a pair lacks one of {', '.join(_PAIR)}", where=str(place), fix=_FORM)
         if not isinstance(row.get("commitment", ""), str):
-            raise InputError("the commitment of a pair is no text", where=str(place))
+            raise InputError("the commitment of a pair is no text", where=str(place), fix=_FORM)
         found.append({name: row[name] for name in (*_PAIR, "commitment") if name in row})
     if len({p["request_id"] for p in found}) < len(found):
-        raise InputError("a request_id occurs twice", where=str(place))
+        raise InputError("a request_id occurs twice", where=str(place), fix=_FORM)
     return found
 
 
@@ -55,7 +56,8 @@ def served(place: Path) -> list[dict[str, Any]]:
         if not isinstance(row.get("text"), str) or any(
             type(row.get(n, "")) is not str for n in ("prompt", "commitment")
         ):
-            raise InputError('a row has no text in "text", or its "prompt" or "commitment" is none', where=str(place))
+            what = 'a row has no text in "text", or its "prompt" or "commitment" is none'
+            raise InputError(what, where=str(place), fix=_FORM)
     return rows
 
 

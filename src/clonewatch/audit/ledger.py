@@ -45,6 +45,7 @@ _BODIES: dict[str, dict[str, type]] = {
 }
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LONGEST_LABEL = 200
+_RESTORE = "Name a ledger, or restore it from its backup"
 _FIELDS = {"at", "body", "hash", "kind", "n", "previous"}
 
 
@@ -64,14 +65,13 @@ class Usage(NamedTuple):
             if told and not _is_day(told):
                 raise InputError(f"{name} is {told!r}, not a day", where=f"--{name}", fix="Such as 2026-03-01")
         if self.since and self.until and self.until < self.since:
-            raise InputError(f"until {self.until} is before since {self.since}", where="--until")
+            raise InputError(f"until {self.until} is before since {self.since}", where="--until", fix="Exchange them")
         for label in self.carriers:
             if not label.strip() or not label.isprintable() or len(label) > _LONGEST_LABEL:
-                raise InputError(
-                    "a label is empty, too long, or has signs that cannot be printed", where="--carrier", fix="case-7"
-                )
+                what = "a label is empty, too long, or has signs that cannot be printed"
+                raise InputError(what, where="--carrier", fix="case-7")
         if len(set(self.carriers)) < len(self.carriers):
-            raise InputError("a label occurs twice", where="--carrier")
+            raise InputError("a label occurs twice", where="--carrier", fix="Give each once")
 
 
 UNNAMED = Usage()
@@ -230,7 +230,7 @@ class Ledger:
         with self._locked():
             held = self.records()
             if all(r.hash != head for r in held):
-                raise InputError("no record of this ledger has the stamped hash", where=head)
+                raise InputError("no record of this ledger has the stamped hash", where=head, fix="Stamp its head")
             place = self.path.with_name(f"{self.path.name}.{len(held)}.tsr")
             storage.put(place, token)
             body = {"head": head, "file": place.name, "sha256": hashlib.sha256(token).hexdigest(), "note": note}
@@ -242,7 +242,7 @@ class Ledger:
         for line, text in self._lines():
             record = _parsed(text)
             if isinstance(record, str):
-                raise InputError(f"the ledger does not hold: {record}", where=f"{self.path}:{line}")
+                raise InputError(f"the ledger does not hold: {record}", where=f"{self.path}:{line}", fix=_RESTORE)
             found.append(record)
         return found
 
@@ -351,7 +351,7 @@ class Ledger:
         try:
             return bytes_of(self.path, MOST_OF_ROWS, pipes=False) if self.path.exists() else b""
         except OSError as error:
-            raise InputError(f"cannot read the ledger: {error.strerror}", where=str(self.path)) from error
+            raise InputError(f"cannot read the ledger: {error.strerror}", where=str(self.path), fix=_RESTORE) from error
 
     def _tail(self) -> bytes:
         """What follows the last line ending."""

@@ -31,6 +31,8 @@ _LONGEST = 2000  # characters of an address or of the name of a model
 _HOST = re.compile(r"(?=.{1,254}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?")
 _NEED_PAIRS = {"twin"}
 _LEVEL = {"text": 0, "logprobs": 1, "scoring": 2}
+_LIMITS = {"answers": (1, 128), "tokens": (8, 8192), "decoys": (LEAST_DECOYS, 99_999), "looks": (1, 100)}
+_MOST_PROMPTS = 1_000_000
 
 
 class ModelEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,10 +123,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         self._apart()
         if not 0 < self.alpha <= ALPHA:
             raise InputError(f"alpha is {self.alpha}; it must be above 0 and at most {ALPHA}", fix="0.001")
-        limits = {"answers": (1, 128), "tokens": (8, 8192), "decoys": (LEAST_DECOYS, 99_999), "looks": (1, 100)}
-        for name, (least, most) in limits.items():
+        for name, (least, most) in _LIMITS.items():
             if not least <= getattr(self, name) <= most:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be {least} to {most}")
+                raise InputError(f"{name} is {getattr(self, name)}; it must be {least} to {most}", fix=_SEE)
         if not 0 < self.temperature <= 2:
             raise InputError(f"temperature is {self.temperature}; answers must vary", fix="1.0")
         if self.access != "text" and not 1 <= self.logprobs <= 100:
@@ -133,7 +134,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise InputError(f"the share of [power] is {self.power.share}; it must be above 0 and at most 1", fix="0.1")
         effect = self.power.effect
         if effect is not None and not 0 < effect < _LARGEST_EFFECT:
-            raise InputError(f"the effect of [power] is {effect}; it must be above 0 and below {_LARGEST_EFFECT}")
+            what = f"the effect of [power] is {effect}; it must be above 0 and below {_LARGEST_EFFECT}"
+            raise InputError(what, fix=_SEE)
         if self.ours is not None and self.answers < 2:
             raise InputError("to compare a suspect with our own model, a prompt needs two answers", fix="answers = 2")
 
@@ -181,14 +183,14 @@ class AuditPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     head: str
     sources: dict[str, ModelEndpoint]
     access: Access
-    prompts: Annotated[int, msgspec.Meta(ge=1)]
-    answers: Annotated[int, msgspec.Meta(ge=1)]
-    tokens: Annotated[int, msgspec.Meta(ge=1)]
+    prompts: Annotated[int, msgspec.Meta(ge=1, le=_MOST_PROMPTS)]
+    answers: Annotated[int, msgspec.Meta(ge=1, le=_LIMITS["answers"][1])]
+    tokens: Annotated[int, msgspec.Meta(ge=1, le=_LIMITS["tokens"][1])]
     temperature: float
     logprobs: int
     alpha: Annotated[float, msgspec.Meta(gt=0, le=ALPHA)]
-    decoys: Annotated[int, msgspec.Meta(ge=LEAST_DECOYS)]
-    looks: Annotated[int, msgspec.Meta(ge=1)]
+    decoys: Annotated[int, msgspec.Meta(ge=LEAST_DECOYS, le=_LIMITS["decoys"][1])]
+    looks: Annotated[int, msgspec.Meta(ge=1, le=_LIMITS["looks"][1])]
     tests: list[PlannedTest]
     power: Effect
     files: dict[str, str]
@@ -241,7 +243,11 @@ def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bo
     for one in wanted:
         fitting = [r for r in commits if len(one) >= 8 and r.body["commitment"].startswith(one)]
         if len(fitting) != 1:
-            raise InputError(f"{len(fitting)} commitments begin with {one!r}", where=str(ledger.path))
+            raise InputError(
+                f"{len(fitting)} commitments begin with {one!r}",
+                where=str(ledger.path),
+                fix="Give at least 8 characters of a commitment of this ledger, so many that only one begins with them",
+            )
         if fitting[0].body["commitment"] in revealed:
             raise InputError(f"the secret {one} was revealed, so it can no longer be tested", fix="Plan without it")
     chosen = [r for r in commits if not wanted or r.body["commitment"].startswith(tuple(wanted))]

@@ -45,6 +45,7 @@ Step = Callable[[], None]
 
 # The ledger's name for the seal of raw answers; looks are named by test and part.
 SEALED = "collect"
+_AGAIN = "Restore the folder from its backup, or plan in a new one"
 
 
 def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
@@ -60,7 +61,11 @@ def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
     ledger.mend()
     broken = ledger.verify()
     if broken:
-        raise InputError(f"the ledger does not hold: {broken[0].what}", where=f"{ledger.path}:{broken[0].line}")
+        raise InputError(
+            f"the ledger does not hold: {broken[0].what}",
+            where=f"{ledger.path}:{broken[0].line}",
+            fix="Restore the ledger from its backup: nothing can be planned on a broken one",
+        )
     before = _planned_before(Folder(out), ledger)
     tokenizer = tokenizing.read(near / settings.tokenizer)
     prompts = inputs.prompts(near / settings.prompts)
@@ -140,14 +145,15 @@ def read_plan(kept: Folder) -> tuple[AuditPlan, str]:
     where = str(kept.path / PLAN)
     plan = converted(told, AuditPlan, where)
     if plan.version != VERSION:
-        raise InputError(f"a plan of version {plan.version}; this program reads {VERSION}", where=where)
+        raise InputError(f"a plan of version {plan.version}; this program reads {VERSION}", where=where, fix=_AGAIN)
     if not plan.tests or plan.prompts < 1 or plan.looks < 1 or not _names_inputs(plan):
-        raise InputError("the plan names no tests, no prompts or other files than an audit has", where=where)
+        what = "the plan names no tests, no prompts or other files than an audit has"
+        raise InputError(what, where=where, fix=_AGAIN)
     # Files are named after both, and answers are compared with those of the control.
     if not {"suspect", "control"} <= set(plan.sources) <= {"suspect", "control", "ours"}:
-        raise InputError("the plan has other models than a suspect, a control and ours", where=where)
+        raise InputError("the plan has other models than a suspect, a control and ours", where=where, fix=_AGAIN)
     if [test.id for test in plan.tests] != [f"T{i}" for i in range(1, len(plan.tests) + 1)]:
-        raise InputError("the tests of the plan are not numbered T1, T2 and so on", where=where)
+        raise InputError("the tests of the plan are not numbered T1, T2 and so on", where=where, fix=_AGAIN)
     for name, source in plan.sources.items():
         source.check(name)
     return plan, digest_of(told)
@@ -176,7 +182,7 @@ def collect(
     _registered(ledger, digest)
     chosen = parts or plan.looks
     if not 1 <= chosen <= plan.looks:
-        raise InputError(f"part {chosen} of a plan with {plan.looks}")
+        raise InputError(f"part {chosen} of a plan with {plan.looks}", fix="Name fewer with --parts, or none for all")
     with kept.locked():
         sealed = _sealed(ledger, digest)
         if sealed:
