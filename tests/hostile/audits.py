@@ -155,6 +155,8 @@ HARMS: dict[str, Edit | bytes] = {
     "the last byte": lambda path: path.write_bytes(path.read_bytes()[:-1]),
 }
 
+_OF_JSON = ("an empty object", "nesting", "nesting after an escape", "a number without end", "another order of keys")
+
 
 def chained(place: Path, edit: Callable[[list[dict[str, Any]]], object]) -> None:
     """Write the ledger again with other records, whose hashes hold."""
@@ -247,6 +249,8 @@ def folder_cases() -> Iterator[Case]:
     family = "an altered audit"
     for name in FILES:
         for form, what in HARMS.items():
+            if form in _OF_JSON and name in ("sent.jsonl", "report.html"):
+                continue
             yield Case(
                 family, f"{name}, {form}", "verify", altered("verify", _harmed(name, what)), Expected(NOT_VERIFIED)
             )
