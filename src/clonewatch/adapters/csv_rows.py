@@ -306,7 +306,9 @@ def _next(reader: Iterator[list[str]], text: _Text, names: int, delimiter: str) 
     """The cells of the next row, None after the last one, and what is wrong with it."""
     try:
         cells = next(reader, None)
-    except (csv.Error, _TooLong):
+    except _TooLong:
+        return None, _OPEN if len(text.taken) > 1 else _NO_CSV
+    except csv.Error:
         if text.ended:
             return None, _OPEN if _holds_row(text.taken, names, delimiter) else _CUT
         cells = _sloppy(text.taken, names, delimiter)

@@ -317,9 +317,9 @@ def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         create(path, content)
-    except FileExistsError as error:
-        raise OutputError("this file is there already", where=str(path), fix="Name another one") from error
     except OSError as error:
+        if path.exists():
+            raise OutputError("this file is there already", where=str(path), fix="Name another one") from error
         raise OutputError(f"cannot write: {error.strerror}", where=str(path)) from error
 
 
