@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import json
 import shutil
@@ -11,29 +12,20 @@ import zipfile
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import zstandard
-from tests.hostile.running import Expected
+from tests.hostile import audits
+from tests.hostile.running import EITHER, FAILS, WORKS, Case, Expected, Words
 
 from clonewatch.lab.simulate import simulate
+from clonewatch.pipeline.result_files import NAME
+from clonewatch.state.sealed import seal, unsealed
 
 ROWS = 60
-FAILS, WORKS, EITHER = frozenset({2}), frozenset({0}), frozenset({0, 2, 4})
-Words = tuple[object, ...]
-
-
-class Case(NamedTuple):
-    """One input. make: writes it into a folder and gives the words of the command. The second folder is shared."""
-
-    family: str
-    form: str
-    command: str
-    make: Callable[[Path, Path], Words]
-    expected: Expected
 
 
 # ---- what every input starts from ------------------------------------------------------------------------------------
@@ -52,6 +44,7 @@ def prepare(shared: Path) -> None:
     ask = ["ingest", shared / "one", "--state", shared / "state", "--key", shared / "key", "--quiet"]
     assert CliRunner().invoke(app, [str(word) for word in ask]).exit_code == 0
     write_tables(shared)
+    audits.prepare(shared)
     (shared / "log.ndjson").write_text("".join(json.dumps(good(n)) + "\n" for n in range(ROWS)))
 
 
@@ -366,6 +359,31 @@ def harmed(reader: str, harm: str, name: str) -> Callable[[Path, Path], Words]:
     return make
 
 
+def resealed(reader: str, name: str, kind: str) -> Callable[[Path, Path], Words]:
+    """A result with a file of another version or program, and a manifest that lists it."""
+
+    def make(folder: Path, shared: Path) -> Words:
+        result = Path(shutil.copytree(shared / "one-result", folder / "result"))
+        if name == "scan.json":
+            data = {
+                "wrong types": b'{"counts": [], "settings": 7}',
+                "nested": b'{"counts":' + b"[" * 950 + b"]" * 950 + b"}",
+            }
+            (result / name).write_bytes(data[kind])
+        else:
+            table = pq.read_table(result / name)
+            nulls = pa.table({n: pa.nulls(1, table[n].type) for n in table.column_names})
+            pq.write_table({"another table": pa.table({"x": [1]}), "only nulls": nulls}[kind], result / name)
+        listed = json.loads(unsealed((result / NAME).read_bytes()))
+        written = (result / name).read_bytes()
+        for file in (file for file in listed["files"] if file["name"] == name):
+            file |= {"size": len(written), "sha256": hashlib.sha256(written).hexdigest()}
+        (result / NAME).write_bytes(seal(json.dumps(listed).encode()))
+        return READERS[reader](result, shared)
+
+    return make
+
+
 def spoil(path: Path, harm: str, other: Path) -> None:
     data = path.read_bytes()
     if harm == "missing":
@@ -387,6 +405,10 @@ def result_cases() -> Iterator[Case]:
         if (name, harm) == ("result.json", "from another"):
             continue  # that is another result
         yield Case("a result", f"{name} {harm}", reader, harmed(reader, harm, name), Expected(FAILS, 0, 0, name))
+    foreign = product(("members.parquet", "campaigns.parquet"), ("another table", "only nulls"))
+    for (name, kind), reader in product((*foreign, ("scan.json", "wrong types"), ("scan.json", "nested")), READERS):
+        fails = WORKS if name == "scan.json" and reader in ("campaigns", "show", "why", "evaluate") else FAILS
+        yield Case("a result", f"{name}, {kind}", reader, resealed(reader, name, kind), Expected(fails))
     for reader in READERS:
         for harm in ("missing", "wrong types"):
             yield Case("a result", f"scan.json {harm}", reader, harmed(reader, harm, "scan.json"), Expected(FAILS))
@@ -428,6 +450,7 @@ NAMES = {
     "no UTF-8": "a\udcff",
     "markup": "<script>alert(1)<",
     "a long name": "n" * 200,
+    "a name that no file has": "n" * 300,
 }
 
 
@@ -453,6 +476,10 @@ def named(kind: str, role: str) -> Callable[[Path, Path], Words]:
             "answers": ("scan", log, "--answers", path, "--out", folder / "out", *key),
             "calibration": ("scan", log, "--calibration", path, "--out", folder / "out", *key),
             "ingest": ("ingest", path, "--state", folder / "state", *key),
+            "out": ("scan", log, "--out", path, *key),
+            "state to be": ("ingest", log, "--state", path, *key),
+            "evaluate": ("evaluate", shared / "one-result", path),
+            "ledger": ("audit", "init", path),
             "account": ("why", NAMES[kind], "--scan", shared / "one-result"),
             "group": ("show", NAMES[kind], "--scan", shared / "one-result"),
         }
@@ -464,7 +491,13 @@ def named(kind: str, role: str) -> Callable[[Path, Path], Words]:
 def name_cases() -> Iterator[Case]:
     works = ("log", "columnar log", "account")
     roles = (*works, "result", "missing log", "accounts", "map", "state", "answers", "calibration", "ingest", "group")
-    for kind, role in product(NAMES, roles):
+    for kind, role in product(NAMES, (*roles, "out", "state to be", "evaluate", "ledger")):
+        if (
+            (len(NAMES[kind]) > 255)
+            if role in ("log", "columnar log")
+            else (len(NAMES[kind]) <= 255 and role not in roles)
+        ):
+            continue  # no file can be called so; or any other name works
         yield Case("a name", role, kind, named(kind, role), Expected(WORKS if role in works else FAILS))
 
 
@@ -498,6 +531,7 @@ def type_cases() -> Iterator[Case]:
 def _every() -> Iterator[Case]:
     for family in (row_cases, bomb_cases, side_cases, setting_cases, result_cases, state_cases, name_cases, type_cases):
         yield from family()
+    yield from audits.cases()
 
 
 CASES = {f"{number:03} {one.family}, {one.form}, {one.command}": one for number, one in enumerate(_every())}

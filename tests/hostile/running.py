@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +41,20 @@ class Expected(NamedTuple):
     rows: int = 0
     tries: int = 0
     says: str = ""
+
+
+FAILS, WORKS, EITHER = frozenset({2}), frozenset({0}), frozenset({0, 2, 4})
+Words = tuple[object, ...]
+
+
+class Case(NamedTuple):
+    """One input. make: writes it into a folder and gives the words of the command. The second folder is shared."""
+
+    family: str
+    form: str
+    command: str
+    make: Callable[[Path, Path], Words]
+    expected: Expected
 
 
 class Answer(NamedTuple):

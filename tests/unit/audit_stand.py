@@ -52,10 +52,8 @@ def honest(model: str, body: dict[str, Any], number: int) -> Reply:
     return 200, {}, written(body, number)
 
 
-@contextmanager
-def standing(behave: Behave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A server on this machine: its address, and the bodies that it was asked with so far."""
-    asked: list[dict[str, Any]] = []
+def door(behave: Behave, asked: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
+    """What answers as `behave` says. asked: gets the bodies of requests."""
 
     class Door(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -74,7 +72,15 @@ def standing(behave: Behave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    return Door
+
+
+@contextmanager
+def standing(behave: Behave) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server on this machine: its address, and the bodies that it was asked with so far."""
+    asked: list[dict[str, Any]] = []
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), door(behave, asked))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -188,8 +189,8 @@ def test_a_full_disk_stops_the_collection_and_loses_no_answer_before(
         real, synced = os.fsync, []
 
         def full(handle: int) -> None:
-            synced.append(handle)
-            if len(synced) == 6:
+            synced.append(stat.S_ISREG(os.fstat(handle).st_mode))
+            if synced.count(True) == 6:
                 raise OSError(errno.ENOSPC, "No space left on device")
             real(handle)
 

@@ -1,8 +1,12 @@
 """A hostile suspect: one bad answer is recorded as unusable and passed over, and no answer holds a collection."""
 
+import errno
+import gzip
 import json
+import os
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -154,6 +158,51 @@ def test_a_server_that_drips_is_left_at_the_deadline_and_its_answer_recorded_as_
 
 def once(answer: bytes) -> Callable[[socket.socket, threading.Event], None]:
     return lambda told, _: told.sendall(answer)
+
+
+BOMB = gzip.compress(bytes(2**26), 9)
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "problem"),
+    [
+        (b"gzip", gzip.compress(b"{}"), ""),
+        (b"gzip", BOMB, "longer than 1,052,672 bytes, and not stored"),
+        (b"gzip, gzip", gzip.compress(BOMB), "it has an encoding that was not asked for"),
+        (b"zstd", b"\x28\xb5\x2f\xfd", "it has an encoding that was not asked for"),
+        (b"br", b"\xcb\xff", "it has an encoding that was not asked for"),
+    ],
+)
+def test_an_answer_is_unpacked_no_further_than_it_may_be_long(coding: bytes, body: bytes, problem: str) -> None:
+    packed = HEAD + b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (coding, len(body)) + body
+    with raw(once(packed)) as server, Client("suspect", ModelEndpoint(url=server.url, model="m")) as asked:
+        tracemalloc.start()
+        told = asked.ask(ASK, lambda _: None)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert told["problem"] == problem and told["body"] == ("" if problem else "{}")
+    assert most < 16 * 2**20
+
+
+def test_a_file_that_cannot_be_read_for_once_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with standing(honest) as (url, _):
+        kept, ledger = planned(tmp_path, url)
+        collect(kept, ledger)
+    before, real, opened = len(ledger.records()), os.open, list[str]()
+
+    def failing(path: Any, *told: Any, **named: Any) -> int:
+        opened.append(Path(path).name)
+        # It is read twice, of either model, to compare its hash, and then for the test.
+        if opened.count("answer-00003.json") == 3:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *told, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", failing)
+        with pytest.raises(ClonewatchError, match="cannot read"):
+            run_tests(kept, ledger)
+    assert len(ledger.records()) == before
+    assert "refused" not in finished(kept, ledger)["tests"][0]["suspect"]
 
 
 def test_an_answer_whose_encoding_is_broken_is_recorded_as_unusable() -> None:

@@ -202,7 +202,7 @@ def test_a_key_is_its_owners_alone_and_another_one_is_refused(home: Path, tmp_pa
     done = ask("cases", "note", "K0001", "x", "--store", home / "cases.db", "--log-key", key)
     assert done.exit_code == 2 and "not that of the store's log" in done.stderr
     key.chmod(0o644)
-    with pytest.raises(KeyFileError, match="read by others"):
+    with pytest.raises(KeyFileError, match="open to other users"):
         read_key(key)
     key.chmod(0o600)
     key.write_text("x")

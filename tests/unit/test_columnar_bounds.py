@@ -17,6 +17,7 @@ from clonewatch.adapters.columnar_files import columns_of, pieces
 from clonewatch.adapters.parquet_plan import plan
 from clonewatch.adapters.reading import open_log
 from clonewatch.model.errors import InputError
+from clonewatch.model.limits import DEFAULT
 from clonewatch.ports.adapter import Source
 
 ROWS, LONG = 3_000, "s" * 400_000
@@ -103,7 +104,7 @@ def test_values_that_repeat_the_one_before_make_batches_small_or_the_file_is_ref
     assert rows * len(LONG) <= 256 << 20 and not kept
     options = {"use_dictionary": False, "column_encoding": {"messages.list.element": "DELTA_BYTE_ARRAY"}}
     lists = parquet(tmp_path / "lists", pa.array([[LONG]] * ROWS), ROWS, **options)
-    with pytest.raises(InputError, match="repeat each other"):
+    with pytest.raises(InputError, match=r"repeat each other.*This bound is fixed"):
         planned(lists)
 
 
@@ -149,3 +150,19 @@ def test_damaged_page_headers_end_the_list_of_pages_and_nothing_else(tmp_path: P
         with path.open("rb") as opened:
             assert len(list(parquet_pages.pages(opened.fileno(), chunk))) < 50
         list(open_log(path).batches(list))
+
+
+def test_a_message_at_a_bound_names_the_limit_that_moves_it(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"messages": ["m" * 3_000_000] * 3}), path, use_dictionary=False, compression="zstd")
+    file = pq.ParquetFile(path)
+    for limits, says in (
+        (DEFAULT._replace(expansion=2, decoded=1 << 20), "--limit expansion=VALUE or --limit decoded=VALUE"),
+        (DEFAULT._replace(batch=100), "--limit batch=VALUE"),
+    ):
+        with pytest.raises(InputError, match=says):
+            plan(file, ["messages"], path, "log.parquet", limits)
+    path = tmp_path / "wide.parquet"
+    pq.write_table(pa.table({"sketch": pa.array([b"s" * 2000], pa.binary(2000))}), path)
+    with pytest.raises(InputError, match="--limit row=VALUE"):
+        plan(pq.ParquetFile(path), ["sketch"], path, "wide.parquet", DEFAULT._replace(row=1000))

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from clonewatch.adapters import csv_rows
 from clonewatch.adapters import lines as cutting
 from clonewatch.adapters.columns import conform
 from clonewatch.adapters.event_streams import assembled
@@ -67,6 +68,27 @@ def test_a_line_without_end_never_fills_the_memory() -> None:
 
     batches = list(lines(Endless()))
     assert [b.oversized for b in batches] == [[1]] and batches[0].lines == []
+
+
+def test_a_row_of_a_csv_with_too_many_lines_is_rejected_and_those_after_it_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_rows, "_MOST_LINES", 50)
+    row = "x{n},2026-05-01T00:00:00Z,a1,{cell}\n"
+    lines = [
+        row.format(n=0, cell='"' + "y\n" * 40 + '"'),
+        row.format(n=1, cell='"' + "y\n" * 90),
+        row.format(n=2, cell="z"),
+    ]
+    (tmp_path / "log.csv").write_text("exchange_id,ts,account_id,user_agent\n" + "".join(lines))
+    (tmp_path / "map.toml").write_text(
+        'format = "csv_map"\n[fields]\n' + "".join(f'{n} = "{n}"\n' for n in ("exchange_id", "ts", "account_id"))
+    )
+    rejected: list[Rejected] = []
+    log = open_log([tmp_path / "log.csv"], mapping=str(tmp_path / "map.toml"))
+    read = [n for batch in log.batches(rejected.extend) for n in batch["exchange_id"].to_pylist()]
+    assert read == ["x0", "x2"]
+    assert (rejected[0].line, rejected[0].reason) == (43, "a quote that is never closed")
 
 
 def test_line_numbers_count_empty_lines_and_windows_ends(tmp_path: Path) -> None:

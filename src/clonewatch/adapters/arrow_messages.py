@@ -48,7 +48,7 @@ class Sizes:
         if self._limits.is_beyond(self._expanded, self.read):
             self.fault = f"Arrow data that {self._limits.too_expanded}"
         if has_too_many_rows(self._rows, self.read):
-            self.fault = "more rows than its bytes can hold"
+            self.fault = "more rows than its bytes can hold, which is a fixed bound"
 
 
 class FileMessages:

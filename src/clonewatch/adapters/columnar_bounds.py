@@ -178,10 +178,8 @@ def _numbers(values: pa.Array) -> NDArray[np.int64]:
     ).astype(np.int64, copy=False)
 
 
-def refused(what: str, where: str) -> InputError:
-    """The error for a file that expands beyond reason."""
-    return InputError(
-        f"the file expands beyond reason: {what}",
-        where=where,
-        fix="No log compresses like that. If yours does, raise --limit expansion= or decoded=, or write JSON lines",
-    )
+def refused(what: str, where: str, *movable: str) -> InputError:
+    """The error for a file that expands beyond reason. movable: the limits that let it pass; none for a fixed bound."""
+    options = " or ".join(f"--limit {name}=VALUE" for name in movable)
+    fix = f"If you trust it, raise {options}" if movable else "This bound is fixed"
+    return InputError(f"the file expands beyond reason: {what}", where=where, fix=f"{fix}; or write JSON lines")

@@ -26,6 +26,7 @@ _SEPARATOR = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 # A quote that is escaped by a backslash, as Spark and MySQL write it, and the backslashes before a quote.
 _ESCAPED = '\\"'
 _BEFORE_QUOTE = re.compile(r'(\\+)"')
+_MOST_LINES = 1_000_000  # of a row: each takes a hundred bytes of memory beside its text
 _SAMPLED = 50  # rows by which the separator is chosen
 _NEXT_TABLE = NEXT_TABLE.decode()
 _OPEN = "a quote that is never closed"
@@ -83,7 +84,7 @@ class _Text:
             line = _doubled(line)
             one = (self.number, line)
         self.length += len(line)
-        if self.length > self.limits.row and self.taken:
+        if (self.length > self.limits.row or len(self.taken) >= _MOST_LINES) and self.taken:
             self._back.append(one)
             raise _TooLong
         self.taken.append(one)
@@ -305,7 +306,9 @@ def _next(reader: Iterator[list[str]], text: _Text, names: int, delimiter: str) 
     """The cells of the next row, None after the last one, and what is wrong with it."""
     try:
         cells = next(reader, None)
-    except (csv.Error, _TooLong):
+    except _TooLong:
+        return None, _OPEN if len(text.taken) > 1 else _NO_CSV
+    except csv.Error:
         if text.ended:
             return None, _OPEN if _holds_row(text.taken, names, delimiter) else _CUT
         cells = _sloppy(text.taken, names, delimiter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib.resources import files
@@ -14,7 +13,7 @@ from clonewatch.adapters.field_rules import pattern
 from clonewatch.adapters.instants import time_format
 from clonewatch.model.errors import MappingError
 from clonewatch.model.schema import CHANNELS, EGRESS, END_USER_PROVENANCE, EXCHANGES
-from clonewatch.model.text_files import text_of
+from clonewatch.model.text_files import text_of, toml_of
 from clonewatch.ports.mapping import Condition, Field, FieldMap, Hops, Rule
 
 _PRESETS = "clonewatch.adapters"
@@ -52,7 +51,7 @@ def fitting_presets(keys: Collection[str]) -> list[str]:
     """Names of the presets whose signs are all among the keys of a log, as dotted paths."""
     found: list[str] = []
     for name in presets():
-        raw = tomllib.loads(_preset(name))
+        raw = toml_of(_preset(name))
         signs = raw.get("signs", [])
         if signs and set(signs) <= set(keys):
             found.append(name)
@@ -84,12 +83,12 @@ def load_map(path: Path, formats: Iterable[str]) -> FieldMap:
             f"the field map cannot be read: {error.strerror}", where=name, fix="Check the path and its rights"
         ) from error
     try:
-        raw = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise MappingError(f"the field map is not TOML: {what}", where=name, fix=f"It looks like\n{EXAMPLE}") from error
+        raw = toml_of(text)
+    except ValueError as error:
+        what = f"the field map is not TOML: {error}"
+        raise MappingError(what, where=name, fix=f"It looks like\n{EXAMPLE}") from error
     if raw.get("format") in presets():
-        raw, preset = _over(tomllib.loads(_preset(str(raw["format"]))), raw), True
+        raw, preset = _over(toml_of(_preset(str(raw["format"]))), raw), True
     return check_map(raw, name, formats)._replace(preset=preset)
 
 

@@ -62,7 +62,7 @@ def plan(file: pq.ParquetFile, columns: list[str], path: Path, where: str, limit
     check_rows(metadata.num_rows, path.stat().st_size, where)
     leaves = _leaves(metadata, set(columns))
     if sum(leaf.width for leaf in leaves if leaf.flat) > limits.row:
-        raise refused(f"each of its rows is {limits.too_long}", where)
+        raise refused(f"each of its rows is {limits.too_long}", where, "row")
     rows, dictionaries = _MOST_ROWS, set[str]()
     with path.open("rb") as opened:
         for number in range(metadata.num_row_groups):
@@ -93,8 +93,8 @@ def _chunk(handle: int, leaf: _Leaf, chunk: pq.ColumnChunkMetaData, where: str, 
     size = max(chunk.total_uncompressed_size, sum(page.size for page in found), chunk.num_values * leaf.width)
     flat_numbers = leaf.flat and leaf.width  # as many as rows, which are bounded
     if not flat_numbers and limits.is_beyond(size, chunk.total_compressed_size):
-        fold = limits.expansion
-        raise refused(f"its column {leaf.path!r} expands more than {fold}-fold, to {size >> 20:,} MiB", where)
+        what = f"its column {leaf.path!r} expands more than {limits.expansion}-fold, to {size >> 20:,} MiB"
+        raise refused(what, where, "expansion", "decoded")
     if chunk.physical_type != _TEXT:
         return _Chunk(leaf, size, chunk.num_values, 0, False, found)
     delta = max((page.size for page in found if page.encoding == DELTA_TEXT and page.kind != DICTIONARY), default=0)
@@ -137,7 +137,7 @@ def _by_size(chunks: list[_Chunk], rows: int, where: str, most_bytes: int) -> in
     while (most := sum(_most(one, wanted) for one in chunks)) > at_once and wanted > 1:
         wanted //= 2
     if most > 4 * at_once:
-        raise refused(f"a row takes up to {most >> 20:,} MiB", where)
+        raise refused(f"a row takes up to {most >> 20:,} MiB", where, "batch")
     return wanted
 
 

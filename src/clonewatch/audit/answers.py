@@ -151,7 +151,8 @@ def _text(told: object) -> str:
 def _answer(choice: Mapping[str, Any]) -> Answer:
     message = choice.get("message")
     text = _text(choice["text"] if message is None else (message.get("content") or ""))
-    finish = str(choice.get("finish_reason") or "")
+    finish = choice.get("finish_reason")
+    finish = finish if isinstance(finish, str) else ""
     try:
         tokens, most = _told(choice.get("logprobs") or {}, chat=message is not None)
     except _WRONG:  # the text can be used all the same

@@ -28,6 +28,7 @@ TEMPLATE = "The garden label for {name} reads"
 _PERSON = b"clonewatch.canar"
 _LEAST_SEED, _MOST_SEED = 16, 64
 # One word of the list is drawn by chance too often: its 256 words hardly leave room for a hundred decoys.
+MOST = 10_000  # at a time
 _LEAST_WORDS, _MOST_WORDS = 2, 8
 # Other secrets of each canary with which hits in text are compared.
 _SAMPLING_DECOYS = 199
@@ -78,6 +79,8 @@ def mint(count: int, seed: bytes, length: int = 3, template: str = TEMPLATE) -> 
     """
     if not _LEAST_SEED <= len(seed) <= _MOST_SEED:
         raise InputError(f"a canary seed has {_LEAST_SEED} to {_MOST_SEED} bytes, not {len(seed)}")
+    if not 1 <= count <= MOST:
+        raise InputError(f"{count} canaries; there are 1 to {MOST:,} in one go")
     if not 1 <= length <= _MOST_WORDS:
         raise InputError(f"a secret of {length} words; it has 1 to {_MOST_WORDS}")
     if "{name}" not in template:

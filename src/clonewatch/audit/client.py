@@ -16,6 +16,7 @@ import importlib
 import os
 import random
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -49,6 +50,9 @@ TRIES = 6
 FIRST_WAIT = 1.0
 # A longer Retry-After is not a short failure: stop, and resume later.
 LONGEST_WAIT = 300.0
+# How an answer may be packed although it was asked for plain, with what zlib calls it; 0 for plain.
+_CODING = "coding"
+_CODINGS = {"identity": 0, "": 0, "gzip": 31, "x-gzip": 31, "deflate": 15}
 _AGAIN = {408, 425, 429, 500, 502, 503, 504, 529}
 
 
@@ -94,9 +98,9 @@ class Client:
         self._loop = asyncio.Runner()
         self._client = self._http.AsyncClient(
             verify=_trusted(),
-            # What comes is stored as it comes; nothing has to be unpacked.
             headers={"Accept-Encoding": "identity"},
             follow_redirects=False,
+            event_hooks={"response": [_as_it_comes]},
             transport=environment.transport,
             # A proxy from the environment is for addresses outside this machine.
             trust_env=not loopback(host),
@@ -128,9 +132,9 @@ class Client:
                 reason, late = f"no complete answer within {DEADLINE_SECONDS:g} seconds", late + 1
                 if late == LATE_TRIES:
                     return unusable(request, reason, attempt, self._now())
-            except self._http.DecodingError:
+            except zlib.error:
                 return unusable(request, "its encoding cannot be decoded", attempt, self._now())
-            except self._http.RequestError as error:
+            except (self._http.RequestError, self._http.InvalidURL) as error:
                 reason = type(error).__name__
             else:
                 if status not in _AGAIN:
@@ -161,10 +165,17 @@ class Client:
             self._client.stream("POST", url, json=request.body, headers=headers) as answer,
         ):
             held, most = bytearray(), min(MOST_BYTES, _expected(request))
+            coding = answer.extensions[_CODING].strip().lower()
+            if coding not in _CODINGS:
+                return answer.status_code, answer.headers, b"", "it has an encoding that was not asked for"
+            unpack = zlib.decompressobj(_CODINGS[coding]) if _CODINGS[coding] else None
             async for piece in answer.aiter_bytes():
-                held += piece
+                # Never more at a time than is missing: a few bytes can hold gigabytes.
+                held += unpack.decompress(piece, most + 1 - len(held)) if unpack else piece
                 if len(held) > most:
                     return answer.status_code, answer.headers, b"", f"longer than {most:,} bytes, and not stored"
+            if unpack and not unpack.eof:
+                raise zlib.error
         body = bytes(held)
         if self._key and self._key.encode() in body:
             raise ClientError(
@@ -317,6 +328,12 @@ def _retry_after(told: str, now: datetime) -> float | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return max(0.0, wait)
+
+
+async def _as_it_comes(answer: Any) -> None:
+    """Keep the library from reading where a redirect leads, which may be no address, and from unpacking at once."""
+    answer.headers.pop("location", None)
+    answer.extensions[_CODING] = answer.headers.pop("content-encoding", "")
 
 
 @cache

@@ -111,5 +111,9 @@ def resolve(ledger: Ledger, beginning: str, kind: Literal["watermark", "canary",
     listed = [r.body for r in ledger.records() if r.kind == "commit" and kind in {None, r.body["secret"]}]
     found = [b["commitment"] for b in listed if b["commitment"].startswith(beginning)]
     if len(found) != 1:
-        raise InputError(f"{len(found)} commitments begin with {beginning!r}", where=str(ledger.path))
+        raise InputError(
+            f"{len(found)} commitments begin with {beginning!r}",
+            where=str(ledger.path),
+            fix="Give so many characters of a commitment of this ledger that only one begins with them",
+        )
     return str(found[0])

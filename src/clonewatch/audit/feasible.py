@@ -23,7 +23,7 @@ def check(settings: Settings, tests: Sequence[PlannedTest], pairs: Sequence[dict
             fix="List only their commitments in secrets, or set looks = 1",
         )
     if settings.looks > prompts:
-        raise InputError(f"{settings.looks} looks at {prompts} prompts")
+        raise InputError(f"{settings.looks} looks at {prompts} prompts", fix="Set fewer looks, or use more prompts")
     for test in tests:
         if test.test == "watermark":
             _window(settings, test)

@@ -23,15 +23,22 @@ from filelock import FileLock, Timeout
 from clonewatch.audit import storage
 from clonewatch.audit.json_text import canonical, parsed
 from clonewatch.model.errors import InputError, OutputError
+from clonewatch.model.text_files import MOST_OF_ROWS, bytes_of
 
 PLAN, PROMPTS, TWINS, SENT = "plan.json", "prompts.jsonl", "twins.jsonl", "sent.jsonl"
 MANIFEST, RESULTS, REPORT, PAGE = "manifest.json", "results.json", "report.md", "report.html"
 RAW, LOCK = "raw", ".lock"
-# The results of a test that is not recorded yet.
-PREPARED = "results.json.next"
+# The results of a test, and the list of answers, that the ledger does not know yet.
+PREPARED, LISTED = "results.json.next", "manifest.json.next"
 # What a plan may name, beside itself; one tokenizer of the two.
 INPUTS = (PROMPTS, TWINS, "tokenizer.txt", "tokenizer.json")
 _SEALED = (PLAN, SENT, *INPUTS)
+_RESTORE = "Restore the file from its backup"
+_FIX = "Name a file with one JSON object per line"
+
+
+class Unreadable(InputError):
+    """A file cannot be read: that says nothing about what is in it, so no test may take it for an answer."""
 
 
 class Folder:
@@ -64,7 +71,7 @@ class Folder:
 
     def _begun(self) -> list[Path]:
         """What a killed command had begun to write; a file of another name is not ours to remove."""
-        named = [self.path / (name + storage.PART) for name in (*_SEALED, MANIFEST, RESULTS, PREPARED, REPORT, PAGE)]
+        named = [self.path / (name + storage.PART) for name in (*_SEALED, LISTED, PREPARED, REPORT, PAGE)]
         return [p for p in named if p.exists()] + sorted((self.path / RAW).rglob("*.json" + storage.PART))
 
     def write(self, name: str, data: bytes) -> None:
@@ -82,7 +89,7 @@ class Folder:
     def _mend(self) -> None:
         """Cut off a line of the list of requests that a crash tore: its request was never sent."""
         place = self.path / SENT
-        held = place.read_bytes() if place.exists() else b""
+        held = self.read(SENT) if place.exists() else b""
         torn = len(held.rpartition(b"\n")[2])
         if torn:
             storage.cut(place, len(held) - torn)
@@ -90,9 +97,9 @@ class Folder:
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
         try:
-            return (self.path / name).read_bytes()
+            return bytes_of(self.path / name, MOST_OF_ROWS, pipes=False)
         except OSError as error:
-            raise InputError(
+            raise Unreadable(
                 f"cannot read: {error.strerror}",
                 where=str(self.path / name),
                 fix="Check that this is the folder of an audit and that the previous step is done",
@@ -103,9 +110,9 @@ class Folder:
         try:
             told = parsed(self.read(name))
         except ValueError as error:
-            raise InputError(f"not JSON: {error}", where=str(self.path / name)) from error
+            raise InputError(f"not JSON: {error}", where=str(self.path / name), fix=_RESTORE) from error
         if not isinstance(told, dict):
-            raise InputError("not a JSON object", where=str(self.path / name))
+            raise InputError("not a JSON object", where=str(self.path / name), fix=_RESTORE)
         return told
 
     def rows(self, name: str) -> list[dict[str, Any]]:
@@ -126,10 +133,10 @@ class Folder:
         names = [*(name for name in _SEALED if self.has(name)), *raw]
         return {name: hashlib.sha256(self.read(name)).hexdigest() for name in sorted(names)}
 
-    def seal(self) -> str:
-        """Write the manifest; returns its SHA-256."""
+    def listed(self) -> str:
+        """Prepare the manifest, which takes its name with `publish`; returns its SHA-256."""
         data = canonical(self.hashes()) + b"\n"
-        self.write(MANIFEST, data)
+        self.write(LISTED, data)
         return hashlib.sha256(data).hexdigest()
 
     def changed(self) -> list[tuple[str, str]]:
@@ -143,16 +150,18 @@ class Folder:
 def read_rows(place: Path) -> Iterator[dict[str, Any]]:
     """The objects of a JSONL file. Raises an InputError that names the line and what is wrong with it."""
     try:
-        lines = place.read_text(encoding="utf-8").split("\n")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read: {error}", where=str(place)) from error
+        lines = bytes_of(place, MOST_OF_ROWS, pipes=False).decode("utf-8").split("\n")
+    except OSError as error:
+        raise Unreadable(f"cannot read: {error.strerror}", where=str(place), fix=_FIX) from error
+    except ValueError as error:
+        raise InputError("this is no text in UTF-8", where=str(place), fix=_FIX) from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = parsed(line)
         except ValueError as error:
-            raise InputError(f"this line is not JSON: {error}", where=f"{place}:{number}") from error
+            raise InputError(f"this line is not JSON: {error}", where=f"{place}:{number}", fix=_FIX) from error
         if not isinstance(row, dict):
             raise InputError(
                 "this line is not a JSON object", where=f"{place}:{number}", fix="Write one object per line"

@@ -7,6 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+# Levels: nothing that an audit writes has ten.
+_DEEPEST = 100
+
 
 def canonical(told: Mapping[str, object]) -> bytes:
     """The canonical text of a JSON object: keys sorted, no spaces, ASCII.
@@ -37,9 +40,25 @@ def parsed(text: bytes | str) -> Any:
         value = json.loads(told, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    _check_depth(value)
     if "\\ud" in told or "\\uD" in told:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     return value
+
+
+def _check_depth(value: Any) -> None:
+    """Raise ValueError for nesting that only some readers and writers follow."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from clonewatch.audit import storage
 from clonewatch.audit.json_text import canonical, digest_of, parsed
 from clonewatch.audit.secret_store import SALT_BYTES, SecretStore, commitment_of
 from clonewatch.model.errors import InputError, KeyFileError, OutputError
+from clonewatch.model.text_files import MOST_OF_ROWS, bytes_of
 
 __all__ = ["FIRST", "UNNAMED", "BrokenLine", "Issued", "Ledger", "Record", "Usage", "canonical", "digest_of"]
 
@@ -44,6 +45,7 @@ _BODIES: dict[str, dict[str, type]] = {
 }
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LONGEST_LABEL = 200
+_RESTORE = "Name a ledger, or restore it from its backup"
 _FIELDS = {"at", "body", "hash", "kind", "n", "previous"}
 
 
@@ -63,14 +65,13 @@ class Usage(NamedTuple):
             if told and not _is_day(told):
                 raise InputError(f"{name} is {told!r}, not a day", where=f"--{name}", fix="Such as 2026-03-01")
         if self.since and self.until and self.until < self.since:
-            raise InputError(f"until {self.until} is before since {self.since}", where="--until")
+            raise InputError(f"until {self.until} is before since {self.since}", where="--until", fix="Exchange them")
         for label in self.carriers:
             if not label.strip() or not label.isprintable() or len(label) > _LONGEST_LABEL:
-                raise InputError(
-                    "a label is empty, too long, or has signs that cannot be printed", where="--carrier", fix="case-7"
-                )
+                what = "a label is empty, too long, or has signs that cannot be printed"
+                raise InputError(what, where="--carrier", fix="case-7")
         if len(set(self.carriers)) < len(self.carriers):
-            raise InputError("a label occurs twice", where="--carrier")
+            raise InputError("a label occurs twice", where="--carrier", fix="Give each once")
 
 
 UNNAMED = Usage()
@@ -161,14 +162,14 @@ class Ledger:
     def pending(self) -> str:
         """The kind of a secret whose command was interrupted; empty if none was."""
         try:
-            return str(parsed(self._pending.read_bytes())["body"]["secret"])
+            return str(parsed(bytes_of(self._pending, pipes=False))["body"]["secret"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
     def _resumed(self, body: Mapping[str, object], secret: bytes | None) -> Issued | None:
         """The pending commitment, if it is of the same command."""
         try:
-            told = parsed(self._pending.read_bytes())
+            told = parsed(bytes_of(self._pending, pipes=False))
             if told["body"] != body:
                 return None
             _, kept = self._store.find(told["commitment"])
@@ -229,7 +230,7 @@ class Ledger:
         with self._locked():
             held = self.records()
             if all(r.hash != head for r in held):
-                raise InputError("no record of this ledger has the stamped hash", where=head)
+                raise InputError("no record of this ledger has the stamped hash", where=head, fix="Stamp its head")
             place = self.path.with_name(f"{self.path.name}.{len(held)}.tsr")
             storage.put(place, token)
             body = {"head": head, "file": place.name, "sha256": hashlib.sha256(token).hexdigest(), "note": note}
@@ -241,7 +242,7 @@ class Ledger:
         for line, text in self._lines():
             record = _parsed(text)
             if isinstance(record, str):
-                raise InputError(f"the ledger does not hold: {record}", where=f"{self.path}:{line}")
+                raise InputError(f"the ledger does not hold: {record}", where=f"{self.path}:{line}", fix=_RESTORE)
             found.append(record)
         return found
 
@@ -341,16 +342,16 @@ class Ledger:
         # Also what an interrupted run moved and did not record.
         known = {r.body.get("file") for r in self.records() if r.kind == "torn"}
         for place in sorted(self.path.parent.glob("*.torn-????????????")):
-            if place.name.startswith(self.path.name + ".torn-") and place.name not in known:
+            if place.name.startswith(self.path.name + ".torn-") and place.name not in known and place.is_file():
                 held = place.read_bytes()
                 body = {"file": place.name, "sha256": hashlib.sha256(held).hexdigest(), "bytes": len(held)}
                 self._record("torn", body)
 
     def _bytes(self) -> bytes:
         try:
-            return self.path.read_bytes() if self.path.exists() else b""
+            return bytes_of(self.path, MOST_OF_ROWS, pipes=False) if self.path.exists() else b""
         except OSError as error:
-            raise InputError(f"cannot read the ledger: {error.strerror}", where=str(self.path)) from error
+            raise InputError(f"cannot read the ledger: {error.strerror}", where=str(self.path), fix=_RESTORE) from error
 
     def _tail(self) -> bytes:
         """What follows the last line ending."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import tomllib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,10 +14,12 @@ import msgspec
 
 from clonewatch.audit.ledger import Ledger, Record
 from clonewatch.model.errors import InputError
+from clonewatch.model.text_files import text_of, toml_of
 
 Access = Literal["text", "logprobs", "scoring"]
 
 VERSION = 1
+_SEE = "See docs/using/audit.md"
 # Corrected p-values at or below which a report says "evidence" and "strong evidence".
 ALPHA, STRONG = 1e-3, 1e-6
 # The least number of decoys for a useful rank, and the number that gives one in a thousand.
@@ -25,8 +27,12 @@ LEAST_DECOYS, DECOYS = 20, 999
 # Secrets that are tested on pairs of answers, which the settings name.
 # Standard deviations per square root of a token: one token would tell everything.
 _LARGEST_EFFECT = 100
+_LONGEST = 2000  # characters of an address or of the name of a model
+_HOST = re.compile(r"(?=.{1,254}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?")
 _NEED_PAIRS = {"twin"}
 _LEVEL = {"text": 0, "logprobs": 1, "scoring": 2}
+_LIMITS = {"answers": (1, 128), "tokens": (8, 8192), "decoys": (LEAST_DECOYS, 99_999), "looks": (1, 100)}
+_MOST_PROMPTS = 1_000_000
 
 
 class ModelEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,9 +46,19 @@ class ModelEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, name: str) -> None:
         """Refuse an address that would send a secret unencrypted."""
+        if not self.model.strip() or not self.model.isprintable() or len(self.model) > _LONGEST:
+            raise InputError(f"the model of the {name} has no name that can be sent", fix='model = "its-name"')
+        if not self.url.isascii() or not self.url.isprintable() or " " in self.url or len(self.url) > _LONGEST:
+            raise InputError(
+                f"the address of the {name} is too long, or has signs that no address has",
+                fix="Write it in ASCII, a host of other letters in Punycode: https://host/v1",
+            )
         try:
             parts = urlsplit(self.url)
-            _ = parts.port
+            if parts.port == 0:
+                raise ValueError("port 0 is none")
+            if parts.hostname and not _is_host(parts.hostname):
+                raise ValueError(f"{parts.hostname} is not the name of a host")
         except ValueError as error:
             raise InputError(f"the address of the {name} is invalid: {error}", fix="https://host/v1") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -107,10 +123,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         self._apart()
         if not 0 < self.alpha <= ALPHA:
             raise InputError(f"alpha is {self.alpha}; it must be above 0 and at most {ALPHA}", fix="0.001")
-        limits = {"answers": (1, 128), "tokens": (8, 8192), "decoys": (LEAST_DECOYS, 99_999), "looks": (1, 100)}
-        for name, (least, most) in limits.items():
+        for name, (least, most) in _LIMITS.items():
             if not least <= getattr(self, name) <= most:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be {least} to {most}")
+                raise InputError(f"{name} is {getattr(self, name)}; it must be {least} to {most}", fix=_SEE)
         if not 0 < self.temperature <= 2:
             raise InputError(f"temperature is {self.temperature}; answers must vary", fix="1.0")
         if self.access != "text" and not 1 <= self.logprobs <= 100:
@@ -119,7 +134,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise InputError(f"the share of [power] is {self.power.share}; it must be above 0 and at most 1", fix="0.1")
         effect = self.power.effect
         if effect is not None and not 0 < effect < _LARGEST_EFFECT:
-            raise InputError(f"the effect of [power] is {effect}; it must be above 0 and below {_LARGEST_EFFECT}")
+            what = f"the effect of [power] is {effect}; it must be above 0 and below {_LARGEST_EFFECT}"
+            raise InputError(what, fix=_SEE)
         if self.ours is not None and self.answers < 2:
             raise InputError("to compare a suspect with our own model, a prompt needs two answers", fix="answers = 2")
 
@@ -167,14 +183,14 @@ class AuditPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     head: str
     sources: dict[str, ModelEndpoint]
     access: Access
-    prompts: Annotated[int, msgspec.Meta(ge=1)]
-    answers: Annotated[int, msgspec.Meta(ge=1)]
-    tokens: Annotated[int, msgspec.Meta(ge=1)]
+    prompts: Annotated[int, msgspec.Meta(ge=1, le=_MOST_PROMPTS)]
+    answers: Annotated[int, msgspec.Meta(ge=1, le=_LIMITS["answers"][1])]
+    tokens: Annotated[int, msgspec.Meta(ge=1, le=_LIMITS["tokens"][1])]
     temperature: float
     logprobs: int
     alpha: Annotated[float, msgspec.Meta(gt=0, le=ALPHA)]
-    decoys: Annotated[int, msgspec.Meta(ge=LEAST_DECOYS)]
-    looks: Annotated[int, msgspec.Meta(ge=1)]
+    decoys: Annotated[int, msgspec.Meta(ge=LEAST_DECOYS, le=_LIMITS["decoys"][1])]
+    looks: Annotated[int, msgspec.Meta(ge=1, le=_LIMITS["looks"][1])]
     tests: list[PlannedTest]
     power: Effect
     files: dict[str, str]
@@ -195,9 +211,13 @@ Form = TypeVar("Form", Settings, AuditPlan)
 def read_settings(place: Path) -> Settings:
     """The settings of a TOML file, checked. Raises an InputError that names the wrong field."""
     try:
-        told = tomllib.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # which includes wrong TOML and bytes that are no text
-        raise InputError(f"cannot read the settings: {error}", where=str(place)) from error
+        told = toml_of(text_of(place))
+    except OSError as error:
+        raise InputError(f"cannot read the settings: {error.strerror}", where=str(place), fix=_SEE) from error
+    except UnicodeDecodeError as error:
+        raise InputError("the settings are no text in UTF-8", where=str(place), fix=_SEE) from error
+    except ValueError as error:
+        raise InputError(f"the settings are no TOML: {error}", where=str(place), fix=_SEE) from error
     settings = converted(told, Settings, str(place))
     settings.check()
     return settings
@@ -208,7 +228,7 @@ def converted(told: dict[str, Any], form: type[Form], where: str) -> Form:
     try:
         return msgspec.convert(told, form)
     except msgspec.ValidationError as error:
-        raise InputError(f"invalid: {error}", where=where, fix="See docs/using/audit.md") from error
+        raise InputError(f"invalid: {error}", where=where, fix=_SEE) from error
 
 
 def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bool) -> list[PlannedTest]:
@@ -223,7 +243,11 @@ def sought(ledger: Ledger, wanted: Sequence[str], confirmed: set[str], twins: bo
     for one in wanted:
         fitting = [r for r in commits if len(one) >= 8 and r.body["commitment"].startswith(one)]
         if len(fitting) != 1:
-            raise InputError(f"{len(fitting)} commitments begin with {one!r}", where=str(ledger.path))
+            raise InputError(
+                f"{len(fitting)} commitments begin with {one!r}",
+                where=str(ledger.path),
+                fix="Give at least 8 characters of a commitment of this ledger, so many that only one begins with them",
+            )
         if fitting[0].body["commitment"] in revealed:
             raise InputError(f"the secret {one} was revealed, so it can no longer be tested", fix="Plan without it")
     chosen = [r for r in commits if not wanted or r.body["commitment"].startswith(tuple(wanted))]
@@ -261,6 +285,22 @@ def reaches(access: Access, wanted: Access) -> bool:
     (True, False)
     """
     return _LEVEL[access] >= _LEVEL[wanted]
+
+
+def _is_host(host: str) -> bool:
+    """Whether a host can be looked up: an address, or labels of letters, digits and hyphens.
+
+    >>> _is_host("::1"), _is_host("api.example.com"), _is_host("a..b"), _is_host("xn--")
+    (True, True, False, False)
+    """
+    try:
+        return ipaddress.ip_address(host) is not None
+    except ValueError:
+        pass
+    try:
+        return bool(_HOST.fullmatch(host)) and bool(host.encode("ascii").decode("idna"))
+    except UnicodeError:
+        return False
 
 
 def loopback(host: str) -> bool:

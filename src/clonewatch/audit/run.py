@@ -6,6 +6,7 @@ write failed, goes on where it was when the same command is given again, and end
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -15,23 +16,36 @@ from typing import Any
 
 import msgspec
 
-from clonewatch.audit import asking, client, feasible, folder, samples, storage, tokenizing, watermark
+from clonewatch.audit import asking, client, feasible, inputs, storage, tokenizing
 from clonewatch.audit.client import Client, Replay
 from clonewatch.audit.collected import Collected
-from clonewatch.audit.committing import mappings, reader
-from clonewatch.audit.folder import INPUTS, LOCK, MANIFEST, PLAN, PREPARED, PROMPTS, RAW, RESULTS, TWINS, Folder
+from clonewatch.audit.committing import reader
+from clonewatch.audit.folder import (
+    INPUTS,
+    LISTED,
+    LOCK,
+    MANIFEST,
+    PLAN,
+    PREPARED,
+    PROMPTS,
+    RAW,
+    RESULTS,
+    SENT,
+    TWINS,
+    Folder,
+)
 from clonewatch.audit.json_text import canonical, digest_of
 from clonewatch.audit.ledger import Ledger
-from clonewatch.audit.outcome import p_value_text
-from clonewatch.audit.plan import VERSION, AuditPlan, PlannedTest, converted, read_settings, sha256, sought
+from clonewatch.audit.plan import VERSION, AuditPlan, converted, read_settings, sha256, sought
 from clonewatch.audit.run_tests import results_of
 from clonewatch.model.errors import InputError
+from clonewatch.model.text_files import bytes_of
 
 Step = Callable[[], None]
 
 # The ledger's name for the seal of raw answers; looks are named by test and part.
 SEALED = "collect"
-_PAIR = ("request_id", "prompt", "first", "second")
+_AGAIN = "Restore the folder from its backup, or plan in a new one"
 
 
 def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
@@ -47,19 +61,23 @@ def make_plan(settings_file: Path, out: Path) -> tuple[AuditPlan, str]:
     ledger.mend()
     broken = ledger.verify()
     if broken:
-        raise InputError(f"the ledger does not hold: {broken[0].what}", where=f"{ledger.path}:{broken[0].line}")
+        raise InputError(
+            f"the ledger does not hold: {broken[0].what}",
+            where=f"{ledger.path}:{broken[0].line}",
+            fix="Restore the ledger from its backup: nothing can be planned on a broken one",
+        )
     before = _planned_before(Folder(out), ledger)
     tokenizer = tokenizing.read(near / settings.tokenizer)
-    prompts = _prompts(near / settings.prompts)
-    pairs = _pairs(near / settings.twins) if settings.twins else []
+    prompts = inputs.prompts(near / settings.prompts)
+    pairs = inputs.pairs(near / settings.twins) if settings.twins else []
     tests = sought(ledger, settings.secrets, set(), bool(pairs))
     if settings.served:
-        told = list(folder.read_rows(near / settings.served))
-        tests = [_confirmed(test, told, tokenizer, ledger) for test in tests]
+        told = inputs.served(near / settings.served)
+        tests = [inputs.confirmed(test, told, tokenizer, ledger) for test in tests]
     feasible.check(settings, tests, pairs, len(prompts))
     files = {PROMPTS: b"".join(canonical({"prompt": p}) + b"\n" for p in prompts)}
     ending = ".json" if Path(settings.tokenizer).suffix == ".json" else ".txt"
-    files["tokenizer" + ending] = (near / settings.tokenizer).read_bytes()
+    files["tokenizer" + ending] = bytes_of(near / settings.tokenizer, pipes=False)
     if pairs:
         files[TWINS] = b"".join(canonical(pair) + b"\n" for pair in pairs)
     plan = AuditPlan(
@@ -127,9 +145,17 @@ def read_plan(kept: Folder) -> tuple[AuditPlan, str]:
     where = str(kept.path / PLAN)
     plan = converted(told, AuditPlan, where)
     if plan.version != VERSION:
-        raise InputError(f"a plan of version {plan.version}; this program reads {VERSION}", where=where)
+        raise InputError(f"a plan of version {plan.version}; this program reads {VERSION}", where=where, fix=_AGAIN)
     if not plan.tests or plan.prompts < 1 or plan.looks < 1 or not _names_inputs(plan):
-        raise InputError("the plan names no tests, no prompts or other files than an audit has", where=where)
+        what = "the plan names no tests, no prompts or other files than an audit has"
+        raise InputError(what, where=where, fix=_AGAIN)
+    # Files are named after both, and answers are compared with those of the control.
+    if not {"suspect", "control"} <= set(plan.sources) <= {"suspect", "control", "ours"}:
+        raise InputError("the plan has other models than a suspect, a control and ours", where=where, fix=_AGAIN)
+    if [test.id for test in plan.tests] != [f"T{i}" for i in range(1, len(plan.tests) + 1)]:
+        raise InputError("the tests of the plan are not numbered T1, T2 and so on", where=where, fix=_AGAIN)
+    for name, source in plan.sources.items():
+        source.check(name)
     return plan, digest_of(told)
 
 
@@ -156,9 +182,11 @@ def collect(
     _registered(ledger, digest)
     chosen = parts or plan.looks
     if not 1 <= chosen <= plan.looks:
-        raise InputError(f"part {chosen} of a plan with {plan.looks}")
+        raise InputError(f"part {chosen} of a plan with {plan.looks}", fix="Name fewer with --parts, or none for all")
     with kept.locked():
-        _as_sealed(kept, _sealed(ledger, digest))
+        sealed = _sealed(ledger, digest)
+        if sealed:
+            _as_sealed(kept, sealed)
         collected = Collected(kept, plan)
         first = list(asking.questions(plan, collected, reader(ledger), chosen))
         new = 0
@@ -172,25 +200,46 @@ def collect(
             if second:
                 told = begin(len(second))
                 new += client.collect(kept, second, models, told)
-        seal = kept.seal()
-        if seal != _sealed(ledger, digest):
+        seal = kept.listed()
+        if seal != sealed:
             ledger.look(digest, SEALED, result=seal)
+        kept.publish(LISTED, MANIFEST)
     return new, seal
 
 
 def _as_sealed(kept: Folder, seal: str) -> None:
-    """Refuse to replace answers that were sealed: they may be added to, and not chosen anew."""
-    if not seal or not kept.has(MANIFEST) or sha256(kept.read(MANIFEST)) != seal:
-        return
+    """Refuse to replace answers that were sealed: they may be added to, and not chosen anew.
+
+    seal: the last one in the ledger. What a killed command recorded and did not publish is published.
+    """
+    if kept.has(LISTED) and sha256(kept.read(LISTED)) == seal:
+        kept.publish(LISTED, MANIFEST)
+    if not kept.has(MANIFEST) or sha256(kept.read(MANIFEST)) != seal:
+        raise InputError(
+            "this is not the list of answers that the ledger has sealed",
+            where=str(kept.path / MANIFEST),
+            fix="Restore the file from its backup: sealed answers are not chosen anew",
+        )
     then, now = kept.object(MANIFEST), kept.hashes()
     for name, wanted in then.items():
-        if name.startswith(RAW + "/") and now.get(name) != wanted:
-            what = "it was changed" if name in now else "it is missing"
-            raise InputError(
-                f"{what} since the answers were sealed",
-                where=str(kept.path / name),
-                fix="Restore the file from its backup: a sealed answer is not asked for again",
-            )
+        if now.get(name) == wanted or (name == SENT and _continues(kept, wanted)):
+            continue
+        what = "it was changed" if name in now else "it is missing"
+        raise InputError(
+            f"{what} since the answers were sealed",
+            where=str(kept.path / name),
+            fix="Restore the file from its backup: a sealed answer is not asked for again",
+        )
+
+
+def _continues(kept: Folder, then: str) -> bool:
+    """Whether the list of requests begins with one of this SHA-256: a later run adds lines."""
+    found = hashlib.sha256()
+    for line in (kept.read(SENT) if kept.has(SENT) else b"").splitlines(keepends=True):
+        found.update(line)
+        if found.hexdigest() == then:
+            return True
+    return False
 
 
 def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
@@ -226,7 +275,7 @@ def run_tests(kept: Folder, ledger: Ledger) -> dict[str, Any]:
                 "program": version("clonewatch"),
                 "plan": digest,
                 "sealed": seal,
-                "requests": len(kept.rows(folder.SENT)),
+                "requests": len(kept.rows(SENT)),
             }
             results |= results_of(plan, collected, reader(ledger), parts)
             kept.write(PREPARED, canonical(results) + b"\n")
@@ -318,57 +367,6 @@ def _registered(ledger: Ledger, digest: str) -> None:
             fix="Name the ledger in which it was registered: --ledger FILE, or give `clonewatch audit plan` again if it"
             " was interrupted. A changed plan counts as another plan",
         )
-
-
-def _prompts(place: Path) -> list[str]:
-    prompts = []
-    for row in folder.read_rows(place):
-        if not isinstance(row.get("prompt"), str) or not row["prompt"].strip():
-            raise InputError('a row has no text in "prompt"', where=str(place))
-        prompts.append(row["prompt"])
-    if not prompts:
-        raise InputError("there are no prompts", where=str(place))
-    if len(set(prompts)) < len(prompts):
-        raise InputError(
-            "a prompt occurs twice", where=str(place), fix="List each prompt once; `answers` sets the number of answers"
-        )
-    return prompts
-
-
-def _pairs(place: Path) -> list[dict[str, Any]]:
-    pairs = []
-    for row in folder.read_rows(place):
-        if any(not isinstance(row.get(name), str) or not row[name] for name in _PAIR):
-            raise InputError(f"a pair lacks one of {', '.join(_PAIR)}", where=str(place))
-        pairs.append({name: row[name] for name in (*_PAIR, "commitment") if name in row})
-    if len({p["request_id"] for p in pairs}) < len(pairs):
-        raise InputError("a request_id occurs twice", where=str(place))
-    return pairs
-
-
-def _confirmed(
-    test: PlannedTest, served: list[dict[str, Any]], tokenizer: tokenizing.Tokenizer, ledger: Ledger
-) -> PlannedTest:
-    """A test, confirmed on text that we served with its watermark, and by which public mapping if several share a name.
-
-    Raises InputError if the text does not carry it.
-    """
-    rows = [row for row in served if test.commitment.startswith(str(row.get("commitment", "")))]
-    if test.test != "watermark" or not rows:
-        return test
-    texts = [str(row.get("text", "")) for row in rows]
-    asked = [str(row.get("prompt", "")) for row in rows]
-    told = samples.from_texts(texts, tokenizer.encode, asked)
-    found = {name: watermark.confirmation(told, keyed) for name, keyed in mappings(test, ledger.secret).items()}
-    best = min(found, key=lambda name: found[name].log10_p)
-    if not watermark.confirms(found[best]):
-        tried = "; ".join(f"{name}: p = {p_value_text(r.log10_p)}" for name, r in found.items())
-        raise InputError(
-            f"our own served text does not carry this watermark ({tried}; {found[best].n_distinct} distinct inputs)",
-            where=f"{test.id}, commitment {test.commitment[:12]}",
-            fix="Check the key and its period, the window, the rule and the tokenizer; use more text if it is short",
-        )
-    return msgspec.structs.replace(test, confirmed=True, public={**test.public, "prf": best})
 
 
 def _complete(plan: AuditPlan, kept: Folder, collected: Collected) -> int:

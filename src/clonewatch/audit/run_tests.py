@@ -18,6 +18,7 @@ from clonewatch.audit import canary, equality, power, requests, stats, twin, wat
 from clonewatch.audit.asking import ROLES
 from clonewatch.audit.collected import WITHOUT_REFERENCE, Collected
 from clonewatch.audit.committing import watermark_of
+from clonewatch.audit.folder import Unreadable
 from clonewatch.audit.outcome import TestResult
 from clonewatch.audit.plan import STRONG, AuditPlan, PlannedTest, reaches
 from clonewatch.model.errors import InputError
@@ -61,9 +62,11 @@ def results_of(plan: AuditPlan, collected: Collected, secret: Secret, parts: int
 
 
 def _attempt(made: Callable[[], TestResult]) -> dict[str, Any]:
-    """A result as plain values, or why there is none."""
+    """A result as plain values, or why there is none. Raises Unreadable, because the ledger keeps what a test gives."""
     try:
         return made().to_json()
+    except Unreadable:
+        raise
     except InputError as error:
         return {"refused": error.what + (f". {error.fix}" if error.fix else "")}
 

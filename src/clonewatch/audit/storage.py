@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from clonewatch.model import whole_files
 from clonewatch.model.errors import InputError, OutputError
 
 PART = ".part"
@@ -19,24 +20,28 @@ _FIX = "Free space, or correct what prevents writing, and run the same command a
 
 def put(place: Path, data: bytes, mode: int = 0o644) -> None:
     """Store a file atomically, in place of an earlier one. Raises OutputError; the earlier one is then unchanged."""
-    with _prepared(place, data, mode) as aside:
-        aside.replace(place)
+    with _telling(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        whole_files.replace(place, data, mode, _part(place))
 
 
 def put_new(place: Path, data: bytes, mode: int = 0o644) -> None:
     """Store a file atomically where there is none, or the same one. Raises InputError if there is another one."""
     with _telling(place):
         if place.is_file() and place.read_bytes() == data:
-            place.with_name(place.name + PART).unlink(missing_ok=True)
+            _part(place).unlink(missing_ok=True)
             return
-    with _prepared(place, data, mode) as aside:
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(aside, place)
+            whole_files.create(place, data, mode, _part(place))
         except FileExistsError:
             raise InputError(
                 "this file exists already", where=str(place), fix="Name another: it is never overwritten"
             ) from None
-        aside.unlink()
+
+
+def _part(place: Path) -> Path:
+    return place.with_name(place.name + PART)
 
 
 def append(place: Path, data: bytes, mode: int = 0o644) -> None:
@@ -47,7 +52,7 @@ def append(place: Path, data: bytes, mode: int = 0o644) -> None:
         try:
             before = os.fstat(handle).st_size
             try:
-                _write(handle, data)
+                whole_files.write_all(handle, data)
                 _sync(handle)
             except OSError:
                 with suppress(OSError):
@@ -56,14 +61,14 @@ def append(place: Path, data: bytes, mode: int = 0o644) -> None:
         finally:
             os.close(handle)
         if new:
-            _sync_folder(place.parent)
+            whole_files.sync_folder(place.parent)
 
 
 def move(place: Path, to: Path) -> None:
     """Give a file another name in its folder, in place of an earlier one. Raises OutputError."""
     with _telling(to):
         place.replace(to)
-        _sync_folder(to.parent)
+        whole_files.sync_folder(to.parent)
 
 
 def remove(place: Path) -> None:
@@ -83,47 +88,9 @@ def cut(place: Path, size: int) -> None:
             os.close(handle)
 
 
-@contextmanager
-def _prepared(place: Path, data: bytes, mode: int) -> Iterator[Path]:
-    """The data in a file of another name, on disk; whoever asked publishes it."""
-    aside = place.with_name(place.name + PART)
-    with _telling(place):
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            aside.unlink(missing_ok=True)
-            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            try:
-                _write(handle, data)
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            yield aside
-            _sync_folder(place.parent)
-        except BaseException:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
-            raise
-
-
-def _write(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
 def _sync(handle: int) -> None:
-    """Flush what was appended, or the entries of a folder; not every system has the cheaper call for that."""
+    """Flush what was appended; not every system has the cheaper call for that."""
     getattr(os, "fdatasync", os.fsync)(handle)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened, and its entries need no flush
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        _sync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

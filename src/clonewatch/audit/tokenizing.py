@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 from typing import Protocol
 
+from clonewatch.audit.folder import Unreadable
 from clonewatch.audit.json_text import parsed
 from clonewatch.model.errors import InputError, SetupError
+from clonewatch.model.text_files import bytes_of
 
+_FIX = "Name a tokenizer.json, or a list with one word per line"
 _WORD = re.compile(r"[a-z]+|[0-9]|[^\sa-z0-9]")
 
 
@@ -81,9 +84,11 @@ class Pieces:
 def read(place: Path) -> Tokenizer:
     """The tokenizer of a file: `.json` in the Hugging Face format, otherwise a list with one word per line."""
     try:
-        text = place.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the tokenizer: {error}", where=str(place)) from error
+        text = bytes_of(place, pipes=False).decode("utf-8")
+    except OSError as error:
+        raise Unreadable(f"cannot read the tokenizer: {error.strerror}", where=str(place), fix=_FIX) from error
+    except ValueError as error:
+        raise InputError("the tokenizer is no text in UTF-8", where=str(place), fix=_FIX) from error
     if place.suffix == ".json":
         return Pieces(text, str(place))
     listed = text.removesuffix("\n").split("\n")

@@ -20,6 +20,7 @@ from clonewatch.audit.folder import LOCK, MANIFEST, PAGE, PLAN, RAW, REPORT, RES
 from clonewatch.audit.json_text import canonical, digest_of
 from clonewatch.audit.ledger import Ledger, Record
 from clonewatch.audit.plan import AuditPlan, sha256
+from clonewatch.audit.prf import VllmPhilox, VllmPhiloxSingle
 from clonewatch.audit.run import SEALED, looked, read_plan, rows_of
 from clonewatch.audit.run_tests import results_of
 from clonewatch.model.errors import InputError, KeyFileError
@@ -156,6 +157,7 @@ def _bound(
             or any(found.body[name] != getattr(test, name) for name in ("since", "until", "carriers"))
             or found.body["secret"] != test.test
             or found.body.get("origin", "unknown") != test.origin
+            or not _committed(test.public, found.body["public"])
         ):
             yield Problem(PLAN, f"the secret of {test.id} is not in the ledger as planned")
     mine = [r for r in records if r.kind == "look" and r.body["plan"] == digest]
@@ -180,6 +182,12 @@ def _bound(
     looks = [r for r in mine if r.body["test"].partition("/")[0] == plan.tests[0].id]
     if len(looks) > plan.looks or len({r.body["test"] for r in looks}) < len(looks):
         yield Problem(RESULTS, f"{len(looks)} looks, but {plan.looks} were planned")
+
+
+def _committed(planned: Mapping[str, Any], committed: Mapping[str, Any]) -> bool:
+    """Whether a test has the parameters that were committed, but for which of two mappings of one name is meant."""
+    single = {**committed, "prf": VllmPhiloxSingle.name} if committed.get("prf") == VllmPhilox.name else committed
+    return planned in (committed, single)
 
 
 def _raw(
@@ -331,6 +339,10 @@ def write_report(kept: Folder, ledger: Ledger, style: str) -> str:
         )
     if not looked(ledger, digest):
         raise InputError("the ledger contains no look at this audit", where=str(ledger.path), fix="Name its ledger")
+    for problem in _bound(kept, plan, digest, results, ledger.records()):
+        if problem.where in (PLAN, RESULTS):  # answers may have been added since: `verify` says so
+            where = str(kept.path / problem.where)
+            raise InputError(problem.what, where=where, fix="Restore the folder and the ledger from their backups")
     with kept.locked():
         parts = report.chapters(plan, digest, results, ledger.records())
         text = report.markdown(parts)

@@ -15,10 +15,10 @@ from typing import Literal
 import msgspec
 from filelock import FileLock
 
+from clonewatch.model import whole_files
 from clonewatch.model.answers import CONFIRMED, Answer, Ruled
 from clonewatch.model.errors import InputError, OutputError
 from clonewatch.model.questions import BY_ID
-from clonewatch.model.secret_files import PRIVATE, replace_private
 from clonewatch.model.text_files import plain, text_of
 
 SCHEMA: Literal["clonewatch.answer.v1"] = "clonewatch.answer.v1"
@@ -85,7 +85,7 @@ def append(path: Path, answer: Answer) -> None:
     line = _encoded(answer)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + ".lock"), mode=PRIVATE):
+        with FileLock(path.with_name(path.name + ".lock"), mode=whole_files.PRIVATE):
             _append(path, line)
     except OSError as error:
         raise OutputError(
@@ -98,7 +98,7 @@ def append(path: Path, answer: Answer) -> None:
 def write(path: Path, rulings: Iterable[Answer]) -> int:
     """Write rulings to a file of their own, in place of an earlier one; returns how many. Raises OutputError."""
     lines = [_encoded(ruling) for ruling in rulings]
-    replace_private(path, b"".join(lines))
+    whole_files.write(path, b"".join(lines), whole_files.PRIVATE)
     return len(lines)
 
 
@@ -125,7 +125,7 @@ def _encoded(answer: Answer) -> bytes:
 
 
 def _append(path: Path, line: bytes) -> None:
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, whole_files.PRIVATE)
     try:
         size = os.fstat(file).st_size
         # On a line of its own even after one that a crash cut off.

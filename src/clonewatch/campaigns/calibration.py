@@ -15,8 +15,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clonewatch.model import whole_files
 from clonewatch.model.errors import InputError
-from clonewatch.model.secret_files import replace_public
 from clonewatch.model.text_files import json_of, text_of
 
 SCHEMA = "clonewatch.calibration.v1"
@@ -119,7 +119,7 @@ class Calibration:
         rows = [[g.trust, g.entities, round(g.threshold_ratio, 4)] for g in self.groups]
         head = json.dumps({"schema": SCHEMA, "source": self.source, "logs": self.logs, "about": dict(about)})
         body = ",\n".join(json.dumps(row) for row in rows)
-        replace_public(path, f'{head[:-1]}, "groups": [\n{body}\n]}}\n'.encode(), "the calibration")
+        whole_files.write(path, f'{head[:-1]}, "groups": [\n{body}\n]}}\n'.encode(), what="the calibration")
 
 
 def shipped() -> Calibration:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import secrets
 from hashlib import sha256
@@ -20,10 +19,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from clonewatch.cases.merkle import HASH_BYTES
 from clonewatch.model.errors import KeyFileError, LogError
+from clonewatch.model.secret_files import read_secret
+from clonewatch.model.whole_files import create
 
 _ED25519 = b"\x01"  # the kind of key, as signed notes number them
 _SIGNED = "\u2014"  # the dash that begins a line with a signature
-_PRIVATE = 0o600
 _KEY_LINE = re.compile(r"PRIVATE\+KEY\+([A-Za-z0-9._/-]+)\+([A-Za-z0-9+/=]{44})\n")
 _HEAD = re.compile(
     r"([^\s+]+)\n(0|[1-9][0-9]*)\n([A-Za-z0-9+/=]{44})\nhead ([1-9][0-9]*) of ([0-9TZ:-]{20})\n\n"
@@ -112,19 +112,10 @@ def new_key(path: Path) -> Signer:
     """Make a key in a new file for its owner only; a file that another process made meanwhile is read instead."""
     made = Signer(f"clonewatch-{secrets.token_hex(6)}", Ed25519PrivateKey.generate())
     line = f"PRIVATE+KEY+{made.log}+{_base64(made.private.private_bytes_raw())}\n"
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-        with os.fdopen(file, "w", encoding="ascii") as out:
-            out.write(line)
-            out.flush()
-            os.fsync(out.fileno())
-        try:
-            os.link(aside, path)  # whole or not at all, and never over another
-        except FileExistsError:
-            return read_key(path)
-        finally:
-            aside.unlink()
+        create(path, line.encode())
+    except FileExistsError:
+        return read_key(path)
     except OSError as error:
         raise KeyFileError(f"cannot write the key of the log: {error.strerror or error}", where=str(path)) from error
     return made
@@ -132,17 +123,8 @@ def new_key(path: Path) -> Signer:
 
 def read_key(path: Path) -> Signer:
     """The key in a file. Raises KeyFileError if it is missing, malformed, or readable by others."""
-    try:
-        text, mode = path.read_text(encoding="ascii"), path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise KeyFileError(
-            f"cannot read the key of the log: {said}",
-            where=str(path),
-            fix="It was made with the store: put the file back, or name it with --log-key",
-        ) from error
-    if mode & 0o077:
-        raise KeyFileError("the key of the log can be read by others", where=str(path), fix=f"chmod 600 {path}")
+    fix = "It was made with the store: put the file back, or name it with --log-key"
+    text = read_secret(path, "the key of the log", fix=fix).decode("ascii", "replace")
     found = _KEY_LINE.fullmatch(text)
     if not found:
         raise KeyFileError("this is no key of a log", where=str(path), fix="Name another file with --log-key")

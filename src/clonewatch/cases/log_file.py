@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 
 from clonewatch.cases.heads import PublicKey, public_key
+from clonewatch.model import whole_files
 from clonewatch.model.errors import InputError, LogError
-from clonewatch.model.secret_files import replace_private
+from clonewatch.model.text_files import MOST_OF_ROWS, bytes_of
 
 _T = TypeVar("_T")
 LOG: Literal["clonewatch.log.v1"] = "clonewatch.log.v1"
@@ -49,7 +50,7 @@ def write(path: Path, log: LogCopy) -> None:
     """Write a copy of a log: a header, the entries, the heads. Raises OutputError."""
     header = _Header(LOG, log.key.text, len(log.entries), len(log.heads))
     lines = [_spelled(header), *log.entries, *(_spelled(note) for note in log.heads)]
-    replace_private(path, "".join(f"{line}\n" for line in lines).encode())
+    whole_files.write(path, "".join(f"{line}\n" for line in lines).encode(), whole_files.PRIVATE)
 
 
 def read(path: Path) -> LogCopy:
@@ -81,7 +82,9 @@ def is_copy(path: Path) -> bool:
 
 def write_witness(path: Path, witness: Witness) -> None:
     """Remember a head in a file of its own, in place of an earlier one. Raises OutputError."""
-    replace_private(path, f"{_spelled(_Witness(WITNESS, witness.key.text, witness.note))}\n".encode())
+    whole_files.write(
+        path, f"{_spelled(_Witness(WITNESS, witness.key.text, witness.note))}\n".encode(), whole_files.PRIVATE
+    )
 
 
 def read_witness(path: Path) -> Witness:
@@ -117,7 +120,7 @@ def _spelled(value: object) -> str:
 
 def _text(path: Path, what: str) -> str:
     try:
-        return path.read_bytes().decode()
+        return bytes_of(path, MOST_OF_ROWS).decode()
     except UnicodeDecodeError as error:
         raise LogError(f"{what} is no text", where=str(path)) from error
     except OSError as error:

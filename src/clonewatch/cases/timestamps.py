@@ -8,13 +8,14 @@ from pathlib import Path
 from cryptography import x509
 from rfc3161_client import TimestampRequestBuilder, VerificationError, VerifierBuilder, decode_timestamp_response
 
+from clonewatch.model import whole_files
 from clonewatch.model.errors import InputError, LogError
-from clonewatch.model.secret_files import replace_public
+from clonewatch.model.text_files import bytes_of
 
 
 def write_request(path: Path, note: str) -> None:
     """Write the request to timestamp a signed head, for any way to send it. Raises OutputError."""
-    replace_public(path, TimestampRequestBuilder().data(note.encode()).build().as_bytes(), "the request")
+    whole_files.write(path, TimestampRequestBuilder().data(note.encode()).build().as_bytes(), what="the request")
 
 
 def stamped(reply: Path, note: str, authority: Path) -> datetime:
@@ -42,6 +43,6 @@ def stamped(reply: Path, note: str, authority: Path) -> datetime:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return bytes_of(path)
     except OSError as error:
         raise InputError(f"cannot read it: {error.strerror}", where=str(path)) from error

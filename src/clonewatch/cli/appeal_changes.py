@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as spelling
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +13,12 @@ from clonewatch.cli import output
 from clonewatch.cli.case_options import CaseName, ChangeOptions, Note, StoreOptions, Version, text
 from clonewatch.cli.options import Json, grouped
 from clonewatch.model.errors import InputError, OutputError, SetupError
+from clonewatch.model.whole_files import create
 
 if TYPE_CHECKING:
     from clonewatch.cases.attachments import File
     from clonewatch.cases.measures import Appeal, Containment
 
-_PRIVATE = 0o600
 
 Name = Annotated[
     str, typer.Argument(metavar="CONTAINMENT", help="Id of a containment, as `clonewatch appeals list` shows it.")
@@ -317,9 +316,7 @@ def _write(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read, in place of none."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
+        create(path, content)
     except OSError as error:
         if path.exists():
             raise OutputError("this file is there already", where=str(path), fix="Name another one") from error

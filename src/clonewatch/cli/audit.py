@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -264,7 +265,7 @@ def _style() -> str:
 def _book(folder: Path, ledger: Path | None) -> Ledger:
     from clonewatch.audit.ledger import Ledger
 
-    return Ledger(audit_ledger.existing(ledger or folder.resolve().parent / "ledger.jsonl"))
+    return Ledger(audit_ledger.existing(ledger or Path(os.path.realpath(folder)).parent / "ledger.jsonl"))
 
 
 def _confirmed(test: PlannedTest) -> str:

@@ -13,6 +13,7 @@ from clonewatch.cli.case_options import CaseName, CaseNames, ChangeOptions, Note
 from clonewatch.cli.case_words import accounts_of
 from clonewatch.cli.options import Json, grouped
 from clonewatch.model.errors import InputError, SetupError
+from clonewatch.model.text_files import text_of
 
 if TYPE_CHECKING:
     from clonewatch.cases.records import Case
@@ -219,7 +220,7 @@ def _accounts(given: list[str], file: Path | None) -> frozenset[str]:
     if file is None:
         return frozenset(given)
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = text_of(file).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InputError(f"cannot read the accounts: {said}", where=str(file)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from importlib.resources import files as resources
 from pathlib import Path
@@ -40,7 +41,7 @@ def gathered(folders: Sequence[Path]) -> dict[str, bytes]:
     """
     found: dict[str, bytes] = {}
     for number, folder in enumerate(folders, 1):
-        kept, ledger = Folder(folder), Ledger(folder.resolve().parent / _LEDGER)
+        kept, ledger = Folder(folder), Ledger(Path(os.path.realpath(folder)).parent / _LEDGER)
         if not ledger.path.is_file():
             raise InputError(f"there is no {_LEDGER} beside this audit", where=str(folder), fix="Put it there")
         held = {name: kept.read(name) for name in _TAKEN}

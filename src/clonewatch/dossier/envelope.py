@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from clonewatch.cases.heads import PublicKey, Signer, public_key
 from clonewatch.kernels.signing_keys import private_key
 from clonewatch.model.errors import InputError, LogError
+from clonewatch.model.text_files import bytes_of
 
 NAME = "dossier.intoto.json"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -86,7 +87,7 @@ def known_key(given: str) -> PublicKey:
     text = given
     if "+" not in given or Path(given).is_file():
         try:
-            text = Path(given).read_text(encoding="ascii").strip()
+            text = bytes_of(Path(given)).decode("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError("cannot read the public key", where=given, fix="Pass its text or its file") from error
     try:

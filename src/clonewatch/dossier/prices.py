@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from clonewatch.model.errors import InputError
+from clonewatch.model.text_files import bytes_of, toml_of
 
 _FIX = "Write it as examples/prices.toml does"
 SCHEMA: Literal["clonewatch.prices.v1"] = "clonewatch.prices.v1"
@@ -53,7 +53,7 @@ class Prices(NamedTuple):
 def read(path: Path) -> Prices:
     """Read a price file. Raises InputError."""
     try:
-        return parsed(path.read_bytes())
+        return parsed(bytes_of(path))
     except OSError as error:
         raise InputError(f"cannot read the prices: {error.strerror}", where=str(path), fix=_FIX) from error
     except ValueError as error:
@@ -62,7 +62,7 @@ def read(path: Path) -> Prices:
 
 def parsed(data: bytes) -> Prices:
     """Prices from the bytes of a file. Raises ValueError."""
-    held: dict[str, Any] = tomllib.loads(data.decode())
+    held: dict[str, Any] = toml_of(data.decode())
     found = msgspec.convert(held, _File)
     amounts = [amount for price in found.models.values() for amount in (price.input, price.output)]
     if found.student:

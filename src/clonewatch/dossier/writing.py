@@ -20,6 +20,7 @@ from clonewatch.dossier.content import Sources, content
 from clonewatch.dossier.prices import parsed, read
 from clonewatch.model.errors import InputError, OutputError, SetupError
 from clonewatch.model.version import __version__
+from clonewatch.model.whole_files import sync_folder
 from clonewatch.pipeline.scan_result import read_summary, table_paths
 
 DOSSIER, SCAN, PRICES, LETTER = "dossier.json", "scan.json", "prices.toml", "letter.txt"
@@ -133,9 +134,12 @@ def _put(out: Path, files: Mapping[str, bytes]) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+        for folder in (aside, *(place for place in aside.rglob("*") if place.is_dir())):
+            sync_folder(folder)
         if out.exists():
             out.rmdir()
         aside.rename(out)
+        sync_folder(out.parent)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise OutputError(

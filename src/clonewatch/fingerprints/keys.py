@@ -4,6 +4,7 @@ Rotation: fingerprints made with different keys never match. To rotate, move the
 a new one, and fingerprint the whole window again; a window that mixes keys shows two unrelated halves.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from clonewatch.kernels.hashing import KEY_BYTES
 from clonewatch.model.errors import KeyFileError
 from clonewatch.model.secret_files import read_secret
+from clonewatch.model.whole_files import create
 
 SECRET_BYTES = 32
 _PERSON = b"clonewatch.v1"
@@ -79,17 +81,6 @@ def derive(key: bytes, purpose: str) -> bytes:
 
 def _create(place: Path) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Written in full under another name, then linked: no reader sees a partial key, and the first of two writers wins.
-    draft = place.with_name(f"{place.name}.{secrets.token_hex(8)}.new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, place)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()
+    # No reader sees a part of a key, and the first of two writers wins.
+    with contextlib.suppress(FileExistsError):
+        create(place, f"{secrets.token_hex(SECRET_BYTES)}\n".encode())

@@ -1,16 +1,13 @@
-"""Files for their owner only, such as keys, which are read from regular files and never shown; files replaced whole."""
+"""Files for their owner only, such as keys, which are read from regular files and never shown."""
 
-import contextlib
 import os
 import stat
 from pathlib import Path
 
-from clonewatch.model.errors import KeyFileError, OutputError
+from clonewatch.model.errors import KeyFileError
 
 # More than any key, and few enough that a wrong file is refused before it fills the memory.
 MOST_BYTES = 64 * 1024
-PRIVATE = 0o600  # the mode of a file for its owner only
-_PUBLIC = 0o666
 
 
 def read_secret(place: Path, what: str, *, most: int = MOST_BYTES, private: bool = True, fix: str = "") -> bytes:
@@ -56,33 +53,3 @@ def _regular(mode: int, place: Path, what: str) -> None:
         where=str(place),
         fix="Write it into a file of its own (mode 600) and name that file",
     )
-
-
-def replace_private(path: Path, data: bytes) -> None:
-    """Write a file for its owner only, in place of an earlier one, whole or not at all. Raises OutputError.
-
-    Processes that write at once each replace it: the last one stays.
-    """
-    _replace(path, data, PRIVATE, "the file")
-
-
-def replace_public(path: Path, data: bytes, what: str = "the file") -> None:
-    """The same for a file that others may read, as far as the process lets them. what: it is, for messages."""
-    _replace(path, data, _PUBLIC, what)
-
-
-def _replace(path: Path, data: bytes, mode: int, what: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        aside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {what}: {error.strerror or error}", where=str(path), fix="Free some space, or name another"
-        ) from error

@@ -1,4 +1,4 @@
-"""Small text files that a user names: field maps, answers, calibrations. Read within bounds, whatever the path is."""
+"""Files that a user names and that are read whole, such as settings: within bounds, whatever the path is."""
 
 from __future__ import annotations
 
@@ -7,31 +7,51 @@ import json
 import os
 import select
 import stat
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 _MOST = 64 << 20
+# Of a file that our own commands append to, and of one that is written by hand row by row, such as prompts.
+MOST_OF_ROWS = 1 << 30
 _PATIENCE = 10  # seconds for the first byte of a pipe
 
 
 def text_of(path: Path) -> str:
     """The text of a file or a pipe. Raises UnicodeDecodeError; OSError for devices, silent pipes, more than 64 MiB."""
+    return bytes_of(path).decode("utf-8")
+
+
+def bytes_of(path: Path, most: int = _MOST, *, pipes: bool = True) -> bytes:
+    """The bytes of a file or a pipe. Raises OSError for devices, silent pipes and more than `most` bytes.
+
+    pipes: False to refuse them as well, in a folder of ours.
+    """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as file:
         kind = os.fstat(handle).st_mode
-        if stat.S_ISFIFO(kind):
+        if stat.S_ISFIFO(kind) and pipes:
             if not select.select([handle], [], [], _PATIENCE)[0]:
                 raise OSError(errno.ETIMEDOUT, "nothing was written into the pipe", str(path))
             os.set_blocking(handle, True)
         elif stat.S_ISDIR(kind):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         elif not stat.S_ISREG(kind):
-            raise OSError(errno.EINVAL, "that is a device, not a file", str(path))
-        data = file.read(_MOST + 1)
-    if len(data) > _MOST:
-        raise OSError(errno.EFBIG, f"larger than {_MOST >> 20} MiB", str(path))
-    return data.decode("utf-8")
+            what = "pipe" if stat.S_ISFIFO(kind) else "device"
+            raise OSError(errno.EINVAL, f"that is a {what}, not a file", str(path))
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"larger than {most >> 20} MiB", str(path))
+    return data
+
+
+def toml_of(text: str) -> dict[str, Any]:
+    """The tables that TOML text holds. Raises ValueError for text that is none, or nested too deeply."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def plain(value: Any) -> Any:

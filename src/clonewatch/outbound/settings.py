@@ -6,7 +6,6 @@ import base64
 import binascii
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ import msgspec
 
 from clonewatch.model.errors import InputError, SetupError
 from clonewatch.model.secret_files import read_secret
+from clonewatch.model.text_files import text_of, toml_of
 from clonewatch.outbound.events import KINDS, Wanted
 
 WEBHOOK, FILE, PEOPLE = "webhook", "file", "people"
@@ -84,7 +84,7 @@ class Settings(NamedTuple):
 def read(path: Path) -> Settings:
     """Read a settings file and everything that it names. Raises SetupError."""
     try:
-        held = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
+        held = msgspec.convert(toml_of(text_of(path)), _File)
     except OSError as error:
         raise InputError(f"cannot read the targets: {error.strerror}", where=str(path), fix=_FIX) from error
     except ValueError as error:

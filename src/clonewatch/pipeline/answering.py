@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def answer(found: ScanResult, group: str, yes: bool, question: str | None, answe
         raise InputError(f"{group} has no members, only bystanders", fix="Answer about another group")
     if answers is None and found.directory is None:
         raise SetupError("the result is in memory only", fix="Name a file for the answers")
-    place = answers or Path(found.directory or ".").resolve().parent / ANSWERS
+    place = answers or Path(os.path.realpath(found.directory or ".")).parent / ANSWERS
     append(place, Answer(asked, yes, accounts, group, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", _user(), note))
     return place
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from clonewatch.model import schema
 from clonewatch.model.errors import InputError
+from clonewatch.model.text_files import bytes_of
 from clonewatch.model.version import __version__
 from clonewatch.state.files import difference
 from clonewatch.state.manifest import File
@@ -28,6 +31,7 @@ TABLES = tuple(f"{table.name}.parquet" for table in schema.RESULTS)
 NAMES = frozenset({*TABLES, SUMMARY, REPORT, REJECTED, INPUTS, TEXTS})
 # Without these there is no result.
 _NEEDED = (*TABLES, SUMMARY)
+_IDS = ("campaign_id", "account_id", "exchange_id")
 _SMALL = 16 << 20  # bytes of a file that is compared whole, whether or not it is read
 _AGAIN = "Name the folder that `clonewatch scan --out` wrote, or run the scan again"
 
@@ -70,6 +74,11 @@ class ResultFiles:
             raise InputError(f"the result holds no {name}", where=str(self.folder), fix=_AGAIN)
         for file in self.manifest.files:
             self._check(located(self.folder, file.name), file, whole=file.size <= _SMALL)
+        for table in schema.RESULTS:
+            path = located(self.folder, f"{table.name}.parquet")
+            if what := _lacks(path, table):
+                fix = f"It is no table of this version. {_AGAIN}"
+                raise InputError(f"{path.name} {what}", where=str(path), fix=fix)
 
     def _check(self, path: Path, file: File, *, whole: bool) -> None:
         what = difference(path, file, whole=whole)
@@ -77,6 +86,24 @@ class ResultFiles:
             what = "another scan has just replaced the result"
         if what:
             raise InputError(f"{file.name} is not what was written: {what}", where=str(path), fix=_AGAIN)
+
+
+def _lacks(path: Path, table: schema.Table) -> str:
+    """What a table lacks by which every reader finds its rows, in words; empty for nothing. Only its footer is read."""
+    try:
+        footer = pq.read_metadata(path)
+        types = {field.name: field.type for field in footer.schema.to_arrow_schema()}
+    except (OSError, pa.ArrowException):
+        return "is no table"
+    wanted = [name for name in table.names if name in _IDS]
+    if wrong := [name for name in wanted if types.get(name) != pa.string()]:
+        return f"has no text in {wrong[0]}"
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    for one in (group.column(place) for group in groups for place in range(group.num_columns)):
+        missing = one.statistics.null_count if one.statistics and one.statistics.has_null_count else 0
+        if table in (schema.CAMPAIGNS, schema.MEMBERS) and one.path_in_schema in wanted and missing:
+            return f"has rows without {one.path_in_schema}"
+    return ""
 
 
 def opened(folder: Path) -> ResultFiles:
@@ -98,7 +125,7 @@ def located(folder: Path, name: str) -> Path:
 def read_manifest(path: Path) -> ResultManifest:
     """The manifest of a result. Raises InputError where there is none, it is damaged, or another version wrote it."""
     try:
-        data = path.read_bytes()
+        data = bytes_of(path, pipes=False)
     except OSError as error:
         what = f"it cannot be read ({error.strerror})" if path.exists() else "it is missing"
         beside = any((path.parent / name).exists() for name in NAMES)

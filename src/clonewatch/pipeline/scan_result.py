@@ -26,6 +26,9 @@ _LONG = "attribution"
 _EXCHANGES_SHOWN = 10
 _CAMPAIGNS_SHOWN = 20
 _SHOWN = ("campaign_id", "outcome", "level", "accounts", "exchanges", "harvested_exchanges", "first_ts", "last_ts")
+# Parts of the summary that every reader takes apart.
+_OBJECTS = ("window", "settings", "versions", "counts", "thresholds", "trust", "calibration")
+_LISTS = ("inputs", "dropped_values", "stages", "signals", "chance", "linked_groups", "warnings")
 _CAVEAT = "A flag is where a person starts to check. It is not a verdict, and it identifies nobody."
 
 
@@ -208,6 +211,9 @@ def _summary(files: ResultFiles) -> dict[str, Any]:
         raise InputError("scan.json cannot be read", where=str(path), fix=_RERUN) from error
     if not isinstance(held, dict):
         raise InputError("scan.json holds no object", where=str(path), fix=_RERUN)
+    for names, kind, said in ((_OBJECTS, dict, "object"), (_LISTS, list, "list")):
+        for name in (name for name in names if not isinstance(held.get(name) or kind(), kind)):
+            raise InputError(f"{name} of scan.json is no {said}", where=str(path), fix=_RERUN)
     return held
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import secrets
 from pathlib import Path
 
 from clonewatch.model.errors import KeyFileError
-from clonewatch.model.secret_files import PRIVATE, read_secret
+from clonewatch.model.secret_files import read_secret
+from clonewatch.model.whole_files import create
 
 BYTES = 32
 
@@ -16,11 +17,8 @@ def account_secret(path: Path) -> bytes:
     """The secret in a file of 64 hexadecimal digits, made on first use for its owner only. Raises KeyFileError."""
     if not path.exists():
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(BYTES) + "\n")
-        except FileExistsError:
-            pass
+            with contextlib.suppress(FileExistsError):
+                create(path, f"{secrets.token_hex(BYTES)}\n".encode())
         except (OSError, ValueError) as error:
             said = getattr(error, "strerror", None) or "this is not the name of a file"
             raise KeyFileError(f"the account key cannot be made: {said}", where=str(path)) from error

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock, Timeout
 
+from clonewatch.model import whole_files
 from clonewatch.model.errors import InputError, OutputError
-from clonewatch.model.secret_files import replace_public
 from clonewatch.policy.watch_list_file import (
     DELTA,
     HASH_BYTES,
@@ -110,7 +110,7 @@ def _published(
 
 
 def _written(path: Path, kind: str, serial: int, accounts: int, count: int, data: bytes) -> Published:
-    replace_public(path, data, "the watch list")
+    whole_files.write(path, data, what="the watch list")
     return Published(path, kind, serial, accounts, count, len(data))
 
 

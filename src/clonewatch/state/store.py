@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from clonewatch.model.errors import OutputError, StateError
-from clonewatch.model.text_files import is_plain
+from clonewatch.model.text_files import MOST_OF_ROWS, bytes_of, is_plain
+from clonewatch.model.whole_files import replace, sync_folder
 from clonewatch.state import manifest as manifests
 from clonewatch.state.columns import Layout, agree, described, schema_of, together, widened
 from clonewatch.state.files import PARTS, check_bytes, part_path, read_whole
@@ -138,12 +139,12 @@ class State:
         with disk(self.place):
             sync_folder(self.place / PARTS)
             if not last and self.manifest.generation:
-                put_whole(self.place / BEFORE, manifests.encode(before))
+                _put(self.place / BEFORE, manifests.encode(before))
             logs = {source.path for name, source in manifest.sources.items() if name not in before.sources}
-            put_whole(self.place / _LATEST, seal(msgspec.json.encode({"logs": sorted(logs)})))
-            put_whole(self.place / manifests.NAME, manifests.encode(manifest))
+            _put(self.place / _LATEST, seal(msgspec.json.encode({"logs": sorted(logs)})))
+            _put(self.place / manifests.NAME, manifests.encode(manifest))
             if last:
-                put_whole(self.place / BEFORE, manifests.encode(before))
+                _put(self.place / BEFORE, manifests.encode(before))
         self.manifest, self._new = manifest, 0
         self._sweep(before)
 
@@ -247,7 +248,7 @@ def restore(place: Path) -> Restored | None:
         except TornManifest:
             logs = _latest(place)
             with disk(place):
-                put_whole(place / manifests.NAME, (place / BEFORE).read_bytes())
+                _put(place / manifests.NAME, (place / BEFORE).read_bytes())
             return Restored(logs)
     return None
 
@@ -289,7 +290,7 @@ def _begin(place: Path, key: bytes, create: bool) -> None:
         (place / PARTS).mkdir(mode=0o700, exist_ok=True)
         with _locked(place):
             if not (place / manifests.NAME).exists():
-                put_whole(place / manifests.NAME, manifests.encode(Manifest(manifests.VERSION, 0, key_check(key))))
+                _put(place / manifests.NAME, manifests.encode(Manifest(manifests.VERSION, 0, key_check(key))))
 
 
 def _only_begun(place: Path) -> bool:
@@ -306,7 +307,7 @@ def _holds_state(place: Path) -> bool:
 
 def _load(path: Path) -> Manifest:
     try:
-        return manifests.decode(path.read_bytes(), path)
+        return manifests.decode(bytes_of(path, MOST_OF_ROWS, pipes=False), path)
     except FileNotFoundError as error:
         raise manifests.torn("it is missing", path) from error
     except OSError as error:
@@ -345,13 +346,9 @@ def _is_free(lock: Path) -> bool:
         return False
 
 
-def put_whole(path: Path, data: bytes) -> None:
-    """Write a small file atomically."""
-    draft = path.with_name(_DRAFT + path.name)
-    draft.write_bytes(data)
-    synced(draft)
-    draft.rename(path)
-    sync_folder(path.parent)
+def _put(path: Path, data: bytes) -> None:
+    """Write a small file of a state that is locked."""
+    replace(path, data, aside=path.with_name(_DRAFT + path.name))
 
 
 def synced(path: Path) -> tuple[int, str]:
@@ -360,15 +357,6 @@ def synced(path: Path) -> tuple[int, str]:
         os.fsync(written.fileno())
         found = hashlib.file_digest(written, "sha256").hexdigest()
     return path.stat().st_size, found
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -20,12 +20,13 @@ from clonewatch.model.errors import InputError, OutputError
 from clonewatch.model.limits import DEFAULT, Limits
 from clonewatch.model.read_results import Rejected
 from clonewatch.model.text_files import is_plain
+from clonewatch.model.whole_files import replace, sync_folder
 from clonewatch.pipeline import result_files
 from clonewatch.pipeline.intake.rejected_rows import RejectedRows
 from clonewatch.pipeline.reporting import provenance
 from clonewatch.pipeline.result_files import COMMITTED, NAME, NAMES, REJECTED, REPORT, SUMMARY, read_manifest
 from clonewatch.state.manifest import File
-from clonewatch.state.store import put_whole, sync_folder, synced
+from clonewatch.state.store import synced
 
 # The hidden folder of a run, and its name until the run has locked it.
 _PREFIX, _UNLOCKED = ".scan-", ".new-scan-"
@@ -79,8 +80,8 @@ class ResultFolder:
         try:
             if self._rejected:
                 self._rejected.settle()
-            put_whole(self.work / _BEGUN, note)
-            put_whole(self.work / _QUESTION, self.question.encode())
+            replace(self.work / _BEGUN, note)
+            replace(self.work / _QUESTION, self.question.encode())
         except OSError as error:
             raise self._full(error) from error
 
@@ -146,7 +147,7 @@ class ResultFolder:
             _write_text(self.aside / REPORT, report)
             listed = tuple(_listed(file) for file in sorted(self.aside.iterdir()) if file.name in NAMES)
             columns = {f.name: tuple(pq.read_schema(self.aside / f.name).names) for f in listed if _is_table(f)}
-            put_whole(self.aside / NAME, result_files.encode(listed, columns))
+            replace(self.aside / NAME, result_files.encode(listed, columns))
         except OSError as error:
             raise self._full(error) from error
         _publish(self.aside, self.place)
@@ -173,7 +174,7 @@ def replace_report(place: Path, report: str) -> None:
     try:
         _write_text(aside / REPORT, report)
         files = (*(file for file in manifest.files if file.name != REPORT), _listed(aside / REPORT))
-        put_whole(aside / NAME, result_files.encode(files, manifest.tables))
+        replace(aside / NAME, result_files.encode(files, manifest.tables))
         _publish(aside, place)
         aside = place / COMMITTED
         aside = _move(place)
