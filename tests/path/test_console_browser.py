@@ -95,6 +95,15 @@ def chromium() -> Iterator[Any]:
         yield browser
 
 
+# What reaches out of its panel, and is in nothing that scrolls.
+STICKING_OUT = """
+[...document.querySelectorAll('.panel')].flatMap(panel => [...panel.querySelectorAll('*')].filter(one => {
+  const place = one.getBoundingClientRect();
+  return place.width > 1 && place.right > panel.getBoundingClientRect().right && !one.closest('.wide, pre, figure');
+}).map(one => one.outerHTML.slice(0, 200)))
+"""
+
+
 class Person:
     """Somebody with a browser of their own; what the browser complains about, and asks other hosts, is kept."""
 
@@ -329,7 +338,7 @@ def measured(store: Store) -> tuple[str, list[str]]:
     return token, [f"/appeals/{open_.appeal}", f"/containments/{held.containment}"]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark"), (390, "light"), (1280, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (375, "dark"), (375, "light"), (1280, "dark")])
 def test_every_page_can_be_used_by_everybody(
     chromium: Any, open_: tuple[Console, str], width: int, scheme: str, tmp_path: Path
 ) -> None:
@@ -339,7 +348,7 @@ def test_every_page_can_be_used_by_everybody(
     admin = Person(chromium, open_, "admin", color_scheme=scheme, viewport={"width": width, "height": 800})
     token, more = measured(open_[0].store)
     faults = []
-    rest = PAGES if (width, scheme) in ((1280, "light"), (390, "dark")) else ()
+    rest = PAGES if (width, scheme) in ((1280, "light"), (375, "dark")) else ()
     for place in (*rest, *MEASURES, *more, f"/appeal#{token}"):
         admin.page.goto(place)
         if place.endswith(token):
@@ -350,6 +359,7 @@ def test_every_page_can_be_used_by_everybody(
         faults += [(place, one["id"], one["nodes"][0]["html"][:200]) for one in found]
         if admin.page.evaluate("document.documentElement.scrollWidth") > width:
             faults.append((place, "wider than the window", ""))
+        faults += [(place, "wider than what it is in", one) for one in admin.page.evaluate(STICKING_OUT)]
         name = re.sub(r"\W+", "-", place).strip("-") or "queue"
         shot(admin, f"{name}-{width}-{scheme}", tmp_path)
     admin.leave()

@@ -297,6 +297,9 @@ def test_the_queue_filters_sorts_and_searches(open_: Console) -> None:
     assert shown("assignee=bob") == shown("text=bob") == ["K0003"] and shown("assignee=nobody") == ["K0001"]
     assert shown("sort=due") == ["K0003", "K0001"] and 'tag overdue">2026-05-05' in analyst.get("/").text
     assert shown("page=99") == ["K0001", "K0003"]
+    assert shown("text=x") == [] and 'href="/?text=x&amp;status=any"' in analyst.get("/?text=x").text, "it is ruled on"
+    assert 'href="/accounts/k">Why it is in' in analyst.get("/?text=k").text
+    assert "Why it is in" not in analyst.get("/?text=K0003").text
     assert analyst.post("/views", name="my reviews", here="/?outcome=review&page=2&x=1").status_code == 303
     assert '<a href="/?outcome=review">my reviews</a>' in analyst.get("/").text
 
