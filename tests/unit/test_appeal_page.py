@@ -63,12 +63,23 @@ def harmless(page: str) -> bool:
 
 @pytest.fixture
 def stand(tmp_path: Path) -> Stand:
-    open_ = console(str(tmp_path / "cases.db"), roles=("analyst",))
+    return standing(str(tmp_path / "cases.db"))
+
+
+@pytest.fixture
+def stand_on_both(place: tuple[str, Path]) -> Stand:
+    """The same on a file and on PostgreSQL, for what a database may do in its own way."""
+    return standing(*place)
+
+
+def standing(place: str, key: Path | None = None) -> Stand:
+    open_ = console(place, key, roles=("analyst",))
     open_.clock.now = "2026-05-07T09:00:00Z"
     return Stand(open_, contained(open_.store)[1])
 
 
-def test_a_holder_reads_why_appeals_and_reads_the_answer(stand: Stand) -> None:
+def test_a_holder_reads_why_appeals_and_reads_the_answer(stand_on_both: Stand) -> None:
+    stand = stand_on_both
     assert stand.enter(f"{URL}/appeal#{stand.links[1].token}.").headers["location"] == "/appeal", "as a mail shows it"
     page = stand.browser.get("/appeal").text
     for said in (
@@ -140,8 +151,9 @@ def test_every_state_is_said_in_words(stand: Stand) -> None:
     sound(store)
 
 
-def test_no_page_tells_whether_a_link_ever_was(stand: Stand) -> None:
+def test_no_page_tells_whether_a_link_ever_was(stand_on_both: Stand) -> None:
     """A guess, a link that was replaced, and one of another kind get the same page."""
+    stand = stand_on_both
     with stand.open_.store.writing() as store:
         renew(store, "B0001", "a", BOB)
     session = stand.open_.as_["analyst"].http.cookies["clonewatch"]
@@ -155,7 +167,8 @@ def test_no_page_tells_whether_a_link_ever_was(stand: Stand) -> None:
     assert stand.enter("x" * 2001).status_code == 422 and stand.enter("a\0b").status_code == 400
 
 
-def test_a_link_opens_its_own_appeal_and_nothing_of_the_console(stand: Stand) -> None:
+def test_a_link_opens_its_own_appeal_and_nothing_of_the_console(stand_on_both: Stand) -> None:
+    stand = stand_on_both
     stand.enter(stand.links[0].token)
     stand.write("the secret of account a", [PDF])
     other = Browser(stand.open_.app)

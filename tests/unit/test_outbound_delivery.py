@@ -53,6 +53,12 @@ def store(tmp_path: Path) -> Store:
     return filled(str(tmp_path / "cases.db"))
 
 
+@pytest.fixture
+def store_on_both(place: tuple[str, Path]) -> Store:
+    """The same on a file and on PostgreSQL, for what a database may do in its own way."""
+    return filled(*place)
+
+
 def targets(folder: Path, *tables: str) -> Path:
     place = folder / "targets.toml"
     secret = folder / "hook.secret"
@@ -102,7 +108,10 @@ def test_the_vector_of_the_specification_is_signed_as_it_says() -> None:
     assert said == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_nothing_is_told_twice_nor_of_what_did_not_happen(store: Store, receiver: Receiver, tmp_path: Path) -> None:
+def test_nothing_is_told_twice_nor_of_what_did_not_happen(
+    store_on_both: Store, receiver: Receiver, tmp_path: Path
+) -> None:
+    store = store_on_both
     place = targets(tmp_path, hook(receiver.url))
     sent(store, place)
     with pytest.raises(RuntimeError), store.writing() as change:
@@ -118,8 +127,9 @@ def test_nothing_is_told_twice_nor_of_what_did_not_happen(store: Store, receiver
 
 
 def test_what_a_process_died_over_is_tried_again_with_the_same_id(
-    store: Store, receiver: Receiver, tmp_path: Path
+    store_on_both: Store, receiver: Receiver, tmp_path: Path
 ) -> None:
+    store = store_on_both
     place, time = targets(tmp_path, hook(receiver.url)), Time()
     outbox.gather(store, "siem", lambda *_: outbox.Message("log-1", "case.ruled", body()), lambda _: (), time.on().text)
     taken = outbox.claim(store, "siem", time.on().text)
@@ -137,8 +147,9 @@ def body() -> str:
 
 
 def test_a_dead_receiver_is_tried_with_growing_pauses_given_up_and_can_be_revived(
-    store: Store, receiver: Receiver, tmp_path: Path
+    store_on_both: Store, receiver: Receiver, tmp_path: Path
 ) -> None:
+    store = store_on_both
     place, time = targets(tmp_path, hook(receiver.url, 'events = ["case.flagged"]')), Time()
     receiver.behaviour = "broken"
     assert sent(store, place, time.on())[0].error == "status 500"
