@@ -182,6 +182,42 @@ def test_a_link_opens_its_own_appeal_and_nothing_of_the_console(stand_on_both: S
     assert stand.written() == 1
 
 
+def test_a_link_that_was_replaced_ends_where_it_is_open_too(stand: Stand) -> None:
+    stand.enter(stand.links[0].token)
+    form = csrf_in(stand.browser.get("/appeal").text)
+    with stand.open_.store.writing() as store:
+        new = renew(store, "B0001", "a", BOB)
+    assert stand.browser.get("/appeal").status_code == 404
+    assert stand.write("by the old link", csrf=form).status_code == 404 and stand.written() == 0
+    assert stand.enter(stand.links[0].token).status_code == 404
+    stand.enter(new.token)
+    assert "About your account" in stand.browser.get("/appeal").text
+
+
+NAMES = (
+    "../../etc/passwd",
+    "a\r\nSet-Cookie: x=1.pdf",
+    'a";filename="evil.html',
+    "=cmd|' /C calc'!A0.pdf",
+    "evil.html",
+)
+
+
+def test_a_file_is_given_back_under_a_name_of_ours_as_what_its_bytes_are(stand: Stand) -> None:
+    stand.enter(stand.links[0].token)
+    page = b"%PDF-1.4 <html><script>alert(1)</script>"
+    assert stand.write("see these", [(name, page, "text/html") for name in NAMES]).status_code == 303
+    analyst = stand.open_.as_["analyst"]
+    analyst.sign_in("analyst")
+    places = re.findall(r'href="(/appeals/A0001/files/(\d+)/(\d+))"', analyst.get("/appeals/A0001").text)
+    assert len(places) == len(NAMES)
+    for place, entry, number in places:
+        head = analyst.get(place).headers
+        assert head["content-disposition"] == f'attachment; filename="attachment-{entry}-{number}.pdf"'
+        assert (head["content-type"], head["x-content-type-options"]) == ("application/pdf", "nosniff")
+        assert "x=1" not in str(head)
+
+
 def test_a_form_of_another_page_is_refused(stand: Stand) -> None:
     stand.enter(stand.links[0].token)
     stand.open_.as_["analyst"].sign_in("analyst")

@@ -249,10 +249,30 @@ def test_inner_addresses_are_called_only_where_the_settings_name_the_host(
         "::ffff:10.0.0.1",
         "2002:7f00:1::",
         "64:ff9b::7f00:1",
+        "64:ff9b:1::7f00:1",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "fec0::1",
+        "3fff::1",
+        "5f00::1",
     ],
 )
 def test_an_address_inside_is_none_of_the_internet(address: str) -> None:
     assert not addresses.is_public(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "64:ff9b::101:101"])
+def test_an_address_of_the_internet_is_called(address: str) -> None:
+    assert addresses.is_public(address)
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f.1", "127.1", "0", "[::ffff:7f00:1]", "1.1.1.1@127.0.0.1", "①②⑦.⓪.⓪.①"]
+)
+def test_however_this_machine_is_written_it_is_not_called(receiver: Receiver, host: str) -> None:
+    url = f"https://{host}:{receiver.server_port}/in"
+    done = posting.post(posting.Receiver(url), b"", {}, 0.4)
+    assert "which is not on the internet" in done.error and receiver.got == []
 
 
 def test_messages_in_the_clear_stay_in_the_own_network(monkeypatch: pytest.MonkeyPatch) -> None:
