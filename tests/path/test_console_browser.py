@@ -139,7 +139,7 @@ def shot(person: Person, name: str, tmp_path: Path) -> None:
 
 
 def picture(page: Any, name: str, tmp_path: Path) -> None:
-    """The same of any page; `appeals-of-` are the pictures of docs/using/appeals.md: what fits on a screen."""
+    """The same of any page; `appeals-of-` are pictures of docs/using/cases.md: what fits on a screen."""
     folder = Path(os.environ.get("CONSOLE_SHOTS", tmp_path))
     page.screenshot(path=str(folder / f"{name}.png"), full_page=not name.startswith("appeals-of-"))
 
