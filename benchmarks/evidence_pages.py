@@ -177,14 +177,12 @@ def serve(folder: Path, port: int) -> None:
     """Serve the console on a result until the input ends; then say how much memory was held at most."""
     import threading
 
-    import uvicorn
-
     from clonewatch.cases import people
     from clonewatch.cases.arrivals import arrive, groups
     from clonewatch.cases.changes import Who
     from clonewatch.cases.store import opened
     from clonewatch.pipeline.scan_result import read_summary, table_paths
-    from clonewatch.service.app import create_app
+    from clonewatch.service import serving
     from clonewatch.service.settings import Limits, Settings, now
 
     place = str(folder / "cases.db")
@@ -195,9 +193,9 @@ def serve(folder: Path, port: int) -> None:
         print(people.new_link(change, "ana", who), flush=True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     limits = Limits(sign_ins=100_000, requests=1_000_000)
-    app = create_app(Settings(place, None, f"http://127.0.0.1:{port}", folder, None, limits))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-    threading.Thread(target=server.run, daemon=True).start()
+    held = Settings(place, None, f"http://127.0.0.1:{port}", folder, None, limits)
+    listener = socket.create_server(("127.0.0.1", port))
+    threading.Thread(target=serving.serve, args=(held, listener), daemon=True).start()
     sys.stdin.read()
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"before_mb": before // 1024, "peak_mb": after // 1024}), flush=True)

@@ -190,6 +190,27 @@ def daily(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def console(pages: dict[str, Any], evidence: dict[str, Any]) -> str:
+    """A row per page of the console: milliseconds in all, and of the server's processor."""
+    lines = [
+        "| page | milliseconds, median | the first after a start | of the server's processor |",
+        "|---|---:|---:|---:|",
+    ]
+    for f in pages["pages"]:
+        lines.append(f"| {f['page']} | {f['median_ms']:.0f} | - | {f['cpu_ms']:.0f} |")
+    for name, f in evidence["pages"].items():
+        spent = f"{f['median'] * 1000:,.0f} | {f['first'] * 1000:,.0f} | {f['median_server_cpu'] * 1000:,.0f}"
+        lines.append(f"| in a browser: {name} | {spent} |")
+    before, after = evidence["machine"]["load"]
+    return "\n".join(lines) + (
+        f"\n\nThe first rows are a store of {pages['cases']:,} cases, one of {pages['accounts']:,} accounts, without a"
+        f" browser, at a load of {pages['machine']['load_before'][0]:.1f}. Those in a browser (Chromium, until all is"
+        f" loaded) are a result with a group of {evidence['accounts']:,} accounts and {evidence['exchanges']:,}"
+        f" exchanges; load {before} before and {after} after, on {evidence['machine']['cores']} cores. Showing them"
+        f" takes the server from {evidence['server']['before_mb']:,} to {evidence['server']['peak_mb']:,} MB at most."
+    )
+
+
 def growth_picture(scan: dict[str, Any], large: dict[str, Any]) -> str:
     """CPU-seconds and peak memory by number of exchanges, both axes logarithmic."""
     logs = [*(("mixed", f) for f in scan["without_text"]), *(("headline", f) for f in large.values())]
@@ -285,6 +306,8 @@ def main() -> None:
     large = json.loads((HERE / "results" / "headline.json").read_text(encoding="utf-8"))
     kept = json.loads((HERE / "results" / "daily.json").read_text(encoding="utf-8"))
     decided = json.loads((HERE / "results" / "gateway.json").read_text(encoding="utf-8"))
+    pages = json.loads((HERE / "results" / "console_pages.json").read_text(encoding="utf-8"))
+    evidence = json.loads((HERE / "results" / "evidence_pages.json").read_text(encoding="utf-8"))
     parts = {
         "machine": machine(scan),
         "sizes": sizes(scan),
@@ -295,6 +318,7 @@ def main() -> None:
         "daily": daily(kept),
         "headline": headline(large),
         "gateway": gateway(decided),
+        "console": console(pages, evidence),
     }
     page = PAGE.read_text(encoding="utf-8")
     for name, filled in parts.items():

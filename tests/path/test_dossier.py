@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import html
 import json
 import os
 import random
-import re
 import shutil
 import stat
 import subprocess
 import sys
 import tomllib
-import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -26,19 +24,27 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.required import required
+from tests.unit.cases_stand import filled
+from tests.unit.console_stand import Browser, Clock, invited, settings
 from typer.testing import CliRunner
 
 from clonewatch.adapters.reading import open_log
 from clonewatch.campaigns.calibration import SCHEMA
+from clonewatch.cases.changes import Who, annotate
 from clonewatch.cases.heads import Signer, read_key
 from clonewatch.cases.records import Entry, note_digest
-from clonewatch.cases.store import new_note, opened
+from clonewatch.cases.store import Reading, new_note, opened
 from clonewatch.cli.main import app
 from clonewatch.dossier import documents, envelope, prices, proofs
 from clonewatch.dossier.tables import usage
 from clonewatch.dossier.verification import verified
 from clonewatch.dossier.wording import worth
+from clonewatch.dossier.writing import Order
+from clonewatch.dossier.writing import export as written_out
+from clonewatch.errors import StaleError
 from clonewatch.lab.simulate import simulate
+from clonewatch.service.app import create_app
+from clonewatch.service.views.worth import Worths, counted
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 LACKING = [] if find_spec("typst") else ["typst"]
@@ -290,40 +296,6 @@ def test_a_dossier_says_what_it_does_not_know_and_names_nobody(home: Path) -> No
     ]
 
 
-def test_the_console_gives_the_dossier_once_a_second_person_approved(home: Path, tmp_path: Path) -> None:
-    from tests.unit.console_stand import NO_LIMITS, Browser, kept_password, sound, version_in
-
-    from clonewatch.cases import people
-    from clonewatch.cases.changes import Who
-    from clonewatch.service.app import create_app
-    from clonewatch.service.settings import Settings
-
-    store, key = str(shutil.copy(home / "cases.db", tmp_path)), home / "cases.db.key"
-    held = Settings(store, key, result=home / "result", limits=NO_LIMITS)
-    app = create_app(held)
-    browsers = {role: Browser(app) for role in ("analyst", "approver")}
-    with opened(store, key).writing() as change:
-        for role in browsers:
-            who = Who("the test", held.clock())
-            people.add(change, role, role, who)
-            people.set_password(change, role, kept_password(), who)
-    analyst, approver = (browsers[role] for role in browsers if browsers[role].sign_in(role).status_code == 303)
-    refused = analyst.post("/cases/K0001/dossier")
-    assert refused.status_code == 400 and "obody approved that the file of K0001" in refused.text
-    page = analyst.get("/cases/K0001").text
-    analyst.post("/cases/K0001/ask", what="export", why="a court asks", version=version_in(page))
-    number = re.findall(r"/approvals/(\d+)", approver.get("/approvals").text)[0]
-    assert approver.post(f"/approvals/{number}", state="approved").status_code == 303
-    assert "Download its dossier" in analyst.get("/cases/K0001").text
-    before = sound(opened(store, key))
-    file = analyst.post("/cases/K0001/dossier")
-    assert file.headers["content-disposition"] == 'attachment; filename="dossier-K0001.zip"'
-    zipfile.ZipFile(io.BytesIO(file.content)).extractall(tmp_path)
-    assert verified(tmp_path / "dossier-K0001").faults == ()
-    assert sound(opened(store, key)) == before + 1
-    assert f"took out of the house: a dossier, request {number}" in analyst.get("/log").text
-
-
 def test_tokens_and_prices_are_those_of_the_log(home: Path) -> None:
     log = pq.read_table(home / "log" / "exchanges").to_pylist()
     rows = pq.read_table(home / "bundle" / "tables" / "attribution.parquet").to_pylist()
@@ -333,6 +305,31 @@ def test_tokens_and_prices_are_those_of_the_log(home: Path) -> None:
     assert told["attributed_exchanges"] == len(held) == told["exchanges_with_tokens"] == told["exchanges_priced"]
     assert told["input_tokens"] == sum(row["input_tokens"] for row in held)
     assert told["list_price"] > 0
+
+
+def group_page(place: Path, result: Path, worths: Worths | None) -> str:
+    store = filled(str(place / "cases.db"))
+    browser = Browser(
+        create_app(settings(str(place / "cases.db"), None, Clock())._replace(result=result, worths=worths))
+    )
+    assert browser.choose(invited(store, "viewer", "viewer")).status_code == 303
+    return html.unescape(browser.get("/campaigns/C0001").text)
+
+
+def test_the_page_of_a_group_says_what_the_dossier_says_it_was_worth(home: Path, tmp_path: Path) -> None:
+    log = open_log((str(home / "log"),))
+    shown = group_page(tmp_path, home / "result", counted(home / "result", log, EXAMPLES / "prices.toml"))
+    told = dossier(home / "bundle")
+    assert all(said in shown for said in told["worth"].values())
+    assert "tokens at list price, without discounts" in shown and 'id="worth"' in shown
+
+
+def test_without_the_log_or_of_another_scan_nothing_is_said(home: Path, tmp_path: Path) -> None:
+    log = open_log((str(home / "log"),))
+    other = counted(home / "result", log, None)._replace(scan="another")
+    for name, worths in (("none", None), ("other", other)):
+        (tmp_path / name).mkdir()
+        assert 'id="worth"' not in group_page(tmp_path / name, home / "result", worths)
 
 
 def test_only_rows_of_the_group_leave_the_house(home: Path) -> None:
@@ -349,6 +346,24 @@ def test_the_letter_holds_no_personal_data(home: Path) -> None:
         secret in letter for secret in [*accounts, "ximena", "quentin", "zelda", "asked sales", "K0001", "USD"]
     )
     assert sha256((home / "bundle" / "dossier.json").read_bytes()).hexdigest() in letter
+
+
+def test_a_case_that_somebody_changes_meanwhile_is_not_exported(home: Path, tmp_path: Path) -> None:
+    store = opened(str(shutil.copy(home / "cases.db", tmp_path)), home / "cases.db.key")
+    asked: list[str] = []
+
+    def meanwhile(_store: Reading, case: str) -> tuple[str, ...]:
+        if not asked:
+            with store.writing() as other:
+                annotate(other, case, "their lawyer called", Who("ana", "2026-11-28T09:00:00Z"))
+        asked.append(case)
+        return ()
+
+    order = Order("K0001", home / "result", None, None, meanwhile)
+    with pytest.raises(StaleError, match="was changed while its dossier was made"):
+        written_out(store, order, Who("bob", "2026-11-28T09:00:01Z"), tmp_path / "out", None)
+    with store.reading() as held:
+        assert held.history("K0001")[-1][1].what == "note" and not (tmp_path / "out").exists()
 
 
 def test_the_export_is_in_the_log_of_the_store(home: Path) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests.path.test_dossier import ask, done, dossier, export, home, logged_anew, script
+from tests.path.test_dossier import EXAMPLES, ask, done, dossier, export, home, logged_anew, script
 from tests.unit.audit_stand import honest, planned, standing
 
+from clonewatch.adapters.reading import open_log
 from clonewatch.audit.committing import commit_watermark
 from clonewatch.audit.ledger import Ledger, Usage
 from clonewatch.audit.run import collect, run_tests
+from clonewatch.cases.store import opened
 from clonewatch.dossier import audits
 from clonewatch.dossier.verification import verified
 
@@ -120,3 +125,43 @@ def test_a_folder_that_is_no_audit_is_a_message(home: Path, book: Path, tmp_path
         ran = ask(*words, "--audit", place)
         assert ran.exit_code == 2 and "Fix:" in ran.output and "Traceback" not in ran.output, said
     assert audits.told({}, "K0001") == []
+
+
+def test_the_console_gives_the_dossier_once_a_second_person_approved(
+    home: Path, bundle: Path, book: Path, tmp_path: Path
+) -> None:
+    from tests.unit.console_stand import NO_LIMITS, Browser, kept_password, sound, version_in
+
+    from clonewatch.cases import people
+    from clonewatch.cases.changes import Who
+    from clonewatch.service.app import create_app
+    from clonewatch.service.settings import Settings
+
+    store, key = str(shutil.copy(home / "cases.db", tmp_path)), home / "cases.db.key"
+    more = {"log": open_log((str(home / "log"),)), "prices": EXAMPLES / "prices.toml", "audits": (book / "audit",)}
+    held = Settings(store, key, result=home / "result", limits=NO_LIMITS, **more)
+    app = create_app(held)
+    browsers = {role: Browser(app) for role in ("analyst", "approver")}
+    with opened(store, key).writing() as change:
+        for role in browsers:
+            who = Who("the test", held.clock())
+            people.add(change, role, role, who)
+            people.set_password(change, role, kept_password(), who)
+    analyst, approver = (browsers[role] for role in browsers if browsers[role].sign_in(role).status_code == 303)
+    refused = analyst.post("/cases/K0001/dossier")
+    assert refused.status_code == 400 and "obody approved that the file of K0001" in refused.text
+    page = analyst.get("/cases/K0001").text
+    analyst.post("/cases/K0001/ask", what="export", why="a court asks", version=version_in(page))
+    number = re.findall(r"/approvals/(\d+)", approver.get("/approvals").text)[0]
+    assert approver.post(f"/approvals/{number}", state="approved").status_code == 303
+    assert "Download its dossier" in analyst.get("/cases/K0001").text
+    before = sound(opened(store, key))
+    file = analyst.post("/cases/K0001/dossier")
+    assert file.headers["content-disposition"] == 'attachment; filename="dossier-K0001.zip"'
+    zipfile.ZipFile(io.BytesIO(file.content)).extractall(tmp_path)
+    assert verified(tmp_path / "dossier-K0001").faults == ()
+    given = dossier(tmp_path / "dossier-K0001")
+    assert given["figures"] == dossier(home / "bundle")["figures"], "tokens and prices as on the command line"
+    assert given["audits"] == dossier(bundle)["audits"]
+    assert sound(opened(store, key)) == before + 1
+    assert f"took out of the house: a dossier, request {number}" in analyst.get("/log").text

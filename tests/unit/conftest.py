@@ -12,8 +12,9 @@ from tests.required import required
 NEEDS_SERVER = required("the case store on PostgreSQL", postgres.lacking())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[str]:
+    """One for all modules of a process: each test makes a database of its own."""
     with postgres.server() as address:
         yield address
 

@@ -63,12 +63,23 @@ def harmless(page: str) -> bool:
 
 @pytest.fixture
 def stand(tmp_path: Path) -> Stand:
-    open_ = console(str(tmp_path / "cases.db"), roles=("analyst",))
+    return standing(str(tmp_path / "cases.db"))
+
+
+@pytest.fixture
+def stand_on_both(place: tuple[str, Path]) -> Stand:
+    """The same on a file and on PostgreSQL, for what a database may do in its own way."""
+    return standing(*place)
+
+
+def standing(place: str, key: Path | None = None) -> Stand:
+    open_ = console(place, key, roles=("analyst",))
     open_.clock.now = "2026-05-07T09:00:00Z"
     return Stand(open_, contained(open_.store)[1])
 
 
-def test_a_holder_reads_why_appeals_and_reads_the_answer(stand: Stand) -> None:
+def test_a_holder_reads_why_appeals_and_reads_the_answer(stand_on_both: Stand) -> None:
+    stand = stand_on_both
     assert stand.enter(f"{URL}/appeal#{stand.links[1].token}.").headers["location"] == "/appeal", "as a mail shows it"
     page = stand.browser.get("/appeal").text
     for said in (
@@ -140,8 +151,9 @@ def test_every_state_is_said_in_words(stand: Stand) -> None:
     sound(store)
 
 
-def test_no_page_tells_whether_a_link_ever_was(stand: Stand) -> None:
+def test_no_page_tells_whether_a_link_ever_was(stand_on_both: Stand) -> None:
     """A guess, a link that was replaced, and one of another kind get the same page."""
+    stand = stand_on_both
     with stand.open_.store.writing() as store:
         renew(store, "B0001", "a", BOB)
     session = stand.open_.as_["analyst"].http.cookies["clonewatch"]
@@ -155,7 +167,8 @@ def test_no_page_tells_whether_a_link_ever_was(stand: Stand) -> None:
     assert stand.enter("x" * 2001).status_code == 422 and stand.enter("a\0b").status_code == 400
 
 
-def test_a_link_opens_its_own_appeal_and_nothing_of_the_console(stand: Stand) -> None:
+def test_a_link_opens_its_own_appeal_and_nothing_of_the_console(stand_on_both: Stand) -> None:
+    stand = stand_on_both
     stand.enter(stand.links[0].token)
     stand.write("the secret of account a", [PDF])
     other = Browser(stand.open_.app)
@@ -167,6 +180,42 @@ def test_a_link_opens_its_own_appeal_and_nothing_of_the_console(stand: Stand) ->
         assert other.get(path).headers["location"].startswith("/sign-in")
     assert stand.open_.as_["analyst"].get("/appeal").text.count("Your link, or its code") == 1, "nor the other way"
     assert stand.written() == 1
+
+
+def test_a_link_that_was_replaced_ends_where_it_is_open_too(stand: Stand) -> None:
+    stand.enter(stand.links[0].token)
+    form = csrf_in(stand.browser.get("/appeal").text)
+    with stand.open_.store.writing() as store:
+        new = renew(store, "B0001", "a", BOB)
+    assert stand.browser.get("/appeal").status_code == 404
+    assert stand.write("by the old link", csrf=form).status_code == 404 and stand.written() == 0
+    assert stand.enter(stand.links[0].token).status_code == 404
+    stand.enter(new.token)
+    assert "About your account" in stand.browser.get("/appeal").text
+
+
+NAMES = (
+    "../../etc/passwd",
+    "a\r\nSet-Cookie: x=1.pdf",
+    'a";filename="evil.html',
+    "=cmd|' /C calc'!A0.pdf",
+    "evil.html",
+)
+
+
+def test_a_file_is_given_back_under_a_name_of_ours_as_what_its_bytes_are(stand: Stand) -> None:
+    stand.enter(stand.links[0].token)
+    page = b"%PDF-1.4 <html><script>alert(1)</script>"
+    assert stand.write("see these", [(name, page, "text/html") for name in NAMES]).status_code == 303
+    analyst = stand.open_.as_["analyst"]
+    analyst.sign_in("analyst")
+    places = re.findall(r'href="(/appeals/A0001/files/(\d+)/(\d+))"', analyst.get("/appeals/A0001").text)
+    assert len(places) == len(NAMES)
+    for place, entry, number in places:
+        head = analyst.get(place).headers
+        assert head["content-disposition"] == f'attachment; filename="attachment-{entry}-{number}.pdf"'
+        assert (head["content-type"], head["x-content-type-options"]) == ("application/pdf", "nosniff")
+        assert "x=1" not in str(head)
 
 
 def test_a_form_of_another_page_is_refused(stand: Stand) -> None:

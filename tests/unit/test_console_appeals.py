@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
 
 import pytest
-from tests.unit.appeals_stand import ANA, HOLDER, at, contained, plan
+from tests.unit.appeals_stand import ANA, HOLDER, PLAN, at, contained, plan
+from tests.unit.cases_stand import group
 from tests.unit.console_stand import Browser, Console, console, sound, version_in
 
 from clonewatch.cases import approvals
@@ -16,7 +18,7 @@ from clonewatch.cases.appeals import OUTCOMES, Answer, appeal, decide, refusal, 
 from clonewatch.cases.arrivals import arrive
 from clonewatch.cases.attachments import File
 from clonewatch.cases.changes import Decision, rule
-from clonewatch.cases.containments import bearer, numbered
+from clonewatch.cases.containments import ask, bearer, numbered
 from clonewatch.errors import ClonewatchError, InputError
 
 ROLES = ("viewer", "analyst", "approver", "admin")
@@ -80,6 +82,20 @@ def test_one_person_asks_and_another_begins_and_gets_the_notices(open_: Console)
     assert acted_on(open_) == ["a", "b", "c", "d"]
     assert admin.post("/containments/B0001/begin").status_code == 409, "begun by now"
     sound(open_.store)
+
+
+def test_the_second_person_reads_the_letter_that_holders_get(open_: Console) -> None:
+    with open_.store.writing() as store:
+        (case,) = arrive(store, [group("C0009", "klmnopqrstuv")], ANA.by, ANA.at).opened
+        rule(store, [case], Decision("confirmed"), ANA)
+        ask(store, case, PLAN, "seen twice", ANA)
+    approver = open_.as_["approver"]
+    page = approver.get("/containments/B0001").text
+    shown = re.search(r'aria-label="Letter to a holder">(.*?)</pre>', page, re.DOTALL)
+    approver.post("/containments/B0001/begin")
+    sent = json.loads(approver.post("/containments/B0001/notices").text.splitlines()[0])
+    assert shown and html.unescape(shown[1]).strip() == sent["letter"].replace(sent["token"], "…").strip()
+    assert "one of more than 10 accounts" in sent["letter"] and "<td>planned</td><td>suspend</td>" in page
 
 
 def test_notices_are_made_once_and_with_them_every_older_link_ends(open_: Console) -> None:

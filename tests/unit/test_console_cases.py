@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from httpx2 import Response
-from tests import postgres
-from tests.required import required
 from tests.unit.cases_stand import ANA, BOB, group
 from tests.unit.console_stand import Browser, Console, console, sound, version_in
 
@@ -23,24 +19,10 @@ from clonewatch.cases.records import Case
 from clonewatch.cases.rulings import standing
 from clonewatch.cases.standing_odds import posterior_bits
 
-NEEDS_SERVER = required("the console on PostgreSQL", postgres.lacking())
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres.server() as address:
-        yield address
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=NEEDS_SERVER)])
-def open_(request: pytest.FixtureRequest, tmp_path: Path) -> Console:
-    roles = ("analyst", "approver")
-    if request.param == "sqlite":
-        return console(str(tmp_path / "cases.db"), roles=roles)
-    address, name = request.getfixturevalue("server"), f"console{abs(hash(tmp_path))}"
-    with psycopg.connect(f"{address}postgres", autocommit=True) as made:
-        made.execute(f"CREATE DATABASE {name}".encode())
-    return console(f"{address}{name}", tmp_path / "log.key", roles)
+@pytest.fixture
+def open_(place: tuple[str, Path]) -> Console:
+    return console(*place, roles=("analyst", "approver"))
 
 
 def case(open_: Console, name: str = "K0001") -> Case:
@@ -297,6 +279,9 @@ def test_the_queue_filters_sorts_and_searches(open_: Console) -> None:
     assert shown("assignee=bob") == shown("text=bob") == ["K0003"] and shown("assignee=nobody") == ["K0001"]
     assert shown("sort=due") == ["K0003", "K0001"] and 'tag overdue">2026-05-05' in analyst.get("/").text
     assert shown("page=99") == ["K0001", "K0003"]
+    assert shown("text=x") == [] and 'href="/?text=x&amp;status=any"' in analyst.get("/?text=x").text, "it is ruled on"
+    assert 'href="/accounts/k">Why it is in' in analyst.get("/?text=k").text
+    assert "Why it is in" not in analyst.get("/?text=K0003").text
     assert analyst.post("/views", name="my reviews", here="/?outcome=review&page=2&x=1").status_code == 303
     assert '<a href="/?outcome=review">my reviews</a>' in analyst.get("/").text
 

@@ -18,6 +18,9 @@ from clonewatch.cli.main import app
         (["--oidc-issuer", "https://idp.example"], "not fully named"),
         (["--host", "192.0.2.1"], "cannot listen"),
         (["nowhere"], "no such folder"),
+        (["--log", "x"], "are about a result"),
+        (["--prices", "x"], "are about a result"),
+        (["--audit", "x"], "are about a result"),
         (["--host", "0.0.0.0"], "in the clear"),  # noqa: S104
     ],
 )

@@ -53,6 +53,12 @@ def store(tmp_path: Path) -> Store:
     return filled(str(tmp_path / "cases.db"))
 
 
+@pytest.fixture
+def store_on_both(place: tuple[str, Path]) -> Store:
+    """The same on a file and on PostgreSQL, for what a database may do in its own way."""
+    return filled(*place)
+
+
 def targets(folder: Path, *tables: str) -> Path:
     place = folder / "targets.toml"
     secret = folder / "hook.secret"
@@ -102,7 +108,10 @@ def test_the_vector_of_the_specification_is_signed_as_it_says() -> None:
     assert said == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_nothing_is_told_twice_nor_of_what_did_not_happen(store: Store, receiver: Receiver, tmp_path: Path) -> None:
+def test_nothing_is_told_twice_nor_of_what_did_not_happen(
+    store_on_both: Store, receiver: Receiver, tmp_path: Path
+) -> None:
+    store = store_on_both
     place = targets(tmp_path, hook(receiver.url))
     sent(store, place)
     with pytest.raises(RuntimeError), store.writing() as change:
@@ -118,8 +127,9 @@ def test_nothing_is_told_twice_nor_of_what_did_not_happen(store: Store, receiver
 
 
 def test_what_a_process_died_over_is_tried_again_with_the_same_id(
-    store: Store, receiver: Receiver, tmp_path: Path
+    store_on_both: Store, receiver: Receiver, tmp_path: Path
 ) -> None:
+    store = store_on_both
     place, time = targets(tmp_path, hook(receiver.url)), Time()
     outbox.gather(store, "siem", lambda *_: outbox.Message("log-1", "case.ruled", body()), lambda _: (), time.on().text)
     taken = outbox.claim(store, "siem", time.on().text)
@@ -137,8 +147,9 @@ def body() -> str:
 
 
 def test_a_dead_receiver_is_tried_with_growing_pauses_given_up_and_can_be_revived(
-    store: Store, receiver: Receiver, tmp_path: Path
+    store_on_both: Store, receiver: Receiver, tmp_path: Path
 ) -> None:
+    store = store_on_both
     place, time = targets(tmp_path, hook(receiver.url, 'events = ["case.flagged"]')), Time()
     receiver.behaviour = "broken"
     assert sent(store, place, time.on())[0].error == "status 500"
@@ -238,10 +249,30 @@ def test_inner_addresses_are_called_only_where_the_settings_name_the_host(
         "::ffff:10.0.0.1",
         "2002:7f00:1::",
         "64:ff9b::7f00:1",
+        "64:ff9b:1::7f00:1",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "fec0::1",
+        "3fff::1",
+        "5f00::1",
     ],
 )
 def test_an_address_inside_is_none_of_the_internet(address: str) -> None:
     assert not addresses.is_public(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "64:ff9b::101:101"])
+def test_an_address_of_the_internet_is_called(address: str) -> None:
+    assert addresses.is_public(address)
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f.1", "127.1", "0", "[::ffff:7f00:1]", "1.1.1.1@127.0.0.1", "①②⑦.⓪.⓪.①"]
+)
+def test_however_this_machine_is_written_it_is_not_called(receiver: Receiver, host: str) -> None:
+    url = f"https://{host}:{receiver.server_port}/in"
+    done = posting.post(posting.Receiver(url), b"", {}, 0.4)
+    assert "which is not on the internet" in done.error and receiver.got == []
 
 
 def test_messages_in_the_clear_stay_in_the_own_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,12 @@ def assignees(store: Reading) -> list[str]:
     return sorted(store.connection.execute(wanted).scalars())
 
 
+def holds(store: Reading, account: str) -> bool:
+    """Whether an account is in any case."""
+    wanted = select(CASE_ACCOUNTS.c.case_id).where(CASE_ACCOUNTS.c.account == hashed(account)).limit(1)
+    return store.connection.execute(wanted).first() is not None
+
+
 def _filtered(query: Select[Any], wanted: Wanted) -> Select[Any]:
     if wanted.status != ANY:
         query = query.where(CASES.c.status == wanted.status)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from clonewatch.cases.records import APPEAL_LINK, COMMAND_LINE, Case, Entry
 from clonewatch.model.questions import BY_ID
 
+# What a second person is asked for, and a file that came with a message, as entries spell them.
+_ASKED = {"block": "a measure against accounts", "export": "taking the file out of the house"}
+_FILE = re.compile(r"file (\d+): [0-9a-f]+ (\S+) (\d+)", re.ASCII)
 OUTCOMES = {"flagged": "flagged", "review": "for review", "listed": "listed"}
 # How somebody came whose name was not proved by signing in.
 _CLAIMED = {COMMAND_LINE: "as claimed on the command line", APPEAL_LINK: "by the link to appeal"}
@@ -94,7 +99,18 @@ def said(entry: Entry, name: str = "") -> str:
         return f"took entry {entry.undone} back"
     if after and entry.what in ("rule", "assign", "merge", "split"):
         return _changed(entry, after, others)
-    return ": ".join(filter(None, (_DONE.get(entry.what, entry.what), ", ".join(because))))
+    return ": ".join(filter(None, (_DONE.get(entry.what, entry.what), ", ".join(map(_reason, because)))))
+
+
+def _reason(given: str) -> str:
+    """One of the reasons of an entry. Of a file its kind and size: its hash is in the entry, for whoever compares.
+
+    >>> _reason("file 1: fc022288f3e4 application/pdf 10"), _reason("block"), _reason("30 days")
+    ('file 1, application/pdf, 10 bytes', 'a measure against accounts', '30 days')
+    """
+    if found := _FILE.fullmatch(given):
+        return f"file {found[1]}, {found[2]}, {int(found[3]):,} bytes"
+    return _ASKED.get(given, given)
 
 
 def _changed(entry: Entry, after: Case, others: str) -> str:

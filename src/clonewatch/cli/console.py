@@ -6,17 +6,18 @@ import socket
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
 from clonewatch.cli import output
 from clonewatch.cli.case_options import LogKey, StoreAt, opened, user
-from clonewatch.cli.dossier import PriceFile, ScannedLog
+from clonewatch.cli.dossier import AuditFolders, PriceFile, ScannedLog
 from clonewatch.cli.options import Format, Map, grouped
 from clonewatch.model.errors import SetupError
 
 if TYPE_CHECKING:
+    from clonewatch.adapters.reading import Log
     from clonewatch.cases.store import Store
     from clonewatch.service.settings import Provider, Settings
     from clonewatch.service.views.worth import Worths
@@ -25,6 +26,15 @@ PORT = 8642
 _NEEDS = ("fastapi", "uvicorn", "multipart", "argon2", "authlib", "itsdangerous", "httpx2")
 _STORE = "cases.db"
 _OIDC = ("--oidc-issuer", "--oidc-client", "--oidc-secret", "--oidc-role")
+
+
+class _Scanned(TypedDict, total=False):
+    """Those of the settings of a console that say more about its result."""
+
+    log: Log | None
+    prices: Path | None
+    audits: tuple[Path, ...]
+    worths: Worths | None
 
 
 @grouped
@@ -64,13 +74,15 @@ def console(
     mapping: Map = None,
     format: Format = "auto",
     prices: PriceFile = None,
+    audit: AuditFolders = None,
 ) -> None:
     """Open the web console on a case store: the queue, cases and the log, for people who sign in.
 
-    With the log that was scanned, and prices, the page of a group says what its exchanges were worth.
     With a result folder its groups are brought in first, as `clonewatch cases import` does; the same one twice changes
-    nothing. Where nobody can sign in yet, it prints a one-time link for the first admin. It listens on this machine
-    only, unless you say otherwise. Stop it with Ctrl-C. docs/using/console.md shows its pages.
+    nothing. With the log that was scanned, and prices, the page of a group and dossiers say what its exchanges were
+    worth; audits of suspect models go into dossiers. Where nobody can sign in yet, it prints a one-time link for the
+    first admin. It listens on this machine only, unless you say otherwise. Stop it with Ctrl-C. docs/using/console.md
+    shows its pages.
 
     For example:
 
@@ -87,31 +99,35 @@ def console(
     held = opened(store, log_key, create=True)
     if result is not None:
         _import(held, result)
-    worths = _worths(result, log or [], format, mapping, prices)
+    scanned = _scanned(result, log or [], format, mapping, prices, tuple(audit or ()))
     with closing(_listening(host, port)) as listener:
         address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
         from clonewatch.service.settings import Settings
 
         given = (oidc_issuer, oidc_client, oidc_secret, oidc_role)
         provider = _provider(*given, oidc_groups) if any(given) else None
-        _serve(Settings(store, log_key, url or address, result, provider, worths=worths), held, listener, invite)
+        _serve(Settings(store, log_key, url or address, result, provider, **scanned), held, listener, invite)
 
 
-def _worths(
-    result: Path | None, log: list[str], format: str, mapping: str | None, prices: Path | None
-) -> Worths | None:
-    """What the groups of a result were worth; None without the log."""
-    if not log and prices is None:
-        return None
-    if not log or result is None:
+def _scanned(
+    result: Path | None, log: list[str], format: str, mapping: str | None, prices: Path | None, audits: tuple[Path, ...]
+) -> _Scanned:
+    """What is known of a result beside it: the log that was scanned, prices and audits."""
+    if result is None and (log or prices or audits):
         raise SetupError(
-            "what groups were worth takes a result and the log that was scanned",
-            fix="Pass both: clonewatch console RESULT --log PATH",
+            "a log, prices and audits are about a result",
+            fix="Pass it as well: clonewatch console RESULT --log PATH",
         )
+    if not log:
+        if prices:
+            raise SetupError("prices need the log: the tables of a scan hold no tokens", fix="Pass --log PATH as well")
+        return {"audits": audits}
     from clonewatch.adapters.reading import open_log
     from clonewatch.service.views.worth import counted
 
-    return counted(result, open_log(tuple(log), format=format, mapping=Path(mapping) if mapping else None), prices)
+    opened_log = open_log(tuple(log), format=format, mapping=Path(mapping) if mapping else None)
+    worths = counted(result, opened_log, prices) if result else None
+    return {"audits": audits, "log": opened_log, "prices": prices, "worths": worths}
 
 
 def _serve(settings: Settings, store: Store, listener: socket.socket, invite: str | None) -> None:

@@ -32,6 +32,10 @@ EXIT_BROKEN = 3
 PriceFile = Annotated[
     Path | None, typer.Option("--prices", metavar="FILE", help="List prices of models on a day, in TOML.")
 ]
+AuditFolders = Annotated[
+    list[Path] | None,
+    typer.Option("--audit", metavar="FOLDER", help="A finished audit of a suspect model; may be repeated."),
+]
 ScannedLog = Annotated[
     list[str] | None,
     typer.Option("--log", metavar="PATH", help="The log that was scanned: a file, folder or glob; may be repeated."),
@@ -74,10 +78,7 @@ def dossier(
         Path | None,
         typer.Option("--signing-key", metavar="FILE", help="Ed25519 key in PEM that signs; default: that of the log."),
     ] = None,
-    audit: Annotated[
-        list[Path] | None,
-        typer.Option("--audit", metavar="FOLDER", help="A finished audit of a suspect model; may be repeated."),
-    ] = None,
+    audit: AuditFolders = None,
     json: Json = False,
 ) -> None:
     """Write everything about a case into one signed folder that a stranger can check.

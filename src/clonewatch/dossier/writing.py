@@ -18,7 +18,7 @@ from clonewatch.cases.store import Reading, Store, new_note
 from clonewatch.dossier import audits, documents, envelope, proofs, tables
 from clonewatch.dossier.content import Sources, content
 from clonewatch.dossier.prices import parsed, read
-from clonewatch.model.errors import InputError, OutputError, SetupError
+from clonewatch.model.errors import InputError, OutputError, SetupError, StaleError
 from clonewatch.model.version import __version__
 from clonewatch.model.whole_files import sync_folder
 from clonewatch.pipeline.scan_result import read_summary, table_paths
@@ -53,54 +53,72 @@ def export(store: Store, order: Order, who: Who, out: Path, signer: Signer | Non
 
     The PDF files are among it only if the extra `dossier` is installed.
 
-    Raises InputError where the result is not one that the case was seen in or an audit does not hold, OutputError where
-    nothing can be written; then nothing is logged.
+    Raises InputError where the result is not one that the case was seen in or an audit does not hold, StaleError where
+    the case was changed meanwhile, OutputError where nothing can be written; then nothing is logged.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError("there is something at this place", where=str(out), fix="Name a new folder with --out")
     if order.prices and order.log is None:
         raise SetupError("prices need the log: the tables of a scan hold no tokens", fix="Pass --log PATH as well")
-    audited = audits.gathered(order.audits)
+    with store.reading() as reading:
+        held = _held(reading, order)
+    files = _contents(held, order, who.at, audits.gathered(order.audits))
+    note = new_note(proofs.export_note(proofs.contents_digest(files)))
+    name = held.case.case
     with store.writing() as writing:
-        name = writing.case(order.case).case
+        if _held(writing, order) != held:
+            fix = "Look at it, and export it again"
+            raise StaleError(f"{name} was changed while its dossier was made; nothing was exported", fix=fix)
         because = order.release(writing, name) if order.release else ()
-        files = _contents(writing, order, who.at, audited)
-        digest = proofs.contents_digest(files)
-        note = new_note(proofs.export_note(digest))
         said = note_digest(note.salt, note.text)
         writing.add(Entry("export", who.at, who.by, (name,), (), because, note=said, via=who.via), note)
     with store.reading() as reading:
         files[proofs.NAME] = envelope.spelled(proofs.proofs(reading, name))
-    held = envelope.strict(files[DOSSIER], DOSSIER)
+    told = envelope.strict(files[DOSSIER], DOSSIER)
     key = signer or store.signer()
     predicate = {
         "case": name,
         "made_at": who.at,
-        "schema": held["schema"],
+        "schema": told["schema"],
         "typst": documents.typesetter(),
         "version": __version__,
     }
     files[envelope.NAME] = envelope.sealed(files, predicate, key)
     _put(out, files)
-    return Made(files, held["status"], key.public.text)
+    return Made(files, told["status"], key.public.text)
 
 
-def _contents(store: Reading, order: Order, at: str, audited: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Every file but the log and the envelope."""
+class _Held(NamedTuple):
+    """What a store holds about a case."""
+
+    case: Case
+    entries: dict[int, Entry]
+    notes: dict[int, str]
+    accounts: frozenset[str]
+
+
+def _held(store: Reading, order: Order) -> _Held:
+    """What a store holds about the case of an order, if it may leave: it is read in a moment, and nobody waits."""
     case = store.case(order.case)
+    if order.release:
+        order.release(store, case.case)
     if case.status not in ALIVE:
         raise InputError(f"{case.case} is {case.status}", fix=f"Look at it: clonewatch cases show {case.case}")
-    entries = dict(store.history(case.case))
     notes = {n: note.text for n, note in proofs.notes_of(store, case.case).items()}
-    group = _group(order.result, case, entries)
-    held = tables.of_group(order.result, group.sighting.group, store.accounts(case.accounts))
+    return _Held(case, dict(store.history(case.case)), notes, frozenset(store.accounts(case.accounts)))
+
+
+def _contents(held: _Held, order: Order, at: str, audited: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Every file but the log and the envelope. It may read a long log, so no transaction is open."""
+    group = _group(order.result, held.case, held.entries)
+    rows = tables.of_group(order.result, group.sighting.group, held.accounts)
     if order.log is not None:
-        held["usage"] = tables.usage(held["attribution"], order.log)
+        rows["usage"] = tables.usage(rows["attribution"], order.log)
     scan = read_summary(order.result)
     prices = read(order.prices) if order.prices else None
-    sources = Sources(case, entries, notes, held, scan, prices, audited)
+    sources = Sources(held.case, held.entries, held.notes, rows, scan, prices, audited)
     told = content(sources, at)
-    files = tables.written(held) | {DOSSIER: envelope.spelled(told), SCAN: (order.result / "scan.json").read_bytes()}
+    files = tables.written(rows) | {DOSSIER: envelope.spelled(told), SCAN: (order.result / "scan.json").read_bytes()}
     if order.prices:
         files[PRICES] = order.prices.read_bytes()
         parsed(files[PRICES])

@@ -8,6 +8,10 @@ from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 _NAT64 = ip_network("64:ff9b::/96")
+# All that is given out for the internet. What lies outside may lead inside: site-local addresses, NAT64 of a network's
+# own (64:ff9b:1::/48), and several ways to write an IPv4 address.
+_UNICAST = ip_network("2000::/3")
+_DOCUMENTATION = ip_network("3fff::/20")
 
 
 class Refused(OSError):
@@ -50,6 +54,9 @@ def is_public(text: str) -> bool:
     [True, False, False, False, False]
     """
     address = ip_address(text.partition("%")[0])
+    given_out = isinstance(address, IPv4Address) or address in _NAT64 or address in _UNICAST
+    if not given_out or address in _DOCUMENTATION:
+        return False
     return all(one.is_global and not one.is_multicast for one in (address, *_inner(address)))
 
 

@@ -112,7 +112,6 @@ def bare(request: Request, template: str, status: int = 200, **values: Any) -> H
         "path": request.url.path,
         "theme": theme if theme in THEMES else "",
         "bar": [page for page in BAR if page[0] in paths],
-        "paths": paths,
         "done": DONE.get(request.query_params.get("done", ""), ""),
     }
     return HTMLResponse(templates().get_template(template).render(shown | values), status)

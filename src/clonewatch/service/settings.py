@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from clonewatch.adapters.reading import Log
 from clonewatch.cases.people import ROLES
 from clonewatch.model.errors import SetupError
 from clonewatch.service.views.worth import Worths
@@ -55,7 +56,7 @@ def now() -> str:
 class Settings(NamedTuple):
     """How a console is set up. url: where people open it. result: a result folder that its pages may show.
 
-    worths: what its groups were worth, if the log was given.
+    log, prices, audits: of that result, for dossiers. worths: what its groups were worth, if the log was given.
     """
 
     store: str
@@ -66,6 +67,9 @@ class Settings(NamedTuple):
     limits: Limits = Limits()
     clock: Callable[[], str] = now
     worths: Worths | None = None
+    log: Log | None = None
+    prices: Path | None = None
+    audits: tuple[Path, ...] = ()
 
     @property
     def secure(self) -> bool:

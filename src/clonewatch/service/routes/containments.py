@@ -168,7 +168,8 @@ def _steps(store: Reading, held: Containment) -> list[tuple[int, Entry, str]]:
 
 def _under(held: Containment, accounts: Sequence[str], text: str, page: int) -> Under:
     states = zip(accounts, held.holders(), strict=True)
-    found = [(name, one.state, one.measure) for name, one in states if text.casefold() in name.casefold()]
+    planned = held.measure if held.state == PLANNED else ""
+    found = [(name, one.state, one.measure or planned) for name, one in states if text.casefold() in name.casefold()]
     pages = max(1, -(-len(found) // ACCOUNTS_SHOWN))
     page = min(page, pages)
     return Under(found[(page - 1) * ACCOUNTS_SHOWN : page * ACCOUNTS_SHOWN], len(found), text, page, pages)
@@ -179,7 +180,7 @@ def _example(held: Containment, account: str, now: str) -> Holder:
     if held.state == PLANNED:
         until = (date.fromisoformat(now[:10]) + timedelta(days=held.days)).isoformat()
         held = replace(held, state=STANDING, begins=now, until=until)
-    return next(linked(replace(held, size=1), [Link(held.containment, 0, account, "")]))
+    return next(linked(held, [Link(held.containment, 0, account, "")]))
 
 
 def _lines(held: Containment, links: Sequence[Link], url: str, redress: str) -> Iterator[str]:

@@ -22,7 +22,8 @@ router = APIRouter()
 @router.post("/cases/{name}/dossier")
 def take_dossier(visit: Analyst, name: str) -> Response:
     """The dossier of a case as a zip, once a second person approved that it leaves the house; every copy is logged."""
-    result = visit.settings.result
+    settings = visit.settings
+    result = settings.result
     if result is None:
         raise SetupError(
             "this console was started without a result, and a dossier is made of one",
@@ -31,7 +32,7 @@ def take_dossier(visit: Analyst, name: str) -> Response:
     with visit.store.reading() as store:
         case = store.case(name).case
     with tempfile.TemporaryDirectory() as place:
-        order = Order(case, result, None, None, _released)
+        order = Order(case, result, settings.log, settings.prices, _released, settings.audits)
         made = export(visit.store, order, visit.who(), Path(place) / "dossier", None)
     named = {"content-disposition": f'attachment; filename="dossier-{case}.zip"'}
     return Response(_zipped(f"dossier-{case}", made.files), media_type="application/zip", headers=named)

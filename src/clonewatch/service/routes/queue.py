@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from clonewatch.cases import saved_views
 from clonewatch.cases.changes import Decision, rule
-from clonewatch.cases.queue import NOBODY, SORTS, STATUSES, Wanted, assignees, counts, page
+from clonewatch.cases.queue import NOBODY, SORTS, STATUSES, Wanted, assignees, counts, holds, page
 from clonewatch.cases.standing_odds import questions
 from clonewatch.model.errors import SetupError
 from clonewatch.model.questions import QUESTIONS
@@ -49,6 +49,7 @@ def queue(
         shown: dict[str, Any] = {
             "found": found,
             "counts": counts(store, today),
+            "account": text if text and holds(store, text) else "",
             "assignees": sorted({*assignees(store), visit.person.name, NOBODY}),
             "views": saved_views.saved(store.connection, visit.person.name),
         }
