@@ -15,7 +15,8 @@ _SETTLING = 2 * _DAY  # accounts first seen in the log's first two days may be o
 def replacements(groups: pa.Table, entities: pa.Table, owners: pa.Table, events: pa.Table) -> pa.Table:
     """Log ratio of members that started within two days after a member's ban to the number under even starts.
 
-    Members that start on one day may all have one reason, such as an event, so the error is that of leaving out days.
+    Members that start on one day may all have one reason, such as an event, and the bans of one day are one occasion.
+    So the error is that of leaving out days of either kind, and one day of bans shows nothing.
     """
     schema = pa.schema([("cluster", pa.int32()), ("value", pa.float64()), ("error", pa.float64()), ("n", pa.int64())])
     bans = [
@@ -40,37 +41,46 @@ def replacements(groups: pa.Table, entities: pa.Table, owners: pa.Table, events:
         starts = starts[starts > opened]
         if not len(ends) or not len(starts) or closed <= opened:
             continue
-        covered = _covered(ends, opened, closed) / (closed - opened)
-        before = np.searchsorted(ends, starts, side="left")
-        after = np.isin(before, 0, invert=True) & (starts - ends[np.maximum(before - 1, 0)] <= _WITHIN)
-        seen, expected = int(after.sum()), len(starts) * covered
+        seen, expected = _after(starts, ends, opened, closed)
         out["cluster"].append(int(number))
         out["value"].append(float(np.log((seen + 0.5) / (expected + 0.5))))
         out["error"].append(
-            max(_by_days(starts // _DAY, after, covered), np.sqrt(1 / (seen + 0.5) + 1 / (expected + 0.5)))
+            max(
+                _by_days([_after(starts[kept], ends, opened, closed) for kept in _left_out(starts)]),
+                _by_days([_after(starts, ends[kept], opened, closed) for kept in _left_out(ends)]),
+                np.sqrt(1 / (seen + 0.5) + 1 / (expected + 0.5)),
+            )
         )
         out["n"].append(len(starts))
     return pa.table(out, schema=schema)
 
 
-def _by_days(day: np.ndarray, after: np.ndarray, covered: float) -> float:
-    """Jackknife error of the log ratio over the days on which members started. day, after: (n,) of each start."""
-    _, place = np.unique(day, return_inverse=True)
-    seen, all_of = np.bincount(place, after), np.bincount(place)
-    left = np.log((seen.sum() - seen + 0.5) / ((len(day) - all_of) * covered + 0.5))
-    days = len(all_of)
-    return float(np.sqrt((days - 1) / days * ((left - left.mean()) ** 2).sum())) if days > 1 else float("inf")
+def _after(starts: np.ndarray, ends: np.ndarray, opened: int, closed: int) -> tuple[int, float]:
+    """How many starts come within two days after an end, and how many would by chance. ends: sorted."""
+    before = np.searchsorted(ends, starts, side="left")
+    after = (before > 0) & (starts - ends[np.maximum(before - 1, 0)] <= _WITHIN)
+    return int(after.sum()), len(starts) * _covered(ends, opened, closed) / (closed - opened)
+
+
+def _left_out(times: np.ndarray) -> list[np.ndarray]:
+    """For each day of these times, which of them are of other days; nothing where all are of one day."""
+    day = times // _DAY
+    days = np.unique(day)
+    return [day != one for one in days] if len(days) > 1 else []
+
+
+def _by_days(left: list[tuple[int, float]]) -> float:
+    """Jackknife error of the log ratio. left: what was seen and expected with each day left out."""
+    if not left:
+        return float("inf")
+    ratio = np.log([(seen + 0.5) / (expected + 0.5) for seen, expected in left])
+    return float(np.sqrt((len(ratio) - 1) / len(ratio) * ((ratio - ratio.mean()) ** 2).sum()))
 
 
 def _covered(ends: np.ndarray, opened: int, closed: int) -> float:
-    """Time within two days after any ban, inside the window, in microseconds."""
-    starts = np.clip(ends, opened, closed)
-    stops = np.clip(ends + _WITHIN, opened, closed)
-    total, reach = 0.0, float(opened)
-    for a, b in zip(starts.tolist(), stops.tolist(), strict=True):
-        total += max(0.0, b - max(a, reach))
-        reach = max(reach, b)
-    return total
+    """Time within two days after any ban, inside the window, in microseconds. ends: the times of bans, sorted."""
+    starts, stops = np.clip(ends, opened, closed), np.clip(ends + _WITHIN, opened, closed)
+    return float((np.minimum(stops, np.append(starts[1:], closed)) - starts).sum())
 
 
 TEST = BehaviouralTest(
