@@ -172,6 +172,7 @@ BOMB = gzip.compress(bytes(2**26), 9)
         (b"zstd", b"\x28\xb5\x2f\xfd", "it has an encoding that was not asked for"),
         (b"br", b"\xcb\xff", "it has an encoding that was not asked for"),
     ],
+    ids=["gzip", "bomb", "gzip in gzip", "zstd", "br"],
 )
 def test_an_answer_is_unpacked_no_further_than_it_may_be_long(coding: bytes, body: bytes, problem: str) -> None:
     packed = HEAD + b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (coding, len(body)) + body
