@@ -202,8 +202,10 @@ def _check(decision: Decision, today: str) -> None:
         raise SetupError(f"there is no ruling {decision.ruling!r} of scope {decision.scope!r}")
     innocent = decision.ruling == INNOCENT
     if innocent and decision.explanation not in BY_ID:
+        named = f"there is no innocent explanation {decision.explanation!r}"
         raise SetupError(
-            f"there is no innocent explanation {decision.explanation!r}", fix=f"Use one of: {', '.join(BY_ID)}"
+            named if decision.explanation else "an innocent ruling names the explanation that holds",
+            fix=f"Use one of: {', '.join(BY_ID)}",
         )
     if not innocent and (decision.scope == ACCOUNTS or decision.until):
         raise SetupError("only an innocent ruling has a scope or ends", fix="Leave out --scope and --until")
