@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from clonewatch.model.gateway_actions import RANK
+from clonewatch.policy.canary import ACTION, BOUND, TABLE, Canary
 from clonewatch.policy.matching import Match
 from clonewatch.policy.policy_file import ENFORCE, SHADOW, Policy
 
@@ -78,6 +79,26 @@ def chosen(
         if account not in best or not best[account][0][0]:
             found.unbound[measure.measure] = found.unbound.get(measure.measure, 0) + 1
     return found
+
+
+def with_canary(made: Chosen, held: Canary, appeal_url: str, now: int) -> Chosen:
+    """What a list says, and that the canary is limited from now on. now: seconds since 1970."""
+    ends = now + held.seconds
+    entry = {
+        "action": ACTION,
+        "appeal": appeal_url,
+        "approved_by": [plain(held.approved_by)] if held.mode == ENFORCE else [],
+        "bound": dict(BOUND),
+        "campaign": TABLE,
+        "case": TABLE,
+        "ends": ends,
+        "expires": ends,
+        "mode": held.mode,
+        "reason": TABLE,
+        "since": now,
+        "slice": [],
+    }
+    return made._replace(entries=[*made.entries, entry], numbers={**made.numbers, held.account: len(made.entries)})
 
 
 def is_enforced(policy: Policy, match: Match, measure: Measure | None, now: int) -> bool:

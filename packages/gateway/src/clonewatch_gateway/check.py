@@ -1,24 +1,31 @@
-"""Decisions over plain HTTP, for gateways in other languages: `POST /v1/check` with a JSON object.
+"""Decisions over plain HTTP, for gateways in other languages.
+
+`POST /v1/check` takes a JSON object:
 
 ::
 
     {"account": "acct-1", "tokens": 1200, "attributes": ["template:0e29b8a2"], "verified_at": 0}
 
-answers with the decision as a JSON object, always with status 200: the gateway carries it out. `GET /healthz` says that
-the process lives, `GET /readyz` whether the list is in use (503 if it is stale, and then everything is observed).
+and answers with the decision as a JSON object, always with status 200: the gateway carries it out. `/v1/forward` and
+`/v1/auth-request` take headers and answer with a status (`forwarding.py`). `GET /healthz` says that the process lives,
+`GET /readyz` whether the list is in use (503 if it is stale, and then everything is observed), `GET /metrics` counts.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 from clonewatch_gateway.counters import Minutes
-from clonewatch_gateway.deciding import decide
-from clonewatch_gateway.decisions import Facts
+from clonewatch_gateway.deciding import NO_LIST, decide
+from clonewatch_gateway.decisions import Decision, Facts
 from clonewatch_gateway.following import Follower
+from clonewatch_gateway.forwarding import FORWARD, NGINX, NO_ACCOUNT, Answer, answered, asked
+from clonewatch_gateway.metrics import CONTENT_TYPE, Metrics
 
 MOST_BODY = 64 << 10
 _MOST_TOKENS = 10**9
@@ -35,19 +42,31 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], follower: Follower) -> None:
-        self.follower, self.counters = follower, Minutes()
+    def __init__(self, address: tuple[str, int], follower: Follower, answer_tokens: int = 0) -> None:
+        self.follower, self.counters, self.metrics, self._answer_tokens = follower, Minutes(), Metrics(), answer_tokens
         super().__init__(address, _Handler)
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """The decision that a body asks for. Raises Malformed."""
-        account, facts = _asked(body)
+        decision = self._decided(*_asked(body))
+        changes = [{"path": one.path, "how": one.how, "value": one.value} for one in decision.changes]
+        return {**decision._asdict(), "headers": dict(decision.headers), "changes": changes}
+
+    def forwarded(self, headers: Message, *, nginx: bool) -> Answer:
+        """The answer to a proxy that states an account in its headers."""
+        account, facts = asked(headers, self._answer_tokens)
+        decision = self._decided(account, facts) if account else NO_LIST._replace(reason=NO_ACCOUNT)
+        if not account:
+            self.metrics.count(decision)
+        return answered(decision, nginx=nginx)
+
+    def _decided(self, account: str, facts: Facts) -> Decision:
         now = time.time()
         decision = decide(account, facts._replace(spent=self.counters.at(now)), self.follower.current, now)
         if decision.charge:
             self.counters.add(decision.charge, facts.tokens, now)
-        changes = [{"path": one.path, "how": one.how, "value": one.value} for one in decision.changes]
-        return {**decision._asdict(), "headers": dict(decision.headers), "changes": changes}
+        self.metrics.count(decision)
+        return decision
 
 
 def _asked(body: bytes) -> tuple[str, Facts]:
@@ -80,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer with a decision."""
+        if self._forwarded():
+            return
         length = self.headers.get("content-length", "")
         if self.path != "/v1/check":
             self._say(404, {"error": "there is POST /v1/check"}, close=True)
@@ -94,8 +115,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer whether the process lives, and whether a list is in use."""
         follower = self.server.follower
-        if self.path not in self._SAID:
-            self._say(404, {"error": "there are /healthz and /readyz"})
+        if self._forwarded():
+            return
+        if self.path == "/metrics":
+            text = self.server.metrics.text(follower, time.time())
+            self._write(200, [("content-type", CONTENT_TYPE)], text.encode())
+        elif self.path not in self._SAID:
+            self._say(404, {"error": "there are /healthz, /readyz and /metrics"})
         elif self.path == "/readyz" and follower.is_stale():
             self._say(503, {"status": "observing only", "problem": follower.problem or "stale_list"})
         else:
@@ -104,15 +130,38 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(status, {"status": said, "list": watch.origin if watch else "", "problem": follower.problem})
 
     def _say(self, status: int, value: dict[str, Any], *, close: bool = False) -> None:
-        body = json.dumps(value).encode()
+        more = [("connection", "close")] if close else []
+        self._write(status, [("content-type", "application/json"), *more], json.dumps(value).encode())
+
+    def _write(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        for name, value in headers:
+            self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
-        if close:
-            self.send_header("connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
         self.wfile.flush()
+
+    def _forwarded(self) -> bool:
+        """Answer what a proxy asks by headers, whatever the method; whether it did."""
+        path = self.path.partition("?")[0]
+        if path != NGINX and path != FORWARD and not path.startswith(f"{FORWARD}/"):
+            return False
+        length = self.headers.get("content-length", "0")
+        if "transfer-encoding" in self.headers or not length.isdigit() or int(length) > MOST_BODY:
+            self._say(413, {"error": f"send the head of a request, and at most {MOST_BODY} bytes"}, close=True)
+            return True
+        self.rfile.read(int(length))  # whoever sends a body sends it in vain
+        status, headers, body = self.server.forwarded(self.headers, nginx=path == NGINX)
+        self._write(status, headers, body)
+        return True
+
+    def _other(self) -> None:
+        if not self._forwarded():
+            self._say(404, {"error": f"other methods are for {FORWARD}"}, close=True)
+
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = _other
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing for each request: account ids do not belong into a log."""
