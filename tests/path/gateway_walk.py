@@ -36,12 +36,16 @@ def free_ports(count: int) -> list[int]:
 
 
 class Walk:
-    """A folder with a copy of an example, and what the page says next. swaps: texts that the test replaces."""
+    """A folder with a copy of an example, and what the page says next. programs: folder with some more.
 
-    def __init__(self, folder: Path, example: str, *swaps: tuple[str, str]) -> None:
+    swaps: patterns of texts that the test replaces.
+    """
+
+    def __init__(self, folder: Path, example: str, programs: Path, *swaps: tuple[str, str]) -> None:
         shutil.copytree(EXAMPLES / example, folder)
         shutil.copy(EXAMPLES / "upstream.py", folder)
         ports = zip(PORTS, map(str, free_ports(len(PORTS))), strict=True)
+        self._programs = programs
         self.folder, self._swaps = folder, [*((rf"\b{old}\b", new) for old, new in ports), *swaps]
         for file in folder.iterdir():
             file.write_text(self.swapped(file.read_text(encoding="utf-8")), encoding="utf-8")
@@ -83,10 +87,8 @@ class Walk:
 
     def shell(self, text: str) -> str:
         """What commands print. What they leave running writes elsewhere."""
-        env = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin",
-        }
+        places = (Path(sys.executable).parent, os.environ["PATH"], "/usr/sbin", self._programs)
+        env = {**os.environ, "PATH": os.pathsep.join(map(str, places))}
         env["PYTHONPATH"] = os.pathsep.join(sys.path)
         out, said = self.folder / "stdout", self.folder / "stderr"
         with out.open("w") as written, said.open("w") as errors:

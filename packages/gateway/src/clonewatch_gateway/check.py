@@ -148,12 +148,12 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path != NGINX and path != FORWARD and not path.startswith(f"{FORWARD}/"):
             return False
+        status, headers, body = self.server.forwarded(self.headers, nginx=path == NGINX)
         length = self.headers.get("content-length", "0")
         if "transfer-encoding" in self.headers or not length.isdigit() or int(length) > MOST_BODY:
-            self._say(413, {"error": f"send the head of a request, and at most {MOST_BODY} bytes"}, close=True)
-            return True
-        self.rfile.read(int(length))  # whoever sends a body sends it in vain
-        status, headers, body = self.server.forwarded(self.headers, nginx=path == NGINX)
+            headers = (*headers, ("connection", "close"))  # the body is not asked for; it ends with the connection
+        else:
+            self.rfile.read(int(length))
         self._write(status, headers, body)
         return True
 
