@@ -19,7 +19,7 @@ from clonewatch.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "gateways"
-PORTS = ("8080", "8643", "9000", "9901")
+PORTS = ("8080", "8081", "8643", "9000", "9901")
 # Seconds to the next minute, sizes of files, and how long something took differ from run to run.
 RUN = [(r"(?<=retry-after: )\d+", "N"), (r"[\d,]+(?= bytes)", "N"), (r'(?<=_after": )[\d.]+', "N"), (r"\r", "")]
 
@@ -89,11 +89,11 @@ class Walk:
         """What commands print. What they leave running writes elsewhere."""
         places = (Path(sys.executable).parent, os.environ["PATH"], "/usr/sbin", self._programs)
         env = {**os.environ, "PATH": os.pathsep.join(map(str, places))}
-        env["PYTHONPATH"] = os.pathsep.join(sys.path)
+        env["PYTHONPATH"] = str(ROOT / "packages" / "gateway" / "src")
         out, said = self.folder / "stdout", self.folder / "stderr"
         with out.open("w") as written, said.open("w") as errors:
             done = subprocess.run(
-                ["sh", "-ec", text], cwd=self.folder, env=env, stdout=written, stderr=errors, timeout=30
+                ["sh", "-ec", text], cwd=self.folder, env=env, stdout=written, stderr=errors, timeout=400
             )
         assert done.returncode == 0, f"{text}\n{out.read_text()}\n{said.read_text()}\n{self._logs()}"
         return out.read_text()

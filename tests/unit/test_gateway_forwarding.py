@@ -106,6 +106,31 @@ def test_a_body_that_a_proxy_sends_along_changes_nothing_and_other_paths_are_no_
     assert asked(server, "/v1/other", "bad", "PUT")[0] == asked(server, "/v1/forwarded", "bad")[0] == 404
 
 
+def guarded(server: Server, body: Any) -> tuple[int, dict[str, Any]]:
+    line = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
+    line.request("POST", "/beta/litellm_basic_guardrail_api", json.dumps(body))
+    answer = line.getresponse()
+    found = answer.status, json.loads(answer.read())
+    line.close()
+    return found
+
+
+def test_litellm_is_answered_about_the_owner_of_a_key(server: Server) -> None:
+    question = {"input_type": "request", "texts": ["x" * 90_000], "request_data": {"user_api_key_user_id": "bad"}}
+    status, answer = guarded(server, question)
+    assert (status, answer["action"]) == (200, "BLOCKED") and 'case="K0001"' in answer["blocked_reason"]
+    assert guarded(server, {**question, "input_type": "response"}) == (200, {"action": "NONE"})
+    for owner, action in (
+        ({"user_api_key_user_id": "default_user_id", "user_api_key_team_id": "bad"}, "BLOCKED"),
+        ({"user_api_key_user_id": None, "user_api_key_hash": "bad"}, "BLOCKED"),
+        ({"user_api_key_user_id": "somebody", "user_api_key_team_id": "bad"}, "NONE"),
+        ({}, "NONE"),
+    ):
+        assert guarded(server, {**question, "request_data": owner})[1]["action"] == action
+    for odd in ([], {"request_data": 1}, {}):
+        assert guarded(server, odd)[0] == 400
+
+
 def test_decisions_are_counted_by_action_mode_and_reason_and_no_account_is_in_it(server: Server) -> None:
     asked(server, FORWARD, "tried")
     text = asked(server, "/metrics", "")[2].decode()
@@ -140,6 +165,32 @@ def test_a_gateway_that_does_not_act_or_does_not_lift_is_a_gap(tmp_path: Path) -
         server.shutdown()
     with pytest.raises(Gap, match="it does not answer"):
         proved(canary(server))
+
+
+class InBody(BaseHTTPRequestHandler):
+    """Refuses once, with the notice in the JSON of the body, as LiteLLM without code does."""
+
+    asked = 0
+
+    def do_POST(self) -> None:
+        notice = 'budget; reason="canary"; case="canary"; until="2026-01-01T00:00:00Z"; appeal="https://example.com/a"'
+        body = json.dumps({"error": {"message": f"account-notice: {notice}"}}).encode()
+        type(self).asked += 1
+        self.send_response(400 if self.asked == 1 else 200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_notice_in_the_body_of_a_refusal_will_do() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), InBody) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        seen = proved(canary(server, within=10**9))
+        server.shutdown()
+    assert (seen.status, seen.appeal) == (400, "https://example.com/a")
 
 
 class Elsewhere(BaseHTTPRequestHandler):

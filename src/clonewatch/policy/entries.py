@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from clonewatch.model.gateway_actions import RANK
+from clonewatch.model.repeats import lengthened
 from clonewatch.policy.canary import ACTION, BOUND, TABLE, Canary
 from clonewatch.policy.matching import Match
 from clonewatch.policy.policy_file import ENFORCE, SHADOW, Policy
@@ -21,7 +22,7 @@ _MOST_TEXT = 200
 class Measure(NamedTuple):
     """A measure in force against an account. case: its case. by: who asked and who approved.
 
-    begins, ends: seconds since 1970.
+    begins, ends: seconds since 1970. repeats: earlier measures that made it longer.
     """
 
     measure: str
@@ -29,6 +30,11 @@ class Measure(NamedTuple):
     by: tuple[str, ...]
     begins: int
     ends: int
+    repeats: int = 0
+
+    def until(self, days: int) -> int:
+        """When a rule that holds for some days is over under it, in seconds since 1970."""
+        return min(self.ends, self.begins + lengthened(days, self.repeats) * DAY)
 
 
 class Chosen(NamedTuple):
@@ -108,11 +114,7 @@ def is_enforced(policy: Policy, match: Match, measure: Measure | None, now: int)
         return False
     allowed = rule.action.measure in ("", measure.measure)
     persons = len({name.strip().casefold() for name in measure.by} - {""})
-    return (
-        allowed
-        and persons >= rule.approvals
-        and measure.begins <= now < min(measure.ends, measure.begins + rule.days * DAY)
-    )
+    return allowed and persons >= rule.approvals and measure.begins <= now < measure.until(rule.days)
 
 
 def _entry(
@@ -127,7 +129,7 @@ def _entry(
     case = measure.case if measure else ""
     lapses = ends = now + policy.lapse_hours * HOUR
     if enforced and measure:
-        ends = min(measure.ends, measure.begins + rule.days * DAY)
+        ends = measure.until(rule.days)
     return {
         "action": rule.action.name,
         "appeal": policy.appeal_url,

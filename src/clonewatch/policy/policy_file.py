@@ -12,13 +12,14 @@ import msgspec
 
 from clonewatch.model.errors import SetupError
 from clonewatch.model.gateway_actions import ACTIONS, GatewayAction
+from clonewatch.model.repeats import MOST_DAYS
 from clonewatch.policy.canary import Canary, canary
 from clonewatch.policy.conditions import Condition, Fault, compiled
 from clonewatch.policy.facts import FACTS
 from clonewatch.policy.toml_lines import Lines
 
 SCHEMA: Literal["clonewatch.policy.v1"] = "clonewatch.policy.v1"
-MOST_DAYS, DAYS = 180, 30
+DAYS = 30
 MOST_LAPSE_HOURS, LAPSE_HOURS = 24 * 7, 24
 MOST_BYTES = 1 << 20
 SHADOW, ENFORCE = "shadow", "enforce"

@@ -18,7 +18,8 @@ PAUSE = 0.25
 # A canary that is published again and again would never be served: then that is said.
 MOST_SECONDS = 900
 _TIMEOUT = 10
-_UNTIL = re.compile(r'; case="canary"; until="(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"; appeal="(\S+)"')
+_MOST_BODY = 65_536
+_UNTIL = re.compile(r'; case="canary"; until="(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"; appeal="([^"\s]+)"')
 
 
 class Gap(Exception):
@@ -99,7 +100,9 @@ def _asked(canary: Canary) -> tuple[int, _Notice | None]:
             return answer.status, None
     except urllib.error.HTTPError as error:
         with error:
-            found = _UNTIL.search(error.headers.get(NOTICE, ""))
+            # Gateways that let nobody set headers of a refusal carry the notice in its body, as text in JSON.
+            body = error.read(_MOST_BODY).decode("utf-8", "replace").replace("\\", "")
+            found = _UNTIL.search(error.headers.get(NOTICE, "")) or _UNTIL.search(body)
             if not found:
                 return error.code, None
             until = datetime.strptime(found[1], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()

@@ -7,7 +7,8 @@
     {"account": "acct-1", "tokens": 1200, "attributes": ["template:0e29b8a2"], "verified_at": 0}
 
 and answers with the decision as a JSON object, always with status 200: the gateway carries it out. `/v1/forward` and
-`/v1/auth-request` take headers and answer with a status (`forwarding.py`). `GET /healthz` says that the process lives,
+`/v1/auth-request` take headers and answer with a status (`forwarding.py`); LiteLLM has a question of its own
+(`litellm_guardrail.py`). `GET /healthz` says that the process lives,
 `GET /readyz` whether the list is in use (503 if it is stale, and then everything is observed), `GET /metrics` counts.
 """
 
@@ -20,6 +21,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+from clonewatch_gateway import litellm_guardrail
 from clonewatch_gateway.counters import Minutes
 from clonewatch_gateway.deciding import NO_LIST, decide
 from clonewatch_gateway.decisions import Decision, Facts
@@ -52,13 +54,22 @@ class Server(ThreadingHTTPServer):
         changes = [{"path": one.path, "how": one.how, "value": one.value} for one in decision.changes]
         return {**decision._asdict(), "headers": dict(decision.headers), "changes": changes}
 
+    def guarded(self, body: bytes) -> dict[str, Any]:
+        """The answer to LiteLLM. Raises ValueError for what is no question."""
+        question = litellm_guardrail.asked(body, self._answer_tokens)
+        return litellm_guardrail.answered(self._stated(*question) if question else None)
+
     def forwarded(self, headers: Message, *, nginx: bool) -> Answer:
         """The answer to a proxy that states an account in its headers."""
-        account, facts = asked(headers, self._answer_tokens)
-        decision = self._decided(account, facts) if account else NO_LIST._replace(reason=NO_ACCOUNT)
-        if not account:
-            self.metrics.count(decision)
-        return answered(decision, nginx=nginx)
+        return answered(self._stated(*asked(headers, self._answer_tokens)), nginx=nginx)
+
+    def _stated(self, account: str, facts: Facts) -> Decision:
+        """The decision about an account; nothing is done where none is stated, and that is counted."""
+        if account:
+            return self._decided(account, facts)
+        decision = NO_LIST._replace(reason=NO_ACCOUNT)
+        self.metrics.count(decision)
+        return decision
 
     def _decided(self, account: str, facts: Facts) -> Decision:
         now = time.time()
@@ -95,6 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
     server: Server
+    _POSTED: ClassVar = {
+        "/v1/check": (Server.answer, MOST_BODY),
+        litellm_guardrail.PATH: (Server.guarded, litellm_guardrail.MOST_BODY),
+    }
     _SAID: ClassVar = {"/healthz": (200, "alive"), "/readyz": (200, "ready")}
 
     def do_POST(self) -> None:
@@ -102,14 +117,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self._forwarded():
             return
         length = self.headers.get("content-length", "")
-        if self.path != "/v1/check":
-            self._say(404, {"error": "there is POST /v1/check"}, close=True)
-        elif not length.isdigit() or int(length) > MOST_BODY:
-            self._say(413 if length.isdigit() else 411, {"error": f"send at most {MOST_BODY} bytes"}, close=True)
+        answer, most = self._POSTED.get(self.path, (None, 0))
+        if answer is None:
+            self._say(404, {"error": f"there are POST {' and '.join(self._POSTED)}"}, close=True)
+        elif not length.isdigit() or int(length) > most:
+            self._say(413 if length.isdigit() else 411, {"error": f"send at most {most} bytes"}, close=True)
         else:
             try:
-                self._say(200, self.server.answer(self.rfile.read(int(length))))
-            except Malformed as error:
+                self._say(200, answer(self.server, self.rfile.read(int(length))))
+            except ValueError as error:
                 self._say(400, {"error": str(error)})
 
     def do_GET(self) -> None:
