@@ -12,7 +12,7 @@ from clonewatch.policy.toml_lines import Lines
 
 TABLE = "canary"
 SECONDS, MOST_SECONDS = 60, 300
-# Any request asks for more than this, so each is refused with 429; and nothing worse is ever done to the account.
+# A request asks for more than this, or the next one does: so it is refused with 429, and nothing worse is ever done.
 ACTION, BOUND = "budget", {"tokens_per_minute": 1}
 _ACCOUNT = re.compile(r"[!-~]{1,200}")
 
