@@ -93,7 +93,7 @@ class Walk:
         out, said = self.folder / "stdout", self.folder / "stderr"
         with out.open("w") as written, said.open("w") as errors:
             done = subprocess.run(
-                ["sh", "-ec", text], cwd=self.folder, env=env, stdout=written, stderr=errors, timeout=400
+                ["sh", "-ec", text], cwd=self.folder, env=env, stdout=written, stderr=errors, timeout=200
             )
         assert done.returncode == 0, f"{text}\n{out.read_text()}\n{said.read_text()}\n{self._logs()}"
         return out.read_text()
