@@ -25,7 +25,8 @@ from clonewatch.cases.store import opened
 from clonewatch.cli import case_options
 from clonewatch.cli.main import app
 from clonewatch.lab.simulate import simulate
-from clonewatch_gateway import Facts, decide
+from clonewatch_gateway import Facts, Follower, decide
+from clonewatch_gateway.watch_list import Keys, trusted
 
 
 def ask(*words: object) -> Any:
@@ -332,6 +333,25 @@ def test_whoever_is_under_a_measure_that_no_rule_bounds_is_counted(stand: Stand,
     done("appeals", "begin", "B0001", "--out", tmp_path / "n", "--as", "bob", "--url", "https://example.com", *store)
     told = stand.publish(*store, "--list", "other", "--out", tmp_path / "list")
     assert told["enforced"] == {} and told["unbound"]["verify"] >= len(stand.core)
+
+
+def test_a_canary_that_is_in_a_group_is_left_out_and_one_of_your_own_is_limited_for_seconds(
+    stand: Stand, tmp_path: Path
+) -> None:
+    for account in (stand.core[0], stand.bystanders[0] if stand.bystanders else stand.core[1], "canary-1"):
+        policy = tmp_path / "policy.toml"
+        own = f'\n[canary]\naccount = "{account}"\napproved_by = "ana"\nmode = "enforce"\nseconds = 9\n'
+        policy.write_text(EXAMPLE.read_text() + own)
+        words = ["policy", "publish", policy, "--scan", stand.home / "first", "--out", tmp_path / "list"]
+        keys = ["--signing-key", stand.home / "list.pem", "--account-key", stand.home / "account.key"]
+        told = json.loads(done(*words, *keys, "--json").stdout)
+        secret = bytes.fromhex((stand.home / "account.key").read_text())
+        held = decided(Follower(tmp_path / "list", Keys(trusted([told["public_key"]]), secret)), account, 2)
+        if account == "canary-1":
+            assert (told["canary"], held.status, held.case) == (account, 429, "canary")
+            assert held.expiry - time.time() <= 9
+        else:
+            assert told["canary"] is None and held.status == 0
 
 
 def test_set_up_that_is_wrong_is_said_and_nothing_is_written(stand: Stand, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ Ends with status 1 where a value is read wrongly, or not read although it stands
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -15,7 +17,7 @@ from pathlib import Path
 from comparing import MISSING, OTHER, RIGHT, Found, compared
 from page import write
 from runs import made, versions
-from servers import nginx_version
+from servers import ROOT, nginx_version
 
 NOT_RUN = 3
 _LONGEST = 400
@@ -37,7 +39,14 @@ def main() -> int:
         found = [compared(source) for source in sources]
     if told.write:
         write(told.write, sources, found, versions(told.python) | {"nginx": nginx_version()})
-    return _said(found)
+    return _said(found) | _walked(told.python)
+
+
+def _walked(python: Path) -> int:
+    """Type the page on decisions in LiteLLM; 1 if it does not do what it shows."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/path/test_gateway_pages.py"]
+    env = {**os.environ, "REAL_PYTHON": str(python.absolute()), "CLONEWATCH_WALK_LITELLM": "1"}
+    return int(subprocess.run([*command, "-k", "litellm"], cwd=ROOT, env=env).returncode != 0)
 
 
 def _said(found: Iterable[Found]) -> int:

@@ -186,3 +186,38 @@ def test_an_example_that_gives_another_rule_is_named_by_its_line(tmp_path: Path)
     done = CliRunner().invoke(app, ["policy", "test", str(path)])
     assert done.exit_code == 3
     assert f"{path}:10: 'fringe' gives none, not one" in done.output
+
+
+CANARY = '[canary]\naccount = "canary-1"\napproved_by = "ana"\n'
+
+
+def test_a_policy_may_be_of_a_canary_alone_which_is_in_shadow_unless_it_says_otherwise() -> None:
+    held = parsed((HEAD + CANARY).encode())
+    assert isinstance(held, Policy) and held.canary and held.rules == ()
+    assert (held.canary.account, held.canary.mode, held.canary.seconds) == ("canary-1", "shadow", 60)
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "what"),
+    [
+        ("seconds = 301\n", 8, "1 to 300 seconds, not 301"),
+        ("seconds = 0\n", 8, "1 to 300 seconds, not 0"),
+        ('mode = "on"\n', 8, "Invalid enum value 'on'"),
+        ("action = 1\n", 8, "unknown field `action`"),
+        ('mode = "enforce"\n', 8, "nobody could appeal"),
+    ],
+)
+def test_faults_of_a_canary_are_found_with_their_line(more: str, line: int, what: str) -> None:
+    found = faults("\n" + HEAD.rpartition("appeal_url")[0] + CANARY + more)
+    assert [(at, what in said) for at, said in found] == [(line, True)], found
+
+
+def test_a_canary_acts_only_if_somebody_approved_it_and_its_account_is_one() -> None:
+    bad = '[canary]\naccount = "my canary"\nmode = "enforce"\n'
+    assert [line for line, _ in faults(HEAD + bad)] == [6, 7]
+
+
+def test_rules_need_a_scan_to_be_published(tmp_path: Path) -> None:
+    words = ["policy", "publish", str(EXAMPLE), "--out", str(tmp_path / "list")]
+    ran = CliRunner().invoke(app, [*words, "--signing-key", "none", "--account-key", "none"])
+    assert ran.exit_code == 2 and "no scan is named" in ran.output and not (tmp_path / "list").exists()

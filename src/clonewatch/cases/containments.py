@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import bindparam, func, insert, select, update
 
-from clonewatch.cases import approvals
+from clonewatch.cases import approvals, repeats
 from clonewatch.cases.changes import Who, alive
 from clonewatch.cases.measures import (
     ACTIVE,
@@ -30,9 +30,10 @@ from clonewatch.cases.records import COMMAND_LINE, Entry, What, note_digest
 from clonewatch.cases.store import Reading, Writing, hashed, new_note
 from clonewatch.cases.tables import APPEALS, CONTAINMENTS, HOLDERS
 from clonewatch.model.errors import InputError, SetupError, StaleError
+from clonewatch.model.repeats import MOST_DAYS, lengthened
 from clonewatch.model.same_evidence import Basis, news
 
-MOST_DAYS, MOST_ANSWER_DAYS = 180, 30
+MOST_ANSWER_DAYS = 30
 DAYS, ANSWER_DAYS = 30, 14
 # How long a holder may appeal, from the first day.
 APPEAL_DAYS = 183
@@ -95,6 +96,8 @@ def containment(store: Reading, name: str) -> Containment:
 def ask(store: Writing, case: str, plan: Plan, why: str, who: Who, version: int | None = None) -> Containment:
     """Ask a second person for a measure against all accounts of a case that was ruled confirmed.
 
+    It stands longer than planned where earlier ones ended, and these accounts went on (`repeats.earlier`).
+
     Raises SetupError for a plan that cannot be, or for accounts that were cleared on this evidence; StaleError where
     the case changed since `version`.
     """
@@ -120,9 +123,18 @@ def ask(store: Writing, case: str, plan: Plan, why: str, who: Who, version: int 
         asked_by=who.by,
     )
     refuse_cleared(store, wanted)
+    before = repeats.earlier(store, wanted)
+    wanted = msgspec.structs.replace(wanted, days=lengthened(plan.days, len(before)))
     asked = approvals.ask(store, held.case, approvals.BLOCK, why, who)
     planned = msgspec.structs.replace(wanted, request=asked.entry)
-    record(store, "plan", who, planned.case, held=planned, because=(plan.measure, f"{plan.days} days"))
+    record(
+        store,
+        "plan",
+        who,
+        planned.case,
+        held=planned,
+        because=(plan.measure, f"{planned.days} days", *(f"{repeats.REPEAT}{one}" for one in before)),
+    )
     return planned
 
 

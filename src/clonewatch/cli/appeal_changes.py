@@ -62,23 +62,27 @@ def ask(
     """Ask a second person for a measure against all accounts of a case that was ruled confirmed.
 
     It is refused for accounts that were cleared before, by an appeal, a lapse or an innocent ruling, while the evidence
-    is the same: no other family of it, and odds at most 2 bits higher.
+    is the same: no other family of it, and odds at most 2 bits higher. Each earlier containment that more than half of
+    the accounts were under, and that ended without being taken back for them, doubles the days, up to 180.
 
     For example:
 
       clonewatch appeals ask K0001 --measure suspend --ground "Section 4: one person, one account" --because "K0001"
     """
     opened = change.open()
+    from clonewatch.cases import repeats
     from clonewatch.cases.containments import Plan
     from clonewatch.cases.containments import ask as plan
 
     wanted = Plan(measure, text(ground, "--ground"), days, answer_days, automated)
     with opened.writing() as store:
         made = plan(store, case, wanted, text(because, "--because"), change.who(), version)
+        before = repeats.counted(store, made)
     _containment(
         made,
         json,
         f"{made.containment}: {made.measure} for {made.days} days, {_accounts(made.size)} of {made.case}; not begun.",
+        *([f"Longer than {days} days, since an earlier one ended: {', '.join(before)}."] if before else []),
         f"Another person begins it: clonewatch appeals begin {made.containment} --out notices.jsonl --as NAME",
     )
 

@@ -10,7 +10,7 @@ import typer
 
 from clonewatch.cli import output
 from clonewatch.cli.options import Json, grouped
-from clonewatch.model.errors import OutputError
+from clonewatch.model.errors import OutputError, SetupError
 
 if TYPE_CHECKING:
     from clonewatch.policy.policy_file import Policy
@@ -23,6 +23,15 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 PolicyFile = Annotated[Path, typer.Argument(metavar="POLICY", help="TOML file of a policy, as examples/policy.toml.")]
 Scans = Annotated[
     list[Path], typer.Option("--scan", "-s", metavar="DIR", help="Folder that a scan wrote; may be repeated.")
+]
+ScansIfAny = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--scan",
+        "-s",
+        metavar="DIR",
+        help="Folder that a scan wrote; may be repeated. A policy of a canary alone needs none.",
+    ),
 ]
 StoreGiven = Annotated[
     str | None,
@@ -58,9 +67,18 @@ def check(file: PolicyFile, json: Json = False) -> None:
     """
     held = _read(file)
     if json:
-        output.as_json({"policy": held.name, "version": held.version, "rules": [_told(rule) for rule in held.rules]})
+        output.as_json(
+            {
+                "policy": held.name,
+                "version": held.version,
+                "rules": [_told(rule) for rule in held.rules],
+                "canary": held.canary._asdict() if held.canary else None,
+            }
+        )
         return
     output.say(f"{held.name}, version {held.version}: {len(held.rules):,} rules, nothing is wrong with them.")
+    if held.canary:
+        output.say(f"The canary {held.canary.account}: {held.canary.mode}, {held.canary.seconds} seconds.")
     rows = [(r.id, r.action.name, r.mode, _bound(r.bound), r.days, r.approvals, r.when.text) for r in held.rules]
     output.table("", ("Rule", "Action", "Mode", "Bound", "Days", "Approvals", "When"), rows, right=(4, 5))
 
@@ -93,7 +111,6 @@ def test(file: PolicyFile, json: Json = False) -> None:
 @grouped
 def publish(
     file: PolicyFile,
-    scan: Scans,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder that gateways follow.")],
     signing_key: Annotated[
         Path, typer.Option("--signing-key", metavar="FILE", help="Ed25519 key in PEM that signs the list.")
@@ -106,6 +123,7 @@ def publish(
             help="Secret for the hashes of account ids, as gateways have it: 64 hex digits.",
         ),
     ],
+    scan: ScansIfAny = None,
     store: StoreGiven = None,
     name: Annotated[str, typer.Option("--list", metavar="NAME", help="Name of the list.")] = "accounts",
     valid_hours: Annotated[
@@ -118,7 +136,8 @@ def publish(
     """Write what the policy says of the accounts of scans as a signed watch list. Publish again to renew or to lift.
 
     Account ids are in it as keyed hashes. Rules are enforced against accounts under a measure of their kind in the
-    store, and simulated against all others. What is not published again lapses.
+    store, and simulated against all others. What is not published again lapses. The policy's canary is limited for some
+    seconds from now on: `clonewatch-gateway canary` proves that a gateway did it.
 
     For example:
 
@@ -127,9 +146,11 @@ def publish(
       clonewatch policy publish policy.toml -s result --store cases.db -o list --signing-key l.pem --account-key a.key
     """
     held = _read(file)
+    if held.rules and not scan:
+        raise SetupError("the policy has rules, and no scan is named", where=str(file), fix="Name one with --scan")
     from clonewatch.cli.policy_facts import Approved, approved, of_scans
     from clonewatch.policy.account_keys import account_secret
-    from clonewatch.policy.entries import chosen
+    from clonewatch.policy.entries import chosen, with_canary
     from clonewatch.policy.matching import matched
     from clonewatch.policy.publishing import publish as write
     from clonewatch.policy.watch_list_file import Signing
@@ -137,9 +158,14 @@ def publish(
     signing = Signing(_signer(signing_key), account_secret(account_key))
     now = int(time.time())
     people = approved(store, now) if store else Approved({}, [], frozenset())
-    members, slices = of_scans(scan, people.ruled)
+    members, slices = of_scans(scan or [], people.ruled)
     found = matched(held, members, people.cleared)
     made = chosen(held, found.matches, people.measures, slices, now)
+    own = held.canary
+    if own and own.account in {one.account for one in members} | people.measures.keys():
+        own = None  # it is used by others: nothing is done to it, and whoever watches the canary hears of it
+    elif own:
+        made = with_canary(made, own, held.appeal_url, now)
     _make(out)
     done = write(out, name, made.numbers, made.entries, signing, now, int(valid_hours * _HOUR), whole=whole)
     key = _public(signing.public)
@@ -152,6 +178,7 @@ def publish(
                 "undecided": found.undecided,
                 "bystanders": found.bystanders,
                 "cleared": found.cleared,
+                "canary": own.account if own else None,
                 "public_key": key,
             }
         )
@@ -170,6 +197,10 @@ def publish(
         output.say(f"{found.bystanders:,} honest customers of campaigns' proxies are left out, whatever rules say.")
     if found.cleared:
         output.say(f"{found.cleared:,} accounts that people cleared are left out: one evidence acts on nobody twice.")
+    if own:
+        output.say(f"The canary {own.account} is limited for {own.seconds} seconds, in mode {own.mode}.")
+    elif held.canary:
+        output.say(f"The canary {held.canary.account} is left out: it is in a group or under a measure. Use another.")
     output.say(f"Key that gateways check it with: {key}")
 
 

@@ -86,17 +86,22 @@ def approved(store: str, now: int) -> Approved:
     held = opened(store)
     from clonewatch.cases.appeal_clock import in_force
     from clonewatch.cases.records import INNOCENT, RULED
+    from clonewatch.cases.repeats import earlier
     from clonewatch.policy.entries import Measure
     from clonewatch.policy.groups import Ruled
 
     at = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}"
     measures: dict[str, Measure] = {}
+    again: dict[str, int] = {}
     with held.reading() as reading:
         for one in in_force(reading, at):
             by = one.containment
             ends = datetime.fromisoformat(by.until).replace(tzinfo=UTC) + timedelta(days=1)
             persons = (by.asked_by, by.begun_by)
-            measures[one.account] = Measure(one.measure, by.case, persons, _seconds(by.begins), int(ends.timestamp()))
+            if by.containment not in again:
+                again[by.containment] = len(earlier(reading, by))
+            times = _seconds(by.begins), int(ends.timestamp())
+            measures[one.account] = Measure(one.measure, by.case, persons, *times, again[by.containment])
         ruled = [
             Ruled(
                 case.case,

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from clonewatch.model.gateway_actions import RANK
+from clonewatch.model.repeats import lengthened
+from clonewatch.policy.canary import ACTION, BOUND, TABLE, Canary
 from clonewatch.policy.matching import Match
 from clonewatch.policy.policy_file import ENFORCE, SHADOW, Policy
 
@@ -20,7 +22,7 @@ _MOST_TEXT = 200
 class Measure(NamedTuple):
     """A measure in force against an account. case: its case. by: who asked and who approved.
 
-    begins, ends: seconds since 1970.
+    begins, ends: seconds since 1970. repeats: earlier measures that made it longer.
     """
 
     measure: str
@@ -28,6 +30,11 @@ class Measure(NamedTuple):
     by: tuple[str, ...]
     begins: int
     ends: int
+    repeats: int = 0
+
+    def until(self, days: int) -> int:
+        """When a rule that holds for some days is over under it, in seconds since 1970."""
+        return min(self.ends, self.begins + lengthened(days, self.repeats) * DAY)
 
 
 class Chosen(NamedTuple):
@@ -80,6 +87,26 @@ def chosen(
     return found
 
 
+def with_canary(made: Chosen, held: Canary, appeal_url: str, now: int) -> Chosen:
+    """What a list says, and that the canary is limited from now on. now: seconds since 1970."""
+    ends = now + held.seconds
+    entry = {
+        "action": ACTION,
+        "appeal": appeal_url,
+        "approved_by": [plain(held.approved_by)] if held.mode == ENFORCE else [],
+        "bound": dict(BOUND),
+        "campaign": TABLE,
+        "case": TABLE,
+        "ends": ends,
+        "expires": ends,
+        "mode": held.mode,
+        "reason": TABLE,
+        "since": now,
+        "slice": [],
+    }
+    return made._replace(entries=[*made.entries, entry], numbers={**made.numbers, held.account: len(made.entries)})
+
+
 def is_enforced(policy: Policy, match: Match, measure: Measure | None, now: int) -> bool:
     """Whether a rule is enforced against an account, and not only simulated."""
     rule = match.rule
@@ -87,11 +114,7 @@ def is_enforced(policy: Policy, match: Match, measure: Measure | None, now: int)
         return False
     allowed = rule.action.measure in ("", measure.measure)
     persons = len({name.strip().casefold() for name in measure.by} - {""})
-    return (
-        allowed
-        and persons >= rule.approvals
-        and measure.begins <= now < min(measure.ends, measure.begins + rule.days * DAY)
-    )
+    return allowed and persons >= rule.approvals and measure.begins <= now < measure.until(rule.days)
 
 
 def _entry(
@@ -106,7 +129,7 @@ def _entry(
     case = measure.case if measure else ""
     lapses = ends = now + policy.lapse_hours * HOUR
     if enforced and measure:
-        ends = min(measure.ends, measure.begins + rule.days * DAY)
+        ends = measure.until(rule.days)
     return {
         "action": rule.action.name,
         "appeal": policy.appeal_url,

@@ -12,12 +12,14 @@ import msgspec
 
 from clonewatch.model.errors import SetupError
 from clonewatch.model.gateway_actions import ACTIONS, GatewayAction
+from clonewatch.model.repeats import MOST_DAYS
+from clonewatch.policy.canary import Canary, canary
 from clonewatch.policy.conditions import Condition, Fault, compiled
 from clonewatch.policy.facts import FACTS
 from clonewatch.policy.toml_lines import Lines
 
 SCHEMA: Literal["clonewatch.policy.v1"] = "clonewatch.policy.v1"
-MOST_DAYS, DAYS = 180, 30
+DAYS = 30
 MOST_LAPSE_HOURS, LAPSE_HOURS = 24 * 7, 24
 MOST_BYTES = 1 << 20
 SHADOW, ENFORCE = "shadow", "enforce"
@@ -53,6 +55,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lapse_hours: int = LAPSE_HOURS
     rules: list[Any] = []
     examples: list[Any] = []
+    canary: Any = None
 
 
 class Rule(NamedTuple):
@@ -90,6 +93,7 @@ class Policy(NamedTuple):
     lapse_hours: int
     rules: tuple[Rule, ...]
     examples: tuple[Example, ...]
+    canary: Canary | None = None
 
 
 class PolicyError(SetupError):
@@ -141,7 +145,8 @@ def parsed(data: bytes) -> Policy | list[Fault]:
     ids = [str(one.get("id")) for one in file.rules if isinstance(one, dict)]
     faults += _between(rules, file.appeal_url, lines)
     examples = [_example(one, place, lines, ids, faults) for place, one in enumerate(file.examples)]
-    if not file.rules:
+    own = canary(file.canary, file.appeal_url, lines, faults)
+    if not file.rules and file.canary is None:
         faults.append(Fault(1, "the policy has no rule", "Begin one with [[rules]]"))
     if faults:
         return faults
@@ -152,6 +157,7 @@ def parsed(data: bytes) -> Policy | list[Fault]:
         file.lapse_hours,
         tuple(one for one in rules if one),
         tuple(one for one in examples if one),
+        own,
     )
 
 

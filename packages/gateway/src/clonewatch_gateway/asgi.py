@@ -16,7 +16,7 @@ from clonewatch_gateway.bodies import changed
 from clonewatch_gateway.counters import Counters, Minutes
 from clonewatch_gateway.deciding import NO_FACTS, NO_LIST, decide
 from clonewatch_gateway.decisions import Decision, Facts
-from clonewatch_gateway.entries import NOTICE
+from clonewatch_gateway.saying import COUNTER, TOKEN_BYTES, refusal_body
 from clonewatch_gateway.watch_list import WatchList
 
 Scope = MutableMapping[str, Any]
@@ -25,11 +25,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Names the counter to a limiter behind this; whatever a client sends under it is taken out.
-COUNTER = "clonewatch-counter"
 MOST_BODY = 4 << 20
-# Bytes of text for a token, about, where nothing better is known.
-_TOKEN_BYTES = 4
 # The end of an answer, in which its usage stands.
 _TAIL = 4096
 _USAGE = re.compile(rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,9})')
@@ -108,7 +104,7 @@ class Middleware:
                 tail = (tail + part[-_TAIL:])[-_TAIL:]
                 if not message.get("more_body"):
                     used = _USAGE.findall(tail)
-                    self.counters.add(counter, int(used[-1]) if used else size // _TOKEN_BYTES, self._clock())
+                    self.counters.add(counter, int(used[-1]) if used else size // TOKEN_BYTES, self._clock())
             await send(message)
 
         return counted
@@ -117,17 +113,11 @@ class Middleware:
 def _asked(scope: Scope) -> int:
     """Tokens of a request, about, from its length."""
     length = next((value for name, value in scope["headers"] if name.lower() == b"content-length"), b"0")
-    return int(length) // _TOKEN_BYTES if length.isdigit() else 0
+    return int(length) // TOKEN_BYTES if length.isdigit() else 0
 
 
 async def _refuse(send: Send, decision: Decision) -> None:
-    error = {
-        "type": "account_" + ("limited" if decision.status == 429 else "restricted"),
-        "code": decision.reason,
-        "case": decision.case,
-        "message": f"This account is under a measure ({decision.action}). See the header {NOTICE} on how to appeal.",
-    }
-    body = json.dumps({"error": error}).encode()
+    body = refusal_body(decision)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

@@ -1,4 +1,4 @@
-"""The command `clonewatch-gateway`: answer questions over HTTP, and look at a watch list."""
+"""The command `clonewatch-gateway`: answer questions over HTTP, look at a watch list, prove that gateways act."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from clonewatch_gateway.canary import Canary, Gap, proved
 from clonewatch_gateway.check import Server
 from clonewatch_gateway.entries import faults
 from clonewatch_gateway.following import Follower
 from clonewatch_gateway.pulling import PERIOD, NotPulled, Puller
 from clonewatch_gateway.watch_list import Keys, trusted
 
-EXIT_SETUP, EXIT_STALE = 2, 3
+EXIT_SETUP, EXIT_STALE, EXIT_GAP = 2, 3, 3
 
 
 def run(words: Sequence[str] | None = None) -> int:
@@ -27,6 +28,8 @@ def run(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     if given.command == "pull":
         return _pull(given.url, given.folder, given.period, given.once)
+    if given.command == "canary":
+        return _canary(given)
     try:
         keys = Keys(trusted(given.trust), bytes.fromhex(given.account_key.read_text(encoding="ascii").strip()))
         follower = Follower(given.folder, keys, memory=given.memory, shared=given.shared, said=_warn)
@@ -35,7 +38,7 @@ def run(words: Sequence[str] | None = None) -> int:
         return EXIT_SETUP
     if given.command == "show":
         return _show(follower)
-    return _serve(follower, given.host, given.port)
+    return _serve(follower, given.host, given.port, given.answer_tokens)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,6 +51,19 @@ def _parser() -> argparse.ArgumentParser:
     pull.add_argument("--period", type=float, default=PERIOD, help="seconds between looks (default: %(default)s)")
     pull.add_argument("--once", action="store_true", help="look once, and end with exit code 3 where that fails")
     show = commands.add_parser("show", help="say what a watch list holds, and whether it is in use")
+    canary = commands.add_parser(
+        "canary", help="see that a gateway refuses the canary that was published, and serves it after"
+    )
+    canary.add_argument("url", metavar="URL", help="of the gateway, as clients call it")
+    canary.add_argument("--header", action="append", default=[], help="NAME: VALUE; may be repeated")
+    canary.add_argument("--header-file", type=Path, help="file with such headers, one a line, for keys")
+    canary.add_argument("--body", help="JSON text to send by POST; default: GET")
+    canary.add_argument(
+        "--within",
+        type=float,
+        default=15,
+        help="seconds that a list may take to reach the gateway (default: %(default)s)",
+    )
     for command in (check, show):
         command.add_argument("--folder", type=Path, required=True, help="where the watch list is published")
         command.add_argument("--trust", action="append", required=True, help="public key, ed25519:...; may be repeated")
@@ -56,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--shared", type=Path, help="folder of your own in which workers share copies of the list")
     check.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     check.add_argument("--port", type=int, default=8643, help="port to listen on; 0 takes a free one")
+    check.add_argument(
+        "--answer-tokens",
+        type=int,
+        default=0,
+        help="tokens that budgets count for an answer, where the gateway asks by headers (default: %(default)s)",
+    )
     return parser
 
 
@@ -102,9 +124,35 @@ def _show(follower: Follower) -> int:
     return EXIT_STALE if stale else 0
 
 
-def _serve(follower: Follower, host: str, port: int) -> int:
+def _canary(given: argparse.Namespace) -> int:
     try:
-        server = Server((host, port), follower.start())
+        lines = [*given.header]
+        if given.header_file:
+            lines += given.header_file.read_text(encoding="latin-1").splitlines()
+        pairs = [line.partition(":") for line in lines if line.strip()]
+        headers = {name.strip(): value.strip() for name, _, value in pairs}
+        if not all(headers) or not all(colon for _, colon, _ in pairs):
+            raise ValueError("a header is NAME: VALUE")
+        if not given.url.startswith(("http://", "https://")):
+            raise ValueError("the address of the gateway begins with http:// or https://")
+    except (OSError, ValueError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_SETUP
+    body = given.body.encode() if given.body is not None else None
+    if body is not None:
+        headers = {"content-type": "application/json", **headers}
+    try:
+        seen = proved(Canary(given.url, headers, body, given.within))
+    except Gap as gap:
+        print(f"GAP: the canary at {given.url}: {gap}", file=sys.stderr)
+        return EXIT_GAP
+    print(json.dumps({"proved": True, **seen._asdict()}))
+    return 0
+
+
+def _serve(follower: Follower, host: str, port: int, answer_tokens: int) -> int:
+    try:
+        server = Server((host, port), follower.start(), answer_tokens)
     except OSError as error:
         print(f"Error: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
         return EXIT_SETUP
