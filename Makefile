@@ -45,7 +45,7 @@ demo: $(STAMP)
 	@echo "Look and decide in a browser: $(BIN)/clonewatch console demo/scan --store demo/cases.db"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --continue-on-collection-errors
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --continue-on-collection-errors
 
 check: format style types imports
 

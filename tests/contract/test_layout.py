@@ -7,8 +7,11 @@ import sys
 from collections.abc import Mapping, Set
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from tests.conftest import LONGEST, pytest_collection_modifyitems
 
 from clonewatch.ports.shelf import Shelf
 
@@ -203,3 +206,13 @@ def test_a_circle_that_is_closed_by_a_type_or_inside_a_function_is_seen(tmp_path
     assert set(circle(importable(tmp_path))) == {"one", "two", "three"}
     (tmp_path / "three.py").write_text("")
     assert circle(importable(tmp_path)) == []
+
+
+def test_the_longest_files_of_tests_exist_and_come_first_where_processes_share_the_tests() -> None:
+    assert len(set(LONGEST)) == len(LONGEST) and not [name for name in LONGEST if not (ROOT / name).is_file()]
+    names = ["src/first.py::a", f"{LONGEST[1]}::b", f"{LONGEST[0]}::c", f"{LONGEST[1]}::d", "tests/last.py::e"]
+    for alone, order in ((True, [0, 1, 2, 3, 4]), (False, [2, 1, 3, 0, 4])):
+        items: list[Any] = [SimpleNamespace(nodeid=name) for name in names]
+        config: Any = SimpleNamespace() if alone else SimpleNamespace(workerinput={})
+        pytest_collection_modifyitems(config, items)
+        assert [names.index(item.nodeid) for item in items] == order

@@ -87,6 +87,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "spark.driver.extraJavaOptions": SHORT_LIVED,
         "spark.executor.extraJavaOptions": SHORT_LIVED,
         "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     conf = SparkConf().setMaster("local-cluster[2,1,1024]").setAll(list(settings.items()))
     session = SparkSession.builder.config(conf=conf).getOrCreate()
@@ -511,9 +512,9 @@ def losses(events: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small log of the headline's kind with texts, in two files, with bad rows and rows sent twice."""
-    folder = tmp_path_factory.mktemp("headline")
-    simulate("headline", folder / "made", seed=3, scale=0.0005, text=True)
+    """A small log with texts and events of accounts, in two files, with bad rows and rows sent twice."""
+    folder = tmp_path_factory.mktemp("cards")
+    simulate("s01_shared_cards", folder / "made", seed=3, scale=0.1, text=True)
     rows = pq.read_table(folder / "made" / "exchanges")
     ids = [None if i % 997 == 0 else name for i, name in enumerate(rows["account_id"].to_pylist())]
     rows = rows.set_column(rows.column_names.index("account_id"), "account_id", pa.array(ids, pa.string()))

@@ -18,8 +18,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
-from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from clonewatch.model.errors import InputError
 
@@ -78,7 +77,7 @@ def power(curve: Curve, share: float, n: int, alpha: float, tests: int = 1) -> f
     if not (0 < alpha < 1 and 0 <= share <= 1 and n >= 0 and tests >= 1 and curve.effect >= 0):
         raise InputError(f"no power for effect {curve.effect}, share {share}, n {n}, alpha {alpha}, {tests} tests")
     mean = curve.mean(share, n)
-    return float(norm.sf((math.sqrt(2 * math.log(tests / alpha)) - mean) / curve.deviation(mean)))
+    return float(ndtr((mean - math.sqrt(2 * math.log(tests / alpha))) / curve.deviation(mean)))
 
 
 def smallest(curve: Curve, n: int, alpha: float, tests: int = 1, chance: float = 0.8) -> float:
@@ -91,4 +90,7 @@ def smallest(curve: Curve, n: int, alpha: float, tests: int = 1, chance: float =
         return math.inf
     if power(curve, _LEAST_SHARE, n, alpha, tests) >= chance:
         return _LEAST_SHARE
+    # Imported here because it takes a third of a second.
+    from scipy.optimize import brentq
+
     return float(brentq(lambda share: power(curve, share, n, alpha, tests) - chance, _LEAST_SHARE, 1.0))

@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.special import gammaincc, logsumexp
-from scipy.stats import binom
+from scipy.special import gammaincc, gammaln, logsumexp, xlog1py, xlogy
+
+from clonewatch.kernels.tails import binomial_more_than
 
 F64 = npt.NDArray[np.float64]
 LN10 = math.log(10)
@@ -35,10 +35,12 @@ def binomial_tail(hits: int, n: int, share: float) -> float:
     """
     if hits <= 0:
         return 0.0
-    p = float(binom.sf(hits - 1, n, share))
+    p = binomial_more_than(hits - 1, n, share)
     if p > _UNDERFLOW:
         return min(0.0, math.log10(p))
-    return min(0.0, float(logsumexp(binom.logpmf(np.arange(hits, n + 1), n, share))) / LN10)
+    k = np.arange(hits, n + 1)
+    ways = gammaln(n + 1) - (gammaln(k + 1) + gammaln(n - k + 1))
+    return min(0.0, float(logsumexp(ways + xlogy(k, share) + xlog1py(n - k, -share))) / LN10)
 
 
 def gamma_tail(total: float, n: int) -> float:
@@ -85,6 +87,9 @@ def chernoff_exponential(deviation: float, weights: F64) -> float:
     >>> 10 ** chernoff_exponential(30.0, np.ones(100)) > 10 ** gamma_tail(130.0, 100)
     True
     """
+    # Imported here because it takes a third of a second.
+    from scipy.optimize import brentq
+
     if deviation <= 0 or not weights.any():
         return 0.0
     largest = float(weights.max())

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
 from clonewatch.ports.linking import LinkingSignal
@@ -183,9 +183,9 @@ def strength(excess: float, spread: float, test: BehaviouralTest) -> float:
     z = excess / spread
     share = float(np.clip((excess / test.effect - _RAMP) / (1 - _RAMP), 0.0, 1.0))
     if share > 0:
-        return share * min(test.most, -float(norm.logsf(z)) / float(np.log(2)))
+        return share * min(test.most, -float(log_ndtr(-z)) / float(np.log(2)))
     if test.against is not None and excess <= test.against:
-        return -min(test.most_against, -float(norm.logcdf(z)) / float(np.log(2)))
+        return -min(test.most_against, -float(log_ndtr(z)) / float(np.log(2)))
     return 0.0
 
 

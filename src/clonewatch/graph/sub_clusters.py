@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import coo_array, diags_array
-from scipy.stats import chi2, nbinom
+from scipy.special import chdtrc
 
 from clonewatch.graph.clusters import Clusters
 from clonewatch.kernels.rarity import lower_tail
+from clonewatch.kernels.tails import negative_binomial_at_most
 from clonewatch.ports.engine import Query
 from clonewatch.ports.linking import LinkingSignal
 from clonewatch.ports.signal import Card, Signal
@@ -277,8 +278,8 @@ def _pairs(
     a, b = np.nonzero(np.triu(fit, 1))
     topical = (1 + len(null) - np.searchsorted(null, overlap[a, b], side="left")) / (len(null) + 1)
     shape = 1 / spread
-    repelled = nbinom.cdf(prompts[a, b], shape, shape / (shape + rate * cells[a, b]))
-    both: np.ndarray = chi2.sf(-2 * (np.log(topical) + np.log(np.maximum(repelled, 1e-300))), 4)
+    repelled = negative_binomial_at_most(prompts[a, b], shape, shape / (shape + rate * cells[a, b]))
+    both: np.ndarray = chdtrc(4, -2 * (np.log(topical) + np.log(np.maximum(repelled, 1e-300))))
     # Each p-value must be significant by itself: a trade or a benchmark has topics of its own too.
     return a, b, np.where(np.maximum(topical, repelled) <= _LEVEL, both, 1.0)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
+
+from clonewatch.kernels.tails import binomial_at_most
 
 Floats = npt.NDArray[np.float64]
 
@@ -18,7 +19,8 @@ def lower_tail(users: npt.ArrayLike, trusted: npt.ArrayLike, share: float) -> Fl
     >>> lower_tail([75, 75], [0, 15], share=0.2).round(1).tolist()
     [24.1, 0.8]
     """
-    return np.asarray(-binom.logcdf(np.asarray(trusted), np.asarray(users), share) / np.log(2), np.float64)
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.log(binomial_at_most(trusted, users, share)) / np.log(2), np.float64)
 
 
 def scarcity(users: npt.ArrayLike, population: int) -> Floats:

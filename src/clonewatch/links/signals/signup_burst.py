@@ -4,7 +4,7 @@ from math import log2
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import poisson
+from scipy.special import pdtrc
 
 from clonewatch.ports.engine import Fold
 from clonewatch.ports.linking import LinkingSignal
@@ -26,7 +26,7 @@ def bursts(entities: pa.Table) -> pa.Table:
     running = np.concatenate([[0], np.cumsum(count)])
     left, right = np.searchsorted(hours, hours - _AROUND), np.searchsorted(hours, hours + _AROUND, side="right")
     usual = (running[right] - running[left] - count) / (2 * _AROUND)
-    burst = (count >= _LEAST) & (count > _FACTOR * usual) & (poisson.sf(count - 1, np.maximum(usual, 1e-3)) < _SURPRISE)
+    burst = (count >= _LEAST) & (count > _FACTOR * usual) & (pdtrc(count - 1, np.maximum(usual, 1e-3)) < _SURPRISE)
     inside = burst[place]
     return pa.table([known["entity"].to_numpy()[inside], hour[inside]], schema=SCHEMA)
 
