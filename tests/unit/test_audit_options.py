@@ -200,7 +200,8 @@ def test_a_link_to_a_key_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_vllm_configuration_with_a_key_twice_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "vllm.json").write_text('{"key": 77, "key": 78}', encoding="utf-8")
+    one, other = "7700112233445566", "7800112233445566"
+    (tmp_path / "vllm.json").write_text(f'{{"key": {one}, "key": {other}}}', encoding="utf-8")
     with pytest.raises(InputError, match="occurs twice") as caught:
         read_vllm(tmp_path / "vllm.json")
-    assert "77" not in str(caught.value) and "78" not in str(caught.value)
+    assert one not in str(caught.value) and other not in str(caught.value)
