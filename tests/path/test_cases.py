@@ -249,7 +249,7 @@ def test_one_command_opens_the_console_with_the_groups_of_a_result_in_the_queue(
             address = re.search(r"http://127\.0\.0\.1:\d+", lines[1])
             link = re.search(r"http://\S+/welcome/\S+", lines[2])
             assert address and link and link[0].startswith(address[0])
-            with httpx2.Client(base_url=address[0], follow_redirects=True) as browser:
+            with httpx2.Client(base_url=address[0], follow_redirects=True, timeout=60) as browser:
                 assert browser.get("/alive").json() == {"alive": True}
                 form = csrf_in(browser.get(link[0]).text)
                 page = browser.post(link[0], data={"csrf": form, "password": PASSWORD, "again": PASSWORD}).text

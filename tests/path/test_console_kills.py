@@ -51,7 +51,7 @@ class Worker(threading.Thread):
         self.address, self.went, self.done, self.faults = address, went, list[str](), list[int]()
 
     def run(self) -> None:
-        with httpx2.Client(base_url=self.address, timeout=30) as http:
+        with httpx2.Client(base_url=self.address, timeout=60) as http:
             try:
                 self.enter(http)
                 for number in range(10_000):

@@ -59,6 +59,6 @@ def test_a_limit_on_memory_is_refused_with_what_is_needed(tmp_path: Path, limit:
     (tmp_path / "log.ndjson").write_text("{}\n")
     line = [sys.executable, "-c", LIMITED, str(limit), command, str(tmp_path / "log.ndjson")]
     line += ["--out", str(tmp_path / "out")] if command == "scan" else []
-    found = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    found = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
     assert found.returncode == 2 and f"may use {limit:,} MB of addresses, and needs" in found.stderr, found.stderr
     assert "Fix:" in found.stderr and "Traceback" not in found.stderr
