@@ -8,7 +8,7 @@ convicts a whole account.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, log2
 from typing import NamedTuple
 
@@ -46,6 +46,11 @@ _ROUNDS = 25
 # bits on average. The campaign's profile starts from an attribute of at least so many exchanges. At most so many
 # exchanges are examined for this.
 _CLEARLY, _ATTRIBUTE_EXCHANGES, _PROFILED = 0.5 * _NATURAL, 10, 3_000_000
+
+# Where fewer of a group's linked accounts than this share show harvest, the links are made of too little to tell.
+_THIN = 0.5
+# An account has too few exchanges to tell where one like the others would show no harvest this often, by chance.
+_BY_CHANCE = 0.05
 
 
 class Accounts(NamedTuple):
@@ -320,8 +325,9 @@ def membership(accounts: Accounts, flagged: np.ndarray) -> tuple[np.ndarray, np.
     are asked for, an account that two families link needs no more than that one. Core accounts are those that nearly
     every clustering keeps.
 
-    Of a group that is not flagged no exchange is said to be harvested, so no share makes a customer: whoever is linked
-    is in it. A reworded harvest carries few of the attributes that links are made of.
+    Of a group that is not flagged no exchange is said to be harvested. Where most of its linked accounts would be
+    customers, the links were made of too little of their traffic to tell, and all of them are in it: a reworded harvest
+    carries few of the attributes that links are made of. Elsewhere those are in it who have too few exchanges to tell.
 
     >>> three = Accounts(*map(np.array, ([7, 7, 7], [50, 0, 0], [100, 100, 9], [4.0, 4.0, 1.0], [3, 1, 0], [1, 1, 1])))
     >>> membership(three, np.full(3, True))[1]
@@ -332,20 +338,25 @@ def membership(accounts: Accounts, flagged: np.ndarray) -> tuple[np.ndarray, np.
     linked, twice = accounts.families >= 1, accounts.families >= 2
     floor = np.where(twice, LEAST_SHARE, FLOOR_SHARE)
     share = accounts.harvested / np.maximum(accounts.exchanges, 1)
-    usual = _medians(accounts.cluster, accounts.harvested, linked)
+    usual = _of_each(accounts.cluster, accounts.harvested, linked, np.median)
     enough = np.where(twice, np.clip(usual, 1, FLOOR_EXCHANGES), FLOOR_EXCHANGES)
     shown = linked & (share >= floor) & (accounts.harvested >= enough)
-    share = np.where(flagged, share, 1.0)
+    thin = _of_each(accounts.cluster, shown, linked, np.mean) < _THIN
+    few = (1 - _of_each(accounts.cluster, share, linked, np.median)) ** accounts.exchanges > _BY_CHANCE
+    untold = ~flagged & linked & ~shown & (thin | few)
+    share = np.where(untold | (~flagged & thin), 1.0, share)
     score = share / (share + floor / 2) * accounts.mass / (accounts.mass + _HALF_LINKED)
-    customer = ~np.where(flagged, shown, linked)
+    customer = ~(shown | untold)
     score = np.where(customer, np.minimum(score, 0.25), score)
     core = (share >= FLOOR_SHARE) & (accounts.together >= CORE)
     role = np.where(customer, "proxy_customer", np.where(core, "core", "fringe")).astype(object)
     return score, role
 
 
-def _medians(cluster: np.ndarray, values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """For each account the median of its cluster's values, those `where` only; 0 for a cluster without any."""
+def _of_each(
+    cluster: np.ndarray, values: np.ndarray, where: np.ndarray, sum_up: Callable[[np.ndarray], float]
+) -> np.ndarray:
+    """For each account the sum of its cluster's values, those `where` only; 0 for a cluster without any."""
     _, place = np.unique(cluster, return_inverse=True)
     found = (values[where & (place == i)] for i in range(place.max() + 1 if len(place) else 0))
-    return np.array([np.median(inside) if len(inside) else 0.0 for inside in found], np.float64)[place]
+    return np.array([sum_up(inside) if len(inside) else 0.0 for inside in found], np.float64)[place]

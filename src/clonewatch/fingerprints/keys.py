@@ -4,17 +4,14 @@ Rotation: fingerprints made with different keys never match. To rotate, move the
 a new one, and fingerprint the whole window again; a window that mixes keys shows two unrelated halves.
 """
 
-import contextlib
 import hashlib
 import os
 import re
-import secrets
 from pathlib import Path
 
 from clonewatch.kernels.hashing import KEY_BYTES
 from clonewatch.model.errors import KeyFileError
-from clonewatch.model.secret_files import read_secret
-from clonewatch.model.whole_files import create
+from clonewatch.model.secret_files import made_secret
 
 SECRET_BYTES = 32
 _PERSON = b"clonewatch.v1"
@@ -46,24 +43,8 @@ def load_key(path: Path | None = None) -> bytes:
             fix="Write the key into a file of its own (mode 600) and name that file",
         )
     fix = "Name a file that this user may write with --key or CLONEWATCH_KEY_FILE"
-    try:
-        if not place.exists():
-            _create(place)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "this is not the name of a file"
-        raise KeyFileError(f"the fingerprint key cannot be created: {reason}", where=str(place), fix=fix) from error
-    text = read_secret(place, "the fingerprint key", fix=fix)
-    try:
-        key = bytes.fromhex(text.decode("ascii").strip())
-    except ValueError:  # which includes bytes that are no text
-        key = b""
-    if len(key) != SECRET_BYTES:
-        raise KeyFileError(
-            f"the fingerprint key is not {2 * SECRET_BYTES} hexadecimal digits",
-            where=str(place),
-            fix="Restore the file from its backup, or move it aside so that a new key is created",
-        )
-    return key
+    lost = "Restore the file from its backup, or move it aside so that a new key is created"
+    return made_secret(place, "the fingerprint key", SECRET_BYTES, fix=fix, lost=lost)
 
 
 def derive(key: bytes, purpose: str) -> bytes:
@@ -77,10 +58,3 @@ def derive(key: bytes, purpose: str) -> bytes:
     if len(key) != SECRET_BYTES:
         raise ValueError(f"the secret has {SECRET_BYTES} bytes, not {len(key)}")
     return hashlib.blake2b(purpose.encode(), digest_size=KEY_BYTES, key=key, person=_PERSON).digest()
-
-
-def _create(place: Path) -> None:
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # No reader sees a part of a key, and the first of two writers wins.
-    with contextlib.suppress(FileExistsError):
-        create(place, f"{secrets.token_hex(SECRET_BYTES)}\n".encode())

@@ -1,10 +1,13 @@
 """Files for their owner only, such as keys, which are read from regular files and never shown."""
 
+import contextlib
 import os
+import secrets
 import stat
 from pathlib import Path
 
 from clonewatch.model.errors import KeyFileError
+from clonewatch.model.whole_files import create
 
 # More than any key, and few enough that a wrong file is refused before it fills the memory.
 MOST_BYTES = 64 * 1024
@@ -42,6 +45,30 @@ def read_secret(place: Path, what: str, *, most: int = MOST_BYTES, private: bool
             f"{what} is not in this file: it is larger than {most:,} bytes", where=str(place), fix="Name the right file"
         )
     return data
+
+
+def made_secret(place: Path, what: str, size: int, *, fix: str, lost: str) -> bytes:
+    """The secret of `size` bytes in a file of hexadecimal digits, made on first use for its owner only.
+
+    Two processes that start together get the same one. what: as for `read_secret`. fix: what to do if the file cannot
+    be read or made. lost: what to do if it holds anything else. Raises KeyFileError.
+    """
+    try:
+        if not place.exists():
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # the first of two writers wins
+                create(place, f"{secrets.token_hex(size)}\n".encode())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "this is not the name of a file"
+        raise KeyFileError(f"{what} cannot be created: {reason}", where=str(place), fix=fix) from error
+    text = read_secret(place, what, fix=fix)
+    try:
+        key = bytes.fromhex(text.decode("ascii").strip())
+    except ValueError:  # which includes bytes that are no text
+        key = b""
+    if len(key) != size:
+        raise KeyFileError(f"{what} is not {2 * size} hexadecimal digits", where=str(place), fix=lost)
+    return key
 
 
 def _regular(mode: int, place: Path, what: str) -> None:

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from clonewatch.model import whole_files
 from clonewatch.model.errors import InputError, OutputError
+from clonewatch.model.text_files import bytes_of
 from clonewatch.policy.watch_list_file import (
     DELTA,
     HASH_BYTES,
@@ -34,6 +35,8 @@ SNAPSHOT_NAME, DELTA_NAME = "snapshot.cwl", "delta.cwl"
 MOST_CHANGED, MOST_SHARE = 1_000, 0.1
 _SIGNATURE, _ALIGNED = 64, 64
 _LOCK, _WAIT = ".lock", 60  # seconds
+# A list of 80 million accounts.
+_MOST_BYTES = 2**31
 _AGAIN = "Name another folder, or move its files aside: gateways then take the new list if its serial number is higher"
 
 
@@ -170,7 +173,7 @@ def _places(of: Any, among: Any) -> Any:
 def _read(path: Path) -> _File | None:
     """A file of a list in the folder; None where there is none. Raises InputError for anything else."""
     try:
-        data = path.read_bytes()
+        data = bytes_of(path, _MOST_BYTES, pipes=False)
     except FileNotFoundError:
         return None
     except OSError as error:

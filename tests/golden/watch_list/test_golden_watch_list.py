@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.unit.gateway_stand import ACCOUNT_KEY, DAY, HOUR, NOW, entry
 
 from clonewatch.policy.watch_list_file import DELTA, LIFTED, SNAPSHOT, Signing, Stamp, encoded, rows
 from clonewatch_gateway import Facts, decide
@@ -17,8 +18,7 @@ from clonewatch_gateway.account_hash import hasher
 from clonewatch_gateway.watch_list import Keys, opened
 
 PLACE = Path(__file__).resolve().parents[3] / "packages" / "gateway" / "vectors" / "watch-list-v1.json"
-NOW, HOUR, DAY = 1_778_058_000, 3_600, 86_400
-SEED, ACCOUNT_KEY = bytes(range(32, 64)), bytes(range(32))
+SEED = bytes(range(32, 64))
 ASKED = (
     ("alice", {}, NOW),
     ("bob", {"tokens": 100}, NOW),
@@ -33,31 +33,12 @@ ASKED = (
 )
 
 
-def entry(action: str, **other: Any) -> dict[str, Any]:
-    return {
-        "action": action,
-        "appeal": "https://api.example.com/appeal",
-        "approved_by": ["ana", "bob"],
-        "bound": {},
-        "campaign": "K0001",
-        "case": "K0001",
-        "ends": NOW + DAY,
-        "expires": NOW + HOUR,
-        "mode": "enforce",
-        "reason": "linked_campaign",
-        "since": NOW,
-        "slice": [],
-        **other,
-    }
-
-
 def files() -> tuple[bytes, bytes]:
     """The snapshot and the delta of the vectors."""
-    limit = {"tokens_per_minute": 1_000}
     entries = [
         entry("suspend"),
-        entry("budget", bound=limit),
-        entry("throttle_slice", bound=limit, slice=["template:0123456789abcdef"], mode="shadow", approved_by=[]),
+        entry("budget"),
+        entry("throttle_slice", mode="shadow", approved_by=[]),
         entry("a_later_action"),
     ]
     signing = Signing(Ed25519PrivateKey.from_private_bytes(SEED), ACCOUNT_KEY)
