@@ -80,19 +80,20 @@ def with_strays(
     stray, placed = (label < 0) & (within >= 0), label >= 0
     if not stray.any() or not placed.any():
         return label
-    attributes, size = int(attribute.max()) + 1, int(label.max()) + 1
-    mine = stray[entity]
-    wanted = np.zeros(attributes, bool)
-    wanted[attribute[mine]] = True
-    row = placed[entity] & wanted[attribute]
-    carry = coo_array((np.ones(int(row.sum())), (attribute[row], label[entity[row]])), shape=(attributes, size)).tocsr()
-    held = coo_array((weight[mine], (entity[mine], attribute[mine])), shape=(len(label), attributes)).tocsr()
-    at, community, common = _entries((held @ carry).tocsr())
-    group = np.full(size, -1, np.int64)
-    group[label[placed]] = within[placed]
+    held = within[entity] >= 0
+    entity, weight = entity[held], weight[held]
+    # An attribute of two groups counts as two: what other groups carry does not matter, and would fill the memory.
+    pair = within[entity] * (np.int64(attribute.max()) + 1) + attribute[held]
+    mine, size = stray[entity], int(label.max()) + 1
+    kinds = np.unique(pair[mine])
+    row = placed[entity] & np.isin(pair, kinds)
+    place = np.searchsorted(kinds, pair)
+    carry = coo_array((np.ones(int(row.sum())), (place[row], label[entity[row]])), shape=(len(kinds), size)).tocsr()
+    carried = coo_array((weight[mine], (entity[mine], place[mine])), shape=(len(label), len(kinds))).tocsr()
+    at, community, common = _entries((carried @ carry).tocsr())
     common = np.round(common / np.bincount(label[placed], minlength=size)[community], _DIGITS)
-    same = np.flatnonzero((group[community] == within[at]) & (common > 0))
-    best = same[np.lexsort((community[same], -common[same], at[same]))]
+    best = np.lexsort((community, -common, at))
+    best = best[common[best] > 0]
     first = best[np.r_[True, np.diff(at[best]) > 0]] if len(best) else best
     out = label.copy()
     out[at[first]] = community[first]
