@@ -211,6 +211,8 @@ def judge_clusters(
     readings = measure_tests(tables, list(tests.values()), communities.FIRST)
     sizes = cluster_sizes(tested)
     edges = edges.join(tested.select(["cluster", "entity"]), ["cluster", "entity"], join_type="inner")
+    # A join gives rows in any order, and weights are added up in theirs.
+    edges = edges.sort_by([(name, "ascending") for name in ("cluster", "signal", "entity")])
     trust = source_by_cluster(merged, inside, edges, sizes)
     paid = one_payer(attributes, cluster_sizes(groups), signals)
     verdicts = judge(readings, edges, sizes, signals, tests, trust, paid)
