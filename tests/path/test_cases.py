@@ -363,7 +363,7 @@ def test_set_up_that_is_wrong_is_said_and_nothing_is_written(stand: Stand, tmp_p
         {"--signing-key": tmp_path / "none.pem"},
         {"--signing-key": EXAMPLE},
         {"--account-key": tmp_path / "short.key"},
-        {"--account-key": tmp_path / "none" / "key"},
+        {"--account-key": Path(EXAMPLE) / "key"},
         {"--scan": tmp_path},
         {"--store": tmp_path / "none.db"},
         {"--out": EXAMPLE},
