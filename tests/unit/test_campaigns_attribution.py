@@ -4,15 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from clonewatch.campaigns.attribution import (
+from clonewatch.campaigns.attribution import customer_attributes, mixture, told_by
+from clonewatch.campaigns.membership import (
     CORE,
     FLOOR_EXCHANGES,
     FLOOR_SHARE,
     LEAST_SHARE,
     Accounts,
-    customer_attributes,
     membership,
-    mixture,
 )
 
 HARVEST = {"task": 2, "demand": 4, "opening": 1, "sampled": 1}
@@ -63,9 +62,27 @@ def test_an_entity_without_any_harvest_in_its_slice_is_not_convicted_by_a_mixtur
 
 
 def test_where_attributes_select_accounts_all_exchanges_count_except_those_of_neighbours() -> None:
-    table = mixture(profile(0.5), BACKGROUND, {0: True}, {(0, 3)})
+    same = profile(1.0)  # nothing of them is towards harvest
+    table = mixture(same, BACKGROUND, {0: True}, {(0, 3)})
     by_entity = {r["entity"]: r["posterior"] for r in table.to_pylist()}
     assert by_entity[0] == 0.95 and by_entity[3] == 0.05
+    assert told_by(table, {0: True}) == {0: "accounts"}
+    assert told_by(table, {0: False}) == {0: "attributes"}
+
+
+@pytest.mark.parametrize("cover", [0.0, 0.3, 0.7, 0.9])
+def test_where_attributes_select_accounts_a_part_that_asks_as_harvests_do_is_told_apart(cover: float) -> None:
+    table = mixture(profile(cover), BACKGROUND, {0: True}, {(0, 3)})
+    for row in table.to_pylist():
+        assert (row["posterior"] >= 0.5) == (row["task"] == HARVEST["task"] and row["entity"] != 3)
+    assert told_by(table, {0: True}) == {0: "shape"}
+
+
+def test_customers_who_ask_unlike_the_background_are_not_taken_for_the_harvest() -> None:
+    coders = [{"cluster": 0, "entity": e, **HONEST, "task": 3, "held": True, "n": 700} for e in range(10)]
+    table = mixture(pa.concat_tables([profile(0.7), pa.Table.from_pylist(coders)]), BACKGROUND, {0: True}, set())
+    found = {r["task"]: r["posterior"] for r in table.to_pylist()}
+    assert found[HARVEST["task"]] >= 0.5 > max(found[3], found[HONEST["task"]])
 
 
 def test_posteriors_are_probabilities_whatever_the_counts() -> None:

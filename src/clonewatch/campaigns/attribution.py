@@ -1,4 +1,4 @@
-"""Which exchanges were harvested, and which accounts are members: a mixing share per entity, a posterior per exchange.
+"""Which exchanges were harvested: a mixing share per entity, a posterior per exchange.
 
 A proxy's accounts also serve honest people. A two-class naive Bayes learns the campaign from the exchanges that carry
 its content attributes (the slice), and the rest from the background. Each entity gets its own mixing share by
@@ -8,23 +8,15 @@ convicts a whole account.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from math import exp, log2
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from clonewatch.campaigns.membership import FLOOR_EXCHANGES
 from clonewatch.ports.engine import Query
 
-# Linked by one family only, an entity below this share of harvested exchanges is a customer of the proxy, not a member.
-FLOOR_SHARE = 0.05
-# Where its identity, software or sign-up also links it to the operation, a far smaller share is enough.
-LEAST_SHARE = 0.005
-# An entity with fewer harvested exchanges than this is not a member either.
-FLOOR_EXCHANGES = 3
-# An account that this share of clusterings keeps in the cluster belongs to the consensus core.
-CORE = 0.8
 _FEATURES = ("task", "demand", "opening", "sampled")
 _MOST_DEMAND = 5  # elicitation, 0..1, in fifths
 # What a hundred people ask for, by fifths: 8,079 prompts of public sets, fingerprinted (`docs/real-data.md`). It stands
@@ -38,8 +30,6 @@ _MOST_FEATURE = 2.0 * _NATURAL  # 7 to 1
 _MOST_LOG_RATIO = 3.0 * _NATURAL  # 20 to 1
 _IN_SLICE = 8.0 * _NATURAL  # carrying a private attribute of the campaign: about 3,000 to 1
 _SUSPICION = 0.45
-# Bits of linkage at which an account's membership is half of what its harvested share gives.
-_HALF_LINKED = log2(10) / 4
 _PRIOR_WEIGHT = 4.0
 _ROUNDS = 25
 # An attribute belongs to the customers when its exchanges resemble the background more than the campaign by this many
@@ -47,25 +37,13 @@ _ROUNDS = 25
 # exchanges are examined for this.
 _CLEARLY, _ATTRIBUTE_EXCHANGES, _PROFILED = 0.5 * _NATURAL, 10, 3_000_000
 
-# Where fewer of a group's linked accounts than this share show harvest, the links are made of too little to tell.
-_THIN = 0.5
-# An account has too few exchanges to tell where one like the others would show no harvest this often, by chance.
-_BY_CHANCE = 0.05
+# A part of a cluster's exchanges is harvest where it is towards harvest, on average by half of what a feature can say.
+_PLAINLY = _MOST_FEATURE / 2
 
-
-class Accounts(NamedTuple):
-    """Accounts of clusters, as arrays of one length.
-
-    harvested, exchanges: counts. mass: weight of its links, in bits. families: linking families that link it, 0 for a
-    neighbour. together: share of clusterings with other seeds that keep it in the cluster, 0..1.
-    """
-
-    cluster: np.ndarray
-    harvested: np.ndarray
-    exchanges: np.ndarray
-    mass: np.ndarray
-    families: np.ndarray
-    together: np.ndarray
+# Posteriors of an account's exchanges where nothing tells them apart: of a member, and of a neighbour.
+_WHOLE, _NEIGHBOUR = 0.95, 0.05
+# What told harvested exchanges of a cluster from others: attributes of its own, their shape, or nothing.
+TOLD_BY = ("attributes", "shape", "accounts")
 
 
 _CODED = (
@@ -215,8 +193,9 @@ def mixture(
     """Posterior of every kind of exchange of every entity, as column `posterior`, 0..1.
 
     profiles: cluster, entity, features, held (whether the slice holds it), n. background: features, n among unlinked
-    entities. uses_all: clusters whose attributes select accounts, not exchanges: all exchanges of their entities count.
-    outsiders: (cluster, entity) of entities that only share a network with a cluster.
+    entities. uses_all: clusters whose attributes select accounts, not exchanges: all exchanges of their entities count,
+    unless a part of them stands out as harvest. outsiders: (cluster, entity) of entities that only share a network with
+    a cluster.
     """
     count = profiles["n"].to_numpy().astype(np.float64)
     cluster, entity = profiles["cluster"].to_numpy(), profiles["entity"].to_numpy()
@@ -229,13 +208,24 @@ def mixture(
         rows = np.flatnonzero(cluster == number)
         outside = np.array([(number, int(e)) in outsiders for e in entity[rows]], bool)
         if uses_all[number]:
-            posterior[rows] = np.where(outside, 0.05, 0.95)
-            continue
-        log_ratio = _log_likelihood_ratio(features[:, rows], count[rows] * in_slice[rows], usual, weight)
-        mixed = _mix(entity[rows], count[rows], in_slice[rows], np.minimum(log_ratio, _MOST_LOG_RATIO))
+            mixed = _harvested_part(entity[rows], count[rows], features[:, rows], usual, weight)
+        else:
+            log_ratio = _log_likelihood_ratio(features[:, rows], count[rows] * in_slice[rows], usual, weight)
+            mixed = _mix(entity[rows], count[rows], in_slice[rows], np.minimum(log_ratio, _MOST_LOG_RATIO))
         # A neighbour shares a prompt with the campaign; that does not make its exchanges the campaign's.
-        posterior[rows] = np.where(outside, 0.05, mixed)
+        posterior[rows] = np.where(outside, _NEIGHBOUR, mixed)
     return profiles.append_column("posterior", pa.array(posterior)).drop_columns(["n"])
+
+
+def told_by(mixture: pa.Table, uses_all: Mapping[int, bool]) -> dict[int, str]:
+    """What told the exchanges of each cluster apart, one of TOLD_BY. mixture: columns `cluster` and `posterior`."""
+    cluster, posterior = mixture["cluster"].to_numpy(), mixture["posterior"].to_numpy()
+    parted = set(cluster[(posterior != _WHOLE) & (posterior != _NEIGHBOUR)].tolist())
+    by_attributes, by_shape, by_accounts = TOLD_BY
+    return {
+        c: (by_shape if c in parted else by_accounts) if uses_all[c] else by_attributes
+        for c in np.unique(cluster).tolist()
+    }
 
 
 def _log_likelihood_ratio(
@@ -291,6 +281,37 @@ def _ratios(
     return found
 
 
+def _harvested_part(
+    entity: np.ndarray, count: np.ndarray, kinds: np.ndarray, background: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Posteriors in a cluster of which no attribute selects exchanges: those of the part that stands out as harvest.
+
+    kinds: (features, rows). The part starts at what is clearly towards harvest, and is fitted by expectation
+    maximisation with a mixing share per entity. Kinds that are not towards harvest say nothing for it, and
+    shape it only where they clearly belong to it: customers differ from the background too. Where no part is plainly
+    towards harvest, nothing tells exchanges apart and all of them are the operator's.
+    """
+    _, place = np.unique(entity, return_inverse=True)
+    total = np.bincount(place, count)
+    shaping = count * (_towards_harvest(kinds, count, background, weight) > _CLEARLY)
+    posterior = (shaping > 0).astype(np.float64)
+    towards = np.zeros(len(count))
+    for _ in range(2 * _ROUNDS):
+        if not shaping.any():
+            break
+        towards = _towards_harvest(kinds, shaping, background, weight)
+        ratio = _log_likelihood_ratio(kinds, shaping, background, weight)
+        ratio = np.where(towards > 0, ratio, np.minimum(ratio, 0.0))
+        overall = (count * posterior).sum() / count.sum()
+        share = (np.bincount(place, count * posterior) + _PRIOR_WEIGHT * overall) / (total + _PRIOR_WEIGHT)
+        odds = np.exp2(ratio) * share[place]
+        posterior = odds / (odds + 1 - share[place])
+        shaping = count * posterior * (ratio > _CLEARLY)
+    found = count * posterior
+    plain = shaping.any() and (found * towards).sum() >= _PLAINLY * found.sum()
+    return posterior if plain else np.full(len(count), _WHOLE)
+
+
 def _mix(entity: np.ndarray, count: np.ndarray, in_slice: np.ndarray, log_ratio: np.ndarray) -> np.ndarray:
     """Posteriors by expectation maximisation (Dempster, Laird and Rubin 1977).
 
@@ -315,48 +336,3 @@ def _mix(entity: np.ndarray, count: np.ndarray, in_slice: np.ndarray, log_ratio:
     usual = np.median(carried)
     shown = carried >= np.clip(usual, 1, FLOOR_EXCHANGES)
     return np.where(shown[place] | in_slice, posterior, np.minimum(posterior, _SUSPICION))
-
-
-def membership(accounts: Accounts, flagged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Membership (0..1) and role of each account. flagged: (n,) whether its group is flagged.
-
-    In a flagged group, an account that mostly serves others still belongs to the operator where two families link it;
-    otherwise a small harvested share makes it a customer. Where the usual account shows fewer harvested exchanges than
-    are asked for, an account that two families link needs no more than that one. Core accounts are those that nearly
-    every clustering keeps.
-
-    Of a group that is not flagged no exchange is said to be harvested. Where most of its linked accounts would be
-    customers, the links were made of too little of their traffic to tell, and all of them are in it: a reworded harvest
-    carries few of the attributes that links are made of. Elsewhere those are in it who have too few exchanges to tell.
-
-    >>> three = Accounts(*map(np.array, ([7, 7, 7], [50, 0, 0], [100, 100, 9], [4.0, 4.0, 1.0], [3, 1, 0], [1, 1, 1])))
-    >>> membership(three, np.full(3, True))[1]
-    array(['core', 'proxy_customer', 'proxy_customer'], dtype=object)
-    >>> membership(three._replace(harvested=np.zeros(3)), np.full(3, False))[1]
-    array(['core', 'core', 'proxy_customer'], dtype=object)
-    """
-    linked, twice = accounts.families >= 1, accounts.families >= 2
-    floor = np.where(twice, LEAST_SHARE, FLOOR_SHARE)
-    share = accounts.harvested / np.maximum(accounts.exchanges, 1)
-    usual = _of_each(accounts.cluster, accounts.harvested, linked, np.median)
-    enough = np.where(twice, np.clip(usual, 1, FLOOR_EXCHANGES), FLOOR_EXCHANGES)
-    shown = linked & (share >= floor) & (accounts.harvested >= enough)
-    thin = _of_each(accounts.cluster, shown, linked, np.mean) < _THIN
-    few = (1 - _of_each(accounts.cluster, share, linked, np.median)) ** accounts.exchanges > _BY_CHANCE
-    untold = ~flagged & linked & ~shown & (thin | few)
-    share = np.where(untold | (~flagged & thin), 1.0, share)
-    score = share / (share + floor / 2) * accounts.mass / (accounts.mass + _HALF_LINKED)
-    customer = ~(shown | untold)
-    score = np.where(customer, np.minimum(score, 0.25), score)
-    core = (share >= FLOOR_SHARE) & (accounts.together >= CORE)
-    role = np.where(customer, "proxy_customer", np.where(core, "core", "fringe")).astype(object)
-    return score, role
-
-
-def _of_each(
-    cluster: np.ndarray, values: np.ndarray, where: np.ndarray, sum_up: Callable[[np.ndarray], float]
-) -> np.ndarray:
-    """For each account the sum of its cluster's values, those `where` only; 0 for a cluster without any."""
-    _, place = np.unique(cluster, return_inverse=True)
-    found = (values[where & (place == i)] for i in range(place.max() + 1 if len(place) else 0))
-    return np.array([sum_up(inside) if len(inside) else 0.0 for inside in found], np.float64)[place]

@@ -233,7 +233,11 @@ def _head(row: dict[str, Any], reasons: list[dict[str, Any]]) -> None:
         f"Score {number(row['score'])} bits. {standing.verdict(row)}".rstrip(),
         standing.honest(row),
         *(said for said in (*standing.looked_at(row), asked) if said),
-        *(said for said in (standing.steady(row), standing.merged(row), standing.seen(row)) if said),
+        *(
+            said
+            for said in (standing.told_apart(row), standing.steady(row), standing.merged(row), standing.seen(row))
+            if said
+        ),
         f"What would lower the level: {rung.lowered_by}",
     )
 

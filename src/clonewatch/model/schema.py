@@ -243,6 +243,13 @@ CAMPAIGNS = Table(
         Column("accounts", "int64", "member accounts"),
         Column("exchanges", "int64", "exchanges of the member accounts in the window"),
         Column("harvested_exchanges", "int64", "exchanges of its members attributed to it (posterior >= 0.5)"),
+        Column(
+            "attributed_by",
+            "string",
+            "what told harvested exchanges from others: attributes, the group's own content; shape, they ask as"
+            " harvests do; accounts, nothing did, so that all exchanges of its accounts are attributed, those of a"
+            " proxy's customers too",
+        ),
         Column("first_ts", "timestamp", "first harvested exchange"),
         Column("last_ts", "timestamp", "last harvested exchange"),
         Column("visible_ts", "timestamp", "when it could first be seen; null if unknown"),

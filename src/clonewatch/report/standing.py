@@ -221,6 +221,24 @@ def merged(row: Mapping[str, Any]) -> str:
     )
 
 
+def told_apart(row: Mapping[str, Any]) -> str:
+    """How its exchanges were told apart where no content of its own does that; empty elsewhere and without a flag.
+
+    >>> told_apart({"flagged": True, "attributed_by": "accounts"}).partition(",")[0]
+    'Nothing tells exchanges of these accounts apart'
+    """
+    if not row.get("flagged"):
+        return ""
+    if row.get("attributed_by") == "accounts":
+        return (
+            "Nothing tells exchanges of these accounts apart, so all are attributed: if the accounts also serve"
+            " customers, the customers' exchanges are among them."
+        )
+    if row.get("attributed_by") == "shape":
+        return "No content of its own selects its exchanges: those that ask as harvests do are attributed."
+    return ""
+
+
 def seen(row: Mapping[str, Any]) -> str:
     """Since when it could be seen, and whether that was found by earlier scans or estimated; empty if unknown.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clonewatch.campaigns import attribution
+from clonewatch.campaigns import attribution, membership
 from clonewatch.pipeline.detection.slicing import slicing
 from clonewatch.pipeline.detection.stages import Attributed, Calibrated, Judged, Merged
 from clonewatch.pipeline.steps import StepRunner
@@ -54,7 +54,8 @@ def attribute(runner: StepRunner, found: Calibrated, progress: Progress) -> Attr
     members = _members(runner, judged)
     inside = members.filter(pc.not_equal(members["role"], "proxy_customer"))
     runner.put("member_accounts", inside.select(["cluster", "account"]))
-    return Attributed(found, members)
+    told = runner.engine.fetch("SELECT DISTINCT cluster, posterior FROM mixture ORDER BY cluster, posterior")
+    return Attributed(found, members, attribution.told_by(told, judged.merged.clustering.selection.uses_all))
 
 
 def _own_slices(runner: StepRunner, merged: Merged) -> str:
@@ -96,15 +97,20 @@ def _members(runner: StepRunner, judged: Judged) -> pa.Table:
     )
     keys = list(zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True))
     consensus = judged.merged.clustering.stability.consensus
-    accounts = attribution.Accounts(
+    families = np.array([judged.families.get(key, 0) for key in keys], np.int64)
+    # Where accounts were tested with all their exchanges, they are members by what ties them, however much they serve.
+    uses_all = judged.merged.clustering.selection.uses_all
+    whole = np.array([uses_all[cluster] for cluster, _ in keys], bool) & (families > 0)
+    exchanges = table["exchanges"].to_numpy()
+    accounts = membership.Accounts(
         table["cluster"].to_numpy(),
-        table["alike"].to_numpy(),
-        table["exchanges"].to_numpy(),
+        np.where(whole, exchanges, table["alike"].to_numpy()),
+        exchanges,
         table["mass"].to_numpy(),
-        np.array([judged.families.get(key, 0) for key in keys], np.int64),
+        families,
         np.array([consensus.get(key, 1.0) for key in keys]),
     )
-    score, role = attribution.membership(accounts, table["posterior_scale"].to_numpy() == 1.0)
+    score, role = membership.membership(accounts, table["posterior_scale"].to_numpy() == 1.0)
     columns = [
         table["cluster"],
         table["account"],

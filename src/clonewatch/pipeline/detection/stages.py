@@ -145,10 +145,14 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Attributed:
-    """Exchanges attributed, in table `posteriors`. members: accounts of reported clusters (MEMBER_SCHEMA)."""
+    """Exchanges attributed, in table `posteriors`. members: accounts of reported clusters (MEMBER_SCHEMA).
+
+    told_by: per reported cluster, what told its exchanges apart (`campaigns.attribution.TOLD_BY`).
+    """
 
     calibrated: Calibrated
     members: pa.Table
+    told_by: Mapping[int, str]
 
 
 @dataclass(frozen=True)

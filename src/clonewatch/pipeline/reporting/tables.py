@@ -94,6 +94,7 @@ def _campaigns(
                 "families": list(standing.families),
                 "ruled": [_ruled(standing.ruling)] if standing.ruling else [],
                 "level": verdict.level,
+                "attributed_by": dated.attributed.told_by.get(verdict.cluster),
                 "visible_ts": when,
                 "visible_exchanges": before,
                 "visible_is_first_flag": verdict.cluster in dated.first_flags,

@@ -55,6 +55,7 @@ VOCABULARY: dict[str, Any] = {
     "seen": standing.seen,
     "honest": standing.honest,
     "steady": standing.steady,
+    "told_apart": standing.told_apart,
 }
 
 
