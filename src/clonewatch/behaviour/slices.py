@@ -3,31 +3,50 @@
 from clonewatch.ports.engine import Query, Step
 
 _MINUTE = 60_000_000
+# A group is tested without this share of its entities, those that sent most of its exchanges: one busy account among
+# forty others must not speak for them.
+_HEAVY = 0.1
+# The slices without those entities, as a source of rows, and the tables that it reads.
+USUAL = (
+    "(SELECT s.* FROM slices s LEFT JOIN heavy_senders h ON h.cluster = s.cluster AND h.entity = s.entity"
+    " WHERE h.entity IS NULL)"
+)
+USUAL_TABLES = ("slices", "heavy_senders")
+HEAVY_SENDERS = Query(
+    "heavy_senders",
+    ("slices",),
+    "SELECT cluster, entity FROM (SELECT cluster, entity,"
+    " ROW_NUMBER() OVER (PARTITION BY cluster ORDER BY n DESC, entity) AS place,"
+    " COUNT(*) OVER (PARTITION BY cluster) AS entities"
+    " FROM (SELECT cluster, entity, COUNT(*) AS n FROM slices GROUP BY cluster, entity) c) p"
+    f" WHERE place <= CEIL({_HEAVY} * entities)",
+)
 
 
 def of_clusters(celled: bool) -> tuple[Step, ...]:
     """The steps that count the slices. celled: the log has topic cells; without them, all exchanges are one topic."""
     return (
+        HEAVY_SENDERS,
         Query(
             "slice_sizes",
-            ("slices",),
+            USUAL_TABLES,
             "SELECT cluster, COUNT(*) AS entities, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
-            "SELECT cluster, entity, COUNT(*) AS n FROM slices GROUP BY cluster, entity) s GROUP BY cluster",
+            f"SELECT cluster, entity, COUNT(*) AS n FROM {USUAL} u GROUP BY cluster, entity) s GROUP BY cluster",
         ),
         Query(
             "slice_cells",
-            ("slices",),
+            USUAL_TABLES,
             "SELECT cluster, cell, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
-            "SELECT cluster, COALESCE(cell, -1) AS cell, entity, COUNT(*) AS n FROM slices"
+            f"SELECT cluster, COALESCE(cell, -1) AS cell, entity, COUNT(*) AS n FROM {USUAL} u"
             " WHERE cell IS NOT NULL OR NOT $celled GROUP BY cluster, COALESCE(cell, -1), entity) s"
             " GROUP BY cluster, cell",
             {"celled": celled},
         ),
         Query(
             "slice_prompts",
-            ("slices",),
+            USUAL_TABLES,
             "SELECT cluster, prompt, COUNT(*) AS entities, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
-            "SELECT cluster, prompt, entity, COUNT(*) AS n FROM slices WHERE prompt IS NOT NULL"
+            f"SELECT cluster, prompt, entity, COUNT(*) AS n FROM {USUAL} u WHERE prompt IS NOT NULL"
             " GROUP BY cluster, prompt, entity) s GROUP BY cluster, prompt",
         ),
         # Pairs of exchanges by different entities about one cell: pairs with the same prompt are compared with these.
@@ -43,9 +62,9 @@ def of_clusters(celled: bool) -> tuple[Step, ...]:
         ),
         Query(
             "slice_bins",
-            ("slices",),
+            USUAL_TABLES,
             f"SELECT cluster, bin, SUM(n) AS n, SUM(CAST(n AS DOUBLE) * n) AS n2 FROM ("
-            f"SELECT cluster, entity, CAST(FLOOR(ts / {10 * _MINUTE}) AS BIGINT) AS bin, COUNT(*) AS n FROM slices"
+            f"SELECT cluster, entity, CAST(FLOOR(ts / {10 * _MINUTE}) AS BIGINT) AS bin, COUNT(*) AS n FROM {USUAL} u"
             f" GROUP BY cluster, entity, CAST(FLOOR(ts / {10 * _MINUTE}) AS BIGINT)) s GROUP BY cluster, bin",
         ),
     )

@@ -1,5 +1,6 @@
 """Curricula cover topics evenly; people's curiosity follows a Zipf law."""
 
+from clonewatch.behaviour.slices import USUAL, USUAL_TABLES
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
 from clonewatch.ports.engine import Query
 from clonewatch.ports.signal import Card, Signal
@@ -23,10 +24,10 @@ TEST = BehaviouralTest(
     steps=(
         Query(
             "coverage_mix",
-            ("slices", "background_tasks"),
-            """
+            (*USUAL_TABLES, "background_tasks"),
+            f"""
             SELECT cluster, task, n * 1.0 / SUM(n) OVER (PARTITION BY cluster) AS share FROM (
-              SELECT s.cluster, COALESCE(s.task, -1) AS task, COUNT(*) AS n FROM slices s
+              SELECT s.cluster, COALESCE(s.task, -1) AS task, COUNT(*) AS n FROM {USUAL} s
               JOIN background_tasks q ON q.task = COALESCE(s.task, -1)
               WHERE s.cell IS NOT NULL GROUP BY s.cluster, COALESCE(s.task, -1)) t
             """,

@@ -1,5 +1,6 @@
 """Entities that send the same prompts on the same day do so in the same order: a list worked from top to bottom."""
 
+from clonewatch.behaviour.slices import USUAL, USUAL_TABLES
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.engine import Query
 from clonewatch.ports.signal import Card, Signal
@@ -24,12 +25,12 @@ TEST = BehaviouralTest(
     steps=(
         Query(
             "order_firsts",
-            ("slices",),
+            USUAL_TABLES,
             f"""
             SELECT cluster, entity, thing, day, first FROM (
               SELECT cluster, entity, prompt AS thing, CAST(FLOOR(ts / 86400000000) AS BIGINT) AS day, MIN(ts) AS first,
                 COUNT(*) OVER (PARTITION BY cluster, prompt, CAST(FLOOR(ts / 86400000000) AS BIGINT)) AS entities
-              FROM slices WHERE prompt IS NOT NULL
+              FROM {USUAL} u WHERE prompt IS NOT NULL
               GROUP BY cluster, entity, prompt, CAST(FLOOR(ts / 86400000000) AS BIGINT)) s
             WHERE entities BETWEEN 2 AND {_CROWD}
             """,

@@ -1,5 +1,6 @@
 """People work in bursts; a queue does not."""
 
+from clonewatch.behaviour.slices import USUAL, USUAL_TABLES
 from clonewatch.ports.behaviour import BehaviouralTest, Dealing
 from clonewatch.ports.engine import Query
 from clonewatch.ports.signal import Card, Signal
@@ -22,10 +23,10 @@ TEST = BehaviouralTest(
     steps=(
         Query(
             "regularity_gaps",
-            ("slices",),
-            """
+            USUAL_TABLES,
+            f"""
             SELECT cluster, entity, ts - LAG(ts) OVER (PARTITION BY cluster, entity ORDER BY ts, "row") AS gap
-            FROM slices
+            FROM {USUAL} u
             """,
             {},
         ),

@@ -1,6 +1,7 @@
 """A harvest moves to a new model at once."""
 
 from clonewatch.behaviour.odds import log_odds
+from clonewatch.behaviour.slices import USUAL, USUAL_TABLES
 from clonewatch.ports.behaviour import BehaviouralTest
 from clonewatch.ports.engine import Query
 from clonewatch.ports.signal import Card, Signal
@@ -23,11 +24,11 @@ TEST = BehaviouralTest(
     steps=(
         Query(
             "release_days",
-            ("events", "slices"),
-            "SELECT s.cluster, s.model = e.model AS moved FROM slices s JOIN events e ON e.kind = 'model_release'"
+            ("events", *USUAL_TABLES),
+            f"SELECT s.cluster, s.model = e.model AS moved FROM {USUAL} s JOIN events e ON e.kind = 'model_release'"
             " AND s.ts >= e.ts AND s.ts < e.ts + 86400000000 WHERE s.model IS NOT NULL AND e.model IS NOT NULL",
         ),
-        log_odds("release", "moved", "moved IS NOT NULL", "release_days"),
+        log_odds("release", "moved", "moved IS NOT NULL", "release_days", ("release_days",)),
     ),
     usual=-2.0,
     spread=0.8,
