@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlglot
 from sqlglot import exp
+from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 
@@ -70,7 +71,8 @@ def columns(sql: str, tables: dict[str, dict[str, str]]) -> set[str]:
         sqlglot.parse_one(sql, dialect="duckdb"), schema=tables, dialect="duckdb", validate_qualify_columns=False
     )
     found = set()
-    for scope in traverse_scope(tree):
+    # Of a subquery that selects everything, what is selected from it counts.
+    for scope in traverse_scope(pushdown_projections(tree)):
         for column in scope.columns:
             source = scope.sources.get(column.table)
             if isinstance(source, exp.Table) and source.name in SOURCES:

@@ -3,9 +3,9 @@
 from clonewatch.ports.engine import Query, Step
 
 _MINUTE = 60_000_000
-# A group is tested without this share of its entities, those that sent most of its exchanges: one busy account among
-# forty others must not speak for them.
-_HEAVY = 0.1
+# A group is tested without one in so many of its entities, those that sent most of its exchanges: one busy account
+# among forty others must not speak for them.
+_HEAVY = 10
 # The slices without those entities, as a source of rows, and the tables that it reads.
 USUAL = (
     "(SELECT s.* FROM slices s LEFT JOIN heavy_senders h ON h.cluster = s.cluster AND h.entity = s.entity"
@@ -19,7 +19,7 @@ HEAVY_SENDERS = Query(
     " ROW_NUMBER() OVER (PARTITION BY cluster ORDER BY n DESC, entity) AS place,"
     " COUNT(*) OVER (PARTITION BY cluster) AS entities"
     " FROM (SELECT cluster, entity, COUNT(*) AS n FROM slices GROUP BY cluster, entity) c) p"
-    f" WHERE place <= CEIL({_HEAVY} * entities)",
+    f" WHERE {_HEAVY} * (place - 1) < entities",
 )
 
 
