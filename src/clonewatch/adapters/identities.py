@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.client_addresses import client_address
 from clonewatch.adapters.columns import Columns, Values
-from clonewatch.adapters.placeholders import SIGNS, has_sign, is_nobody, told, unwrapped, visible
+from clonewatch.adapters.placeholders import NOBODY, SIGNS, has_sign, is_nobody, told, unwrapped, visible
 from clonewatch.adapters.text_columns import as_bytes, pylist, text_of
 from clonewatch.ports.mapping import Hops
 
@@ -19,6 +19,7 @@ from clonewatch.ports.mapping import Hops
 _ROLE = re.compile(r"(arn:aws[\w-]{0,16}:sts::\d{0,12}:assumed-role/[^/]{1,128})/(.{1,128})")
 _ROLE_SIGN = ":assumed-role/"
 _PLAIN_ADDRESS = r"^(?:[0-9.]+|[0-9a-f:]+)$"
+_OF_IPV4 = b"0123456789."
 # What needs a closer look, for columns: as `_is_odd` says it of one text.
 _SIGNS = tuple(sign.encode() for sign in SIGNS)
 _BASE64 = r"^[A-Za-z0-9+/_-]{40,}={0,2}$"
@@ -40,7 +41,7 @@ def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - imm
     >>> made["account_id"], made["client_ip"]
     ([None, 'acme'], ['203.0.113.7', None])
     """
-    if "account_id" in found:
+    if "account_id" in found and not _plainly_named(found["account_id"]):
         _roles(found)
         found["account_id"] = accounts(found["account_id"])
     for name in ("org_id", "end_user_id"):
@@ -74,21 +75,27 @@ def addresses(values: Values, hops: Hops = Hops()) -> Values:  # noqa: B008 - im
 
     if isinstance(values, pa.Array) and pa.types.is_nested(values.type):
         values = values.to_pylist()
-    if _all_plain(values):
-        return values
+    texts = _as_texts(values)
+    if texts is not None and _all_plain(texts):
+        return texts
     return _each(values, own)
 
 
-def _all_plain(values: Values) -> bool:
+def _as_texts(values: Values) -> pa.Array | None:
+    """A column as text; None where it holds anything else."""
+    if isinstance(values, pa.Array):
+        return values if _is_text(values) else None
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        return None  # lists and objects among them
+
+
+def _all_plain(texts: pa.Array) -> bool:
     """Whether all addresses are plain ones, as nearly always."""
-    if isinstance(values, list):
-        try:
-            values = pa.array(values, pa.string())
-        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
-            return False  # lists and objects among them
-    if not _is_text(values):
-        return False
-    plain = pc.match_substring_regex(as_bytes(values.unique()), _PLAIN_ADDRESS)
+    if not text_of(texts).tobytes().translate(None, _OF_IPV4):
+        return True
+    plain = pc.match_substring_regex(as_bytes(texts.unique()), _PLAIN_ADDRESS)
     return bool(pc.all(plain.fill_null(True)).as_py())
 
 
@@ -112,6 +119,20 @@ def _roles(found: Columns) -> None:
     found["end_user_provenance"] = [
         "claimed" if m and u is None else k for m, u, k in zip(matches, users, known, strict=True)
     ]
+
+
+def _plainly_named(values: Values) -> bool:
+    """Whether all values name accounts as they are: quick, and nearly always so."""
+    if not isinstance(values, list):
+        return False
+    try:
+        words: set[str] = set(values)  # type: ignore[arg-type]
+        joined = "".join(words)
+    except TypeError:  # numbers, objects, or nothing at all
+        return False
+    if not joined.isascii() or joined.split() != [joined] or _ROLE_SIGN in joined:
+        return False
+    return NOBODY.isdisjoint(map(str.lower, words))
 
 
 def _provenance(found: Columns) -> None:
