@@ -13,6 +13,7 @@ from clonewatch.adapters.client_addresses import client_address
 from clonewatch.adapters.columns import Columns, Values
 from clonewatch.adapters.placeholders import NOBODY, SIGNS, has_sign, is_nobody, told, unwrapped, visible
 from clonewatch.adapters.text_columns import as_bytes, pylist, text_of
+from clonewatch.adapters.values import as_json
 from clonewatch.ports.mapping import Hops
 
 # An assumed role of AWS: the role is who is billed, the last part is chosen anew by every session.
@@ -23,6 +24,9 @@ _OF_IPV4 = b"0123456789."
 # What needs a closer look, for columns: as `_is_odd` says it of one text.
 _SIGNS = tuple(sign.encode() for sign in SIGNS)
 _BASE64 = r"^[A-Za-z0-9+/_-]{40,}={0,2}$"
+_BODIES = (dict, list)
+_ENCRYPTED = '"encrypted"'
+_HOLDS_NONE = ("{}", "[]", '{"data":')
 _NOTHING = frozenset(("{}", "[]", "null"))  # bodies without anything in them
 _LONGEST_NOTHING = max(map(len, _NOTHING))
 _JSON = '{["'
@@ -50,6 +54,8 @@ def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - imm
     _provenance(found)
     if "client_ip" in found:
         found["client_ip"] = addresses(found["client_ip"], hops)
+    if isinstance(messages := found.get("messages"), list):
+        found["messages"] = [_as_sound_json(m) if m.__class__ in _BODIES else m for m in messages]
     for name in ("messages", "system_text", "response_text"):
         if name in found:
             found[name] = _texts(found[name])
@@ -197,6 +203,14 @@ def _may_be_told(texts: pa.Array) -> bool:
     unbroken = pc.match_substring(pc.binary_slice(long, 0, _LEAST_BASE64), b" ")
     long = long.filter(pc.invert(unbroken))
     return bool(len(long) and pc.any(pc.match_substring_regex(long, _BASE64)).as_py())
+
+
+def _as_sound_json(body: object) -> object:
+    """Messages or a request as the JSON they become, in which what a logger put is found at a look; else unchanged."""
+    held = as_json(body)
+    if held is None or has_sign(held) or _ENCRYPTED in held or held[:8] in _HOLDS_NONE:
+        return body
+    return held
 
 
 def _is_odd(value: object) -> bool:

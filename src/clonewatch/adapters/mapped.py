@@ -325,8 +325,7 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
     Fields of the map are looked up in the rows as logged. Rows without an id get one derived from their position.
     """
     made = part.rows
-    names = {name for row in made for name in row}
-    found: Columns = {name: [row.get(name) for row in made] for name in sorted(names)}
+    found: Columns = {name: [row.get(name) for row in made] for name in sorted(set[str]().union(*made))}
     at = TimeFormat()
     if mapping is not None:
         at = time_format(mapping.time) or at
