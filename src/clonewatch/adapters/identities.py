@@ -19,8 +19,9 @@ from clonewatch.ports.mapping import Hops
 # An assumed role of AWS: the role is who is billed, the last part is chosen anew by every session.
 _ROLE = re.compile(r"(arn:aws[\w-]{0,16}:sts::\d{0,12}:assumed-role/[^/]{1,128})/(.{1,128})")
 _ROLE_SIGN = ":assumed-role/"
-_PLAIN_ADDRESS = r"^(?:[0-9.]+|[0-9a-f:]+)$"
-_OF_IPV4 = b"0123456789."
+# One with nothing but zeros is no address.
+_PLAIN_ADDRESS = r"^(?:[0-9.]*[1-9][0-9.]*|[0-9a-f:]*[1-9a-f][0-9a-f:]*)$"
+_OF_IPV4, _ZEROS = b"0123456789.", b"0.0.0.0"
 # What needs a closer look, for columns: as `_is_odd` says it of one text.
 _SIGNS = tuple(sign.encode() for sign in SIGNS)
 _BASE64 = r"^[A-Za-z0-9+/_-]{40,}={0,2}$"
@@ -99,7 +100,8 @@ def _as_texts(values: Values) -> pa.Array | None:
 
 def _all_plain(texts: pa.Array) -> bool:
     """Whether all addresses are plain ones, as nearly always."""
-    if not text_of(texts).tobytes().translate(None, _OF_IPV4):
+    held = text_of(texts).tobytes()
+    if _ZEROS not in held and not held.translate(None, _OF_IPV4):
         return True
     plain = pc.match_substring_regex(as_bytes(texts.unique()), _PLAIN_ADDRESS)
     return bool(pc.all(plain.fill_null(True)).as_py())
