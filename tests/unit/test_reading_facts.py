@@ -201,7 +201,12 @@ def test_a_gemini_call_as_the_python_library_writes_it_is_read(tmp_path: Path) -
         "model": "g-1",
         "contents": [{"role": "user", "parts": [{"text": "Name a river"}]}],
         "system_instruction": {"parts": [{"text": "Be brief."}]},
-        "generation_config": {"max_output_tokens": 64, "top_p": 0.5, "stop_sequences": ["x"], "response_logprobs": True},
+        "generation_config": {
+            "max_output_tokens": 64,
+            "top_p": 0.5,
+            "stop_sequences": ["x"],
+            "response_logprobs": True,
+        },
     }
     usage = {"prompt_token_count": 9, "candidates_token_count": 4, "thoughts_token_count": 3}
     answer = {

@@ -319,7 +319,7 @@ def test_a_duration_that_names_its_units_has_them(written: str, took: int | None
         ("asn", "Example", None),
         ("client_ip", "ipv6:%5B2001:db8::1%5D:443", "2001:db8::1"),
         ("client_ip", "ipv4:203.0.113.7:443", "203.0.113.7"),
-        ("client_ip", "0.0.0.0", None),
+        ("client_ip", "0.0.0.0", None),  # noqa: S104
         ("client_ip", "::", None),
         ("client_ip", "0.0.0.0:0", None),
         ("stream", "Streaming", True),

@@ -286,7 +286,7 @@ def _entries(sample: Sample, kept: I64, width: int, mode: Mode, about: Likely | 
 
 
 def _among(values: I64, chosen: I64) -> npt.NDArray[np.bool_]:
-    """Which values are among the chosen ones, as `numpy.isin` says, and three times as fast for the few of one answer."""
+    """Which values are among the chosen ones, as `numpy.isin` says, and twice as fast or more."""
     if not len(chosen):
         return np.zeros(len(values), np.bool_)
     ordered = np.sort(chosen)
