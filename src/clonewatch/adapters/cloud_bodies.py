@@ -25,7 +25,7 @@ def kind_of(request: Body) -> str | None:
     >>> kind_of({"inputText": "Hi"}), kind_of({"contents": []}), kind_of({"messages": []})
     ('titan', 'gemini', None)
     """
-    if "messages" in request and "inferenceConfig" not in request and "toolConfig" not in request:
+    if not request or ("messages" in request and "inferenceConfig" not in request and "toolConfig" not in request):
         return None  # by far the most
     if "contents" in request:
         return "gemini"
