@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 DOCS_STAMP := .venv/.installed-docs
 EVAL ?=
 
-.PHONY: help setup demo test check format style types imports golden eval eval-full audit-study bench docs clean
+.PHONY: help setup demo test check format style types imports golden eval eval-full audit-study bench docs site clean
 
 help:
 	@echo "make setup   a virtual environment in .venv with everything in it"
@@ -77,7 +77,12 @@ audit-study: $(STAMP)
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/page.py,$(wildcard benchmarks/*.py)) $(wildcard benchmarks/page.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-docs: $(DOCS_STAMP)
+docs: site
+	$(BIN)/python -m pytest tests/contract/test_docs.py tests/contract/test_docs_name_commands.py tests/contract/test_site.py
+	@echo "The site is at $(CURDIR)/site/index.html"
+
+# Without the tests of the pages, which are among those of `make test`.
+site: $(DOCS_STAMP)
 	rm -rf build/pages site
 	@mkdir -p build/pages/benchmarks
 	@cp -R docs examples *.md LICENSE build/pages
@@ -85,8 +90,6 @@ docs: $(DOCS_STAMP)
 	$(BIN)/zensical build --clean --strict
 	@rm -rf .cache
 	$(BIN)/python .ci/check_site.py site
-	$(BIN)/python -m pytest tests/contract/test_docs.py tests/contract/test_docs_name_commands.py tests/contract/test_site.py
-	@echo "The site is at $(CURDIR)/site/index.html"
 
 $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clonewatch.arguments import as_days, as_instant, as_path, as_paths, as_text, watched
+from clonewatch.arguments import as_days, as_instant, as_path, as_paths, as_text, told, watched
 from clonewatch.model.defaults import MAX_REPEATED, MEMORY
 from clonewatch.model.errors import SetupError
 from clonewatch.model.limits import chosen
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clonewatch.ports.progress import Progress
 
 
+@told
 def scan(
     paths: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
@@ -123,6 +124,7 @@ def scan(
         return run(settings, watcher)
 
 
+@told
 def load(folder: str | Path) -> ScanResult:
     """Read back the result that a scan wrote into a folder.
 
@@ -137,6 +139,7 @@ def load(folder: str | Path) -> ScanResult:
     return run(Path(as_text(folder, "folder")))
 
 
+@told
 def doctor(
     paths: str | Path | Sequence[str | Path],
     *,
@@ -172,6 +175,7 @@ def doctor(
     return look(opened)
 
 
+@told
 def ingest(
     paths: str | Path | Sequence[str | Path],
     state: str | Path,
@@ -234,6 +238,7 @@ def ingest(
         return run(settings, watcher)
 
 
+@told
 def detect(
     state: str | Path,
     out: str | Path,
@@ -302,6 +307,7 @@ def detect(
         return windows(settings, watcher)
 
 
+@told
 def simulate(
     scenario: str,
     out: str | Path,
@@ -344,6 +350,7 @@ def simulate(
         )
 
 
+@told
 def evaluate(result: ScanResult | str | Path, labels: str | Path) -> dict[str, Any]:
     """Score a result against labels: accounts, campaigns and exchanges found, and honest accounts wrongly flagged.
 

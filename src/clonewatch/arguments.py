@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
-from clonewatch.model.errors import SetupError
+from clonewatch.model.errors import SetupError, refused_file
 from clonewatch.ports.progress import Progress
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+def told(function: Callable[Given, Made]) -> Callable[Given, Made]:
+    """A function whose callers get an error of the system about a file as one of Clonewatch's own."""
+
+    @wraps(function)
+    def run(*args: Given.args, **named: Given.kwargs) -> Made:
+        try:
+            return function(*args, **named)
+        except OSError as error:
+            raise refused_file(error) from error
+
+    return run
 
 
 def as_paths(given: object) -> tuple[str, ...]:

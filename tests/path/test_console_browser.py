@@ -109,6 +109,13 @@ STICKING_OUT = """
 }).map(one => one.outerHTML.slice(0, 200)))
 """
 
+# Tables that scroll sideways; which account shares what is a drawing, and stays one.
+SIDEWAYS = """
+[...document.querySelectorAll('.wide')].filter(one =>
+  one.querySelector('table:not(.matrix)') && one.scrollWidth > one.clientWidth + 1
+).map(one => one.outerHTML.slice(0, 200))
+"""
+
 
 class Person:
     """Somebody with a browser of their own; what the browser complains about, and asks other hosts, is kept."""
@@ -361,6 +368,7 @@ def looked_at(person: Person, name: str) -> list[tuple[object, ...]]:
         if page.evaluate("document.documentElement.scrollWidth") > width:
             faults.append((name, width, scheme, "wider than the window"))
         faults += [(name, width, scheme, "wider than its panel", one) for one in page.evaluate(STICKING_OUT)]
+        faults += [(name, width, scheme, "scrolls sideways", one) for one in page.evaluate(SIDEWAYS)]
         shot(person, f"{re.sub(r'[^a-zA-Z0-9]+', '-', name).strip('-') or 'queue'}-{width}-{scheme}")
     return faults
 

@@ -15,7 +15,7 @@ import pytest
 from tests.unit.audit_stand import honest, planned, standing
 
 from clonewatch.audit.folder import Folder
-from clonewatch.audit.json_text import parsed
+from clonewatch.audit.json_text import canonical, parsed
 from clonewatch.audit.ledger import Ledger
 from clonewatch.audit.run import collect, run_tests
 from clonewatch.audit.verification import age, uncovered, verify, write_report
@@ -60,6 +60,35 @@ def copy(done: Path, tmp_path: Path) -> Done:
 
 def test_an_audit_that_nobody_touched_is_verified(copy: Done) -> None:
     assert verify(copy.kept, copy.ledger) == []
+
+
+ANSWER = "raw/suspect/answer-00003.json"
+
+
+def listed_anew(copy: Done) -> None:
+    """Another answer, and a manifest that lists it."""
+    copy.kept.write(ANSWER, copy.kept.read("raw/control/answer-00003.json"))
+    copy.kept.write("manifest.json", canonical(copy.kept.hashes()) + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda copy: copy.kept.write(ANSWER, b"{}"), ANSWER),
+        (lambda copy: (copy.kept.path / ANSWER).unlink(), ANSWER),
+        (lambda copy: copy.kept.write("tokenizer.txt", b"other\n"), "tokenizer.txt"),
+        (listed_anew, "manifest.json"),
+    ],
+    ids=["changed", "gone", "another tokenizer", "listed anew"],
+)
+def test_no_report_is_written_on_answers_that_are_not_the_sealed_ones(
+    change: Callable[[Done], object], where: str, copy: Done
+) -> None:
+    before = copy.kept.read("report.html")
+    change(copy)
+    with pytest.raises(InputError) as refused:
+        write_report(copy.kept, copy.ledger, "another style")
+    assert refused.value.where == str(copy.kept.path / where) and copy.kept.read("report.html") == before
 
 
 def test_a_flip_of_any_bit_is_found_or_its_file_is_named_as_not_covered(copy: Done) -> None:

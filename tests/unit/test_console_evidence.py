@@ -463,6 +463,13 @@ def test_two_groups_of_one_list_of_attributes_are_said_to_be_one(tmp_path: Path)
     with opened(written(tmp_path / "one", tables)) as result:
         same = comparison(result, "C1", "C2")
     assert len(same.both) == 9 and same.verdict.startswith("One operator would explain both")
+    rows = tables["attributes"].to_pylist()
+    alone = [row | {"weight": 13.3} for row in rows if row["signal"] == rows[0]["signal"]]
+    tables["attributes"] = made.table(schema.ATTRIBUTES, alone)
+    with opened(written(tmp_path / "alone", tables)) as result:
+        hint = comparison(result, "C1", "C2")
+    assert hint.both and hint.verdict.startswith("A hint:") and "one signal alone" in hint.verdict
+    tables = made.scan(flagged=2, linked=0, accounts=12)
     apart = tables["attributes"].to_pylist()
     for row in apart:
         row["attribute"] = f"{row['campaign_id']}{row['attribute']}"

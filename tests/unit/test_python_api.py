@@ -160,6 +160,23 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(call: Callable[[], object]
         call()
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda log, long: clonewatch.scan(long),
+        lambda log, long: clonewatch.scan(log, out=long, key=log.with_name("key")),
+        lambda log, long: clonewatch.load(long),
+        lambda log, long: clonewatch.doctor(long),
+    ],
+    ids=["a log", "a result", "a result to load", "doctor"],
+)
+def test_a_name_that_the_system_refuses_is_an_error_of_ours(call: Callable[..., object], tmp_path: Path) -> None:
+    log = tmp_path / "log.ndjson"
+    log.write_text('{"exchange_id": "e", "ts": 1772366400, "account_id": "a"}\n')
+    with pytest.raises(SetupError, match="the system refuses a file: File name too long"):
+        call(log, "x" * 300)
+
+
 def test_text_that_is_not_a_time_is_refused_by_name() -> None:
     with pytest.raises(clonewatch.errors.SetupError, match="as_of is not a time: 'yesterday'"):
         clonewatch.scan("x", as_of="yesterday")

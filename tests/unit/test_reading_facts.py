@@ -196,6 +196,30 @@ def test_a_gemini_call_is_read(tmp_path: Path) -> None:
     assert body["system"] == "Be brief." and body["messages"][0]["content"] == "Name a river of Peru please"
 
 
+def test_a_gemini_call_as_the_python_library_writes_it_is_read(tmp_path: Path) -> None:
+    request = {
+        "model": "g-1",
+        "contents": [{"role": "user", "parts": [{"text": "Name a river"}]}],
+        "system_instruction": {"parts": [{"text": "Be brief."}]},
+        "generation_config": {
+            "max_output_tokens": 64,
+            "top_p": 0.5,
+            "stop_sequences": ["x"],
+            "response_logprobs": True,
+        },
+    }
+    usage = {"prompt_token_count": 9, "candidates_token_count": 4, "thoughts_token_count": 3}
+    answer = {
+        "candidates": [{"content": {"parts": [{"text": "The Po."}]}, "finish_reason": "MAX_TOKENS"}],
+        "usage_metadata": usage | {"cached_content_token_count": 2},
+        "model_version": "g-1-001",
+    }
+    row = one(tmp_path, CALL | {"request": request, "response": answer})
+    has(row, model="g-1", max_tokens=64, top_p=0.5, stop_reason="MAX_TOKENS", logprobs=True, response_text="The Po.")
+    has(row, input_tokens=9, output_tokens=7, reasoning_tokens=3, cached_tokens=2)
+    assert json.loads(row["messages"])["stop"] == ["x"]
+
+
 @pytest.mark.parametrize(
     ("request_body", "answer", "wanted", "prompt"),
     [

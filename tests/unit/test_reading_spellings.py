@@ -218,6 +218,8 @@ def test_white_space_around_an_account_is_no_part_of_it_in_any_table(tmp_path: P
         ("203.0.113.0/24", "203.0.113.0/24"),
         ("2001:db8::/32", "2001:db8::/32"),
         ("/a/keyed/hash", "/a/keyed/hash"),
+        ("0.0.0.0, 203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        ("10.0.0.0", "10.0.0.0"),
     ],
 )
 def test_an_address_is_found_however_a_server_writes_it(logged: str, client: str, tmp_path: Path) -> None:
@@ -317,6 +319,9 @@ def test_a_duration_that_names_its_units_has_them(written: str, took: int | None
         ("asn", "Example", None),
         ("client_ip", "ipv6:%5B2001:db8::1%5D:443", "2001:db8::1"),
         ("client_ip", "ipv4:203.0.113.7:443", "203.0.113.7"),
+        ("client_ip", "0.0.0.0", None),  # noqa: S104
+        ("client_ip", "::", None),
+        ("client_ip", "0.0.0.0:0", None),
         ("stream", "Streaming", True),
         ("stream", "Non-Streaming", False),
     ],
@@ -328,3 +333,25 @@ def test_what_software_writes_around_a_value_is_no_part_of_it(
     log.write_text(json.dumps({"exchange_id": "e", "ts": NOON, "account_id": "a", column: written}))
     rows, rejected = read(log)
     assert rejected == [] and rows[0].get(column) == meant
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"seconds": NOON, "nanoseconds": 0}, {"_seconds": NOON, "_nanoseconds": 0}, {"epochSecond": NOON, "nano": 0},
+        {"epochSecond": NOON, "nanoOfSecond": 0}, f"@{NOON}", "2026-03-01T12:00:00\u221200:00",
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_time_is_read_however_stores_and_loggers_write_it(written: object, tmp_path: Path) -> None:
+    log = tmp_path / "e.ndjson"
+    log.write_text(json.dumps({"exchange_id": "e", "ts": written, "account_id": "a"}))
+    rows, rejected = read(log)
+    assert rejected == [] and [row["ts"].timestamp() for row in rows] == [NOON]
+
+
+def test_an_object_that_is_no_time_is_in_an_unknown_spelling_and_not_in_another_century(tmp_path: Path) -> None:
+    log = tmp_path / "e.ndjson"
+    log.write_text(json.dumps({"exchange_id": "e", "ts": {"year": 2026, "month": 3}, "account_id": "a"}))
+    rows, (rejected,) = read(log)
+    assert rows == [] and rejected.reason.startswith("ts: written in an unknown way")

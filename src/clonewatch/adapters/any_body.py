@@ -50,4 +50,4 @@ def api_of(request: Mapping[str, object], answer: Mapping[str, object], otherwis
 
 
 def _is_gemini(response: object) -> bool:
-    return isinstance(response, dict) and ("candidates" in response or "usageMetadata" in response)
+    return isinstance(response, dict) and not {"candidates", "usageMetadata", "usage_metadata"}.isdisjoint(response)

@@ -63,11 +63,12 @@ def fit(column: str, value: object) -> Any:
 def put(row: Row, column: str, *values: object) -> None:
     """Fill a column with the first value that fits, unless it is filled already."""
     if row.get(column) is None:
-        read, meaning = _READERS[column]
         for value in values:
-            if value is not None and value != "" and (fitting := read(value, meaning)) is not None:
-                row[column] = fitting
-                return
+            if value is not None and value != "":
+                read, meaning = _READERS[column]
+                if (fitting := read(value, meaning)) is not None:
+                    row[column] = fitting
+                    return
 
 
 def claimed(row: Row, *values: object) -> None:
@@ -118,10 +119,10 @@ def openai(request: Mapping[str, object], response: object, row: Row) -> None:
 def _tokens(usage: Mapping[str, object], row: Row) -> None:
     put(row, "input_tokens", usage.get("prompt_tokens"), usage.get("input_tokens"))
     put(row, "output_tokens", usage.get("completion_tokens"), usage.get("output_tokens"))
-    details = inner(usage, "completion_tokens_details") or inner(usage, "output_tokens_details")
-    put(row, "reasoning_tokens", details.get("reasoning_tokens"))
-    details = inner(usage, "prompt_tokens_details") or inner(usage, "input_tokens_details")
-    put(row, "cached_tokens", details.get("cached_tokens"))
+    if details := inner(usage, "completion_tokens_details") or inner(usage, "output_tokens_details"):
+        put(row, "reasoning_tokens", details.get("reasoning_tokens"))
+    if details := inner(usage, "prompt_tokens_details") or inner(usage, "input_tokens_details"):
+        put(row, "cached_tokens", details.get("cached_tokens"))
 
 
 def anthropic(request: Mapping[str, object], response: object, row: Row) -> None:
@@ -216,6 +217,8 @@ def inner(value: object, key: str) -> dict[str, object]:
     if value is None or (value.__class__ is not dict and not isinstance(value, Mapping)):
         return {}
     found = value.get(key)
+    if found.__class__ is dict:
+        return found
     if found.__class__ is str and found[:1] == "{":
         found = parsed(found)
     return found if isinstance(found, dict) else {}

@@ -29,7 +29,9 @@ _BRACKETS = re.compile(r"\[([0-9A-Fa-f:.]{2,45})(?:%[^\]]{0,32})?\](?::\d{1,5})?
 _FOR = re.compile(r"(?:^|;)\s*for\s*=\s*\"?([^\";]{1,80})", re.IGNORECASE)
 # How Java, Go and gRPC write whom a connection comes from, and databases one address.
 _BEFORE = re.compile(r"(?:(?:tcp|udp)[46]?:/?/|https?://|tcp/|ipv[46]:|/)(?=[\[0-9A-Fa-f:])")
-_NO_ADDRESS = frozenset(("", "-", "@", "unix:", "unknown", "none", "null"))
+_NO_ADDRESS = frozenset(
+    ("", "-", "@", "unix:", "unknown", "none", "null", "0.0.0.0", "::", "0:0:0:0:0:0:0:0")  # noqa: S104
+)
 _BETWEEN = re.compile(r"[,;\s]+")
 _HOST = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})/32|([0-9A-Fa-f:.]{2,45})/128")
 # How Python does: address and port, and for IPv6 two more numbers.
@@ -54,10 +56,10 @@ def client_address(logged: str, hops: Hops = Hops()) -> str | None:  # noqa: B00
     '203.0.113.0'
     """
     text = logged.strip()
-    if _PLAIN.fullmatch(text):
-        return text
     if text.lower() in _NO_ADDRESS:
         return None
+    if _PLAIN.fullmatch(text):
+        return text
     if pair := _TUPLE.fullmatch(text):
         text = pair[1]
     end = text[-_MOST_LIST:]
@@ -65,6 +67,9 @@ def client_address(logged: str, hops: Hops = Hops()) -> str | None:  # noqa: B00
     found = [address for address in parts if address is not None]
     if not found:
         return logged  # an opaque hash
+    found = [address for address in found if not address.is_unspecified]
+    if not found:
+        return None
     if hops.trusted is not None:
         return str(found[max(len(found) - 1 - hops.trusted, 0)])
     outside = [a for a in found if not any(a.version == n.version and a in n for n in (*_PRIVATE, *hops.proxies))]

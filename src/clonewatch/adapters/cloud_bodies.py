@@ -6,6 +6,7 @@ Fingerprinting understands one shape of request. What these APIs name otherwise 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from clonewatch.adapters.event_streams import events
 from clonewatch.adapters.values import count
 
 Body = Mapping[str, object]
+_CAPITAL = re.compile("[A-Z]")
 _ROLES = {"model": "assistant", "CHATBOT": "assistant", "USER": "user", "SYSTEM": "system", "TOOL": "tool"}
 
 
@@ -23,7 +25,7 @@ def kind_of(request: Body) -> str | None:
     >>> kind_of({"inputText": "Hi"}), kind_of({"contents": []}), kind_of({"messages": []})
     ('titan', 'gemini', None)
     """
-    if "messages" in request and "inferenceConfig" not in request and "toolConfig" not in request:
+    if not request or ("messages" in request and "inferenceConfig" not in request and "toolConfig" not in request):
         return None  # by far the most
     if "contents" in request:
         return "gemini"
@@ -57,12 +59,12 @@ def chat(kind: str, request: Body) -> dict[str, object]:
 def gemini(request: Body, response: object, row: Row) -> None:
     """Gemini's and Vertex's generateContent, streamed (a list of chunks) or not."""
     settings = _either(request, "generationConfig", "generation_config")
-    put(row, "max_tokens", settings.get("maxOutputTokens"), settings.get("max_output_tokens"))
+    put(row, "max_tokens", _told(settings, "maxOutputTokens"))
     put(row, "temperature", settings.get("temperature"))
-    put(row, "top_p", settings.get("topP"), settings.get("top_p"))
-    put(row, "n", settings.get("candidateCount"), settings.get("candidate_count"))
-    if settings.get("responseLogprobs") is not None:
-        row["logprobs"] = bool(settings["responseLogprobs"])
+    put(row, "top_p", _told(settings, "topP"))
+    put(row, "n", _told(settings, "candidateCount"))
+    if (asked := _told(settings, "responseLogprobs")) is not None:
+        row["logprobs"] = bool(asked)
     put(row, "tools_count", _count(_gemini_tools(request)))
     put(row, "operation", "chat")
     put(row, "model", request.get("model"))
@@ -71,17 +73,17 @@ def gemini(request: Body, response: object, row: Row) -> None:
     chunks = [response] if isinstance(response, dict) else events(response)
     for chunk in reversed(chunks):  # the last chunk counts all tokens
         usage = _either(chunk, "usageMetadata", "usage_metadata")
-        put(row, "input_tokens", usage.get("promptTokenCount"))
-        said, thought = usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount")
+        put(row, "input_tokens", _told(usage, "promptTokenCount"))
+        said, thought = _told(usage, "candidatesTokenCount"), _told(usage, "thoughtsTokenCount")
         if (made := [n for n in map(count, (said, thought)) if n is not None]) and row.get("output_tokens") is None:
             put(row, "output_tokens", sum(made))  # thoughts are counted apart, and may be all there is
         put(row, "reasoning_tokens", thought)
-        put(row, "cached_tokens", usage.get("cachedContentTokenCount"))
-        put(row, "model", chunk.get("modelVersion"))
-        row["exchange_id"] = row.get("exchange_id") or chunk.get("responseId")
+        put(row, "cached_tokens", _told(usage, "cachedContentTokenCount"))
+        put(row, "model", _told(chunk, "modelVersion"))
+        row["exchange_id"] = row.get("exchange_id") or _told(chunk, "responseId")
         answer = first(chunk.get("candidates"))
         refused = _either(chunk, "promptFeedback", "prompt_feedback")
-        put(row, "stop_reason", word(answer.get("finishReason")), word(refused.get("blockReason")))
+        put(row, "stop_reason", word(_told(answer, "finishReason")), word(_told(refused, "blockReason")))
         texts.append(_parts_text(inner(answer, "content").get("parts"), ""))
     put(row, "response_text", "".join(reversed(texts)))
 
@@ -92,7 +94,7 @@ def gemini_embedding(request: Body, response: object, row: Row) -> None:
     put(row, "model", str(named).removeprefix("models/"))
     put(row, "operation", "embedding")
     usage = _either(response, "usageMetadata", "usage_metadata")
-    put(row, "input_tokens", usage.get("promptTokenCount"))
+    put(row, "input_tokens", _told(usage, "promptTokenCount"))
 
 
 def _embedded(request: Body) -> list[dict[str, object]]:
@@ -177,8 +179,8 @@ def _gemini_chat(request: Body) -> dict[str, object]:
         ],
         "system": _parts_text(_either(request, "systemInstruction", "system_instruction").get("parts")),
         "tools": _gemini_tools(request),
-        "response_format": settings.get("responseSchema") or settings.get("responseJsonSchema"),
-        "stop": settings.get("stopSequences"),
+        "response_format": _told(settings, "responseSchema") or _told(settings, "responseJsonSchema"),
+        "stop": _told(settings, "stopSequences"),
     }
 
 
@@ -241,6 +243,16 @@ def _parts_text(parts: object, between: str = "\n") -> str:
     held = parts if isinstance(parts, list) else [parts]
     plain = [part for part in held if not (isinstance(part, dict) and part.get("thought"))]
     return between.join(filter(None, (content_text([part]) for part in plain)))
+
+
+def _told(held: Body, name: str) -> object:
+    """A value by its name in JSON, or as the vendor's Python library writes it.
+
+    >>> _told({"promptTokenCount": 7}, "promptTokenCount"), _told({"prompt_token_count": 8}, "promptTokenCount")
+    (7, 8)
+    """
+    found = held.get(name)
+    return held.get(_CAPITAL.sub(r"_\g<0>", name).lower()) if found is None else found
 
 
 def _either(value: object, *keys: str) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,11 @@ _decode = msgspec.json.Decoder().decode
 def alternatives(spec: str) -> list[tuple[str, tuple[str, ...]]]:
     """The fields that a specification names, in order: each as written and as the steps of a path."""
     return [(choice, tuple(choice.split("."))) for choice in spec.split(_OR)]
+
+
+def is_key(spec: str) -> bool:
+    """Whether a specification names one key, without a step or an alternative."""
+    return "." not in spec and _OR not in spec
 
 
 def _is_nothing(value: object) -> bool:
@@ -67,9 +72,10 @@ def found_in(rows: Sequence[Mapping[str, object]], keys: set[str], spec: str, no
     for literal, path in choices:
         if literal not in keys and (len(path) == 1 or path[0] not in keys):
             continue
-        more: list[object] = [row.get(literal) for row in rows]
+        more: list[object] = [row.get(literal) for row in rows] if literal in keys else []
         if len(path) > 1:
-            more = [_step(row, path) if value is None else value for row, value in zip(rows, more, strict=True)]
+            below = _column(rows, path)
+            more = [b if value is None else value for value, b in zip(more, below, strict=True)] if more else below
         elif only:
             return more
         values = first_given(values, more, nobody) if values else more
@@ -103,17 +109,34 @@ def _named(pairs: list[object], name: str) -> object:
     return None
 
 
+def _column(rows: Sequence[Mapping[str, object]], path: tuple[str, ...]) -> list[object]:
+    """A path in all rows; JSON in text is decoded for one row at a time."""
+    values: Iterator[object] = (row.get(path[0]) for row in rows)
+    for key in path[1:]:
+        values = _into(values, key)
+    return list(values)
+
+
+def _into(values: Iterator[Any], key: str) -> Iterator[object]:
+    """One step in all rows: nearly all lead into objects."""
+    return (v.get(key) if v.__class__ is dict else None if v is None else _below(v, key) for v in values)
+
+
 def _step(row: object, path: tuple[str, ...]) -> object:
     for key in path:
-        if isinstance(row, str) and row[:1] in ("{", "[") and len(row) <= _MOST_EMBEDDED:
-            try:
-                row = _decode(row)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                return None  # text that only looks like JSON has no fields
-        if isinstance(row, dict):
-            row = row.get(key)
-        elif isinstance(row, list):
-            row = row[int(key)] if key.isdigit() and int(key[:9]) < len(row) else _named(row, key)
-        else:
-            return None
+        row = _below(row, key)
     return row
+
+
+def _below(value: object, key: str) -> object:
+    """One step into an object, a list, or JSON in text; None where there is nothing."""
+    if isinstance(value, str) and value[:1] in ("{", "[") and len(value) <= _MOST_EMBEDDED:
+        try:
+            value = _decode(value)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None  # text that only looks like JSON has no fields
+    if isinstance(value, dict):
+        return value.get(key)
+    if isinstance(value, list):
+        return value[int(key)] if key.isdigit() and int(key[:9]) < len(value) else _named(value, key)
+    return None

@@ -54,8 +54,7 @@ def _inner(value: object) -> object:
 
 def fill_from_headers(logged: object, row: Row) -> None:
     """Fill the client's build from request headers; what is filled already stays."""
-    found = headers(logged)
-    if found:
+    if logged and (found := headers(logged)):
         put(row, "user_agent", found.get("user-agent"))
         if _SDK in found:
             put(row, "sdk", f"{found[_SDK]} {found.get(_SDK_VERSION, '')}".strip())

@@ -11,17 +11,23 @@ import pyarrow.compute as pc
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.client_addresses import client_address
 from clonewatch.adapters.columns import Columns, Values
-from clonewatch.adapters.placeholders import SIGNS, has_sign, is_nobody, told, unwrapped, visible
+from clonewatch.adapters.placeholders import NOBODY, SIGNS, has_sign, is_nobody, told, unwrapped, visible
 from clonewatch.adapters.text_columns import as_bytes, pylist, text_of
+from clonewatch.adapters.values import as_json
 from clonewatch.ports.mapping import Hops
 
 # An assumed role of AWS: the role is who is billed, the last part is chosen anew by every session.
 _ROLE = re.compile(r"(arn:aws[\w-]{0,16}:sts::\d{0,12}:assumed-role/[^/]{1,128})/(.{1,128})")
 _ROLE_SIGN = ":assumed-role/"
-_PLAIN_ADDRESS = r"^(?:[0-9.]+|[0-9a-f:]+)$"
+# One with nothing but zeros is no address.
+_PLAIN_ADDRESS = r"^(?:[0-9.]*[1-9][0-9.]*|[0-9a-f:]*[1-9a-f][0-9a-f:]*)$"
+_OF_IPV4, _ZEROS = b"0123456789.", b"0.0.0.0"
 # What needs a closer look, for columns: as `_is_odd` says it of one text.
 _SIGNS = tuple(sign.encode() for sign in SIGNS)
 _BASE64 = r"^[A-Za-z0-9+/_-]{40,}={0,2}$"
+_BODIES = (dict, list)
+_ENCRYPTED = '"encrypted"'
+_HOLDS_NONE = ("{}", "[]", '{"data":')
 _NOTHING = frozenset(("{}", "[]", "null"))  # bodies without anything in them
 _LONGEST_NOTHING = max(map(len, _NOTHING))
 _JSON = '{["'
@@ -40,7 +46,7 @@ def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - imm
     >>> made["account_id"], made["client_ip"]
     ([None, 'acme'], ['203.0.113.7', None])
     """
-    if "account_id" in found:
+    if "account_id" in found and not _plainly_named(found["account_id"]):
         _roles(found)
         found["account_id"] = accounts(found["account_id"])
     for name in ("org_id", "end_user_id"):
@@ -49,6 +55,8 @@ def settled(found: Columns, hops: Hops = Hops()) -> Columns:  # noqa: B008 - imm
     _provenance(found)
     if "client_ip" in found:
         found["client_ip"] = addresses(found["client_ip"], hops)
+    if isinstance(messages := found.get("messages"), list):
+        found["messages"] = [_as_sound_json(m) if m.__class__ in _BODIES else m for m in messages]
     for name in ("messages", "system_text", "response_text"):
         if name in found:
             found[name] = _texts(found[name])
@@ -74,21 +82,28 @@ def addresses(values: Values, hops: Hops = Hops()) -> Values:  # noqa: B008 - im
 
     if isinstance(values, pa.Array) and pa.types.is_nested(values.type):
         values = values.to_pylist()
-    if _all_plain(values):
-        return values
+    texts = _as_texts(values)
+    if texts is not None and _all_plain(texts):
+        return texts
     return _each(values, own)
 
 
-def _all_plain(values: Values) -> bool:
+def _as_texts(values: Values) -> pa.Array | None:
+    """A column as text; None where it holds anything else."""
+    if isinstance(values, pa.Array):
+        return values if _is_text(values) else None
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        return None  # lists and objects among them
+
+
+def _all_plain(texts: pa.Array) -> bool:
     """Whether all addresses are plain ones, as nearly always."""
-    if isinstance(values, list):
-        try:
-            values = pa.array(values, pa.string())
-        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
-            return False  # lists and objects among them
-    if not _is_text(values):
-        return False
-    plain = pc.match_substring_regex(as_bytes(values.unique()), _PLAIN_ADDRESS)
+    held = text_of(texts).tobytes()
+    if _ZEROS not in held and not held.translate(None, _OF_IPV4):
+        return True
+    plain = pc.match_substring_regex(as_bytes(texts.unique()), _PLAIN_ADDRESS)
     return bool(pc.all(plain.fill_null(True)).as_py())
 
 
@@ -112,6 +127,20 @@ def _roles(found: Columns) -> None:
     found["end_user_provenance"] = [
         "claimed" if m and u is None else k for m, u, k in zip(matches, users, known, strict=True)
     ]
+
+
+def _plainly_named(values: Values) -> bool:
+    """Whether all values name accounts as they are: quick, and nearly always so."""
+    if not isinstance(values, list):
+        return False
+    try:
+        words: set[str] = set(values)  # type: ignore[arg-type]
+        joined = "".join(words)
+    except TypeError:  # numbers, objects, or nothing at all
+        return False
+    if not joined.isascii() or joined.split() != [joined] or _ROLE_SIGN in joined:
+        return False
+    return NOBODY.isdisjoint(map(str.lower, words))
 
 
 def _provenance(found: Columns) -> None:
@@ -176,6 +205,14 @@ def _may_be_told(texts: pa.Array) -> bool:
     unbroken = pc.match_substring(pc.binary_slice(long, 0, _LEAST_BASE64), b" ")
     long = long.filter(pc.invert(unbroken))
     return bool(len(long) and pc.any(pc.match_substring_regex(long, _BASE64)).as_py())
+
+
+def _as_sound_json(body: object) -> object:
+    """Messages or a request as the JSON they become, in which what a logger put is found at a look; else unchanged."""
+    held = as_json(body)
+    if held is None or has_sign(held) or _ENCRYPTED in held or held[:8] in _HOLDS_NONE:
+        return body
+    return held
 
 
 def _is_odd(value: object) -> bool:

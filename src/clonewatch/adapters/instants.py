@@ -201,6 +201,7 @@ def _text(value: str) -> int | None:
 
 def _spelled(value: str) -> int | None:
     """A time in one of the other spellings, or RFC 3339 with a comma, a zone's name or more digits than it has."""
+    value = value.replace("\u2212", "-").removeprefix("@")  # a minus sign, and Unix seconds as `date` takes them
     if call := _DATE_CALL.fullmatch(value):
         return _number(int(call[1]), TimeFormat("ms"))
     plain = _GMT_OFFSET.sub(" ", _NAMED_ZONE.sub("", _FRACTION.sub(r"\1", _COMMA.sub(".", value))))
@@ -244,6 +245,8 @@ def is_unknown_spelling(value: object, at: TimeFormat = TimeFormat()) -> bool:  
     >>> is_unknown_spelling("Mar 1, 2026, 10:00:00 AM"), is_unknown_spelling("1997-03-01T00:00:00Z")
     (True, False)
     """
+    if isinstance(value, list | dict):
+        return bool(value)
     if not isinstance(value, str) or _NUMBER.fullmatch(value.strip()):
         return False
     try:

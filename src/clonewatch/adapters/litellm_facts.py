@@ -54,6 +54,11 @@ _CODE = re.compile(r"[Ee]rror code: ([45]\d\d)(?!\d)")
 _MOST_MESSAGE = 512  # characters of an error message that are searched
 _NUMBERS = (float, int)
 _MOST_MS = 1e9  # more is no duration of a call
+# Columns that a usage object holds a level deeper.
+_DETAILS = {
+    "reasoning_tokens": ("completion_tokens_details", "output_tokens_details"),
+    "cached_tokens": ("prompt_tokens_details", "input_tokens_details"),
+}
 _AGENT_TAG = "User-Agent: "
 _EMPTY_TEXTS = ("", "{}", "[]", "null", "None")
 
@@ -81,7 +86,9 @@ def call_id(*ids: object) -> object:
 
 
 def latency(start: object, end: object, row: Row) -> None:
-    """Fill how long a call took from its start and its end, in any notation of times."""
+    """Fill how long a call took from its start and its end, in any notation of times; what is filled stays."""
+    if row.get("latency_ms") is not None:
+        return
     if start.__class__ in _NUMBERS and end.__class__ in _NUMBERS:
         took: float = (end - start) * 1000
     else:
@@ -130,14 +137,14 @@ def account(line: Mapping[str, object], about: Mapping[str, object]) -> object:
     """Who is billed: the key's user, then its team, then the hash of the key; words for nobody are none of them."""
     for key, held in _ACCOUNTS:
         for name in (line.get(key), about.get(held)):
-            if not is_nobody(name):
+            if name is not None and not is_nobody(name):
                 return name
     return None
 
 
 def user_agent(tags: object, row: Row) -> None:
-    """Fill the client's build from the request's tags, of which the longest names the version."""
-    if not tags:
+    """Fill the client's build from the request's tags, of which the longest names the version; what is filled stays."""
+    if not tags or row.get("user_agent") is not None:
         return
     held = parsed(tags)
     named = [t.removeprefix(_AGENT_TAG) for t in held if isinstance(t, str) and t.startswith(_AGENT_TAG)] if isinstance(
@@ -152,11 +159,10 @@ def usage(found: Mapping[str, object], row: Row) -> None:
         return
     put(row, "input_tokens", found.get("prompt_tokens"), found.get("input_tokens"))
     put(row, "output_tokens", found.get("completion_tokens"), found.get("output_tokens"))
-    for column, key, parts in (
-        ("reasoning_tokens", "reasoning_tokens", ("completion_tokens_details", "output_tokens_details")),
-        ("cached_tokens", "cached_tokens", ("prompt_tokens_details", "input_tokens_details")),
-    ):
-        put(row, column, *(inner(found, part).get(key) for part in parts))
+    for column, parts in _DETAILS.items():
+        for part in parts:
+            if part in found:
+                put(row, column, inner(found, part).get(column))
     put(row, "cached_tokens", found.get("cache_read_input_tokens"))
 
 

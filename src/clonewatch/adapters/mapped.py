@@ -16,7 +16,7 @@ from clonewatch.adapters.any_body import fill_from_bodies
 from clonewatch.adapters.bodies import parsed
 from clonewatch.adapters.columns import Columns, Values, conform
 from clonewatch.adapters.event_streams import assembled, events
-from clonewatch.adapters.field_paths import ABSENT, finder, first_given, found_in, lacks
+from clonewatch.adapters.field_paths import ABSENT, finder, first_given, found_in, is_key, lacks
 from clonewatch.adapters.field_rules import MOST_ITEMS, changed, chosen
 from clonewatch.adapters.identities import settled
 from clonewatch.adapters.instants import TimeFormat, earlier, time_format
@@ -155,6 +155,8 @@ def objects(
 ) -> Iterator[Batch]:
     """Batches from rows as dictionaries: their fields, their numbers, and lines that were rejected before."""
     watch = _watch(source, mapping)
+    # Of single keys, the keys of all rows need not be gathered first.
+    wanted = None if mapping.others or not all(map(is_key, mapping.fields.values())) else {*mapping.fields.values()}
     empty, filled = Counter[str](), Counter[str]()
     for given, given_numbers, rejected in parts:
         rows: Sequence[Mapping[str, object]] = given
@@ -166,7 +168,7 @@ def objects(
             watch.saw(given, kept)
         else:
             watch.saw(given, None)
-        keys = set[str]().union(*rows)
+        keys = set[str]().union(*rows) if wanted is None else wanted
         found: Columns = {name: _looked_up(rows, keys, name, mapping) for name in mapping.fields}
         for name in mapping.when_empty:
             values = found.get(name, [])
@@ -323,8 +325,7 @@ def assemble(part: Rows[dict[str, object]], source: Source, mapping: FieldMap | 
     Fields of the map are looked up in the rows as logged. Rows without an id get one derived from their position.
     """
     made = part.rows
-    names = {name for row in made for name in row}
-    found: Columns = {name: [row.get(name) for row in made] for name in sorted(names)}
+    found: Columns = {name: [row.get(name) for row in made] for name in sorted(set[str]().union(*made))}
     at = TimeFormat()
     if mapping is not None:
         at = time_format(mapping.time) or at

@@ -73,8 +73,9 @@ def is_placeholder(text: str) -> bool:
 
 
 def has_sign(text: str) -> bool:
-    """Whether a closer look is needed: cheap enough for every prompt."""
-    return "edacted" in text or "EDACTED" in text or "***" in text or "data:" in text
+    """Whether a closer look is needed: cheap enough for every prompt, as one character is found faster than several."""
+    stars, capitals = "*" in text and "***" in text, "D" in text and "EDACTED" in text
+    return stars or capitals or "edacted" in text or "data:" in text
 
 
 def told(body: object) -> object:

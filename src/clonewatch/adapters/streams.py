@@ -93,7 +93,7 @@ class Stream(io.RawIOBase):
         self._held = b""
         self._head: bytes | None = None
         magic = b""
-        while len(magic) < MAGIC and (more := tally.read(_CHUNK if not magic else MAGIC - len(magic))):
+        while len(magic) < MAGIC and (more := tally.read(HEAD if not magic else MAGIC - len(magic))):
             magic += more
         self.packed, self._encoding = packing(magic), ""
         self._pieces: Iterator[bytes] = _with_line_ends(

@@ -61,8 +61,9 @@ def unit_of_times(values: Iterable[object]) -> str:
 
 
 def _unit_of_time(value: object) -> str:
-    value = extended(value)
-    number = None if isinstance(value, str) and not value[:1].isdigit() else real(value)
+    if isinstance(value, str) and (value[4:5] == "-" or not value[:1].isdigit()):
+        return ""  # a date, or a word
+    number = real(extended(value))
     if number is None:
         return ""
     return next((unit for unit, scale in SCALE.items() if EARLIEST <= number * scale < LATEST), "")

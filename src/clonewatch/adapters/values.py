@@ -52,6 +52,14 @@ _LONGEST_IN_WORDS = 128
 _EXTENDED = frozenset(
     ("$date", "$oid", "$uuid", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$symbol")
 )
+# Seconds and their fraction: protocol buffers, document stores and loggers of Java.
+_SECONDS = (
+    ("seconds", "nanos"),
+    ("seconds", "nanoseconds"),
+    ("_seconds", "_nanoseconds"),
+    ("epochSecond", "nano"),
+    ("epochSecond", "nanoOfSecond"),
+)
 
 
 def extended(value: object) -> object:
@@ -70,8 +78,8 @@ def extended(value: object) -> object:
             value = value[key]
         elif key == "$timestamp" and isinstance(value[key], dict):
             return value[key].get("t")
-        elif "seconds" in value and value.keys() <= {"seconds", "nanos"}:
-            seconds, nanos = real(value["seconds"]), real(value.get("nanos", 0))
+        elif names := next((names for names in _SECONDS if names[0] in value and value.keys() <= set(names)), None):
+            seconds, nanos = real(value[names[0]]), real(value.get(names[1], 0))
             return value if seconds is None or nanos is None else seconds + nanos / 1e9
     return value
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
@@ -59,6 +59,7 @@ class Wrapping(NamedTuple):
     cut: Callable[[BinaryIO], Iterator[Lines]]
 
 
+@lru_cache(maxsize=4)  # asked by what recognises a file, by its reader and by what cuts its rows
 def wrapping(head: bytes, kept: str = "") -> Wrapping:
     r"""The way in which the rows of a file with this head are found. kept: a list that is a value of its row.
 

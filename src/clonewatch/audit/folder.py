@@ -139,12 +139,14 @@ class Folder:
         self.write(LISTED, data)
         return hashlib.sha256(data).hexdigest()
 
-    def changed(self) -> list[tuple[str, str]]:
-        """Files that differ from the manifest: name and problem."""
+    def changed(self, added: bool = True) -> list[tuple[str, str]]:
+        """Files that differ from the manifest: name and problem. added: also those that it does not list."""
         then, now = self.object(MANIFEST), self.hashes()
         wrong = [(n, "it was changed since the answers were sealed") for n in now if then.get(n, now[n]) != now[n]]
         wrong += [(n, "it is missing") for n in then if n not in now]
-        return sorted(wrong + [(n, "it was added after the answers were sealed") for n in now if n not in then])
+        if added:
+            wrong += [(n, "it was added after the answers were sealed") for n in now if n not in then]
+        return sorted(wrong)
 
 
 def read_rows(place: Path) -> Iterator[dict[str, Any]]:

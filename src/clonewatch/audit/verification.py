@@ -329,6 +329,21 @@ def _stamps(ledger: Ledger, record: Record) -> bool:
         return False
 
 
+def _unlike_sealed(kept: Folder, digest: str, ledger: Ledger) -> Iterator[Problem]:
+    """Answers that are not the sealed ones. Some may have been added since, for another look: `verify` names them."""
+    mine = (r.body for r in ledger.records() if r.kind == "look" and r.body["plan"] == digest)
+    seals = {body["result"] for body in mine if body["test"] == SEALED}
+    if not kept.has(MANIFEST) or sha256(kept.read(MANIFEST)) not in seals:
+        yield Problem(MANIFEST, "the ledger does not know these answers")
+        return
+    yield from (Problem(name, wrong) for name, wrong in kept.changed(added=False))
+
+
+def _refused(kept: Folder, problem: Problem) -> InputError:
+    where = str(kept.path / problem.where)
+    return InputError(problem.what, where=where, fix="Restore the folder and the ledger from their backups")
+
+
 def write_report(kept: Folder, ledger: Ledger, style: str) -> str:
     """Write report.md and report.html of an audit's results; returns the Markdown. style: CSS."""
     plan, digest = read_plan(kept)
@@ -340,9 +355,10 @@ def write_report(kept: Folder, ledger: Ledger, style: str) -> str:
     if not looked(ledger, digest):
         raise InputError("the ledger contains no look at this audit", where=str(ledger.path), fix="Name its ledger")
     for problem in _bound(kept, plan, digest, results, ledger.records()):
-        if problem.where in (PLAN, RESULTS):  # answers may have been added since: `verify` says so
-            where = str(kept.path / problem.where)
-            raise InputError(problem.what, where=where, fix="Restore the folder and the ledger from their backups")
+        if problem.where in (PLAN, RESULTS):
+            raise _refused(kept, problem)
+    for problem in _unlike_sealed(kept, digest, ledger):
+        raise _refused(kept, problem)
     with kept.locked():
         parts = report.chapters(plan, digest, results, ledger.records())
         text = report.markdown(parts)

@@ -187,7 +187,7 @@ def tally(
         looked, kept = _positions(sample, prf.width, mode, exclude_context, i)
         about = None if reference is None else reference[i]
         if about is not None:
-            kept = kept[np.isin(kept, about.position)]
+            kept = kept[_among(kept, about.position)]
         raw, scored = raw + looked, scored + len(kept)
         if not len(kept):
             continue
@@ -273,8 +273,8 @@ def _entries(sample: Sample, kept: I64, width: int, mode: Mode, about: Likely | 
     # Lists are truncated. A token is compared only if the reference lists it, and in the mode `logprobs` the suspect
     # too: otherwise its weight would be the truncated part, which is noise and not evidence.
     here, there = place << _ID_BITS | token, where << _ID_BITS | other
-    ours = np.isin(here, there)
-    theirs = np.isin(there, here) if mode == "logprobs" else np.ones(len(there), np.bool_)
+    ours = _among(here, there)
+    theirs = _among(there, here) if mode == "logprobs" else np.ones(len(there), np.bool_)
     place, token = np.concatenate([place[ours], where[theirs]]), np.concatenate([token[ours], other[theirs]])
     nothing, none = np.zeros(int(theirs.sum())), np.zeros(int(ours.sum()))
     return _Part(
@@ -285,9 +285,18 @@ def _entries(sample: Sample, kept: I64, width: int, mode: Mode, about: Likely | 
     )
 
 
+def _among(values: I64, chosen: I64) -> npt.NDArray[np.bool_]:
+    """Which values are among the chosen ones, as `numpy.isin` says, and twice as fast or more."""
+    if not len(chosen):
+        return np.zeros(len(values), np.bool_)
+    ordered = np.sort(chosen)
+    found: npt.NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+    return found
+
+
 def _listed(likely: Likely, kept: I64) -> tuple[I64, I64, F64]:
     """The entries of a list at the kept positions: places, tokens, probabilities."""
-    chosen = np.isin(likely.position, kept)
+    chosen = _among(likely.position, kept)
     token, probability = likely.token[chosen], likely.probability[chosen].astype(np.float64)
     place = np.repeat(likely.position[chosen], token.shape[1])
     there = token.ravel() >= 0

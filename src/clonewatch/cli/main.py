@@ -30,7 +30,7 @@ from clonewatch.cli import (
     track,
     warm_up,
 )
-from clonewatch.model.errors import ClonewatchError, SetupError
+from clonewatch.model.errors import ClonewatchError, SetupError, refused_file
 from clonewatch.model.option_values import check_limit
 from clonewatch.model.version import __version__
 
@@ -72,16 +72,9 @@ class Border(TyperGroup):
         except BrokenPipeError as error:
             _abandon_stdout()
             raise typer.Exit(0) from error
-        except OSError as error:  # a name too long, a folder that may not be entered: what no command foresaw
-            output.complain(message(_unusable(error)), *_notes(error))
+        except OSError as error:
+            output.complain(message(refused_file(error)), *_notes(error))
             raise typer.Exit(SetupError.code) from error
-
-
-def _unusable(error: OSError) -> SetupError:
-    """An error of the system about a file, as one of ours."""
-    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
-    what = f"the system refuses a file: {error.strerror or error}"
-    return SetupError(what, where=where, fix="Check the path, its permissions and the disk, and run again")
 
 
 def _with_example(error: Any) -> None:

@@ -19,6 +19,8 @@
 Bad rows are not exceptions: they are `Rejected` values, counted and written to their own file.
 """
 
+import os
+
 
 class ClonewatchError(Exception):
     """Something that a person can fix: says what is wrong, where, and how to fix it."""
@@ -78,3 +80,10 @@ class TooManyRepeated(ClonewatchError):
     """Too many rows were merged into others, by their ids, for the result to be trusted."""
 
     code = 4
+
+
+def refused_file(error: OSError) -> SetupError:
+    """An error of the system about a file that nothing foresaw: a name too long, a folder that may not be entered."""
+    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+    what = f"the system refuses a file: {error.strerror or error}"
+    return SetupError(what, where=where, fix="Check the path, its permissions and the disk, and run again")

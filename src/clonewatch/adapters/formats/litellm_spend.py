@@ -66,16 +66,16 @@ def spend_row(line: Mapping[str, object]) -> dict[str, object]:
     put(row, "operation", facts.operation(line.get("call_type")))
     put(row, "input_tokens", line.get("prompt_tokens"))
     put(row, "output_tokens", line.get("completion_tokens"))
-    usage = about.get("usage_object")
-    facts.usage(usage if isinstance(usage, dict) else {}, row)
+    if isinstance(usage := about.get("usage_object"), dict):
+        facts.usage(usage, row)
     row["status"] = facts.status(about.get("error_information"), line.get("status"), about.get("status"))
     put(row, "latency_ms", line.get("request_duration_ms"))
     facts.latency(line.get("startTime"), line.get("endTime"), row)
     body = _request(line)
     # A failed call has its client only beside the body that the proxy kept.
-    kept = inner(body, "litellm_metadata") or inner(body, "metadata")
-    put(row, "client_ip", kept.get("requester_ip_address"))
-    put(row, "user_agent", kept.get("user_agent"))
+    if kept := inner(body, "litellm_metadata") or inner(body, "metadata"):
+        put(row, "client_ip", kept.get("requester_ip_address"))
+        put(row, "user_agent", kept.get("user_agent"))
     fill_from_headers(inner(kept, "headers") or inner(inner(line, "proxy_server_request"), "headers"), row)
     facts.bodies(body, line.get("response"), row, facts.wire(line.get("call_type")))
     return row

@@ -208,8 +208,10 @@ def _judged(
     if days[1]:
         text = f"Both had exchanges on {amount(days[0], 'day')} of {days[1]:,}."
         said.append(("against" if not days[0] and not rare else "neither", text))
-    if bits >= needed:
+    if bits >= needed and len({one.family for one in rare}) > 1:
         verdict = "One operator would explain both: they share as much as the accounts of one group must."
+    elif bits >= needed and not accounts:
+        verdict = "A hint: what they share is rare, but of one family, and one signal alone never shows one operator."
     elif rare or accounts:
         verdict = "One operator could explain both, but what they share is less than a group of its own would need."
     else:
