@@ -21,7 +21,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts.md"
 TRUSTED_SHARE = 0.3
 DAYS, START = 30, datetime(2026, 4, 24, tzinfo=UTC)
 OPERATOR = [f"a{i}" for i in range(1, 9)]
-TOPICS, QUESTIONS = 60, 8  # of the operator's list; honest people ask about five times as many topics
+TOPICS, QUESTIONS = 64, 8  # of the operator's list; honest people ask about five times as many topics
 ALL_TOPICS, PRIVATE = 300, 1 << 50
 TOOL, TOOL_USERS, HONEST = 555, 80, 290
 SCHOOL = range(181, 191)
@@ -191,7 +191,7 @@ def test_a_behavioural_test_gives_the_bits_that_the_page_says(example: Scanned, 
 def test_short_of_the_least_effect_a_test_counts_in_proportion(example: Scanned) -> None:
     found = example.evidence["coverage_uniformity"]
     share = ((found["value"] - found["reference"]) / 0.7 - 0.75) / 0.25
-    assert found["bits"] == pytest.approx(share * 8) and "0.65 of 8 bits" in page() and f"{share:.2f}" == "0.65"
+    assert 0 < share < 1 and f"{share:.2f} of the {found['bits'] / share:.1f} bits" in page()
     assert row("coverage uniformity")[-1] == f"{found['bits']:.1f}"
 
 
@@ -215,7 +215,7 @@ def test_the_criteria_are_those_of_the_scan(example: Scanned) -> None:
         ), criterion
         assert ratio == f"{value / threshold:.2f}", criterion
     assert example.campaign["threshold_ratio"] == pytest.approx(min(v / t for v, t in values.values()), abs=1e-6)
-    assert example.campaign["score"] == pytest.approx(37.2, abs=0.05)
+    assert example.campaign["score"] == pytest.approx(35.7, abs=0.05)
 
 
 def test_calibration_and_attribution_end_as_the_page_says(example: Scanned) -> None:
@@ -227,7 +227,7 @@ def test_calibration_and_attribution_end_as_the_page_says(example: Scanned) -> N
     assert f"{alike} of any size" in text and f"the e-value is ({alike} + 1) / 1 = {found['e_value']:.0f}" in text
     assert found["e_value"] == alike + 1
     assert found["flagged"] and found["level"] == "L3" and "`C0001`, L3, eight accounts" in text
-    assert found["accounts"] == 8 and found["harvested_exchanges"] == found["exchanges"] == TOPICS * QUESTIONS == 480
+    assert found["accounts"] == 8 and found["harvested_exchanges"] == found["exchanges"] == TOPICS * QUESTIONS == 512
     roles = {
         r["account_id"]: (r["role"], f"{r['membership']:.2f}") for r in example.result.tables["members"].to_pylist()
     }
