@@ -1,0 +1,145 @@
+"""Micro-batches: sealed segments become a folder of a log, which is read like any other, and is removed once it was."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from clonewatch.live.bodies import ACCOUNT_FACTS, EVENT_ROWS, SIDES, read_as
+from clonewatch.live.spool import ASIDE, LINES, TAKEN, TIMES, sealed, stream_of, times_of
+from clonewatch.model import whole_files
+
+_EXCHANGES = "exchanges"
+_TRIES = "tries"
+# Times that a batch may end its process before its segments are tried one by one.
+MOST_TRIES = 2
+
+
+class Batch(NamedTuple):
+    """A folder with segments of one format, and one field map. source: the name of the map, "" for none.
+
+    The name of the folder says both: a segment is read as what it was sent as, whatever its rows look like.
+    """
+
+    place: Path
+    form: str
+    source: str
+
+    def segments(self) -> list[Path]:
+        """Its segments of exchanges, oldest first."""
+        return sorted((self.place / _EXCHANGES).glob(f"*{LINES}"))
+
+    def times(self) -> list[tuple[float, int]]:
+        """When its rows arrived, and how many."""
+        return [pair for path in sorted(self.place.glob(f"*{TIMES}")) for pair in times_of(path)]
+
+    def tried(self) -> int:
+        """Count an attempt before it begins; returns how many there were before it."""
+        path = self.place / _TRIES
+        before = len(path.read_bytes()) if path.exists() else 0
+        whole_files.replace(path, b"x" * (before + 1), whole_files.PRIVATE)
+        return before
+
+    def done(self) -> None:
+        """Remove it: everything is in the state."""
+        shutil.rmtree(self.place)
+
+
+def waiting(place: Path) -> Iterator[Batch]:
+    """Batches that were taken and are not in the state yet, then new ones of everything sealed."""
+    yield from _taken(place)
+    _take(place)
+    yield from _taken(place)
+
+
+def _taken(place: Path) -> list[Batch]:
+    folders = sorted(path for path in (place / TAKEN).iterdir() if path.is_dir())
+    return [Batch(path, *path.name.split("@")[1:]) for path in folders]
+
+
+def _take(place: Path) -> None:
+    """Move sealed segments into folders by format and field map; facts go with exchanges, and wait for some."""
+    groups: dict[tuple[str, str], list[Path]] = {}
+    sides: list[Path] = []
+    for path in sealed(place):
+        stream = stream_of(path)
+        if stream in SIDES:
+            sides.append(path)
+        else:
+            groups.setdefault(read_as(stream), []).append(path)
+    for at, (how, segments) in enumerate(sorted(groups.items())):
+        folder = _folder(place, segments[0], *how)
+        (folder / _EXCHANGES).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if at == 0:
+            _write_sides(folder, sides)
+        for path in segments:
+            with contextlib.suppress(FileNotFoundError):  # its times are a measure only
+                path.with_suffix(TIMES).rename(folder / (path.stem + TIMES))
+            path.rename(folder / _EXCHANGES / path.name)
+        whole_files.sync_folder(folder / _EXCHANGES)
+        whole_files.sync_folder(folder)
+        whole_files.sync_folder(folder.parent)
+        for path in sides if at == 0 else ():
+            path.unlink()
+            path.with_suffix(TIMES).unlink(missing_ok=True)
+
+
+def _folder(place: Path, first: Path, form: str, source: str) -> Path:
+    return place / TAKEN / f"{first.name.partition('-')[0]}@{form}@{source}"
+
+
+def _write_sides(folder: Path, sides: list[Path]) -> None:
+    """The facts and events of segments as the side tables of a log: of an account one row, later values in front.
+
+    A killed process leaves the segments, and they are written again.
+    """
+    facts: dict[object, Mapping[str, object]] = {}
+    events: list[bytes] = []
+    for path in sides:
+        lines = path.read_bytes().splitlines()
+        if stream_of(path) == EVENT_ROWS:
+            events += lines
+            continue
+        for line in lines:
+            row = msgspec.json.decode(line, type=dict[str, object])
+            account = str(row["account_id"])
+            given = {name: value for name, value in row.items() if value is not None}
+            facts[account] = {**facts.get(account, {}), **given, "account_id": account}
+    for name, rows in ((ACCOUNT_FACTS, [msgspec.json.encode(row) for row in facts.values()]), (EVENT_ROWS, events)):
+        path = folder / f"{name}{LINES}"
+        if rows:
+            kept = path.read_bytes() if path.exists() else b""
+            data = b"".join(row + b"\n" for row in rows)
+            if data not in kept:
+                whole_files.replace(path, data, whole_files.PRIVATE)
+
+
+def halves(batch: Batch) -> list[Batch]:
+    """A batch as one batch for each of its segments, when something in it cannot be read.
+
+    The facts stay with the first. Returns the batch itself where it has one segment.
+    """
+    segments = batch.segments()
+    for path in segments[1:]:
+        folder = _folder(batch.place.parents[1], path, batch.form, batch.source)
+        (folder / _EXCHANGES).mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (batch.place / (path.stem + TIMES)).rename(folder / (path.stem + TIMES))
+        path.rename(folder / _EXCHANGES / path.name)
+    (batch.place / _TRIES).unlink(missing_ok=True)
+    return [one for one in _taken(batch.place.parents[1]) if one[1:] == batch[1:]]
+
+
+def set_aside(batch: Batch) -> None:
+    """Move the only segment of a batch where it does no harm; the facts go with it."""
+    aside = batch.place.parents[1] / ASIDE
+    for path in (*batch.segments(), *batch.place.glob(f"*{LINES}")):
+        number = batch.place.name.partition("@")[0]
+        name = path.name if path.name[:1].isdecimal() else f"{number}-{path.name}"
+        path.rename(aside / name)
+    batch.done()
