@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from clonewatch.cli.main import app
 from clonewatch.live.api_keys import ApiKey, Keyring, digest, new
-from clonewatch.live.settings import read, shown, size_of
+from clonewatch.live.settings import Settings, read, shown, size_of
 from clonewatch.model.errors import SetupError
 
 KEY, HASH = new()
@@ -82,6 +83,15 @@ def test_a_key_is_known_by_its_hash_alone() -> None:
     assert digest(KEY) == HASH and KEY not in repr(ApiKey(HASH))
     for other in ("", HASH, new()[0], KEY + "x", KEY[:-1], "cwk_" + "\u00e9" * 43):
         assert ring.whose(other) is None
+
+
+def test_the_settings_on_the_page_are_the_defaults(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "using" / "live.md").read_text(encoding="utf-8")
+    text = page.partition("## All settings")[2].partition("```toml\n")[2].partition("```")[0]
+    held = read(written(tmp_path, text), {})
+    paths = {name: str(tmp_path / name) for name in ("state", "spool", "results")}
+    assert held == msgspec.structs.replace(Settings(), **paths)
+    assert [name for name in Settings.__struct_fields__ if f"{name} = " not in text and f"[{name}]" not in text] == []
 
 
 def test_sizes_are_binary() -> None:

@@ -87,7 +87,7 @@ class Spool:
         self._lock = threading.Lock()
         self._segments: dict[str, _Open] = {}
         self._seen: dict[str, float] = {}  # when files that wait were first seen
-        self._number = max([_number(path) for path in place.rglob(f"*{LINES}")], default=0)
+        self._number = max([_number(path) for path in _files(place)], default=0)
         self.size = held(place)
         for path in sorted((place / OPEN).glob(f"*{LINES}")):
             _cut(path)
@@ -213,11 +213,11 @@ def make(place: Path) -> None:
 
 
 def held(place: Path) -> int:
-    """Bytes of all files in a spool. Files that the worker removes meanwhile count for nothing."""
+    """Bytes of all files in a spool. What the worker removes meanwhile counts for nothing."""
     size = 0
-    for path in place.rglob("*"):
+    for path in _files(place):
         with contextlib.suppress(OSError):
-            size += path.stat().st_size if path.is_file() else 0
+            size += path.lstat().st_size
     return size
 
 
@@ -256,6 +256,11 @@ def counted(times: Sequence[tuple[float, int]], now: float) -> Mapping[float, in
         wait = max(0.0, now - at)
         waits[wait] = waits.get(wait, 0) + count
     return waits
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """The files of a spool, while a worker may remove folders."""
+    return (Path(folder, name) for folder, _, names in os.walk(place) for name in names)
 
 
 def _number(path: Path) -> int:
