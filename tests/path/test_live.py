@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from tests.path.live_process import Process
 from tests.unit.live_stand import exchange, held, ids, spans
 
@@ -22,9 +25,18 @@ PROTOBUF = "application/x-protobuf"
 FAST = "[bounds]\nseal_seconds = 0.3\n[detect]\nevery_minutes = 0.02\ndays = [1]\n"
 
 
+def free_port() -> int:
+    with closing(socket.socket()) as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+GRPC = free_port()
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    with Process(tmp_path_factory.mktemp("served"), FAST) as process:
+    with Process(tmp_path_factory.mktemp("served"), f"{FAST}[listen]\ngrpc = {GRPC}\n") as process:
         yield process
 
 
@@ -33,21 +45,27 @@ def children(pid: int) -> list[int]:
     return [int(one) for one in found.stdout.split()]
 
 
-def test_a_real_exporter_is_heard(served: Process) -> None:
+def exported(exporter: SpanExporter, numbers: range) -> None:
+    """Calls of a model, as an instrumented gateway exports them."""
     provider = TracerProvider()
-    exporter = OTLPSpanExporter(
-        endpoint=f"{served.url}/v1/traces",
-        headers={"authorization": f"Bearer {served.key}"},
-        compression=Compression.Gzip,
-    )
     provider.add_span_processor(BatchSpanProcessor(exporter))
     tracer = provider.get_tracer("gateway")
-    for number in range(40):
+    for number in numbers:
         said = json.dumps([{"role": "user", "parts": [{"type": "text", "content": f"Sum the first {number} primes"}]}])
         facts = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.input.messages": said}
         with tracer.start_as_current_span("chat m", attributes=facts | {"user.id": f"a{number % 5}"}):
             pass
     provider.shutdown()
+
+
+def test_real_exporters_are_heard_over_http_and_grpc(served: Process) -> None:
+    key = f"Bearer {served.key}"
+    http = OTLPSpanExporter(
+        endpoint=f"{served.url}/v1/traces", headers={"authorization": key}, compression=Compression.Gzip
+    )
+    exported(http, range(20))
+    grpc = GrpcExporter(endpoint=f"127.0.0.1:{GRPC}", insecure=True, headers={"authorization": key})
+    exported(grpc, range(20, 40))
     served.wait(lambda: served.figure("taken_exchanges_total") >= 40, "the spans do not come in")
     rows = held(served.folder / "state")
     assert len(rows) == 40 and all(row["prompt"] is not None for row in rows)

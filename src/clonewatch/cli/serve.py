@@ -17,7 +17,7 @@ from clonewatch.model.errors import SetupError
 if TYPE_CHECKING:
     from clonewatch.live.settings import Settings
 
-_NEEDS = ("starlette", "uvicorn", "httptools", "prometheus_client", "opentelemetry.proto")
+_NEEDS = ("starlette", "uvicorn", "httptools", "prometheus_client", "opentelemetry.proto", "grpc")
 
 
 @grouped

@@ -36,11 +36,6 @@ class MalformedError(ValueError):
 def traces(body: bytes) -> tuple[bytes, int]:
     """A request with spans as one line of JSON, and how many spans it has. Raises MalformedError."""
     request = _parsed(ExportTraceServiceRequest, body)
-    return traces_of(request)
-
-
-def traces_of(request: ExportTraceServiceRequest) -> tuple[bytes, int]:
-    """The same for a request that is parsed already."""
     groups: list[Json] = [
         {
             "resource": {"attributes": _pairs(group.resource.attributes, 0)},
@@ -53,11 +48,7 @@ def traces_of(request: ExportTraceServiceRequest) -> tuple[bytes, int]:
 
 def logs(body: bytes) -> tuple[bytes, int]:
     """A request with log records as one line of JSON, and how many records it has. Raises MalformedError."""
-    return logs_of(_parsed(ExportLogsServiceRequest, body))
-
-
-def logs_of(request: ExportLogsServiceRequest) -> tuple[bytes, int]:
-    """The same for a request that is parsed already."""
+    request = _parsed(ExportLogsServiceRequest, body)
     groups: list[Json] = [
         {
             "resource": {"attributes": _pairs(group.resource.attributes, 0)},
@@ -152,12 +143,17 @@ def _log(log: Any) -> Json:
 
 
 def _pairs(pairs: Iterable[KeyValue], depth: int) -> list[Json]:
-    return [{"key": pair.key, "value": _value(pair.value, depth)} for pair in pairs]
+    made: list[Json] = []
+    for pair in pairs:
+        held = pair.value
+        text = held.string_value  # by far the most; empty for every other kind
+        made.append({"key": pair.key, "value": {"stringValue": text} if text else _value(held, depth)})
+    return made
 
 
 def _value(value: AnyValue, depth: int) -> Json | None:
     kind = value.WhichOneof("value")
-    if kind == "string_value":  # by far the most
+    if kind == "string_value":
         return {"stringValue": value.string_value}
     if kind == "int_value":
         return {"intValue": value.int_value}

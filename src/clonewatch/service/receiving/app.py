@@ -17,6 +17,7 @@ from clonewatch.live.api_keys import EVENTS, EXCHANGES, METRICS
 from clonewatch.live.bodies import RefusedError, Sources
 from clonewatch.live.settings import Settings
 from clonewatch.live.spool import FullError, Spool
+from clonewatch.service.receiving import grpc_door
 from clonewatch.service.receiving.committing import Committer
 from clonewatch.service.receiving.figures import CONTENT_TYPE, Figures
 from clonewatch.service.receiving.requests import Door, LaterError
@@ -57,9 +58,12 @@ class Receiver:
     @contextlib.asynccontextmanager
     async def _life(self, _app: Starlette) -> AsyncIterator[None]:
         self.committer.start()
+        server = await grpc_door.started(self.settings, self) if self.settings.listen.grpc else None
         try:
             yield
         finally:
+            if server:
+                await grpc_door.stopped(server)
             await self.committer.stop()
 
     def _expired(self, count: int) -> None:
@@ -124,6 +128,29 @@ class Receiver:
     async def _events(self, request: Request) -> Response:
         _kind(request, _JSONS)
         return _counts(await self._taken(request, EVENTS, lambda body, _: self.taker.facts(body, accounts=False)))
+
+    async def export(self, body: bytes, authorization: str, signal: str) -> bytes:
+        """An OTLP request in binary form that came over gRPC, and its answer. Raises RefusedError."""
+        code = 200
+        try:
+            held = self.door.holder(authorization, EXCHANGES)
+            if self.spool.is_full():
+                raise self._full()
+            self.door.enter(len(body))
+            try:
+                heard = self.taker.telemetry(body, signal, binary=True, key=held.name)
+                await self._put(heard)
+            finally:
+                self.door.leave(len(body))
+        except RefusedError as error:
+            code = error.status
+            raise
+        finally:
+            self.figures.requests[f"grpc {signal}", str(code)] += 1
+        self.figures.bytes += len(body)
+        self._count(heard, held.name)
+        made: bytes = otlp.answer(signal, heard.lost, heard.said).SerializeToString()
+        return made
 
     async def _taken(self, request: Request, scope: str, made: Callable[[bytes, str], Heard]) -> Heard:
         """Let a body in, and put its rows on the disk. Raises RefusedError."""

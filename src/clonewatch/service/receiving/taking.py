@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import msgspec
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clonewatch.adapters.reading import FORMATS
 from clonewatch.live import bodies, otlp
@@ -60,12 +58,6 @@ class Taker:
         except otlp.MalformedError as error:
             raise RefusedError(400, str(error)) from error
         return self._telemetry(line, count, signal, key)
-
-    def parsed(self, request: ExportTraceServiceRequest | ExportLogsServiceRequest, key: str) -> Heard:
-        """An OTLP request that is parsed already, as gRPC gives it."""
-        if isinstance(request, ExportTraceServiceRequest):
-            return self._telemetry(*otlp.traces_of(request), otlp.TRACES, key)
-        return self._telemetry(*otlp.logs_of(request), otlp.LOGS, key)
 
     def _telemetry(self, line: bytes, count: int, signal: str, key: str) -> Heard:
         if not count:
