@@ -93,7 +93,7 @@ def _serve(settings: Settings) -> None:
     from clonewatch.service.receiving.serving import serve as run
 
     load_key(Path(settings.fingerprint_key) if settings.fingerprint_key else None)  # refused now, not in a minute
-    publisher = partial(_publish, settings) if settings.publish.policy else None
+    publisher = partial(publish, settings) if settings.publish.policy else None
     with closing(listening(settings.listen.host, settings.listen.port)) as listener:
         host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host
         scheme = "https" if settings.listen.certificate else "http"
@@ -101,7 +101,7 @@ def _serve(settings: Settings) -> None:
         run(settings, listener, publisher)
 
 
-def _publish(settings: Settings, scans: list[Path]) -> tuple[int, int]:
+def publish(settings: Settings, scans: list[Path]) -> tuple[int, int]:
     """Publish what the policy says of results; its serial number, and how many accounts are listed."""
     from clonewatch.cli.policy import publish_list
 
