@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from starlette.testclient import TestClient
 
-from clonewatch.live import spool
+from clonewatch.live import bus
 from clonewatch.live.api_keys import SCOPES, ApiKey, new
+from clonewatch.live.bus import Writer
 from clonewatch.live.settings import Settings
-from clonewatch.live.spool import Spool
 from clonewatch.service.receiving.app import Receiver
 from clonewatch.state.manifest import decode
 
@@ -54,8 +54,8 @@ class Service:
         return self.http.get(path, headers={"authorization": f"Bearer {key}"})
 
     @property
-    def spool(self) -> Spool:
-        """Its spool."""
+    def spool(self) -> Writer:
+        """Its spool, or the bus in its place."""
         return self.receiver.spool
 
     def lines(self) -> list[bytes]:
@@ -66,7 +66,7 @@ class Service:
 @contextlib.contextmanager
 def serving(chosen: Settings) -> Iterator[Service]:
     """A service without its worker."""
-    with spool.opened(Path(chosen.spool), chosen.spool_bounds()) as held:
+    with bus.writing(chosen) as held:
         receiver = Receiver(chosen, held)
         with TestClient(receiver.app()) as http:
             yield Service(http, receiver)

@@ -52,6 +52,7 @@ def test_the_environment_is_above_the_file(tmp_path: Path) -> None:
         ("[keys.a]\nsha256 = 'short'\n", {}, "key a: sha256"),
         (f"[keys.a]\nsha256 = '{HASH}'\nscopes = ['all']\n", {}, "there is no scope 'all'"),
         (f"[keys.a]\nsha256 = '{HASH}'\nscopes = []\n", {}, "may do nothing"),
+        ("worker = false\n", {}, "nobody else reads this spool"),
         ("= 1", {}, "not TOML"),
         ("", {"CLONEWATCH_SERVE_LISTEN_PROT": "1"}, "there is no setting `prot`"),
         ("", {"CLONEWATCH_SERVE_STATE_X": "1"}, "there is no setting `state_x`"),

@@ -90,8 +90,11 @@ def _serve(settings: Settings) -> None:
     from functools import partial
 
     from clonewatch.fingerprints.keys import load_key
+    from clonewatch.live.bus import check
     from clonewatch.service.receiving.serving import serve as run
 
+    if settings.bus:
+        check(settings.bus)
     load_key(Path(settings.fingerprint_key) if settings.fingerprint_key else None)  # refused now, not in a minute
     publisher = partial(publish, settings) if settings.publish.policy else None
     with closing(listening(settings.listen.host, settings.listen.port)) as listener:

@@ -72,17 +72,24 @@ class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything of a service. maps: name of a source -> field map (file or preset); keys: by name."""
+    """Everything of a service. maps: name of a source -> field map (file or preset); keys: by name.
+
+    bus: address of Redis or Kafka, empty for the spool alone. worker: False where another service of the bus has the
+    state. kafka: more for its library, such as security.protocol.
+    """
 
     state: str = "state"
     spool: str = "spool"
     results: str = "results"
     fingerprint_key: str = ""
+    bus: str = ""
+    worker: bool = True
     listen: Listen = Listen()
     bounds: SpoolSize = SpoolSize()
     limits: Limits = Limits()
     detect: Detect = Detect()
     publish: Publish = Publish()
+    kafka: dict[str, str] = {}
     maps: dict[str, str] = {}
     keys: dict[str, ApiKey] = {}
 
@@ -123,10 +130,15 @@ def shown(settings: Settings) -> dict[str, Any]:
     made: dict[str, Any] = msgspec.to_builtins(settings)
     for one in made["keys"].values():
         one["sha256"] = "(hidden)"
-    scheme, mark, rest = made["publish"]["store"].partition("://")
-    if mark and "@" in rest:
-        made["publish"]["store"] = f"{scheme}://(hidden)@{rest.rpartition('@')[2]}"
+    made["publish"]["store"] = _without_password(made["publish"]["store"])
+    made["kafka"] = dict.fromkeys(made["kafka"], "(hidden)")
+    made["bus"] = _without_password(made["bus"])
     return made
+
+
+def _without_password(address: str) -> str:
+    scheme, mark, rest = address.partition("://")
+    return f"{scheme}://(hidden)@{rest.rpartition('@')[2]}" if mark and "@" in rest else address
 
 
 def _tables(path: Path) -> dict[str, Any]:
@@ -204,6 +216,8 @@ def _check(settings: Settings, where: str) -> None:
             refuse(f"{port} is no port", "Write port = 4318")
     if bool(settings.listen.certificate) != bool(settings.listen.private_key):
         refuse("TLS needs a certificate and its private key", "Name both, or neither")
+    if not settings.worker and not settings.bus:
+        refuse("worker = false, and nobody else reads this spool", "Name the bus that the worker reads")
     out = settings.publish
     if out.policy and not (out.out and out.signing_key and out.account_key):
         refuse("a policy is published with out, signing_key and account_key", "Name them in [publish]")

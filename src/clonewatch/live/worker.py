@@ -16,10 +16,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from clonewatch.live import bus, spool
 from clonewatch.live.batches import MOST_TRIES, Batch, halves, set_aside, waiting
-from clonewatch.live.bodies import Sources
+from clonewatch.live.bodies import SIDES, Sources
+from clonewatch.live.bus import Reader
 from clonewatch.live.settings import Settings
-from clonewatch.live.spool import counted, make
+from clonewatch.live.spool import FullError, Spool, counted, make
 from clonewatch.live.status import Status
 from clonewatch.model.errors import ClonewatchError, KeyFileError, OutputError, StateError
 from clonewatch.model.limits import DEFAULT
@@ -51,13 +53,18 @@ class Worker:
         self.key = Path(settings.fingerprint_key) if settings.fingerprint_key else None
         self.sources = Sources(settings.maps)
         self.status = Status()
+        self._bus: Reader | None = None
+        self._own: Spool | None = None
         self._unseen: list[tuple[float, int]] = []  # rows that no look has seen yet
         self._begun = False  # whether there was a look since this process began
         self._next = 0.0  # when the next look is due, on a clock that nobody sets
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Work until told to stop. What goes wrong is said, counted and tried again."""
-        with _alone(self.place, stopped):
+        with _alone(self.place, stopped), contextlib.ExitStack() as held:
+            self._bus = bus.reading(self.settings)
+            if self._bus is not None:  # what it hands over is in a spool of our own before it forgets it
+                self._own = held.enter_context(spool.opened(self.place, self.settings.spool_bounds()))
             while not stopped():
                 self.step()
                 time.sleep(_NAP)
@@ -65,6 +72,10 @@ class Worker:
     def step(self) -> None:
         """Take what is sealed; look for groups where it is time."""
         try:
+            if self._bus is not None and self._own is not None:
+                self._bus.drain(self._own.append)
+                self._own.seal()
+                self._own.expire(SIDES)
             for batch in waiting(self.place):
                 self._take(batch)
             if time.monotonic() >= self._next and self._is_due():
@@ -72,8 +83,10 @@ class Worker:
             self.status.problem = ""
         except ClonewatchError as error:
             self._say(error)
+        except FullError:
+            self._say(OutputError("the spool is full", where=str(self.place)))
         except OSError as error:
-            self._say(OutputError(f"the system refuses a file: {error.strerror}", where=str(self.place)))
+            self._say(OutputError(f"the system refuses: {error.strerror}", where=str(self.place)))
         self.status.write(self.place)
 
     def _say(self, error: ClonewatchError) -> None:

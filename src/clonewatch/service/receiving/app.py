@@ -15,8 +15,9 @@ from starlette.routing import Route
 from clonewatch.live import otlp, status
 from clonewatch.live.api_keys import EVENTS, EXCHANGES, METRICS
 from clonewatch.live.bodies import RefusedError, Sources
+from clonewatch.live.bus import Writer
 from clonewatch.live.settings import Settings
-from clonewatch.live.spool import FullError, Spool
+from clonewatch.live.spool import FullError
 from clonewatch.service.receiving import grpc_door
 from clonewatch.service.receiving.committing import Committer
 from clonewatch.service.receiving.figures import CONTENT_TYPE, Figures
@@ -34,9 +35,9 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 
 class Receiver:
-    """Takes batches into a spool."""
+    """Takes batches into a bus, which is the spool of this machine or one that others share."""
 
-    def __init__(self, settings: Settings, spool: Spool) -> None:
+    def __init__(self, settings: Settings, spool: Writer) -> None:
         self.settings, self.spool = settings, spool
         self.figures = Figures()
         self.door = Door(settings, self.figures)

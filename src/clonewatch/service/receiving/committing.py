@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from clonewatch.live.bodies import SIDES
-from clonewatch.live.spool import Rows, Spool
+from clonewatch.live.bus import Writer
+from clonewatch.live.spool import Rows
 
 _MOST = 32 << 20  # bytes that are written at once
 _TICK = 0.5  # seconds between looks at what has to be sealed
@@ -15,9 +16,9 @@ _EXPIRY = 60.0  # seconds between looks at what is too old
 
 
 class Committer:
-    """Writes into a spool, in one thread at a time. expired: called with how many segments were dropped unread."""
+    """Writes into a bus, in one thread at a time. expired: called with how many segments were dropped unread."""
 
-    def __init__(self, spool: Spool, expired: Callable[[int], None]) -> None:
+    def __init__(self, spool: Writer, expired: Callable[[int], None]) -> None:
         self.spool, self._expired = spool, expired
         self._queue: asyncio.Queue[tuple[Sequence[Rows], asyncio.Future[None]]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None

@@ -13,7 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from clonewatch.live import status
-from clonewatch.live.spool import Spool, held, sealed
+from clonewatch.live.bus import Writer
+from clonewatch.live.spool import held, sealed
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -30,7 +31,7 @@ class Figures:
         self.expired = 0
         self.worker_starts = 0
 
-    def text(self, spool: Spool) -> bytes:
+    def text(self, spool: Writer) -> bytes:
         """Everything in the text format."""
         registry = CollectorRegistry()
         registry.register(_Collected(self, spool))
@@ -38,7 +39,7 @@ class Figures:
 
 
 class _Collected(Collector):
-    def __init__(self, figures: Figures, spool: Spool) -> None:
+    def __init__(self, figures: Figures, spool: Writer) -> None:
         self._figures, self._spool = figures, spool
 
     def collect(self) -> Iterator[Metric]:
@@ -67,6 +68,7 @@ class _Collected(Collector):
         yield CounterMetricFamily("clonewatch_worker_starts", "How often the worker began", value=own.worker_starts)
         yield _gauge("in_flight_bytes", "Bytes of bodies that are not on the disk yet", own.in_flight)
         yield _gauge("spool_bytes", "Bytes in the spool", held(self._spool.place))
+        yield _gauge("bus_bytes", "Bytes that wait for the worker, as last seen", self._spool.size)
         yield _gauge("spool_bytes_most", "Bytes that the spool may hold", self._spool.bounds.size)
         yield _gauge("spool_sealed_segments", "Segments that the worker may take", len(sealed(self._spool.place)))
         yield from _worker(self._spool.place)

@@ -13,11 +13,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import uvicorn
 
-from clonewatch.live import spool, worker
+from clonewatch.live import bus, worker
 from clonewatch.live.settings import Settings
 from clonewatch.live.worker import Publisher
 from clonewatch.service.receiving.app import Receiver
@@ -54,7 +53,7 @@ def log_as_json() -> None:
 def serve(settings: Settings, listener: socket.socket, publisher: Publisher | None = None) -> None:
     """Serve until SIGTERM or SIGINT: requests end, what they brought is sealed, and the worker ends after its step."""
     log_as_json()
-    with spool.opened(Path(settings.spool), settings.spool_bounds()) as held:
+    with bus.writing(settings) as held:
         receiver = Receiver(settings, held)
         secure = settings.listen
         config = uvicorn.Config(
@@ -86,7 +85,10 @@ def _work(settings: Settings, publisher: Publisher | None, parent: int) -> None:
 
 @contextlib.contextmanager
 def _worker(settings: Settings, publisher: Publisher | None, receiver: Receiver) -> Iterator[None]:
-    """A worker that is begun again whenever it ends by itself."""
+    """A worker that is begun again whenever it ends by itself; none where another service has it."""
+    if not settings.worker:
+        yield
+        return
     stopping = threading.Event()
     watcher = threading.Thread(target=_watch, args=(settings, publisher, receiver, stopping), daemon=True)
     watcher.start()
