@@ -61,6 +61,7 @@ def main() -> None:
     told["floor"] = floor(asked.spans)
     with tempfile.TemporaryDirectory() as place:
         told["service"] = service(Path(place), asked)
+    told["machine"]["load_after"] = [round(load, 2) for load in os.getloadavg()]
     for name in ("floor", "service"):
         print(name, json.dumps(told[name]))
     asked.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -21,9 +22,9 @@ _COMMAND = [sys.executable, "-u", "-c", "from clonewatch.cli.main import run; ru
 
 
 class Process:
-    """`clonewatch serve` on a free port. more: of its settings, as TOML."""
+    """`clonewatch serve` on a free port. more: of its settings, as TOML. tls: whom it trusts, for TLS."""
 
-    def __init__(self, folder: Path, more: str = "") -> None:
+    def __init__(self, folder: Path, more: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.folder, self.port = folder, 0
         self.key, hashed = new()
         scopes = ", ".join(f'"{one}"' for one in SCOPES)
@@ -31,7 +32,8 @@ class Process:
         (folder / "serve.toml").write_text(f'fingerprint_key = "fingerprint.key"\n{text}')
         self.log = folder / "serve.log"
         self._running: subprocess.Popen[bytes] | None = None
-        self._http = httpx.Client(timeout=PATIENCE)
+        self._scheme = "https" if tls else "http"
+        self._http = httpx.Client(timeout=PATIENCE, verify=tls or True)
 
     def start(self) -> Process:
         """Start it, and wait until it listens."""
@@ -88,12 +90,12 @@ class Process:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def _listens(self) -> bool:
         assert self._running is not None
         assert self._running.poll() is None, self.log.read_text()[-2000:]
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", (self.folder / "said").read_text())
+        found = re.search(r"://127\.0\.0\.1:(\d+)", (self.folder / "said").read_text())
         if not found:
             return False
         self.port = int(found[1])

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -74,6 +75,13 @@ def test_real_exporters_are_heard_over_http_and_grpc(served: Process) -> None:
     assert list((served.folder / "results" / "1-days").glob("scan.json"))
 
 
+def test_the_example_of_the_page_is_taken_as_it_says(served: Process) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "using" / "live.md").read_text(encoding="utf-8")
+    body = page.partition("-d '")[2].partition("'")[0]
+    answer = served.post("/v1/exchanges", body.encode())
+    assert f"```text\n{answer.text}\n```" in page
+
+
 def test_nothing_that_was_sent_is_left_in_the_spool_or_the_log(served: Process) -> None:
     prompt = "a-prompt-that-nobody-else-has"
     row = exchange(10_000, "an-account-in-the-log")
@@ -106,6 +114,38 @@ def test_it_ends_when_it_is_asked_to_and_keeps_what_it_acknowledged(served: Proc
     served.start()
     served.wait_until_taken()
     assert {f"x{number}" for number in range(30_000, 30_050)} <= set(ids(served.folder / "state"))
+
+
+def test_it_listens_over_tls(tmp_path: Path) -> None:
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "1",
+    ]
+    names = [
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    subprocess.run([*made, *names], cwd=tmp_path, check=True, capture_output=True)
+    tls = f"[listen]\ncertificate = 'cert.pem'\nprivate_key = 'key.pem'\ngrpc = {free_port()}\n"
+    with Process(tmp_path, FAST + tls, ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))) as process:
+        assert process.url.startswith("https://")
+        assert process.post("/v1/exchanges", json.dumps(exchange(1)).encode()).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            httpx.get(process.url.replace("https", "http"))
 
 
 def test_killed_at_any_moment_it_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,8 @@ def test_facts_wait_for_exchanges_and_are_added_up(chosen: Settings) -> None:
     assert event["kind"] == "ban"
 
 
-def test_spans_and_the_log_records_about_them_find_each_other(chosen: Settings) -> None:
+def call_in_two() -> tuple[bytes, bytes]:
+    """A span without its prompt, and the log record that has it, as two requests."""
     request = ExportTraceServiceRequest.FromString(spans(range(1)))
     [span] = request.resource_spans[0].scope_spans[0].spans
     kept = [a for a in span.attributes if a.key != "gen_ai.input.messages"]
@@ -213,12 +215,48 @@ def test_spans_and_the_log_records_about_them_find_each_other(chosen: Settings) 
     record = logs.resource_logs.add().scope_logs.add().log_records.add(event_name="gen_ai.user.message")
     record.trace_id, record.span_id = span.trace_id, span.span_id
     record.body.kvlist_value.values.add(key="content").value.string_value = "Write about rivers in spring"
+    return request.SerializeToString(), logs.SerializeToString()
+
+
+def export(chosen: Settings, *requests: tuple[str, bytes]) -> None:
     with serving(chosen) as service:
-        assert service.post("/v1/logs", logs.SerializeToString(), "application/x-protobuf").status_code == 200
-        assert service.post("/v1/traces", request.SerializeToString(), "application/x-protobuf").status_code == 200
-    Watched(chosen).step()
-    [row] = held(Path(chosen.state))
-    assert row["prompt"] is not None
+        for path, body in requests:
+            assert service.post(path, body, "application/x-protobuf").status_code == 200
+
+
+@pytest.mark.parametrize("first", ["/v1/traces", "/v1/logs", ""])
+def test_spans_and_the_log_records_about_them_find_each_other(chosen: Settings, first: str) -> None:
+    traces, logs = call_in_two()
+    other = call_in_two()
+    both = {"/v1/traces": traces, "/v1/logs": logs}
+    worker = Watched(chosen)
+    if first:  # the two come in two batches; others come with both
+        export(chosen, (first, both.pop(first)), ("/v1/logs", other[1]))
+        worker.step()
+    export(chosen, *both.items())
+    worker.step()
+    found = held(Path(chosen.state))
+    assert any(row["prompt"] is not None for row in found)
+    assert len({row["xid"] for row in found}) == 1
+
+
+def test_what_is_carried_is_read_once_more_and_then_gone(chosen: Settings) -> None:
+    traces, logs = call_in_two()
+    worker = Watched(chosen)
+    export(chosen, ("/v1/traces", traces), ("/v1/logs", logs))
+    worker.step()
+    carried = Path(chosen.spool) / "carried"
+    assert len(list(carried.iterdir())) == 2 and {one.stat().st_mode & 0o077 for one in carried.iterdir()} == {0}
+    export(chosen, ("/v1/traces", spans(range(5))))
+    worker.step()
+    assert list(carried.iterdir()) == [] and worker.status.repeated == 1
+    assert len(held(Path(chosen.state))) == 6
+    export(chosen, ("/v1/logs", logs))
+    worker.step()
+    for path in carried.iterdir():
+        os.utime(path, (0, 0))
+    worker.step()
+    assert files(chosen) == []
 
 
 def test_a_look_and_its_list_are_measured_from_arrival_to_effect(chosen: Settings) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from clonewatch.live.bodies import ACCOUNT_FACTS, EVENT_ROWS, SIDES, read_as
-from clonewatch.live.spool import ASIDE, LINES, TAKEN, TIMES, sealed, stream_of, times_of
+from clonewatch.live.bodies import ACCOUNT_FACTS, EVENT_ROWS, OTLP, SIDES, read_as
+from clonewatch.live.spool import ASIDE, CARRIED, LINES, TAKEN, TIMES, Arrived, sealed, stream_of, times_of
 from clonewatch.model import whole_files
 
 _EXCHANGES = "exchanges"
 _TRIES = "tries"
 # Times that a batch may end its process before its segments are tried one by one.
 MOST_TRIES = 2
+_RECORDS, _CARRIED = "otlp.logs", f".carried{LINES}"
+# Exporters send spans and log records within as many seconds of each other.
+_TOGETHER = 10.0
 
 
 class Batch(NamedTuple):
@@ -34,9 +38,9 @@ class Batch(NamedTuple):
         """Its segments of exchanges, oldest first."""
         return sorted((self.place / _EXCHANGES).glob(f"*{LINES}"))
 
-    def times(self) -> list[tuple[float, int]]:
+    def times(self) -> list[Arrived]:
         """When its rows arrived, and how many."""
-        return [pair for path in sorted(self.place.glob(f"*{TIMES}")) for pair in times_of(path)]
+        return [one for path in sorted(self.place.glob(f"*{TIMES}")) for one in times_of(path)]
 
     def tried(self) -> int:
         """Count an attempt before it begins; returns how many there were before it."""
@@ -77,6 +81,8 @@ def _take(place: Path) -> None:
         (folder / _EXCHANGES).mkdir(mode=0o700, parents=True, exist_ok=True)
         if at == 0:
             _write_sides(folder, sides)
+        for path in _carried(place, how) if how[0] == OTLP else ():
+            path.rename(folder / _EXCHANGES / path.name)
         for path in segments:
             with contextlib.suppress(FileNotFoundError):  # its times are a measure only
                 path.with_suffix(TIMES).rename(folder / (path.stem + TIMES))
@@ -117,6 +123,41 @@ def _write_sides(folder: Path, sides: list[Path]) -> None:
             data = b"".join(row + b"\n" for row in rows)
             if data not in kept:
                 whole_files.replace(path, data, whole_files.PRIVATE)
+
+
+def carry(batch: Batch) -> None:
+    """Keep the end of a batch for the next one, where spans and log records about them may be in two.
+
+    What was read is read again with it, and the state takes no row twice; a span that has its prompt now adds it. A
+    killed process leaves nothing to carry, and then some calls lack their prompt.
+    """
+    paths = [path for path in batch.segments() if not path.name.endswith(_CARRIED)]
+    if batch.form != OTLP or not any(stream_of(path).startswith(_RECORDS) for path in paths):
+        return
+    known = {path: times_of(batch.place / (path.stem + TIMES)) for path in paths}
+    end = max((one.at for times in known.values() for one in times), default=0.0)
+    for path, times in known.items():
+        start = min((one.start for one in times if one.at >= end - _TOGETHER), default=None)
+        if start is not None:
+            with path.open("rb") as file:
+                file.seek(start)
+                to = batch.place.parents[1] / CARRIED / path.name
+                whole_files.replace(to.with_name(path.stem + _CARRIED), file.read(), whole_files.PRIVATE)
+
+
+def _carried(place: Path, how: tuple[str, str]) -> list[Path]:
+    """What the batch before left for one of this format and map."""
+    found = sorted((place / CARRIED).glob(f"*{_CARRIED}"))
+    return [path for path in found if read_as(stream_of(path).removesuffix(".carried")) == how]
+
+
+def forget_carried(place: Path, age: float) -> None:
+    """Remove what was carried for a batch that did not come within so many seconds, by the clock of the files."""
+    now = time.time()
+    for path in (place / CARRIED).iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if not 0 <= now - path.stat().st_mtime < age:
+                path.unlink()
 
 
 def halves(batch: Batch) -> list[Batch]:

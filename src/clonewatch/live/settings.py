@@ -51,12 +51,17 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When groups are looked for, and in which windows. keep_days: of exchanges, 0 for all."""
+    """When groups are looked for, and in which windows. keep_days: of exchanges, 0 for all.
+
+    answers, calibration: files as `clonewatch detect` takes them, empty for none.
+    """
 
     every_minutes: float = 5.0
     days: tuple[int, ...] = (14,)
     keep_days: int = 0
     memory: str = "700MB"
+    answers: str = ""
+    calibration: str = ""
 
 
 class Publish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,6 +160,7 @@ def _tables(path: Path) -> dict[str, Any]:
         (raw, ("state", "spool", "results", "fingerprint_key")),
         (raw.get("publish"), ("policy", "out", "signing_key", "account_key")),
         (raw.get("listen"), ("certificate", "private_key")),
+        (raw.get("detect"), ("answers", "calibration")),
     ):
         if isinstance(table, dict):
             named = {name: table.get(name) for name in names}

@@ -8,7 +8,6 @@ line.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import threading
 import time
@@ -21,7 +20,7 @@ from filelock import FileLock, Timeout
 from clonewatch.model.errors import OutputError, StateError
 from clonewatch.model.whole_files import PRIVATE, sync_folder, write_all
 
-OPEN, SEALED, TAKEN, ASIDE = "open", "sealed", "taken", "aside"
+OPEN, SEALED, TAKEN, ASIDE, CARRIED = "open", "sealed", "taken", "aside", "carried"
 LINES, TIMES = ".ndjson", ".times"
 _LOCK = ".lock"
 _MOST_SEGMENT = 64 << 20  # bytes after which a segment is sealed
@@ -49,13 +48,21 @@ class Rows(NamedTuple):
     rows: int
 
 
+class Arrived(NamedTuple):
+    """Rows that came into a segment together: when, how many, and where they begin, in bytes."""
+
+    at: float
+    rows: int
+    start: int
+
+
 class _Open:
     """A segment that is being written. size: bytes that are synced."""
 
     def __init__(self, path: Path, since: float) -> None:
         self.path, self.since, self.size = path, since, 0
         self.handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
-        self.times: list[tuple[float, int]] = []
+        self.times: list[Arrived] = []
 
     def write(self, data: bytes) -> None:
         """Write and sync; on an error nothing of it stays."""
@@ -149,8 +156,9 @@ class Spool:
     def _write(self, stream: str, parts: Sequence[Rows]) -> None:
         segment = self._segments.get(stream) or self._begin(stream)
         data = b"".join(one.data for one in parts)
+        start = segment.size
         segment.write(data)
-        segment.times.append((self._clock(), sum(one.rows for one in parts)))
+        segment.times.append(Arrived(self._clock(), sum(one.rows for one in parts), start))
         self.size += len(data)
         if segment.size >= _MOST_SEGMENT:
             self._end(stream)
@@ -167,12 +175,12 @@ class Spool:
         os.close(segment.handle)
         self._seal(segment.path, segment.times)
 
-    def _seal(self, path: Path, times: Sequence[tuple[float, int]]) -> None:
+    def _seal(self, path: Path, times: Sequence[Arrived]) -> None:
         if not path.stat().st_size:
             path.unlink()
             return
         # The times are for a measure, so they are neither synced nor needed.
-        said = "".join(f"{at:.3f} {count}\n" for at, count in times)
+        said = "".join(f"{one.at:.3f} {one.rows} {one.start}\n" for one in times)
         to = self.place / SEALED / path.name
         to.with_suffix(TIMES).write_text(said, encoding="ascii")
         path.rename(to)
@@ -204,7 +212,7 @@ def opened(place: Path, bounds: Bounds) -> Iterator[Spool]:
 def make(place: Path) -> None:
     """Make the folders of a spool. Raises OutputError."""
     try:
-        for folder in (place, *(place / name for name in (OPEN, SEALED, TAKEN, ASIDE))):
+        for folder in (place, *(place / name for name in (OPEN, SEALED, TAKEN, ASIDE, CARRIED))):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
@@ -235,26 +243,21 @@ def stream_of(path: Path) -> str:
     return path.name.removesuffix(LINES)[_NUMBER + 1 :]
 
 
-def times_of(path: Path) -> list[tuple[float, int]]:
-    """When the lines of a segment arrived, and how many; of one whose times were lost, when it was last written."""
+def times_of(path: Path) -> list[Arrived]:
+    """When the rows of a segment arrived; empty where that was lost."""
     try:
-        pairs = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
-        return [(float(at), int(count)) for at, count in pairs]
+        found = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+        return [Arrived(float(at), int(rows), int(start)) for at, rows, start in found]
     except (OSError, ValueError):
         return []
 
 
-def is_full(error: OSError) -> bool:
-    """Whether a disk or a quota is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def counted(times: Sequence[tuple[float, int]], now: float) -> Mapping[float, int]:
+def counted(times: Sequence[Arrived], now: float) -> Mapping[float, int]:
     """Seconds that rows have waited, and how many rows; none for a clock that was set back."""
     waits: dict[float, int] = {}
-    for at, count in times:
-        wait = max(0.0, now - at)
-        waits[wait] = waits.get(wait, 0) + count
+    for one in times:
+        wait = max(0.0, now - one.at)
+        waits[wait] = waits.get(wait, 0) + one.rows
     return waits
 
 

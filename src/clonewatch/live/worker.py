@@ -17,11 +17,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from clonewatch.live import bus, spool
-from clonewatch.live.batches import MOST_TRIES, Batch, halves, set_aside, waiting
+from clonewatch.live.batches import MOST_TRIES, Batch, carry, forget_carried, halves, set_aside, waiting
 from clonewatch.live.bodies import SIDES, Sources
 from clonewatch.live.bus import Reader
 from clonewatch.live.settings import Settings
-from clonewatch.live.spool import FullError, Spool, counted, make
+from clonewatch.live.spool import Arrived, FullError, Spool, counted, make
 from clonewatch.live.status import Status
 from clonewatch.model.errors import ClonewatchError, KeyFileError, OutputError, StateError
 from clonewatch.model.limits import DEFAULT
@@ -35,6 +35,7 @@ _LOCK = ".worker.lock"
 _REJECTED = DEFAULT._replace(rejected=1 << 20)
 _MOST_PARTS = 200  # beyond one a day, after which a state is compacted
 _FILES_KEPT = 200  # of rejected rows
+_CARRIED_SECONDS = 30.0  # and two more segments' time: then no batch comes for what was carried
 _NAP = 0.5  # seconds between looks at the spool
 # What goes away, and is no fault of a batch.
 _PASSING = (StateError, OutputError, KeyFileError)
@@ -55,7 +56,7 @@ class Worker:
         self.status = Status()
         self._bus: Reader | None = None
         self._own: Spool | None = None
-        self._unseen: list[tuple[float, int]] = []  # rows that no look has seen yet
+        self._unseen: list[Arrived] = []  # rows that no look has seen yet
         self._begun = False  # whether there was a look since this process began
         self._next = 0.0  # when the next look is due, on a clock that nobody sets
 
@@ -78,6 +79,7 @@ class Worker:
                 self._own.expire(SIDES)
             for batch in waiting(self.place):
                 self._take(batch)
+            forget_carried(self.place, _CARRIED_SECONDS + 2 * self.settings.bounds.seal_seconds)
             if time.monotonic() >= self._next and self._is_due():
                 self._look()
             self.status.problem = ""
@@ -138,10 +140,11 @@ class Worker:
             )
         )
         times = batch.times()
+        carry(batch)
         batch.done()
         self._count(done, times)
 
-    def _count(self, done: Ingested, times: list[tuple[float, int]]) -> None:
+    def _count(self, done: Ingested, times: list[Arrived]) -> None:
         status = self.status
         status.batches += 1
         status.exchanges += done.kept
@@ -181,6 +184,8 @@ class Worker:
                 key_file=self.key,
                 memory=chosen.memory,
                 max_repeated=1.0,
+                answers=Path(chosen.answers) if chosen.answers else None,
+                calibration=Path(chosen.calibration) if chosen.calibration else None,
             )
         )
         if self.publisher:

@@ -223,6 +223,8 @@ def _counts(heard: Heard) -> Response:
 
 def _refused(error: RefusedError) -> Response:
     headers = {"retry-after": str(error.seconds)} if isinstance(error, LaterError) else {}
+    if error.status in (408, 413):
+        headers["connection"] = "close"  # what is left of the body is not read
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
     return JSONResponse({"error": error.said}, error.status, headers)
