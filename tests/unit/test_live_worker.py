@@ -142,6 +142,27 @@ def test_a_batch_that_ended_the_worker_twice_is_tried_in_parts(chosen: Settings)
     assert len(ids(Path(chosen.state))) == 15 and worker.status.set_aside == 1
 
 
+def test_a_batch_with_what_was_carried_into_it_comes_apart(chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Watched(chosen)
+    export(chosen, *zip(("/v1/traces", "/v1/logs"), call_in_two(), strict=True))
+    worker.step()
+    poisoned = Path(chosen.spool) / "sealed" / "000000900-otlp.traces.ndjson"
+    poisoned.write_bytes(b"poison\n")
+    export(chosen, ("/v1/traces", spans(range(10, 15))))
+    real = ingest
+
+    def broken(asked: IngestSettings, *more: Any) -> Any:
+        if any(path.read_bytes() == b"poison\n" for path in Path(asked.paths[0]).rglob("*.ndjson")):
+            raise KeyError("a bug")
+        return real(asked, *more)
+
+    monkeypatch.setattr("clonewatch.live.worker.ingest", broken)
+    worker.step()
+    assert (worker.status.set_aside, worker.status.problem) == (1, "")
+    assert len({row["xid"] for row in held(Path(chosen.state))}) == 6
+    assert files(chosen) == ["000000900-otlp.traces.ndjson"]
+
+
 def test_a_bug_in_a_reader_keeps_no_other_batch_out(chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     put(chosen, rows(range(5)), Rows("litellm", b'{"poison": 1}\n', 1))
     real = ingest

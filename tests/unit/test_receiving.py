@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import logging
@@ -216,6 +217,33 @@ def test_a_body_is_bounded_as_sent_and_as_inflated(tmp_path: Path) -> None:
             assert refused.status_code == 400 and said in refused.json()["error"]
         assert service.post("/v1/traces", zlib.compress(b"x"), PROTOBUF, content_encoding="br").status_code == 415
         assert service.receiver.figures.in_flight == 0
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_body_that_never_ends_and_a_sender_that_leaves_cost_nothing(tmp_path: Path, gone: bool) -> None:
+    async def ask(service: Service) -> int:
+        parts = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+        async def receive() -> Any:
+            if (part := next(parts, None)) is not None:
+                return part
+            if not gone:
+                await asyncio.sleep(3_600)
+            return {"type": "http.disconnect"}
+
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": "/v1/exchanges", "query_string": b"", "headers": headers}
+        await service.receiver.app()(scope, receive, send)
+        return int(sent[0]["status"])
+
+    with serving(settings(tmp_path, limits=Limits(seconds=0.05))) as service:
+        assert asyncio.run(ask(service)) == (499 if gone else 408)
+        assert service.receiver.figures.in_flight == 0 and service.lines() == []
 
 
 def test_ten_times_too_many_requests_are_told_to_wait(tmp_path: Path) -> None:

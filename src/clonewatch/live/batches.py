@@ -17,6 +17,7 @@ from clonewatch.model import whole_files
 
 _EXCHANGES = "exchanges"
 _TRIES = "tries"
+_MOST_SIDES = 64 << 20  # bytes of facts and events after which the others wait for the next batch
 # Times that a batch may end its process before its segments are tried one by one.
 MOST_TRIES = 2
 _RECORDS, _CARRIED = "otlp.logs", f".carried{LINES}"
@@ -70,12 +71,14 @@ def _take(place: Path) -> None:
     """Move sealed segments into folders by format and field map; facts go with exchanges, and wait for some."""
     groups: dict[tuple[str, str], list[Path]] = {}
     sides: list[Path] = []
+    size = 0
     for path in sealed(place):
         stream = stream_of(path)
-        if stream in SIDES:
-            sides.append(path)
-        else:
+        if stream not in SIDES:
             groups.setdefault(read_as(stream), []).append(path)
+        elif size < _MOST_SIDES:
+            sides.append(path)
+            size += path.stat().st_size
     for at, (how, segments) in enumerate(sorted(groups.items())):
         folder = _folder(place, segments[0], *how)
         (folder / _EXCHANGES).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -160,20 +163,24 @@ def forget_carried(place: Path, age: float) -> None:
                 path.unlink()
 
 
-def halves(batch: Batch) -> list[Batch]:
-    """A batch as one batch for each of its segments, when something in it cannot be read.
+def apart(batch: Batch) -> list[Batch]:
+    """A batch as one for each of its segments, when something in it cannot be read. The facts stay with the first.
 
-    The facts stay with the first. Returns the batch itself where it has one segment.
+    What was carried into it was read before, and is dropped.
     """
-    segments = batch.segments()
-    for path in segments[1:]:
+    for path in batch.segments():
+        if path.name.endswith(_CARRIED):
+            path.unlink()
+    parts = [batch]
+    for path in batch.segments()[1:]:
         folder = _folder(batch.place.parents[1], path, batch.form, batch.source)
         (folder / _EXCHANGES).mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             (batch.place / (path.stem + TIMES)).rename(folder / (path.stem + TIMES))
         path.rename(folder / _EXCHANGES / path.name)
+        parts.append(Batch(folder, batch.form, batch.source))
     (batch.place / _TRIES).unlink(missing_ok=True)
-    return [one for one in _taken(batch.place.parents[1]) if one[1:] == batch[1:]]
+    return parts
 
 
 def set_aside(batch: Batch) -> None:

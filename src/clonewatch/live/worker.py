@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from clonewatch.live import bus, spool
-from clonewatch.live.batches import MOST_TRIES, Batch, carry, forget_carried, halves, set_aside, waiting
+from clonewatch.live.batches import MOST_TRIES, Batch, apart, carry, forget_carried, set_aside, waiting
 from clonewatch.live.bodies import SIDES, Sources
 from clonewatch.live.bus import Reader
 from clonewatch.live.settings import Settings
@@ -113,9 +113,8 @@ class Worker:
             self._apart(batch, type(error).__name__)
 
     def _apart(self, batch: Batch, why: str) -> None:
-        parts = halves(batch)
-        if len(parts) > 1:
-            for one in parts:
+        if len(batch.segments()) > 1:
+            for one in apart(batch):
                 self._take(one)
             return
         set_aside(batch)
