@@ -26,6 +26,7 @@ _LOCK = ".lock"
 _MOST_SEGMENT = 64 << 20  # bytes after which a segment is sealed
 _NUMBER = 9  # digits
 _TAIL = 1 << 20
+_sync = getattr(os, "fdatasync", os.fsync)  # not on every system
 
 
 class FullError(Exception):
@@ -68,7 +69,7 @@ class _Open:
         """Write and sync; on an error nothing of it stays."""
         try:
             write_all(self.handle, data)
-            os.fdatasync(self.handle)
+            _sync(self.handle)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self.handle, self.size)
