@@ -111,6 +111,22 @@ def test_the_command_makes_a_key_that_its_settings_take(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[maps]\nours = 'absent.toml'\n", "no such field map"),
+        ("[maps]\n'a b' = 'nginx'\n", "is no name of a source"),
+        ("bus = 'amqp://host'\n", "no address of a bus"),
+        ("[publish]\npolicy = 'p.toml'\nout = 'o'\nsigning_key = 's'\naccount_key = 'a'\n", "p.toml"),
+    ],
+)
+def test_what_would_fail_later_is_refused_at_the_start(tmp_path: Path, text: str, said: str) -> None:
+    path = written(tmp_path, f"fingerprint_key = 'k'\n{text}[keys.a]\nsha256 = '{HASH}'\n")
+    done = CliRunner().invoke(app, ["serve", str(path), "--listen", "127.0.0.1:0"])
+    assert done.exit_code == 2 and said in done.output.replace("\n", " "), done.output
+    assert "Batches are taken" not in done.output
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ([], "no key is known"),

@@ -89,19 +89,35 @@ def _serve(settings: Settings) -> None:
         )
     from functools import partial
 
-    from clonewatch.fingerprints.keys import load_key
-    from clonewatch.live.bus import check
     from clonewatch.service.receiving.serving import serve as run
 
-    if settings.bus:
-        check(settings.bus)
-    load_key(Path(settings.fingerprint_key) if settings.fingerprint_key else None)  # refused now, not in a minute
+    _refuse_now(settings)
     publisher = partial(publish, settings) if settings.publish.policy else None
     with closing(listening(settings.listen.host, settings.listen.port)) as listener:
         host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host
         scheme = "https" if settings.listen.certificate else "http"
         output.say(f"Batches are taken at {scheme}://{host}:{listener.getsockname()[1]}. Stop it with Ctrl-C.")
         run(settings, listener, publisher)
+
+
+def _refuse_now(settings: Settings) -> None:
+    """Refuse what the worker would stumble over in a minute. Raises SetupError."""
+    from clonewatch.fingerprints.keys import load_key
+    from clonewatch.live.bodies import Sources
+    from clonewatch.live.bus import check
+
+    Sources(settings.maps)
+    load_key(Path(settings.fingerprint_key) if settings.fingerprint_key else None)
+    if settings.bus:
+        check(settings.bus)
+    if held := settings.publish if settings.publish.policy else None:
+        from clonewatch.kernels.signing_keys import private_key
+        from clonewatch.policy.account_keys import account_secret
+        from clonewatch.policy.policy_file import read
+
+        read(Path(held.policy))
+        private_key(Path(held.signing_key))
+        account_secret(Path(held.account_key))
 
 
 def publish(settings: Settings, scans: list[Path]) -> tuple[int, int]:
