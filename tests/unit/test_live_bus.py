@@ -151,7 +151,7 @@ def test_a_row_keeps_its_stream_its_bytes_and_its_count(chosen: Settings) -> Non
     with reader(chosen) as held:
         while not found and time.monotonic() < until:
             held.drain(found.extend)
-    assert found == [sent]
+    assert [one._replace(at=0.0) for one in found] == [sent]
 
 
 def test_what_a_reader_could_not_put_away_comes_again(chosen: Settings) -> None:
@@ -194,10 +194,30 @@ def test_a_worker_takes_what_the_bus_has_into_the_state_once(chosen: Settings) -
     assert (worker.status.problem, worker.status.set_aside) == ("", 0)
 
 
+def test_the_wait_in_the_bus_is_part_of_the_wait(chosen: Settings) -> None:
+    put(chosen, rows(range(3))._replace(at=time.time() - 3_000))
+    worker = Watched(msgspec.structs.replace(chosen, bounds=msgspec.structs.replace(chosen.bounds, seal_seconds=0.05)))
+    until = time.monotonic() + PATIENCE
+    worker.run(lambda: worker.status.exchanges >= 3 or time.monotonic() > until)
+    assert worker.status.to_state.counts[-2] == 3  # between twenty minutes and an hour
+
+
+@pytest.mark.parametrize("chosen", [pytest.param("redis", marks=REQUIRED), "kafka"], indirect=True)
+def test_two_services_receive_and_one_worker_takes_all(chosen: Settings, tmp_path: Path) -> None:
+    other = msgspec.structs.replace(chosen, spool=str(tmp_path / "elsewhere"), worker=False)
+    with serving(chosen) as one, serving(other) as two:
+        for number in range(10):
+            assert (one, two)[number % 2].post("/v1/exchanges", exchange(number)).status_code == 200
+    worker = Watched(msgspec.structs.replace(chosen, bounds=msgspec.structs.replace(chosen.bounds, seal_seconds=0.05)))
+    until = time.monotonic() + PATIENCE
+    worker.run(lambda: worker.status.exchanges >= 10 or time.monotonic() > until)
+    assert ids(Path(chosen.state)) == sorted(f"x{n}" for n in range(10))
+
+
 def test_a_message_of_somebody_else_is_left_out(chosen: Settings) -> None:
     assert unpacked(b"hello", 100) is None and unpacked(b"", 100) is None
     good = line(1)
-    assert unpacked(packed(good), 100) == good
+    assert unpacked(packed(good._replace(at=7.5)), 100) == good._replace(at=7.5)
     assert unpacked(packed(Rows("x", b"a" * 1000 + b"\n", 1)), 100) is None
     for name in ("../../etc/passwd", "a/b", "a\0b"):
         assert unpacked(packed(Rows(name, b"1\n", 1)), 100) is None

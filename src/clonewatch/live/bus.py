@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,7 +26,7 @@ Put = Callable[[Sequence[Rows]], None]
 # Scheme of an address -> module, and the library that it needs.
 _KINDS = {"redis": ("redis_bus", "redis"), "rediss": ("redis_bus", "redis"), "kafka": ("kafka_bus", "confluent_kafka")}
 MOST_AT_ONCE = 500  # messages that are handed over together
-_HEAD = struct.Struct("<BIH")  # version, rows, length of the name of the stream
+_HEAD = struct.Struct("<BIdH")  # version, rows, when they arrived, length of the name of the stream
 _VERSION = 1
 
 
@@ -105,13 +106,17 @@ def check(address: str) -> None:
 def packed(one: Rows) -> bytes:
     """Rows as one message, compressed."""
     name = one.stream.encode()
-    return _HEAD.pack(_VERSION, one.rows, len(name)) + name + zstandard.ZstdCompressor(1).compress(one.data)
+    return (
+        _HEAD.pack(_VERSION, one.rows, one.at or time.time(), len(name))
+        + name
+        + zstandard.ZstdCompressor(1).compress(one.data)
+    )
 
 
 def unpacked(message: bytes, most: int) -> Rows | None:
     """The rows of a message; None for one that is none of ours. most: bytes to which it may inflate."""
     try:
-        version, rows, length = _HEAD.unpack_from(message)
+        version, rows, at, length = _HEAD.unpack_from(message)
         name = message[_HEAD.size : _HEAD.size + length].decode("ascii")
         packed_data = message[_HEAD.size + length :]
         if version != _VERSION or not name or not 0 <= zstandard.frame_content_size(packed_data) <= most:
@@ -121,7 +126,7 @@ def unpacked(message: bytes, most: int) -> Rows | None:
         return None
     # The name becomes that of a file.
     whole = data.endswith(b"\n") and name.replace("@", "").replace(".", "").replace("_", "").replace("-", "").isalnum()
-    return Rows(name, data, rows) if whole and ".." not in name else None
+    return Rows(name, data, rows, at) if whole and ".." not in name else None
 
 
 def _opened(settings: Settings, *, reads: bool) -> Any:

@@ -42,11 +42,15 @@ class Bounds(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Lines of one stream, each with its line feed. rows: how many exchanges or facts they hold."""
+    """Lines of one stream, each with its line feed. rows: how many exchanges or facts they hold.
+
+    at: when they arrived, seconds since 1970; 0 for now.
+    """
 
     stream: str
     data: bytes
     rows: int
+    at: float = 0.0
 
 
 class Arrived(NamedTuple):
@@ -159,7 +163,8 @@ class Spool:
         data = b"".join(one.data for one in parts)
         start = segment.size
         segment.write(data)
-        segment.times.append(Arrived(self._clock(), sum(one.rows for one in parts), start))
+        at = min((one.at for one in parts if one.at), default=self._clock())
+        segment.times.append(Arrived(at, sum(one.rows for one in parts), start))
         self.size += len(data)
         if segment.size >= _MOST_SEGMENT:
             self._end(stream)
