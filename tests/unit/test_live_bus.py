@@ -194,6 +194,23 @@ def test_a_worker_takes_what_the_bus_has_into_the_state_once(chosen: Settings) -
     assert (worker.status.problem, worker.status.set_aside) == ("", 0)
 
 
+@pytest.mark.parametrize("chosen", [pytest.param("redis", marks=REQUIRED), "kafka"], indirect=True)
+def test_a_worker_whose_spool_is_full_takes_from_it_and_fetches_the_rest(chosen: Settings) -> None:
+    many = [rows(range(n, n + 100), note="x" * 400) for n in range(0, 500, 100)]
+    assert sum(len(one.data) for one in many) > 1 << 17
+    for one in many:
+        put(chosen, one)
+    bounds = msgspec.structs.replace(chosen.bounds, size="100KB", seal_seconds=0.05)
+    worker = Watched(msgspec.structs.replace(chosen, bounds=bounds))
+    until = time.monotonic() + PATIENCE
+    with pytest.MonkeyPatch.context() as small:
+        for module in ("redis_bus", "kafka_bus"):
+            small.setattr(f"clonewatch.live.{module}.MOST_AT_ONCE", 1)
+        worker.run(lambda: worker.status.exchanges >= 500 or time.monotonic() > until)
+    assert ids(Path(chosen.state)) == sorted(f"x{n}" for n in range(500))
+    assert worker.status.failures > 0
+
+
 def test_the_wait_in_the_bus_is_part_of_the_wait(chosen: Settings) -> None:
     put(chosen, rows(range(3))._replace(at=time.time() - 3_000))
     worker = Watched(msgspec.structs.replace(chosen, bounds=msgspec.structs.replace(chosen.bounds, seal_seconds=0.05)))

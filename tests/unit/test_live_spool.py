@@ -118,6 +118,27 @@ def test_a_full_disk_keeps_whole_lines_only(made: Callable[..., Spool], small_fi
     assert lines(held.place) == ["a" * 59, "c" * 9]
 
 
+def test_a_segment_whose_arrivals_cannot_be_kept_is_sealed_all_the_same(made: Callable[..., Spool]) -> None:
+    held = made()
+    held.append([rows("a\n")])
+    (held.place / spool.SEALED / "000000001-one.times").mkdir()
+    held.seal(everything=True)
+    [path] = spool.sealed(held.place)
+    assert path.read_bytes() == b"a\n" and spool.times_of(path.with_suffix(".times")) == []
+
+
+def test_a_segment_that_cannot_be_sealed_is_written_on_and_sealed_later(made: Callable[..., Spool]) -> None:
+    held = made()
+    held.append([rows("a\n")])
+    (held.place / spool.SEALED).rename(held.place / "away")
+    with pytest.raises(OSError, match="No such file"):
+        held.seal(everything=True)
+    held.append([rows("b\n")])
+    (held.place / "away").rename(held.place / spool.SEALED)
+    held.seal(everything=True)
+    assert [path.read_bytes() for path in spool.sealed(held.place)] == [b"a\nb\n"]
+
+
 def test_what_nobody_read_is_dropped_past_its_age_by_a_clock_that_nobody_sets(tmp_path: Path, ticks: Clock) -> None:
     spool.make(tmp_path)
     wall = Clock()

@@ -74,7 +74,7 @@ def test_a_batch_that_was_taken_and_not_removed_comes_in_once(
 ) -> None:
     put(chosen, rows(range(20)), Rows("accounts", b'{"account_id":"a1","payment_fingerprint":"p"}\n', 1))
     with monkeypatch.context() as killed:
-        killed.setattr(Batch, "done", lambda self: None)  # the process ends before this
+        killed.setattr(Batch, "done", lambda self: 0)  # the process ends before this
         Watched(chosen).step()
     assert len(files(chosen)) == 2
     before = ids(Path(chosen.state))
@@ -259,6 +259,28 @@ def test_spans_and_the_log_records_about_them_find_each_other(chosen: Settings, 
     found = held(Path(chosen.state))
     assert any(row["prompt"] is not None for row in found)
     assert len({row["xid"] for row in found}) == 1
+
+
+def test_facts_that_are_none_keep_nothing_out(chosen: Settings) -> None:
+    bad = Rows("accounts", b'{"torn\n[]\n{"account_id":null}\n{"account_id":"a1","created_at":"never"}\n', 4)
+    put(chosen, bad, Rows("events", b"{\n{}\n", 2), rows(range(5)))
+    worker = Watched(chosen)
+    worker.step()
+    assert len(ids(Path(chosen.state))) == 5 and (worker.status.problem, worker.status.set_aside) == ("", 2)
+    assert [name[10:] for name in files(chosen)] == ["accounts.ndjson", "events.ndjson"]
+
+
+def test_facts_that_come_with_a_segment_that_cannot_be_read_go_with_the_next(chosen: Settings) -> None:
+    fact = Rows("accounts", b'{"account_id":"a1","payment_fingerprint":"p"}\n', 1)
+    put(chosen, Rows("jsonl_map@absent", b'{"a": 1}\n', 1), fact)
+    worker = Watched(chosen)
+    worker.step()
+    assert worker.status.set_aside == 1
+    put(chosen, rows(range(5)))
+    worker.step()
+    assert len(ids(Path(chosen.state))) == 5 and worker.status.set_aside == 1
+    [facts] = (Path(chosen.state) / "parts").glob("*-facts.parquet")
+    assert pq.read_table(facts).num_rows == 1
 
 
 def test_what_is_carried_is_read_once_more_and_then_gone(chosen: Settings) -> None:

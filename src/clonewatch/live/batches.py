@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -12,17 +13,19 @@ from typing import NamedTuple
 import msgspec
 
 from clonewatch.live.bodies import ACCOUNT_FACTS, EVENT_ROWS, OTLP, SIDES, read_as
-from clonewatch.live.spool import ASIDE, CARRIED, LINES, TAKEN, TIMES, Arrived, sealed, stream_of, times_of
+from clonewatch.live.spool import ASIDE, CARRIED, LINES, SEALED, TAKEN, TIMES, Arrived, sealed, stream_of, times_of
 from clonewatch.model import whole_files
 
 _EXCHANGES = "exchanges"
-_TRIES = "tries"
+_TRIES, _AWAY = "tries", ".away"
 _MOST_SIDES = 64 << 20  # bytes of facts and events after which the others wait for the next batch
 # Times that a batch may end its process before its segments are tried one by one.
 MOST_TRIES = 2
 _RECORDS, _CARRIED = "otlp.logs", f".carried{LINES}"
 # Exporters send spans and log records within as many seconds of each other.
 _TOGETHER = 10.0
+
+log = logging.getLogger("clonewatch.live")
 
 
 class Batch(NamedTuple):
@@ -50,9 +53,29 @@ class Batch(NamedTuple):
         whole_files.replace(path, b"x" * (before + 1), whole_files.PRIVATE)
         return before
 
-    def done(self) -> None:
-        """Remove it: everything is in the state."""
+    def done(self) -> int:
+        """Remove it: everything is in the state. Returns how many files of facts are set aside, which it was not."""
+        bad = sorted(self.place.glob(f"*{_AWAY}"))
+        for path in bad:
+            path.rename(self.place.parents[1] / ASIDE / f"{self._number}-{path.name.removesuffix(_AWAY)}")
         shutil.rmtree(self.place)
+        return len(bad)
+
+    def put_facts_away(self) -> bool:
+        """Leave out the facts of a batch that could not be read with them; whether there were any."""
+        sides = list(self.place.glob(f"*{LINES}"))
+        for path in sides:
+            path.rename(path.with_name(path.name + _AWAY))
+        return bool(sides)
+
+    def give_facts_back(self) -> None:
+        """Let the facts of a batch that cannot be read without them either go with the next one."""
+        for path in self.place.glob(f"*{_AWAY}"):
+            path.rename(self.place.parents[1] / SEALED / f"{self._number}-{path.name.removesuffix(_AWAY)}")
+
+    @property
+    def _number(self) -> str:
+        return self.place.name.partition("@")[0]
 
 
 def waiting(place: Path) -> Iterator[Batch]:
@@ -107,25 +130,33 @@ def _write_sides(folder: Path, sides: list[Path]) -> None:
 
     A killed process leaves the segments, and they are written again.
     """
-    facts: dict[object, Mapping[str, object]] = {}
+    facts: dict[str, Mapping[str, object]] = {}
     events: list[bytes] = []
     for path in sides:
         lines = path.read_bytes().splitlines()
         if stream_of(path) == EVENT_ROWS:
             events += lines
             continue
-        for line in lines:
-            row = msgspec.json.decode(line, type=dict[str, object])
+        for row in filter(None, map(_fact, lines)):
             account = str(row["account_id"])
             given = {name: value for name, value in row.items() if value is not None}
             facts[account] = {**facts.get(account, {}), **given, "account_id": account}
     for name, rows in ((ACCOUNT_FACTS, [msgspec.json.encode(row) for row in facts.values()]), (EVENT_ROWS, events)):
-        path = folder / f"{name}{LINES}"
         if rows:
-            kept = path.read_bytes() if path.exists() else b""
             data = b"".join(row + b"\n" for row in rows)
-            if data not in kept:
-                whole_files.replace(path, data, whole_files.PRIVATE)
+            whole_files.replace(folder / f"{name}{LINES}", data, whole_files.PRIVATE)
+
+
+def _fact(line: bytes) -> dict[str, object] | None:
+    """A row of facts; None for what only somebody else can have put into the bus."""
+    try:
+        row = msgspec.json.decode(line, type=dict[str, object])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        row = {}
+    if row.get("account_id") is not None:
+        return row
+    log.error("a row of facts is none")
+    return None
 
 
 def carry(batch: Batch) -> None:
@@ -164,7 +195,7 @@ def forget_carried(place: Path, age: float) -> None:
 
 
 def apart(batch: Batch) -> list[Batch]:
-    """A batch as one for each of its segments, when something in it cannot be read. The facts stay with the first.
+    """A batch as one for each of its segments, when something in it cannot be read.
 
     What was carried into it was read before, and is dropped.
     """
@@ -184,10 +215,7 @@ def apart(batch: Batch) -> list[Batch]:
 
 
 def set_aside(batch: Batch) -> None:
-    """Move the only segment of a batch where it does no harm; the facts go with it."""
-    aside = batch.place.parents[1] / ASIDE
-    for path in (*batch.segments(), *batch.place.glob(f"*{LINES}")):
-        number = batch.place.name.partition("@")[0]
-        name = path.name if path.name[:1].isdecimal() else f"{number}-{path.name}"
-        path.rename(aside / name)
+    """Move the only segment of a batch where it does no harm."""
+    for path in batch.segments():
+        path.rename(batch.place.parents[1] / ASIDE / path.name)
     batch.done()

@@ -177,18 +177,19 @@ class Spool:
         return segment
 
     def _end(self, stream: str) -> None:
-        segment = self._segments.pop(stream)
+        segment = self._segments[stream]
+        self._seal(segment.path, segment.times)  # where that fails, it is tried again
         os.close(segment.handle)
-        self._seal(segment.path, segment.times)
+        del self._segments[stream]
 
     def _seal(self, path: Path, times: Sequence[Arrived]) -> None:
         if not path.stat().st_size:
             path.unlink()
             return
-        # The times are for a measure, so they are neither synced nor needed.
         said = "".join(f"{one.at:.3f} {one.rows} {one.start}\n" for one in times)
         to = self.place / SEALED / path.name
-        to.with_suffix(TIMES).write_text(said, encoding="ascii")
+        with contextlib.suppress(OSError):  # they are for a measure
+            to.with_suffix(TIMES).write_text(said, encoding="ascii")
         path.rename(to)
         sync_folder(to.parent)
         sync_folder(path.parent)

@@ -36,9 +36,10 @@ _REJECTED = DEFAULT._replace(rejected=1 << 20)
 _MOST_PARTS = 200  # beyond one a day, after which a state is compacted
 _FILES_KEPT = 200  # of rejected rows
 _CARRIED_SECONDS = 30.0  # and two more segments' time: then no batch comes for what was carried
+_AGAIN = 10.0  # seconds after which a look that failed is tried again
 _NAP = 0.5  # seconds between looks at the spool
 # What goes away, and is no fault of a batch.
-_PASSING = (StateError, OutputError, KeyFileError)
+_PASSING = (StateError, OutputError, KeyFileError, OSError)
 
 log = logging.getLogger("clonewatch.live")
 
@@ -71,34 +72,48 @@ class Worker:
                 time.sleep(_NAP)
 
     def step(self) -> None:
-        """Take what is sealed; look for groups where it is time."""
-        try:
-            if self._bus is not None and self._own is not None:
-                self._bus.drain(self._own.append)
-                self._own.seal()
-                self._own.expire(SIDES)
-            for batch in waiting(self.place):
-                self._take(batch)
-            forget_carried(self.place, _CARRIED_SECONDS + 2 * self.settings.bounds.seal_seconds)
-            if time.monotonic() >= self._next and self._is_due():
-                self._look()
-            self.status.problem = ""
-        except ClonewatchError as error:
-            self._say(error)
-        except FullError:
-            self._say(OutputError("the spool is full", where=str(self.place)))
-        except OSError as error:
-            self._say(OutputError(f"the system refuses: {error.strerror}", where=str(self.place)))
+        """Fetch what a bus has, take what is sealed, look for groups where it is time; each whatever becomes of others."""
+        problem = "; ".join(
+            filter(None, [self._tried(one) for one in (self._fetch, self._take_all, self._look_if_due)])
+        )
+        if problem and problem != self.status.problem:
+            log.error("trouble", extra={"problem": problem})
+        self.status.problem = problem
         self.status.write(self.place)
 
-    def _say(self, error: ClonewatchError) -> None:
-        if self.status.problem != error.what:
-            log.error("trouble", extra={"problem": error.what})
-        self.status.problem = error.what
+    def _tried(self, work: Callable[[], None]) -> str:
+        """Do one kind of work; what it waits for, in words, empty for nothing."""
+        try:
+            work()
+            return ""
+        except ClonewatchError as error:
+            said = error.what
+        except FullError:
+            said = "the spool is full"
+        except OSError as error:
+            said = f"the system refuses: {error.strerror}"
         self.status.failures += 1
+        return said
+
+    def _fetch(self) -> None:
+        if self._bus is None or self._own is None:
+            return
+        self._own.seal()
+        self._own.expire(SIDES)
+        self._bus.drain(self._own.append)
+
+    def _take_all(self) -> None:
+        for batch in waiting(self.place):
+            self._take(batch)
+        forget_carried(self.place, _CARRIED_SECONDS + 2 * self.settings.bounds.seal_seconds)
+
+    def _look_if_due(self) -> None:
+        if time.monotonic() >= self._next and self._is_due():
+            self._next = time.monotonic() + _AGAIN  # for one that fails
+            self._look()
 
     def _take(self, batch: Batch) -> None:
-        """Take a batch; one that ended this process twice, or that no reader takes, in its segments one by one."""
+        """Take a batch; one that ended this process twice or that no reader takes: without its facts, then in parts."""
         if batch.tried() >= MOST_TRIES:
             self._apart(batch, "it ended the worker")
             return
@@ -113,6 +128,10 @@ class Worker:
             self._apart(batch, type(error).__name__)
 
     def _apart(self, batch: Batch, why: str) -> None:
+        if batch.put_facts_away():
+            self._take(batch)
+            return
+        batch.give_facts_back()
         if len(batch.segments()) > 1:
             for one in apart(batch):
                 self._take(one)
@@ -140,7 +159,7 @@ class Worker:
         )
         times = batch.times()
         carry(batch)
-        batch.done()
+        self.status.set_aside += batch.done()
         self._count(done, times)
 
     def _count(self, done: Ingested, times: list[Arrived]) -> None:
