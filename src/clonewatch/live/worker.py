@@ -72,7 +72,7 @@ class Worker:
                 time.sleep(_NAP)
 
     def step(self) -> None:
-        """Fetch what a bus has, take what is sealed, look for groups where it is time; each whatever becomes of others."""
+        """Fetch what a bus has, take what is sealed, look for groups where it is time: each whatever the others do."""
         problem = "; ".join(
             filter(None, [self._tried(one) for one in (self._fetch, self._take_all, self._look_if_due)])
         )
