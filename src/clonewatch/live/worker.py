@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +58,7 @@ class Worker:
         self.status = Status()
         self._bus: Reader | None = None
         self._own: Spool | None = None
-        self._unseen: list[Arrived] = []  # rows that no look has seen yet
+        self._unseen = Counter[float]()  # rows that no look has seen yet, by the second of their arrival
         self._begun = False  # whether there was a look since this process began
         self._next = 0.0  # when the next look is due, on a clock that nobody sets
 
@@ -171,7 +172,8 @@ class Worker:
         status.accounts = done.accounts
         status.taken_at = self._clock()
         status.to_state.add(counted(times, status.taken_at))
-        self._unseen += times
+        for one in times:
+            self._unseen[round(one.at)] += one.rows
         log.info(
             "taken",
             extra={
@@ -208,11 +210,11 @@ class Worker:
         )
         if self.publisher:
             self.status.serial, self.status.listed = self.publisher([one.out for one in found])
-        self._unseen, self._begun = [], True
+        self._unseen, self._begun = Counter(), True
         took = time.monotonic() - started
         status = self.status
         status.looks, status.look_seconds, status.looked_at = status.looks + 1, took, self._clock()
-        status.to_effect.add(counted(seen, status.looked_at))
+        status.to_effect.add(counted([Arrived(at, rows, 0) for at, rows in seen.items()], status.looked_at))
         status.flagged = max(
             (sum(row["flagged"] for row in one.result.tables["campaigns"].to_pylist()) for one in found if one.result),
             default=status.flagged,
