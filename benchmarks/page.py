@@ -128,6 +128,32 @@ def gateway(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def live(found: dict[str, Any]) -> str:
+    """What a service takes in, beside the floor; memory over time; the machine."""
+    held, floor = found["service"], found["floor"]
+    lines = ["| work | spans per CPU-second |", "|---|---:|"]
+    rows = {
+        "parsing the requests alone (the floor)": floor["parse_only"],
+        "parsing them and writing the line for the spool": floor["parse_and_line"],
+        "the process that receives, with HTTP and the disk": held["receiver_per_cpu_second"],
+        "the worker, until they are in the state": held["worker_per_cpu_second"],
+        "both together": held["both_per_cpu_second"],
+    }
+    lines += [f"| {name} | {value:,} |" for name, value in rows.items()]
+    third = max(1, len(held["memory_mb"]) // 3)
+    first, last = held["memory_mb"][:third], held["memory_mb"][-third:]
+    most = {name: [max(m[at] for m in part) for part in (first, last)] for name, at in (("it", 1), ("worker", 2))}
+    lines.append(
+        f"\n{held['acknowledged']:,} spans of {floor['bytes_per_span']:,} bytes in requests of {found['spans']}, over"
+        f" {found['senders']} connections in {held['seconds']:.0f} seconds; {held['lost']:,} were lost, and"
+        f" {held['told_to_wait']:,} requests were told to wait. A request took {held['p50_ms']:.0f} ms at the median,"
+        f" 99 % within {held['p99_ms']:.0f} ms. What receives took {most['it'][0]} MB at most in the first third of the"
+        f" time and {most['it'][1]} MB in the last, the worker {most['worker'][0]} and {most['worker'][1]} MB"
+        f" ({held['worker_peak_mb']} MB at its peak). {machine(found)}"
+    )
+    return "\n".join(lines)
+
+
 def _figure(found: dict[str, Any], key: str) -> str:
     """A figure that older runs did not record."""
     return f"{found[key]:,.0f}" if key in found else "-"
@@ -306,6 +332,7 @@ def main() -> None:
     large = json.loads((HERE / "results" / "headline.json").read_text(encoding="utf-8"))
     kept = json.loads((HERE / "results" / "daily.json").read_text(encoding="utf-8"))
     decided = json.loads((HERE / "results" / "gateway.json").read_text(encoding="utf-8"))
+    received = json.loads((HERE / "results" / "live.json").read_text(encoding="utf-8"))
     pages = json.loads((HERE / "results" / "console_pages.json").read_text(encoding="utf-8"))
     evidence = json.loads((HERE / "results" / "evidence_pages.json").read_text(encoding="utf-8"))
     parts = {
@@ -318,6 +345,7 @@ def main() -> None:
         "daily": daily(kept),
         "headline": headline(large),
         "gateway": gateway(decided),
+        "live": live(received),
         "console": console(pages, evidence),
     }
     page = PAGE.read_text(encoding="utf-8")

@@ -22,6 +22,7 @@ LONGEST = (
     "tests/path/test_faults.py",
     "tests/unit/test_lab_simulate.py",
     "tests/unit/test_console_attacks.py",
+    "tests/path/test_live.py",
     "tests/path/test_cases.py",
     "tests/unit/test_console_cases.py",
     "tests/fuzz/test_fuzz_adapters.py",

@@ -43,8 +43,9 @@ def main() -> int:
 
 
 def _walked(python: Path) -> int:
-    """Type the page on decisions in LiteLLM; 1 if it does not do what it shows."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/path/test_gateway_pages.py"]
+    """Type the page on decisions in LiteLLM, and let it push its payloads; 1 if that does not do what it shows."""
+    files = ["tests/path/test_gateway_pages.py", "tests/path/test_live_litellm.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     env = {**os.environ, "REAL_PYTHON": str(python.absolute()), "CLONEWATCH_WALK_LITELLM": "1"}
     return int(subprocess.run([*command, "-k", "litellm"], cwd=ROOT, env=env).returncode != 0)
 

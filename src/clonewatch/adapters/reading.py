@@ -56,6 +56,7 @@ class Log:
     total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
     has finished. dropped: optional values that did not fit, so far. units: of columns of plain numbers, by column.
     left_out: files of a folder in no known format, and their bytes. ended: files whose reading ended early, and why.
+    refuses: whether a file that names no accounts is refused, rather than all of its rows rejected.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Log:
         self.dropped = Dropped()
         self.units: dict[str, set[str]] = {}
         self.total_bytes = sum(map(bytes_of, inputs))
-        self._finished = 0
+        self._finished, self.refuses = 0, True
         self._current: Stream | None = None
         self._sides: dict[str, pa.Table | None] = {}
         self._waiting: list[Rejected] = []
@@ -246,7 +247,7 @@ class Log:
 
     def _counted(self, batch: Batch, reading: Reading, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The exchanges of a batch, once its rows are counted and the rejected ones given on."""
-        if not reading.read and not batch.exchanges.num_rows:
+        if self.refuses and not reading.read and not batch.exchanges.num_rows:
             refuse_without_accounts(batch.rejected, reading.entry.adapter, reading.name)
         self._note(reading.stream)
         reading.read += batch.exchanges.num_rows

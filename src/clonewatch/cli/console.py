@@ -100,7 +100,7 @@ def console(
     if result is not None:
         _import(held, result)
     scanned = _scanned(result, log or [], format, mapping, prices, tuple(audit or ()))
-    with closing(_listening(host, port)) as listener:
+    with closing(listening(host, port)) as listener:
         address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
         from clonewatch.service.settings import Settings
 
@@ -173,7 +173,8 @@ def _import(store: Store, result: Path) -> None:
     output.say(f"{count:,} case{'' if count == 1 else 's'} opened, {len(arrived.again):,} seen again.")
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises SetupError where the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -26,6 +26,7 @@ from clonewatch.cli import (
     results,
     scan,
     schema,
+    serve,
     state,
     track,
     warm_up,
@@ -143,6 +144,7 @@ def start(
 
 app.command("scan", short_help="Find campaigns in a log.")(scan.scan)
 app.command("ingest", short_help="Take a day's log into a state.")(state.ingest)
+app.command("serve", short_help="Take live traffic into a state.")(serve.serve)
 app.command("detect", short_help="Find campaigns in the days of a state.")(state.detect)
 app.add_typer(state.app, name="state", short_help="Maintain a state: verify, compact, forget.")
 app.command("calibrate", short_help="Calibrate on a quiet period of your own.")(calibrate.calibrate)

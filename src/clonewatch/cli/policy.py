@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -13,7 +13,11 @@ from clonewatch.cli.options import Json, grouped
 from clonewatch.model.errors import OutputError, SetupError
 
 if TYPE_CHECKING:
+    from clonewatch.policy.canary import Canary
+    from clonewatch.policy.entries import Chosen
+    from clonewatch.policy.matching import Matched
     from clonewatch.policy.policy_file import Policy
+    from clonewatch.policy.publishing import Published
 
 EXIT_FAILED = 3
 _HOUR = 3_600
@@ -145,30 +149,8 @@ def publish(
 
       clonewatch policy publish policy.toml -s result --store cases.db -o list --signing-key l.pem --account-key a.key
     """
-    held = _read(file)
-    if held.rules and not scan:
-        raise SetupError("the policy has rules, and no scan is named", where=str(file), fix="Name one with --scan")
-    from clonewatch.cli.policy_facts import Approved, approved, of_scans
-    from clonewatch.policy.account_keys import account_secret
-    from clonewatch.policy.entries import chosen, with_canary
-    from clonewatch.policy.matching import matched
-    from clonewatch.policy.publishing import publish as write
-    from clonewatch.policy.watch_list_file import Signing
-
-    signing = Signing(_signer(signing_key), account_secret(account_key))
-    now = int(time.time())
-    people = approved(store, now) if store else Approved({}, [], frozenset())
-    members, slices = of_scans(scan or [], people.ruled)
-    found = matched(held, members, people.cleared)
-    made = chosen(held, found.matches, people.measures, slices, now)
-    own = held.canary
-    if own and own.account in {one.account for one in members} | people.measures.keys():
-        own = None  # it is used by others: nothing is done to it, and whoever watches the canary hears of it
-    elif own:
-        made = with_canary(made, own, held.appeal_url, now)
-    _make(out)
-    done = write(out, name, made.numbers, made.entries, signing, now, int(valid_hours * _HOUR), whole=whole)
-    key = _public(signing.public)
+    wrote = publish_list(file, out, signing_key, account_key, scan or [], store, name, valid_hours, whole=whole)
+    held, found, made, own, done, key = wrote
     if json:
         told = {name: getattr(made, name) for name in ("enforced", "simulated", "unbound")}
         output.as_json(
@@ -246,6 +228,56 @@ def backtest(file: PolicyFile, scan: Scans, store: StoreGiven = None, json: Json
     )
     if not store:
         output.say("Without --store nobody was ruled on: every account is unknown.")
+
+
+class PublishedList(NamedTuple):
+    """What was published. canary: None where it was left out. key: the public one that gateways check it with."""
+
+    policy: Policy
+    found: Matched
+    made: Chosen
+    canary: Canary | None
+    done: Published
+    key: str
+
+
+def publish_list(
+    file: Path,
+    out: Path,
+    signing_key: Path,
+    account_key: Path,
+    scans: list[Path],
+    store: str | None,
+    name: str,
+    valid_hours: float,
+    *,
+    whole: bool = False,
+) -> PublishedList:
+    """Write the watch list that a policy makes of scans and a store."""
+    held = _read(file)
+    if held.rules and not scans:
+        raise SetupError("the policy has rules, and no scan is named", where=str(file), fix="Name one with --scan")
+    from clonewatch.cli.policy_facts import Approved, approved, of_scans
+    from clonewatch.policy.account_keys import account_secret
+    from clonewatch.policy.entries import chosen, with_canary
+    from clonewatch.policy.matching import matched
+    from clonewatch.policy.publishing import publish as write
+    from clonewatch.policy.watch_list_file import Signing
+
+    signing = Signing(_signer(signing_key), account_secret(account_key))
+    now = int(time.time())
+    people = approved(store, now) if store else Approved({}, [], frozenset())
+    members, slices = of_scans(scans, people.ruled)
+    found = matched(held, members, people.cleared)
+    made = chosen(held, found.matches, people.measures, slices, now)
+    own = held.canary
+    if own and own.account in {one.account for one in members} | people.measures.keys():
+        own = None  # it is used by others: nothing is done to it, and whoever watches the canary hears of it
+    elif own:
+        made = with_canary(made, own, held.appeal_url, now)
+    _make(out)
+    done = write(out, name, made.numbers, made.entries, signing, now, int(valid_hours * _HOUR), whole=whole)
+    return PublishedList(held, found, made, own, done, _public(signing.public))
 
 
 def _make(folder: Path) -> None:

@@ -49,7 +49,12 @@ from clonewatch.state.store import REJECTED, State
 
 @dataclass(frozen=True)
 class IngestSettings:
-    """What is read into which state. max_rejected: share of rows, 0..1, above which nothing is added."""
+    """What is read into which state. max_rejected: share of rows, 0..1, above which nothing is added.
+
+    passing: whether the files are removed once they are in the state, as a service does that takes a batch a minute.
+    The state then keeps no list of them, rows without an account are rejected like any other, and facts of an account
+    are added to those that it has.
+    """
 
     paths: tuple[str, ...]
     state: Path
@@ -62,6 +67,7 @@ class IngestSettings:
     threads: int | None = None
     max_rejected: float = 0.01
     limits: Limits = DEFAULT
+    passing: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that an option cannot have."""
@@ -111,6 +117,7 @@ def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingest
         events=settings.events,
         limits=settings.limits,
     )
+    log.refuses = not settings.passing
     key = load_key(settings.key_file)
     with store.opened(settings.state, key, create=True) as state:
         state.check(LAYOUTS)
@@ -167,9 +174,8 @@ class _Ingestion:
         facts, events, sketches = self._facts(before.facts), self._events(before.events), self._sketches()
         names = self._names()
         self.timer.end(f"{len(self.stager.book.ids) - self.known:,} new accounts")
-        sources = {
-            one.sha256: Source(one.path, one.format, one.bytes, one.read, one.rejected) for one in self.log.inputs
-        }
+        listed_inputs = () if self.settings.passing else self.log.inputs
+        sources = {one.sha256: Source(one.path, one.format, one.bytes, one.read, one.rejected) for one in listed_inputs}
         after = msgspec.structs.replace(
             before,
             rows=before.rows + self.stager.rows,
@@ -254,7 +260,8 @@ class _Ingestion:
         self.timer.advance(1, file.rows)
         if not file.rows:
             return None
-        return tally.part(day, file, tuple(one.sha256 for one in self.log.inputs))
+        passing = self.settings.passing
+        return tally.part(day, file, () if passing else tuple(one.sha256 for one in self.log.inputs))
 
     def _facts(self, before: File | None) -> File | None:
         """Account facts, the newest of each account."""
@@ -290,7 +297,9 @@ class _Ingestion:
         self.engine.put(f"old_{kind}", old)
         self.engine.put(f"new_{kind}", fresh)
         same = " AND ".join(f'o."{name}" IS NOT DISTINCT FROM n."{name}"' for name in keys) or "FALSE"
-        columns = ", ".join([f'n."{name}"' for name in ours] + [f'o."{name}"' for name in theirs])
+        adds = kind == "facts" and self.settings.passing
+        fresh_of = {name: f'COALESCE(n."{name}", o."{name}") AS "{name}"' if adds else f'n."{name}"' for name in ours}
+        columns = ", ".join([*fresh_of.values(), *(f'o."{name}"' for name in theirs)])
         both = self.engine.fetch(
             f"SELECT {columns} FROM new_{kind} n LEFT JOIN old_{kind} o ON {same}"
             f" UNION SELECT o.* FROM old_{kind} o WHERE NOT EXISTS (SELECT 1 FROM new_{kind} n WHERE {same})"

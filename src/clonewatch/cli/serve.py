@@ -1,0 +1,189 @@
+"""The command that takes live traffic: batches over the network into a state, looks, and a watch list."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clonewatch.cli import output
+from clonewatch.cli.console import listening
+from clonewatch.cli.options import Json, grouped
+from clonewatch.model.errors import SetupError
+
+if TYPE_CHECKING:
+    from clonewatch.live.settings import Settings
+
+_NEEDS = ("starlette", "uvicorn", "httptools", "prometheus_client", "opentelemetry.proto", "grpc")
+
+
+@grouped
+def serve(
+    config: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SETTINGS]", help="TOML file, as in docs/using/live.md; it holds the keys."),
+    ] = None,
+    state: Annotated[str | None, typer.Option("--state", metavar="DIR", help="Folder of the state.")] = None,
+    spool: Annotated[
+        str | None, typer.Option("--spool", metavar="DIR", help="Folder where batches wait; prompts pass through it.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DIR", help="Folder for the results, one subfolder per window.")
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address to listen on; port 0 takes a free one.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="FILE", help="Secret for the hashes of the state.")
+    ] = None,
+    new_key: Annotated[
+        str | None,
+        typer.Option("--new-key", metavar="NAME", help="Print a key for a sender and its settings, and end."),
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope", metavar="SCOPE", help="What --new-key may: write:exchanges, write:events, read:metrics."
+        ),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Say what the settings come to, and end.")] = False,
+    json: Json = False,
+) -> None:
+    """Take exchanges as they happen: OTLP, LiteLLM or JSON over HTTP, into a state in which groups are looked for.
+
+    What is pushed is on the disk before it is acknowledged, and in the state a minute later; its prompts are removed
+    then. Every few minutes groups are looked for, and with a policy the watch list is published. Senders need keys.
+    Stop it with Ctrl-C or SIGTERM. docs/using/live.md walks from nothing to a flagged group.
+
+    For example:
+
+      clonewatch serve --new-key gateway
+
+      clonewatch serve serve.toml --state state --spool spool --out results
+    """
+    if lacking := [name for name in _NEEDS if not _is_there(name)]:
+        raise SetupError(
+            f"the service needs {', '.join(lacking)}", fix="Install the extra: pip install 'clonewatch[serve]'"
+        )
+    from clonewatch.live.api_keys import SCOPES
+    from clonewatch.live.settings import read, shown
+
+    if new_key is not None:
+        _make_key(new_key, tuple(scope or ("write:exchanges",)), SCOPES)
+        return
+    settings = _chosen(read(config), {"state": state, "spool": spool, "results": out, "fingerprint_key": key}, listen)
+    if check:
+        _tell(shown(settings), json=json)
+        return
+    _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    if not settings.keys:
+        raise SetupError(
+            "no key is known, so nobody may send anything",
+            fix="Make one with `clonewatch serve --new-key NAME`, and put what it prints into the settings",
+        )
+    from functools import partial
+
+    from clonewatch.service.receiving.serving import serve as run
+
+    _refuse_now(settings)
+    publisher = partial(publish, settings) if settings.publish.policy else None
+    with closing(listening(settings.listen.host, settings.listen.port)) as listener:
+        host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host
+        scheme = "https" if settings.listen.certificate else "http"
+        output.say(f"Batches are taken at {scheme}://{host}:{listener.getsockname()[1]}. Stop it with Ctrl-C.")
+        run(settings, listener, publisher)
+
+
+def _refuse_now(settings: Settings) -> None:
+    """Refuse what the worker would stumble over in a minute. Raises SetupError."""
+    from clonewatch.fingerprints.keys import load_key
+    from clonewatch.live.bodies import Sources
+    from clonewatch.live.bus import check
+
+    Sources(settings.maps)
+    load_key(Path(settings.fingerprint_key) if settings.fingerprint_key else None)
+    if settings.bus:
+        check(settings.bus)
+    if held := settings.publish if settings.publish.policy else None:
+        from clonewatch.kernels.signing_keys import private_key
+        from clonewatch.policy.account_keys import account_secret
+        from clonewatch.policy.policy_file import read
+
+        read(Path(held.policy))
+        private_key(Path(held.signing_key))
+        account_secret(Path(held.account_key))
+
+
+def publish(settings: Settings, scans: list[Path]) -> tuple[int, int]:
+    """Publish what the policy says of results; its serial number, and how many accounts are listed."""
+    from clonewatch.cli.policy import publish_list
+
+    held = settings.publish
+    done = publish_list(
+        Path(held.policy),
+        Path(held.out),
+        Path(held.signing_key),
+        Path(held.account_key),
+        scans,
+        held.store or None,
+        held.list,
+        held.valid_hours,
+    ).done
+    return done.serial, done.accounts
+
+
+def _chosen(settings: Settings, given: dict[str, str | None], listen: str | None) -> Settings:
+    """The settings with what the command line says."""
+    import msgspec
+
+    settings = msgspec.structs.replace(settings, **{name: value for name, value in given.items() if value is not None})
+    if listen is not None:
+        host, colon, port = listen.rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65_535:
+            raise SetupError(f"{listen!r} is no address", where="--listen", fix="Write --listen 127.0.0.1:4318")
+        at = msgspec.structs.replace(settings.listen, host=host.strip("[]"), port=int(port))
+        settings = msgspec.structs.replace(settings, listen=at)
+    return settings
+
+
+def _make_key(name: str, scopes: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if unknown := sorted(set(scopes) - set(known)):
+        raise SetupError(f"there is no scope {unknown[0]!r}", where="--scope", fix=f"There are: {', '.join(known)}")
+    if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+        raise SetupError(f"{name!r} is no name of a key", where="--new-key", fix="Use letters, digits, - and _")
+    from clonewatch.live.api_keys import new
+
+    key, hashed = new()
+    output.say(
+        f"The key, which is shown once: {key}",
+        "Put this into the settings; it holds a hash only:",
+        "",
+        f"[keys.{name}]",
+        f'sha256 = "{hashed}"',
+        f"scopes = {list(scopes)}".replace("'", '"'),
+    )
+
+
+def _tell(held: dict[str, object], *, json: bool) -> None:
+    if json:
+        output.as_json(held)
+        return
+    for name, value in held.items():
+        if isinstance(value, dict):
+            for inner, one in value.items():
+                output.say(f"{name}.{inner} = {one}")
+        else:
+            output.say(f"{name} = {value}")
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
