@@ -64,7 +64,7 @@ def row(account: str, group: str = "C0001", role: str = "core", harvested: int =
 MEASURE = Measure("budget", "K0001", ("ana", "bob"), NOW - DAY, NOW + 30 * DAY)
 
 
-def entries(measures: dict[str, Measure], held: Policy | None = None, now: int = NOW) -> Any:
+def entries(measures: dict[str, list[Measure]], held: Policy | None = None, now: int = NOW) -> Any:
     found = matched(held or policy(), members([campaign()], [row("a"), row("b", membership=0.1)], day(1)))
     return chosen(held or policy(), found.matches, measures, {}, now)
 
@@ -78,7 +78,7 @@ def test_without_a_measure_the_strictest_rule_is_simulated() -> None:
 
 
 def test_under_a_measure_of_its_kind_a_rule_is_enforced_until_the_first_of_its_ends() -> None:
-    made = entries({"a": MEASURE})
+    made = entries({"a": [MEASURE]})
     one = made.entries[made.numbers["a"]]
     assert (one["mode"], one["case"], one["campaign"], one["approved_by"]) == (
         "enforce",
@@ -87,7 +87,7 @@ def test_under_a_measure_of_its_kind_a_rule_is_enforced_until_the_first_of_its_e
         ["ana", "bob"],
     )
     assert one["expires"] == NOW + 24 * HOUR and one["ends"] == NOW - DAY + 10 * DAY and one["since"] == NOW - DAY
-    soon = entries({"a": MEASURE._replace(ends=NOW + HOUR)})
+    soon = entries({"a": [MEASURE._replace(ends=NOW + HOUR)]})
     assert soon.entries[soon.numbers["a"]]["expires"] == NOW + HOUR
 
 
@@ -105,7 +105,7 @@ def test_under_a_measure_of_its_kind_a_rule_is_enforced_until_the_first_of_its_e
     ids=str,
 )
 def test_a_measure_of_another_kind_or_time_enforces_nothing_and_is_counted(other: dict[str, Any]) -> None:
-    made = entries({"a": MEASURE._replace(**other)})
+    made = entries({"a": [MEASURE._replace(**other)]})
     assert made.enforced == {} and made.unbound == {other.get("measure", "budget"): 1}
 
 
@@ -113,9 +113,24 @@ def test_a_rule_may_ask_for_more_persons_than_its_action() -> None:
     held = policy()
     found = matched(held, members([campaign()], [row("a", created_ts=day(1))], day(9), [confirmed("a")]))
     measure = Measure("suspend", "K0001", ("ana", "bob"), NOW, NOW + DAY)
-    assert chosen(held, found.matches, {"a": measure}, {}, NOW).enforced == {}
+    assert chosen(held, found.matches, {"a": [measure]}, {}, NOW).enforced == {}
     three = measure._replace(by=("ana", "bob", "eva"))
-    assert chosen(held, found.matches, {"a": three}, {}, NOW).enforced == {"stop": 1}
+    assert chosen(held, found.matches, {"a": [three]}, {}, NOW).enforced == {"stop": 1}
+
+
+def test_what_is_simulated_spends_no_budget_of_what_is_enforced() -> None:
+    verified = MEASURE._replace(measure="verify")
+    made = entries({"a": [verified]})
+    assert made.entries[made.numbers["a"]]["campaign"] == "C0001" and made.entries[made.numbers["a"]]["case"] == "K0001"
+
+
+def test_of_several_measures_against_an_account_each_enforces_its_rule_and_the_longest_counts() -> None:
+    others = [MEASURE._replace(measure="verify"), MEASURE._replace(case="K0002", ends=NOW + HOUR)]
+    for measures in ([MEASURE, *others], [*others, MEASURE]):
+        made = entries({"a": measures})
+        assert made.entries[made.numbers["a"]]["case"] == "K0001" and made.enforced == {"share": 1}
+    made = entries({"a": others})
+    assert made.entries[made.numbers["a"]]["case"] == "K0002"
 
 
 def confirmed(accounts: str, ruling: str = "confirmed", explanation: str = "") -> Ruled:
@@ -123,7 +138,7 @@ def confirmed(accounts: str, ruling: str = "confirmed", explanation: str = "") -
 
 
 def test_an_account_in_no_group_any_more_is_counted_when_it_is_under_a_measure() -> None:
-    assert entries({"z": MEASURE}).unbound == {"budget": 1}
+    assert entries({"z": [MEASURE]}).unbound == {"budget": 1}
 
 
 def test_bystanders_and_whoever_was_cleared_match_nothing() -> None:

@@ -76,7 +76,7 @@ class Approved(NamedTuple):
     Those are of cases that were ruled innocent, or their measure was overturned, lapsed or lifted, and no other began.
     """
 
-    measures: dict[str, Measure]
+    measures: dict[str, list[Measure]]
     ruled: list[Ruled]
     cleared: frozenset[str]
 
@@ -91,7 +91,7 @@ def approved(store: str, now: int) -> Approved:
     from clonewatch.policy.groups import Ruled
 
     at = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    measures: dict[str, Measure] = {}
+    measures: dict[str, list[Measure]] = {}
     again: dict[str, int] = {}
     with held.reading() as reading:
         for one in in_force(reading, at):
@@ -101,7 +101,9 @@ def approved(store: str, now: int) -> Approved:
             if by.containment not in again:
                 again[by.containment] = len(earlier(reading, by))
             times = _seconds(by.begins), int(ends.timestamp())
-            measures[one.account] = Measure(one.measure, by.case, persons, *times, again[by.containment])
+            measures.setdefault(one.account, []).append(
+                Measure(one.measure, by.case, persons, *times, again[by.containment])
+            )
         ruled = [
             Ruled(
                 case.case,
