@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clonewatch.cli import output
+from clonewatch.cli.case_options import opened
 from clonewatch.cli.options import Json, grouped
 from clonewatch.model.errors import OutputError, SetupError
 
@@ -148,7 +151,7 @@ def publish(
     held = _read(file)
     if held.rules and not scan:
         raise SetupError("the policy has rules, and no scan is named", where=str(file), fix="Name one with --scan")
-    from clonewatch.cli.policy_facts import Approved, approved, of_scans
+    from clonewatch.enforcement.gathering import NOBODY, approved, of_scans
     from clonewatch.policy.account_keys import account_secret
     from clonewatch.policy.entries import chosen, with_canary
     from clonewatch.policy.matching import matched
@@ -157,7 +160,7 @@ def publish(
 
     signing = Signing(_signer(signing_key), account_secret(account_key))
     now = int(time.time())
-    people = approved(store, now) if store else Approved({}, [], frozenset())
+    people = approved(opened(store), now) if store else NOBODY
     members, slices = of_scans(scan or [], people.ruled)
     found = matched(held, members, people.cleared)
     made = chosen(held, found.matches, people.measures, slices, now)
@@ -206,46 +209,103 @@ def publish(
 
 @app.command("backtest", short_help="Say what a policy would have done on kept results.")
 @grouped
-def backtest(file: PolicyFile, scan: Scans, store: StoreGiven = None, json: Json = False) -> None:
+def backtest(
+    file: PolicyFile,
+    scan: Scans,
+    other: Annotated[
+        Path | None, typer.Argument(metavar="[OTHER]", help="Another policy, to compare it with the first.")
+    ] = None,
+    store: StoreGiven = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", metavar="DATE", formats=["%Y-%m-%d"], help="First day; default: the first of all."),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", metavar="DATE", formats=["%Y-%m-%d"], help="Last day; default: the last of all."),
+    ] = None,
+    minutes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--minutes", metavar="NAME=MINUTES", help="Work of people for an account under an action, or for a `case`."
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page too, with its picture.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Say what a policy would have stopped on kept results, what leaked before, and whom it would have touched.
 
     It decides at the end of each result's window, so give several, such as those of every day. Rules in shadow count as
-    if they were enforced. With a store, accounts that it touches are split by what people ruled about them; rules see
-    only what was ruled before the end of a window.
+    if they were enforced. With --from and --to those results count that end on these days, and exchanges of these days.
+    With a store, accounts that it touches are split by what people ruled about them; rules see only what was ruled
+    before the end of a window. Two policies are tried on the same results.
 
     For example:
 
       clonewatch policy backtest policy.toml --scan results/2026-05-01 --scan results/2026-05-02 --store cases.db
-    """
-    held = _read(file)
-    from clonewatch.cli.policy_facts import Approved, approved, kept
-    from clonewatch.policy.backtest import backtest as run
 
-    people = approved(store, int(time.time())) if store else Approved({}, [], frozenset())
-    found = run(held, kept(scan, people.ruled), people.ruled, people.cleared)
+      clonewatch policy backtest policy.toml milder.toml -s results/2026-05-01 --from 2026-04-20 --html backtest.html
+    """
+    held = [_read(one) for one in (file, other) if one]
+    from clonewatch.enforcement.trial import minutes_of, trial
+
+    cases = opened(store) if store else None
+    days = (first.date() if first else None, last.date() if last else None)
+    told = trial(held, scan, cases, int(time.time()), days, minutes_of(minutes or ()))
+    if html:
+        from clonewatch.model import whole_files
+        from clonewatch.report.backtest_page import backtest_page
+
+        whole_files.write(html, backtest_page(told).encode(), what="the page")
     if json:
-        output.as_json(
-            {
-                "policy": held.name,
-                "version": held.version,
-                "campaigns": [one._asdict() for one in found.campaigns],
-                "touched": found.touched._asdict(),
-                "rules": found.rules,
-                "bystanders": found.bystanders,
-            }
-        )
+        output.as_json(told)
         return
-    rows = [(*one[:2], f"{one.first:%Y-%m-%d}" if one.first else "never", *one[4:]) for one in found.campaigns]
-    heads = ("Group", "Outcome", "Matched on", "Accounts", "Matched", "Attributed", "Leaked before", "Preventable")
-    output.table(f"{held.name}, version {held.version}", heads, rows, right=(3, 4, 5, 6, 7))
-    touched = [(kind, count, found.touched.other[kind]) for kind, count in found.touched.accounts.items()]
-    output.table("Accounts touched", ("What is known", "Accounts", "Exchanges not attributed"), touched, right=(1, 2))
-    output.table("Accounts by strictest rule", ("Rule", "Accounts"), list(found.rules.items()), right=(1,))
+    output.say(f"From {told['from']} to {told['to']}, on {told['results']:,} of {len(scan):,} results.")
+    for one in told["policies"]:
+        _say_tried(one)
     output.say(
         "Preventable is an upper bound: actions allow less, and do not stop everything. Campaigns would have adapted.",
+        "Minutes of people are assumed: --minutes sets your own.",
     )
     if not store:
         output.say("Without --store nobody was ruled on: every account is unknown.")
+
+
+def _say_tried(told: Mapping[str, Any]) -> None:
+    counted = ("accounts", "touched", "harvested", "leaked", "preventable")
+    rows = [
+        (
+            one["group"],
+            one["outcome"],
+            one["known"],
+            f"{one['first']:%Y-%m-%d}" if one["first"] else "never",
+            *map(one.get, counted),
+        )
+        for one in told["campaigns"]
+    ]
+    heads = (
+        "Group",
+        "Outcome",
+        "Known",
+        "Matched on",
+        "Accounts",
+        "Matched",
+        "Attributed",
+        "Leaked before",
+        "Preventable",
+    )
+    output.table(f"{told['policy']}, version {told['version']}", heads, rows, right=(4, 5, 6, 7, 8))
+    known = told["touched"]
+    touched = [(kind, count, known["other"][kind]) for kind, count in known["accounts"].items()]
+    output.table(
+        "Accounts touched", ("What is known", "Accounts", "Exchanges that are no harvest"), touched, right=(1, 2)
+    )
+    steps = [(one["rule"], one["action"], one["accounts"], one["preventable"], one["other"]) for one in told["steps"]]
+    columns = ("Rules up to", "Action", "Accounts", "Preventable", "Other exchanges")
+    output.table("The strictest rule first", columns, steps, right=(2, 3, 4))
+    output.say(f"Work of people: {told['minutes'] / 60:,.1f} hours.")
 
 
 def _make(folder: Path) -> None:

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clonewatch.cli.case_options import opened
 from clonewatch.model.errors import InputError
 
 if TYPE_CHECKING:
-    from clonewatch.cases.store import Reading
+    from clonewatch.cases.store import Reading, Store
     from clonewatch.policy.backtest import Kept
     from clonewatch.policy.entries import Measure
     from clonewatch.policy.groups import Ruled
@@ -81,9 +80,11 @@ class Approved(NamedTuple):
     cleared: frozenset[str]
 
 
-def approved(store: str, now: int) -> Approved:
-    """The measures in force, what was ruled on which accounts, and who was cleared."""
-    held = opened(store)
+NOBODY = Approved({}, [], frozenset())
+
+
+def approved(store: Store, now: int) -> Approved:
+    """The measures in force, what was ruled on which accounts, and who was cleared. now: seconds since 1970."""
     from clonewatch.cases.appeal_clock import in_force
     from clonewatch.cases.records import INNOCENT, RULED
     from clonewatch.cases.repeats import earlier
@@ -93,7 +94,7 @@ def approved(store: str, now: int) -> Approved:
     at = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}"
     measures: dict[str, list[Measure]] = {}
     again: dict[str, int] = {}
-    with held.reading() as reading:
+    with store.reading() as reading:
         for one in in_force(reading, at):
             by = one.containment
             ends = datetime.fromisoformat(by.until).replace(tzinfo=UTC) + timedelta(days=1)
