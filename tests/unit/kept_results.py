@@ -24,6 +24,12 @@ when = 'campaign.outcome in ["flagged", "review"]'
 action = "notify"
 reason = "linked"
 """
+ALIKE = {
+    "evidence_odds_bits": 6.0,
+    "families": ["identity"],
+    "limiting_criterion": "linkage",
+    "limiting_ratio": 1.3,
+}
 MILD = STRICT.replace('"strict"', '"mild"').replace("version = 3", "version = 1").replace('"flagged"', '"listed"')
 
 
@@ -36,8 +42,8 @@ def results(folder: Path, *days: int, accounts: int = 20) -> list[Path]:
             "campaigns": made.table(
                 schema.CAMPAIGNS,
                 [
-                    made.campaign("C1", accounts=accounts, outcome="flagged", odds_bits=8.0),
-                    made.campaign("C2", flagged=False, accounts=5, outcome="review", odds_bits=2.0),
+                    made.campaign("C1", accounts=accounts, outcome="flagged", odds_bits=8.0, rank=1, **ALIKE),
+                    made.campaign("C2", flagged=False, accounts=5, outcome="review", odds_bits=2.0, rank=2, **ALIKE),
                 ],
             ),
             "members": made.table(schema.MEMBERS, [*made.members("C1", accounts), *made.members("C2", 5)]),

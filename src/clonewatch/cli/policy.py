@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,9 +15,10 @@ import typer
 from clonewatch.cli import output
 from clonewatch.cli.case_options import opened
 from clonewatch.cli.options import Json, grouped
-from clonewatch.model.errors import OutputError, SetupError
+from clonewatch.model.errors import SetupError
 
 if TYPE_CHECKING:
+    from clonewatch.enforcement.publication import Told
     from clonewatch.policy.policy_file import Policy
 
 EXIT_FAILED = 3
@@ -134,6 +137,13 @@ def publish(
         typer.Option("--valid-hours", metavar="H", min=0.01, max=168, help="After this time gateways only observe."),
     ] = 24.0,
     whole: Annotated[bool, typer.Option("--whole", help="Write all of it, even where a delta would do.")] = False,
+    stay: Annotated[
+        bool, typer.Option("--follow", help="Stay, and publish again at once after every change of the store.")
+    ] = False,
+    every: Annotated[
+        float,
+        typer.Option("--every", metavar="SECONDS", min=1, max=86_400, help="With --follow: also after this time."),
+    ] = 300.0,
     json: Json = False,
 ) -> None:
     """Write what the policy says of the accounts of scans as a signed watch list. Publish again to renew or to lift.
@@ -142,65 +152,78 @@ def publish(
     store, and simulated against all others. What is not published again lapses. The policy's canary is limited for some
     seconds from now on: `clonewatch-gateway canary` proves that a gateway did it.
 
+    With --follow it stays until it is stopped, and a measure that is taken back is lifted within seconds. It reads the
+    policy and the scans anew each time; while one of them is faulty, it keeps to what it read before, and says so.
+
     For example:
 
       clonewatch policy publish policy.toml --scan result --out list --signing-key list.pem --account-key account.key
 
-      clonewatch policy publish policy.toml -s result --store cases.db -o list --signing-key l.pem --account-key a.key
+      clonewatch policy publish policy.toml -s result --store cases.db --follow -o list --signing-key k --account-key a
     """
     held = _read(file)
-    if held.rules and not scan:
-        raise SetupError("the policy has rules, and no scan is named", where=str(file), fix="Name one with --scan")
-    from clonewatch.enforcement.gathering import NOBODY, approved, of_scans
+    if stay and not store:
+        raise SetupError("there is nothing to follow without a store", fix="Name the case store with --store")
+    from clonewatch.enforcement.publication import Place, Publisher, follow
     from clonewatch.policy.account_keys import account_secret
-    from clonewatch.policy.entries import chosen, with_canary
-    from clonewatch.policy.matching import matched
-    from clonewatch.policy.publishing import publish as write
     from clonewatch.policy.watch_list_file import Signing
 
+    if held.rules and not scan:
+        raise SetupError("the policy has rules, and no scan is named", where=str(file), fix="Name one with --scan")
     signing = Signing(_signer(signing_key), account_secret(account_key))
-    now = int(time.time())
-    people = approved(opened(store), now) if store else NOBODY
-    members, slices = of_scans(scan or [], people.ruled)
-    found = matched(held, members, people.cleared)
-    made = chosen(held, found.matches, people.measures, slices, now)
-    own = held.canary
-    if own and own.account in {one.account for one in members} | people.measures.keys():
-        own = None  # it is used by others: nothing is done to it, and whoever watches the canary hears of it
-    elif own:
-        made = with_canary(made, own, held.appeal_url, now)
-    _make(out)
-    done = write(out, name, made.numbers, made.entries, signing, now, int(valid_hours * _HOUR), whole=whole)
+    cases = opened(store) if store else None
+    publisher = Publisher(file, scan or [], cases, Place(out, name, signing, int(valid_hours * _HOUR), whole))
     key = _public(signing.public)
+    if not stay or cases is None:
+        _say_published(publisher.publish(int(time.time())), key, json)
+        return
+
+    def told(one: Told) -> None:
+        _say_published(one, key, json) if json else output.say(_line(one))
+
+    follow(publisher, cases, told, output.complain, _until_stopped(), every)
+
+
+def _until_stopped() -> threading.Event:
+    """Set when somebody stops this process."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _line(told: Told) -> str:
+    done = told.done
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    enforced, simulated = sum(told.enforced.values()), sum(told.simulated.values())
+    return f"{moment} {done.kind} {done.serial}: {enforced:,} accounts enforced, {simulated:,} simulated."
+
+
+def _say_published(told: Told, key: str, json: bool) -> None:
+    done, held = told.done, told.policy
     if json:
-        told = {name: getattr(made, name) for name in ("enforced", "simulated", "unbound")}
+        counts = told._asdict()
+        for name in ("policy", "done", "problem"):
+            del counts[name]
         output.as_json(
-            {
-                **done._asdict(),
-                **told,
-                "undecided": found.undecided,
-                "bystanders": found.bystanders,
-                "cleared": found.cleared,
-                "canary": own.account if own else None,
-                "public_key": key,
-            }
+            {**done._asdict(), **counts, "canary": told.canary.account if told.canary else None, "public_key": key}
         )
         return
     output.say(
         f"Wrote {done.path}: a {done.kind} with serial number {done.serial}, {done.rows:,} rows, {done.size:,} bytes;"
         f" the list has {done.accounts:,} accounts."
     )
-    rows = [(r.id, r.action.name, made.enforced.get(r.id, 0), made.simulated.get(r.id, 0)) for r in held.rules]
+    rows = [(r.id, r.action.name, told.enforced.get(r.id, 0), told.simulated.get(r.id, 0)) for r in held.rules]
     output.table("Accounts by rule", ("Rule", "Action", "Enforced", "Simulated"), rows, right=(2, 3))
-    for rule, count in found.undecided.items():
+    for rule, count in told.undecided.items():
         output.say(f"{rule}: a fact that it needs is not known of {count:,} accounts, so it does not hold for them.")
-    for measure, count in made.unbound.items():
+    for measure, count in told.unbound.items():
         output.say(f"{count:,} accounts are under the measure {measure}, and no rule enforces it within bounds.")
-    if found.bystanders:
-        output.say(f"{found.bystanders:,} honest customers of campaigns' proxies are left out, whatever rules say.")
-    if found.cleared:
-        output.say(f"{found.cleared:,} accounts that people cleared are left out: one evidence acts on nobody twice.")
-    if own:
+    if told.bystanders:
+        output.say(f"{told.bystanders:,} honest customers of campaigns' proxies are left out, whatever rules say.")
+    if told.cleared:
+        output.say(f"{told.cleared:,} accounts that people cleared are left out: one evidence acts on nobody twice.")
+    if own := told.canary:
         output.say(f"The canary {own.account} is limited for {own.seconds} seconds, in mode {own.mode}.")
     elif held.canary:
         output.say(f"The canary {held.canary.account} is left out: it is in a group or under a measure. Use another.")
@@ -306,16 +329,6 @@ def _say_tried(told: Mapping[str, Any]) -> None:
     columns = ("Rules up to", "Action", "Accounts", "Preventable", "Other exchanges")
     output.table("The strictest rule first", columns, steps, right=(2, 3, 4))
     output.say(f"Work of people: {told['minutes'] / 60:,.1f} hours.")
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or "this is not the name of a folder"
-        raise OutputError(
-            f"cannot make the folder: {said}", where=str(folder), fix="Name another with --out"
-        ) from error
 
 
 def _read(file: Path) -> Policy:
