@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.unit.console_stand import Console, version_in
 from tests.unit.evidence_stand import showing
-from tests.unit.kept_results import STRICT, policy, results
+from tests.unit.kept_results import ENFORCED, policy, results
 
 from clonewatch.cases import sessions
 from clonewatch.cases.arrivals import arrive, groups
@@ -26,9 +26,6 @@ from clonewatch.pipeline.scan_result import read_summary, table_paths
 ROOT = Path(__file__).resolve().parents[2]
 # Long, since the machine of a build may be busy: what is asserted is the effect, and the seconds are printed.
 PATIENCE = 60.0
-ENFORCED = STRICT.replace("version = 3\n", 'version = 3\nappeal_url = "https://api.example.com/appeal"\n').replace(
-    'reason = "shared"\n', 'reason = "shared"\nmode = "enforce"\n'
-)
 
 
 class Gateway(NamedTuple):

@@ -24,6 +24,10 @@ when = 'campaign.outcome in ["flagged", "review"]'
 action = "notify"
 reason = "linked"
 """
+# Under a measure that two persons approved, the first rule is enforced.
+ENFORCED = STRICT.replace("version = 3\n", 'version = 3\nappeal_url = "https://api.example.com/appeal"\n').replace(
+    'reason = "shared"\n', 'reason = "shared"\nmode = "enforce"\n'
+)
 ALIKE = {
     "evidence_odds_bits": 6.0,
     "families": ["identity"],

@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from clonewatch.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,12 +22,14 @@ if TYPE_CHECKING:
 _TABLES = ("campaigns", "members", "attributes", "evidence")
 
 
-def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member], dict[str, list[str]]]:
-    """The accounts of groups of several scans with their facts, and the slices of the groups.
+def of_scans(
+    scans: Sequence[Path], ruled: Iterable[Ruled], group: str = ""
+) -> tuple[list[Member], dict[str, list[str]]]:
+    """The accounts of groups of several scans with their facts, and the slices of the groups. group: only this one.
 
     With several scans the id of a group gets the number of its scan, since each scan counts from C0001.
     """
-    from clonewatch.pipeline.scan_result import read_summary, read_table
+    from clonewatch.pipeline.scan_result import read_table
     from clonewatch.policy.groups import members, slices
 
     cases = list(ruled)
@@ -32,8 +37,8 @@ def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member
     attributes: dict[str, list[str]] = {}
     for number, scan in enumerate(scans, 1):
         prefix = f"{number}:" if len(scans) > 1 else ""
-        tables = {name: read_table(scan, name).to_pylist() for name in _TABLES}
-        held = members(tables["campaigns"], tables["members"], _last(read_summary(scan)), cases)
+        tables = {name: _rows(read_table(scan, name), group) for name in _TABLES}
+        held = members(tables["campaigns"], tables["members"], _last(scan), cases)
         found += [one._replace(group=prefix + one.group) for one in held]
         attributes |= {
             prefix + group: named for group, named in slices(tables["attributes"], tables["evidence"]).items()
@@ -41,19 +46,24 @@ def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member
     return found, attributes
 
 
+def _rows(table: pa.Table, group: str) -> list[dict[str, Any]]:
+    held: list[dict[str, Any]] = (table.filter(pc.field("campaign_id") == group) if group else table).to_pylist()
+    return held
+
+
 def kept(scans: Sequence[Path], ruled: Iterable[Ruled]) -> list[Kept]:
     """Results as a backtest reads them: what was ruled after the end of a window is not known in it.
 
     Raises InputError for a result without a window.
     """
-    from clonewatch.pipeline.scan_result import read_summary, read_table
+    from clonewatch.pipeline.scan_result import read_table
     from clonewatch.policy.backtest import Kept
     from clonewatch.policy.groups import members
 
     cases = list(ruled)
     found = []
     for scan in scans:
-        last = _last(read_summary(scan))
+        last = _last(scan)
         if last is None:
             raise InputError(
                 "this result has no exchange, so its window has no end", where=str(scan), fix="Leave it out"
@@ -135,6 +145,14 @@ def _seconds(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
-def _last(summary: dict[str, Any]) -> datetime | None:
-    last = (summary.get("window") or {}).get("last")
-    return datetime.fromisoformat(last) if last else None
+def _last(scan: Path) -> datetime | None:
+    """The end of a result's window; None where it holds no exchange."""
+    from clonewatch.pipeline.scan_result import read_summary
+
+    last = (read_summary(scan).get("window") or {}).get("last")
+    try:
+        return datetime.fromisoformat(last) if last else None
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "the window of this result has no end that can be read", where=str(scan), fix="Run the scan again"
+        ) from error

@@ -38,7 +38,7 @@ class Measure(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a list says of which accounts. numbers: account -> number of its entry.
+    """What a list says of which accounts. numbers: account -> number of its entry. rules: account -> id of its rule.
 
     enforced, simulated: accounts of either kind by rule. unbound: accounts under a measure for which no rule has the
     bounds, by measure: nothing is enforced against them.
@@ -46,6 +46,7 @@ class Chosen(NamedTuple):
 
     entries: list[dict[str, Any]]
     numbers: dict[str, int]
+    rules: dict[str, str]
     enforced: dict[str, int]
     simulated: dict[str, int]
     unbound: dict[str, int]
@@ -73,7 +74,7 @@ def chosen(
             best[account] = (order, match, measure)
     made: dict[str, int] = {}
     entries: list[dict[str, Any]] = []
-    found = Chosen(entries, {}, {}, {}, {})
+    found = Chosen(entries, {}, {}, {}, {}, {})
     for account, (_, match, measure) in sorted(best.items()):
         cases = [held.case for held in measures.get(account, ())]
         one = _entry(policy, match, measure, slices, now, cases[0] if cases else "")
@@ -81,6 +82,7 @@ def chosen(
         if number == len(entries):
             entries.append(one)
         found.numbers[account] = number
+        found.rules[account] = match.rule.id
         counts = found.enforced if measure else found.simulated
         counts[match.rule.id] = counts.get(match.rule.id, 0) + 1
     for account, standing in measures.items():
