@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,13 @@ from tests.required import required
 from tests.unit import report_tables as made
 from tests.unit.console_stand import Console
 from tests.unit.evidence_stand import showing, written
+from tests.unit.gateway_stand import SIGNING
+from tests.unit.kept_results import ENFORCED, policy
 
 from clonewatch.cases.arrivals import arrive, groups
+from clonewatch.cases.changes import Decision, Who, rule
+from clonewatch.cases.containments import Plan, ask, begin
+from clonewatch.enforcement.publication import Place, Publisher
 from clonewatch.pipeline.scan_result import read_summary, table_paths
 
 PAGES = (
@@ -27,6 +33,9 @@ PAGES = (
     "/compare?one=C1&other=C2",
     "/pools",
     "/pools/C1",
+    "/policies",
+    "/campaigns/C1/policies",
+    "/decisions",
 )
 # From the queue: to the case, to its evidence, to the account.
 FEW_CLICKS = 3
@@ -49,8 +58,23 @@ def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Console, s
     with held.store.writing() as change:
         arrive(change, groups(table_paths(home / "result"), read_summary(home / "result")), "the test", held.clock.now)
     held.clock.now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    _decided(held, home)
     with listening(held) as address:
         yield held, address
+
+
+def _decided(held: Console, home: Path) -> None:
+    """A policy, a measure against the accounts of C2, and the list that was published."""
+    ana, bob = Who("ana", held.clock.now), Who("bob", held.clock.now)
+    with held.store.writing() as change:
+        rule(change, ["K0004"], Decision("confirmed"), ana)
+        ask(change, "K0004", Plan("budget", "Section 4"), "seen twice", ana)
+        begin(change, "B0001", bob)
+    files = (policy(home, ENFORCED), policy(home, "nothing", "faulty.toml"))
+    place = Place(home / "list", "accounts", SIGNING, 3_600)
+    Publisher(files[0], [home / "result"], held.store, place).publish(int(time.time()))
+    more = {"policies": files, "watch_list": home / "list"}
+    held.app.state.settings = held.app.state.settings._replace(**more)
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ PAGES = (
     "/campaigns/{group}",
     "/campaigns/{group}/accounts",
     "/campaigns/{group}/exchanges",
+    "/campaigns/{group}/policies",
     "/accounts/{account}",
     "/compare",
     "/compare?one={group}&other={other}",

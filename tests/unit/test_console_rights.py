@@ -45,6 +45,8 @@ ROUTES = {
     ("POST", "/views/forget"): "viewer",
     ("GET", "/cases/{name}"): "viewer",
     ("GET", "/approvals"): "viewer",
+    ("GET", "/policies"): "viewer",
+    ("GET", "/decisions"): "viewer",
     ("GET", "/log"): "viewer",
     ("GET", "/log/{number}"): "viewer",
     ("GET", "/health"): "viewer",
@@ -174,7 +176,16 @@ def test_a_form_from_another_site_is_refused_whatever_it_carries(open_: Console)
 
 
 def test_pages_show_no_form_that_a_role_cannot_send(open_: Console) -> None:
-    for path in ("/", "/cases/K0001", "/approvals", "/health", "/containments/B0001", "/appeals", "/appeals/A0001"):
+    for path in (
+        "/",
+        "/cases/K0001",
+        "/approvals",
+        "/decisions",
+        "/health",
+        "/containments/B0001",
+        "/appeals",
+        "/appeals/A0001",
+    ):
         page = open_.as_["viewer"].get(path).text
         assert page.count("<form") - page.count('method="get"') == page.count('action="/sign-out"')
 

@@ -15,6 +15,7 @@ from clonewatch_gateway import Facts, decide
 
 pytest.importorskip("fcntl", reason="this system has no fcntl")
 from clonewatch_gateway import shared_counters
+from clonewatch_gateway.counters import Minutes
 from clonewatch_gateway.shared_counters import SharedMinutes
 
 WORKER = (
@@ -41,12 +42,21 @@ def test_minutes_slide_and_a_clock_that_jumps_loses_no_count_and_invents_none(tm
     counters.add("x", 100, NOW)
     assert counters.at(NOW)["x"] == 100
     assert counters.at(NOW + 90)["x"] == 50 and counters.at(NOW + 121)["x"] == 0
-    counters.add("x", 10, NOW - 600)
-    assert counters.at(NOW)["x"] == counters.at(NOW - 600)["x"] == 110
+    counters.add("x", 10, NOW - 60)
+    assert counters.at(NOW)["x"] == counters.at(NOW - 60)["x"] == 110
     counters.add("x", 40, NOW + 60)
     assert counters.at(NOW + 60)["x"] == 150 and counters.at(NOW + 90)["x"] == 95
     counters.add("x", -1_000, NOW + 60)
     assert counters.at(NOW + 119.999)["x"] == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_clock_that_was_an_hour_ahead_refuses_nobody_for_an_hour(tmp_path: Path, shared: bool) -> None:
+    counters = SharedMinutes(tmp_path / "counters") if shared else Minutes()
+    counters.add("x", 900, NOW + 3_600)
+    assert counters.at(NOW).get("x", 0) == 0
+    counters.add("x", 10, NOW)
+    assert counters.at(NOW)["x"] == 10 and counters.at(NOW + 120).get("x", 0) == 0
 
 
 def test_counters_that_are_over_make_room_and_where_there_is_none_nobody_is_refused(

@@ -125,6 +125,13 @@ def test_a_budget_counts_what_answers_used_and_names_its_counter_to_the_limiter_
     assert COUNTER not in stand.upstream.headers
 
 
+def test_a_budget_in_shadow_is_counted_and_named_to_nobody(tmp_path: Path) -> None:
+    published(tmp_path, {"a": entry("budget", mode="shadow")})
+    stand = Stand(read(tmp_path))
+    assert stand.ask("a", b"x" * 400, (COUNTER.encode(), b"forged"))[0]["status"] == 200
+    assert COUNTER not in stand.upstream.headers and stand.app.counters.at(NOW)["K0001"] == 800
+
+
 def test_a_fault_of_ours_refuses_nobody(tmp_path: Path) -> None:
     def broken(_: Any) -> Any:
         raise RuntimeError("a bug")

@@ -186,6 +186,16 @@ def test_what_is_wrong_with_a_new_file_is_said_once_and_the_list_in_use_stays(tm
     assert follower.look() and follower.problem == ""
 
 
+def test_what_could_not_be_read_is_tried_again_and_said_once(tmp_path: Path) -> None:
+    said, heard, copies = {"a": SUSPENDED}, Heard(), tmp_path / "copies"
+    published(tmp_path, said)
+    copies.write_text("in the place of the folder of copies")
+    follower = Follower(tmp_path, KEYS, shared=copies, said=heard)
+    assert not follower.look() and follower.current is None and heard.codes == ["unreadable"]
+    copies.unlink()
+    assert follower.look() and follower.problem == "" and heard.codes == ["unreadable"]
+
+
 def test_an_older_list_is_refused_after_a_restart_too(tmp_path: Path) -> None:
     first = published(tmp_path, {"a": SUSPENDED}).path.read_bytes()
     published(tmp_path, {}, whole=True)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from clonewatch.policy.backtest import Kept, backtest
+from clonewatch.model.gateway_actions import ACTIONS
+from clonewatch.policy.backtest import MINUTES, Kept, Window, backtest
 from clonewatch.policy.entries import Measure, chosen, plain
 from clonewatch.policy.groups import Ruled, members, slices
 from clonewatch.policy.matching import matched
@@ -64,7 +65,7 @@ def row(account: str, group: str = "C0001", role: str = "core", harvested: int =
 MEASURE = Measure("budget", "K0001", ("ana", "bob"), NOW - DAY, NOW + 30 * DAY)
 
 
-def entries(measures: dict[str, Measure], held: Policy | None = None, now: int = NOW) -> Any:
+def entries(measures: dict[str, list[Measure]], held: Policy | None = None, now: int = NOW) -> Any:
     found = matched(held or policy(), members([campaign()], [row("a"), row("b", membership=0.1)], day(1)))
     return chosen(held or policy(), found.matches, measures, {}, now)
 
@@ -78,7 +79,7 @@ def test_without_a_measure_the_strictest_rule_is_simulated() -> None:
 
 
 def test_under_a_measure_of_its_kind_a_rule_is_enforced_until_the_first_of_its_ends() -> None:
-    made = entries({"a": MEASURE})
+    made = entries({"a": [MEASURE]})
     one = made.entries[made.numbers["a"]]
     assert (one["mode"], one["case"], one["campaign"], one["approved_by"]) == (
         "enforce",
@@ -87,7 +88,7 @@ def test_under_a_measure_of_its_kind_a_rule_is_enforced_until_the_first_of_its_e
         ["ana", "bob"],
     )
     assert one["expires"] == NOW + 24 * HOUR and one["ends"] == NOW - DAY + 10 * DAY and one["since"] == NOW - DAY
-    soon = entries({"a": MEASURE._replace(ends=NOW + HOUR)})
+    soon = entries({"a": [MEASURE._replace(ends=NOW + HOUR)]})
     assert soon.entries[soon.numbers["a"]]["expires"] == NOW + HOUR
 
 
@@ -105,7 +106,7 @@ def test_under_a_measure_of_its_kind_a_rule_is_enforced_until_the_first_of_its_e
     ids=str,
 )
 def test_a_measure_of_another_kind_or_time_enforces_nothing_and_is_counted(other: dict[str, Any]) -> None:
-    made = entries({"a": MEASURE._replace(**other)})
+    made = entries({"a": [MEASURE._replace(**other)]})
     assert made.enforced == {} and made.unbound == {other.get("measure", "budget"): 1}
 
 
@@ -113,9 +114,24 @@ def test_a_rule_may_ask_for_more_persons_than_its_action() -> None:
     held = policy()
     found = matched(held, members([campaign()], [row("a", created_ts=day(1))], day(9), [confirmed("a")]))
     measure = Measure("suspend", "K0001", ("ana", "bob"), NOW, NOW + DAY)
-    assert chosen(held, found.matches, {"a": measure}, {}, NOW).enforced == {}
+    assert chosen(held, found.matches, {"a": [measure]}, {}, NOW).enforced == {}
     three = measure._replace(by=("ana", "bob", "eva"))
-    assert chosen(held, found.matches, {"a": three}, {}, NOW).enforced == {"stop": 1}
+    assert chosen(held, found.matches, {"a": [three]}, {}, NOW).enforced == {"stop": 1}
+
+
+def test_what_is_simulated_spends_no_budget_of_what_is_enforced() -> None:
+    verified = MEASURE._replace(measure="verify")
+    made = entries({"a": [verified]})
+    assert made.entries[made.numbers["a"]]["campaign"] == "C0001" and made.entries[made.numbers["a"]]["case"] == "K0001"
+
+
+def test_of_several_measures_against_an_account_each_enforces_its_rule_and_the_longest_counts() -> None:
+    others = [MEASURE._replace(measure="verify"), MEASURE._replace(case="K0002", ends=NOW + HOUR)]
+    for measures in ([MEASURE, *others], [*others, MEASURE]):
+        made = entries({"a": measures})
+        assert made.entries[made.numbers["a"]]["case"] == "K0001" and made.enforced == {"share": 1}
+    made = entries({"a": others})
+    assert made.entries[made.numbers["a"]]["case"] == "K0002"
 
 
 def confirmed(accounts: str, ruling: str = "confirmed", explanation: str = "") -> Ruled:
@@ -123,7 +139,7 @@ def confirmed(accounts: str, ruling: str = "confirmed", explanation: str = "") -
 
 
 def test_an_account_in_no_group_any_more_is_counted_when_it_is_under_a_measure() -> None:
-    assert entries({"z": MEASURE}).unbound == {"budget": 1}
+    assert entries({"z": [MEASURE]}).unbound == {"budget": 1}
 
 
 def test_bystanders_and_whoever_was_cleared_match_nothing() -> None:
@@ -200,4 +216,46 @@ def test_whoever_is_touched_is_split_by_what_people_know_and_what_of_theirs_was_
     ruled = [confirmed("a"), confirmed("b", "innocent", "one_customer")]
     found = backtest(policy(), [kept(2, accounts, {})], ruled, frozenset("bc"))
     assert found.touched.accounts == {"confirmed": 1, "look-alike: one_customer": 1, "overturned": 1, "unknown": 1}
-    assert found.touched.other == {"confirmed": 10, "look-alike: one_customer": 9, "overturned": 8, "unknown": 7}
+    # Of the honest all exchanges count, though a scan attributed some of them.
+    assert found.touched.other == {"confirmed": 10, "look-alike: one_customer": 10, "overturned": 10, "unknown": 7}
+
+
+def test_nothing_that_is_known_to_be_honest_counts_as_yield() -> None:
+    held = kept(2, [row("a"), row("b")], {"C0001": {day(1): 9, day(3): 5}})
+    later = kept(4, [row("a"), row("b")], {"C0001": {day(1): 9, day(3): 5}})
+    (suspected,) = backtest(policy(), [held, later]).campaigns
+    assert (suspected.known, suspected.harvested, suspected.preventable) == ("unknown", 14, 5)
+    (honest,) = backtest(policy(), [held, later], [confirmed("ab", "innocent", "one_customer")]).campaigns
+    assert (honest.known, honest.harvested, honest.preventable) == ("look-alike: one_customer", 0, 0)
+    assert honest.touched == 2
+
+
+def test_a_backtest_of_a_window_sees_results_that_end_in_it_and_exchanges_of_its_days() -> None:
+    days = {day(n): 10 for n in range(1, 9)}
+    results = [kept(n, [row("a")], {"C0001": {d: c for d, c in days.items() if d <= day(n)}}) for n in (2, 5, 8)]
+    window = Window(day(4).date(), day(7).date())
+    (one,) = backtest(policy(), results, window=window).campaigns
+    assert (one.first, one.harvested, one.leaked) == (day(5), 20, 20)
+    (whole,) = backtest(policy(), results).campaigns
+    assert (whole.first, whole.harvested, whole.leaked, whole.preventable) == (day(2), 80, 20, 60)
+
+
+def test_groups_of_one_result_stay_two_and_each_day_of_theirs_counts() -> None:
+    first = kept(2, [row(name) for name in "abcd"], {"C0001": {day(1): 8}})
+    split = [row(name) for name in "ab"] + [row(name, "C0002") for name in "cd"]
+    second = kept(4, split, {"C0001": {day(1): 4, day(3): 4}, "C0002": {day(1): 4, day(3): 5}})
+    found = backtest(policy(), [first, second]).campaigns
+    assert [(one.group, one.harvested) for one in found] == [("C0001", 8), ("C0002", 9)]
+
+
+def test_a_policy_grows_rule_by_rule_from_the_strictest_and_work_is_counted_by_what_is_assumed() -> None:
+    accounts = [row("a"), row("b", membership=0.1)]
+    held = [kept(n, accounts, {"C0001": {day(1): 5, day(3): 8}}) for n in (2, 4)]
+    found = backtest(policy(), held, minutes={**MINUTES, "case": 100.0, "budget": 10.0, "notify": 1.0})
+    assert [(one.rule, one.accounts, one.preventable) for one in found.steps] == [
+        ("stop", 0, 0),
+        ("share", 1, 4),
+        ("tell", 2, 8),
+    ]
+    assert found.rules == {"share": 1, "tell": 1} and found.minutes == 100 + 10 + 1
+    assert MINUTES.keys() == {"case", *ACTIONS}

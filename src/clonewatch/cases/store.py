@@ -135,6 +135,11 @@ class Reading:
         heads = self.connection.execute(select(HEADS.c.note).order_by(HEADS.c.size)).scalars().all()
         return LogCopy(public_key(self.log_key()), entries, heads)
 
+    def size(self) -> int:
+        """How many entries the log has: another number whenever something was changed."""
+        newest: int | None = self.connection.execute(select(func.max(ENTRIES.c.number))).scalar_one()
+        return 0 if newest is None else newest + 1
+
     def cases(self) -> list[Case]:
         """All cases, by id."""
         rows = self.connection.execute(select(CASES.c.body).order_by(CASES.c.case_id)).scalars()

@@ -75,14 +75,25 @@ def console(
     format: Format = "auto",
     prices: PriceFile = None,
     audit: AuditFolders = None,
+    policy: Annotated[
+        list[Path] | None, typer.Option("--policy", metavar="FILE", help="A policy to show; may be repeated.")
+    ] = None,
+    kept: Annotated[
+        list[Path] | None,
+        typer.Option("--kept", metavar="DIR", help="Older result on which policies are tried; may be repeated."),
+    ] = None,
+    watch_list: Annotated[
+        Path | None,
+        typer.Option("--watch-list", metavar="FOLDER", help="Where the list is published that gateways follow."),
+    ] = None,
 ) -> None:
     """Open the web console on a case store: the queue, cases and the log, for people who sign in.
 
     With a result folder its groups are brought in first, as `clonewatch cases import` does; the same one twice changes
     nothing. With the log that was scanned, and prices, the page of a group and dossiers say what its exchanges were
-    worth; audits of suspect models go into dossiers. Where nobody can sign in yet, it prints a one-time link for the
-    first admin. It listens on this machine only, unless you say otherwise. Stop it with Ctrl-C. docs/using/console.md
-    shows its pages.
+    worth; audits of suspect models go into dossiers. With policies it shows whom they would touch, and what
+    gateways were given. Where nobody can sign in yet, it prints a one-time link for the first admin. It listens on this
+    machine only, unless you say otherwise. Stop it with Ctrl-C. docs/using/console.md shows its pages.
 
     For example:
 
@@ -100,13 +111,17 @@ def console(
     if result is not None:
         _import(held, result)
     scanned = _scanned(result, log or [], format, mapping, prices, tuple(audit or ()))
+    if policy and find_spec("cel") is None:
+        raise SetupError("policies need the library cel", fix="Install the extra: pip install 'clonewatch[policy]'")
     with closing(listening(host, port)) as listener:
         address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
         from clonewatch.service.settings import Settings
 
         given = (oidc_issuer, oidc_client, oidc_secret, oidc_role)
         provider = _provider(*given, oidc_groups) if any(given) else None
-        _serve(Settings(store, log_key, url or address, result, provider, **scanned), held, listener, invite)
+        made = Settings(store, log_key, url or address, result, provider, **scanned)
+        made = made._replace(policies=tuple(policy or ()), kept=tuple(kept or ()), watch_list=watch_list)
+        _serve(made, held, listener, invite)
 
 
 def _scanned(

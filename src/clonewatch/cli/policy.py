@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clonewatch.cli import output
+from clonewatch.cli.case_options import opened
 from clonewatch.cli.options import Json, grouped
-from clonewatch.model.errors import OutputError, SetupError
+from clonewatch.model.errors import SetupError
 
 if TYPE_CHECKING:
-    from clonewatch.policy.canary import Canary
-    from clonewatch.policy.entries import Chosen
-    from clonewatch.policy.matching import Matched
+    from clonewatch.enforcement.publication import Told
     from clonewatch.policy.policy_file import Policy
-    from clonewatch.policy.publishing import Published
 
 EXIT_FAILED = 3
 _HOUR = 3_600
@@ -135,6 +137,13 @@ def publish(
         typer.Option("--valid-hours", metavar="H", min=0.01, max=168, help="After this time gateways only observe."),
     ] = 24.0,
     whole: Annotated[bool, typer.Option("--whole", help="Write all of it, even where a delta would do.")] = False,
+    stay: Annotated[
+        bool, typer.Option("--follow", help="Stay, and publish again at once after every change of the store.")
+    ] = False,
+    every: Annotated[
+        float,
+        typer.Option("--every", metavar="SECONDS", min=1, max=86_400, help="With --follow: also after this time."),
+    ] = 300.0,
     json: Json = False,
 ) -> None:
     """Write what the policy says of the accounts of scans as a signed watch list. Publish again to renew or to lift.
@@ -143,43 +152,78 @@ def publish(
     store, and simulated against all others. What is not published again lapses. The policy's canary is limited for some
     seconds from now on: `clonewatch-gateway canary` proves that a gateway did it.
 
+    With --follow it stays until it is stopped, and a measure that is taken back is lifted within seconds. It reads the
+    policy and the scans anew each time; while one of them is faulty, it keeps to what it read before, and says so.
+
     For example:
 
       clonewatch policy publish policy.toml --scan result --out list --signing-key list.pem --account-key account.key
 
-      clonewatch policy publish policy.toml -s result --store cases.db -o list --signing-key l.pem --account-key a.key
+      clonewatch policy publish policy.toml -s result --store cases.db --follow -o list --signing-key k --account-key a
     """
-    wrote = publish_list(file, out, signing_key, account_key, scan or [], store, name, valid_hours, whole=whole)
-    held, found, made, own, done, key = wrote
+    held = _read(file)
+    if stay and not store:
+        raise SetupError("there is nothing to follow without a store", fix="Name the case store with --store")
+    from clonewatch.enforcement.publication import Place, Publisher, follow
+    from clonewatch.policy.account_keys import account_secret
+    from clonewatch.policy.watch_list_file import Signing
+
+    if held.rules and not scan:
+        raise SetupError("the policy has rules, and no scan is named", where=str(file), fix="Name one with --scan")
+    signing = Signing(_signer(signing_key), account_secret(account_key))
+    cases = opened(store) if store else None
+    publisher = Publisher(file, scan or [], cases, Place(out, name, signing, int(valid_hours * _HOUR), whole))
+    key = _public(signing.public)
+    if not stay or cases is None:
+        _say_published(publisher.publish(int(time.time())), key, json)
+        return
+
+    def told(one: Told) -> None:
+        _say_published(one, key, json) if json else output.say(_line(one))
+
+    follow(publisher, cases, told, output.complain, _until_stopped(), every)
+
+
+def _until_stopped() -> threading.Event:
+    """Set when somebody stops this process."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _line(told: Told) -> str:
+    done = told.done
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    enforced, simulated = sum(told.enforced.values()), sum(told.simulated.values())
+    return f"{moment} {done.kind} {done.serial}: {enforced:,} accounts enforced, {simulated:,} simulated."
+
+
+def _say_published(told: Told, key: str, json: bool) -> None:
+    done, held = told.done, told.policy
     if json:
-        told = {name: getattr(made, name) for name in ("enforced", "simulated", "unbound")}
+        counts = told._asdict()
+        for name in ("policy", "done", "problem"):
+            del counts[name]
         output.as_json(
-            {
-                **done._asdict(),
-                **told,
-                "undecided": found.undecided,
-                "bystanders": found.bystanders,
-                "cleared": found.cleared,
-                "canary": own.account if own else None,
-                "public_key": key,
-            }
+            {**done._asdict(), **counts, "canary": told.canary.account if told.canary else None, "public_key": key}
         )
         return
     output.say(
         f"Wrote {done.path}: a {done.kind} with serial number {done.serial}, {done.rows:,} rows, {done.size:,} bytes;"
         f" the list has {done.accounts:,} accounts."
     )
-    rows = [(r.id, r.action.name, made.enforced.get(r.id, 0), made.simulated.get(r.id, 0)) for r in held.rules]
+    rows = [(r.id, r.action.name, told.enforced.get(r.id, 0), told.simulated.get(r.id, 0)) for r in held.rules]
     output.table("Accounts by rule", ("Rule", "Action", "Enforced", "Simulated"), rows, right=(2, 3))
-    for rule, count in found.undecided.items():
+    for rule, count in told.undecided.items():
         output.say(f"{rule}: a fact that it needs is not known of {count:,} accounts, so it does not hold for them.")
-    for measure, count in made.unbound.items():
+    for measure, count in told.unbound.items():
         output.say(f"{count:,} accounts are under the measure {measure}, and no rule enforces it within bounds.")
-    if found.bystanders:
-        output.say(f"{found.bystanders:,} honest customers of campaigns' proxies are left out, whatever rules say.")
-    if found.cleared:
-        output.say(f"{found.cleared:,} accounts that people cleared are left out: one evidence acts on nobody twice.")
-    if own:
+    if told.bystanders:
+        output.say(f"{told.bystanders:,} honest customers of campaigns' proxies are left out, whatever rules say.")
+    if told.cleared:
+        output.say(f"{told.cleared:,} accounts that people cleared are left out: one evidence acts on nobody twice.")
+    if own := told.canary:
         output.say(f"The canary {own.account} is limited for {own.seconds} seconds, in mode {own.mode}.")
     elif held.canary:
         output.say(f"The canary {held.canary.account} is left out: it is in a group or under a measure. Use another.")
@@ -188,106 +232,103 @@ def publish(
 
 @app.command("backtest", short_help="Say what a policy would have done on kept results.")
 @grouped
-def backtest(file: PolicyFile, scan: Scans, store: StoreGiven = None, json: Json = False) -> None:
+def backtest(
+    file: PolicyFile,
+    scan: Scans,
+    other: Annotated[
+        Path | None, typer.Argument(metavar="[OTHER]", help="Another policy, to compare it with the first.")
+    ] = None,
+    store: StoreGiven = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", metavar="DATE", formats=["%Y-%m-%d"], help="First day; default: the first of all."),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", metavar="DATE", formats=["%Y-%m-%d"], help="Last day; default: the last of all."),
+    ] = None,
+    minutes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--minutes", metavar="NAME=MINUTES", help="Work of people for an account under an action, or for a `case`."
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page too, with its picture.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Say what a policy would have stopped on kept results, what leaked before, and whom it would have touched.
 
     It decides at the end of each result's window, so give several, such as those of every day. Rules in shadow count as
-    if they were enforced. With a store, accounts that it touches are split by what people ruled about them; rules see
-    only what was ruled before the end of a window.
+    if they were enforced. With --from and --to those results count that end on these days, and exchanges of these days.
+    With a store, accounts that it touches are split by what people ruled about them; rules see only what was ruled
+    before the end of a window. Two policies are tried on the same results.
 
     For example:
 
       clonewatch policy backtest policy.toml --scan results/2026-05-01 --scan results/2026-05-02 --store cases.db
-    """
-    held = _read(file)
-    from clonewatch.cli.policy_facts import Approved, approved, kept
-    from clonewatch.policy.backtest import backtest as run
 
-    people = approved(store, int(time.time())) if store else Approved({}, [], frozenset())
-    found = run(held, kept(scan, people.ruled), people.ruled, people.cleared)
+      clonewatch policy backtest policy.toml milder.toml -s results/2026-05-01 --from 2026-04-20 --html backtest.html
+    """
+    held = [_read(one) for one in (file, other) if one]
+    from clonewatch.enforcement.trial import minutes_of, trial
+
+    cases = opened(store) if store else None
+    days = (first.date() if first else None, last.date() if last else None)
+    told = trial(held, scan, cases, int(time.time()), days, minutes_of(minutes or ()))
+    if html:
+        from clonewatch.model import whole_files
+        from clonewatch.report.backtest_page import backtest_page
+
+        whole_files.write(html, backtest_page(told).encode(), what="the page")
     if json:
-        output.as_json(
-            {
-                "policy": held.name,
-                "version": held.version,
-                "campaigns": [one._asdict() for one in found.campaigns],
-                "touched": found.touched._asdict(),
-                "rules": found.rules,
-                "bystanders": found.bystanders,
-            }
-        )
+        output.as_json(told)
         return
-    rows = [(*one[:2], f"{one.first:%Y-%m-%d}" if one.first else "never", *one[4:]) for one in found.campaigns]
-    heads = ("Group", "Outcome", "Matched on", "Accounts", "Matched", "Attributed", "Leaked before", "Preventable")
-    output.table(f"{held.name}, version {held.version}", heads, rows, right=(3, 4, 5, 6, 7))
-    touched = [(kind, count, found.touched.other[kind]) for kind, count in found.touched.accounts.items()]
-    output.table("Accounts touched", ("What is known", "Accounts", "Exchanges not attributed"), touched, right=(1, 2))
-    output.table("Accounts by strictest rule", ("Rule", "Accounts"), list(found.rules.items()), right=(1,))
+    output.say(f"From {told['from']} to {told['to']}, on {told['results']:,} of {len(scan):,} results.")
+    for one in told["policies"]:
+        _say_tried(one)
     output.say(
         "Preventable is an upper bound: actions allow less, and do not stop everything. Campaigns would have adapted.",
+        "Minutes of people are assumed: --minutes sets your own.",
     )
     if not store:
         output.say("Without --store nobody was ruled on: every account is unknown.")
 
 
-class PublishedList(NamedTuple):
-    """What was published. canary: None where it was left out. key: the public one that gateways check it with."""
-
-    policy: Policy
-    found: Matched
-    made: Chosen
-    canary: Canary | None
-    done: Published
-    key: str
-
-
-def publish_list(
-    file: Path,
-    out: Path,
-    signing_key: Path,
-    account_key: Path,
-    scans: list[Path],
-    store: str | None,
-    name: str,
-    valid_hours: float,
-    *,
-    whole: bool = False,
-) -> PublishedList:
-    """Write the watch list that a policy makes of scans and a store."""
-    held = _read(file)
-    if held.rules and not scans:
-        raise SetupError("the policy has rules, and no scan is named", where=str(file), fix="Name one with --scan")
-    from clonewatch.cli.policy_facts import Approved, approved, of_scans
-    from clonewatch.policy.account_keys import account_secret
-    from clonewatch.policy.entries import chosen, with_canary
-    from clonewatch.policy.matching import matched
-    from clonewatch.policy.publishing import publish as write
-    from clonewatch.policy.watch_list_file import Signing
-
-    signing = Signing(_signer(signing_key), account_secret(account_key))
-    now = int(time.time())
-    people = approved(store, now) if store else Approved({}, [], frozenset())
-    members, slices = of_scans(scans, people.ruled)
-    found = matched(held, members, people.cleared)
-    made = chosen(held, found.matches, people.measures, slices, now)
-    own = held.canary
-    if own and own.account in {one.account for one in members} | people.measures.keys():
-        own = None  # it is used by others: nothing is done to it, and whoever watches the canary hears of it
-    elif own:
-        made = with_canary(made, own, held.appeal_url, now)
-    _make(out)
-    done = write(out, name, made.numbers, made.entries, signing, now, int(valid_hours * _HOUR), whole=whole)
-    return PublishedList(held, found, made, own, done, _public(signing.public))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or "this is not the name of a folder"
-        raise OutputError(
-            f"cannot make the folder: {said}", where=str(folder), fix="Name another with --out"
-        ) from error
+def _say_tried(told: Mapping[str, Any]) -> None:
+    counted = ("accounts", "touched", "harvested", "leaked", "preventable")
+    rows = [
+        (
+            one["group"],
+            one["outcome"],
+            one["known"],
+            f"{one['first']:%Y-%m-%d}" if one["first"] else "never",
+            *map(one.get, counted),
+        )
+        for one in told["campaigns"]
+    ]
+    heads = (
+        "Group",
+        "Outcome",
+        "Known",
+        "Matched on",
+        "Accounts",
+        "Matched",
+        "Attributed",
+        "Leaked before",
+        "Preventable",
+    )
+    output.table(f"{told['policy']}, version {told['version']}", heads, rows, right=(4, 5, 6, 7, 8))
+    known = told["touched"]
+    touched = [(kind, count, known["other"][kind]) for kind, count in known["accounts"].items()]
+    output.table(
+        "Accounts touched", ("What is known", "Accounts", "Exchanges that are no harvest"), touched, right=(1, 2)
+    )
+    steps = [(one["rule"], one["action"], one["accounts"], one["preventable"], one["other"]) for one in told["steps"]]
+    columns = ("Rules up to", "Action", "Accounts", "Preventable", "Other exchanges")
+    output.table("The strictest rule first", columns, steps, right=(2, 3, 4))
+    output.say(f"Work of people: {told['minutes'] / 60:,.1f} hours.")
 
 
 def _read(file: Path) -> Policy:

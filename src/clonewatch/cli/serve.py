@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clonewatch.cli import output
+from clonewatch.cli.case_options import opened
 from clonewatch.cli.console import listening
 from clonewatch.cli.options import Json, grouped
 from clonewatch.model.errors import SetupError
@@ -122,19 +124,16 @@ def _refuse_now(settings: Settings) -> None:
 
 def publish(settings: Settings, scans: list[Path]) -> tuple[int, int]:
     """Publish what the policy says of results; its serial number, and how many accounts are listed."""
-    from clonewatch.cli.policy import publish_list
+    from clonewatch.enforcement.publication import Place, Publisher
+    from clonewatch.kernels.signing_keys import private_key
+    from clonewatch.policy.account_keys import account_secret
+    from clonewatch.policy.watch_list_file import Signing
 
     held = settings.publish
-    done = publish_list(
-        Path(held.policy),
-        Path(held.out),
-        Path(held.signing_key),
-        Path(held.account_key),
-        scans,
-        held.store or None,
-        held.list,
-        held.valid_hours,
-    ).done
+    signing = Signing(private_key(Path(held.signing_key)), account_secret(Path(held.account_key)))
+    place = Place(Path(held.out), held.list, signing, int(held.valid_hours * 3_600))
+    cases = opened(held.store) if held.store else None
+    done = Publisher(Path(held.policy), scans, cases, place).publish(int(time.time())).done
     return done.serial, done.accounts
 
 

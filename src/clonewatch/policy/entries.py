@@ -38,7 +38,7 @@ class Measure(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a list says of which accounts. numbers: account -> number of its entry.
+    """What a list says of which accounts. numbers: account -> number of its entry. rules: account -> id of its rule.
 
     enforced, simulated: accounts of either kind by rule. unbound: accounts under a measure for which no rule has the
     bounds, by measure: nothing is enforced against them.
@@ -46,6 +46,7 @@ class Chosen(NamedTuple):
 
     entries: list[dict[str, Any]]
     numbers: dict[str, int]
+    rules: dict[str, str]
     enforced: dict[str, int]
     simulated: dict[str, int]
     unbound: dict[str, int]
@@ -54,7 +55,7 @@ class Chosen(NamedTuple):
 def chosen(
     policy: Policy,
     matches: Iterable[Match],
-    measures: Mapping[str, Measure],
+    measures: Mapping[str, Sequence[Measure]],
     slices: Mapping[str, Sequence[str]],
     now: int,
 ) -> Chosen:
@@ -62,28 +63,32 @@ def chosen(
 
     A rule is enforced where it says so, a measure of its kind stands that enough people approved, and the account's
     holder can appeal; everything else is simulated. Of several rules the strictest that is enforced counts, else the
-    strictest. measures: by account. slices: attributes by group. now: seconds since 1970.
+    strictest. measures: those in force, by account. slices: attributes by group. now: seconds since 1970.
     """
-    best: dict[str, tuple[tuple[bool, int], Match]] = {}
+    best: dict[str, tuple[tuple[bool, int], Match, Measure | None]] = {}
     for match in matches:
         account = match.member.account
-        order = (is_enforced(policy, match, measures.get(account), now), RANK[match.rule.action.name])
+        measure = enforcing(policy, match, measures.get(account, ()), now)
+        order = (measure is not None, RANK[match.rule.action.name])
         if account not in best or order > best[account][0]:
-            best[account] = (order, match)
+            best[account] = (order, match, measure)
     made: dict[str, int] = {}
     entries: list[dict[str, Any]] = []
-    found = Chosen(entries, {}, {}, {}, {})
-    for account, ((enforced, _), match) in sorted(best.items()):
-        one = _entry(policy, match, measures.get(account), slices, now, enforced)
+    found = Chosen(entries, {}, {}, {}, {}, {})
+    for account, (_, match, measure) in sorted(best.items()):
+        cases = [held.case for held in measures.get(account, ())]
+        one = _entry(policy, match, measure, slices, now, cases[0] if cases else "")
         number = made.setdefault(repr(sorted(one.items())), len(entries))
         if number == len(entries):
             entries.append(one)
         found.numbers[account] = number
-        counts = found.enforced if enforced else found.simulated
+        found.rules[account] = match.rule.id
+        counts = found.enforced if measure else found.simulated
         counts[match.rule.id] = counts.get(match.rule.id, 0) + 1
-    for account, measure in measures.items():
-        if account not in best or not best[account][0][0]:
-            found.unbound[measure.measure] = found.unbound.get(measure.measure, 0) + 1
+    for account, standing in measures.items():
+        if account not in best or best[account][2] is None:
+            for measure in standing:
+                found.unbound[measure.measure] = found.unbound.get(measure.measure, 0) + 1
     return found
 
 
@@ -107,11 +112,20 @@ def with_canary(made: Chosen, held: Canary, appeal_url: str, now: int) -> Chosen
     return made._replace(entries=[*made.entries, entry], numbers={**made.numbers, held.account: len(made.entries)})
 
 
-def is_enforced(policy: Policy, match: Match, measure: Measure | None, now: int) -> bool:
-    """Whether a rule is enforced against an account, and not only simulated."""
+def enforcing(policy: Policy, match: Match, measures: Iterable[Measure], now: int) -> Measure | None:
+    """The measure under which a rule is enforced against an account; None where it is only simulated.
+
+    Of several the one that lasts longest.
+    """
     rule = match.rule
-    if rule.mode != ENFORCE or measure is None or not policy.appeal_url:
-        return False
+    if rule.mode != ENFORCE or not policy.appeal_url:
+        return None
+    held = [one for one in measures if _allows(one, match, now)]
+    return max(held, key=lambda one: one.until(rule.days), default=None)
+
+
+def _allows(measure: Measure, match: Match, now: int) -> bool:
+    rule = match.rule
     allowed = rule.action.measure in ("", measure.measure)
     persons = len({name.strip().casefold() for name in measure.by} - {""})
     return allowed and persons >= rule.approvals and measure.begins <= now < measure.until(rule.days)
@@ -123,25 +137,26 @@ def _entry(
     measure: Measure | None,
     slices: Mapping[str, Sequence[str]],
     now: int,
-    enforced: bool,
+    case: str,
 ) -> dict[str, Any]:
+    """measure: under which it is enforced; None in shadow. case: to which the account belongs, if any."""
     rule, group = match.rule, match.member.group
-    case = measure.case if measure else ""
     lapses = ends = now + policy.lapse_hours * HOUR
-    if enforced and measure:
-        ends = measure.until(rule.days)
+    if measure:
+        case, ends = measure.case, measure.until(rule.days)
     return {
         "action": rule.action.name,
         "appeal": policy.appeal_url,
-        "approved_by": [plain(name) for name in measure.by] if enforced and measure else [],
+        "approved_by": [plain(name) for name in measure.by] if measure else [],
         "bound": dict(rule.bound),
-        "campaign": plain(case or group),
+        # What is simulated is counted apart: it spends no budget of accounts against which one is enforced.
+        "campaign": plain(case if measure else group),
         "case": plain(case),
         "ends": ends,
         "expires": min(lapses, ends),
-        "mode": ENFORCE if enforced else SHADOW,
+        "mode": ENFORCE if measure else SHADOW,
         "reason": rule.reason,
-        "since": measure.begins if enforced and measure else now,
+        "since": measure.begins if measure else now,
         "slice": list(slices.get(group, ()))[:MOST_SLICE] if rule.action.name == "throttle_slice" else [],
     }
 

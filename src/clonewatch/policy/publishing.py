@@ -51,7 +51,7 @@ class Published(NamedTuple):
     size: int
 
 
-class _File(NamedTuple):
+class File(NamedTuple):
     """A file of a list that is in the folder already. Its signature is not checked: whoever signs it wrote it."""
 
     header: dict[str, Any]
@@ -92,7 +92,7 @@ def _published(
     whole: bool,
 ) -> Published:
     now, valid_seconds = times
-    base, delta = _read(folder / SNAPSHOT_NAME), _read(folder / DELTA_NAME)
+    base, delta = read_file(folder / SNAPSHOT_NAME), read_file(folder / DELTA_NAME)
     for held in (base, delta):
         if held and held.header["list"] != name:
             raise InputError(f"the folder holds the list {held.header['list']!r}", where=str(folder), fix=_AGAIN)
@@ -117,7 +117,7 @@ def _written(path: Path, kind: str, serial: int, accounts: int, count: int, data
     return Published(path, kind, serial, accounts, count, len(data))
 
 
-def _is_ours(base: _File, signing: Signing) -> bool:
+def _is_ours(base: File, signing: Signing) -> bool:
     """Whether the snapshot was made with these keys: after a change of keys a new one is written."""
     empty = rows({}, signing.account)
     mine = json.loads(_header(encoded(SNAPSHOT, Stamp("", 0, 0, 0), empty, (), signing)))
@@ -125,18 +125,18 @@ def _is_ours(base: _File, signing: Signing) -> bool:
 
 
 def _difference(
-    base: _File, wanted: Rows, entries: Sequence[Mapping[str, Any]]
+    base: File, wanted: Rows, entries: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[int, Mapping[str, Any] | None], Rows, list[Mapping[str, Any]]]:
     """What a delta says: entries of the snapshot that changed for most of their accounts, and all other accounts.
 
     Publishing again renews every entry; so a delta is as short as what happened since.
     """
     old, fresh = halves(base.held.hashes), halves(wanted.hashes)
-    places = _places(old, fresh)
-    now = np.where(places >= 0, wanted.numbers.astype(np.int64)[places], -1) if len(fresh) else places
+    at = places(old, fresh)
+    now = np.where(at >= 0, wanted.numbers.astype(np.int64)[at], -1) if len(fresh) else at
     becomes = _mostly(base.held.numbers.astype(np.int64), now, len(base.header["entries"]))
     apart = now != becomes[base.held.numbers] if len(now) else np.zeros(0, bool)
-    new = _places(fresh, old) < 0
+    new = places(fresh, old) < 0
     hashes = np.concatenate([base.held.hashes[apart], wanted.hashes[new]])
     targets = np.concatenate([now[apart], wanted.numbers[new].astype(np.int64)])
     used = np.unique(targets[targets >= 0])
@@ -160,8 +160,8 @@ def _mostly(old: Any, now: Any, entries: int) -> Any:
     return becomes
 
 
-def _places(of: Any, among: Any) -> Any:
-    """Where each hash is among others that ascend; -1 for nowhere."""
+def places(of: Any, among: Any) -> Any:
+    """Where each hash is among others that ascend; -1 for nowhere. Both are halves, (n, 2)."""
     if not len(among):
         return np.full(len(of), -1, np.int64)
     kind = np.dtype([("high", "<u8"), ("low", "<u8")])
@@ -170,7 +170,7 @@ def _places(of: Any, among: Any) -> Any:
     return np.where(right[found] == left, found, -1)
 
 
-def _read(path: Path) -> _File | None:
+def read_file(path: Path) -> File | None:
     """A file of a list in the folder; None where there is none. Raises InputError for anything else."""
     try:
         data = bytes_of(path, _MOST_BYTES, pipes=False)
@@ -192,7 +192,7 @@ def _read(path: Path) -> _File | None:
         numbers = np.frombuffer(body, "<u4", count, fan + count * HASH_BYTES)
     except (ValueError, KeyError, TypeError, struct.error) as error:
         raise InputError(f"this is no watch list: {error}", where=str(path), fix=_AGAIN) from error
-    return _File(header, Rows(hashes, numbers))
+    return File(header, Rows(hashes, numbers))
 
 
 def _header(data: bytes) -> bytes:

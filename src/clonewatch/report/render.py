@@ -34,7 +34,7 @@ def render(directory_tables: Mapping[str, pa.Table], summary: Mapping[str, Any],
     full = [row for which, most in chapters.IN_FULL.items() for row in of[which][:most]]
     shown = chapters.chapters(directory_tables, full, known)
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             answer=headline(directory_tables),
@@ -70,7 +70,8 @@ def _members(tables: Mapping[str, pa.Table], flagged: list[dict[str, Any]]) -> t
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of reports; everything that they print is escaped."""
     environment = Environment(
         loader=PackageLoader("clonewatch.report"),
         autoescape=True,

@@ -36,6 +36,7 @@ SUBJECTS = (
     "dossiers",
     "appeals",
     "containments",
+    "policies",
     "holder",
 )
 FLOW_SECONDS = 600

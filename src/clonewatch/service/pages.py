@@ -28,6 +28,8 @@ BAR = (
     ("/compare", "Compare", "viewer"),
     ("/appeals", "Appeals", "viewer"),
     ("/approvals", "Approvals", "viewer"),
+    ("/policies", "Policies", "viewer"),
+    ("/decisions", "Decisions", "viewer"),
     ("/log", "Log", "viewer"),
     ("/people", "People", "admin"),
     ("/health", "Health", "viewer"),

@@ -57,6 +57,7 @@ class Settings(NamedTuple):
     """How a console is set up. url: where people open it. result: a result folder that its pages may show.
 
     log, prices, audits: of that result, for dossiers. worths: what its groups were worth, if the log was given.
+    policies: files of policies. kept: results on which they are tried. watch_list: folder that gateways follow.
     """
 
     store: str
@@ -70,6 +71,9 @@ class Settings(NamedTuple):
     log: Log | None = None
     prices: Path | None = None
     audits: tuple[Path, ...] = ()
+    policies: tuple[Path, ...] = ()
+    kept: tuple[Path, ...] = ()
+    watch_list: Path | None = None
 
     @property
     def secure(self) -> bool:

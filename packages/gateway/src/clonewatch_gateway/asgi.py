@@ -67,7 +67,8 @@ class Middleware:
             await _refuse(send, decision)
             return
         if decision.charge:
-            scope["headers"].append((COUNTER.encode(), decision.charge.encode()))
+            if not decision.simulated:
+                scope["headers"].append((COUNTER.encode(), decision.charge.encode()))
             send = self._counting(send, decision.charge)
         if decision.headers:
             send = _telling(send, decision)

@@ -32,10 +32,11 @@ class Minutes(Mapping[str, float]):
         self._lock = threading.Lock()
 
     def at(self, now: float) -> Minutes:
-        """These counters at a time, in seconds since 1970. A clock that goes back finds what was counted."""
+        """These counters at a time, in seconds since 1970. A clock that goes back a little finds what was counted."""
         minute = int(now // _MINUTE)
         with self._lock:
-            if minute > self._minute:
+            # A clock that was far ahead would count into one minute until it is there again.
+            if minute > self._minute or minute < self._minute - 1:
                 self._before = self._running if minute == self._minute + 1 else {}
                 self._running, self._minute = {}, minute
             self._left = 1.0 - min(1.0, max(0.0, now / _MINUTE - self._minute))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clonewatch_gateway.mapping import forget
-from clonewatch_gateway.refusal import MISSING, Refused
+from clonewatch_gateway.refusal import MISSING, UNREADABLE, Refused
 from clonewatch_gateway.watch_list import Keys, Part, WatchList, joined
 
 SNAPSHOT_NAME, DELTA_NAME = "snapshot.cwl", "delta.cwl"
@@ -64,8 +64,12 @@ class Follower:
         try:
             found = self._read(*seen)
         except Refused as refused:
+            again = refused.code == UNREADABLE and self.problem == UNREADABLE
             self.problem = refused.code
-            self._said(refused.code, refused.said)
+            if refused.code == UNREADABLE:
+                self._seen = None  # a full disk, perhaps: the same files are tried again
+            if not again:
+                self._said(refused.code, refused.said)
             return False
         self.problem, self.current = "", found
         if self._shared is not None:

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from clonewatch_gateway.refusal import DAMAGED, MISSING, Refused
+from clonewatch_gateway.refusal import DAMAGED, MISSING, UNREADABLE, Refused
 
 MOST_BYTES = 8 << 30
 _PIECE = 1 << 20
@@ -34,7 +34,7 @@ def mapped(path: Path, shared: Path | None) -> tuple[mmap.mmap, str]:
     except FileNotFoundError as error:
         raise Refused(MISSING, f"there is no {path.name}") from error
     except (OSError, ValueError) as error:  # ValueError: it became empty meanwhile
-        raise Refused(DAMAGED, f"{path.name} cannot be read: {error}") from error
+        raise Refused(UNREADABLE, f"{path.name} cannot be read: {error}") from error
 
 
 def forget(shared: Path, kept: set[str], now: float) -> None:
@@ -59,6 +59,8 @@ def _shared(file: BinaryIO, folder: Path) -> BinaryIO:
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as copy:
         try:
             name = _copied(file, copy.file) + _SUFFIX
+            # It is found by its name from now on: its content may not be lost behind it.
+            os.fsync(copy.file.fileno())
             # Two workers that copy at once write the same bytes, and one file of that name stays.
             if not (folder / name).exists():
                 Path(copy.name).rename(folder / name)

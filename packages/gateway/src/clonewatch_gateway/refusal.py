@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # What is wrong with a list that is not used; each is a code that a metric can count.
-SIGNATURE, DAMAGED, VERSION, ROLLBACK, OTHER_LIST, OTHER_KEY, MISSING, NO_VERIFIER, FUTURE = (
+SIGNATURE, DAMAGED, VERSION, ROLLBACK, OTHER_LIST, OTHER_KEY, MISSING, NO_VERIFIER, UNREADABLE = (
     "bad_signature",
     "damaged",
     "unknown_version",
@@ -12,7 +12,7 @@ SIGNATURE, DAMAGED, VERSION, ROLLBACK, OTHER_LIST, OTHER_KEY, MISSING, NO_VERIFI
     "other_account_key",
     "missing",
     "no_verifier",
-    "from_the_future",
+    "unreadable",
 )
 
 

@@ -50,11 +50,12 @@ class SharedMinutes:
             if place is None:
                 return
             held, last, before, running = _SLOT.unpack_from(self._map, place)
-            if held != name or minute > last + 1:
+            # A clock that was far ahead would count into one minute until it is there again.
+            if held != name or not last - 1 <= minute <= last + 1:
                 last, before, running = minute, 0.0, 0.0
             elif minute == last + 1:
                 last, before, running = minute, running, 0.0
-            # A clock that goes back counts into the newest minute.
+            # A clock that goes back a little counts into the newest minute.
             _SLOT.pack_into(self._map, place, name, last, before, max(0.0, running + tokens))
 
     def read(self, counter: str, now: float) -> float | None:
@@ -63,6 +64,8 @@ class SharedMinutes:
         for place in _places(name):
             held, last, before, running = _SLOT.unpack_from(self._map, place)
             if held == name:
+                if minute < last - 1:
+                    return None
                 if minute > last:
                     before, running = (running, 0.0) if minute == last + 1 else (0.0, 0.0)
                 left = 1.0 - min(1.0, max(0.0, now / _MINUTE - max(minute, last)))

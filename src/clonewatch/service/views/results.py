@@ -72,17 +72,17 @@ def opened(folder: Path | None, scan: str = "") -> Iterator[Result]:
     """
     if folder is None:
         raise InputError("there is no result folder", fix="Start the console with the folder that a scan wrote")
-    stamp = _stamp(folder)
+    stamp = stamp_of(folder)
     result = _result(folder, stamp)
     if scan and scan != result.scan:
         raise StaleError("this is about a scan whose result is not here any more: another one took its place")
     try:
         yield result
     except InputError as error:
-        if _stamp(folder) != stamp:
+        if stamp_of(folder) != stamp:
             raise StaleError(_REPLACED) from error
         raise
-    if _stamp(folder) != stamp:
+    if stamp_of(folder) != stamp:
         raise StaleError(_REPLACED)
 
 
@@ -107,7 +107,8 @@ def _result(folder: Path, stamp: Stamp) -> Result:
         raise InputError("this result cannot be read", where=str(folder), fix=_RERUN) from error
 
 
-def _stamp(folder: Path) -> Stamp:
+def stamp_of(folder: Path) -> Stamp:
+    """What tells one state of a result folder from another. Raises InputError where there is no complete result."""
     names = (*result_files.TABLES, result_files.SUMMARY, result_files.NAME)
     try:
         held = [(name, result_files.located(folder, name).stat()) for name in names]

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clonewatch.cli.case_options import opened
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from clonewatch.model.errors import InputError
 
 if TYPE_CHECKING:
-    from clonewatch.cases.store import Reading
+    from clonewatch.cases.store import Reading, Store
     from clonewatch.policy.backtest import Kept
     from clonewatch.policy.entries import Measure
     from clonewatch.policy.groups import Ruled
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
 _TABLES = ("campaigns", "members", "attributes", "evidence")
 
 
-def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member], dict[str, list[str]]]:
-    """The accounts of groups of several scans with their facts, and the slices of the groups.
+def of_scans(
+    scans: Sequence[Path], ruled: Iterable[Ruled], group: str = ""
+) -> tuple[list[Member], dict[str, list[str]]]:
+    """The accounts of groups of several scans with their facts, and the slices of the groups. group: only this one.
 
     With several scans the id of a group gets the number of its scan, since each scan counts from C0001.
     """
-    from clonewatch.pipeline.scan_result import read_summary, read_table
+    from clonewatch.pipeline.scan_result import read_table
     from clonewatch.policy.groups import members, slices
 
     cases = list(ruled)
@@ -33,8 +37,8 @@ def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member
     attributes: dict[str, list[str]] = {}
     for number, scan in enumerate(scans, 1):
         prefix = f"{number}:" if len(scans) > 1 else ""
-        tables = {name: read_table(scan, name).to_pylist() for name in _TABLES}
-        held = members(tables["campaigns"], tables["members"], _last(read_summary(scan)), cases)
+        tables = {name: _rows(read_table(scan, name), group) for name in _TABLES}
+        held = members(tables["campaigns"], tables["members"], _last(scan), cases)
         found += [one._replace(group=prefix + one.group) for one in held]
         attributes |= {
             prefix + group: named for group, named in slices(tables["attributes"], tables["evidence"]).items()
@@ -42,19 +46,24 @@ def of_scans(scans: Sequence[Path], ruled: Iterable[Ruled]) -> tuple[list[Member
     return found, attributes
 
 
+def _rows(table: pa.Table, group: str) -> list[dict[str, Any]]:
+    held: list[dict[str, Any]] = (table.filter(pc.field("campaign_id") == group) if group else table).to_pylist()
+    return held
+
+
 def kept(scans: Sequence[Path], ruled: Iterable[Ruled]) -> list[Kept]:
     """Results as a backtest reads them: what was ruled after the end of a window is not known in it.
 
     Raises InputError for a result without a window.
     """
-    from clonewatch.pipeline.scan_result import read_summary, read_table
+    from clonewatch.pipeline.scan_result import read_table
     from clonewatch.policy.backtest import Kept
     from clonewatch.policy.groups import members
 
     cases = list(ruled)
     found = []
     for scan in scans:
-        last = _last(read_summary(scan))
+        last = _last(scan)
         if last is None:
             raise InputError(
                 "this result has no exchange, so its window has no end", where=str(scan), fix="Leave it out"
@@ -76,14 +85,16 @@ class Approved(NamedTuple):
     Those are of cases that were ruled innocent, or their measure was overturned, lapsed or lifted, and no other began.
     """
 
-    measures: dict[str, Measure]
+    measures: dict[str, list[Measure]]
     ruled: list[Ruled]
     cleared: frozenset[str]
 
 
-def approved(store: str, now: int) -> Approved:
-    """The measures in force, what was ruled on which accounts, and who was cleared."""
-    held = opened(store)
+NOBODY = Approved({}, [], frozenset())
+
+
+def approved(store: Store, now: int) -> Approved:
+    """The measures in force, what was ruled on which accounts, and who was cleared. now: seconds since 1970."""
     from clonewatch.cases.appeal_clock import in_force
     from clonewatch.cases.records import INNOCENT, RULED
     from clonewatch.cases.repeats import earlier
@@ -91,9 +102,9 @@ def approved(store: str, now: int) -> Approved:
     from clonewatch.policy.groups import Ruled
 
     at = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    measures: dict[str, Measure] = {}
+    measures: dict[str, list[Measure]] = {}
     again: dict[str, int] = {}
-    with held.reading() as reading:
+    with store.reading() as reading:
         for one in in_force(reading, at):
             by = one.containment
             ends = datetime.fromisoformat(by.until).replace(tzinfo=UTC) + timedelta(days=1)
@@ -101,7 +112,9 @@ def approved(store: str, now: int) -> Approved:
             if by.containment not in again:
                 again[by.containment] = len(earlier(reading, by))
             times = _seconds(by.begins), int(ends.timestamp())
-            measures[one.account] = Measure(one.measure, by.case, persons, *times, again[by.containment])
+            measures.setdefault(one.account, []).append(
+                Measure(one.measure, by.case, persons, *times, again[by.containment])
+            )
         ruled = [
             Ruled(
                 case.case,
@@ -132,6 +145,14 @@ def _seconds(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
-def _last(summary: dict[str, Any]) -> datetime | None:
-    last = (summary.get("window") or {}).get("last")
-    return datetime.fromisoformat(last) if last else None
+def _last(scan: Path) -> datetime | None:
+    """The end of a result's window; None where it holds no exchange."""
+    from clonewatch.pipeline.scan_result import read_summary
+
+    last = (read_summary(scan).get("window") or {}).get("last")
+    try:
+        return datetime.fromisoformat(last) if last else None
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "the window of this result has no end that can be read", where=str(scan), fix="Run the scan again"
+        ) from error
