@@ -60,7 +60,7 @@ class Service:
 
     def lines(self) -> list[bytes]:
         """All lines in the spool."""
-        return [line for path in self.spool.place.rglob("*.ndjson") for line in path.read_bytes().splitlines()]
+        return [line for path in self.spool.place.rglob("*.ndjson") for line in path.read_bytes().splitlines() if line]
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -93,6 +94,26 @@ def test_a_batch_that_is_sent_again_changes_nothing(chosen: Settings) -> None:
     put(chosen, rows(range(10, 30)), rows(range(10, 30)))
     worker.step()
     assert ids(Path(chosen.state)) == sorted(f"x{n}" for n in range(30))
+
+
+def test_rows_without_an_id_are_counted_once_whatever_segment_they_come_in(chosen: Settings) -> None:
+    def batch(*times: int) -> Rows:
+        said = [{"ts": START + at, "account_id": "a1", "model": "m"} for at in times]
+        return bodies.exchanges(json.dumps(said).encode(), "jsonl_map", "plain").rows[0]
+
+    (Path(chosen.spool).parent / "plain.toml").write_text(
+        'format = "jsonl_map"\n[fields]\naccount_id = "account_id"\nts = "ts"\nmodel = "model"\n'
+    )
+    mapped = msgspec.structs.replace(chosen, maps={"plain": str(Path(chosen.spool).parent / "plain.toml")})
+    worker = Watched(mapped)
+    with spool.opened(Path(chosen.spool), chosen.spool_bounds()) as place:
+        for one in (batch(1, 1, 2), batch(3), batch(1, 1, 2)):
+            place.append([one])
+    worker.step()
+    put(chosen, batch(3), batch(1, 1, 2), batch(4))
+    worker.step()
+    found = ids(Path(chosen.state))
+    assert len(found) == len(set(found)) == 5  # two equal rows of one batch are two exchanges
 
 
 def test_a_poisoned_row_is_written_aside_and_the_others_are_taken(chosen: Settings) -> None:

@@ -66,9 +66,9 @@ def exchange_ids(source: Source, numbers: Sequence[int]) -> pa.Array:
     marks = [_mark(file.name, file.head) for file in source.files]
     before = [file.before for file in source.files]
     places = [bisect_left(before, number) - 1 for number in numbers]
-    return pa.array(
-        [f"{marks[at]}-{number - before[at]}" for at, number in zip(places, numbers, strict=True)], pa.string()
-    )
+    ids = [f"{marks[at]}-{number - before[at]}" for at, number in zip(places, numbers, strict=True)]
+    made = pa.array(ids, pa.string())
+    return _told_apart(made, numbers) if len(set(numbers)) < len(numbers) else made
 
 
 def _told_apart(ids: pa.Array, numbers: Sequence[int]) -> pa.Array:

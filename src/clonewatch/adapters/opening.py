@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -16,7 +17,7 @@ from clonewatch.model.errors import InputError, MappingError
 from clonewatch.model.limits import DEFAULT, Limits
 from clonewatch.model.read_results import Measured, Rejected
 from clonewatch.model.text_files import plain
-from clonewatch.ports.adapter import Adapter, Source
+from clonewatch.ports.adapter import Adapter, Source, Within
 
 _NO_ACCOUNT = "account_id: missing"
 # Reading a file ends after as many rejected rows if they are as many times those that were read.
@@ -81,9 +82,26 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def source_of(path: Path, stream: Stream, columns: frozenset[str] | None = None) -> Source:
-    """A file as an adapter gets it. columns: those that will be used, None for all."""
-    return Source(named(path), cast(BinaryIO, stream), None if is_pipe(path) else str(path), columns)
+def source_of(path: Path, stream: Stream, columns: frozenset[str] | None = None, *, pushed: bool = False) -> Source:
+    """A file as an adapter gets it. columns: those that will be used, None for all. pushed: as for `bodies_of`."""
+    files = bodies_of(path) if pushed else ()
+    return Source(named(path), cast(BinaryIO, stream), None if is_pipe(path) else str(path), columns, files)
+
+
+def bodies_of(path: Path) -> tuple[Within, ...]:
+    """The bodies of a file of batches that were pushed, each after an empty line; none where there is no such line.
+
+    A row without an id is then told by its body and its place in it: a body that is sent twice, into whatever file, is
+    one. They have at most 64 MiB together.
+    """
+    with readable(path):
+        parts = path.read_bytes().split(b"\n\n")
+    found, before = [], 0
+    for part in parts:
+        begins = before + part.startswith(b"\n")
+        found.append(Within("pushed", blake2b(part.strip(b"\n"), digest_size=16).digest(), begins))
+        before += part.count(b"\n") + 2
+    return tuple(found) if len(parts) > 1 or parts[0].startswith(b"\n") else ()
 
 
 def named(path: Path) -> str:

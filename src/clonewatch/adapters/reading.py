@@ -56,7 +56,7 @@ class Log:
     total_bytes: bytes on disk of the exchanges, 0 for pipes. inputs: the result of each file, complete once `batches`
     has finished. dropped: optional values that did not fit, so far. units: of columns of plain numbers, by column.
     left_out: files of a folder in no known format, and their bytes. ended: files whose reading ended early, and why.
-    refuses: whether a file that names no accounts is refused, rather than all of its rows rejected.
+    pushed: whether the files are of batches that were pushed (`opening.bodies_of`), of which none is refused.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Log:
         self.dropped = Dropped()
         self.units: dict[str, set[str]] = {}
         self.total_bytes = sum(map(bytes_of, inputs))
-        self._finished, self.refuses = 0, True
+        self._finished, self.pushed = 0, False
         self._current: Stream | None = None
         self._sides: dict[str, pa.Table | None] = {}
         self._waiting: list[Rejected] = []
@@ -152,7 +152,7 @@ class Log:
         self._columns = columns
         self.read_sides(reject)
         sides, others = side_by_side(self._inputs)
-        runs = bundling.runs((i, "" if i.stream else i.adapter.name, bytes_of(i)) for i in others)
+        runs = bundling.runs((i, "" if i.stream or self.pushed else i.adapter.name, bytes_of(i)) for i in others)
         parts = (b for lanes in sides for b in self._read_lanes(lanes, reject))
         rest = (b for run in runs for b in self._read_run(run, reject))
         yield from gathered(chain(parts, rest), list(EXCHANGES.names))
@@ -209,7 +209,8 @@ class Log:
     def _read_stream(self, entry: Input, stream: Stream, reject: Reject) -> Iterator[pa.RecordBatch]:
         self._current = stream
         reading = Reading(entry, stream)
-        for batch in rested(entry.adapter.read(source_of(entry.path, stream, self._columns), self.mapping)):
+        source = source_of(entry.path, stream, self._columns, pushed=self.pushed)
+        for batch in rested(entry.adapter.read(source, self.mapping)):
             yield from self._counted(batch, reading, reject)
             if reading.is_hopeless:
                 break
@@ -247,7 +248,7 @@ class Log:
 
     def _counted(self, batch: Batch, reading: Reading, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The exchanges of a batch, once its rows are counted and the rejected ones given on."""
-        if self.refuses and not reading.read and not batch.exchanges.num_rows:
+        if not self.pushed and not reading.read and not batch.exchanges.num_rows:
             refuse_without_accounts(batch.rejected, reading.entry.adapter, reading.name)
         self._note(reading.stream)
         reading.read += batch.exchanges.num_rows
@@ -265,8 +266,7 @@ class Log:
         if torn := self._end(name, stream, reading.read + reading.rejected):
             reading.rejected += 1
             reject(torn)
-        digest = reading.sha256 or stream.tally.sha256
-        form = reading.entry.adapter.name
+        digest, form = reading.sha256 or stream.tally.sha256, reading.entry.adapter.name
         self.inputs.append(Measured(name, stream.tally.done, digest, form, reading.read, reading.rejected))
         self._finished += stream.tally.done
 

@@ -130,10 +130,14 @@ def read_as(stream: str) -> tuple[str, str]:
 
 
 def exchanges(body: bytes, form: str, source: str = "") -> Taken:
-    """Rows of exchanges as lines of a stream. form: of their format. source: of their map. Raises RefusedError."""
+    """Rows of exchanges as lines of a stream. form: of their format. source: of their map. Raises RefusedError.
+
+    An empty line comes first: rows without an id are told by their body and their place in it.
+    """
     lines, rejected = _cut(body)
     stream = f"{form}@{source}" if source else form
-    return Taken([Rows(stream, b"".join(line + b"\n" for line in lines), len(lines))] if lines else [], rejected)
+    data = b"\n" + b"".join(line + b"\n" for line in lines)
+    return Taken([Rows(stream, data, len(lines))] if lines else [], rejected)
 
 
 def facts(body: bytes, *, accounts: bool) -> Taken:

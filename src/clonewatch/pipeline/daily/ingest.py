@@ -117,7 +117,7 @@ def ingest(settings: IngestSettings, progress: Progress | None = None) -> Ingest
         events=settings.events,
         limits=settings.limits,
     )
-    log.refuses = not settings.passing
+    log.pushed = settings.passing
     key = load_key(settings.key_file)
     with store.opened(settings.state, key, create=True) as state:
         state.check(LAYOUTS)
