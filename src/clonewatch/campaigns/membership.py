@@ -39,6 +39,21 @@ class Accounts(NamedTuple):
     together: np.ndarray
 
 
+def counted_whole(accounts: Accounts, whole: np.ndarray) -> Accounts:
+    """The accounts with all their exchanges as harvested where `whole`, (n,), for they were tested with all of them.
+
+    Not those that show none although they have enough to tell: they are customers of the proxy.
+
+    >>> pool = Accounts(*map(np.array, ([7] * 3, [20, 25, 0], [90, 90, 60], [4.0] * 3, [2] * 3, [1] * 3)))
+    >>> counted_whole(pool, np.full(3, True)).harvested
+    array([90, 90,  0])
+    """
+    share = accounts.harvested / np.maximum(accounts.exchanges, 1)
+    few = (1 - _of_each(accounts.cluster, share, whole, np.median)) ** accounts.exchanges > _BY_CHANCE
+    counted = whole & ((accounts.harvested > 0) | few)
+    return accounts._replace(harvested=np.where(counted, accounts.exchanges, accounts.harvested))
+
+
 def membership(accounts: Accounts, flagged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Membership (0..1) and role of each account. flagged: (n,) whether its group is flagged.
 

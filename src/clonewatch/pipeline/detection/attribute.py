@@ -98,19 +98,20 @@ def _members(runner: StepRunner, judged: Judged) -> pa.Table:
     keys = list(zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True))
     consensus = judged.merged.clustering.stability.consensus
     families = np.array([judged.families.get(key, 0) for key in keys], np.int64)
-    # Where accounts were tested with all their exchanges, they are members by what ties them, however much they serve.
+    # Accounts that were tested with all their exchanges are members by what ties them, even if they mostly serve others.
     uses_all = judged.merged.clustering.selection.uses_all
     whole = np.array([uses_all[cluster] for cluster, _ in keys], bool) & (families > 0)
-    exchanges = table["exchanges"].to_numpy()
     accounts = membership.Accounts(
         table["cluster"].to_numpy(),
-        np.where(whole, exchanges, table["alike"].to_numpy()),
-        exchanges,
+        table["alike"].to_numpy(),
+        table["exchanges"].to_numpy(),
         table["mass"].to_numpy(),
         families,
         np.array([consensus.get(key, 1.0) for key in keys]),
     )
-    score, role = membership.membership(accounts, table["posterior_scale"].to_numpy() == 1.0)
+    score, role = membership.membership(
+        membership.counted_whole(accounts, whole), table["posterior_scale"].to_numpy() == 1.0
+    )
     columns = [
         table["cluster"],
         table["account"],
