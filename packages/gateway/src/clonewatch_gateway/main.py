@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clonewatch_gateway.canary import Canary, Gap, proved
-from clonewatch_gateway.check import Server
+from clonewatch_gateway.check import Service
 from clonewatch_gateway.entries import faults
 from clonewatch_gateway.following import Follower
 from clonewatch_gateway.pulling import PERIOD, NotPulled, Puller
+from clonewatch_gateway.serving import NotInstalled, listening, serve
 from clonewatch_gateway.watch_list import Keys, trusted
 
 EXIT_SETUP, EXIT_STALE, EXIT_GAP = 2, 3, 3
@@ -152,20 +153,18 @@ def _canary(given: argparse.Namespace) -> int:
 
 def _serve(follower: Follower, host: str, port: int, answer_tokens: int) -> int:
     try:
-        server = Server((host, port), follower.start(), answer_tokens)
+        listener = listening(host, port)
     except OSError as error:
         print(f"Error: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
         return EXIT_SETUP
-    print(f"Listening on http://{host}:{server.server_address[1]}", flush=True)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    stop.wait()
-    server.shutdown()
-    server.server_close()
-    follower.stop()
+    print(f"Listening on http://{host}:{listener.getsockname()[1]}", flush=True)
+    try:
+        serve(Service(follower.start(), answer_tokens), listener)
+    except NotInstalled as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_SETUP
+    finally:
+        follower.stop()
     return 0
 
 
