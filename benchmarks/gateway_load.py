@@ -73,7 +73,7 @@ def main() -> None:
                 if program:
                     told[name] = through(name, program, folder / name, (port, upstream), asked)
                     print(name, json.dumps(told[name]), flush=True)
-    told["load_after"] = [round(one, 2) for one in os.getloadavg()]
+    told["machine"]["load_after"] = [round(one, 2) for one in os.getloadavg()]
     asked.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 

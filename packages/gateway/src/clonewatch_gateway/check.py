@@ -93,7 +93,8 @@ class Service:
         """Whether the process lives, whether a list is in use, and what was counted."""
         follower = self.follower
         if path == "/metrics":
-            return Answer(200, (("content-type", CONTENT_TYPE),), self.metrics.text(follower, time.time()).encode())
+            text = self.metrics.text(follower, time.time(), self.counters)
+            return Answer(200, (("content-type", CONTENT_TYPE),), text.encode())
         if path == "/readyz" and follower.is_stale():
             return _said(503, {"status": "observing only", "problem": follower.problem or "stale_list"})
         if path not in ("/healthz", "/readyz"):
