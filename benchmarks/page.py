@@ -154,6 +154,36 @@ def live(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def gateway_load(found: dict[str, Any]) -> str:
+    """Decisions over HTTP at a fixed rate, and what proxies add; the machine."""
+    load = found["load"]
+    lines = [
+        f"| {load['rate']:,} requests a second over {load['connections']} connections | median, ms | 99 % within, ms "
+        "| 99 % within, of each round |",
+        "|---|---:|---:|---|",
+    ]
+    names = {
+        "check": "a decision",
+        "health": "its health, without a decision",
+        "nginx alone": "nginx that answers at once",
+    }
+    for key, name in names.items():
+        one = load[key]
+        rounds = ", ".join(f"{value:,.1f}" for value in one["p99_ms_of_rounds"])
+        lines.append(f"| {name} | {one['p50_ms']:,.2f} | {one['p99_ms']:,.1f} | {rounds} |")
+    lines += [
+        "\n| through | with the filter, median, ms | without, ms | added, ms | ratio | added at 99 %, ms |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name in ("nginx", "envoy"):
+        one = found[name]
+        figures = [one[key] for key in ("with_p50_ms", "without_p50_ms", "added_p50_ms", "ratio_p50", "added_p99_ms")]
+        lines.append(
+            f"| {name.capitalize() if name == 'envoy' else name} | {' | '.join(f'{f:,.2f}' for f in figures)} |"
+        )
+    return "\n".join(lines) + f"\n\nMedians of {found['rounds']} rounds in alternation. {machine(found)}"
+
+
 def _figure(found: dict[str, Any], key: str) -> str:
     """A figure that older runs did not record."""
     return f"{found[key]:,.0f}" if key in found else "-"
@@ -333,6 +363,7 @@ def main() -> None:
     kept = json.loads((HERE / "results" / "daily.json").read_text(encoding="utf-8"))
     decided = json.loads((HERE / "results" / "gateway.json").read_text(encoding="utf-8"))
     received = json.loads((HERE / "results" / "live.json").read_text(encoding="utf-8"))
+    loaded = json.loads((HERE / "results" / "gateway_load.json").read_text(encoding="utf-8"))
     pages = json.loads((HERE / "results" / "console_pages.json").read_text(encoding="utf-8"))
     evidence = json.loads((HERE / "results" / "evidence_pages.json").read_text(encoding="utf-8"))
     parts = {
@@ -346,6 +377,7 @@ def main() -> None:
         "headline": headline(large),
         "gateway": gateway(decided),
         "live": live(received),
+        "gateway load": gateway_load(loaded),
         "console": console(pages, evidence),
     }
     page = PAGE.read_text(encoding="utf-8")

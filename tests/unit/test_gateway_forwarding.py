@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from tests.unit.gateway_stand import DAY, KEYS, entry, published
 
 from clonewatch.policy.canary import Canary as Own
 from clonewatch.policy.entries import Chosen, with_canary
 from clonewatch_gateway import Follower
 from clonewatch_gateway.canary import Canary, Gap, proved
-from clonewatch_gateway.check import Server
+from clonewatch_gateway.check import Service
 from clonewatch_gateway.main import run
+from clonewatch_gateway.serving import configured, listening
 
 FORWARD, NGINX = "/v1/forward/v1/chat/completions?beta=1", "/v1/auth-request"
 
@@ -29,12 +31,25 @@ def times(seconds: int = DAY) -> dict[str, int]:
     return {"since": now, "expires": now + seconds, "ends": now + seconds}
 
 
-def serving(folder: Path, said: dict[str, dict[str, Any]]) -> Server:
-    """A check over a list; it says 100 tokens of each answer."""
-    published(folder, said, int(time.time()))
-    server = Server(("127.0.0.1", 0), Follower(folder, KEYS), 100)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    return server
+class Server:
+    """A service that listens on loopback, in a thread."""
+
+    def __init__(self, folder: Path, said: dict[str, dict[str, Any]]) -> None:
+        published(folder, said, int(time.time()))
+        self.service = Service(Follower(folder, KEYS), 100)
+        self.socket = listening("127.0.0.1", 0)
+        self.port: int = self.socket.getsockname()[1]
+        self.running = uvicorn.Server(configured(self.service))
+        self.thread = threading.Thread(target=self.running.run, args=([self.socket],))
+        self.thread.start()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.running.should_exit = True
+        self.thread.join()
+        self.socket.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +61,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "plain": entry("drop_logprobs", **times()),
         "schüle": entry("suspend", **times()),
     }
-    held = serving(tmp_path_factory.mktemp("list"), said)
-    yield held
-    held.shutdown()
-    held.server_close()
+    with Server(tmp_path_factory.mktemp("list"), said) as held:
+        yield held
 
 
 def asked(
     server: Server, path: str, account: str, method: str = "GET", **more: str
 ) -> tuple[int, dict[str, str], bytes]:
-    line = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     named = {"clonewatch-account": account.encode(), **{name.replace("_", "-"): value for name, value in more.items()}}
     line.request(method, path, headers=named)  # type: ignore[arg-type]
     answer = line.getresponse()
@@ -76,7 +89,7 @@ def test_a_refusal_is_a_status_with_its_notice_and_its_body(server: Server) -> N
 def test_a_budget_is_429_and_for_nginx_401_and_its_counter_goes_on_to_the_limiter_behind(server: Server) -> None:
     status, headers, body = asked(server, FORWARD, "shared", clonewatch_bytes="3000")
     assert (status, headers["clonewatch-counter"], body) == (200, "K0001", b"")
-    assert server.counters["K0001"] == 750 + 100
+    assert server.service.counters.at(time.time())["K0001"] == 750 + 100
     status, headers, _ = asked(server, FORWARD, "shared", clonewatch_bytes="600")
     assert status == 429 and 1 <= int(headers["retry-after"]) <= 60 and "clonewatch-counter" not in headers
     assert asked(server, NGINX, "shared", clonewatch_bytes="600")[0] == 401
@@ -100,14 +113,19 @@ def test_a_request_without_an_account_is_served_and_said(server: Server) -> None
 
 
 def test_a_body_that_a_proxy_sends_along_changes_nothing_and_other_paths_are_no_question(server: Server) -> None:
-    for length in ("10000000", "many"):
-        status, headers, _ = asked(server, FORWARD, "bad", content_length=length)
-        assert (status, headers["connection"]) == (403, "close")
+    status, headers, _ = asked(server, FORWARD, "bad", content_length="10000000")
+    assert (status, headers["connection"]) == (403, "close")
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    for sent in (b"{}", iter([b"x" * 10, b"y" * 10])):
+        line.request("POST", FORWARD, sent, {"clonewatch-account": "bad"})
+        answer = line.getresponse()
+        assert answer.status == 403 and answer.read()
+    line.close()
     assert asked(server, "/v1/other", "bad", "PUT")[0] == asked(server, "/v1/forwarded", "bad")[0] == 404
 
 
 def guarded(server: Server, body: Any) -> tuple[int, dict[str, Any]]:
-    line = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     line.request("POST", "/beta/litellm_basic_guardrail_api", json.dumps(body))
     answer = line.getresponse()
     found = answer.status, json.loads(answer.read())
@@ -139,32 +157,30 @@ def test_decisions_are_counted_by_action_mode_and_reason_and_no_account_is_in_it
     assert "tried" not in text and "bad" not in text
 
 
-def canary(server: ThreadingHTTPServer, **other: Any) -> Canary:
-    url = f"http://127.0.0.1:{server.server_address[1]}/v1/forward"
+def canary(port: int, **other: Any) -> Canary:
+    url = f"http://127.0.0.1:{port}/v1/forward"
     return Canary(url, {"clonewatch-account": "canary-1"}, b"{}", **{"within": 0.2, **other})
 
 
 def listed(mode: str, seconds: int) -> dict[str, dict[str, Any]]:
     """What publishing says of a canary."""
     own = Own("canary-1", "ana", mode, seconds)
-    made = with_canary(Chosen([], {}, {}, {}, {}), own, "https://example.com/appeal", int(time.time()))
+    made = with_canary(Chosen([], {}, {}, {}, {}, {}), own, "https://example.com/appeal", int(time.time()))
     return {"canary-1": made.entries[made.numbers["canary-1"]]}
 
 
 def test_a_gateway_that_does_not_act_or_does_not_lift_is_a_gap(tmp_path: Path) -> None:
-    with serving(tmp_path / "shadow", listed("shadow", 60)) as server:
+    with Server(tmp_path / "shadow", listed("shadow", 60)) as server:
         with pytest.raises(Gap, match=r"not refused within 0\.2 seconds of asking: the last answer was 200"):
-            proved(canary(server))
-        server.shutdown()
+            proved(canary(server.port))
     passing = iter(range(0, 10**6, 50))  # each look at the clock is 50 seconds after the one before
-    with serving(tmp_path / "long", listed("enforce", DAY)) as server:
+    with Server(tmp_path / "long", listed("enforce", DAY)) as server:
         begins = time.time()
-        slow = canary(server, clock=lambda: begins + next(passing), pause=lambda _: None)
+        slow = canary(server.port, clock=lambda: begins + next(passing), pause=lambda _: None)
         with pytest.raises(Gap, match="still refused"):
             proved(slow)
-        server.shutdown()
     with pytest.raises(Gap, match="it does not answer"):
-        proved(canary(server))
+        proved(canary(server.port))
 
 
 class InBody(BaseHTTPRequestHandler):
@@ -188,7 +204,7 @@ class InBody(BaseHTTPRequestHandler):
 def test_a_notice_in_the_body_of_a_refusal_will_do() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), InBody) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        seen = proved(canary(server, within=10**9))
+        seen = proved(canary(server.server_address[1], within=10**9))
         server.shutdown()
     assert (seen.status, seen.appeal) == (400, "https://example.com/a")
 
@@ -214,7 +230,16 @@ def test_a_refusal_that_is_not_ours_proves_nothing_and_the_key_follows_no_redire
 ) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Elsewhere,), {"status": status})) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        words = ["canary", canary(server).url, "--header", "authorization: Bearer k", "--body", "{}", "--within", "0.2"]
+        words = [
+            "canary",
+            canary(server.server_address[1]).url,
+            "--header",
+            "authorization: Bearer k",
+            "--body",
+            "{}",
+            "--within",
+            "0.2",
+        ]
         assert run(words) == 3
         server.shutdown()
     said = capsys.readouterr().err

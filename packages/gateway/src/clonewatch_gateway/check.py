@@ -1,4 +1,4 @@
-"""Decisions over plain HTTP, for gateways in other languages.
+"""Decisions over plain HTTP, for gateways in other languages: an ASGI application (`serving.py` serves it).
 
 `POST /v1/check` takes a JSON object:
 
@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
-from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from clonewatch_gateway import litellm_guardrail
-from clonewatch_gateway.counters import Minutes
+from clonewatch_gateway.asgi import Message, Receive, Scope, Send
+from clonewatch_gateway.counters import Counters, Minutes
 from clonewatch_gateway.deciding import NO_LIST, decide
 from clonewatch_gateway.decisions import Decision, Facts
 from clonewatch_gateway.following import Follower
@@ -31,22 +30,78 @@ from clonewatch_gateway.metrics import CONTENT_TYPE, Metrics
 
 MOST_BODY = 64 << 10
 _MOST_TOKENS = 10**9
-_IDLE = 60  # seconds after which a connection that says nothing is closed
+_JSON = "application/json"
 
 
 class Malformed(ValueError):
     """A body that is no question about an account."""
 
 
-class Server(ThreadingHTTPServer):
-    """Answers with decisions of the newest list of a follower."""
+class Gone(Exception):
+    """Whoever asked went away before the question was whole."""
 
-    daemon_threads = True
-    allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], follower: Follower, answer_tokens: int = 0) -> None:
-        self.follower, self.counters, self.metrics, self._answer_tokens = follower, Minutes(), Metrics(), answer_tokens
-        super().__init__(address, _Handler)
+class Service:
+    """Answers with decisions of the newest list of a follower. counters: default: of this process."""
+
+    def __init__(self, follower: Follower, answer_tokens: int = 0, counters: Counters | None = None) -> None:
+        self.follower, self.metrics, self._answer_tokens = follower, Metrics(), answer_tokens
+        self.counters: Counters = counters if counters is not None else Minutes()
+        self._posted = {
+            "/v1/check": (self.answer, MOST_BODY),
+            litellm_guardrail.PATH: (self.guarded, litellm_guardrail.MOST_BODY),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        # Of a header that comes twice the first counts.
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"][::-1]}
+        path, method = scope["path"], scope["method"]
+        try:
+            if path == NGINX or path == FORWARD or path.startswith(f"{FORWARD}/"):
+                answer = self.forwarded(headers, nginx=path == NGINX)
+                if not await _passed_over(headers, receive):
+                    answer = answer._replace(headers=(*answer.headers, ("connection", "close")))
+            elif method == "POST":
+                answer = await self._answered(path, headers, receive)
+            elif method == "GET":
+                answer = self._looked(path)
+            else:
+                answer = _said(404, {"error": f"other methods are for {FORWARD}"}, close=True)
+        except Gone:
+            return
+        told: list[tuple[bytes, bytes]] = [(name.encode(), value.encode()) for name, value in answer.headers]
+        told.append((b"content-length", str(len(answer.body)).encode()))
+        await send({"type": "http.response.start", "status": answer.status, "headers": told})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answered(self, path: str, headers: Mapping[str, str], receive: Receive) -> Answer:
+        answer, most = self._posted.get(path, (None, 0))
+        if answer is None:
+            return _said(404, {"error": f"there are POST {' and '.join(self._posted)}"}, close=True)
+        body = await _body(headers, receive, most)
+        if body is None:
+            return _said(413, {"error": f"send at most {most} bytes"}, close=True)
+        try:
+            return _said(200, answer(body))
+        except ValueError as error:
+            return _said(400, {"error": str(error)})
+
+    def _looked(self, path: str) -> Answer:
+        """Whether the process lives, whether a list is in use, and what was counted."""
+        follower = self.follower
+        if path == "/metrics":
+            text = self.metrics.text(follower, time.time(), self.counters)
+            return Answer(200, (("content-type", CONTENT_TYPE),), text.encode())
+        if path == "/readyz" and follower.is_stale():
+            return _said(503, {"status": "observing only", "problem": follower.problem or "stale_list"})
+        if path not in ("/healthz", "/readyz"):
+            return _said(404, {"error": "there are /healthz, /readyz and /metrics"})
+        watch = follower.current
+        status = "alive" if path == "/healthz" else "ready"
+        return _said(200, {"status": status, "list": watch.origin if watch else "", "problem": follower.problem})
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """The decision that a body asks for. Raises Malformed."""
@@ -59,7 +114,7 @@ class Server(ThreadingHTTPServer):
         question = litellm_guardrail.asked(body, self._answer_tokens)
         return litellm_guardrail.answered(self._stated(*question) if question else None)
 
-    def forwarded(self, headers: Message, *, nginx: bool) -> Answer:
+    def forwarded(self, headers: Mapping[str, str], *, nginx: bool) -> Answer:
         """The answer to a proxy that states an account in its headers."""
         return answered(self._stated(*asked(headers, self._answer_tokens)), nginx=nginx)
 
@@ -98,86 +153,30 @@ def _asked(body: bytes) -> tuple[str, Facts]:
     return held["account"], Facts(tokens, frozenset(attributes), verified)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version, sys_version = "clonewatch-gateway", ""
-    timeout = _IDLE
-    # Headers and body go out at once, without waiting for the other side.
-    wbufsize = -1
-    disable_nagle_algorithm = True
-    server: Server
-    _POSTED: ClassVar = {
-        "/v1/check": (Server.answer, MOST_BODY),
-        litellm_guardrail.PATH: (Server.guarded, litellm_guardrail.MOST_BODY),
-    }
-    _SAID: ClassVar = {"/healthz": (200, "alive"), "/readyz": (200, "ready")}
+def _said(status: int, value: Mapping[str, Any], *, close: bool = False) -> Answer:
+    more: Iterable[tuple[str, str]] = [("connection", "close")] if close else []
+    return Answer(status, (("content-type", _JSON), *more), json.dumps(value).encode())
 
-    def do_POST(self) -> None:
-        """Answer with a decision."""
-        if self._forwarded():
-            return
-        length = self.headers.get("content-length", "")
-        answer, most = self._POSTED.get(self.path, (None, 0))
-        if answer is None:
-            self._say(404, {"error": f"there are POST {' and '.join(self._POSTED)}"}, close=True)
-        elif not length.isdigit() or int(length) > most:
-            self._say(413 if length.isdigit() else 411, {"error": f"send at most {most} bytes"}, close=True)
-        else:
-            try:
-                self._say(200, answer(self.server, self.rfile.read(int(length))))
-            except ValueError as error:
-                self._say(400, {"error": str(error)})
 
-    def do_GET(self) -> None:
-        """Answer whether the process lives, and whether a list is in use."""
-        follower = self.server.follower
-        if self._forwarded():
-            return
-        if self.path == "/metrics":
-            text = self.server.metrics.text(follower, time.time())
-            self._write(200, [("content-type", CONTENT_TYPE)], text.encode())
-        elif self.path not in self._SAID:
-            self._say(404, {"error": "there are /healthz, /readyz and /metrics"})
-        elif self.path == "/readyz" and follower.is_stale():
-            self._say(503, {"status": "observing only", "problem": follower.problem or "stale_list"})
-        else:
-            status, said = self._SAID[self.path]
-            watch = follower.current
-            self._say(status, {"status": said, "list": watch.origin if watch else "", "problem": follower.problem})
+async def _body(headers: Mapping[str, str], receive: Receive, most: int) -> bytes | None:
+    """The body of a request; None where it is longer than that, and then it is not read. Raises Gone."""
+    length = headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > most:
+        return None
+    held = bytearray()
+    while True:
+        message: Message = await receive()
+        if message["type"] != "http.request":
+            raise Gone
+        held += message.get("body", b"")
+        if len(held) > most:
+            return None
+        if not message.get("more_body"):
+            return bytes(held)
 
-    def _say(self, status: int, value: dict[str, Any], *, close: bool = False) -> None:
-        more = [("connection", "close")] if close else []
-        self._write(status, [("content-type", "application/json"), *more], json.dumps(value).encode())
 
-    def _write(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-        self.wfile.flush()
-
-    def _forwarded(self) -> bool:
-        """Answer what a proxy asks by headers, whatever the method; whether it did."""
-        path = self.path.partition("?")[0]
-        if path != NGINX and path != FORWARD and not path.startswith(f"{FORWARD}/"):
-            return False
-        status, headers, body = self.server.forwarded(self.headers, nginx=path == NGINX)
-        length = self.headers.get("content-length", "0")
-        if "transfer-encoding" in self.headers or not length.isdigit() or int(length) > MOST_BODY:
-            headers = (*headers, ("connection", "close"))  # the body is not asked for; it ends with the connection
-        else:
-            self.rfile.read(int(length))
-        self._write(status, headers, body)
+async def _passed_over(headers: Mapping[str, str], receive: Receive) -> bool:
+    """Pass over a body that a proxy sent along; whether it was short enough. Others end with their connection."""
+    if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
         return True
-
-    def _other(self) -> None:
-        if not self._forwarded():
-            self._say(404, {"error": f"other methods are for {FORWARD}"}, close=True)
-
-    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD = _other
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing for each request: account ids do not belong into a log."""
+    return await _body(headers, receive, MOST_BODY) is not None

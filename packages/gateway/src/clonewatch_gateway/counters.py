@@ -10,7 +10,7 @@ _MINUTE = 60
 
 
 class Counters(Protocol):
-    """What counts: `Minutes` in this process, `SharedMinutes` on this machine."""
+    """What counts: `Minutes` in this process, `SharedMinutes` on this machine, `RedisMinutes` on several."""
 
     def at(self, now: float) -> Mapping[str, float]:
         """What each counter holds at a time."""

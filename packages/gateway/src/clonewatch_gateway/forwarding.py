@@ -7,7 +7,7 @@ less instead of refusing is not carried out, the client is not told that it was,
 
 from __future__ import annotations
 
-from email.message import Message
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from clonewatch_gateway.decisions import Decision, Facts
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
-def asked(headers: Message, answer_tokens: int) -> tuple[str, Facts]:
+def asked(headers: Mapping[str, str], answer_tokens: int) -> tuple[str, Facts]:
     """Account and facts of a request, from headers as HTTP carries them; the account is empty where none is stated.
 
     answer_tokens: counted for its answer, which is not seen. A request has at least one token.

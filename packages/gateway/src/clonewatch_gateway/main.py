@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -13,12 +14,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clonewatch_gateway.canary import Canary, Gap, proved
-from clonewatch_gateway.check import Server
+from clonewatch_gateway.check import Service
 from clonewatch_gateway.entries import faults
 from clonewatch_gateway.following import Follower
 from clonewatch_gateway.pulling import PERIOD, NotPulled, Puller
+from clonewatch_gateway.redis_counters import NotInstalled as NoRedis
+from clonewatch_gateway.redis_counters import RedisMinutes, connected
+from clonewatch_gateway.serving import NotInstalled, listening, serve
 from clonewatch_gateway.watch_list import Keys, trusted
 
+# A password does not belong on a command line.
+REDIS_VARIABLE = "CLONEWATCH_REDIS"
 EXIT_SETUP, EXIT_STALE, EXIT_GAP = 2, 3, 3
 
 
@@ -38,7 +44,12 @@ def run(words: Sequence[str] | None = None) -> int:
         return EXIT_SETUP
     if given.command == "show":
         return _show(follower)
-    return _serve(follower, given.host, given.port, given.answer_tokens)
+    try:
+        counters = RedisMinutes(connected(given.redis), said=_warn_counters) if given.redis else None
+    except (ValueError, NoRedis) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_SETUP
+    return _serve(Service(follower, given.answer_tokens, counters), given.host, given.port)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         help="tokens that budgets count for an answer, where the gateway asks by headers (default: %(default)s)",
+    )
+    check.add_argument(
+        "--redis",
+        metavar="URL",
+        default=os.environ.get(REDIS_VARIABLE, ""),
+        help=f"redis:// in which gateways on several machines count budgets together; default: {REDIS_VARIABLE}",
     )
     return parser
 
@@ -150,23 +167,31 @@ def _canary(given: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(follower: Follower, host: str, port: int, answer_tokens: int) -> int:
+def _serve(service: Service, host: str, port: int) -> int:
     try:
-        server = Server((host, port), follower.start(), answer_tokens)
+        listener = listening(host, port)
     except OSError as error:
         print(f"Error: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
         return EXIT_SETUP
-    print(f"Listening on http://{host}:{server.server_address[1]}", flush=True)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    stop.wait()
-    server.shutdown()
-    server.server_close()
-    follower.stop()
+    print(f"Listening on http://{host}:{listener.getsockname()[1]}", flush=True)
+    counters = service.counters
+    try:
+        service.follower.start()
+        if isinstance(counters, RedisMinutes):
+            counters.start()
+        serve(service, listener)
+    except NotInstalled as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_SETUP
+    finally:
+        service.follower.stop()
+        if isinstance(counters, RedisMinutes):
+            counters.stop()
     return 0
+
+
+def _warn_counters(said: str) -> None:
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {said}", file=sys.stderr)
 
 
 def _warn(code: str, said: str) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 
 from clonewatch_gateway.decisions import Decision
 from clonewatch_gateway.following import Follower
+from clonewatch_gateway.redis_counters import RedisMinutes
 from clonewatch_gateway.saying import mode
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,8 +25,8 @@ class Metrics:
         with self._lock:
             self._decisions[decision.action, mode(decision), decision.reason, decision.would] += 1
 
-    def text(self, follower: Follower, now: float) -> str:
-        """Everything, with the state of the list."""
+    def text(self, follower: Follower, now: float, counters: object = None) -> str:
+        """Everything, with the state of the list, and of counters that several machines share."""
         watch = follower.current
         with self._lock:
             held = sorted(self._decisions.items())
@@ -40,6 +41,8 @@ class Metrics:
             "list_valid_until_seconds": watch.valid_until if watch else 0,
             "list_problem": 1 if follower.problem else 0,
         }
+        if isinstance(counters, RedisMinutes):
+            state["budgets_shared"] = 0 if counters.problem else 1
         for name, value in state.items():
             lines += [f"# TYPE clonewatch_{name} gauge", f"clonewatch_{name} {value}"]
         return "\n".join(lines) + "\n"

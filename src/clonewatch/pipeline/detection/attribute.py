@@ -98,7 +98,7 @@ def _members(runner: StepRunner, judged: Judged) -> pa.Table:
     keys = list(zip(table["cluster"].to_pylist(), table["entity"].to_pylist(), strict=True))
     consensus = judged.merged.clustering.stability.consensus
     families = np.array([judged.families.get(key, 0) for key in keys], np.int64)
-    # Accounts that were tested with all their exchanges are members by what ties them, even if they mostly serve others.
+    # Accounts that were tested with all their exchanges are members by what ties them, however much they serve.
     uses_all = judged.merged.clustering.selection.uses_all
     whole = np.array([uses_all[cluster] for cluster, _ in keys], bool) & (families > 0)
     accounts = membership.Accounts(
