@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml packages/gateway/pyproject.toml
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable 'packages/gateway[check,redis]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable 'packages/gateway[check,redis,assertions]'
 	$(BIN)/clonewatch warm-up
 	@touch $@
 
