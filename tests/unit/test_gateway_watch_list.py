@@ -239,12 +239,12 @@ def test_a_list_that_is_over_is_said_once_until_there_is_another(tmp_path: Path)
     published(tmp_path, {"a": SUSPENDED})
     follower = Follower(tmp_path, KEYS, said=heard)
     for moment in (NOW, NOW + DAY, NOW + DAY + 1):
-        follower.tell_stale(moment)
+        follower.tell_idle(moment)
     assert heard.codes == ["stale_list"]
     published(tmp_path, {"a": SUSPENDED}, NOW + DAY)
     follower.look()
     for moment in (NOW + DAY + 2, NOW + 2 * DAY):
-        follower.tell_stale(moment)
+        follower.tell_idle(moment)
     assert heard.codes == ["stale_list"] * 2
 
 

@@ -95,8 +95,8 @@ class Service:
         if path == "/metrics":
             text = self.metrics.text(follower, time.time(), self.counters)
             return Answer(200, (("content-type", CONTENT_TYPE),), text.encode())
-        if path == "/readyz" and follower.is_stale():
-            return _said(503, {"status": "observing only", "problem": follower.problem or "stale_list"})
+        if path == "/readyz" and (idle := follower.idle()):
+            return _said(503, {"status": "observing only", "problem": follower.problem or idle})
         if path not in ("/healthz", "/readyz"):
             return _said(404, {"error": "there are /healthz, /readyz and /metrics"})
         watch = follower.current

@@ -19,7 +19,12 @@ from clonewatch_gateway.watch_list import Keys, Part, WatchList, joined
 
 SNAPSHOT_NAME, DELTA_NAME = "snapshot.cwl", "delta.cwl"
 PERIOD = 1.0
-STALE = "stale_list"
+NO_LIST, STALE, EARLY = "no_list", "stale_list", "list_from_the_future"
+_IDLE = {
+    NO_LIST: "there is no list that can be used",
+    STALE: "the newest good list is over. Publish again",
+    EARLY: "the newest good list is of a time to come. Look at the clocks of this machine and of the publisher",
+}
 _LOG = logging.getLogger("clonewatch_gateway")
 _Seen = tuple[int, int, int] | None
 
@@ -52,7 +57,7 @@ class Follower:
         self._thread: threading.Thread | None = None
         self.current: WatchList | None = None
         self.problem = ""
-        self._told_stale = False
+        self._told = ""
         self.look()
 
     def look(self) -> bool:
@@ -99,23 +104,27 @@ class Follower:
         if self._thread is not None:
             self._thread.join()
 
-    def is_stale(self, now: float | None = None) -> bool:
-        """Whether decisions are only observed, since there is no list or it is over."""
+    def idle(self, now: float | None = None) -> str:
+        """Why decisions are only observed: a code, as their reason has it; empty where the list is in use."""
         moment = time.time() if now is None else now
-        return self.current is None or moment >= self.current.valid_until
+        if self.current is None:
+            return NO_LIST
+        if moment < self.current.from_:
+            return EARLY
+        return STALE if moment >= self.current.valid_until else ""
 
-    def tell_stale(self, now: float | None = None) -> None:
-        """Say once that the list in use is over, and nobody has published a new one: everything is observed."""
-        stale = self.is_stale(now)
-        if stale and not self._told_stale:
-            self._said(STALE, f"nothing is enforced: the newest good list of {self.folder} is over. Publish again")
-        self._told_stale = stale
+    def tell_idle(self, now: float | None = None) -> None:
+        """Say once that nothing is enforced, and why."""
+        idle = self.idle(now)
+        if idle and idle != self._told:
+            self._said(idle, f"nothing is enforced: {_IDLE[idle]} ({self.folder})")
+        self._told = idle
 
     def _run(self) -> None:
-        self.tell_stale()
+        self.tell_idle()
         while not self._stop.wait(self._period):
             self.look()
-            self.tell_stale()
+            self.tell_idle()
 
     def _remembered(self) -> int:
         if self._memory is None:

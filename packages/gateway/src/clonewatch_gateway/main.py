@@ -124,21 +124,21 @@ def _pull(url: str, folder: Path, period: float, once: bool) -> int:
 
 def _show(follower: Follower) -> int:
     watch = follower.current
-    stale = follower.is_stale()
+    idle = follower.idle()
     held = watch.entries() if watch else []
     kinds = Counter((one.named, "enforce" if one.enforce else "shadow") for one in held)
     told = {
         "list": watch.origin if watch else None,
         "accounts": watch.accounts if watch else 0,
         "valid_until": watch.valid_until if watch else None,
-        "in_use": not stale,
-        "problem": follower.problem or ("stale_list" if stale else ""),
+        "in_use": not idle,
+        "problem": follower.problem or idle,
         "entries": {f"{action}, {mode}": count for (action, mode), count in sorted(kinds.items())},
         "incomplete": [why for one in held for why in faults(one)],
         "unknown_actions": sorted({one.named for one in held if one.action is None}),
     }
     print(json.dumps(told, indent=2))
-    return EXIT_STALE if stale else 0
+    return EXIT_STALE if idle else 0
 
 
 def _canary(given: argparse.Namespace) -> int:

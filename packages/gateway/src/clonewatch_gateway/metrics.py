@@ -35,7 +35,7 @@ class Metrics:
             labels = {"action": action, "mode": how, "reason": reason, "would": str(would or 200)}
             lines.append(f"clonewatch_decisions_total{{{_labels(labels)}}} {count}")
         state = {
-            "list_in_use": 0 if follower.is_stale(now) else 1,
+            "list_in_use": 0 if follower.idle(now) else 1,
             "list_serial": watch.serial if watch else 0,
             "list_accounts": watch.accounts if watch else 0,
             "list_valid_until_seconds": watch.valid_until if watch else 0,
