@@ -85,7 +85,7 @@ docs: site
 site: $(DOCS_STAMP)
 	rm -rf build/pages site
 	@mkdir -p build/pages/benchmarks
-	@cp -R docs examples *.md LICENSE build/pages
+	@cp -R deploy docs examples *.md LICENSE build/pages
 	@cp -R benchmarks/*.py benchmarks/results build/pages/benchmarks
 	$(BIN)/zensical build --clean --strict
 	@rm -rf .cache
