@@ -162,6 +162,19 @@ def test_a_group_has_the_ruling_of_the_case_in_which_half_of_its_accounts_are() 
     assert members([shown], rows, None)[0].campaign["ruling"] == "innocent"
 
 
+def test_accounts_are_decided_by_their_own_facts_and_those_of_their_own_campaign() -> None:
+    rule = "[[rules]]\nid = \"r\"\nwhen = '''%s'''\naction = \"observe\"\nreason = \"x\"\n"
+    when = 'campaign.families.exists(f, f == "load") && (account.role == "core" || account.membership > 0.5)'
+    held = policy(TOML.partition("[[rules]]")[0] + rule % when)
+    rows = [row("a"), row("b", role="fringe", membership=0.4), row("c", role="fringe"), row("d", "C0002")]
+    groups = [campaign(), campaign("C0002", families=["payment"])]
+    assert [m.member.account for m in matched(held, members(groups, rows, None)).matches] == ["a", "c"]
+    assert (held.rules[0].when.of_campaign, held.rules[0].when.of_account) == (("families",), ("role", "membership"))
+    # Facts that are made anew for each account are told apart too.
+    fresh = (m._replace(campaign=dict(m.campaign, odds_bits=n)) for n, m in enumerate(members(groups, rows, None)))
+    assert [m.member.account for m in matched(held, fresh).matches] == ["a", "c"]
+
+
 def test_a_slice_has_attributes_of_requests_that_no_trusted_account_carries() -> None:
     def attribute(signal: str, name: str, weight: float, trusted: int = 0) -> dict[str, Any]:
         return {"campaign_id": "C0001", "signal": signal, "attribute": name, "weight": weight, "trusted": trusted}

@@ -33,15 +33,22 @@ class Fault(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """A condition that holds no fault."""
+    """A condition that holds no fault. of_campaign, of_account: the facts that it names."""
 
     text: str
     program: Program
+    of_campaign: tuple[str, ...]
+    of_account: tuple[str, ...]
 
     def holds(self, campaign: Mapping[str, Any], account: Mapping[str, Any]) -> bool | None:
         """Whether it holds for these facts; None where a fact that it needs is not known, or it gives no yes or no."""
+        # Most of the time goes into handing facts over.
+        given = {
+            "campaign": {fact: campaign.get(fact) for fact in self.of_campaign},
+            "account": {fact: account.get(fact) for fact in self.of_account},
+        }
         try:
-            found = self.program.execute({"campaign": dict(campaign), "account": dict(account)})
+            found = self.program.execute(given)
         except (TypeError, KeyError, ValueError, ArithmeticError, RuntimeError):
             # A comparison with null is an error of CEL: what is not known decides nothing.
             return None
@@ -66,12 +73,16 @@ def compiled(text: str) -> Condition | list[Fault]:
     except ValueError as error:
         places = _PLACE.findall(str(error)) or [("1", "1", str(error).splitlines()[0])]
         return [Fault(int(line), f"no CEL at column {column}: {what}") for line, column, what in places]
-    found = _names(text) or _others(text, program)
-    return found or Condition(text, program)
+    named: dict[str, dict[str, None]] = {whose: {} for whose in FACTS}
+    found = _names(text, named) or _others(text, program)
+    return found or Condition(text, program, tuple(named["campaign"]), tuple(named["account"]))
 
 
-def _names(text: str) -> list[Fault]:
-    """Faults of the names: only `campaign.FACT` and `account.FACT` reach a fact, and FACT has to be a known one."""
+def _names(text: str, named: Mapping[str, dict[str, None]]) -> list[Fault]:
+    """Faults of the names: only `campaign.FACT` and `account.FACT` reach a fact, and FACT has to be a known one.
+
+    named: gets the facts that are named, by whose they are.
+    """
     tokens = [m for m in _TOKEN.finditer(text) if m.lastgroup not in ("string", "comment")]
     words = [m.group() for m in tokens]
     faults = []
@@ -84,6 +95,8 @@ def _names(text: str) -> list[Fault]:
             faults.append(Fault(line, f"`{whose}` stands alone", f"Name a fact of it, such as {whose}.{_first(whose)}"))
         elif fact not in FACTS[whose]:
             faults.append(_unknown(line, whose, fact))
+        else:
+            named[whose][fact] = None
     return faults
 
 

@@ -46,6 +46,11 @@ def matched(policy: Policy, members: Iterable[Member], cleared: Collection[str] 
     found: list[Match] = []
     undecided: dict[str, int] = {}
     bystanders, left_out = 0, set[str]()
+    rules = strictest_first(policy.rules)
+    # Accounts with the same facts are decided alike: once. Facts of a campaign are one object for all its accounts,
+    # which is kept here, since another could come by its number.
+    known: dict[tuple[object, ...], bool | None] = {}
+    campaigns: dict[int, Mapping[str, Any]] = {}
     for member in members:
         if member.account in cleared:
             left_out.add(member.account)
@@ -53,8 +58,12 @@ def matched(policy: Policy, members: Iterable[Member], cleared: Collection[str] 
         if member.facts["role"] == BYSTANDER:
             bystanders += 1
             continue
-        for rule in strictest_first(policy.rules):
-            holds = rule.when.holds(member.campaign, member.facts)
+        for rule in rules:
+            campaigns[id(member.campaign)] = member.campaign
+            key = rule.id, id(member.campaign), *(member.facts[fact] for fact in rule.when.of_account)
+            if key not in known:
+                known[key] = rule.when.holds(member.campaign, member.facts)
+            holds = known[key]
             if holds is None:
                 undecided[rule.id] = undecided.get(rule.id, 0) + 1
             elif holds:
