@@ -109,8 +109,11 @@ def test_a_body_is_changed_and_its_length_with_it_and_the_client_is_told(tmp_pat
     assert stand.upstream.body == '{"q": "\u00e9"}'.encode()
     assert stand.upstream.headers["content-length"] == str(len(stand.upstream.body))
     assert heads(sent)["account-notice"].startswith("drop_logprobs; ")
-    for odd in (b"no json", b"[1]", b"[" * 100_000, b""):
-        assert stand.ask("drop_logprobs", odd)[0]["status"] == 200 and stand.upstream.body == odd
+    for odd in (b"no json", b"[1]", b"[" * 100_000, b"", b'{"logprobs": true' + b" " * (4 << 20) + b"}"):
+        sent = stand.ask("drop_logprobs", odd)
+        assert sent[0]["status"] == 200 and stand.upstream.body == odd
+        # Nobody is told of what did not happen, and whoever watches is.
+        assert "account-notice" not in heads(sent) and stand.recorded[-1][1].reason == "not_carried_out"
 
 
 def test_a_budget_counts_what_answers_used_and_names_its_counter_to_the_limiter_behind(tmp_path: Path) -> None:
@@ -139,6 +142,10 @@ def test_a_fault_of_ours_refuses_nobody(tmp_path: Path) -> None:
     for other in ({"facts": broken}, {}):
         stand = Stand(listed(tmp_path, "suspend") if other else None, **other)
         assert stand.ask("suspend")[0]["status"] == 200
+    stand = Stand(listed(tmp_path, "suspend"))
+    assert stand.ask("suspend")[0]["status"] == 403
+    stand.app._record = lambda *_: broken(None)
+    assert stand.ask("suspend")[0]["status"] == 200, "nothing is done to anybody without a record"
 
 
 def test_what_is_no_http_passes() -> None:

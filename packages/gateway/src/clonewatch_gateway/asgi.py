@@ -16,7 +16,7 @@ from clonewatch_gateway.bodies import changed
 from clonewatch_gateway.counters import Counters, Minutes
 from clonewatch_gateway.deciding import NO_FACTS, NO_LIST, decide
 from clonewatch_gateway.decisions import Decision, Facts
-from clonewatch_gateway.saying import COUNTER, TOKEN_BYTES, refusal_body
+from clonewatch_gateway.saying import COUNTER, NOT_CARRIED_OUT, TOKEN_BYTES, refusal_body
 from clonewatch_gateway.watch_list import WatchList
 
 Scope = MutableMapping[str, Any]
@@ -62,7 +62,14 @@ class Middleware:
             await self._app(scope, receive, send)
             return
         scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() != COUNTER.encode()]}
-        decision = self._decided(scope)
+        account, decision = self._decided(scope)
+        if decision.changes:
+            scope, receive, done = await _rewritten(scope, receive, decision)
+            if not done:
+                # Nobody is told of what did not happen; whoever watches is.
+                decision = decision._replace(reason=NOT_CARRIED_OUT, headers=(), changes=())
+        if not self._recorded(account, decision):
+            decision = NO_LIST
         if decision.status:
             await _refuse(send, decision)
             return
@@ -72,27 +79,35 @@ class Middleware:
             send = self._counting(send, decision.charge)
         if decision.headers:
             send = _telling(send, decision)
-        if decision.changes:
-            scope, receive = await _rewritten(scope, receive, decision)
         await self._app(scope, receive, send)
 
-    def _decided(self, scope: Scope) -> Decision:
+    def _decided(self, scope: Scope) -> tuple[str | None, Decision]:
+        """The account of a request, None where there is none to decide about, and the decision."""
         try:
             account = self._account(scope)
             if account is None:
-                return NO_LIST
+                return None, NO_LIST
             now = self._clock()
             facts = self._facts(scope) if self._facts else NO_FACTS
             facts = facts._replace(tokens=facts.tokens or _asked(scope), spent=self.counters.at(now))
             decision = decide(account, facts, self._watch(), now)
             if decision.charge:
                 self.counters.add(decision.charge, facts.tokens, now)
-            if self._record:
-                self._record(account, decision)
         except Exception:  # noqa: BLE001  (whatever it is: a fault of ours refuses nobody)
             _LOG.exception("no decision was made; the request is served")
-            return NO_LIST
-        return decision
+            return None, NO_LIST
+        return account, decision
+
+    def _recorded(self, account: str | None, decision: Decision) -> bool:
+        """Record a decision; false where that fails, since nothing is done to anybody without a record."""
+        if self._record is None or account is None:
+            return True
+        try:
+            self._record(account, decision)
+        except Exception:  # noqa: BLE001  (whatever it is: a fault of ours refuses nobody)
+            _LOG.exception("a decision was not recorded; the request is served")
+            return False
+        return True
 
     def _counting(self, send: Send, counter: str) -> Send:
         tail, size = bytearray(), 0
@@ -138,8 +153,8 @@ def _telling(send: Send, decision: Decision) -> Send:
     return told
 
 
-async def _rewritten(scope: Scope, receive: Receive, decision: Decision) -> tuple[Scope, Receive]:
-    """A request with its body changed. One that is no JSON, or too long, passes as it came."""
+async def _rewritten(scope: Scope, receive: Receive, decision: Decision) -> tuple[Scope, Receive, bool]:
+    """A request with its body changed, and whether it could be. One that is no JSON, or too long, passes as it came."""
     held: list[Message] = []
     size = 0
     while True:
@@ -163,4 +178,4 @@ async def _rewritten(scope: Scope, receive: Receive, decision: Decision) -> tupl
     async def again() -> Message:
         return held.pop(0) if held else await receive()
 
-    return scope, again
+    return scope, again, isinstance(body, dict)

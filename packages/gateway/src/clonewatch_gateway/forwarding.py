@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from clonewatch_gateway.decisions import Decision, Facts
-from clonewatch_gateway.saying import COUNTER, LIMITED, TOKEN_BYTES, mode, refusal_body
+from clonewatch_gateway.saying import COUNTER, LIMITED, NOT_CARRIED_OUT, TOKEN_BYTES, mode, refusal_body
 
 # Any method and any path below it, for proxies that pass the status on. The other is for nginx, whose `auth_request`
 # knows 401 and 403 alone: there 401 stands for 429.
 FORWARD, NGINX = "/v1/forward", "/v1/auth-request"
 ACCOUNT, BYTES, VERIFIED = "clonewatch-account", "clonewatch-bytes", "clonewatch-verified-at"
-NOT_CARRIED_OUT, NO_ACCOUNT = "not_carried_out", "no_account"
+NO_ACCOUNT = "no_account"
 _MOST_DIGITS = 12
 _OK, _UNAUTHORIZED = 200, 401
 

@@ -10,6 +10,8 @@ from clonewatch_gateway.entries import NOTICE
 # Names the counter to a limiter behind this; whatever a client sends under it is taken out.
 COUNTER = "clonewatch-counter"
 LIMITED = 429
+# The reason of a change that could not be made, such as of a body that is no JSON.
+NOT_CARRIED_OUT = "not_carried_out"
 # Bytes of text for a token, about, where nothing better is known.
 TOKEN_BYTES = 4
 
