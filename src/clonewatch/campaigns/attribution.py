@@ -293,9 +293,12 @@ def _harvested_part(
     """
     _, place = np.unique(entity, return_inverse=True)
     total = np.bincount(place, count)
-    shaping = count * (_towards_harvest(kinds, count, background, weight) > _CLEARLY)
-    posterior = (shaping > 0).astype(np.float64)
-    towards = np.zeros(len(count))
+    # Kinds are few, and entities that send them may be many.
+    kinds, of = np.unique(kinds, axis=1, return_inverse=True)
+    of = of.reshape(-1)
+    towards = _towards_harvest(kinds, np.bincount(of, count), background, weight)
+    posterior = (towards > _CLEARLY).astype(np.float64)[of]
+    shaping = np.bincount(of, count * posterior)
     for _ in range(2 * _ROUNDS):
         if not shaping.any():
             break
@@ -304,10 +307,10 @@ def _harvested_part(
         ratio = np.where(towards > 0, ratio, np.minimum(ratio, 0.0))
         overall = (count * posterior).sum() / count.sum()
         share = (np.bincount(place, count * posterior) + _PRIOR_WEIGHT * overall) / (total + _PRIOR_WEIGHT)
-        odds = np.exp2(ratio) * share[place]
+        odds = np.exp2(ratio)[of] * share[place]
         posterior = odds / (odds + 1 - share[place])
-        shaping = count * posterior * (ratio > _CLEARLY)
-    found = count * posterior
+        shaping = np.bincount(of, count * posterior) * (ratio > _CLEARLY)
+    found = np.bincount(of, count * posterior)
     plain = shaping.any() and (found * towards).sum() >= _PLAINLY * found.sum()
     return posterior if plain else np.full(len(count), _WHOLE)
 

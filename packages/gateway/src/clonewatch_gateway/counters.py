@@ -19,6 +19,32 @@ class Counters(Protocol):
         """Count tokens."""
 
 
+class Read(Protocol):
+    """Counters that can be asked one by one."""
+
+    def read(self, counter: str, now: float) -> float | None:
+        """Tokens of the last minute; None where nothing was counted."""
+
+
+class Moment(Mapping[str, float]):
+    """Counters at a time. It cannot be listed: they are those that somebody asks for."""
+
+    def __init__(self, counters: Read, now: float) -> None:
+        self._counters, self._now = counters, now
+
+    def __getitem__(self, counter: str) -> float:
+        found = self._counters.read(counter, self._now)
+        if found is None:
+            raise KeyError(counter)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 class Minutes(Mapping[str, float]):
     """A sliding minute for each counter, as the running minute plus what is left of the one before (an estimate).
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING
+
+from clonewatch_gateway.counters import Moment
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -76,7 +78,7 @@ class RedisMinutes:
 
     def at(self, now: float) -> Mapping[str, float]:
         """These counters at a time, in seconds since 1970."""
-        return _Moment(self, now)
+        return Moment(self, now)
 
     def add(self, counter: str, tokens: float, now: float) -> None:
         """Count tokens; negative ones give back what was not used."""
@@ -166,25 +168,6 @@ class RedisMinutes:
         while not self._stop.wait(self._period):
             if not self.exchange():
                 self._stop.wait(TIMEOUT)
-
-
-class _Moment(Mapping[str, float]):
-    """Counters at a time. It cannot be listed: they are those that somebody asks for."""
-
-    def __init__(self, counters: RedisMinutes, now: float) -> None:
-        self._counters, self._now = counters, now
-
-    def __getitem__(self, counter: str) -> float:
-        found = self._counters.read(counter, self._now)
-        if found is None:
-            raise KeyError(counter)
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 def _key(slot: _Slot) -> str:

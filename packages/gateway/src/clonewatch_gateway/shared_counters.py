@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
+from clonewatch_gateway.counters import Moment
+
 SLOTS = 16_384
 # Slots that are tried for a counter. A counter that finds none is not counted: its accounts are served.
 _TRIED = 32
@@ -40,7 +42,7 @@ class SharedMinutes:
 
     def at(self, now: float) -> Mapping[str, float]:
         """These counters at a time, in seconds since 1970."""
-        return _Moment(self, now)
+        return Moment(self, now)
 
     def add(self, counter: str, tokens: float, now: float) -> None:
         """Count tokens; negative ones give back what was not used."""
@@ -93,25 +95,6 @@ class SharedMinutes:
                 yield
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
-
-
-class _Moment(Mapping[str, float]):
-    """Shared counters at a time. It cannot be listed: names are in the file as hashes."""
-
-    def __init__(self, counters: SharedMinutes, now: float) -> None:
-        self._counters, self._now = counters, now
-
-    def __getitem__(self, counter: str) -> float:
-        found = self._counters.read(counter, self._now)
-        if found is None:
-            raise KeyError(counter)
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 def _named(counter: str) -> bytes:
