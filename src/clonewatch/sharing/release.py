@@ -21,7 +21,8 @@ Profile = Literal["information_sharing", "incident_report", "incident_response"]
 # new: a first word. correction: some of it holds no more, or is otherwise. retraction: none of it holds.
 What = Literal["new", "correction", "retraction"]
 ALONE = (
-    "Each recipient decides alone whether to act on this. No joint decision about any person or firm is made or asked for."
+    "Each recipient decides alone whether to act on this. "
+    "No joint decision about any person or firm is made or asked for."
 )
 
 
