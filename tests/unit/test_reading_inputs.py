@@ -249,3 +249,21 @@ def test_a_file_that_grows_is_read_up_to_the_size_it_had(tmp_path: Path) -> None
                 more.write(LINE % "late")
         seen += batch.column("exchange_id").to_pylist()
     assert seen == [str(i) for i in range(40_000)]
+
+
+@pytest.mark.parametrize("titles", ["Usage, November\n", "Usage export\n\n"])
+def test_a_title_above_a_header_is_told_from_the_header(tmp_path: Path, titles: str) -> None:
+    table = tmp_path / "usage.csv"
+    table.write_text(f"{titles}call,ts,tenant,tokens in\n1,2026-03-01,acme,12\n2,2026-03-01,acme,13\n")
+    with pytest.raises(
+        InputError, match=r"its header on line \d, below other text: call, ts, tenant, tokens in"
+    ) as error:
+        open_log([table])
+    assert f"tail -n +{titles.count(chr(10)) + 1} FILE" in error.value.fix
+
+
+def test_what_stands_below_another_header_is_not_taken_for_one(tmp_path: Path) -> None:
+    table = tmp_path / "usage.csv"
+    table.write_text("a,b,c,d\nred,green,blue,pink\nred,green,blue,pink\n")
+    with pytest.raises(InputError, match="a table with the columns a, b, c, d"):
+        open_log([table])

@@ -46,6 +46,12 @@ def seen(head: bytes, keys: Iterable[str], columns: list[str]) -> tuple[str, str
     return "text without JSON or columns", "Export the log as JSON lines, CSV or Parquet"
 
 
+def below_titles(number: int, columns: list[str]) -> tuple[str, str]:
+    """What a table is whose header is on that line, and what to do about it. columns: of the header."""
+    what = f"a table with its header on line {number}, below other text: {_some(columns)}"
+    return what, f"Remove the lines above it: tail -n +{number} FILE > table.csv"
+
+
 def is_row_of_data(columns: list[str]) -> bool:
     """Whether the cells of a first line are those of a row rather than names of columns.
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import cast
 
 import msgspec
 
 from clonewatch.adapters.csv_rows import first_line, header
-from clonewatch.adapters.descriptions import seen
+from clonewatch.adapters.descriptions import below_titles, named, seen
 from clonewatch.adapters.outline import outline
 from clonewatch.adapters.survey import shown
 from clonewatch.adapters.wrappings import sampled
 from clonewatch.ports.adapter import Adapter
 from clonewatch.ports.shelf import Shelf
 
+_TITLES = 20  # lines in which a header is looked for below others
+_COLUMNS = 3  # of a table, at least, where other lines stand above its header
 _ENOUGH = 5  # rows with the same keys that no format knows, after which no other such row is looked at
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -65,8 +68,18 @@ def described(head: bytes, packing: str = "") -> tuple[str, str]:
     for row in sampled(head):
         names |= {shown(key): None for key in outline(row) if "." not in key and key.isprintable()}
     columns = [shown(column) for column in header(first_line(head)) if column.isprintable()]
-    what, fix = seen(head, names, columns)
+    what, fix = (not names and _lower(head)) or seen(head, names, columns)
     return f"{what}, {packing}" if packing else what, fix
+
+
+def _lower(head: bytes) -> tuple[str, str] | None:
+    """What a table is whose header stands below other lines, as in a spreadsheet with a title; None if it is none."""
+    rows = [header(line) for line in head.splitlines()[:_TITLES]]
+    for number, (columns, data) in enumerate(pairwise(rows), 1):
+        if len(columns) >= _COLUMNS and len(data) == len(columns) and len(named(columns)) == len(columns):
+            # A title has fewer cells than its table.
+            return below_titles(number, columns) if number > 1 and len(rows[0]) < len(columns) else None
+    return None
 
 
 def choosing(head: bytes, name: str, shelf: Shelf) -> list[str]:

@@ -263,7 +263,7 @@ def milder(measure: str) -> list[str]:
 
 def _stale(held: Appeal, outcome: str, who: Who, version: int | None) -> StaleError | None:
     look = f"Look at it again: clonewatch appeals show {held.appeal}"
-    answered = f"{held.answered_by} answered it on {held.answered_at}: {held.outcome}"
+    answered = f"{held.answered_by} answered it on {held.answered_at[:10]}: {held.outcome}"
     if version is not None and version != held.version:
         said = f": {answered}" if held.outcome else ""
         return StaleError(f"{held.appeal} is at version {held.version}, not {version}{said}", fix=look)
