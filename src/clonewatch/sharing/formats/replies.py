@@ -65,7 +65,7 @@ def write(reply: Reply) -> list[dict[str, Any]]:
 def read(held: Mapping[str, Mapping[str, Any]], senders: Iterable[str]) -> list[Reply]:
     """The replies among objects by id; what is not in their form is none.
 
-    senders: of releases, whose sightings are theirs. The name of an author is what the file claims; whose it is, the key
+    senders: of releases, whose sightings are theirs. The name of an author is what the file claims; whose it is, a key
     of a collection says.
     """
     own = {stix_words.made_id("identity", one) for one in senders}

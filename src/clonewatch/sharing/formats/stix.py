@@ -56,12 +56,20 @@ def objects(release: Release, *, plain: bool = False, earlier: Iterable[Object] 
 
 def drafts(release: Release, earlier: Iterable[Object] = ()) -> list[Object]:
     """The objects as they would be written, before the library looks at them. Raises SetupError."""
+    check_kinds(release)
     at = words.moment(release.made_at, release.revision)
     made = {str(one.get("id")): str(one.get("created")) for one in earlier if "modified" in one}
     found = [*_frame(release), *_campaign(release, at, made)]
     for one in release.indicators:
         found += _indicator(release, one, at, made)
     return found
+
+
+def check_kinds(release: Release) -> None:
+    """Raises SetupError for an indicator whose value is none of its kind."""
+    for one in release.indicators:
+        if why := indicators.wrong(one.kind, one.value):
+            raise SetupError(f"not an indicator: {why}", where=one.id)
 
 
 def sender_id(sender: str) -> str:
@@ -166,9 +174,7 @@ def _campaign(release: Release, at: str, made: Mapping[str, str]) -> list[Object
 
 def _indicator(release: Release, one: Indicator, at: str, made: Mapping[str, str]) -> list[Object]:
     name = f"indicator--{one.id}"
-    kind = indicators.KINDS[one.kind] if one.kind in indicators.KINDS else None
-    if kind is None or (why := indicators.wrong(one.kind, one.value)):
-        raise SetupError(f"not an indicator: {why if kind else f'there is no kind {one.kind!r}'}", where=one.id)
+    kind = indicators.KINDS[one.kind]
     held = gone(release, one)
     told: Object = {
         "name": f"{kind.says}: {one.value[:64]}",

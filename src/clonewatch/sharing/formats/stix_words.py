@@ -116,10 +116,14 @@ def moment(made_at: str, revision: int) -> str:
     >>> moment("2026-11-02T09:00:00Z", 2)
     '2026-11-02T09:00:01.000Z'
     """
+    return f"{datetime.fromtimestamp(instant(made_at, revision), UTC):%Y-%m-%dT%H:%M:%S}.000Z"
+
+
+def instant(made_at: str, revision: int) -> int:
+    """The same in seconds since 1970. Raises SetupError."""
     if not 1 <= revision <= MOST_REVISIONS:
         raise SetupError(f"a release has revisions from 1 to {MOST_REVISIONS}, and this has {revision}")
-    at = hour(made_at) + timedelta(seconds=revision - 1)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
+    return int(hour(made_at).timestamp()) + revision - 1
 
 
 def hour(made_at: str) -> datetime:
