@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.unit.sharing_stand import correction, indicator, release, retraction
+from tests.unit.release_stand import correction, indicator, release, retraction
 
 from clonewatch.model.errors import SetupError
 from clonewatch.sharing.formats.blocklist import ACTIONS, decisions, write_blocklist

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pymisp import MISPEvent
 from pymisp.tools import feed_meta_generator
-from tests.unit.sharing_stand import TODAY, correction, indicator, release, retraction
+from tests.unit.release_stand import TODAY, correction, indicator, release, retraction
 
 from clonewatch.model.errors import InputError, SetupError
 from clonewatch.sharing.formats import misp, stix

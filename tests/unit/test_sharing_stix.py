@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stix2patterns.validator import run_validator
 from stix2validator import ValidationOptions, validate_instance
-from tests.unit.sharing_stand import TODAY, VALUES, correction, indicator, release, retraction
+from tests.unit.release_stand import TODAY, VALUES, correction, indicator, release, retraction
 
 from clonewatch.model.errors import SetupError
 from clonewatch.sharing.formats import replies, stix, stix_words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from clonewatch.sharing.formats import misp, stix, stix_words
 from clonewatch.sharing.formats.reading import MOST_OBJECTS, Foreign, LeftOut, Read, check, refused, value, wrong
 from clonewatch.sharing.release import Indicator, Release
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MANY = {"families", "attack"}
 _NUMBERS = {"revision", "confidence"}
 # Types of attributes that a kind of ours looks for.
@@ -87,7 +85,7 @@ def _release(event: Mapping[str, Any], told: Sequence[Any], given: Sequence[Any]
 
 def _agrees(event: Mapping[str, Any], release: Release) -> None:
     """Raises SetupError where the event around a release says something else."""
-    if not _UUID.fullmatch(release.id):
+    if not stix_words.UUID_FORM.fullmatch(release.id):
         raise refused("the UUID of the event is none", release.id)
     if _tlp(event) != release.tlp:
         raise refused(
@@ -152,14 +150,19 @@ def _indicator(held: Mapping[str, Any]) -> Indicator:
         made = msgspec.convert(_fields(_values(held), misp.OF_INDICATOR, held) | {"id": uuid}, Indicator)
     except msgspec.ValidationError as error:
         raise refused(f"this is no indicator of ours: {error}", uuid) from None
-    if not _UUID.fullmatch(made.id):
+    if not stix_words.UUID_FORM.fullmatch(made.id):
         raise refused("the UUID of an indicator is none", uuid)
     return made
 
 
 def _foreign(one: Mapping[str, Any], sender: str, tlp: str, today: str) -> Foreign | str:
     kind, told, name = _TYPES.get(str(one.get("type"))), one.get("value"), one.get("uuid")
-    if kind is None or not isinstance(told, str) or not isinstance(name, str) or not _UUID.fullmatch(name):
+    if (
+        kind is None
+        or not isinstance(told, str)
+        or not isinstance(name, str)
+        or not stix_words.UUID_FORM.fullmatch(name)
+    ):
         return "no type that is taken"
     first, last = one.get("first_seen"), one.get("last_seen")
     if not isinstance(first, str) or not isinstance(last, str):

@@ -36,6 +36,7 @@ TLP_MADE = "2022-10-01T00:00:00.000Z"
 FIXED = "2026-11-01T00:00:00.000Z"
 # Each revision is one second later than the hour it was made in, so that no two have one time.
 MOST_REVISIONS = 3_600
+UUID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DAY_FORM = re.compile(r"2[01]\d\d-\d\d-\d\d")
 _HOUR, _DAY = "%Y-%m-%dT%H:00:00Z", timedelta(days=1)
 
