@@ -153,8 +153,11 @@ def offer(
     file: File,
     settings: SettingsFile,
     collection: Annotated[str, typer.Option("--collection", metavar="NAME", help="Name of it in the settings.")],
+    plain: Plain = False,
 ) -> None:
     """Put a release where the peers who may read a collection find it. A correction is put there in the same way.
+
+    What OpenCTI pulls goes with --plain into a collection of its own.
 
     For example:
 
@@ -166,7 +169,7 @@ def offer(
 
     held = read(settings)
     found = held.named(collection)
-    count = offering.offer(Store(Path(held.store)), found.id, _one(file), len(found.read))
+    count = offering.offer(Store(Path(held.store)), found.id, _one(file), len(found.read), plain=plain)
     output.say(f"{count:,} objects are new in {found.title}, for: {', '.join(found.read) or 'nobody yet'}")
 
 

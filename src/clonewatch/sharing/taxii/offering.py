@@ -8,9 +8,10 @@ from clonewatch.sharing.release import Release
 from clonewatch.sharing.taxii.store import Store, Wanted
 
 
-def offer(store: Store, collection: str, release: Release, readers: int) -> int:
+def offer(store: Store, collection: str, release: Release, readers: int, *, plain: bool = False) -> int:
     """Add a release; how many of its objects are new. collection: its id. readers: how many peers may read it.
 
+    plain: without our extension, in a collection where all of it is so.
     Raises SetupError for one that is older than what is there, and for TLP:RED before more than one reader.
     """
     if release.tlp == "RED" and readers > 1:
@@ -25,4 +26,4 @@ def offer(store: Store, collection: str, release: Release, readers: int) -> int:
     if campaign and campaign[0].version > at:
         raise SetupError("the collection has a newer word about this campaign", where=release.id)
     earlier = store.objects(collection, [one["id"] for one in drafts])
-    return store.add(collection, stix.objects(release, earlier=earlier))
+    return store.add(collection, stix.objects(release, plain=plain, earlier=earlier))
