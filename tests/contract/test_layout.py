@@ -46,6 +46,7 @@ MADE = {
     ".git",
     ".venv",
     ".venv-real",
+    ".venv-peers",
     ".mypy_cache",
     ".ruff_cache",
     ".pytest_cache",

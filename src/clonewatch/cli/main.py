@@ -27,6 +27,7 @@ from clonewatch.cli import (
     scan,
     schema,
     serve,
+    share_formats,
     state,
     track,
     warm_up,
@@ -159,6 +160,7 @@ app.add_typer(appeals.app, name="appeals", short_help="Contain accounts of a cas
 app.add_typer(policy.app, name="policy", short_help="Write, test and publish what gateways do about campaigns.")
 app.command("console", short_help="Open the web console on cases.")(console.console)
 app.add_typer(log.app, name="log", short_help="Check the signed log of everything done to cases.")
+app.add_typer(share_formats.app, name="share", short_help="Give releases to other providers, and take theirs.")
 app.command("dossier", short_help="Write a case as one signed folder.")(dossier.dossier)
 app.command("verify", short_help="Check a dossier that somebody made.")(dossier.verify)
 app.command("campaigns", short_help="List the groups of a scan, first to look at first.")(results.campaigns)

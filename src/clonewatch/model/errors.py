@@ -8,6 +8,7 @@
     |   |-- MappingError  2    a field map without an account key, or with unknown names
     |   `-- KeyFileError  2    the key file is unreadable, or readable by others
     |-- ClientError       2    an audited model could not be reached; answers collected so far are kept
+    |-- PeerError         2    a peer could not be asked, or did not take what was sent; earlier files are unchanged
     |-- StateError        2    a state is damaged, held by another process, or made with another key
     |-- StoreError        2    the case store is missing, busy, unreachable or of another version; nothing was changed
     |   `-- StaleError    2    somebody else changed the case first; nothing was changed
@@ -46,6 +47,10 @@ class MappingError(SetupError):
 
 class KeyFileError(SetupError):
     """The key file is unreadable, malformed, or readable by others."""
+
+
+class PeerError(ClonewatchError):
+    """A peer could not be asked, or did not take what was sent; earlier files are unchanged."""
 
 
 class StateError(ClonewatchError):
