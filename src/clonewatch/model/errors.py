@@ -8,6 +8,7 @@
     |   |-- MappingError  2    a field map without an account key, or with unknown names
     |   `-- KeyFileError  2    the key file is unreadable, or readable by others
     |-- ClientError       2    an audited model could not be reached; answers collected so far are kept
+    |-- PeerError         2    another provider could not be asked, or refused; nothing of its answer was shown
     |-- StateError        2    a state is damaged, held by another process, or made with another key
     |-- StoreError        2    the case store is missing, busy, unreachable or of another version; nothing was changed
     |   `-- StaleError    2    somebody else changed the case first; nothing was changed
@@ -46,6 +47,10 @@ class MappingError(SetupError):
 
 class KeyFileError(SetupError):
     """The key file is unreadable, malformed, or readable by others."""
+
+
+class PeerError(ClonewatchError):
+    """Another provider could not be asked, refused, or answered wrongly; nothing of its answer was shown."""
 
 
 class StateError(ClonewatchError):
