@@ -87,10 +87,9 @@ def measured(sketches: Sketches) -> dict[str, Any]:
             curve[f"{low:g}"] = round(int(shared[place, within].sum()) / seen, 3) if seen else None
         formula = {f"{s:g}": round(1 - (1 - s**rows) ** bands, 3) for s in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)}
         rate = false / int(pairs.sum())
-        rows_out.append(
-            {"bands": bands, "rows": rows, "formula": formula, "measured": curve, "unrelated_pairs": int(pairs[:least].sum()),
-             "false_pairs": false, "false_families_per_query": round(rate * FAMILIES, 3)}
-        )  # fmt: skip
+        row = {"bands": bands, "rows": rows, "formula": formula, "measured": curve, "false_pairs": false}
+        row["unrelated_pairs"] = int(pairs[:least].sum())
+        rows_out.append(row | {"false_families_per_query": round(rate * FAMILIES, 3)})
     related = int(pairs[least:].sum())
     return {"choices": rows_out, "pairs": int(pairs.sum()), "related_pairs": related}
 

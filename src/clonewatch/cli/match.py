@@ -11,7 +11,7 @@ import typer
 
 from clonewatch.cli import output
 from clonewatch.cli.match_asking import joint, query
-from clonewatch.cli.match_values import check_libraries, say_unread
+from clonewatch.cli.match_values import check_libraries, say_unread, sketch_secret
 from clonewatch.cli.options import Json, Quiet, grouped
 from clonewatch.model.errors import SetupError
 
@@ -137,7 +137,7 @@ def serve(
 
 def _serve(settings: Settings, *, prepare: bool, quiet: bool) -> None:
     from clonewatch.cli.console import listening
-    from clonewatch.cli.match_values import groups, only
+    from clonewatch.cli.match_values import groups
     from clonewatch.cli.progress import watching
     from clonewatch.service.matching.serving import serve as run
     from clonewatch.sharing.matching import epoch as epochs
@@ -145,20 +145,23 @@ def _serve(settings: Settings, *, prepare: bool, quiet: bool) -> None:
     from clonewatch.sharing.matching.answering import Holder
     from clonewatch.sharing.matching.query_log import QueryLog
     from clonewatch.sharing.matching.sightings import Seen
+    from clonewatch.sharing.matching.values import carried
 
     held_epoch = epochs.read(Path(settings.epoch))
     if over := held_epoch.holds(epochs.today()):
         raise SetupError(
             over, where=settings.epoch, fix="Agree on a new epoch: clonewatch match epoch FILE --group NAME"
         )
-    held = values.read(Path(settings.values), held_epoch)
+    own = sketch_secret(Path(settings.fingerprint_key) if settings.fingerprint_key else None)
+    held = values.read(Path(settings.values), held_epoch, own)
     say_unread(held.unread)
+    place = Path(settings.met)
     found = groups(Path(settings.scan)) if settings.scan else []
-    chosen = only(held, found) if settings.scan else held
-    elements = {kind: chosen.elements(kind) for kind in chosen.accounts}
-    offered = {kind: named for kind, named in elements.items() if len(named) >= settings.least_set}
-    for kind in sorted(set(elements) - set(offered)):
-        output.complain(f"{kind} is not offered: {len(elements[kind]):,} values are fewer than {settings.least_set:,}.")
+    seen = Seen(held_epoch, held, found, lambda met: met_file.append(place, met)) if settings.scan else None
+    chosen = seen.held() if seen else held
+    offered = {kind: chosen.elements(kind) for kind in chosen.accounts if carried(chosen, kind) >= held_epoch.floor}
+    for kind in sorted(set(chosen.accounts) - set(offered)):
+        output.complain(f"{kind} is not offered: fewer than {held_epoch.floor} accounts carry a value.")
     with watching(quiet, announce=False) as progress:
         setups = kept_setups.setups(Path(settings.cache), held_epoch, offered, progress)
     if prepare:
@@ -166,8 +169,6 @@ def _serve(settings: Settings, *, prepare: bool, quiet: bool) -> None:
         return
     if not settings.peers:
         raise SetupError("no peer is known", fix="Make a key with: clonewatch match serve --new-key NAME")
-    place = Path(settings.met)
-    seen = Seen(held_epoch, held, found, lambda met: met_file.append(place, met)) if settings.scan else None
     log = QueryLog(Path(settings.log))
     with closing(listening(settings.listen.host, settings.listen.port)) as listener:
         host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host

@@ -2,51 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from clonewatch.cli import output
-from clonewatch.cli.match_values import check_libraries, say_unread
+from clonewatch.cli.match_values import check_libraries, groups, say_unread, sketch_secret
 from clonewatch.cli.options import Json, Quiet, grouped
 from clonewatch.model.errors import SetupError
 
 if TYPE_CHECKING:
     from clonewatch.sharing.matching.asking import Found
     from clonewatch.sharing.matching.joint import Joint
+    from clonewatch.sharing.matching.values import Held
 
 EXIT_MATCHED = 3
 
-EpochFile = Annotated[Path, typer.Option("--epoch", metavar="FILE", help="File of the epoch (mode 600).")]
-ValuesFile = Annotated[
-    Path, typer.Option("--values", metavar="FILE", help="CSV with the columns kind, value, account.")
-]
-ScanIfAny = Annotated[
-    Path | None,
-    typer.Option("--scan", "-s", metavar="DIR", help="Folder a scan wrote: only values of its groups are asked for."),
-]
+EXPLAINED = "one of payment, mail, device, template; may be repeated; default: all."
+
+
+@dataclass(frozen=True)
+class PeerOptions:
+    """Whom a query goes to, and what it is made of."""
+
+    epoch: Annotated[Path, typer.Option("--epoch", metavar="FILE", help="File of the epoch (mode 600).")]
+    values: Annotated[Path, typer.Option("--values", metavar="FILE", help="CSV with the columns kind, value, account.")]
+    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="File with the key that the peer gave (mode 600).")]
+    scan: Annotated[
+        Path | None,
+        typer.Option(
+            "--scan", "-s", metavar="DIR", help="Folder a scan wrote: only values of its groups are asked for."
+        ),
+    ] = None
+    kind: Annotated[list[str] | None, typer.Option("--kind", metavar="KIND", help=f"What to ask for: {EXPLAINED}")] = (
+        None
+    )
+    peer: Annotated[str, typer.Option("--peer", metavar="NAME", help="Name of the peer in files of ours.")] = "peer"
+    fingerprint_key: Annotated[
+        Path | None,
+        typer.Option("--fingerprint-key", metavar="FILE", help="Key of the sketches, where values hold templates."),
+    ] = None
+    cache: Annotated[Path, typer.Option("--cache", metavar="DIR", help="Folder where set-ups of peers are kept.")] = (
+        Path("peers")
+    )
+    authority: Annotated[
+        Path | None, typer.Option("--authority", metavar="FILE", help="More certificates to trust, in PEM.")
+    ] = None
+
+
+class Asked(NamedTuple):
+    """What came of a query. left: kind -> values that were not asked for. met: groups that met."""
+
+    found: list[Found]
+    left: dict[str, int]
+    met: int
+    held: Held
 
 
 @grouped
 def query(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where the peer answers, such as https://HOST:4340.")],
-    epoch_file: EpochFile,
-    values_file: ValuesFile,
-    key: Annotated[
-        Path, typer.Option("--key", metavar="FILE", help="File with the key that the peer gave (mode 600).")
-    ],
-    scan: ScanIfAny = None,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--kind", metavar="KIND", help="payment, mail or device; may be repeated; default: all there are."
-        ),
-    ] = None,
-    which: Annotated[bool, typer.Option("--which", help="Ask which match, not only how many; needs --out.")] = False,
+    asking: PeerOptions,
+    which: Annotated[
+        bool, typer.Option("--which", help="Ask which match, not only how many; with --out or --met.")
+    ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="CSV of what matched, for its owner only.")
+        Path | None, typer.Option("--out", metavar="FILE", help="CSV of accounts that matched, for its owner only.")
     ] = None,
     met: Annotated[
         Path | None,
@@ -54,20 +77,13 @@ def query(
             "--met", metavar="FILE", help="Tell and hear what was seen of groups that match, and add it here."
         ),
     ] = None,
-    peer: Annotated[str, typer.Option("--peer", metavar="NAME", help="Name of the peer in that file.")] = "peer",
-    cache: Annotated[
-        Path, typer.Option("--cache", metavar="DIR", help="Folder where set-ups of peers are kept.")
-    ] = Path("peers"),
-    authority: Annotated[
-        Path | None, typer.Option("--authority", metavar="FILE", help="More certificates to trust, in PEM.")
-    ] = None,
     fail_on_match: Annotated[
         bool, typer.Option("--fail-on-match", help="Exit with code 3 when the floor was reached.")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Ask a peer how many of our values it has too, in bands, and with --which and --met more than that.
+    """Ask a peer how many of our values it has too, in bands; with --which and --met more than that.
 
     Below the floor of the epoch nothing is shown or written. With --met, for groups of --scan of which several values
     matched, both sides tell weeks, kinds of evidence and a bound on the p-value; never accounts or volumes.
@@ -77,44 +93,30 @@ def query(
       clonewatch match query https://HOST:4340 --epoch epoch.json --values values.csv --key peer.key --scan result
     """
     check_libraries()
-    if which != (out is not None or met is not None) or (met is not None and scan is None):
+    if which != (out is not None or met is not None) or (met is not None and asking.scan is None):
         raise SetupError(
             "--which needs --out or --met, these need --which, and --met needs --scan",
             fix="Leave --which away to hear how many match, or add --scan DIR --met met.ndjson",
         )
-    told, found, meetings = _asked(
-        url, epoch_file, values_file, key, scan, kind, which, met, peer, cache, authority, quiet
-    )
+    told = _asked(url, asking, which=which, met=met, quiet=quiet)
     if out is not None:
-        _write_matched(out, found, told["accounts_by_element"])
-    reached = any(not one.withheld for one in found)
-    summary = {
-        "kinds": [one._asdict() | {"matched": len(one.matched) if which else None, "traffic": one.traffic._asdict()}
-                  for one in found],
-        "meetings": meetings,
-        "left": told["left"],
-        "leaked": _LEAKED,
-    }  # fmt: skip
+        _write_matched(out, told)
     if json:
-        output.as_json(summary)
+        output.as_json(_summary(told, which=which))
     else:
-        _say_found(found, meetings, told["left"], met)
-    if fail_on_match and reached:
+        _say_found(told, met)
+    if fail_on_match and any(not one.withheld for one in told.found):
         raise typer.Exit(EXIT_MATCHED)
 
 
 _LEAKED = (
-    "the peer learned how many values of each kind were asked for, and when",
+    "the peer learned that we asked, when, and for about how many values of each kind",
     "we learned about how many values of each kind the peer has",
 )
 
 
-def _asked(
-    url: str, epoch_file: Path, values_file: Path, key: Path, scan: Path | None, kinds: list[str] | None, which: bool,
-    met: Path | None, peer: str, cache: Path, authority: Path | None, quiet: bool,
-) -> tuple[dict[str, Any], list[Found], int]:  # fmt: skip
-    """Everything over the wire: what was left out, what was found of each kind, how many groups met."""
-    from clonewatch.cli.match_values import groups
+def _asked(url: str, asking: PeerOptions, *, which: bool, met: Path | None, quiet: bool) -> Asked:
+    """Everything that goes over the wire."""
     from clonewatch.cli.progress import watching
     from clonewatch.model.secret_files import read_secret
     from clonewatch.sharing.matching import epoch as epochs
@@ -122,27 +124,26 @@ def _asked(
     from clonewatch.sharing.matching.asking import Address, Client
     from clonewatch.sharing.matching.sightings import Seen
 
-    epoch = epochs.read(epoch_file)
-    held = values.read(values_file, epoch)
-    say_unread(held.unread)
-    seen = Seen(epoch, held, groups(scan)) if scan else None
-    elements = seen.elements() if seen else {kind: held.elements(kind) for kind in held.accounts}
-    if unknown := sorted(set(kinds or ()) - set(values.KINDS)):
+    if unknown := sorted(set(asking.kind or ()) - set(values.KINDS)):
         raise SetupError(
             f"there is no kind {unknown[0]!r}", where="--kind", fix=f"There are: {', '.join(values.KINDS)}"
         )
-    secret = read_secret(key, "the key of the peer").decode("ascii", "replace").strip()
+    epoch = epochs.read(asking.epoch)
+    held = values.read(asking.values, epoch, sketch_secret(asking.fingerprint_key))
+    say_unread(held.unread)
+    seen = Seen(epoch, held, groups(asking.scan)) if asking.scan else None
+    chosen = seen.held() if seen else held
+    secret = read_secret(asking.key, "the key of the peer").decode("ascii", "replace").strip()
     with watching(quiet, announce=False) as progress:
-        client = Client(epoch, Address(url, secret, authority), cache, progress=progress)
+        client = Client(epoch, Address(url, secret, asking.authority), asking.cache, progress=progress)
         hello = client.hello()
-        wanted = [kind for kind in kinds or sorted(elements) if kind in hello.kinds]
-        left = {kind: len(named) for kind, named in elements.items() if len(named) < epoch.floor or kind not in wanted}
-        asked = [kind for kind in wanted if kind in elements and kind not in left]
-        found = [client.match(hello, kind, elements[kind], "which" if which else "count") for kind in asked]
-        meetings = client.sighted(seen, {one.kind: one.matched for one in found}, peer) if met and seen else []
+        wanted = [k for k in chosen.accounts if k in hello.kinds and k in (asking.kind or values.KINDS)]
+        found = [client.match(hello, kind, chosen.accounts[kind], "which" if which else "count") for kind in wanted]
+        meetings = client.sighted(seen, {one.kind: one.matched for one in found}, asking.peer) if met and seen else []
     if met is not None and meetings:
         met_file.append(met, meetings)
-    return {"left": left, "accounts_by_element": held.accounts}, found, len(meetings)
+    left = {kind: len(named) for kind, named in chosen.accounts.items() if kind not in wanted}
+    return Asked(found, left, len(meetings), held)
 
 
 @grouped
@@ -202,42 +203,36 @@ def _say_joint(found: list[Joint]) -> None:
     output.say("This is weak evidence and no verdict: look at your own group, and rule on your own evidence.")
 
 
-def _say_found(found: list[Found], meetings: int, left: Mapping[str, int], met: Path | None) -> None:
-    rows = [
-        (
-            one.kind,
-            f"{one.asked:,}",
-            one.band,
-            f"{one.traffic.sent:,}",
-            f"{one.traffic.received:,}",
-            f"{one.traffic.setup:,}",
-        )
-        for one in found
+def _summary(told: Asked, *, which: bool) -> dict[str, Any]:
+    kinds = [
+        one._asdict() | {"matched": len(one.matched) if which else None, "traffic": one.traffic._asdict()}
+        for one in told.found
     ]
-    output.table(
-        "Matches",
-        ("Kind", "Asked", "Matched", "Bytes sent", "Received", "Of which set-up"),
-        rows,
-        right=(1, 2, 3, 4, 5),
-    )
-    for kind, count in left.items():
-        output.say(f"{kind} was not asked for: {count:,} values are here, and the peer may not match it.")
+    return {"kinds": kinds, "met": told.met, "not_asked": told.left, "given_away": list(_LEAKED)}
+
+
+def _say_found(told: Asked, met: Path | None) -> None:
+    rows = [(one.kind, f"{one.asked:,}", one.band, *(f"{size:,}" for size in one.traffic)) for one in told.found]
+    heads = ("Kind", "Asked", "Matched", "Bytes sent", "Received", "Of which set-up")
+    output.table("Matches", heads, rows, right=(1, 2, 3, 4, 5))
+    for kind, count in told.left.items():
+        output.say(f"{kind} was not asked for, {count:,} values: the peer does not match it, or --kind left it out.")
     output.say(*(f"Given away: {said}." for said in _LEAKED))
     if met:
-        output.say(f"{meetings:,} groups met; see them with: clonewatch match joint {met}")
+        output.say(f"{told.met:,} pairs of groups met; see them with: clonewatch match joint {met}")
 
 
-def _write_matched(path: Path, found: list[Found], accounts: Mapping[str, Mapping[str, frozenset[str]]]) -> None:
+def _write_matched(path: Path, told: Asked) -> None:
     """Accounts of ours whose values matched, by kind."""
     import csv
     import io
 
     from clonewatch.model import whole_files
 
-    held = io.StringIO()
-    rows = csv.writer(held, lineterminator="\n")
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("kind", "account"))
-    for one in found:
-        carriers = {account for element in one.matched for account in accounts[one.kind][element]}
+    for one in told.found:
+        carriers = {account for element in one.matched for account in told.held.accounts[one.kind][element]}
         rows.writerows((one.kind, account) for account in sorted(carriers))
-    whole_files.write(path, held.getvalue().encode(), whole_files.PRIVATE, "what matched")
+    whole_files.write(path, text.getvalue().encode(), whole_files.PRIVATE, "what matched")

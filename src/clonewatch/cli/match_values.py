@@ -11,7 +11,6 @@ from typing import Any
 from clonewatch.cli import output
 from clonewatch.model.errors import SetupError
 from clonewatch.sharing.matching.sightings import Group
-from clonewatch.sharing.matching.values import Held
 
 _NEEDS = ("private_set_intersection", "starlette", "uvicorn")
 # What of a proxy's customers is nobody's business but theirs.
@@ -33,13 +32,6 @@ def groups(scan: Path) -> list[Group]:
     return [_group(row, members[row["campaign_id"]]) for row in rows if members[row["campaign_id"]]]
 
 
-def only(held: Held, found: list[Group]) -> Held:
-    """The values that accounts of groups carry, with all their accounts."""
-    inside = frozenset[str]().union(*(group.accounts for group in found))
-    kept = {kind: {e: a for e, a in elements.items() if a & inside} for kind, elements in held.accounts.items()}
-    return Held({kind: elements for kind, elements in kept.items() if elements}, held.unread)
-
-
 def _group(row: dict[str, Any], members: list[dict[str, Any]]) -> Group:
     banned = sum(one["banned_ts"] is not None and one["unbanned_ts"] is None for one in members)
     return Group(
@@ -51,6 +43,17 @@ def _group(row: dict[str, Any], members: list[dict[str, Any]]) -> Group:
         1.0 if row["p_value"] is None else row["p_value"],
         tuple(row["families"] or ()),
     )
+
+
+def sketch_secret(path: Path | None) -> bytes | None:
+    """The key of sketches, derived from the fingerprint key in a file; None without a file. Raises KeyFileError."""
+    if path is None:
+        return None
+    from clonewatch.fingerprints.keys import derive, load_key
+    from clonewatch.model.secret_files import read_secret
+
+    read_secret(path, "the fingerprint key")  # a missing one is not made here
+    return derive(load_key(path), "sketch")
 
 
 def say_unread(unread: Mapping[str, int]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import ssl
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,10 +24,13 @@ from clonewatch.sharing.matching.blinding import Asker, BlindError
 from clonewatch.sharing.matching.epoch import Epoch
 from clonewatch.sharing.matching.messages import Hello
 from clonewatch.sharing.matching.sightings import Met, Reply, Seen
+from clonewatch.sharing.matching.values import ELEMENT_BYTES
 
 # A set-up of 20 million values has about 110 MB.
 MOST_SETUP_BYTES = 256 << 20
 _MOST_JSON_BYTES = 1 << 20
+# Values of a query are filled up to a multiple, so that their number says little.
+FILL = 1_024
 # Upper ends of the bands in which a number of matches is told; below the floor nothing is.
 _STEPS = (1, 2, 5)
 
@@ -42,7 +46,8 @@ class Traffic(NamedTuple):
 class Found(NamedTuple):
     """What came of one kind. asked: values. band: of how many matched, such as "20 to 49", or "fewer than 5".
 
-    matched: elements that matched, in mode `which` and at the floor or above it; else empty. withheld: below the floor.
+    matched: elements that matched, in mode `which` unless withheld; else empty. withheld: below the floor, which counts
+    our accounts that carry what matched, or in mode `count` the values.
     """
 
     kind: str
@@ -107,28 +112,39 @@ class Client:
             raise self._wrong("it holds another epoch")
         return told
 
-    def match(self, hello: Hello, kind: str, elements: Sequence[str], mode: blinding.Mode) -> Found:
-        """Ask for elements of a kind. Raises PeerError, SetupError for too few or too many."""
+    def match(self, hello: Hello, kind: str, held: Mapping[str, frozenset[str]], mode: blinding.Mode) -> Found:
+        """Ask for elements of a kind. held: element -> accounts of ours that carry it. Raises PeerError, SetupError.
+
+        Queries are filled up with random elements, which match nothing, to a multiple of FILL.
+        """
         before = (self._sent, self._received)
-        if not self.epoch.floor <= len(elements) <= hello.most_values:
+        elements = sorted(held)
+        if not 0 < len(elements) <= hello.most_values:
             raise SetupError(
-                f"{len(elements):,} values of {kind}: a query has {self.epoch.floor} to {hello.most_values:,}",
-                fix="Ask for the values of one result, or cut the file",
+                f"{len(elements):,} values of {kind}: a query has at most {hello.most_values:,}",
+                fix="Ask for the values of one result with --scan, or cut the file",
             )
         setup, fetched = self._setup(hello, kind)
         self._told.start(f"query of {kind}", None, "values")
+        more = min(-len(elements) % FILL, hello.most_values - len(elements))
         try:
-            asker = Asker(elements, mode)
-            answer = self._call("POST", f"{messages.QUERY}/{kind}/{mode}", asker.request, blinding.MOST_REQUEST_BYTES)
+            asker = Asker([*elements, *(secrets.token_hex(ELEMENT_BYTES) for _ in range(more))], mode)
+            path = f"{messages.QUERY}/{kind}/{mode}"
+            answer = self._call("POST", path, asker.request, blinding.MOST_REQUEST_BYTES)
             result = asker.matched(setup, answer)
         except BlindError as error:
             raise self._wrong(str(error)) from error
         self._told.end(f"{len(elements):,} values")
-        count = result if isinstance(result, int) else len(result)
-        kept = frozenset(result) if isinstance(result, set) and count >= self.epoch.floor else frozenset[str]()
+        floor = self.epoch.floor
+        if isinstance(result, int):
+            shown, matched, withheld = band(result, floor), frozenset[str](), result < floor
+        else:
+            # What counts is people: two cards of forty accounts may be shown, forty cards of two may not.
+            withheld = len(frozenset[str]().union(*(held[one] for one in result))) < floor
+            matched = frozenset[str]() if withheld else frozenset(result)
+            shown = f"on fewer than {floor} accounts" if withheld else band(len(result), 1)
         traffic = Traffic(self._sent - before[0], self._received - before[1], fetched)
-        shown = band(count, self.epoch.floor)
-        return Found(kind, len(elements), shown, kept, count < self.epoch.floor, traffic)
+        return Found(kind, len(elements), shown, matched, withheld, traffic)
 
     def sighted(self, seen: Seen, matched: Mapping[str, Collection[str]], peer: str) -> list[Met]:
         """Say what we saw of each group that carries enough of what matched, and hear what the holder saw."""

@@ -49,8 +49,8 @@ class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything of a service. values: CSV file. scan: result whose groups are matched, empty for all accounts.
 
-    cache: folder of set-ups. log: file of queries. met: file of what peers said they saw. least_set: a kind with fewer
-    values is not offered.
+    cache: folder of set-ups. log: file of queries. met: file of what peers said they saw.
+    fingerprint_key: of sketches, for templates.
     """
 
     epoch: str = "epoch.json"
@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: str = "setups"
     log: str = "queries.ndjson"
     met: str = "met.ndjson"
-    least_set: int = 50
+    fingerprint_key: str = ""
     listen: Listen = Listen()
     peers: dict[str, Peer] = {}
 
@@ -87,11 +87,13 @@ def read(path: Path) -> Settings:
             )
     if len({peer.sha256 for peer in settings.peers.values()}) < len(settings.peers):
         raise SetupError("two peers have the same key", where=str(path), fix="Give each its own")
-    if settings.least_set < 1 or not 0 <= settings.listen.port <= 65_535:
-        raise SetupError("least_set is at least 1, and a port at most 65535", where=str(path), fix=_EXAMPLE)
+    if not 0 <= settings.listen.port <= 65_535:
+        raise SetupError("a port is at most 65535", where=str(path), fix=_EXAMPLE)
     if bool(settings.listen.certificate) != bool(settings.listen.private_key):
         raise SetupError("TLS needs a certificate and its private key", where=str(path), fix="Name both, or neither")
-    named = {name: getattr(settings, name) for name in ("epoch", "values", "scan", "cache", "log", "met")}
+    named = {
+        name: getattr(settings, name) for name in ("epoch", "values", "scan", "cache", "log", "met", "fingerprint_key")
+    }
     listen = {name: getattr(settings.listen, name) for name in ("certificate", "private_key")}
     placed = {name: str(path.parent / held) for name, held in named.items() if held}
     keys = {name: str(path.parent / held) for name, held in listen.items() if held}

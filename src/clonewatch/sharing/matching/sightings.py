@@ -18,13 +18,13 @@ import msgspec
 
 from clonewatch.sharing.matching.epoch import Epoch
 from clonewatch.sharing.matching.messages import RefusedError
-from clonewatch.sharing.matching.values import ELEMENT_BYTES, KINDS, Held
+from clonewatch.sharing.matching.values import ELEMENT_BYTES, KINDS, PERSONAL, Held
 
 # One value in common says nothing: a resold card, a shared machine, a mistaken fingerprint.
 LEAST_ELEMENTS = 2
 MOST_ELEMENTS, MOST_SIGHTINGS = 500, 20
 # A p-value is told as the next of these, never below it, so that what is told is a p-value too.
-P_BANDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+P_BANDS = (0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 _ELEMENT = re.compile(rf"[0-9a-f]{{{2 * ELEMENT_BYTES}}}")
 _WEEK = re.compile(r"\d{4}-W(?:0[1-9]|[1-4]\d|5[0-3])")
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -167,12 +167,12 @@ class Seen:
         self._own = _own_elements(held, groups)
         self._place = {key: name for name, held_by in self._own.items() for key in held_by}
 
-    def elements(self) -> dict[str, list[str]]:
-        """Elements that are some group's own, by kind, sorted."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for kind, element in sorted(self._place):
-            found[kind].append(element)
-        return dict(found)
+    def held(self) -> Held:
+        """Elements that are some group's own, with the accounts of the group that carry them."""
+        found: dict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+        for (kind, element), group in sorted(self._place.items()):
+            found[kind][element] = self._own[group][kind, element]
+        return Held(dict(found), {})
 
     def sighting(self, group: str, peer: str) -> Sighting:
         """What is said of a group to a peer."""
@@ -193,7 +193,9 @@ class Seen:
         for group, kinds in sorted(by_group.items()):
             places = [(kind, element) for kind, held in kinds.items() for element in held]
             carriers = frozenset[str]().union(*(self._own[group][place] for place in places))
-            if len(places) >= LEAST_ELEMENTS and len(carriers) >= floor:
+            # However many bands of templates match, together they count as one value.
+            personal = sum(kind in PERSONAL for kind, _ in places)
+            if personal + (personal < len(places)) >= LEAST_ELEMENTS and len(carriers) >= floor:
                 found[group] = {kind: tuple(held[:MOST_ELEMENTS]) for kind, held in kinds.items()}
         return found
 

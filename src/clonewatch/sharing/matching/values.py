@@ -21,7 +21,10 @@ KINDS: Mapping[str, str] = {
     "payment": "reference of a payment account that does not depend on who asks",
     "mail": "address of a sign-up",
     "device": "fingerprint of a device, computed as the group agreed",
+    "template": "family of prompt templates, by bands of its sketch",
 }
+# Values of one of these belong to one person or firm; a template belongs to whoever writes like that.
+PERSONAL = ("payment", "mail", "device")
 ELEMENT_BYTES = 16
 MOST_ROWS = 20_000_000
 _LONGEST = 320  # characters: the longest mail address
@@ -38,6 +41,11 @@ class Held(NamedTuple):
     def elements(self, kind: str) -> list[str]:
         """Elements of one kind, sorted."""
         return sorted(self.accounts.get(kind, ()))
+
+
+def carried(held: Held, kind: str) -> int:
+    """How many accounts carry any value of a kind."""
+    return len(frozenset[str]().union(*held.accounts.get(kind, {}).values()))
 
 
 def normalised(kind: str, value: str, undotted: Iterable[str] = ()) -> str:
@@ -73,26 +81,41 @@ def _mail(text: str, undotted: Iterable[str]) -> str:
 
 
 class Hasher:
-    """Elements of an epoch: 32 hexadecimal digits per value; equal values of two kinds have unequal ones."""
+    """Elements of an epoch: 32 hexadecimal digits each; equal values of two kinds have unequal ones.
 
-    def __init__(self, epoch: Epoch) -> None:
+    own: the 16-byte key of sketches here, by which templates are read; None to read none.
+    """
+
+    def __init__(self, epoch: Epoch, own: bytes | None = None) -> None:
         self._undotted = frozenset(epoch.undotted)
-        self._keys = {kind: epoch.key(f"element {kind}") for kind in KINDS}
+        self._keys = {kind: epoch.key(f"element {kind}") for kind in PERSONAL}
+        self._bander = None
+        if own is not None:
+            from clonewatch.sharing.matching.bands import Bander  # which loads the compiler
+
+            self._bander = Bander(epoch, own)
+
+    def elements(self, kind: str, value: str) -> tuple[str, ...]:
+        """The elements of a value, more than one for a template only; none where it is none of its kind."""
+        if kind == "template":
+            return self._bander.elements(value) if self._bander else ()
+        element = self.element(kind, value)
+        return (element,) if element else ()
 
     def element(self, kind: str, value: str) -> str:
-        """The element of a value; empty where it is none of its kind."""
+        """The element of a personal value; empty where it is none of its kind."""
         text = normalised(kind, value, self._undotted)
         if not text:
             return ""
         return hashlib.blake2b(text.encode(), digest_size=ELEMENT_BYTES, key=self._keys[kind]).hexdigest()
 
 
-def read(path: Path, epoch: Epoch) -> Held:
+def read(path: Path, epoch: Epoch, own: bytes | None = None) -> Held:
     """The values of a CSV file with the columns kind, value, account. Values themselves are not kept.
 
-    Raises InputError where it cannot be read at all; rows that are none are counted by reason.
+    own: as for `Hasher`. Raises InputError where it cannot be read at all; rows that are none are counted by reason.
     """
-    hasher = Hasher(epoch)
+    hasher = Hasher(epoch, own)
     found: dict[str, dict[str, set[str]]] = {kind: defaultdict(set) for kind in KINDS}
     unread: dict[str, int] = defaultdict(int)
     try:
@@ -121,8 +144,9 @@ def _row(row: list[str], hasher: Hasher, found: Mapping[str, dict[str, set[str]]
         return "a kind that is not matched"
     if not account or len(account) > _LONGEST:
         return "no account"
-    element = hasher.element(kind, value)
-    if not element:
-        return f"no value of kind {kind}"
-    found[kind][element].add(account)
+    elements = hasher.elements(kind, value)
+    if not elements:
+        return f"no value of kind {kind}" + (", or no fingerprint key was named" if kind == "template" else "")
+    for element in elements:
+        found[kind][element].add(account)
     return ""
