@@ -205,8 +205,10 @@ def cut(world: Path, out: Path, seed: int) -> tuple[Path, Path]:
     middle = pc.quantile(stamps.cast(pa.int64()), 0.5)[0].as_py() if len(stamps) else 0
     day = datetime.fromtimestamp(middle / 1e6, UTC).replace(hour=0, minute=0, second=0) if len(stamps) else None
     made = []
-    for number, keep in ((0, lambda p: p < FIRST or p >= FIRST + SECOND), (1, lambda p: p >= FIRST)):
-        held = pa.array(sorted(name for name, place in honest.items() if keep(place)), pa.string())
+    for number in range(2):
+        # Who is at the other one only is left out.
+        low, high = ((FIRST, FIRST + SECOND), (0.0, FIRST))[number]
+        held = pa.array(sorted(name for name, place in honest.items() if not low <= place < high), pa.string())
         chosen = pc.is_in(exchanges["account_id"], value_set=held)
         if day is not None:
             moment = pa.scalar(day, exchanges.schema.field("ts").type)

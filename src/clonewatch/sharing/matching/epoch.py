@@ -90,7 +90,7 @@ def new(group: str, name: str, since: str, days: int, *, floor: int = FLOOR, und
     until = (_day(since, "--since") + timedelta(days=days - 1)).isoformat()
     held = Epoch(group, name, since, until, secrets.token_hex(SECRET_BYTES), floor, tuple(sorted(set(undotted))))
     if what := _fault(held):
-        raise SetupError(what, fix="For example: clonewatch match epoch --group pact --name 2026-12 --out epoch.json")
+        raise SetupError(what, fix="For example: clonewatch match epoch epoch.json --group pact --name 2026-12")
     return held
 
 
