@@ -21,6 +21,7 @@ from clonewatch.cli import (
     dossier,
     lab,
     log,
+    match,
     output,
     policy,
     results,
@@ -147,6 +148,7 @@ app.command("scan", short_help="Find campaigns in a log.")(scan.scan)
 app.command("ingest", short_help="Take a day's log into a state.")(state.ingest)
 app.command("serve", short_help="Take live traffic into a state.")(serve.serve)
 app.command("detect", short_help="Find campaigns in the days of a state.")(state.detect)
+app.add_typer(match.app, name="match", short_help="Match with other providers, blind.")
 app.add_typer(state.app, name="state", short_help="Maintain a state: verify, compact, forget.")
 app.command("calibrate", short_help="Calibrate on a quiet period of your own.")(calibrate.calibrate)
 app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(lab.simulate)

@@ -107,6 +107,37 @@ def minhash(
         out[k] = least
 
 
+def rekeyed(sketches: Sketches, held: SketchKey, wanted: SketchKey) -> Sketches:
+    """Sketches under another key, which only the holder of the first one can make. sketches: uint32[N, 64].
+
+    Rows of zeros, which stand for no sketch, stay.
+
+    >>> first, second = sketch_key(bytes(16)), sketch_key(bytes(range(16)))
+    >>> row = np.arange(1, 65, dtype=np.uint32)[None, :]
+    >>> bool((rekeyed(rekeyed(row, first, second), second, first) == row).all())
+    True
+    """
+    out = _decipher(sketches, held)
+    for row, present in zip(out, sketches.any(axis=1), strict=True):
+        if present:
+            encipher(row, wanted.rounds, wanted.before, wanted.after)
+        else:
+            row[:] = 0
+    return out
+
+
+def _decipher(values: Sketches, key: SketchKey) -> Sketches:
+    """The inverse of `encipher`, on uint32[N, 64]."""
+    mixed = values ^ key.after
+    x, y = (mixed >> np.uint32(16)).astype(np.uint16), mixed.astype(np.uint16)
+    for one in key.rounds[::-1]:
+        y = y ^ x
+        y = (y >> np.uint16(2)) | (y << np.uint16(14))
+        x = (x ^ one) - y
+        x = (x << np.uint16(7)) | (x >> np.uint16(9))
+    return ((x.astype(np.uint32) << np.uint32(16)) | y.astype(np.uint32)) ^ key.before
+
+
 def resemblance(left: Sketches, right: Sketches) -> npt.NDArray[np.float64]:
     """Estimated Jaccard similarity of pairs of sketches, 0..1. left, right: uint32[N, 64] or uint32[64].
 

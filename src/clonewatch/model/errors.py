@@ -8,7 +8,7 @@
     |   |-- MappingError  2    a field map without an account key, or with unknown names
     |   `-- KeyFileError  2    the key file is unreadable, or readable by others
     |-- ClientError       2    an audited model could not be reached; answers collected so far are kept
-    |-- PeerError         2    a peer could not be asked, or did not take what was sent; earlier files are unchanged
+    |-- PeerError         2    another provider could not be asked, or refused; earlier files are unchanged
     |-- StateError        2    a state is damaged, held by another process, or made with another key
     |-- StoreError        2    the case store is missing, busy, unreachable or of another version; nothing was changed
     |   `-- StaleError    2    somebody else changed the case first; nothing was changed
@@ -50,7 +50,7 @@ class KeyFileError(SetupError):
 
 
 class PeerError(ClonewatchError):
-    """A peer could not be asked, or did not take what was sent; earlier files are unchanged."""
+    """Another provider could not be asked, refused, or answered wrongly; earlier files are unchanged."""
 
 
 class StateError(ClonewatchError):

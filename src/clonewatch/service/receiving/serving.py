@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import multiprocessing
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,35 +17,13 @@ import uvicorn
 from clonewatch.live import bus, worker
 from clonewatch.live.settings import Settings
 from clonewatch.live.worker import Publisher
+from clonewatch.service.json_log import log_as_json
 from clonewatch.service.receiving.app import Receiver
 
 _GRACE = 20  # seconds in which requests end, and then as many for the worker
 _LONGEST_PAUSE = 30.0
-_OWN = frozenset(logging.makeLogRecord({}).__dict__)
 
 log = logging.getLogger("clonewatch.serving")
-
-
-class JsonLines(logging.Formatter):
-    """One object a line: when, how bad, where from, what, and figures. Nothing of a request is in it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """A record as JSON."""
-        at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
-        told = {"at": at, "level": record.levelname.lower(), "from": record.name, "event": record.getMessage()}
-        more = {name: value for name, value in record.__dict__.items() if name not in _OWN | {"message", "taskName"}}
-        if record.exc_info and record.exc_info[0]:
-            told["error"] = record.exc_info[0].__name__
-        return json.dumps(told | more, default=str)
-
-
-def log_as_json() -> None:
-    """Let everything that is logged go to standard error, as one object a line."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in ("uvicorn", "uvicorn.error", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def serve(settings: Settings, listener: socket.socket, publisher: Publisher | None = None) -> None:

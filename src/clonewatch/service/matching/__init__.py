@@ -1,0 +1,1 @@
+"""Blinded matching over HTTP: the ways in to `sharing.matching.answering`."""
