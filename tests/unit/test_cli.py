@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from clonewatch import __version__
@@ -98,6 +99,25 @@ def test_help_and_version_answer_without_the_heavy_parts() -> None:
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert said.endswith("[]\n")
     assert ask("--version").stdout == f"clonewatch {__version__}\n"
+
+
+def test_the_help_and_a_command_import_no_other_command() -> None:
+    script = "import sys; sys.argv=['clonewatch', *{line}]\nfrom clonewatch.cli.main import ENTRIES, app\n"
+    script += "try:\n    app()\nexcept SystemExit:\n"
+    script += "    print(sorted({{e.module for e in ENTRIES if 'clonewatch.cli.' + e.module in sys.modules}}))"
+    for line, held in ((["--help"], "[]"), (["schema", "--help"], "['schema']"), (["nosuch"], "[]")):
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(line=line)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.endswith(f"{held}\n")
+
+
+def test_the_help_lists_every_command_that_can_be_called() -> None:
+    said = ask("--help").stdout
+    listed = re.findall(r"^  ([a-z-]+)  +\S", said.partition("Commands:")[2], re.M)
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert listed == list(commands) and len(listed) == len(set(listed)) > 20
+    assert all(name == command.name for name, command in commands.items())
 
 
 def test_scan_hands_every_option_to_the_pipeline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
 """Families of near-identical templates."""
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from clonewatch.engines.duckdb import DuckDB
 from clonewatch.fingerprints.families import SLACK, THRESHOLD, merge
 from clonewatch.kernels.sketching import resemblance
 from clonewatch.pipeline.intake import staging
@@ -92,3 +97,32 @@ def test_the_values_of_hashes_neither_lead_nor_name_a_family() -> None:
     ]
     assert told[0] == told[1] and len(told[0]) > 30
     assert all(family < template for template, family in told[0])
+
+
+def test_sketches_that_were_kept_in_parts_are_merged_in_order_of_first_appearance_and_held_once(tmp_path: Path) -> None:
+    sketches = np.vstack([near(c, 0.8) for c in fresh(4000) for _ in range(5)])
+    templates = DRAW.permutation(np.arange(1, 20_001, dtype=np.int64))
+    seen = DRAW.permutation(len(templates))[:19_000]  # the others are of rows that were merged into earlier ones
+    stager, engine = staging.Stager(bytes(32)), DuckDB(threads=1, folder=tmp_path)
+    for at in range(0, len(templates), 3000):
+        stager.keep_sketches(templates[at : at + 3000], sketches[at : at + 3000].copy())
+    rows = {"row": np.arange(19_000), "ts": np.arange(19_000), "template": templates[seen]}
+    engine.put("arrivals", pa.table(rows))
+    expected = staging.families(templates[seen], sketches[seen])
+    held = tracked(lambda: np.concatenate([sketches]))
+    assert held > 0.9 * sketches.nbytes  # what is counted is what numpy holds
+    assert tracked(lambda: stager._in_order(templates, templates[seen])) < 1.3 * sketches.nbytes
+    for at in range(0, len(templates), 3000):
+        stager.keep_sketches(templates[at : at + 3000], sketches[at : at + 3000])
+    assert stager.families(engine).equals(expected) and expected.num_rows > 10_000
+    engine.close()
+
+
+def tracked(work):  # type: ignore[no-untyped-def]
+    """Most bytes that were held at a time for this work."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]|[^\s{}\[\]:,"]+|"', re.DOTALL)
+_TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|[{}\[\]]|[^\s{}\[\]:,"]+|"', re.DOTALL)
 _DEEPEST = 4
 _LONGEST = 64 * 1024  # bytes of a value to keep
 _BOM = b"\xef\xbb\xbf"

@@ -40,7 +40,7 @@ _BESIDE = frozenset((
     "version",
 ))  # fmt: skip
 _FIRST_OBJECTS = 3  # of a file, of which one must hold a list: an object about the export may come first
-_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]', re.DOTALL)
+_TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|[{}\[\]]', re.DOTALL)
 _OBJECT_FIRST = re.compile(rb"\s*(?:[{\]]|$)")
 # Messages may also be those of an API about its answer.
 _OF_A_ROW = frozenset(key.lower() for key in OF_A_ROW if key != "messages")

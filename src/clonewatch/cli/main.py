@@ -5,40 +5,20 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Annotated, Any
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
-from clonewatch.cli import (
-    answer,
-    appeals,
-    audit,
-    calibrate,
-    cases,
-    console,
-    doctor,
-    dossier,
-    lab,
-    log,
-    match,
-    output,
-    policy,
-    results,
-    scan,
-    schema,
-    serve,
-    share_formats,
-    state,
-    track,
-    warm_up,
-)
+from clonewatch.cli import output
 from clonewatch.model.errors import ClonewatchError, SetupError, refused_file
 from clonewatch.model.option_values import check_limit
 from clonewatch.model.version import __version__
 
-# Commands import the heavy parts (Arrow, the engine, the compiler) inside their functions, so that help and usage
-# errors respond at once.
+# A command is imported when it is called, and imports the heavy parts (Arrow, the engine, the compiler) inside its
+# function, so that help and usage errors respond at once.
 
 EXIT_INTERRUPTED = 130
 # Megabytes of addresses without which the libraries of most commands cannot be loaded.
@@ -51,8 +31,108 @@ OUT_OF_MEMORY = SetupError(
 )
 
 
+class Entry(NamedTuple):
+    """One command before it is imported. module: in `clonewatch.cli`; held_as: a function, or a Typer with commands."""
+
+    name: str
+    module: str
+    held_as: str
+    about: str
+
+
+ENTRIES = (
+    Entry("scan", "scan", "scan", "Find campaigns in a log."),
+    Entry("ingest", "state", "ingest", "Take a day's log into a state."),
+    Entry("serve", "serve", "serve", "Take live traffic into a state."),
+    Entry("detect", "state", "detect", "Find campaigns in the days of a state."),
+    Entry("match", "match", "app", "Match with other providers, blind."),
+    Entry("state", "state", "app", "Maintain a state: verify, compact, forget."),
+    Entry("calibrate", "calibrate", "calibrate", "Calibrate on a quiet period of your own."),
+    Entry("simulate", "lab", "simulate", "Write a labelled synthetic log to try it on."),
+    Entry("evaluate", "lab", "evaluate", "Score a scan against labels."),
+    Entry("track", "track", "track", "Follow groups over several scans."),
+    Entry("audit", "audit", "app", "Test whether a model depends on secrets your answers carried."),
+    Entry("why", "results", "why", "Say why an account is in a campaign, or in none."),
+    Entry("answer", "answer", "answer", "Record what you found out about a group."),
+    Entry("cases", "cases", "app", "Follow groups as cases, and rule on them."),
+    Entry("appeals", "appeals", "app", "Contain accounts of a case, and answer appeals."),
+    Entry("policy", "policy", "app", "Write, test and publish what gateways do about campaigns."),
+    Entry("console", "console", "console", "Open the web console on cases."),
+    Entry("log", "log", "app", "Check the signed log of everything done to cases."),
+    Entry("share", "share_formats", "app", "Give releases to other providers, and take theirs."),
+    Entry("dossier", "dossier", "dossier", "Write a case as one signed folder."),
+    Entry("verify", "dossier", "verify", "Check a dossier that somebody made."),
+    Entry("campaigns", "results", "campaigns", "List the groups of a scan, first to look at first."),
+    Entry("show", "results", "show", "Show one group with its evidence."),
+    Entry("doctor", "doctor", "doctor", "Say what a log allows before you scan it."),
+    Entry("warm-up", "warm_up", "warm_up", "Compile the kernels ahead of the first scan."),
+    Entry("schema", "schema", "schema", "Print the tables a scan reads and writes."),
+    Entry("report", "results", "report", "Render report.html of a scan again."),
+)
+
+
+class Commands(MutableMapping[str, Any]):
+    """The commands by name, each imported when it is first asked for; names are known without that."""
+
+    def __init__(self) -> None:
+        self._entries = {entry.name: entry for entry in ENTRIES}
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """The command, as Typer makes it of the function or of the group."""
+        if name not in self._loaded:
+            entry = self._entries[name]
+            found = getattr(import_module(f"clonewatch.cli.{entry.module}"), entry.held_as)
+            holder = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+            holder.callback()(lambda: None)  # with one, a single command stays a command of a group
+            if isinstance(found, typer.Typer):
+                holder.add_typer(found, name=name, short_help=entry.about)
+            else:
+                holder.command(name, short_help=entry.about)(found)
+            made: Any = typer.main.get_command(holder)
+            self._loaded[name] = made.commands[name]
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        """Add a command that is no entry."""
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        """Take a command out."""
+        del self._entries[name]
+        self._loaded.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, in the order of the help."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._entries)
+
+    def abouts(self) -> list[tuple[str, str]]:
+        """Names, and what each command is for, without importing it."""
+        return [(entry.name, entry.about) for entry in self._entries.values()]
+
+
 class Border(TyperGroup):
-    """Turns errors into a message on stderr and an exit code. Bugs pass through and crash."""
+    """Lists commands without importing them, and turns errors into a message on stderr and an exit code.
+
+    Bugs pass through and crash.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = Commands()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the help."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(self.commands.abouts())
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command named on the line."""
@@ -142,35 +222,6 @@ def start(
     Exit codes: 0 done, 2 usage or set-up, 3 something was found (--fail-on) or is overdue, an audit, a log
     or a dossier does not hold or a state is damaged, 4 too many rows were rejected, 130 interrupted.
     """
-
-
-app.command("scan", short_help="Find campaigns in a log.")(scan.scan)
-app.command("ingest", short_help="Take a day's log into a state.")(state.ingest)
-app.command("serve", short_help="Take live traffic into a state.")(serve.serve)
-app.command("detect", short_help="Find campaigns in the days of a state.")(state.detect)
-app.add_typer(match.app, name="match", short_help="Match with other providers, blind.")
-app.add_typer(state.app, name="state", short_help="Maintain a state: verify, compact, forget.")
-app.command("calibrate", short_help="Calibrate on a quiet period of your own.")(calibrate.calibrate)
-app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(lab.simulate)
-app.command("evaluate", short_help="Score a scan against labels.")(lab.evaluate)
-app.command("track", short_help="Follow groups over several scans.")(track.track)
-app.add_typer(audit.app, name="audit", short_help="Test whether a model depends on secrets your answers carried.")
-app.command("why", short_help="Say why an account is in a campaign, or in none.")(results.why)
-app.command("answer", short_help="Record what you found out about a group.")(answer.answer)
-app.add_typer(cases.app, name="cases", short_help="Follow groups as cases, and rule on them.")
-app.add_typer(appeals.app, name="appeals", short_help="Contain accounts of a case, and answer appeals.")
-app.add_typer(policy.app, name="policy", short_help="Write, test and publish what gateways do about campaigns.")
-app.command("console", short_help="Open the web console on cases.")(console.console)
-app.add_typer(log.app, name="log", short_help="Check the signed log of everything done to cases.")
-app.add_typer(share_formats.app, name="share", short_help="Give releases to other providers, and take theirs.")
-app.command("dossier", short_help="Write a case as one signed folder.")(dossier.dossier)
-app.command("verify", short_help="Check a dossier that somebody made.")(dossier.verify)
-app.command("campaigns", short_help="List the groups of a scan, first to look at first.")(results.campaigns)
-app.command("show", short_help="Show one group with its evidence.")(results.show)
-app.command("doctor", short_help="Say what a log allows before you scan it.")(doctor.doctor)
-app.command("warm-up", short_help="Compile the kernels ahead of the first scan.")(warm_up.warm_up)
-app.command("schema", short_help="Print the tables a scan reads and writes.")(schema.schema)
-app.command("report", short_help="Render report.html of a scan again.")(results.report)
 
 
 def run() -> None:

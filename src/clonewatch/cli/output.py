@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -17,6 +16,8 @@ _LONGEST = 4000  # characters of a line
 
 def as_json(value: Any) -> None:
     """Write a value as indented JSON; moments in ISO form, not-a-numbers and infinities as null."""
+    import json  # most commands, and every help, write none
+
     typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=True, allow_nan=False))
 
 

@@ -26,7 +26,7 @@ THRESHOLD = 0.5
 SLACK = 0.1
 BANDS = 16
 ROUNDS = 8
-_ROWS_AT_A_TIME = 1 << 18
+_ROWS_AT_A_TIME = 1 << 15  # pairs compared at once: 8 MB for each side
 
 
 def merge(template_ids: U64, sketches: Sketches, threshold: float = THRESHOLD) -> U64:
@@ -60,7 +60,8 @@ def merge(template_ids: U64, sketches: Sketches, threshold: float = THRESHOLD) -
 def _one_sketch_each(template_ids: U64, sketches: Sketches, distinct: U64, place: Places) -> Sketches:
     """The sketch of every distinct template; if rows disagree, the choice does not depend on their order."""
     if len(distinct) == len(template_ids):
-        return sketches[np.argsort(place)]
+        # Already in order, as numbers of first occurrence are: a copy would double the memory.
+        return sketches if np.array_equal(place, np.arange(len(place))) else sketches[np.argsort(place)]
     weight = (stir_all(sketches.astype(np.uint64)) * np.arange(1, 2 * sketches.shape[1], 2, dtype=np.uint64)).sum(
         axis=1
     )
@@ -73,7 +74,9 @@ def _one_sketch_each(template_ids: U64, sketches: Sketches, distinct: U64, place
 def _alike(sketches: Sketches, able: Places, threshold: float) -> tuple[Places, Places]:
     """Pairs of places that share a bucket with a leader and are verified."""
     per_band = sketches.shape[1] // BANDS
-    lefts, rights = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    # Each pair as one number: sorting numbers is many times faster than sorting pairs. A pair that shares several bands
+    # is kept once from band to band, so that large families do not fill the memory.
+    pairs = np.zeros(0, np.int64)
     for band in range(BANDS):
         bucket = np.zeros(len(able), np.uint64)
         for column in range(band * per_band, (band + 1) * per_band):
@@ -82,12 +85,12 @@ def _alike(sketches: Sketches, able: Places, threshold: float) -> tuple[Places, 
         starts = np.append(True, bucket[order][1:] != bucket[order][:-1]) if len(order) else np.zeros(0, bool)
         leader = order[np.flatnonzero(starts)[np.cumsum(starts) - 1]] if len(order) else order
         before = np.concatenate([order[:1], order[:-1]])
+        found = [pairs]
         # Also compare neighbours in the bucket: a different leader must not separate two similar templates.
-        for other, pairs in ((leader, ~starts), (before, ~starts & (leader != before))):
-            lefts.append(able[other[pairs]])
-            rights.append(able[order[pairs]])
-    # Each pair as one number: sorting numbers is many times faster than sorting pairs.
-    left, right = np.divmod(np.unique(np.concatenate(lefts) * len(sketches) + np.concatenate(rights)), len(sketches))
+        for other, chosen in ((leader, ~starts), (before, ~starts & (leader != before))):
+            found.append(able[other[chosen]] * len(sketches) + able[order[chosen]])
+        pairs = np.unique(np.concatenate(found))
+    left, right = np.divmod(pairs, max(len(sketches), 1))
     kept = _resembling(sketches, left, right, threshold)
     return left[kept], right[kept]
 

@@ -216,13 +216,27 @@ class Stager:
         engine: holds table `arrivals`. examples: one text per template, where templates with the same meaning are to be
         merged as well.
         """
-        templates, sketches = self.sketches()
-        self._sketches.clear()
+        templates = np.concatenate([np.zeros(0, np.int64), *(part for part, _ in self._sketches)])
         engine.put("sketched", pa.table({"template": pa.array(templates, pa.int64())}))
         known = engine.fetch(FIRST_SEEN)["template"].to_numpy()
+        return families(known, self._in_order(templates, known), examples)
+
+    def _in_order(self, templates: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """The sketches of `known`, uint32[N, 64], out of those kept of `templates`.
+
+        What was kept is given up as it is copied: a million sketches have 256 MB, and are never held twice.
+        """
         order = np.argsort(templates, kind="stable")
-        order = order[np.searchsorted(templates, known, sorter=order)]
-        return families(known, sketches[order], examples)
+        place = np.full(len(templates), -1, np.int64)  # where in `known` each kept sketch belongs
+        place[order[np.searchsorted(templates, known, sorter=order)]] = np.arange(len(known))
+        out = np.zeros((len(known), SKETCH_SIZE), np.uint32)
+        at = len(templates)
+        while self._sketches:
+            _, part = self._sketches.pop()
+            at -= len(part)
+            wanted = place[at : at + len(part)]
+            out[wanted[wanted >= 0]] = part[wanted >= 0]
+        return out
 
     def accounts(self, table: pa.Table | None) -> pa.Table:
         """Account facts as rows of ACCOUNT_SCHEMA, one per account of the book; other accounts are skipped.

@@ -1,0 +1,82 @@
+"""How soon a command answers, and what the first scan after an installation costs beside the second one.
+
+    python benchmarks/start.py [RESULT.json]
+
+Every figure is of whole processes. The help is asked for ten times in turn with an interpreter that does nothing (the
+floor) and one that only imports the library that reads command lines; medians. The demo's log with text is scanned with
+an empty folder for compiled kernels, and twice more with what the first scan left there.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from scan import machine
+
+ROUNDS = 10
+RUN = "import sys; from clonewatch.cli.main import run; sys.argv[0] = 'clonewatch'; run()"
+STARTS = {
+    "an interpreter that does nothing": ["-c", "pass"],
+    "importing Typer": ["-c", "import typer"],
+    "clonewatch --help": ["-c", RUN, "--help"],
+    "clonewatch --version": ["-c", RUN, "--version"],
+    "clonewatch scan --help": ["-c", RUN, "scan", "--help"],
+}
+
+
+def spent(line: list[str], **settings: str) -> dict[str, float]:
+    """CPU-seconds and seconds of a process of this interpreter."""
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([sys.executable, *line], check=True, stdout=subprocess.DEVNULL, env={**os.environ, **settings})
+    seconds, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "seconds": seconds}
+
+
+def starts() -> dict[str, dict[str, float]]:
+    """Milliseconds of every start: of the processor and in all, medians, and the former as a multiple of the floor."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in STARTS}
+    for _ in range(ROUNDS + 1):  # the first fills the caches of the disk
+        for name, line in STARTS.items():
+            runs[name].append(spent(line))
+    found: dict[str, dict[str, float]] = {}
+    for name, each in runs.items():
+        cpu, wall = (1000 * statistics.median(run[key] for run in each[1:]) for key in ("cpu", "seconds"))
+        found[name] = {"cpu_ms": round(cpu), "ms": round(wall)}
+    floor = found["an interpreter that does nothing"]["cpu_ms"]
+    return {name: f | {"times_floor": round(f["cpu_ms"] / floor, 1)} for name, f in found.items()}
+
+
+def scans() -> dict[str, Any]:
+    """CPU-seconds of the first scan of the demo, which compiles, and of two that follow."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        kernels = str(folder / "kernels")
+        log = str(folder / "log")
+        subprocess.run(
+            [sys.executable, "-c", RUN, "simulate", "demo", "--out", log, "--text"], check=True, capture_output=True
+        )
+        line = ["-c", RUN, "scan", log, "--key", str(folder / "key"), "--quiet"]
+        runs = [spent([*line, "--out", str(folder / f"out-{i}")], NUMBA_CACHE_DIR=kernels)["cpu"] for i in range(3)]
+    second = statistics.mean(runs[1:])
+    return {"first": round(runs[0], 1), "second": round(second, 1), "ratio": round(runs[0] / second, 2)}
+
+
+def main() -> None:
+    """Measure, print, and write the figures if a file is named."""
+    about = machine()
+    found = {"machine": about, "starts": starts(), "demo": scans()}
+    about["load_after"] = list(os.getloadavg())
+    print(json.dumps(found, indent=1))
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
