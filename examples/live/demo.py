@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from traffic import BESIDE, HARVEST, HONEST, KINDS, Clients, Log, Seen, SignUps
 
+from clonewatch.cases.store import opened
 from clonewatch.live.api_keys import new
 from clonewatch.policy.account_keys import account_secret
 from clonewatch_gateway.signatures import spelled
@@ -40,7 +41,7 @@ COMMAND = [sys.executable, "-c", "from clonewatch.cli.main import run; run()"]
 SCENARIO = ("n06_outnumbered", "--seed", "2", "--scale", "0.1", "--text")
 WINDOW = 60  # days: all of the log
 REFUSAL = picture.REFUSAL
-PATIENCE = 240.0  # seconds for a step; a quiet machine needs a tenth
+PATIENCE = 600.0  # seconds for a step; a quiet machine needs a tenth of it at most
 SHOWN = 5.0  # seconds for which each state is kept, so that it can be seen in the picture
 ENOUGH = 10  # requests that have to show it
 ALARM, SHADOW = "alarm: the campaign is flagged", "on the watch list, in shadow"
@@ -58,6 +59,13 @@ seal_seconds = 1
 [detect]
 every_minutes = {every}
 days = [{days}]
+
+[publish]
+policy = "policy.toml"
+out = "list"
+signing_key = "list.pem"
+account_key = "account.key"
+store = "cases.db"
 
 [keys.gateway]
 sha256 = "{hashed}"
@@ -97,18 +105,6 @@ class Processes:
         if not digits.isdigit():
             raise DidNotHappen(f"{name} did not start: {line.strip()!r}. Read {self._logs / name}.log")
         return int(digits)
-
-    def run(self, name: str, *words: object) -> None:
-        """Start a process that prints no port."""
-        with (self._logs / f"{name}.log").open("w") as log:
-            self._running[name] = subprocess.Popen(  # noqa: S603
-                [str(word) for word in words],
-                stdout=log,
-                stderr=log,
-                text=True,
-                cwd=self._folder,
-                start_new_session=True,
-            )
 
     def check(self) -> None:
         """Raise DidNotHappen where one ended."""
@@ -174,7 +170,6 @@ class Demo:
         core = self.until("the campaign was not found", self._flagged)
         self._mark(ALARM)
         say(f"3. Found: {len(core)} accounts are flagged as one operator. The policy is in shadow: it only counts.")
-        self._publish()
         self.until("the watch list did not reach the gateway", lambda: self._decisions())
         self._mark(SHADOW)
         would = self._kept("nothing would have been refused in shadow", self._would)
@@ -233,6 +228,7 @@ class Demo:
         (folder / "list.pem").write_bytes(pem)
         trust = spelled(signer.public_key().public_bytes_raw())
         account_secret(folder / "account.key")  # made on first use
+        opened(str(folder / "cases.db"), create=True)
         words = ("--state", "state", "--spool", "spool", "--out", "results", "--listen", "127.0.0.1:0")
         serve = processes.start("serve", *COMMAND, "serve", "serve.toml", *words, said="127.0.0.1:")
         model = processes.start("model", sys.executable, HERE / "model.py")
@@ -254,31 +250,15 @@ class Demo:
             "gateway": processes.start("gateway", sys.executable, HERE / "gateway.py", folder / "gateway.json"),
         }
 
-    def _publish(self) -> None:
-        """Publish after every change of the store, and of what was found."""
-        keys = ("--signing-key", "list.pem", "--account-key", "account.key")
-        words = (
-            "policy.toml",
-            "--scan",
-            self._results,
-            "--store",
-            "cases.db",
-            "--follow",
-            "--every",
-            "2",
-            "--out",
-            "list",
-        )
-        self._clonewatch("cases", "import", self._results, "--as", "ana")
-        self._processes.run("publisher", *COMMAND, "policy", "publish", *words, *keys)
-
     def _approve(self) -> None:
+        """Three commands of people, and a change of the policy, which the last of them makes serve read."""
+        self._clonewatch("cases", "import", self._results, "--as", "ana")
         self._clonewatch("cases", "rule", CASE, "--confirmed", "--note", "seen in the demo", "--as", "ana")
         ground = ("--ground", "Section 4: one person, one account", "--because", CASE)
         self._clonewatch("appeals", "ask", CASE, "--measure", "budget", "--days", "1", *ground, "--as", "ana")
-        self._clonewatch("appeals", "begin", CONTAINMENT, "--out", "notices.jsonl", "--as", "bob")
         policy = self.folder / "policy.toml"
         policy.write_text(policy.read_text("utf-8").replace('mode = "shadow"', 'mode = "enforce"'), encoding="utf-8")
+        self._clonewatch("appeals", "begin", CONTAINMENT, "--out", "notices.jsonl", "--as", "bob")
 
     def _overturn(self, accounts: list[str]) -> None:
         said = "We are a school; here is the letter of our head."
