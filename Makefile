@@ -6,11 +6,12 @@ STAMP := .venv/.installed
 DOCS_STAMP := .venv/.installed-docs
 EVAL ?=
 
-.PHONY: help setup demo test check format style types imports golden eval eval-full audit-study bench docs site clean
+.PHONY: help setup demo demo-live test check format style types imports golden eval eval-full audit-study bench docs site clean
 
 help:
 	@echo "make setup   a virtual environment in .venv with everything in it"
 	@echo "make demo    a generated log, scanned and scored: demo/scan/report.html"
+	@echo "make demo-live   a gateway, a harvest, the decision and its end, in some minutes: demo/live/live.html"
 	@echo "make test    all tests"
 	@echo "make check   format, style, types, import direction"
 	@echo "make golden  rewrite the golden files; read the diff before you keep it"
@@ -43,6 +44,9 @@ demo: $(STAMP)
 	@echo "The report is at $(CURDIR)/demo/scan/report.html"
 	@echo "Ask further: $(BIN)/clonewatch show C0001 --scan demo/scan"
 	@echo "Look and decide in a browser: $(BIN)/clonewatch console demo/scan --store demo/cases.db"
+
+demo-live: $(STAMP)
+	@$(BIN)/python examples/live/demo.py demo/live
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --continue-on-collection-errors

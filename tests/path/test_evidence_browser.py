@@ -21,6 +21,8 @@ from clonewatch.cases.arrivals import arrive, groups
 from clonewatch.cases.changes import Decision, Who, rule
 from clonewatch.cases.containments import Plan, ask, begin
 from clonewatch.enforcement.publication import Place, Publisher
+from clonewatch.live.spool import Arrived
+from clonewatch.live.status import Status
 from clonewatch.pipeline.scan_result import read_summary, table_paths
 
 PAGES = (
@@ -36,6 +38,7 @@ PAGES = (
     "/policies",
     "/campaigns/C1/policies",
     "/decisions",
+    "/live",
 )
 # From the queue: to the case, to its evidence, to the account.
 FEW_CLICKS = 3
@@ -73,7 +76,12 @@ def _decided(held: Console, home: Path) -> None:
     files = (policy(home, ENFORCED), policy(home, "nothing", "faulty.toml"))
     place = Place(home / "list", "accounts", SIGNING, 3_600)
     Publisher(files[0], [home / "result"], held.store, place).publish(int(time.time()))
-    more = {"policies": files, "watch_list": home / "list"}
+    status = Status(batches=7, exchanges=900, looks=2, flagged=1, taken_at=time.time(), looked_at=time.time() - 90)
+    status.arrived([Arrived(time.time() - 60 * minute, 10 + minute % 7, 0) for minute in range(45)])
+    (home / "spool").mkdir()
+    status.write(home / "spool")
+    (home / "canary.txt").write_text("GAP: the canary at https://api.example.com: not refused within 15 seconds\n")
+    more = {"policies": files, "watch_list": home / "list", "spool": home / "spool", "canary": home / "canary.txt"}
     held.app.state.settings = held.app.state.settings._replace(**more)
 
 

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.path.policy_stand import EXAMPLE, decided, done
 from tests.unit.live_stand import settings
 
-from clonewatch.cli.serve import publish
+from clonewatch.cli.serve import Publishing
 from clonewatch.live import spool
 from clonewatch.live.settings import Detect, Publish, Settings
 from clonewatch.live.spool import Rows
@@ -66,7 +65,7 @@ class Stand:
         (home / "list.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         out = Publish(str(EXAMPLE), str(home / "list"), str(home / "list.pem"), str(home / "account.key"))
         self.chosen: Settings = settings(home, detect=Detect(every_minutes=0.01, days=(60,)), publish=out)
-        self.worker = Worker(self.chosen, partial(publish, self.chosen))
+        self.worker = Worker(self.chosen, Publishing(self.chosen))
         self._public = spelled(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
 
     def take(self, *rows: Rows) -> None:

@@ -47,6 +47,7 @@ ROUTES = {
     ("GET", "/approvals"): "viewer",
     ("GET", "/policies"): "viewer",
     ("GET", "/decisions"): "viewer",
+    ("GET", "/live"): "viewer",
     ("GET", "/log"): "viewer",
     ("GET", "/log/{number}"): "viewer",
     ("GET", "/health"): "viewer",

@@ -327,7 +327,7 @@ def test_a_look_and_its_list_are_measured_from_arrival_to_effect(chosen: Setting
     put(chosen, rows(range(30)))
     asked: list[list[Path]] = []
     now = 2_000_000_000.0
-    worker = Worker(chosen, lambda scans: (asked.append(scans) or 7, 3), clock=lambda: now)
+    worker = Worker(chosen, lambda scans, _: (asked.append(scans) or 7, 3), clock=lambda: now)
     worker.step()
     assert [[path.name for path in scans] for scans in asked] == [["1-days"]]
     said = status_of(Path(chosen.spool))

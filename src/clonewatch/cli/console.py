@@ -86,6 +86,16 @@ def console(
         Path | None,
         typer.Option("--watch-list", metavar="FOLDER", help="Where the list is published that gateways follow."),
     ] = None,
+    spool: Annotated[
+        Path | None,
+        typer.Option(
+            "--spool", metavar="FOLDER", help="Spool of `clonewatch serve` on this machine, for the page Live."
+        ),
+    ] = None,
+    canary: Annotated[
+        Path | None,
+        typer.Option("--canary", metavar="FILE", help="What the last `clonewatch-gateway canary` printed, for Live."),
+    ] = None,
 ) -> None:
     """Open the web console on a case store: the queue, cases and the log, for people who sign in.
 
@@ -121,6 +131,7 @@ def console(
         provider = _provider(*given, oidc_groups) if any(given) else None
         made = Settings(store, log_key, url or address, result, provider, **scanned)
         made = made._replace(policies=tuple(policy or ()), kept=tuple(kept or ()), watch_list=watch_list)
+        made = made._replace(spool=spool, canary=canary)
         _serve(made, held, listener, invite)
 
 

@@ -17,7 +17,13 @@ from clonewatch.cli.options import Json, grouped
 from clonewatch.model.errors import SetupError
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from clonewatch.cases.store import Store
+    from clonewatch.enforcement.publication import Publisher
     from clonewatch.live.settings import Settings
+    from clonewatch.pipeline.daily.growing import Grown
 
 _NEEDS = ("starlette", "uvicorn", "httptools", "prometheus_client", "opentelemetry.proto", "grpc")
 
@@ -89,12 +95,10 @@ def _serve(settings: Settings) -> None:
             "no key is known, so nobody may send anything",
             fix="Make one with `clonewatch serve --new-key NAME`, and put what it prints into the settings",
         )
-    from functools import partial
-
     from clonewatch.service.receiving.serving import serve as run
 
     _refuse_now(settings)
-    publisher = partial(publish, settings) if settings.publish.policy else None
+    publisher = Publishing(settings) if settings.publish.policy else None
     with closing(listening(settings.listen.host, settings.listen.port)) as listener:
         host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host
         scheme = "https" if settings.listen.certificate else "http"
@@ -122,19 +126,54 @@ def _refuse_now(settings: Settings) -> None:
         account_secret(Path(held.account_key))
 
 
-def publish(settings: Settings, scans: list[Path]) -> tuple[int, int]:
-    """Publish what the policy says of results; its serial number, and how many accounts are listed."""
-    from clonewatch.enforcement.publication import Place, Publisher
-    from clonewatch.kernels.signing_keys import private_key
-    from clonewatch.policy.account_keys import account_secret
-    from clonewatch.policy.watch_list_file import Signing
+class Publishing:
+    """Publishes for a worker: what it finds, and at once what people decide between two looks.
 
-    held = settings.publish
-    signing = Signing(private_key(Path(held.signing_key)), account_secret(Path(held.account_key)))
-    place = Place(Path(held.out), held.list, signing, int(held.valid_hours * 3_600))
-    cases = opened(held.store) if held.store else None
-    done = Publisher(Path(held.policy), scans, cases, place).publish(int(time.time())).done
-    return done.serial, done.accounts
+    It goes to the worker's process as its settings. One that is at work holds open files and keys.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._held: tuple[Publisher, Store | None] | None = None
+
+    def __reduce__(self) -> tuple[type[Publishing], tuple[Settings]]:
+        """As it is made again in another process."""
+        return Publishing, (self._settings,)
+
+    def __call__(self, scans: list[Path], grown: list[list[Grown]]) -> tuple[int, int]:
+        """Publish what the policy says of results, and of accounts that joined groups of each since.
+
+        Returns the serial number of the list, and how many accounts it has.
+        """
+        publisher, _ = self._opened()
+        publisher.use(scans, grown)
+        done = publisher.publish(int(time.time())).done
+        return done.serial, done.accounts
+
+    def follow(self, told: Callable[[int, int], None], said: Callable[[str], None], stop: threading.Event) -> None:
+        """Publish again after every change of the store, until it is stopped: nothing without a store.
+
+        told: called with the serial number and the accounts of each list. said: called with what is wrong.
+        """
+        from clonewatch.enforcement.publication import follow
+
+        publisher, store = self._opened()
+        if store is not None:
+            follow(publisher, store, lambda one: told(one.done.serial, one.done.accounts), said, stop, None)
+
+    def _opened(self) -> tuple[Publisher, Store | None]:
+        from clonewatch.enforcement.publication import Place, Publisher
+        from clonewatch.kernels.signing_keys import private_key
+        from clonewatch.policy.account_keys import account_secret
+        from clonewatch.policy.watch_list_file import Signing
+
+        if self._held is None:
+            held = self._settings.publish
+            signing = Signing(private_key(Path(held.signing_key)), account_secret(Path(held.account_key)))
+            place = Place(Path(held.out), held.list, signing, int(held.valid_hours * 3_600))
+            cases = opened(held.store) if held.store else None
+            self._held = Publisher(Path(held.policy), (), cases, place), cases
+        return self._held
 
 
 def _chosen(settings: Settings, given: dict[str, str | None], listen: str | None) -> Settings:

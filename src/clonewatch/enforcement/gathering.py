@@ -14,6 +14,7 @@ from clonewatch.model.errors import InputError
 
 if TYPE_CHECKING:
     from clonewatch.cases.store import Reading, Store
+    from clonewatch.pipeline.daily.growing import Grown
     from clonewatch.policy.backtest import Kept
     from clonewatch.policy.entries import Measure
     from clonewatch.policy.groups import Ruled
@@ -23,14 +24,16 @@ _TABLES = ("campaigns", "members", "attributes", "evidence")
 
 
 def of_scans(
-    scans: Sequence[Path], ruled: Iterable[Ruled], group: str = ""
+    scans: Sequence[Path], ruled: Iterable[Ruled], group: str = "", grown: Sequence[Sequence[Grown]] = ()
 ) -> tuple[list[Member], dict[str, list[str]]]:
     """The accounts of groups of several scans with their facts, and the slices of the groups. group: only this one.
+
+    grown: for each scan the accounts that joined its groups since; those of groups that were ruled confirmed count.
 
     With several scans the id of a group gets the number of its scan, since each scan counts from C0001.
     """
     from clonewatch.pipeline.scan_result import read_table
-    from clonewatch.policy.groups import members, slices
+    from clonewatch.policy.groups import joined, members, slices
 
     cases = list(ruled)
     found: list[Member] = []
@@ -39,6 +42,8 @@ def of_scans(
         prefix = f"{number}:" if len(scans) > 1 else ""
         tables = {name: _rows(read_table(scan, name), group) for name in _TABLES}
         held = members(tables["campaigns"], tables["members"], _last(scan), cases)
+        since = grown[number - 1] if number <= len(grown) else ()
+        held += joined([(g.account, g.group, g.posterior, g.families, g.asked / g.exchanges) for g in since], held)
         found += [one._replace(group=prefix + one.group) for one in held]
         attributes |= {
             prefix + group: named for group, named in slices(tables["attributes"], tables["evidence"]).items()

@@ -13,6 +13,7 @@ from clonewatch.model.errors import ClonewatchError, OutputError, SetupError
 
 if TYPE_CHECKING:
     from clonewatch.cases.store import Store
+    from clonewatch.pipeline.daily.growing import Grown
     from clonewatch.policy.canary import Canary
     from clonewatch.policy.groups import Ruled
     from clonewatch.policy.matching import Member
@@ -39,6 +40,7 @@ class Told(NamedTuple):
 
     enforced, simulated: accounts by rule. unbound: accounts under a measure that no rule enforces, by measure.
     undecided: accounts of which a fact is not known, by rule. problem: why policy and results are those read before.
+    grown: accounts that joined groups since their scans, all of them simulated.
     """
 
     policy: Policy
@@ -51,6 +53,7 @@ class Told(NamedTuple):
     bystanders: int
     cleared: int
     problem: str = ""
+    grown: int = 0
 
 
 class _Read(NamedTuple):
@@ -64,14 +67,30 @@ class Publisher:
 
     def __init__(self, file: Path, scans: Sequence[Path], store: Store | None, place: Place) -> None:
         self._file, self._scans, self._store, self._place = file, list(scans), store, place
+        self._grown: list[list[Grown]] = []
         self._held: _Read | None = None
         self._canary_since = 0
+        self._lock = threading.Lock()  # what is found and what is decided may be published at once
+
+    def use(self, scans: Sequence[Path], grown: Sequence[Sequence[Grown]] = ()) -> None:
+        """Publish about these results from now on. grown: for each of them, accounts that joined its groups since."""
+        with self._lock:
+            self._scans, self._grown = list(scans), [list(those) for those in grown]
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are results to publish about."""
+        return bool(self._scans)
 
     def publish(self, now: int, *, renew: bool = True) -> Told:
         """Write what the policy says now, in seconds since 1970. Raises what reading and writing raise.
 
         renew: begin the canary anew; else it stays as it was, since a decision that somebody waits for changed others.
         """
+        with self._lock:
+            return self._publish(now, renew)
+
+    def _publish(self, now: int, renew: bool) -> Told:
         from clonewatch.policy.entries import chosen, with_canary
         from clonewatch.policy.matching import matched
         from clonewatch.policy.publishing import publish
@@ -108,7 +127,7 @@ class Publisher:
             whole=where.whole,
         )
         counts = (made.enforced, made.simulated, made.unbound, found.undecided, found.bystanders, found.cleared)
-        return Told(policy, done, own, *counts, problem)
+        return Told(policy, done, own, *counts, problem, sum(one.growth != "" for one in members))
 
     def _read(self, ruled: Iterable[Ruled]) -> _Read:
         from clonewatch.policy.policy_file import read
@@ -118,7 +137,7 @@ class Publisher:
             raise SetupError(
                 "the policy has rules, and no scan is named", where=str(self._file), fix="Name one with --scan"
             )
-        members, slices = of_scans(self._scans, ruled)
+        members, slices = of_scans(self._scans, ruled, grown=self._grown)
         return _Read(policy, members, slices)
 
 
@@ -138,24 +157,28 @@ def follow(
     told: Callable[[Told], None],
     said: Callable[[str], None],
     stop: threading.Event,
-    every: float,
+    every: float | None,
     clock: Callable[[], float] = time.time,
 ) -> None:
     """Publish now, after every change of the store, and after `every` seconds without one, until it is stopped.
 
+    every: None where somebody else publishes what is found, and renews it so; then it begins with the next change.
     told: called with what was published. said: called with what is wrong, once while it stays so; then it is tried
     again each second, and what was published holds until it lapses.
     """
     seen, renewed, problem = -1, float("-inf"), ""
+    if every is None:
+        with store.reading() as reading:
+            seen = reading.size()
     while not stop.is_set():
         now = clock()
         try:
             with store.reading() as reading:
                 size = reading.size()
             # A clock that went back makes nobody wait for it.
-            due = not renewed <= now < renewed + every
+            due = every is not None and not renewed <= now < renewed + every
             wrong = ""
-            if due or size != seen:
+            if due or (size != seen and publisher.ready):
                 done = publisher.publish(int(now), renew=due)
                 seen, renewed, wrong = size, now if due else renewed, done.problem
                 told(done)

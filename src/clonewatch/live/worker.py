@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
@@ -27,11 +29,25 @@ from clonewatch.live.status import Status
 from clonewatch.model.errors import ClonewatchError, KeyFileError, OutputError, StateError
 from clonewatch.model.limits import DEFAULT
 from clonewatch.pipeline.daily.detect_window import WindowSettings, windows
+from clonewatch.pipeline.daily.growing import Grown, grown
 from clonewatch.pipeline.daily.ingest import Ingested, IngestSettings, ingest
 from clonewatch.pipeline.daily.maintenance import compact, look
 
-# What publishes a watch list of result folders, and says its serial number and how many accounts it has.
-Publisher = Callable[[list[Path]], tuple[int, int]]
+# What publishes a watch list of result folders, and of the accounts that joined groups of each since; it says its
+# serial number and how many accounts it has.
+Publisher = Callable[[list[Path], list[list[Grown]]], tuple[int, int]]
+
+
+class Following(Protocol):
+    """A publisher that also publishes by itself what people decide, between two looks."""
+
+    def __call__(self, scans: list[Path], grown: list[list[Grown]], /) -> tuple[int, int]:
+        """Publish what was found."""
+
+    def follow(self, told: Callable[[int, int], None], said: Callable[[str], None], stop: threading.Event) -> None:
+        """Publish what is decided until it is stopped. told: called with each list's serial number and accounts."""
+
+
 _LOCK = ".worker.lock"
 _REJECTED = DEFAULT._replace(rejected=1 << 20)
 _MOST_PARTS = 200  # beyond one a day, after which a state is compacted
@@ -60,6 +76,9 @@ class Worker:
         self._own: Spool | None = None
         self._unseen = Counter[float]()  # rows that no look has seen yet, by the second of their arrival
         self._begun = False  # whether there was a look since this process began
+        self._results: list[Path] = []  # of the last look
+        self._grown: list[list[Grown]] = []  # since then, for each of them
+        self._compared = 0  # batches that were taken when newcomers were compared last
         self._next = 0.0  # when the next look is due, on a clock that nobody sets
 
     def run(self, stopped: Callable[[], bool]) -> None:
@@ -73,9 +92,9 @@ class Worker:
                 time.sleep(_NAP)
 
     def step(self) -> None:
-        """Fetch what a bus has, take what is sealed, look for groups where it is time: each whatever the others do."""
+        """Fetch what a bus has, take what is sealed, look for groups or new accounts: each whatever others do."""
         problem = "; ".join(
-            filter(None, [self._tried(one) for one in (self._fetch, self._take_all, self._look_if_due)])
+            filter(None, [self._tried(one) for one in (self._fetch, self._take_all, self._look_if_due, self._grow)])
         )
         if problem and problem != self.status.problem:
             log.error("trouble", extra={"problem": problem})
@@ -112,6 +131,19 @@ class Worker:
         if time.monotonic() >= self._next and self._is_due():
             self._next = time.monotonic() + _AGAIN  # for one that fails
             self._look()
+
+    def _grow(self) -> None:
+        """Between two looks: publish which new accounts joined groups of the last. The next judges them again."""
+        if self.publisher is None or not self._results or self._compared == self.status.batches:
+            return
+        self._compared = self.status.batches
+        state, memory = Path(self.settings.state), self.settings.detect.memory
+        found = [grown(state, result, self.key, memory) for result in self._results]
+        self.status.grown = sum(map(len, found))
+        if found != self._grown and any([*found, *self._grown]):
+            self.status.serial, self.status.listed = self.publisher(self._results, found)
+            log.info("grown", extra={"accounts": self.status.grown, "serial": self.status.serial})
+        self._grown = found
 
     def _take(self, batch: Batch) -> None:
         """Take a batch; one that ended this process twice or that no reader takes: without its facts, then in parts."""
@@ -172,6 +204,7 @@ class Worker:
         status.accounts = done.accounts
         status.taken_at = self._clock()
         status.to_state.add(counted(times, status.taken_at))
+        status.arrived(times)
         for one in times:
             self._unseen[round(one.at)] += one.rows
         log.info(
@@ -208,8 +241,10 @@ class Worker:
                 calibration=Path(chosen.calibration) if chosen.calibration else None,
             )
         )
+        self._results, self._grown = [one.out for one in found], [[] for _ in found]
+        self._compared, self.status.grown = self.status.batches, 0
         if self.publisher:
-            self.status.serial, self.status.listed = self.publisher([one.out for one in found])
+            self.status.serial, self.status.listed = self.publisher(self._results, self._grown)
         self._unseen, self._begun = Counter(), True
         took = time.monotonic() - started
         status = self.status
@@ -236,15 +271,47 @@ class Worker:
             compact(Path(self.settings.state), self.key, keep=chosen.keep_days or None, memory=chosen.memory)
 
 
-def work(settings: Settings, publisher: Publisher | None, parent: int) -> None:
-    """Run a worker until its parent process is gone, or it gets SIGTERM."""
+def work(settings: Settings, publisher: Following | None, parent: int) -> None:
+    """Run a worker until its parent process is gone, or it gets SIGTERM. Beside it what people decide is published."""
     import signal
 
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     make(Path(settings.spool))
-    Worker(settings, publisher).run(lambda: bool(stop) or os.getppid() != parent)
+    worker = Worker(settings, publisher)
+    with _followed(publisher, worker.status):
+        worker.run(lambda: bool(stop) or os.getppid() != parent)
+
+
+@contextlib.contextmanager
+def _followed(publisher: Following | None, status: Status) -> Iterator[None]:
+    """Publish decisions in a thread of its own, so that none waits for a look."""
+    if publisher is None:
+        yield
+        return
+    stop = threading.Event()
+
+    def told(serial: int, listed: int) -> None:
+        status.serial, status.listed = serial, listed
+        log.info("decided", extra={"serial": serial})
+
+    def followed() -> None:
+        while not stop.is_set():
+            try:
+                publisher.follow(told, lambda what: log.error("trouble", extra={"problem": what}), stop)
+                return
+            except (ClonewatchError, OSError) as error:  # the store cannot be opened yet
+                log.error("trouble", extra={"problem": str(error)})
+                stop.wait(_AGAIN)
+
+    thread = threading.Thread(target=followed, name="clonewatch-decisions", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextlib.contextmanager

@@ -62,8 +62,9 @@ def chosen(
     """The entry of every account for which a rule holds.
 
     A rule is enforced where it says so, a measure of its kind stands that enough people approved, and the account's
-    holder can appeal; everything else is simulated. Of several rules the strictest that is enforced counts, else the
-    strictest. measures: those in force, by account. slices: attributes by group. now: seconds since 1970.
+    holder can appeal; everything else is simulated, and so is what is about accounts that joined since the scan. Of
+    several rules the strictest that is enforced counts, else the strictest. measures: those in force, by account.
+    slices: attributes by group. now: seconds since 1970.
     """
     best: dict[str, tuple[tuple[bool, int], Match, Measure | None]] = {}
     for match in matches:
@@ -118,7 +119,7 @@ def enforcing(policy: Policy, match: Match, measures: Iterable[Measure], now: in
     Of several the one that lasts longest.
     """
     rule = match.rule
-    if rule.mode != ENFORCE or not policy.appeal_url:
+    if rule.mode != ENFORCE or not policy.appeal_url or match.member.growth:
         return None
     held = [one for one in measures if _allows(one, match, now)]
     return max(held, key=lambda one: one.until(rule.days), default=None)
@@ -155,7 +156,8 @@ def _entry(
         "ends": ends,
         "expires": min(lapses, ends),
         "mode": ENFORCE if measure else SHADOW,
-        "reason": rule.reason,
+        # Clients are told the reason of what is enforced: that of an account which joined is for whoever watches.
+        "reason": plain(match.member.growth) or rule.reason,
         "since": measure.begins if measure else now,
         "slice": list(slices.get(group, ()))[:MOST_SLICE] if rule.action.name == "throttle_slice" else [],
     }

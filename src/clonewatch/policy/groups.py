@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from clonewatch.policy.matching import BYSTANDER, Member
 
 # The family of evidence whose attributes say what a request asks for; those of others say who asks.
 CONTENT = "content"
+CONFIRMED = "confirmed"
 Rows = Iterable[Mapping[str, Any]]
 
 
@@ -44,6 +45,32 @@ def members(campaigns: Rows, accounts: Rows, last: datetime | None, ruled: Itera
         Member(row["account_id"], row["campaign_id"], facts[row["campaign_id"]], of_account(row, last))
         for row in held
         if row["campaign_id"] in facts
+    ]
+
+
+def joined(made: Iterable[tuple[str, str, float, Sequence[str], float]], held: Iterable[Member]) -> list[Member]:
+    """Accounts that joined confirmed groups since their scan: account, group, posterior, families, share of the list.
+
+    held: the members of the scan. What a condition asks and only a scan tells is not known of them.
+    """
+    campaigns = {one.group: one.campaign for one in held}
+    known = {one.account for one in held}
+    return [
+        Member(
+            account,
+            group,
+            campaigns[group],
+            {
+                "membership": posterior,
+                "role": "fringe",
+                "harvested_share": share,
+                "age_days": None,
+                "banned_before": None,
+            },
+            f"growth p={posterior:.4f} {','.join(families)}",
+        )
+        for account, group, posterior, families, share in made
+        if account not in known and group in campaigns and campaigns[group]["ruling"] == CONFIRMED
     ]
 
 

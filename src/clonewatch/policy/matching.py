@@ -14,12 +14,16 @@ BYSTANDER = "proxy_customer"
 
 
 class Member(NamedTuple):
-    """An account of a group, with the facts that conditions see. group: id of the group, as the scan names it."""
+    """An account of a group, with the facts that conditions see. group: id of the group, as the scan names it.
+
+    growth: why it joined since the scan, for an account that the scan did not see; "" for those of the scan.
+    """
 
     account: str
     group: str
     campaign: Mapping[str, Any]
     facts: Mapping[str, Any]
+    growth: str = ""
 
 
 class Match(NamedTuple):

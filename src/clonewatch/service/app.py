@@ -37,6 +37,7 @@ SUBJECTS = (
     "appeals",
     "containments",
     "policies",
+    "live",
     "holder",
 )
 FLOW_SECONDS = 600

@@ -30,6 +30,7 @@ BAR = (
     ("/approvals", "Approvals", "viewer"),
     ("/policies", "Policies", "viewer"),
     ("/decisions", "Decisions", "viewer"),
+    ("/live", "Live", "viewer"),
     ("/log", "Log", "viewer"),
     ("/people", "People", "admin"),
     ("/health", "Health", "viewer"),

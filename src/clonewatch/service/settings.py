@@ -58,6 +58,7 @@ class Settings(NamedTuple):
 
     log, prices, audits: of that result, for dossiers. worths: what its groups were worth, if the log was given.
     policies: files of policies. kept: results on which they are tried. watch_list: folder that gateways follow.
+    spool: of the service that takes live traffic. canary: file with what the last `clonewatch-gateway canary` printed.
     """
 
     store: str
@@ -74,6 +75,8 @@ class Settings(NamedTuple):
     policies: tuple[Path, ...] = ()
     kept: tuple[Path, ...] = ()
     watch_list: Path | None = None
+    spool: Path | None = None
+    canary: Path | None = None
 
     @property
     def secure(self) -> bool:

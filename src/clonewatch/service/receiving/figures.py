@@ -93,6 +93,7 @@ def _worker(place: Path) -> Iterator[Metric]:
         ("last_taken_timestamp_seconds", "When a batch came into the state", said_by.taken_at),
         ("last_look_timestamp_seconds", "When the last look ended", said_by.looked_at),
         ("watch_list_serial", "Serial number of the watch list", said_by.serial),
+        ("grown_accounts", "Accounts that joined flagged groups since the last look", said_by.grown),
         ("watch_list_accounts", "Accounts on the watch list", said_by.listed),
         ("worker_problem", "1 while the worker waits for something to be repaired", int(bool(said_by.problem))),
     ):

@@ -16,7 +16,7 @@ import uvicorn
 
 from clonewatch.live import bus, worker
 from clonewatch.live.settings import Settings
-from clonewatch.live.worker import Publisher
+from clonewatch.live.worker import Following
 from clonewatch.service.json_log import log_as_json
 from clonewatch.service.receiving.app import Receiver
 
@@ -26,7 +26,7 @@ _LONGEST_PAUSE = 30.0
 log = logging.getLogger("clonewatch.serving")
 
 
-def serve(settings: Settings, listener: socket.socket, publisher: Publisher | None = None) -> None:
+def serve(settings: Settings, listener: socket.socket, publisher: Following | None = None) -> None:
     """Serve until SIGTERM or SIGINT: requests end, what they brought is sealed, and the worker ends after its step."""
     log_as_json()
     with bus.writing(settings) as held:
@@ -54,13 +54,13 @@ def serve(settings: Settings, listener: socket.socket, publisher: Publisher | No
     log.info("stopped")
 
 
-def _work(settings: Settings, publisher: Publisher | None, parent: int) -> None:
+def _work(settings: Settings, publisher: Following | None, parent: int) -> None:
     log_as_json()
     worker.work(settings, publisher, parent)
 
 
 @contextlib.contextmanager
-def _worker(settings: Settings, publisher: Publisher | None, receiver: Receiver) -> Iterator[None]:
+def _worker(settings: Settings, publisher: Following | None, receiver: Receiver) -> Iterator[None]:
     """A worker that is begun again whenever it ends by itself; none where another service has it."""
     if not settings.worker:
         yield
@@ -75,7 +75,7 @@ def _worker(settings: Settings, publisher: Publisher | None, receiver: Receiver)
         watcher.join()
 
 
-def _watch(settings: Settings, publisher: Publisher | None, receiver: Receiver, stopping: threading.Event) -> None:
+def _watch(settings: Settings, publisher: Following | None, receiver: Receiver, stopping: threading.Event) -> None:
     pause = 1.0
     while not stopping.is_set():
         began = time.monotonic()

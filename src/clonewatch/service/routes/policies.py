@@ -56,7 +56,7 @@ def decisions(visit: Reader) -> HTMLResponse:
         for holder in in_force(store, at):
             name = holder.containment.containment
             under[name] = under.get(name, 0) + 1
-    given, problem = _given(visit)
+    given, problem = given_list(visit)
     enforced: dict[str, list[tuple[Any, int]]] = {}
     simulated: dict[tuple[str, str], int] = {}
     for entry, accounts in given.decisions if given else ():
@@ -79,7 +79,7 @@ def decisions(visit: Reader) -> HTMLResponse:
     return render(visit, "decisions.html.j2", measures=MEASURES, **values)
 
 
-def _given(visit: Visit) -> tuple[InPlace | None, str]:
+def given_list(visit: Visit) -> tuple[InPlace | None, str]:
     """The list that gateways follow, and why there is none to show."""
     folder = visit.settings.watch_list
     if folder is None:
