@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from clonewatch_gateway.mapping import forget
+from clonewatch_gateway.periodic import Periodic
 from clonewatch_gateway.refusal import MISSING, UNREADABLE, Refused
 from clonewatch_gateway.watch_list import Keys, Part, WatchList, joined
 
@@ -53,8 +53,7 @@ class Follower:
         self._seen: tuple[_Seen, _Seen] | None = None
         self._part: tuple[_Seen, Part] | None = None
         self._highest = self._remembered()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = Periodic("clonewatch-watch-list", self._step)
         self.current: WatchList | None = None
         self.problem = ""
         self._told = ""
@@ -94,15 +93,12 @@ class Follower:
 
     def start(self) -> Follower:
         """Look every period, in a thread that ends with the process."""
-        self._thread = threading.Thread(target=self._run, name="clonewatch-watch-list", daemon=True)
         self._thread.start()
         return self
 
     def stop(self) -> None:
         """End the thread."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.stop()
 
     def idle(self, now: float | None = None) -> str:
         """Why decisions are only observed: a code, as their reason has it; empty where the list is in use."""
@@ -120,11 +116,10 @@ class Follower:
             self._said(idle, f"nothing is enforced: {_IDLE[idle]} ({self.folder})")
         self._told = idle
 
-    def _run(self) -> None:
+    def _step(self) -> float:
+        self.look()
         self.tell_idle()
-        while not self._stop.wait(self._period):
-            self.look()
-            self.tell_idle()
+        return self._period
 
     def _remembered(self) -> int:
         if self._memory is None:
