@@ -10,13 +10,19 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
+from clonewatch_gateway import envoy
 from clonewatch_gateway.canary import Canary, Gap, proved
 from clonewatch_gateway.check import Service
 from clonewatch_gateway.entries import faults
+from clonewatch_gateway.envoy import NotInstalled as NoGrpc
 from clonewatch_gateway.following import Follower
+from clonewatch_gateway.processing import Attributes, Exchange
 from clonewatch_gateway.pulling import PERIOD, NotPulled, Puller
 from clonewatch_gateway.redis_counters import NotInstalled as NoRedis
 from clonewatch_gateway.redis_counters import RedisMinutes, connected
@@ -49,7 +55,7 @@ def run(words: Sequence[str] | None = None) -> int:
     except (ValueError, NoRedis) as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
-    return _serve(Service(follower, given.answer_tokens, counters), given.host, given.port)
+    return _serve(Service(follower, given.answer_tokens, counters), given)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +89,17 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--shared", type=Path, help="folder of your own in which workers share copies of the list")
     check.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     check.add_argument("--port", type=int, default=8643, help="port to listen on; 0 takes a free one")
+    check.add_argument(
+        "--grpc",
+        type=int,
+        metavar="PORT",
+        help="answer Envoy's ext_proc over gRPC on this port too; 0 takes a free one",
+    )
+    check.add_argument(
+        "--attributes",
+        metavar="MODULE:FUNCTION",
+        help="with --grpc: a function of yours from the body of a request to its attributes, for throttles of a slice",
+    )
     check.add_argument(
         "--answer-tokens",
         type=int,
@@ -167,20 +184,24 @@ def _canary(given: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(service: Service, host: str, port: int) -> int:
+def _serve(service: Service, given: argparse.Namespace) -> int:
+    host, counters = given.host, service.counters
     try:
-        listener = listening(host, port)
+        attributes = _function(given.attributes) if given.attributes else None
+        listener = listening(host, given.port)
     except OSError as error:
-        print(f"Error: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
+        print(f"Error: cannot listen on {host}:{given.port}: {error.strerror}", file=sys.stderr)
+        return EXIT_SETUP
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
     print(f"Listening on http://{host}:{listener.getsockname()[1]}", flush=True)
-    counters = service.counters
     try:
         service.follower.start()
         if isinstance(counters, RedisMinutes):
             counters.start()
-        serve(service, listener)
-    except NotInstalled as error:
+        serve(service, listener, None if given.grpc is None else partial(_for_envoy, service, given, attributes))
+    except (NotInstalled, NoGrpc, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
     finally:
@@ -188,6 +209,31 @@ def _serve(service: Service, host: str, port: int) -> int:
         if isinstance(counters, RedisMinutes):
             counters.stop()
     return 0
+
+
+@asynccontextmanager
+async def _for_envoy(service: Service, given: argparse.Namespace, attributes: Attributes | None) -> AsyncIterator[None]:
+    """Answer Envoy over gRPC meanwhile."""
+    host = f"[{given.host}]" if ":" in given.host else given.host
+    server, port = await envoy.started(lambda: Exchange(service, attributes), f"{host}:{given.grpc}")
+    print(f"Listening for Envoy on {host}:{port}", flush=True)
+    try:
+        yield
+    finally:
+        await server.stop(envoy.GRACE)
+
+
+def _function(text: str) -> Attributes:
+    """A function by its module and name. Raises ValueError."""
+    module, _, name = text.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"--attributes: there is no {text!r}: {error}") from error
+    if not callable(found):
+        raise ValueError(f"--attributes: {text!r} is no function")
+    made: Attributes = found
+    return made
 
 
 def _warn_counters(said: str) -> None:

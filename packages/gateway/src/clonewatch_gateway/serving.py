@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from clonewatch_gateway.asgi import Application
@@ -12,6 +15,7 @@ from clonewatch_gateway.asgi import Application
 if TYPE_CHECKING:
     import uvicorn
 
+Beside = Callable[[], AbstractAsyncContextManager[object]]
 # Seconds after which a connection that says nothing is closed; connections beyond which others are told 503.
 IDLE, MOST_CONNECTIONS = 60, 4_000
 _BACKLOG = 2_048
@@ -61,16 +65,23 @@ def configured(application: Application) -> uvicorn.Config:
     )
 
 
-def serve(application: Application, listener: socket.socket) -> None:
-    """Serve until somebody stops this process, and let running requests end. Raises NotInstalled."""
+def serve(application: Application, listener: socket.socket, beside: Beside | None = None) -> None:
+    """Serve until somebody stops this process, and let running requests end. Raises NotInstalled.
+
+    beside: serves something else in the same event loop, for as long.
+    """
     config = configured(application)
     from uvicorn import Server
+
+    async def both() -> None:
+        async with beside() if beside else nullcontext():
+            await Server(config).serve(sockets=[listener])
 
     sys.setswitchinterval(_SWITCH)
     # It stops by these signals, and then raises them again for whoever was there before.
     before = [(number, signal.signal(number, lambda *_: None)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        Server(config).run(sockets=[listener])
+        asyncio.run(both())
     finally:
         for number, handler in before:
             signal.signal(number, handler)
