@@ -70,9 +70,10 @@ def main() -> None:
         told["load"] = under_load(server, upstream, folder, asked)
         print("load", json.dumps(told["load"]), flush=True)
         if upstream:
-            for name, program in (("nginx", asked.nginx), ("envoy", asked.envoy)):
+            ports = {"8643": server.port, "8645": server.grpc, "9000": upstream.port}
+            for name, program in (("nginx", asked.nginx), ("envoy", asked.envoy), ("ext_proc", asked.envoy)):
                 if program:
-                    told[name] = through(name, program, folder / name, (server.port, upstream.port), asked)
+                    told[name] = through(name, program, folder / name, ports, asked)
                     print(name, json.dumps(told[name]), flush=True)
     told["machine"]["load_after"] = [round(one, 2) for one in os.getloadavg()]
     asked.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -83,6 +84,7 @@ class Server(NamedTuple):
 
     port: int
     pid: int
+    grpc: int = 0
 
 
 @contextmanager
@@ -93,12 +95,14 @@ def check(folder: Path) -> Iterator[Server]:
     (folder / "account.key").write_text(ACCOUNT_KEY.hex())
     words = [sys.executable, "-m", "clonewatch_gateway", "check", "--folder", str(folder), "--port", "0"]
     words += ["--trust", spelled(bytes.fromhex((folder / "public").read_text()))]
-    words += ["--account-key", str(folder / "account.key"), "--answer-tokens", "500"]
+    words += ["--account-key", str(folder / "account.key"), "--answer-tokens", "500", "--grpc", "0"]
     env = {**os.environ, "PYTHONPATH": str(GATEWAY)}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env) as server:
         try:
             os.sched_setaffinity(server.pid, {min(os.sched_getaffinity(0))})
-            yield Server(int((server.stdout.readline() if server.stdout else "").rpartition(":")[2]), server.pid)
+            lines = iter(server.stdout or ())
+            ports = [int(next(lines).rpartition(":")[2]) for _ in range(2)]
+            yield Server(ports[0], server.pid, ports[1])
         finally:
             server.terminate()
 
@@ -171,9 +175,9 @@ def behind(folder: Path, nginx: str) -> Iterator[Server]:
         yield Server(port, worker)
 
 
-def through(name: str, program: str, place: Path, ports: tuple[int, int], asked: argparse.Namespace) -> dict[str, Any]:
+def through(name: str, program: str, place: Path, ports: dict[str, int], asked: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds through a proxy as its example has it, and without the filter."""
-    bare = {"nginx": _bare_nginx, "envoy": _bare_envoy}[name]
+    bare = {"nginx": _bare_nginx, "envoy": _bare_envoy, "ext_proc": _bare_envoy}[name]
     with ExitStack() as running:
         with_, without = (
             running.enter_context(_proxy(name, program, place / kind, ports, change))
@@ -194,10 +198,10 @@ def through(name: str, program: str, place: Path, ports: tuple[int, int], asked:
 
 
 @contextmanager
-def _proxy(name: str, program: str, place: Path, ports: tuple[int, int], change: Callable[[str], str]) -> Iterator[int]:
-    shutil.copytree(EXAMPLES / name, place)
+def _proxy(name: str, program: str, place: Path, ports: dict[str, int], change: Callable[[str], str]) -> Iterator[int]:
+    shutil.copytree(EXAMPLES / ("nginx" if name == "nginx" else "envoy"), place)
     port, admin = _free(), _free()
-    swaps = {"8080": port, "8643": ports[0], "9000": ports[1], "9901": admin}
+    swaps = {"8080": port, "9901": admin, **ports}
     for file in place.iterdir():
         text = change(file.read_text(encoding="utf-8"))
         for old, new in swaps.items():
@@ -205,10 +209,9 @@ def _proxy(name: str, program: str, place: Path, ports: tuple[int, int], change:
         # The key's account is one of the list.
         text = re.sub(r"client: acme\b|(?<=\s)acme;", lambda found: found[0].replace("acme", ACCOUNT), text)
         file.write_text(text, encoding="utf-8")
-    words = {
-        "nginx": [program, "-p", str(place), "-e", "error.log", "-c", "nginx.conf", "-g", "daemon off;"],
-        "envoy": [program, "-c", "envoy.yaml", "-l", "error", "--concurrency", "1", "--disable-hot-restart"],
-    }[name]
+    words = [program, "-p", str(place), "-e", "error.log", "-c", "nginx.conf", "-g", "daemon off;"]
+    if name != "nginx":
+        words = [program, "-c", f"{name}.yaml", "-l", "error", "--concurrency", "1", "--disable-hot-restart"]
     with _process(words, place, port):
         yield port
 
@@ -221,7 +224,9 @@ def _bare_nginx(text: str) -> str:
 
 def _bare_envoy(text: str) -> str:
     """The file without the filter that asks."""
-    return re.sub(r" {10}- name: envoy\.filters\.http\.ext_authz\n.*?(?= {10}- name: )", "", text, flags=re.DOTALL)
+    return re.sub(
+        r" {10}- name: envoy\.filters\.http\.ext_(?:authz|proc)\n.*?(?= {10}- name: )", "", text, flags=re.DOTALL
+    )
 
 
 def _one_by_one(port: int, count: int) -> tuple[float, float]:

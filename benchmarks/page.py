@@ -182,12 +182,11 @@ def gateway_load(found: dict[str, Any]) -> str:
         "\n| through | with the filter, median, ms | without, ms | added, ms | ratio | added at 99 %, ms |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name in ("nginx", "envoy"):
+    through = {"nginx": "nginx", "envoy": "Envoy, ext_authz over HTTP", "ext_proc": "Envoy, ext_proc over gRPC"}
+    for name, title in through.items():
         one = found[name]
         figures = [one[key] for key in ("with_p50_ms", "without_p50_ms", "added_p50_ms", "ratio_p50", "added_p99_ms")]
-        lines.append(
-            f"| {name.capitalize() if name == 'envoy' else name} | {' | '.join(f'{f:,.2f}' for f in figures)} |"
-        )
+        lines.append(f"| {title} | {' | '.join(f'{f:,.2f}' for f in figures)} |")
     return "\n".join(lines) + f"\n\nMedians of {found['rounds']} rounds in alternation. {machine(found)}"
 
 

@@ -50,6 +50,19 @@ class Stand:
         (folder / "account.key").write_text(ACCOUNT_KEY.hex())
         self.folder, self._running = folder, ExitStack()
         self.port, self.admin, self.http, self.grpc, self.model = free_ports(5)
+
+    def __enter__(self) -> Stand:
+        try:
+            self._all()
+        except BaseException:
+            self._running.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def _all(self) -> None:
         words = [
             sys.executable,
             "-m",
@@ -91,9 +104,6 @@ class Stand:
             time.sleep(0.05)
         raise AssertionError((self.folder / f"{port}.log").read_text())
 
-    def close(self) -> None:
-        self._running.close()
-
     def ask(self, account: str, body: Any, port: int = 0, **headers: str) -> tuple[int, dict[str, str], Any]:
         named = {"authorization": f"Bearer sk-{account}", **{n.replace("_", "-"): v for n, v in headers.items()}}
         with closing(http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)) as line:
@@ -125,10 +135,8 @@ class Stand:
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    folder = tmp_path_factory.mktemp("envoy")
-    held = Stand(folder)
-    yield held
-    held.close()
+    with Stand(tmp_path_factory.mktemp("envoy")) as held:
+        yield held
 
 
 def test_a_refusal_has_its_status_its_notice_and_its_body(stand: Stand) -> None:

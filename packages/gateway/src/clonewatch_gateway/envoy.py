@@ -21,6 +21,7 @@ from clonewatch_gateway.processing import (
     Exchange,
     Reply,
 )
+from clonewatch_gateway.renewing import Certificate
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 # The name under which decisions are in Envoy's dynamic metadata.
@@ -105,8 +106,10 @@ def message(name: str) -> Any:
     return GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{name}"))
 
 
-async def started(exchange: Callable[[], Exchange], address: str, credentials: Any = None) -> tuple[Any, int]:
-    """A server that listens, and on which port. exchange: makes one. credentials: of gRPC; None: no TLS.
+async def started(
+    exchange: Callable[[], Exchange], address: str, certificate: Certificate | None = None
+) -> tuple[Any, int]:
+    """A server that listens, and on which port. exchange: makes one. certificate: for TLS.
 
     Raises NotInstalled, OSError.
     """
@@ -124,11 +127,30 @@ async def started(exchange: Callable[[], Exchange], address: str, credentials: A
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": handler}),))
     try:
-        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+        if certificate is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, _credentials(certificate))
     except RuntimeError as error:
         raise OSError(f"cannot listen for gRPC on {address}: {error}") from error
     await server.start()
     return server, port
+
+
+def _credentials(certificate: Certificate) -> Any:
+    """Credentials of gRPC that give each connection the newest certificate."""
+    import grpc
+
+    given = certificate.pair
+
+    def newest() -> Any:
+        nonlocal given
+        if certificate.pair is given:
+            return None
+        given = certificate.pair
+        return grpc.ssl_server_certificate_configuration([given])
+
+    return grpc.dynamic_ssl_server_credentials(grpc.ssl_server_certificate_configuration([given]), newest)
 
 
 def _answering(exchange: Callable[[], Exchange]) -> Callable[[AsyncIterator[Any], Any], AsyncIterator[Any]]:

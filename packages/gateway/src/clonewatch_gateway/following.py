@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from clonewatch_gateway.mapping import forget
 from clonewatch_gateway.periodic import Periodic
 from clonewatch_gateway.refusal import MISSING, UNREADABLE, Refused
+from clonewatch_gateway.signatures import key_name
 from clonewatch_gateway.watch_list import Keys, Part, WatchList, joined
 
 SNAPSHOT_NAME, DELTA_NAME = "snapshot.cwl", "delta.cwl"
@@ -26,7 +28,7 @@ _IDLE = {
     EARLY: "the newest good list is of a time to come. Look at the clocks of this machine and of the publisher",
 }
 _LOG = logging.getLogger("clonewatch_gateway")
-_Seen = tuple[int, int, int] | None
+Seen = tuple[int, int, int] | None
 
 
 class Follower:
@@ -50,18 +52,35 @@ class Follower:
         self.folder, self._keys, self._memory, self._shared = folder, keys, memory, shared
         self._period = period
         self._said = said or (lambda code, what: _LOG.warning("watch list not used: %s: %s", code, what))
-        self._seen: tuple[_Seen, _Seen] | None = None
-        self._part: tuple[_Seen, Part] | None = None
+        self._seen: tuple[Seen, Seen] | None = None
+        self._part: tuple[Seen, Part] | None = None
         self._highest = self._remembered()
+        self._lock = threading.Lock()
         self._thread = Periodic("clonewatch-watch-list", self._step)
         self.current: WatchList | None = None
         self.problem = ""
         self._told = ""
         self.look()
 
+    def trust(self, trusted: tuple[bytes, ...]) -> None:
+        """Trust other public keys from now on. A list in use that none of them signed is used no more."""
+        with self._lock:
+            self._keys = self._keys._replace(trusted=trusted)
+            self._seen, self._part = None, None
+            used = self.current
+            if used is not None:
+                names = {key_name(key) for key in trusted}
+                parts = [one for one in (used.snapshot, used.delta) if one is not None]
+                if not names.issuperset(one.header["signed_by"] for one in parts):
+                    self.current = None
+
     def look(self) -> bool:
         """Look for new files once; whether a new list is in use."""
-        seen = (_state(self.folder / SNAPSHOT_NAME), _state(self.folder / DELTA_NAME))
+        with self._lock:
+            return self._looked()
+
+    def _looked(self) -> bool:
+        seen = (state_of(self.folder / SNAPSHOT_NAME), state_of(self.folder / DELTA_NAME))
         if seen == self._seen:
             return False
         self._seen = seen
@@ -83,7 +102,7 @@ class Follower:
             self._remember()
         return True
 
-    def _read(self, snapshot: _Seen, delta: _Seen) -> WatchList:
+    def _read(self, snapshot: Seen, delta: Seen) -> WatchList:
         if snapshot is None:
             raise Refused(MISSING, f"there is no {SNAPSHOT_NAME} in {self.folder}")
         if self._part is None or self._part[0] != snapshot:
@@ -143,7 +162,7 @@ class Follower:
             self._said("no_memory", f"the highest serial number cannot be kept in {self._memory}: {error}")
 
 
-def _state(path: Path) -> _Seen:
+def state_of(path: Path) -> Seen:
     """What tells one file at a path from the next; None for no file."""
     try:
         found = path.stat()

@@ -22,10 +22,13 @@ from clonewatch_gateway.check import Service
 from clonewatch_gateway.entries import faults
 from clonewatch_gateway.envoy import NotInstalled as NoGrpc
 from clonewatch_gateway.following import Follower
+from clonewatch_gateway.periodic import Periodic
 from clonewatch_gateway.processing import Attributes, Exchange
 from clonewatch_gateway.pulling import PERIOD, NotPulled, Puller
 from clonewatch_gateway.redis_counters import NotInstalled as NoRedis
 from clonewatch_gateway.redis_counters import RedisMinutes, connected
+from clonewatch_gateway.renewing import PERIOD as RENEWAL
+from clonewatch_gateway.renewing import Certificate, Trusted
 from clonewatch_gateway.serving import NotInstalled, listening, serve
 from clonewatch_gateway.watch_list import Keys, trusted
 
@@ -43,8 +46,14 @@ def run(words: Sequence[str] | None = None) -> int:
     if given.command == "canary":
         return _canary(given)
     try:
+        if not given.trust and not given.trust_file:
+            raise ValueError("no key is trusted: name one with --trust, or a file with --trust-file")
         keys = Keys(trusted(given.trust), bytes.fromhex(given.account_key.read_text(encoding="ascii").strip()))
         follower = Follower(given.folder, keys, memory=given.memory, shared=given.shared, said=_warn)
+        watched: list[Trusted | Certificate] = []
+        if given.trust_file:
+            watched.append(Trusted(given.trust_file, keys.trusted, follower, _tell))
+            follower.look()
     except (OSError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
@@ -55,7 +64,7 @@ def run(words: Sequence[str] | None = None) -> int:
     except (ValueError, NoRedis) as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
-    return _serve(Service(follower, given.answer_tokens, counters), given)
+    return _serve(Service(follower, given.answer_tokens, counters), given, watched)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,12 +92,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     for command in (check, show):
         command.add_argument("--folder", type=Path, required=True, help="where the watch list is published")
-        command.add_argument("--trust", action="append", required=True, help="public key, ed25519:...; may be repeated")
+        command.add_argument("--trust", action="append", default=[], help="public key, ed25519:...; may be repeated")
+        command.add_argument(
+            "--trust-file", type=Path, help="file of such keys, one a line, read again when it changes"
+        )
         command.add_argument("--account-key", type=Path, required=True, help="file with the secret of account hashes")
         command.add_argument("--memory", type=Path, help="file that remembers the highest serial number seen")
         command.add_argument("--shared", type=Path, help="folder of your own in which workers share copies of the list")
     check.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     check.add_argument("--port", type=int, default=8643, help="port to listen on; 0 takes a free one")
+    check.add_argument("--certificate", type=Path, help="PEM file for TLS, read again when it changes")
+    check.add_argument("--private-key", type=Path, help="PEM file, with --certificate")
     check.add_argument(
         "--grpc",
         type=int,
@@ -184,8 +198,18 @@ def _canary(given: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(service: Service, given: argparse.Namespace) -> int:
+def _serve(service: Service, given: argparse.Namespace, watched: list[Trusted | Certificate]) -> int:
     host, counters = given.host, service.counters
+    certificate = None
+    try:
+        if bool(given.certificate) != bool(given.private_key):
+            raise ValueError("TLS needs --certificate and --private-key")
+        if given.certificate:
+            certificate = Certificate(given.certificate, given.private_key, _tell)
+            watched.append(certificate)
+    except (OSError, ValueError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_SETUP
     try:
         attributes = _function(given.attributes) if given.attributes else None
         listener = listening(host, given.port)
@@ -195,16 +219,20 @@ def _serve(service: Service, given: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
-    print(f"Listening on http://{host}:{listener.getsockname()[1]}", flush=True)
+    print(f"Listening on {'https' if certificate else 'http'}://{host}:{listener.getsockname()[1]}", flush=True)
+    renewal = Periodic("clonewatch-renewal", partial(_renewed, watched))
     try:
         service.follower.start()
+        renewal.start()
         if isinstance(counters, RedisMinutes):
             counters.start()
-        serve(service, listener, None if given.grpc is None else partial(_for_envoy, service, given, attributes))
+        for_envoy = partial(_for_envoy, service, given, attributes, certificate)
+        serve(service, listener, certificate, None if given.grpc is None else for_envoy)
     except (NotInstalled, NoGrpc, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
     finally:
+        renewal.stop()
         service.follower.stop()
         if isinstance(counters, RedisMinutes):
             counters.stop()
@@ -212,15 +240,23 @@ def _serve(service: Service, given: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
-async def _for_envoy(service: Service, given: argparse.Namespace, attributes: Attributes | None) -> AsyncIterator[None]:
+async def _for_envoy(
+    service: Service, given: argparse.Namespace, attributes: Attributes | None, certificate: Certificate | None
+) -> AsyncIterator[None]:
     """Answer Envoy over gRPC meanwhile."""
     host = f"[{given.host}]" if ":" in given.host else given.host
-    server, port = await envoy.started(lambda: Exchange(service, attributes), f"{host}:{given.grpc}")
+    server, port = await envoy.started(lambda: Exchange(service, attributes), f"{host}:{given.grpc}", certificate)
     print(f"Listening for Envoy on {host}:{port}", flush=True)
     try:
         yield
     finally:
         await server.stop(envoy.GRACE)
+
+
+def _renewed(watched: list[Trusted | Certificate]) -> float:
+    for one in watched:
+        one.look()
+    return RENEWAL
 
 
 def _function(text: str) -> Attributes:
@@ -238,6 +274,10 @@ def _function(text: str) -> Attributes:
 
 def _warn_counters(said: str) -> None:
     print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {said}", file=sys.stderr)
+
+
+def _tell(code: str, said: str) -> None:
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {code}: {said}", file=sys.stderr)
 
 
 def _warn(code: str, said: str) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from clonewatch_gateway.asgi import Application
+from clonewatch_gateway.renewing import Certificate
 
 if TYPE_CHECKING:
     import uvicorn
@@ -43,14 +45,17 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def configured(application: Application) -> uvicorn.Config:
-    """How it is served. Account ids do not belong into a log, so there is none of requests. Raises NotInstalled."""
+def configured(application: Application, certificate: Certificate | None = None) -> uvicorn.Config:
+    """How it is served. certificate: for TLS. Raises NotInstalled.
+
+    Account ids do not belong into a log, so there is none of requests.
+    """
     try:
         import httptools  # noqa: F401
         import uvicorn
     except ImportError as error:
         raise NotInstalled(_INSTALL) from error
-    return uvicorn.Config(
+    config = uvicorn.Config(
         application,
         http="httptools",
         loop="asyncio",
@@ -63,14 +68,25 @@ def configured(application: Application) -> uvicorn.Config:
         timeout_graceful_shutdown=IDLE,
         limit_concurrency=MOST_CONNECTIONS,
     )
+    config.load()
+    if certificate is not None:
+        # Of the server's own context no certificate is used: each connection gets that of the newest one.
+        config.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        config.ssl.sni_callback = certificate.choose
+    return config
 
 
-def serve(application: Application, listener: socket.socket, beside: Beside | None = None) -> None:
+def serve(
+    application: Application,
+    listener: socket.socket,
+    certificate: Certificate | None = None,
+    beside: Beside | None = None,
+) -> None:
     """Serve until somebody stops this process, and let running requests end. Raises NotInstalled.
 
     beside: serves something else in the same event loop, for as long.
     """
-    config = configured(application)
+    config = configured(application, certificate)
     from uvicorn import Server
 
     async def both() -> None:
