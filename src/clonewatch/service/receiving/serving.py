@@ -20,6 +20,7 @@ from clonewatch.live import bus, worker
 from clonewatch.live.settings import Settings
 from clonewatch.live.worker import Publisher
 from clonewatch.service.receiving.app import Receiver
+from clonewatch.service.receiving.renewing import Certificate, Reread
 
 _GRACE = 20  # seconds in which requests end, and then as many for the worker
 _LONGEST_PAUSE = 30.0
@@ -50,12 +51,14 @@ def log_as_json() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def serve(settings: Settings, listener: socket.socket, publisher: Publisher | None = None) -> None:
+def serve(
+    settings: Settings, listener: socket.socket, publisher: Publisher | None = None, reread: Reread | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT: requests end, what they brought is sealed, and the worker ends after its step."""
     log_as_json()
     with bus.writing(settings) as held:
-        receiver = Receiver(settings, held)
-        secure = settings.listen
+        certificate = Certificate(settings) if settings.listen.certificate else None
+        receiver = Receiver(settings, held, reread, certificate)
         config = uvicorn.Config(
             receiver.app(),
             http="httptools",
@@ -66,9 +69,9 @@ def serve(settings: Settings, listener: socket.socket, publisher: Publisher | No
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_GRACE,
             limit_concurrency=2000,
-            ssl_certfile=secure.certificate or None,
-            ssl_keyfile=secure.private_key or None,
         )
+        config.load()
+        config.ssl = certificate.serve() if certificate else None
         with _worker(settings, publisher, receiver):
             log.info("listening", extra={"port": listener.getsockname()[1]})
             # The server gives a signal on when it has ended, and what follows here has to be done as well.
