@@ -79,7 +79,7 @@ audit-study: $(STAMP)
 	$(BIN)/python -m evals.audit_study
 
 bench: $(STAMP)
-	@for file in $(filter-out benchmarks/page.py,$(wildcard benchmarks/*.py)) $(wildcard benchmarks/page.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/page.py benchmarks/at_rate.py,$(wildcard benchmarks/*.py)) $(wildcard benchmarks/page.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 docs: site
 	$(BIN)/python -m pytest tests/contract/test_docs.py tests/contract/test_docs_name_commands.py tests/contract/test_site.py

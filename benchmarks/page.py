@@ -159,28 +159,34 @@ def gateway_load(found: dict[str, Any]) -> str:
     load = found["load"]
     lines = [
         f"| {load['rate']:,} requests a second over {load['connections']} connections | median, ms | 99 % within, ms "
-        "| 99 % within, of each round |",
-        "|---|---:|---:|---|",
+        "| of each round | by the check itself, 99 % within, ms | its processor time, us | of each second it waited for"
+        " a core, ms | who asks, ms |",
+        "|---|---:|---:|---|---:|---:|---:|---:|",
     ]
     names = {
         "check": "a decision",
         "health": "its health, without a decision",
         "nginx alone": "nginx that answers at once",
     }
-    for key, name in names.items():
-        one = load[key]
-        rounds = ", ".join(f"{value:,.1f}" for value in one["p99_ms_of_rounds"])
-        lines.append(f"| {name} | {one['p50_ms']:,.2f} | {one['p99_ms']:,.1f} | {rounds} |")
+    for how in ("beside others", "alone"):
+        for key, name in names.items():
+            one = load[how][key]
+            rounds = ", ".join(f"{value:,.1f}" for value in one["p99_ms_of_rounds"])
+            waits = " | ".join(f"{1_000 * one[f'{who}_waited_for_core']:,.0f}" for who in ("server", "client"))
+            own = f"{one['own_p99_ms']:,.2g}" if "own_p99_ms" in one else ""
+            lines.append(
+                f"| {name}{', going first' if how == 'alone' else ''} | {one['p50_ms']:,.2f} | {one['p99_ms']:,.1f}"
+                f" | {rounds} | {own} | {one['server_cpu_us']:,.0f} | {waits} |"
+            )
     lines += [
         "\n| through | with the filter, median, ms | without, ms | added, ms | ratio | added at 99 %, ms |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name in ("nginx", "envoy"):
+    through = {"nginx": "nginx", "envoy": "Envoy, ext_authz over HTTP", "ext_proc": "Envoy, ext_proc over gRPC"}
+    for name, title in through.items():
         one = found[name]
         figures = [one[key] for key in ("with_p50_ms", "without_p50_ms", "added_p50_ms", "ratio_p50", "added_p99_ms")]
-        lines.append(
-            f"| {name.capitalize() if name == 'envoy' else name} | {' | '.join(f'{f:,.2f}' for f in figures)} |"
-        )
+        lines.append(f"| {title} | {' | '.join(f'{f:,.2f}' for f in figures)} |")
     return "\n".join(lines) + f"\n\nMedians of {found['rounds']} rounds in alternation. {machine(found)}"
 
 

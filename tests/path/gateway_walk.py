@@ -19,7 +19,7 @@ from clonewatch.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "gateways"
-PORTS = ("8080", "8081", "8643", "9000", "9901")
+PORTS = ("8080", "8081", "8643", "8645", "9000", "9901")
 # Seconds to the next minute, sizes of files, and how long something took differ from run to run.
 RUN = [(r"(?<=retry-after: )\d+", "N"), (r"[\d,]+(?= bytes)", "N"), (r'(?<=_after": )[\d.]+', "N"), (r"\r", "")]
 

@@ -27,9 +27,14 @@ def seconds(count: str) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("name", "limited"),
     [
-        pytest.param("nginx", "5", marks=pytest.mark.skipif(NGINX is None, reason="nginx is not installed")),
+        pytest.param("nginx", "15", marks=pytest.mark.skipif(NGINX is None, reason="nginx is not installed")),
         pytest.param(
-            "envoy", "5", marks=pytest.mark.skipif(not (REAL / "envoy").exists(), reason=f"no envoy in {REAL}")
+            "envoy", "15", marks=pytest.mark.skipif(not (REAL / "envoy").exists(), reason=f"no envoy in {REAL}")
+        ),
+        pytest.param(
+            "envoy-ext-proc",
+            "15",
+            marks=pytest.mark.skipif(not (REAL / "envoy").exists(), reason=f"no envoy in {REAL}"),
         ),
         pytest.param("litellm", "12", marks=pytest.mark.skipif(NO_LITELLM, reason="tests/real/measure.py walks it")),
     ],
@@ -37,7 +42,7 @@ def seconds(count: str) -> tuple[str, str]:
 def test_a_gateway_is_seen_to_refuse_to_lift_and_to_serve_on_without_the_check(
     name: str, limited: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    walk = Walk(tmp_path / "gateway", name, REAL, PATIENT, seconds(limited))
+    walk = Walk(tmp_path / "gateway", name.partition("-")[0], REAL, PATIENT, seconds(limited))
     try:
         walk.page(PAGES / f"{name}.md", monkeypatch)
     finally:

@@ -20,7 +20,10 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from tests.path.live_process import Process
+from tests.unit.certificates import certified, shown
 from tests.unit.live_stand import exchange, held, ids, spans
+
+from clonewatch.live.api_keys import new
 
 PROTOBUF = "application/x-protobuf"
 FAST = "[bounds]\nseal_seconds = 0.3\n[detect]\nevery_minutes = 0.02\ndays = [1]\n"
@@ -116,36 +119,35 @@ def test_it_ends_when_it_is_asked_to_and_keeps_what_it_acknowledged(served: Proc
     assert {f"x{number}" for number in range(30_000, 30_050)} <= set(ids(served.folder / "state"))
 
 
-def test_it_listens_over_tls(tmp_path: Path) -> None:
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "1",
-    ]
-    names = [
-        "-keyout",
-        "key.pem",
-        "-out",
-        "cert.pem",
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-    ]
-    subprocess.run([*made, *names], cwd=tmp_path, check=True, capture_output=True)
-    tls = f"[listen]\ncertificate = 'cert.pem'\nprivate_key = 'key.pem'\ngrpc = {free_port()}\n"
-    with Process(tmp_path, FAST + tls, ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))) as process:
-        assert process.url.startswith("https://")
+def test_its_certificate_and_its_keys_change_while_it_takes_batches(tmp_path: Path) -> None:
+    first, grpc = certified(tmp_path, "one"), free_port()
+    tls = f"[listen]\ncertificate = 'tls.pem'\nprivate_key = 'tls.key'\ngrpc = {grpc}\n"
+    with Process(tmp_path, FAST + tls, ssl.create_default_context(cafile=str(tmp_path / "tls.pem"))) as process:
+        assert process.url.startswith("https://") and shown(process.port) == shown(grpc) == first
         assert process.post("/v1/exchanges", json.dumps(exchange(1)).encode()).status_code == 200
         with pytest.raises(httpx.TransportError):
             httpx.get(process.url.replace("https", "http"))
+        second = certified(tmp_path, "two")
+        process.wait(lambda: shown(process.port) == shown(grpc) == second, "the certificate stays")
+        # The connection of before goes on, and a new key comes beside the old one, which goes then.
+        settings = (tmp_path / "serve.toml").read_text()
+        key, hashed = new()
+        added = f'[keys.other]\nsha256 = "{hashed}"\nscopes = ["write:exchanges", "read:metrics"]\n'
+        old, body = process.key, json.dumps(exchange(2)).encode()
+        (tmp_path / "serve.toml").write_text(f"{settings}\n[keys")
+        (tmp_path / "serve.toml").write_text(f"{settings}\n{added}")
+
+        def taken(with_: str) -> bool:
+            process.key = with_
+            return process.post("/v1/exchanges", body).status_code == 200
+
+        process.wait(lambda: taken(key), "the new key is not known")
+        assert taken(old) and taken(key)
+        (tmp_path / "serve.toml").write_text(f"{settings.partition('[keys.gateway]')[0]}\n{added}")
+        process.wait(lambda: not taken(old), "the old key is still known")
+        assert taken(key)
+        process.wait_until_taken()
+    assert ids(tmp_path / "state") == ["x1", "x2"]
 
 
 def test_killed_at_any_moment_it_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:

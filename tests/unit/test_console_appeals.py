@@ -78,8 +78,11 @@ def test_one_person_asks_and_another_begins_and_gets_the_notices(open_: Console)
     page = admin.get("/containments/B0001").text
     assert "Section 4: one person, one account" in page and "About your account a (reference B0001-0)" in page
     assert 'href="/containments/B0001">Read and begin it' in admin.get("/approvals").text
+    named = '<a href="/containments/B0001">B0001</a>: suspend the 4 accounts'
+    assert f'<h2>{named} of <a href="/cases/K0001">' in admin.get("/approvals").text
     assert admin.post("/containments/B0001/begin").headers["location"] == "/containments/B0001?done=begun"
     assert acted_on(open_) == ["a", "b", "c", "d"]
+    assert f'<td data-head="What">{named}</td>' in admin.get("/approvals").text, "what was decided is named too"
     assert admin.post("/containments/B0001/begin").status_code == 409, "begun by now"
     sound(open_.store)
 

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,7 +256,7 @@ def test_a_thread_follows_the_folder_and_ends(tmp_path: Path) -> None:
     for _ in range(1_000):
         if follower.current and follower.current.serial == 2:
             break
-        follower._stop.wait(0.01)
+        time.sleep(0.01)
     follower.stop()
     assert follower.current and follower.current.entry("a") is None
 

@@ -15,7 +15,7 @@ from clonewatch.model.errors import InputError, SetupError, StaleError
 WAITING, APPROVED, DECLINED, WITHDRAWN = "waiting", "approved", "declined", "withdrawn"
 BLOCK, EXPORT = "block", "export"
 KINDS = {
-    BLOCK: "Block the accounts of this case",
+    BLOCK: "A measure against the accounts of this case",
     EXPORT: "Take the file of this case out of the house",
 }
 # How the log calls what became of a request.

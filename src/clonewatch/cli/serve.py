@@ -82,19 +82,24 @@ def serve(
     if new_key is not None:
         _make_key(new_key, tuple(scope or ("write:exchanges",)), SCOPES)
         return
-    settings = _chosen(read(config), {"state": state, "spool": spool, "results": out, "fingerprint_key": key}, listen)
+    given = {"state": state, "spool": spool, "results": out, "fingerprint_key": key}
+    settings = _chosen(read(config), given, listen)
     if check:
         _tell(shown(settings), json=json)
         return
-    _serve(settings)
+    _serve(settings, config)
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, config: Path | None) -> None:
     if not settings.keys:
         raise SetupError(
             "no key is known, so nobody may send anything",
             fix="Make one with `clonewatch serve --new-key NAME`, and put what it prints into the settings",
         )
+    from functools import partial
+
+    from clonewatch.live.settings import read
+    from clonewatch.service.receiving.renewing import Reread
     from clonewatch.service.receiving.serving import serve as run
 
     _refuse_now(settings)
@@ -103,7 +108,7 @@ def _serve(settings: Settings) -> None:
         host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host
         scheme = "https" if settings.listen.certificate else "http"
         output.say(f"Batches are taken at {scheme}://{host}:{listener.getsockname()[1]}. Stop it with Ctrl-C.")
-        run(settings, listener, publisher)
+        run(settings, listener, publisher, Reread(config, partial(read, config)) if config else None)
 
 
 def _refuse_now(settings: Settings) -> None:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 TRACES, LOGS = "traces", "logs"
 Json = dict[str, Any]
+# What holds what in a request, from the top: as JSON spells it, and as the messages do, which some write in JSON too.
+_NAMES = {
+    TRACES: (("resourceSpans", "scopeSpans", "spans"), ("resource_spans", "scope_spans", "spans")),
+    LOGS: (("resourceLogs", "scopeLogs", "logRecords"), ("resource_logs", "scope_logs", "log_records")),
+}
+_REQUESTS: dict[str, Any] = {TRACES: ExportTraceServiceRequest, LOGS: ExportLogsServiceRequest}
 _DEEPEST = 32  # nested attribute values, as the reader takes them
 
 
@@ -33,43 +39,39 @@ class MalformedError(ValueError):
     """A body that is no request of the protocol."""
 
 
-def traces(body: bytes) -> tuple[bytes, int]:
-    """A request with spans as one line of JSON, and how many spans it has. Raises MalformedError."""
-    request = _parsed(ExportTraceServiceRequest, body)
-    groups: list[Json] = [
-        {
-            "resource": {"attributes": _pairs(group.resource.attributes, 0)},
-            "scopeSpans": [{"spans": [_span(span) for span in scope.spans]} for scope in group.scope_spans],
-        }
-        for group in request.resource_spans
-    ]
-    return _line({"resourceSpans": groups}), sum(len(s["spans"]) for g in groups for s in g["scopeSpans"])
-
-
-def logs(body: bytes) -> tuple[bytes, int]:
-    """A request with log records as one line of JSON, and how many records it has. Raises MalformedError."""
-    request = _parsed(ExportLogsServiceRequest, body)
-    groups: list[Json] = [
-        {
-            "resource": {"attributes": _pairs(group.resource.attributes, 0)},
-            "scopeLogs": [{"logRecords": [_log(log) for log in scope.log_records]} for scope in group.scope_logs],
-        }
-        for group in request.resource_logs
-    ]
-    return _line({"resourceLogs": groups}), sum(len(s["logRecords"]) for g in groups for s in g["scopeLogs"])
+def line_of(body: bytes, signal: str) -> tuple[bytes, int]:
+    """A request in binary form as one line of JSON, and how many spans or records it has. Raises MalformedError."""
+    request = _REQUESTS[signal]()
+    try:
+        request.ParseFromString(body)
+    except (DecodeError, RecursionError, ValueError) as error:
+        raise MalformedError("the body is not this request in binary form") from error
+    (tops, scopes, items), (top, scope, item) = _NAMES[signal]
+    made, count = [], 0
+    for group in getattr(request, top):
+        parts: list[Json] = []
+        for held in getattr(group, scope):
+            rows = [_AS_JSON[signal](one) for one in getattr(held, item)]
+            parts.append({items: rows})
+            count += len(rows)
+        made.append({"resource": {"attributes": _pairs(group.resource.attributes, 0)}, scopes: parts})
+    return msgspec.json.encode({tops: made}) + b"\n", count
 
 
 def counted(request: Json, signal: str) -> int:
     """How many spans or log records a request in JSON has. Raises MalformedError for another shape."""
-    names = {
-        TRACES: (("resourceSpans", "resource_spans"), ("scopeSpans", "scope_spans"), ("spans",)),
-        LOGS: (("resourceLogs", "resource_logs"), ("scopeLogs", "scope_logs"), ("logRecords", "log_records")),
-    }[signal]
+    names = list(zip(*_NAMES[signal], strict=True))
     if not any(name in request for name in names[0]) and request:
         raise MalformedError(f"the request has no {names[0][0]}")
     found: list[object] = [request]
     for keys in names:
-        found = [one for held in found if isinstance(held, dict) for key in keys for one in _list(held.get(key), key)]
+        found = [
+            one
+            for held in found
+            if isinstance(held, dict)
+            for key in dict.fromkeys(keys)
+            for one in _list(held.get(key), key)
+        ]
     return len(found)
 
 
@@ -87,19 +89,6 @@ def answer_json(signal: str, rejected: int, said: str) -> Json:
     name = "rejectedSpans" if signal == TRACES else "rejectedLogRecords"
     partial = ({name: str(rejected)} if rejected else {}) | {"errorMessage": said}
     return {"partialSuccess": partial} if said else {}
-
-
-def _parsed(kind: Callable[[], Any], body: bytes) -> Any:
-    request = kind()
-    try:
-        request.ParseFromString(body)
-    except (DecodeError, RecursionError, ValueError) as error:
-        raise MalformedError("the body is not this request in binary form") from error
-    return request
-
-
-def _line(request: Json) -> bytes:
-    return msgspec.json.encode(request) + b"\n"
 
 
 def _list(value: object, name: str) -> list[object]:
@@ -166,3 +155,6 @@ def _value(value: AnyValue, depth: int) -> Json | None:
     if kind == "kvlist_value" and depth < _DEEPEST:
         return {"kvlistValue": {"values": _pairs(value.kvlist_value.values, depth + 1)}}
     return None  # bytes, and what is nested too deeply
+
+
+_AS_JSON: dict[str, Callable[[Any], Json]] = {TRACES: _span, LOGS: _log}

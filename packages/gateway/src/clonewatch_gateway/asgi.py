@@ -5,14 +5,12 @@ Pure ASGI, so streams pass as they come. Whatever fails here is logged, and the 
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from clonewatch_gateway.bodies import changed
+from clonewatch_gateway.bodies import MOST_BODY, Usage, rewritten
 from clonewatch_gateway.counters import Counters, Minutes
 from clonewatch_gateway.deciding import NO_FACTS, NO_LIST, decide
 from clonewatch_gateway.decisions import Decision, Facts
@@ -25,10 +23,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MOST_BODY = 4 << 20
-# The end of an answer, in which its usage stands.
-_TAIL = 4096
-_USAGE = re.compile(rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,9})')
 _LOG = logging.getLogger("clonewatch_gateway")
 
 
@@ -110,17 +104,13 @@ class Middleware:
         return True
 
     def _counting(self, send: Send, counter: str) -> Send:
-        tail, size = bytearray(), 0
+        usage = Usage()
 
         async def counted(message: Message) -> None:
-            nonlocal tail, size
             if message["type"] == "http.response.body":
-                part = message.get("body", b"")
-                size += len(part)
-                tail = (tail + part[-_TAIL:])[-_TAIL:]
+                usage.add(message.get("body", b""))
                 if not message.get("more_body"):
-                    used = _USAGE.findall(tail)
-                    self.counters.add(counter, int(used[-1]) if used else size // TOKEN_BYTES, self._clock())
+                    self.counters.add(counter, usage.tokens(), self._clock())
             await send(message)
 
         return counted
@@ -165,17 +155,13 @@ async def _rewritten(scope: Scope, receive: Receive, decision: Decision) -> tupl
             break
     whole = held[-1]["type"] == "http.request" and not held[-1].get("more_body")
     data = b"".join(message.get("body", b"") for message in held) if whole and size <= MOST_BODY else b""
-    try:
-        body = json.loads(data) if data else None
-    except (ValueError, RecursionError):
-        body = None
-    if isinstance(body, dict) and changed(body, decision.changes):
-        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    made = rewritten(data, decision.changes)
+    if made is not None and made is not data:
         kept = [pair for pair in scope["headers"] if pair[0].lower() not in (b"content-length", b"transfer-encoding")]
-        scope = {**scope, "headers": [*kept, (b"content-length", str(len(data)).encode())]}
-        held = [{"type": "http.request", "body": data, "more_body": False}]
+        scope = {**scope, "headers": [*kept, (b"content-length", str(len(made)).encode())]}
+        held = [{"type": "http.request", "body": made, "more_body": False}]
 
     async def again() -> Message:
         return held.pop(0) if held else await receive()
 
-    return scope, again, isinstance(body, dict)
+    return scope, again, made is not None

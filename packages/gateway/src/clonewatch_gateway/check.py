@@ -56,6 +56,7 @@ class Service:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        began = time.perf_counter()
         # Of a header that comes twice the first counts.
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"][::-1]}
         path, method = scope["path"], scope["method"]
@@ -76,6 +77,8 @@ class Service:
         told.append((b"content-length", str(len(answer.body)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": told})
         await send({"type": "http.response.body", "body": answer.body})
+        if method == "POST" or path.startswith("/v1/"):
+            self.metrics.took(time.perf_counter() - began)
 
     async def _answered(self, path: str, headers: Mapping[str, str], receive: Receive) -> Answer:
         answer, most = self._posted.get(path, (None, 0))
@@ -105,7 +108,7 @@ class Service:
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """The decision that a body asks for. Raises Malformed."""
-        decision = self._decided(*_asked(body))
+        decision = self._stated(*_asked(body))
         changes = [{"path": one.path, "how": one.how, "value": one.value} for one in decision.changes]
         return {**decision._asdict(), "headers": dict(decision.headers), "changes": changes}
 
@@ -119,20 +122,22 @@ class Service:
         return answered(self._stated(*asked(headers, self._answer_tokens)), nginx=nginx)
 
     def _stated(self, account: str, facts: Facts) -> Decision:
-        """The decision about an account; nothing is done where none is stated, and that is counted."""
-        if account:
-            return self._decided(account, facts)
-        decision = NO_LIST._replace(reason=NO_ACCOUNT)
-        self.metrics.count(decision)
+        decision = self.stated(account, facts)
+        self.counted(decision, facts)
         return decision
 
-    def _decided(self, account: str, facts: Facts) -> Decision:
+    def stated(self, account: str, facts: Facts) -> Decision:
+        """The decision about an account, which nothing is counted of; nothing is done where none is stated."""
+        if not account:
+            return NO_LIST._replace(reason=NO_ACCOUNT)
         now = time.time()
-        decision = decide(account, facts._replace(spent=self.counters.at(now)), self.follower.current, now)
+        return decide(account, facts._replace(spent=self.counters.at(now)), self.follower.current, now)
+
+    def counted(self, decision: Decision, facts: Facts) -> None:
+        """Count a decision that is carried out, and charge the tokens of its request."""
         if decision.charge:
-            self.counters.add(decision.charge, facts.tokens, now)
+            self.counters.add(decision.charge, facts.tokens, time.time())
         self.metrics.count(decision)
-        return decision
 
 
 def _asked(body: bytes) -> tuple[str, Facts]:

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clonewatch_gateway.mapping import forget
+from clonewatch_gateway.periodic import Periodic
 from clonewatch_gateway.refusal import MISSING, UNREADABLE, Refused
+from clonewatch_gateway.signatures import key_name
 from clonewatch_gateway.watch_list import Keys, Part, WatchList, joined
 
 SNAPSHOT_NAME, DELTA_NAME = "snapshot.cwl", "delta.cwl"
@@ -26,7 +28,7 @@ _IDLE = {
     EARLY: "the newest good list is of a time to come. Look at the clocks of this machine and of the publisher",
 }
 _LOG = logging.getLogger("clonewatch_gateway")
-_Seen = tuple[int, int, int] | None
+Seen = tuple[int, int, int] | None
 
 
 class Follower:
@@ -50,19 +52,35 @@ class Follower:
         self.folder, self._keys, self._memory, self._shared = folder, keys, memory, shared
         self._period = period
         self._said = said or (lambda code, what: _LOG.warning("watch list not used: %s: %s", code, what))
-        self._seen: tuple[_Seen, _Seen] | None = None
-        self._part: tuple[_Seen, Part] | None = None
+        self._seen: tuple[Seen, Seen] | None = None
+        self._part: tuple[Seen, Part] | None = None
         self._highest = self._remembered()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._thread = Periodic("clonewatch-watch-list", self._step)
         self.current: WatchList | None = None
         self.problem = ""
         self._told = ""
         self.look()
 
+    def trust(self, trusted: tuple[bytes, ...]) -> None:
+        """Trust other public keys from now on. A list in use that none of them signed is used no more."""
+        with self._lock:
+            self._keys = self._keys._replace(trusted=trusted)
+            self._seen, self._part = None, None
+            used = self.current
+            if used is not None:
+                names = {key_name(key) for key in trusted}
+                parts = [one for one in (used.snapshot, used.delta) if one is not None]
+                if not names.issuperset(one.header["signed_by"] for one in parts):
+                    self.current = None
+
     def look(self) -> bool:
         """Look for new files once; whether a new list is in use."""
-        seen = (_state(self.folder / SNAPSHOT_NAME), _state(self.folder / DELTA_NAME))
+        with self._lock:
+            return self._looked()
+
+    def _looked(self) -> bool:
+        seen = (state_of(self.folder / SNAPSHOT_NAME), state_of(self.folder / DELTA_NAME))
         if seen == self._seen:
             return False
         self._seen = seen
@@ -84,7 +102,7 @@ class Follower:
             self._remember()
         return True
 
-    def _read(self, snapshot: _Seen, delta: _Seen) -> WatchList:
+    def _read(self, snapshot: Seen, delta: Seen) -> WatchList:
         if snapshot is None:
             raise Refused(MISSING, f"there is no {SNAPSHOT_NAME} in {self.folder}")
         if self._part is None or self._part[0] != snapshot:
@@ -94,15 +112,12 @@ class Follower:
 
     def start(self) -> Follower:
         """Look every period, in a thread that ends with the process."""
-        self._thread = threading.Thread(target=self._run, name="clonewatch-watch-list", daemon=True)
         self._thread.start()
         return self
 
     def stop(self) -> None:
         """End the thread."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.stop()
 
     def idle(self, now: float | None = None) -> str:
         """Why decisions are only observed: a code, as their reason has it; empty where the list is in use."""
@@ -120,11 +135,10 @@ class Follower:
             self._said(idle, f"nothing is enforced: {_IDLE[idle]} ({self.folder})")
         self._told = idle
 
-    def _run(self) -> None:
+    def _step(self) -> float:
+        self.look()
         self.tell_idle()
-        while not self._stop.wait(self._period):
-            self.look()
-            self.tell_idle()
+        return self._period
 
     def _remembered(self) -> int:
         if self._memory is None:
@@ -148,7 +162,7 @@ class Follower:
             self._said("no_memory", f"the highest serial number cannot be kept in {self._memory}: {error}")
 
 
-def _state(path: Path) -> _Seen:
+def state_of(path: Path) -> Seen:
     """What tells one file at a path from the next; None for no file."""
     try:
         found = path.stat()

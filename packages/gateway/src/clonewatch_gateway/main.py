@@ -10,16 +10,25 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
+from clonewatch_gateway import envoy
 from clonewatch_gateway.canary import Canary, Gap, proved
 from clonewatch_gateway.check import Service
 from clonewatch_gateway.entries import faults
+from clonewatch_gateway.envoy import NotInstalled as NoGrpc
 from clonewatch_gateway.following import Follower
+from clonewatch_gateway.periodic import Periodic
+from clonewatch_gateway.processing import Attributes, Exchange
 from clonewatch_gateway.pulling import PERIOD, NotPulled, Puller
 from clonewatch_gateway.redis_counters import NotInstalled as NoRedis
 from clonewatch_gateway.redis_counters import RedisMinutes, connected
+from clonewatch_gateway.renewing import PERIOD as RENEWAL
+from clonewatch_gateway.renewing import Certificate, Trusted
 from clonewatch_gateway.serving import NotInstalled, listening, serve
 from clonewatch_gateway.watch_list import Keys, trusted
 
@@ -37,8 +46,14 @@ def run(words: Sequence[str] | None = None) -> int:
     if given.command == "canary":
         return _canary(given)
     try:
+        if not given.trust and not given.trust_file:
+            raise ValueError("no key is trusted: name one with --trust, or a file with --trust-file")
         keys = Keys(trusted(given.trust), bytes.fromhex(given.account_key.read_text(encoding="ascii").strip()))
         follower = Follower(given.folder, keys, memory=given.memory, shared=given.shared, said=_warn)
+        watched: list[Trusted | Certificate] = []
+        if given.trust_file:
+            watched.append(Trusted(given.trust_file, keys.trusted, follower, _tell))
+            follower.look()
     except (OSError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
@@ -49,7 +64,7 @@ def run(words: Sequence[str] | None = None) -> int:
     except (ValueError, NoRedis) as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
-    return _serve(Service(follower, given.answer_tokens, counters), given.host, given.port)
+    return _serve(Service(follower, given.answer_tokens, counters), given, watched)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,12 +92,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     for command in (check, show):
         command.add_argument("--folder", type=Path, required=True, help="where the watch list is published")
-        command.add_argument("--trust", action="append", required=True, help="public key, ed25519:...; may be repeated")
+        command.add_argument("--trust", action="append", default=[], help="public key, ed25519:...; may be repeated")
+        command.add_argument(
+            "--trust-file", type=Path, help="file of such keys, one a line, read again when it changes"
+        )
         command.add_argument("--account-key", type=Path, required=True, help="file with the secret of account hashes")
         command.add_argument("--memory", type=Path, help="file that remembers the highest serial number seen")
         command.add_argument("--shared", type=Path, help="folder of your own in which workers share copies of the list")
     check.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     check.add_argument("--port", type=int, default=8643, help="port to listen on; 0 takes a free one")
+    check.add_argument("--certificate", type=Path, help="PEM file for TLS, read again when it changes")
+    check.add_argument("--private-key", type=Path, help="PEM file, with --certificate")
+    check.add_argument(
+        "--grpc",
+        type=int,
+        metavar="PORT",
+        help="answer Envoy's ext_proc over gRPC on this port too; 0 takes a free one",
+    )
+    check.add_argument(
+        "--attributes",
+        metavar="MODULE:FUNCTION",
+        help="with --grpc: a function of yours from the body of a request to its attributes, for throttles of a slice",
+    )
     check.add_argument(
         "--answer-tokens",
         type=int,
@@ -167,31 +198,86 @@ def _canary(given: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(service: Service, host: str, port: int) -> int:
+def _serve(service: Service, given: argparse.Namespace, watched: list[Trusted | Certificate]) -> int:
+    host, counters = given.host, service.counters
+    certificate = None
     try:
-        listener = listening(host, port)
-    except OSError as error:
-        print(f"Error: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
+        if bool(given.certificate) != bool(given.private_key):
+            raise ValueError("TLS needs --certificate and --private-key")
+        if given.certificate:
+            certificate = Certificate(given.certificate, given.private_key, _tell)
+            watched.append(certificate)
+    except (OSError, ValueError) as error:
+        print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
-    print(f"Listening on http://{host}:{listener.getsockname()[1]}", flush=True)
-    counters = service.counters
+    try:
+        attributes = _function(given.attributes) if given.attributes else None
+        listener = listening(host, given.port)
+    except OSError as error:
+        print(f"Error: cannot listen on {host}:{given.port}: {error.strerror}", file=sys.stderr)
+        return EXIT_SETUP
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return EXIT_SETUP
+    print(f"Listening on {'https' if certificate else 'http'}://{host}:{listener.getsockname()[1]}", flush=True)
+    renewal = Periodic("clonewatch-renewal", partial(_renewed, watched))
     try:
         service.follower.start()
+        renewal.start()
         if isinstance(counters, RedisMinutes):
             counters.start()
-        serve(service, listener)
-    except NotInstalled as error:
+        for_envoy = partial(_for_envoy, service, given, attributes, certificate)
+        serve(service, listener, certificate, None if given.grpc is None else for_envoy)
+    except (NotInstalled, NoGrpc, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_SETUP
     finally:
+        renewal.stop()
         service.follower.stop()
         if isinstance(counters, RedisMinutes):
             counters.stop()
     return 0
 
 
+@asynccontextmanager
+async def _for_envoy(
+    service: Service, given: argparse.Namespace, attributes: Attributes | None, certificate: Certificate | None
+) -> AsyncIterator[None]:
+    """Answer Envoy over gRPC meanwhile."""
+    host = f"[{given.host}]" if ":" in given.host else given.host
+    server, port = await envoy.started(lambda: Exchange(service, attributes), f"{host}:{given.grpc}", certificate)
+    print(f"Listening for Envoy on {host}:{port}", flush=True)
+    try:
+        yield
+    finally:
+        await server.stop(envoy.GRACE)
+
+
+def _renewed(watched: list[Trusted | Certificate]) -> float:
+    for one in watched:
+        one.look()
+    return RENEWAL
+
+
+def _function(text: str) -> Attributes:
+    """A function by its module and name. Raises ValueError."""
+    module, _, name = text.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"--attributes: there is no {text!r}: {error}") from error
+    if not callable(found):
+        raise ValueError(f"--attributes: {text!r} is no function")
+    made: Attributes = found
+    return made
+
+
 def _warn_counters(said: str) -> None:
     print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {said}", file=sys.stderr)
+
+
+def _tell(code: str, said: str) -> None:
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {code}: {said}", file=sys.stderr)
 
 
 def _warn(code: str, said: str) -> None:

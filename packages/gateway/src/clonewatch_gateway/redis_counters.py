@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from clonewatch_gateway.counters import Moment
+from clonewatch_gateway.periodic import Periodic
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -72,8 +73,7 @@ class RedisMinutes:
         self._sent: dict[_Slot, float] = {}
         self._all: dict[_Slot, float] = {}
         self._followed: dict[str, int] = {}
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = Periodic("clonewatch-counters", self._step)
         self.problem = ""
 
     def at(self, now: float) -> Mapping[str, float]:
@@ -153,21 +153,16 @@ class RedisMinutes:
 
     def start(self) -> RedisMinutes:
         """Exchange every period, in a thread that ends with the process."""
-        self._thread = threading.Thread(target=self._run, name="clonewatch-counters", daemon=True)
         self._thread.start()
         return self
 
     def stop(self) -> None:
         """Send what is left, and end the thread."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.stop()
         self.exchange()
 
-    def _run(self) -> None:
-        while not self._stop.wait(self._period):
-            if not self.exchange():
-                self._stop.wait(TIMEOUT)
+    def _step(self) -> float:
+        return self._period if self.exchange() else TIMEOUT
 
 
 def _key(slot: _Slot) -> str:

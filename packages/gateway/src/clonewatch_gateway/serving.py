@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
+import ssl
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from clonewatch_gateway.asgi import Application
+from clonewatch_gateway.renewing import Certificate
 
 if TYPE_CHECKING:
     import uvicorn
 
+Beside = Callable[[], AbstractAsyncContextManager[object]]
 # Seconds after which a connection that says nothing is closed; connections beyond which others are told 503.
 IDLE, MOST_CONNECTIONS = 60, 4_000
 _BACKLOG = 2_048
@@ -39,14 +45,17 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def configured(application: Application) -> uvicorn.Config:
-    """How it is served. Account ids do not belong into a log, so there is none of requests. Raises NotInstalled."""
+def configured(application: Application, certificate: Certificate | None = None) -> uvicorn.Config:
+    """How it is served. certificate: for TLS. Raises NotInstalled.
+
+    Account ids do not belong into a log, so there is none of requests.
+    """
     try:
         import httptools  # noqa: F401
         import uvicorn
     except ImportError as error:
         raise NotInstalled(_INSTALL) from error
-    return uvicorn.Config(
+    config = uvicorn.Config(
         application,
         http="httptools",
         loop="asyncio",
@@ -59,18 +68,36 @@ def configured(application: Application) -> uvicorn.Config:
         timeout_graceful_shutdown=IDLE,
         limit_concurrency=MOST_CONNECTIONS,
     )
+    config.load()
+    if certificate is not None:
+        # Of the server's own context no certificate is used: each connection gets that of the newest one.
+        config.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        config.ssl.sni_callback = certificate.choose
+    return config
 
 
-def serve(application: Application, listener: socket.socket) -> None:
-    """Serve until somebody stops this process, and let running requests end. Raises NotInstalled."""
-    config = configured(application)
+def serve(
+    application: Application,
+    listener: socket.socket,
+    certificate: Certificate | None = None,
+    beside: Beside | None = None,
+) -> None:
+    """Serve until somebody stops this process, and let running requests end. Raises NotInstalled.
+
+    beside: serves something else in the same event loop, for as long.
+    """
+    config = configured(application, certificate)
     from uvicorn import Server
+
+    async def both() -> None:
+        async with beside() if beside else nullcontext():
+            await Server(config).serve(sockets=[listener])
 
     sys.setswitchinterval(_SWITCH)
     # It stops by these signals, and then raises them again for whoever was there before.
     before = [(number, signal.signal(number, lambda *_: None)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        Server(config).run(sockets=[listener])
+        asyncio.run(both())
     finally:
         for number, handler in before:
             signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +22,7 @@ from clonewatch.live.spool import FullError
 from clonewatch.service.receiving import grpc_door
 from clonewatch.service.receiving.committing import Committer
 from clonewatch.service.receiving.figures import CONTENT_TYPE, Figures
+from clonewatch.service.receiving.renewing import Certificate, Renewal, Reread
 from clonewatch.service.receiving.requests import Door, LaterError
 from clonewatch.service.receiving.taking import Heard, Taker
 
@@ -35,14 +37,24 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 
 class Receiver:
-    """Takes batches into a bus, which is the spool of this machine or one that others share."""
+    """Takes batches into a bus, which is the spool of this machine or one that others share.
 
-    def __init__(self, settings: Settings, spool: Writer) -> None:
-        self.settings, self.spool = settings, spool
+    reread: where its keys are read again while it runs. certificate: for TLS over gRPC.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Writer,
+        reread: Reread | None = None,
+        certificate: Certificate | None = None,
+    ) -> None:
+        self.settings, self.spool, self._certificate = settings, spool, certificate
         self.figures = Figures()
         self.door = Door(settings, self.figures)
         self.taker = Taker(Sources(settings.maps))
         self.committer = Committer(spool, self._expired)
+        self.renewal = Renewal(reread, certificate, self.door.admit)
 
     def app(self) -> Starlette:
         """The application; it begins and ends the writing into the spool."""
@@ -59,10 +71,13 @@ class Receiver:
     @contextlib.asynccontextmanager
     async def _life(self, _app: Starlette) -> AsyncIterator[None]:
         self.committer.start()
-        server = await grpc_door.started(self.settings, self) if self.settings.listen.grpc else None
+        listens = self.settings.listen.grpc
+        server = await grpc_door.started(self.settings, self, self._certificate) if listens else None
+        renewing = asyncio.create_task(self.renewal.run())
         try:
             yield
         finally:
+            renewing.cancel()
             if server:
                 await grpc_door.stopped(server)
             await self.committer.stop()

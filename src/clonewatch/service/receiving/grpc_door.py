@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
@@ -12,6 +11,7 @@ from clonewatch.live import otlp
 from clonewatch.live.bodies import RefusedError
 from clonewatch.live.settings import Settings, size_of
 from clonewatch.model.errors import SetupError
+from clonewatch.service.receiving.renewing import Certificate
 
 _SERVICES = {
     otlp.TRACES: "opentelemetry.proto.collector.trace.v1.TraceService",
@@ -36,7 +36,7 @@ class Exports(Protocol):
         ...
 
 
-async def started(settings: Settings, exports: Exports) -> Any:
+async def started(settings: Settings, exports: Exports, certificate: Certificate | None = None) -> Any:
     """A server that listens on the port of the settings. Raises SetupError."""
     most = size_of(settings.limits.body)
     server = grpc.aio.server(
@@ -54,9 +54,8 @@ async def started(settings: Settings, exports: Exports) -> Any:
     held = settings.listen
     at = f"[{held.host}]:{held.grpc}" if ":" in held.host else f"{held.host}:{held.grpc}"
     try:
-        if held.certificate:
-            pair = (Path(held.private_key).read_bytes(), Path(held.certificate).read_bytes())
-            server.add_secure_port(at, grpc.ssl_server_credentials([pair]))
+        if certificate is not None:
+            server.add_secure_port(at, _credentials(certificate))
         else:
             server.add_insecure_port(at)
     except (RuntimeError, OSError) as error:
@@ -68,6 +67,20 @@ async def started(settings: Settings, exports: Exports) -> Any:
 async def stopped(server: Any) -> None:
     """End a server once its requests are answered."""
     await server.stop(_GRACE)
+
+
+def _credentials(certificate: Certificate) -> Any:
+    """Credentials that give each connection the newest certificate."""
+    given = certificate.pair
+
+    def newest() -> Any:
+        nonlocal given
+        if certificate.pair is given:
+            return None
+        given = certificate.pair
+        return grpc.ssl_server_certificate_configuration([given])
+
+    return grpc.dynamic_ssl_server_credentials(grpc.ssl_server_certificate_configuration([given]), newest)
 
 
 def _answering(exports: Exports, signal: str) -> Callable[[bytes, Any], Awaitable[bytes]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 
-from clonewatch.live.api_keys import Holder, Keyring
+from clonewatch.live.api_keys import ApiKey, Holder, Keyring
 from clonewatch.live.bodies import RefusedError, inflated
 from clonewatch.live.settings import Settings, size_of
 from clonewatch.service.receiving.figures import Figures
@@ -47,6 +47,10 @@ class Door:
         self.bounds, self.figures = Bounds.of(settings), figures
         self._keys, self._clock = Keyring(settings.keys), clock
         self._left: dict[str, tuple[float, float]] = {}
+
+    def admit(self, keys: Mapping[str, ApiKey]) -> None:
+        """Let these keys in from now on, and no others. How often each name came is not forgotten."""
+        self._keys = Keyring(keys)
 
     def holder(self, authorization: str, scope: str) -> Holder:
         """Whose request it is. Raises RefusedError where it is nobody's, may not, or comes too often."""

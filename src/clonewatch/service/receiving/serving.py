@@ -19,6 +19,7 @@ from clonewatch.live.settings import Settings
 from clonewatch.live.worker import Following
 from clonewatch.service.json_log import log_as_json
 from clonewatch.service.receiving.app import Receiver
+from clonewatch.service.receiving.renewing import Certificate, Reread
 
 _GRACE = 20  # seconds in which requests end, and then as many for the worker
 _LONGEST_PAUSE = 30.0
@@ -26,12 +27,14 @@ _LONGEST_PAUSE = 30.0
 log = logging.getLogger("clonewatch.serving")
 
 
-def serve(settings: Settings, listener: socket.socket, publisher: Following | None = None) -> None:
+def serve(
+    settings: Settings, listener: socket.socket, publisher: Following | None = None, reread: Reread | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT: requests end, what they brought is sealed, and the worker ends after its step."""
     log_as_json()
     with bus.writing(settings) as held:
-        receiver = Receiver(settings, held)
-        secure = settings.listen
+        certificate = Certificate(settings) if settings.listen.certificate else None
+        receiver = Receiver(settings, held, reread, certificate)
         config = uvicorn.Config(
             receiver.app(),
             http="httptools",
@@ -42,9 +45,9 @@ def serve(settings: Settings, listener: socket.socket, publisher: Following | No
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_GRACE,
             limit_concurrency=2000,
-            ssl_certfile=secure.certificate or None,
-            ssl_keyfile=secure.private_key or None,
         )
+        config.load()
+        config.ssl = certificate.serve() if certificate else None
         with _worker(settings, publisher, receiver):
             log.info("listening", extra={"port": listener.getsockname()[1]})
             # The server gives a signal on when it has ended, and what follows here has to be done as well.

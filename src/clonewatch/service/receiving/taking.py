@@ -52,7 +52,7 @@ class Taker:
         """An OTLP request. Raises RefusedError."""
         try:
             if binary:
-                line, count = (otlp.traces if signal == otlp.TRACES else otlp.logs)(body)
+                line, count = otlp.line_of(body, signal)
             else:
                 line, count = _compact(body, signal)
         except otlp.MalformedError as error:
