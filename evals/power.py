@@ -41,7 +41,7 @@ FIRST_SEED, LINES = 9000, 5
 COMPLETE, ABSENT = 0.5, 0.3
 ACCOUNTS, RATE = (8, 300), (1, 30)
 # Of the log of the honest crowd's usual size.
-CROWD = 0.3
+CROWD = 0.15
 # The strength of the prior that draws coefficients to 0: of one world's worth.
 _PRIOR = 0.5
 _FOLDS = 5
@@ -217,8 +217,8 @@ def report(runs: Sequence[Run], power: Power) -> str:
         "## Power: how large a campaign has to be",
         "",
         f"{len(runs)} drawn worlds of the laboratory (seeds {runs[0]['seed']} to {runs[-1]['seed']}), one campaign"
-        " each: a drawn kind, 8 to 300 accounts, 1 to 30 requests per account and day, 30 to 44 days, among some 300 to"
-        " 2,500 honest accounts with look-alikes; half of the logs lack something. `python -m evals.power` makes this"
+        " each: a drawn kind, 8 to 300 accounts, 1 to 30 requests per account and day, 30 to 44 days, among some 150 to"
+        " 1,300 honest accounts with look-alikes; half of the logs lack something. `python -m evals.power` makes this"
         " page. Chance of being flagged, and of being flagged or among the first five lines, by a logistic model of the"
         " outcomes.",
         "",
@@ -233,14 +233,14 @@ def report(runs: Sequence[Run], power: Power) -> str:
         lines.append(f"| {accounts} | " + " | ".join(f"{100 * f:.0f} %, {100 * b:.0f} %" for f, b in cells) + " |")
     lines += [
         "",
-        "Smallest number of accounts flagged, and flagged or listed, in 8 of 10 logs, at 10 requests per account and"
-        " day:",
+        "Smallest number of accounts flagged, and flagged or listed, in 8 of 10 logs, at"
+        f" {SHOWN_RATES[1]} requests per account and day:",
         "",
         "| The log lacks | Flagged | Flagged or listed | Worlds |",
         "|---|---|---|---|",
     ]
     for gap in ((), *((name,) for name in GAPS)):
-        smallest = (power.smallest(6, gap, outcome) for outcome in ("flagged", "listed"))
+        smallest = (power.smallest(SHOWN_RATES[1], gap, outcome) for outcome in ("flagged", "listed"))
         worlds = sum(set(r["without"]) == set() if not gap else gap[0] in r["without"] for r in runs)
         said = " | ".join("-" if least is None else f"{least:,}" for least in smallest)
         lines.append(f"| {', '.join(gap) or 'nothing'} | {said} | {worlds} |")
