@@ -2,9 +2,10 @@
 
     python benchmarks/match_bands.py [FOLDER] [--out FILE.json]
 
-FOLDER, by default shared/data beside the checkout, holds prompts_*.parquet with a column of texts. Each distinct template is a family. Two that resemble each other
-by less than RELATED are unrelated; how many unrelated families share a band with a family is counted over all pairs and
-scaled to a million families. The chance to match is measured on pairs of real prompts as well, beside its formula.
+FOLDER, by default shared/data beside the checkout, holds prompts_*.parquet with a column of texts. Each distinct
+template is a family. Two that resemble each other by less than RELATED are unrelated; how many unrelated families
+share a band with a family is counted over all pairs and scaled to a million families. The chance to match is measured
+on pairs of real prompts as well, beside its formula.
 """
 
 from __future__ import annotations
