@@ -1,17 +1,17 @@
 """Which bands of a sketch to compare: chance to match by resemblance, and false matches among a million families.
 
-    python benchmarks/match_bands.py FOLDER [--out FILE.json]
+    python benchmarks/match_bands.py [FOLDER] [--out FILE.json]
 
-FOLDER holds prompts_*.parquet with a column of texts. Each distinct template is a family. Two that resemble each other
-by less than RELATED are unrelated; how many unrelated families share a band with a family is counted over all pairs and
-scaled to a million families. The chance to match is measured on pairs of real prompts as well, beside its formula.
+FOLDER, by default shared/data beside the checkout, holds prompts_*.parquet with a column of texts. Each distinct
+template is a family. Two that resemble each other by less than RELATED are unrelated; how many unrelated families
+share a band with a family is counted over all pairs and scaled to a million families. The chance to match is measured
+on pairs of real prompts as well, beside its formula.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,15 @@ Sketches = npt.NDArray[np.uint32]
 def main() -> None:
     """Measure, print, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    beside = HERE.parents[1] / "shared" / "data"
+    parser.add_argument("folder", type=Path, nargs="?", default=beside)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "match_bands.json")
     asked = parser.parse_args()
-    sketches, texts = families(sorted(asked.folder.glob("prompts_*.parquet")))
+    paths = sorted(asked.folder.glob("prompts_*.parquet"))
+    if not paths:
+        print(f"Left out: there are no prompts_*.parquet in {asked.folder}")
+        return
+    sketches, texts = families(paths)
     told = measured(sketches) | {"texts": texts, "families": len(sketches), "scaled_to": FAMILIES, "related": RELATED}
     for row in told["choices"]:
         print(json.dumps(row))
@@ -50,8 +55,6 @@ def families(paths: list[Path]) -> tuple[Sketches, int]:
     for path in paths:
         table = pq.read_table(path)
         texts += [one for one in table["text" if "text" in table.column_names else "instruction"].to_pylist() if one]
-    if not texts:
-        sys.exit("there are no prompts_*.parquet in this folder")
     rows = pa.array([json.dumps([{"role": "user", "content": one}]) for one in texts])
     made = Fingerprinter(bytes(32)).apply(pa.record_batch({"messages": rows}))
     sketches = sketch_matrix(made["sketch"])

@@ -1,4 +1,4 @@
-"""The pages on cases, appeals, policies and matching name every command of theirs with every option, and nothing else."""
+"""The pages on cases, appeals, policies and matching name every command of theirs with every option, and no other."""
 
 import re
 from pathlib import Path
