@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import sketches
+import start
 import vl_convert
 
 HERE = Path(__file__).resolve().parent
@@ -362,29 +364,23 @@ def _svg(spec: dict[str, Any]) -> str:
 
 def main() -> None:
     """Fill the page and draw the pictures."""
-    scan = json.loads((HERE / "results" / "scan.json").read_text(encoding="utf-8"))
-    read = json.loads((HERE / "results" / "reading.json").read_text(encoding="utf-8"))
-    compared = json.loads((HERE / "results" / "engines.json").read_text(encoding="utf-8"))
-    large = json.loads((HERE / "results" / "headline.json").read_text(encoding="utf-8"))
-    kept = json.loads((HERE / "results" / "daily.json").read_text(encoding="utf-8"))
-    decided = json.loads((HERE / "results" / "gateway.json").read_text(encoding="utf-8"))
-    received = json.loads((HERE / "results" / "live.json").read_text(encoding="utf-8"))
-    loaded = json.loads((HERE / "results" / "gateway_load.json").read_text(encoding="utf-8"))
-    pages = json.loads((HERE / "results" / "console_pages.json").read_text(encoding="utf-8"))
-    evidence = json.loads((HERE / "results" / "evidence_pages.json").read_text(encoding="utf-8"))
+    found = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in (HERE / "results").glob("*.json")}
+    scan, large, kept, compared = (found[name] for name in ("scan", "headline", "daily", "engines"))
     parts = {
         "machine": machine(scan),
         "sizes": sizes(scan),
         "stages": stages(scan),
         "text": text(scan),
-        "reading": reading(read),
+        "reading": reading(found["reading"]),
+        "start": start.table(found["start"], found["small_files"], machine),
+        "sketches": sketches.table(found["sketches"], machine),
         "engines": engines(compared),
         "daily": daily(kept),
         "headline": headline(large),
-        "gateway": gateway(decided),
-        "live": live(received),
-        "gateway load": gateway_load(loaded),
-        "console": console(pages, evidence),
+        "gateway": gateway(found["gateway"]),
+        "live": live(found["live"]),
+        "gateway load": gateway_load(found["gateway_load"]),
+        "console": console(found["console_pages"], found["evidence_pages"]),
     }
     page = PAGE.read_text(encoding="utf-8")
     for name, filled in parts.items():

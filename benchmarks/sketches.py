@@ -15,8 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from scan import machine
 
 TEMPLATES = 1_000_000
 ROUNDS = 3
@@ -87,21 +90,32 @@ def memory(which: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def table(found: dict[str, Any], of: Callable[[dict[str, Any]], str]) -> str:
+    """Memory of many sketches, beside their bytes."""
+    lines = [
+        "| templates | kept, MB | at the peak, MB | multiple of the floor | CPU-seconds |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, f in ((name, f) for name, f in found.items() if isinstance(f, dict) and "peak_mb" in f):
+        kept, peak = f["kept_mb"] - f["before_mb"], f["peak_mb"] - f["before_mb"]
+        lines.append(f"| {name} | {kept:,} | {peak:,} | {peak / found['floor_mb']:.1f} | {f['cpu_seconds']} |")
+    return "\n".join(lines) + f"\n\n{found['templates']:,} templates, {found['floor_mb']} MB of sketches. {of(found)}"
+
+
 def main() -> None:
     """Measure, print, and write the figures if a file is named."""
     if len(sys.argv) == 4 and sys.argv[1] == "one":
         print(json.dumps(one(int(sys.argv[2]), int(sys.argv[3]))))
         return
     count = int(sys.argv[1]) if len(sys.argv) > 1 else TEMPLATES
-    found: dict[str, Any] = {"templates": count, "floor_mb": count * 256 >> 20}
-    before = os.getloadavg()[0]
+    found: dict[str, Any] = {"machine": machine(), "templates": count, "floor_mb": count * 256 >> 20}
     for shape, size in SHAPES.items():
         runs = []
         for _ in range(ROUNDS):
             line = [sys.executable, __file__, "one", str(count), str(size)]
             runs.append(json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout))
         found[shape] = {k: statistics.median_low(run[k] for run in runs) for k in runs[0]}
-    found["load"] = [round(before, 2), round(os.getloadavg()[0], 2)]
+    found["machine"]["load_after"] = [round(x, 2) for x in os.getloadavg()]
     print(json.dumps(found, indent=1))
     if len(sys.argv) > 2:
         Path(sys.argv[2]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

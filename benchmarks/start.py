@@ -1,10 +1,10 @@
 """How soon a command answers, and what the first scan after an installation costs beside the second one.
 
-    python benchmarks/start.py [RESULT.json]
+    python benchmarks/start.py [RESULT.json] [--demo]
 
 Every figure is of whole processes. The help is asked for ten times in turn with an interpreter that does nothing (the
-floor) and one that only imports the library that reads command lines; medians. The demo's log with text is scanned with
-an empty folder for compiled kernels, and twice more with what the first scan left there.
+floor) and one that only imports the library that reads command lines; medians. --demo: also scan the demo's log with text
+with an empty folder for compiled kernels, and twice more with what the first scan left there.
 """
 
 import json
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,32 @@ def scans() -> dict[str, Any]:
     return {"first": round(runs[0], 1), "second": round(second, 1), "ratio": round(runs[0] / second, 2)}
 
 
+def table(found: dict[str, Any], small: dict[str, Any], of: Callable[[dict[str, Any]], str]) -> str:
+    """How soon commands answer, the first scan beside the second, many small files; the machine."""
+    lines = ["| start of a process | CPU, ms | ms | multiple of the floor |", "|---|---:|---:|---:|"]
+    for name, f in found["starts"].items():
+        lines.append(f"| {name} | {f['cpu_ms']} | {f['ms']} | {f['times_floor']} |")
+    many, demo = small["many"], ""
+    if "demo" in found:
+        first, second, ratio = (found["demo"][key] for key in ("first", "second", "ratio"))
+        demo = f"The first scan of the demo's log, with text, took {first} CPU-seconds, the second {second}: {ratio} times. "
+    return "\n".join(lines) + (
+        f"\n\n{demo}{small['files']:,} files of one request each took {many['cpu_seconds']} CPU-seconds, the same requests"
+        f" in one file {small['one']['cpu_seconds']} (load {small['load'][0]} before and {small['load'][1]} after)."
+        f" {of(found)}"
+    )
+
+
 def main() -> None:
     """Measure, print, and write the figures if a file is named."""
-    about = machine()
-    found = {"machine": about, "starts": starts(), "demo": scans()}
-    about["load_after"] = list(os.getloadavg())
+    about, files = machine(), [name for name in sys.argv[1:] if name != "--demo"]
+    found: dict[str, Any] = {"machine": about, "starts": starts()}
+    if "--demo" in sys.argv:
+        found["demo"] = scans()
+    about["load_after"] = [round(x, 2) for x in os.getloadavg()]
     print(json.dumps(found, indent=1))
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if files:
+        Path(files[0]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
