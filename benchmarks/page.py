@@ -175,7 +175,7 @@ def gateway_load(found: dict[str, Any]) -> str:
             one = load[how][key]
             rounds = ", ".join(f"{value:,.1f}" for value in one["p99_ms_of_rounds"])
             waits = " | ".join(f"{1_000 * one[f'{who}_waited_for_core']:,.0f}" for who in ("server", "client"))
-            own = f"{one['own_p99_ms']:,.2g}" if "own_p99_ms" in one else ""
+            own = f"{one['own_p99_ms']:g}" if "own_p99_ms" in one else ""
             lines.append(
                 f"| {name}{', going first' if how == 'alone' else ''} | {one['p50_ms']:,.2f} | {one['p99_ms']:,.1f}"
                 f" | {rounds} | {own} | {one['server_cpu_us']:,.0f} | {waits} |"
