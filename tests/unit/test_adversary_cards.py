@@ -1,4 +1,4 @@
-"""Assumption cards: ranges, sources, faults by line, and the ageing figures against the data that they were measured on."""
+"""Assumption cards: ranges, sources, faults by line, and the ageing figures against their data."""
 
 from pathlib import Path
 

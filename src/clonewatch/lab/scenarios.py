@@ -55,7 +55,8 @@ class Scenario(NamedTuple):
     people, firms: individuals and businesses at scale 1. rate: mean requests per individual per day. campaigns: name in
     the labels and its plan. crowd: factor on the look-alikes' numbers, 0 for none. drawn: every seed draws the number
     of people, how much they ask and which look-alikes exist. pool: ranges that replace those of the plans, by knob.
-    mix: factors on the numbers of look-alikes, by kind. trusted: share of trusted accounts; 0 draws it. A campaign may be a
+    mix: factors on the numbers of look-alikes, by kind.
+    trusted: share of trusted accounts; 0 draws it. A campaign may be a
     plan instead of the name of one.
     """
 
