@@ -19,6 +19,7 @@ from clonewatch.cli import (
     console,
     doctor,
     dossier,
+    exercise,
     lab,
     log,
     output,
@@ -150,6 +151,7 @@ app.add_typer(state.app, name="state", short_help="Maintain a state: verify, com
 app.command("calibrate", short_help="Calibrate on a quiet period of your own.")(calibrate.calibrate)
 app.command("simulate", short_help="Write a labelled synthetic log to try it on.")(lab.simulate)
 app.command("evaluate", short_help="Score a scan against labels.")(lab.evaluate)
+app.add_typer(exercise.app, name="lab", short_help="Try policies on a simulated attacker who adapts.")
 app.command("track", short_help="Follow groups over several scans.")(track.track)
 app.add_typer(audit.app, name="audit", short_help="Test whether a model depends on secrets your answers carried.")
 app.command("why", short_help="Say why an account is in a campaign, or in none.")(results.why)

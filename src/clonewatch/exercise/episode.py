@@ -24,8 +24,8 @@ from clonewatch.lab.simulate import simulate
 from clonewatch.lab.world import START
 from clonewatch.pipeline.scan import ScanSettings, scan
 from clonewatch.pipeline.scan_result import ScanResult
-from clonewatch.policy.backtest import MINUTES, Kept, backtest
 from clonewatch.policy.backtest import CASE as MINUTES_OF_A_CASE
+from clonewatch.policy.backtest import MINUTES, Kept, backtest
 from clonewatch.policy.groups import Ruled, members
 from clonewatch.policy.matching import BYSTANDER, Member, matched
 
@@ -237,7 +237,7 @@ class _Loop:
         return worth
 
     def _collateral(self) -> tuple[dict[str, dict[str, int]], dict[str, float], int]:
-        """Honest accounts under a measure by role and action, their exchanges that were not served, and all there are."""
+        """Honest accounts under a measure by role and action, their exchanges not served by role, and all there are."""
         table = pq.read_table(self.free / "exchanges", columns=["account_id", "ts"])
         account = np.array(table["account_id"].to_pylist(), dtype=object)
         day = (table["ts"].cast("int64").to_numpy() - START) / DAY

@@ -11,8 +11,8 @@ from clonewatch.lab.adversary.strategy import Strategy
 from clonewatch.lab.adversary.translation import Setting
 from clonewatch.model.version import __version__
 
-# How what a policy says becomes an act: on the accounts that it matches; one after the other, as many a day as people can
-# handle; on the whole group together; or together on fixed days.
+# How what a policy says becomes an act: on the accounts that it matches; one after the other, as many a day as people
+# can handle; on the whole group together; or together on fixed days.
 Containment = Literal["matched", "account", "pool", "wave"]
 CONTAINMENTS: tuple[Containment, ...] = ("matched", "account", "pool", "wave")
 # Cards that change what happens; all others only change what it costs.
@@ -31,7 +31,7 @@ EPISODE_CARDS = (
 
 
 class Warned(msgspec.Struct, frozen=True):
-    """What another provider told: from `days` after a pool begins a share of its accounts is recognised and suspended."""
+    """What another provider told: `days` after a pool begins, a share of its accounts is recognised and suspended."""
 
     days: float
     share: float
@@ -40,9 +40,9 @@ class Warned(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """What an episode depends on. policy: its file's text. strategy: None for a world without an attacker.
 
-    checks: days after the campaign's start on which the log is scanned. relaxed: threshold ratio from which a group counts
-    as flagged for the policy; 0 leaves the policy as it is. stands_for: useful exchanges of the campaign for which the
-    bounds of the policy are meant, so that they shrink with the simulated one; 0 takes them as they are.
+    checks: days after the campaign's start on which the log is scanned. relaxed: threshold ratio from which a group
+    counts as flagged for the policy; 0 leaves the policy as it is. stands_for: useful exchanges of the campaign for
+    which the bounds of the policy are meant, so that they shrink with the simulated one; 0 takes them as they are.
     """
 
     policy: str
@@ -82,9 +82,10 @@ class Outcome(msgspec.Struct, frozen=True):
     replacements; worth: useful exchanges weighed by what limits left of their worth. opened: accounts, pools: sets of
     them; first: accounts of the first pool; checked: accounts that passed an identity check. listed, flagged, acted:
     the day of the first scan that lists, flags, and of the first act against the campaign. honest: accounts of honest
-    holders under a measure, by role and action; blocked: their exchanges that were not served, by role; honest_exchanges:
-    all exchanges of honest accounts. rulings: by analysts. minutes: of analysts. claimed: exchanges that the backtest on
-    the same results calls preventable. groups: of all scans. trusted: their trusted share, on average.
+    holders under a measure, by role and action; blocked: their exchanges that were not served, by role;
+    honest_exchanges: all exchanges of honest accounts. rulings: by analysts. minutes: of analysts. claimed: exchanges
+    that the backtest on the same results calls preventable. groups: of all scans. trusted: their trusted share, on
+    average.
     """
 
     useful: int
