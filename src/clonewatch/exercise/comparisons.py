@@ -13,7 +13,7 @@ _ELSEWHERE = 100_000
 
 
 def containments(table: PlayTable, best: str) -> dict[str, Any]:
-    """The strategy that gains most, against the last policy of the playbook, contained in every way, on all seeds."""
+    """The strategy that gains most, against the last policy of the playbook, contained in every way."""
     policy = table.playbook.policies[-1][0]
     keys = [(how, seed) for how in CONTAINMENTS for seed in _seeds(table)]
     tasks = [table.task(policy, table.strategies[best], seed, containment=how) for how, seed in keys]
@@ -38,7 +38,7 @@ def sharing(table: PlayTable, best: str) -> dict[str, Any]:
 
 
 def _seeds(table: PlayTable) -> range:
-    return range(table.playbook.seed, table.playbook.seed + table.playbook.seeds)
+    return range(table.playbook.seed, table.playbook.seed + table.playbook.compare_seeds)
 
 
 def _told(table: PlayTable, best: str, outcomes: list[Outcome]) -> dict[str, Any]:

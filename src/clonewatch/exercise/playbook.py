@@ -53,6 +53,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policies: list[str]
     seed: int = 1
     seeds: int = 2
+    compare_seeds: int = 2
     checks: tuple[int, ...] = (1, 3, 7, 14, 21)
     containment: Containment = "matched"
     wave_days: int = 7
@@ -67,7 +68,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 # Bounds of the numbers: table, key, least, most.
 _BOUNDS = (
-    ("", "seed", 0, 1_000_000), ("", "seeds", 1, 20), ("", "wave_days", 1, 60), ("", "rounds", 0, 100),
+    ("", "seed", 0, 1_000_000), ("", "seeds", 1, 20), ("", "compare_seeds", 1, 20),
+    ("", "wave_days", 1, 60), ("", "rounds", 0, 100),
     ("world", "people", 20, 500_000), ("world", "firms", 3, 5_000), ("world", "rate", 0.01, 100),
     ("world", "firm_rate", 0.1, 1000), ("world", "crowd", 0, 30), ("world", "trusted", 0, 0.9),
     ("world", "quiet", 1, 60), ("world", "days", 5, 90), ("world", "target", 100, 100_000_000),
@@ -81,14 +83,15 @@ _MOST_POLICIES = 8
 class Playbook(NamedTuple):
     """A playbook without a fault. policies: names, versions and texts. search: knobs, effort and where it begins.
 
-    seeds: logs on which the frontier is confirmed. containments, sharing: whether these are compared. sensitivity:
-    cards whose ends are played as well.
+    seeds: logs on which the frontier is confirmed; compare_seeds: on which ways of containment are. containments,
+    sharing: whether these are compared. sensitivity: cards whose ends are played as well.
     """
 
     name: str
     policies: tuple[tuple[str, str], ...]
     seed: int
     seeds: int
+    compare_seeds: int
     checks: tuple[int, ...]
     containment: Containment
     wave_days: int
@@ -136,6 +139,7 @@ def read(path: Path) -> Playbook:
         tuple(_policy(path.parent / name) for name in file.policies),
         file.seed,
         file.seeds,
+        file.compare_seeds,
         tuple(sorted(set(file.checks))),
         file.containment,
         file.wave_days,

@@ -41,7 +41,7 @@ def run(playbook: Playbook, folder: Path, cores: int, progress: Progress) -> dic
         }
         game = rounds(table) if playbook.rounds else None
         told["rounds"] = game
-        for name in table.policies:
+        for name, _ in playbook.policies:
             told["frontiers"][name] = _frontier(table, name)
         best = table.best(first)
         told["best"] = best

@@ -63,10 +63,10 @@ def tables(data: bytes) -> tuple[dict[str, Any], Lines] | Fault:
 def shaped(error: msgspec.ValidationError, lines: Lines, table: str, place: int) -> Fault:
     """A fault of the shape of a table, on the line of the key that it is about."""
     said = str(error)
-    key = re.search(r"`\$\.(\w+)", said) or re.search(r"unknown field `(\w+)`", said)
-    return Fault(
-        lines.of(table, place, key[1] if key else ""), said.partition(" - at ")[0].replace("Object", "the table")
-    )
+    path, unknown = re.search(r"`\$\.([\w.]+)", said), re.search(r"unknown field `(\w+)`", said)
+    inner = path[1].removeprefix(table).lstrip(".").partition(".")[0] if path else ""
+    key = inner or (unknown[1] if unknown else "")
+    return Fault(lines.of(table, place, key), said.partition(" - at ")[0].replace("Object", "the table"))
 
 
 def _outside(text: str) -> Iterator[tuple[int, str]]:
