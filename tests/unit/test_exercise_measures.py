@@ -104,8 +104,8 @@ def test_a_recalibrated_policy_holds_from_its_ratio_on_and_says_no_more() -> Non
 
 
 OUTCOME = Outcome(
-    useful=3000, before=500, hydra=1000, worth=3000.0, harvested=3200, requests=3200, first=40, opened=80, pools=2, checked=0,
-    listed=1, flagged=3, acted=4.0, contained=4.0, honest={"hackathon": {"suspend": 2, "budget": 1}},
+    useful=3000, before=500, hydra=1000, worth=3000.0, harvested=3200, requests=3200, first=40, opened=80, pools=2,
+    checked=0, listed=1, flagged=3, acted=4.0, contained=4.0, honest={"hackathon": {"suspend": 2, "budget": 1}},
     blocked={"hackathon": 50.0}, honest_accounts=500, honest_exchanges=10_000, rulings=2, minutes=100.0, claimed=2000,
     groups=[], trusted=0.2,
 )  # fmt: skip

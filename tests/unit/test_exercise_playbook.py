@@ -39,7 +39,7 @@ def test_the_example_is_sound() -> None:
         ('known = ["naive"', 'known = ["unheard"', "unheard"),
         ("quiet = 5", 'quiet = "long"', "Expected `int`"),
         ("confirm = 1", "konfirm = 2", "konfirm"),
-        ('sensitivity = []', 'sensitivity = ["weather"]', "weather"),
+        ("sensitivity = []", 'sensitivity = ["weather"]', "weather"),
         ("crowd = 0.08", "mix = { dragons = 2.0 }", "dragons"),
         ("rounds = 1", "rounds = ", "no TOML"),
     ],
