@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 DOCS_STAMP := .venv/.installed-docs
 EVAL ?=
 
-.PHONY: help setup demo demo-live test check format style types imports golden eval eval-full audit-study bench docs site clean
+.PHONY: help setup demo demo-live test check format style types imports golden eval eval-full audit-study lab bench docs site clean
 
 help:
 	@echo "make setup   a virtual environment in .venv with everything in it"
@@ -18,6 +18,7 @@ help:
 	@echo "make eval    detection on labelled logs, into docs/evaluation.md (EVAL='--only quiet' for a part)"
 	@echo "make eval-full   the same on more and larger logs; hours; resumes where it was stopped"
 	@echo "make audit-study   the audit on students trained for it, into docs/audit.md; the transformers need torch"
+	@echo "make lab     a small exercise of the policy lab: demo/exercise/exercise.html; minutes; resumes where it was stopped"
 	@echo "make bench   speed and memory; takes long, and fills docs/performance.md"
 	@echo "make docs    the documentation site, into site/; checks links and names"
 	@echo "make clean   remove what the other targets wrote, except .venv"
@@ -77,6 +78,11 @@ eval-full: $(STAMP)
 
 audit-study: $(STAMP)
 	$(BIN)/python -m evals.audit_study
+
+# Exit code 3 is a finding, and no fault of the run.
+lab: $(STAMP)
+	@$(BIN)/clonewatch lab run examples/playbook.toml --out demo/exercise; code=$$?; test $$code -eq 0 -o $$code -eq 3
+	@echo "The page is at $(CURDIR)/demo/exercise/exercise.html"
 
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/page.py benchmarks/at_rate.py,$(wildcard benchmarks/*.py)) $(wildcard benchmarks/page.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done

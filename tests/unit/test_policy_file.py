@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from clonewatch.cli.main import app
+from clonewatch.kernels.toml_lines import Lines
 from clonewatch.policy.conditions import Condition, compiled
 from clonewatch.policy.facts import ACCOUNT, CAMPAIGN, REFUSED, SAMPLE_ACCOUNT, SAMPLE_CAMPAIGN, refusal
 from clonewatch.policy.policy_file import Policy, PolicyError, parsed, read
-from clonewatch.policy.toml_lines import Lines
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "policy.toml"
 HEAD = 'schema = "clonewatch.policy.v1"\nname = "p"\nversion = 1\nappeal_url = "https://example.com/appeal"\n'

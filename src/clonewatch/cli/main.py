@@ -50,6 +50,7 @@ ENTRIES = (
     Entry("calibrate", "calibrate", "calibrate", "Calibrate on a quiet period of your own."),
     Entry("simulate", "lab", "simulate", "Write a labelled synthetic log to try it on."),
     Entry("evaluate", "lab", "evaluate", "Score a scan against labels."),
+    Entry("lab", "exercise", "app", "Try policies on a simulated attacker who adapts."),
     Entry("track", "track", "track", "Follow groups over several scans."),
     Entry("audit", "audit", "app", "Test whether a model depends on secrets your answers carried."),
     Entry("why", "results", "why", "Say why an account is in a campaign, or in none."),

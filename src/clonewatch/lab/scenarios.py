@@ -55,10 +55,13 @@ class Scenario(NamedTuple):
     people, firms: individuals and businesses at scale 1. rate: mean requests per individual per day. campaigns: name in
     the labels and its plan. crowd: factor on the look-alikes' numbers, 0 for none. drawn: every seed draws the number
     of people, how much they ask and which look-alikes exist. pool: ranges that replace those of the plans, by knob.
+    mix: factors on the numbers of look-alikes, by kind.
+    trusted: share of trusted accounts; 0 draws it. A campaign may be a
+    plan instead of the name of one.
     """
 
     summary: str
-    campaigns: tuple[tuple[str, str], ...]
+    campaigns: tuple[tuple[str, str | PoolPlan], ...]
     people: int = 2300
     firms: int = 55
     rate: float = 0.9
@@ -69,6 +72,8 @@ class Scenario(NamedTuple):
     size: float = 1.0
     drawn: bool = False
     pool: tuple[tuple[str, Range], ...] = ()
+    mix: tuple[tuple[str, float], ...] = ()
+    trusted: float = 0.0
 
 
 def plans() -> dict[str, PoolPlan]:
@@ -198,6 +203,8 @@ _MIXED = {
 def build(world: World, scenario: Scenario) -> None:
     """Add all accounts and traffic of a scenario to the world."""
     scale = world.scale
+    if scenario.trusted:
+        world.anchor_share = scenario.trusted
     if scenario.drawn:
         mix = world.knobs.under("mix")
         scenario = scenario._replace(
@@ -209,6 +216,7 @@ def build(world: World, scenario: Scenario) -> None:
     individuals(world, max(20, round(scenario.people * scale)), scenario.rate)
     families(world, max(3, round(scenario.people * scale * 0.04)), scenario.rate)
     businesses(world, max(3, round(scenario.firms * scale)), scenario.firm_rate)
+    factors = dict(scenario.mix)
     if scenario.crowd:
         for name, (make, low, high, least) in (LOOKALIKES | (UNDECLARED if scenario.drawn else {})).items():
             crowd = scenario.crowd
@@ -216,11 +224,14 @@ def build(world: World, scenario: Scenario) -> None:
                 if world.knobs.under("absent").real(name, 0, 1) < _ABSENT:
                     continue
                 crowd = world.knobs.under("crowd").spread(name, *_CROWDS)
-            make(world, world.knobs.under("size").size(name, low, high, scale * crowd, least))
+            factor = factors.get(name, 1.0)
+            size = world.knobs.under("size").size(name, low, high, scale * crowd * factor, least if factor else 0)
+            if size:
+                make(world, size)
     shelf = plans() | {"headline": _HEADLINE}
     egress = None
-    for label, name in scenario.campaigns:
-        plan = shelf[name]
+    for label, named in scenario.campaigns:
+        plan = shelf[named] if isinstance(named, str) else named
         if world.name == "mixed":
             plan = replace(plan, **_MIXED[label])  # type: ignore[arg-type]
         plan = replace(plan, **dict(scenario.pool))  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import numpy as np
 
 from clonewatch.lab.gaps import left_out
 from clonewatch.lab.ids import named
+from clonewatch.lab.limits import Limit, Limited
 from clonewatch.lab.log_files import LogWriter, pieces, write_books, write_knobs
 from clonewatch.lab.rows import DAY, Rows, joined
 from clonewatch.lab.scenarios import Scenario, build, catalogue, days_of
@@ -41,6 +42,7 @@ def simulate(
     text: bool | Prompts = False,
     without: Sequence[str] = (),
     known: Mapping[str, Scenario] | None = None,
+    limits: Mapping[str, Sequence[Limit]] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write a labelled log folder and return the content of `scenario.json`.
@@ -48,6 +50,7 @@ def simulate(
     scale: factor on the number of accounts; rates stay. text: write messages instead of fingerprints; if prompts are
     given, as lists under "campaign" and "honest", they replace generated ones. The same arguments give the same bytes.
     without: what the log lacks, by the names in `gaps`. known: the scenarios to choose from; None for the catalogue.
+    limits: what a defender does to accounts, by account id.
     Raises SetupError for an unknown scenario or a scale that is not positive, OutputError if `out` exists.
     """
     known = catalogue() if known is None else known
@@ -67,6 +70,7 @@ def simulate(
     drawn: dict[str, object] = {}
     world = World(scenario, seed, scale, days_of(plan, named("days", scenario, seed)), drawn)
     build(world, plan)
+    limited = Limited(world, limits or {})
     author = None
     if text is not False:
         from clonewatch.lab.text.author import Author
@@ -77,7 +81,7 @@ def simulate(
         made = Path(scratch) / "log"
         made.mkdir()
         with LogWriter(world, made, author, without) as log:
-            _play(world, log, told)
+            _play(world, log, told, limited)
         write_books(world, made, without)
         said = _account(world, log, seed, author is not None)
         if without:
@@ -89,7 +93,7 @@ def simulate(
     return said
 
 
-def _play(world: World, log: LogWriter, progress: Progress) -> None:
+def _play(world: World, log: LogWriter, progress: Progress, limited: Limited) -> None:
     """Day by day: the traffic that starts today, plus sessions that continue from yesterday."""
     progress.start("simulate", world.days, "days")
     over: Rows = joined([])
@@ -99,6 +103,7 @@ def _play(world: World, log: LogWriter, progress: Progress) -> None:
             rng = np.random.default_rng([world.salt, 3, number, day])
             parts.append(traffic.emit(day, world.topics, world.outages, rng))
         today, over = pieces(parts, (day + 1) * DAY)
+        today = limited.let_through(today, world.salt)
         log.write(today)
         progress.advance(1, len(today["ts"]))
     sent = int(np.count_nonzero(log.per_account))

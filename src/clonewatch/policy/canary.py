@@ -7,8 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from clonewatch.policy.conditions import Fault
-from clonewatch.policy.toml_lines import Lines
+from clonewatch.kernels.toml_lines import Fault, Lines
 
 TABLE = "canary"
 SECONDS, MOST_SECONDS = 60, 300

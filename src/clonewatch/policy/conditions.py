@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clonewatch.kernels.toml_lines import Fault
 from clonewatch.model.errors import SetupError
 from clonewatch.policy.facts import FACTS, SAMPLE_ACCOUNT, SAMPLE_CAMPAIGN, refusal
 
@@ -22,14 +23,6 @@ _TOKEN = re.compile(
 )
 _BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|filter|map)\s*\(\s*(\w+)\s*,")
 _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
-
-
-class Fault(NamedTuple):
-    """What is wrong with a condition. line: of the condition, the first is 1."""
-
-    line: int
-    what: str
-    fix: str = ""
 
 
 class Condition(NamedTuple):

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from clonewatch.kernels.toml_lines import Fault, Lines, shaped, tables
 from clonewatch.model.errors import SetupError
 from clonewatch.model.gateway_actions import ACTIONS, GatewayAction
 from clonewatch.model.repeats import MOST_DAYS
 from clonewatch.policy.canary import Canary, canary
-from clonewatch.policy.conditions import Condition, Fault, compiled
+from clonewatch.policy.conditions import Condition, compiled
 from clonewatch.policy.facts import FACTS
-from clonewatch.policy.toml_lines import Lines
 
 SCHEMA: Literal["clonewatch.policy.v1"] = "clonewatch.policy.v1"
 DAYS = 30
@@ -25,7 +24,6 @@ MOST_BYTES = 1 << 20
 SHADOW, ENFORCE = "shadow", "enforce"
 NONE = "none"
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,59}")
-_SYNTAX = re.compile(r"(.*) \(at line (\d+), column (\d+)\)")
 _FIX = "Write it as examples/policy.toml does"
 
 
@@ -125,20 +123,14 @@ def read(path: Path) -> Policy:
 
 def parsed(data: bytes) -> Policy | list[Fault]:
     """A policy from the bytes of a file, or everything that is wrong with it."""
-    try:
-        text = data.decode("utf-8")
-        held = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        return [Fault(data.count(b"\n", 0, error.start) + 1, "this is no UTF-8")]
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        place = _SYNTAX.fullmatch(str(error))
-        line = int(place[2]) if place else text.count("\n") + 1
-        return [Fault(line, f"no TOML: {place[1] + f' at column {place[3]}' if place else error}")]
-    lines = Lines(text)
+    opened = tables(data)
+    if isinstance(opened, Fault):
+        return [opened]
+    held, lines = opened
     try:
         file = msgspec.convert(held, _File)
     except msgspec.ValidationError as error:
-        return [_shaped(error, lines, "", 0)]
+        return [shaped(error, lines, "", 0)]
     faults = _head(file, lines)
     rules = [_rule(one, place, lines, faults) for place, one in enumerate(file.rules)]
     # Of rules with faults too: an example of one has no fault of its own.
@@ -198,7 +190,7 @@ def _rule(held: object, place: int, lines: Lines, faults: list[Fault]) -> Rule |
     try:
         rule = msgspec.convert(held, _Rule)
     except msgspec.ValidationError as error:
-        faults.append(_shaped(error, lines, "rules", place))
+        faults.append(shaped(error, lines, "rules", place))
         return None
     for key, word in (("id", rule.id), ("reason", rule.reason)):
         if not _WORD.fullmatch(word) or word == NONE:
@@ -237,7 +229,7 @@ def _example(held: object, place: int, lines: Lines, ids: list[str], faults: lis
     try:
         one = msgspec.convert(held, _Example)
     except msgspec.ValidationError as error:
-        faults.append(_shaped(error, lines, "examples", place))
+        faults.append(shaped(error, lines, "examples", place))
         return None
     for whose, given in (("campaign", one.campaign), ("account", one.account)):
         for fact in sorted(set(given) - set(FACTS[whose])):
@@ -247,12 +239,3 @@ def _example(held: object, place: int, lines: Lines, ids: list[str], faults: lis
         what = f"there is no rule {one.gives!r}"
         faults.append(Fault(lines.of("examples", place, "gives"), what, f"There are: {', '.join((*ids, NONE))}"))
     return Example(one.name, one.gives, one.campaign, one.account, lines.of("examples", place))
-
-
-def _shaped(error: msgspec.ValidationError, lines: Lines, table: str, place: int) -> Fault:
-    """A fault of the shape of a table, on the line of the key that it is about."""
-    said = str(error)
-    key = re.search(r"`\$\.(\w+)", said) or re.search(r"unknown field `(\w+)`", said)
-    return Fault(
-        lines.of(table, place, key[1] if key else ""), said.partition(" - at ")[0].replace("Object", "the table")
-    )

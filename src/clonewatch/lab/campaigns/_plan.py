@@ -17,8 +17,11 @@ class PoolPlan:
     requests that are not harvest; cover_from: `chat`, `customers` of a resale proxy, or `own`: what each account's
     holder asks, with habits. schedule: `closed`, `open` or `sessions`. created: sign-up days against the window. split:
     parts that share nothing but the list of questions. ban: chance of a ban per day. replace_hours: until the next
-    account takes over. wave: all accounts banned at once at this share of the window. customers: honest people behind
-    the same addresses at scale 1. react: share that moves to the new model within a day of release.
+    account takes over. wave: all accounts banned at once at this share of the window. later: further pools that take up
+    the same list of questions with an infrastructure of their own, as the day on which each begins and its number of
+    accounts. customers: honest people behind the same addresses at scale 1. react: share that moves to the new model
+    within a day of release. public_builds: chance that the pool's client builds are those of the public; no public
+    figure is known.
     """
 
     accounts: Range
@@ -42,6 +45,7 @@ class PoolPlan:
     per_card: Range = (5, 40)
     per_device: Range = (3, 20)
     builds: Range = (1, 5)
+    public_builds: float = 0.5
     created: Range = (-20, 1)
     bursts: bool = True
     throwaway: float = 0.5
@@ -50,6 +54,7 @@ class PoolPlan:
     ban: Range = (0.0, 0.004)
     replace_hours: Range = (2, 48)
     wave: float = 0.0
+    later: tuple[tuple[float, int], ...] = ()
     first_day: Range = (0, 3)
     last: Range = (1.0, 1.0)
     ramp: Range = (0, 3)
@@ -78,7 +83,7 @@ class Drawn:
         self.values: dict[str, float] = {}
         for part in fields(plan):
             value = getattr(plan, part.name)
-            if isinstance(value, tuple) and value and isinstance(value[0], int | float):
+            if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], int | float):
                 low, high = float(value[0]), float(value[1])
                 self.values[part.name] = low if low == high else knobs.real(part.name, low, high)
 

@@ -12,6 +12,7 @@ from clonewatch.lab.campaigns._plan import Drawn, PoolPlan
 from clonewatch.lab.clocks import FLAT_HOURS, PEOPLE_HOURS, ArrivalClock, Beats, QueueClock, SessionClock, Think, Turns
 from clonewatch.lab.content import GRADE, HARVEST, REWRITE, Agent, Content
 from clonewatch.lab.ids import Hashes
+from clonewatch.lab.knobs import Knobs
 from clonewatch.lab.lookalikes.agents import agent_content, agent_harness, agent_manner, proxy_customers
 from clonewatch.lab.network import Pool, Routes, routes
 from clonewatch.lab.people import NOBODY, PEOPLE, Crowd, adoption, enrol, home_routes, manner, pick_builds, strings
@@ -35,7 +36,6 @@ from clonewatch.lab.vocabulary import (
 from clonewatch.lab.world import World
 
 _STUBBORN = HOUR // 3  # how long the queue still tries a banned account
-_PUBLIC_BUILDS = 0.5  # chance that a pool uses the same builds as everybody; no public figure is known
 
 
 class Life(NamedTuple):
@@ -83,6 +83,11 @@ def launch(world: World, name: str, plan: PoolPlan, *, egress: Pool | None = Non
         _probing(operation)
     if drawn["customers"] and used is not None:
         proxy_customers(world, max(4, round(drawn["customers"] * world.scale)), used)
+    # Last, so that whatever they are, everything before them is as without them.
+    for place, (day, size) in enumerate(plan.later):
+        begun = Drawn(replace(plan, first_day=(day, day), ramp=(0.0, 0.0), wave=0.0), Knobs(world.rng, {}))
+        begun.values = {**drawn.values, "first_day": day, "ramp": 0.0}
+        _pool(operation._replace(drawn=begun), 200 + place, size, None)
     return used
 
 
@@ -111,7 +116,7 @@ def _pool(operation: Operation, part: int, size: int, egress: Pool | None) -> Po
         replay=plan.replay,
         genre={"grading": GRADE, "sensitive_rewrite": REWRITE}.get(plan.task, HARVEST),
     )
-    client, upgrade = pick_builds(world, count, [_builds(world, max(1, round(d["builds"])))], [1.0])
+    client, upgrade = pick_builds(world, count, [_builds(world, max(1, round(d["builds"])), plan.public_builds)], [1.0])
     ways_of_asking = _manner(world, d, count)
     if plan.mimic:
         forge, forge_salt = agent_harness(world)
@@ -227,7 +232,7 @@ def _systems(world: World, count: int, share: float) -> tuple[Hashes, Hashes]:
     return np.full(count, one, dtype=np.uint64), np.zeros(count, dtype=np.uint64)
 
 
-def _builds(world: World, count: int) -> Pool:
+def _builds(world: World, count: int, public_chance: float) -> Pool:
     """Client builds of a pool: some of the public ones, or public names on its own TLS stack."""
     names = {
         "lumen-python": world.python,
@@ -236,7 +241,7 @@ def _builds(world: World, count: int) -> Pool:
         "lumen-node": world.node,
     }
     name = list(names)[int(world.rng.integers(len(names)))]
-    if world.rng.random() < _PUBLIC_BUILDS:
+    if world.rng.random() < public_chance:
         public = names[name]
         few = min(count, public.size)
         return Pool(public.start + int(world.rng.integers(public.size - few + 1)), few)

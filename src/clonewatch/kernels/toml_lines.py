@@ -1,13 +1,26 @@
-"""The lines of a TOML file on which its tables and keys stand, which the standard library does not say."""
+"""TOML files whose faults are named by line: where tables and keys stand, which the standard library does not say."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
 
 _TABLE = re.compile(r"\s*\[(\[)?\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\")\s*[=.]")
+_SYNTAX = re.compile(r"(.*) \(at line (\d+), column (\d+)\)")
 _LONG = ('"""', "'''")
+
+
+class Fault(NamedTuple):
+    """Something wrong in a file. line: from 1. fix: a sentence, or empty."""
+
+    line: int
+    what: str
+    fix: str = ""
 
 
 class Lines:
@@ -32,6 +45,28 @@ class Lines:
         4
         """
         return self._found.get((table, place, key)) or self._found.get((table, place, "")) or 1
+
+
+def tables(data: bytes) -> tuple[dict[str, Any], Lines] | Fault:
+    """What the bytes of a TOML file hold, and where; or why they hold nothing."""
+    try:
+        text = data.decode("utf-8")
+        return tomllib.loads(text), Lines(text)
+    except UnicodeDecodeError as error:
+        return Fault(data.count(b"\n", 0, error.start) + 1, "this is no UTF-8")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        place = _SYNTAX.fullmatch(str(error))
+        line = int(place[2]) if place else data.count(b"\n") + 1
+        return Fault(line, f"no TOML: {place[1] + f' at column {place[3]}' if place else error}")
+
+
+def shaped(error: msgspec.ValidationError, lines: Lines, table: str, place: int) -> Fault:
+    """A fault of the shape of a table, on the line of the key that it is about."""
+    said = str(error)
+    path, unknown = re.search(r"`\$\.([\w.]+)", said), re.search(r"unknown field `(\w+)`", said)
+    inner = path[1].removeprefix(table).lstrip(".").partition(".")[0] if path else ""
+    key = inner or (unknown[1] if unknown else "")
+    return Fault(lines.of(table, place, key), said.partition(" - at ")[0].replace("Object", "the table"))
 
 
 def _outside(text: str) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,1 @@
+"""An attacker who adapts, as a source of labelled synthetic logs: assumptions, knobs, prices, search and game."""
