@@ -161,3 +161,17 @@ def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
     older = CliRunner().invoke(app, ["share", "offer", str(path), str(settings), "--collection", "c"])
     assert older.exit_code == 2 and "newer word" in older.output
     assert not Path(out).exists() or list(Path(out).iterdir()) == []
+
+
+def test_a_library_that_is_not_there_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "release.json"
+    path.write_bytes(encoded(of_today()))
+    for library, words in (
+        ("stix2", ["convert", str(path), "--to", "stix", "--out", str(tmp_path / "out")]),
+        ("pymisp", ["convert", str(path), "--to", "misp", "--out", str(tmp_path / "out")]),
+        ("uvicorn", ["serve", str(path)]),
+    ):
+        with monkeypatch.context() as lacking:
+            lacking.setitem(sys.modules, library, None)
+            done = CliRunner().invoke(app, ["share", *words])
+        assert done.exit_code == 2 and library in done.output and "clonewatch[share]" in done.output

@@ -26,7 +26,8 @@ from clonewatch.cases.arrivals import arrive
 from clonewatch.cases.people import LOCKED_MINUTES, WRONG_PASSWORDS
 from clonewatch.errors import SetupError
 from clonewatch.service.app import create_app
-from clonewatch.service.protection import CSP, Rates
+from clonewatch.service.protection import CSP
+from clonewatch.service.rates import Rates
 from clonewatch.service.settings import Limits, Settings, check
 
 EVIL = """"><script>alert(1)</script><img src=x onerror=alert(1)>'{{7*7}}"""

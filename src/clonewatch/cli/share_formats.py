@@ -194,6 +194,10 @@ def serve(
     if new_key is not None:
         _make_key(new_key)
         return
+    from clonewatch.sharing.formats.libraries import needed
+
+    for name in ("starlette", "uvicorn"):
+        needed(name)
     from clonewatch.service.taxii.serving import serve as run
     from clonewatch.service.taxii.settings import read
 

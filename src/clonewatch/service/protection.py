@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -11,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clonewatch.service.rates import Rates
 from clonewatch.service.settings import Settings, is_loopback
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -39,28 +38,9 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
 _YEAR = 365 * 24 * 3600
-_MOST_ADDRESSES = 10_000
 SIGN_IN_PATHS = ("/sign-in", "/welcome")
 # What account holders see: open to everybody, so what comes there takes nothing away from people at work.
 HOLDERS = "/appeal"
-
-
-class Rates:
-    """How many requests an address may still make. Bounded: the addresses unused for longest are forgotten."""
-
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.per_minute, self._clock = per_minute, clock
-        self._left: dict[str, tuple[float, float]] = {}
-
-    def takes(self, address: str) -> bool:
-        """Count a request; False where an address made too many."""
-        now = self._clock()
-        left, at = self._left.pop(address, (float(self.per_minute), now))
-        left = min(float(self.per_minute), left + (now - at) * self.per_minute / 60)
-        self._left[address] = (max(0.0, left - 1), now)
-        if len(self._left) > _MOST_ADDRESSES:
-            del self._left[next(iter(self._left))]
-        return left >= 1
 
 
 class _TooLargeError(Exception):

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from clonewatch.model.errors import SetupError
-from clonewatch.service.protection import Rates
+from clonewatch.service.rates import Rates
 from clonewatch.service.taxii.settings import Collection, Settings
 from clonewatch.sharing.formats import stix
 from clonewatch.sharing.formats.reading import value
