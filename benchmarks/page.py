@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import sketches
 import start
 import vl_convert
 
@@ -373,7 +372,6 @@ def main() -> None:
         "text": text(scan),
         "reading": reading(found["reading"]),
         "start": start.table(found["start"], found["small_files"], machine),
-        "sketches": sketches.table(found["sketches"], machine),
         "engines": engines(compared),
         "daily": daily(kept),
         "headline": headline(large),

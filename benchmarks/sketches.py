@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,18 +87,6 @@ def memory(which: str) -> int:
         if line.startswith(which):
             return int(line.split()[1]) // 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def table(found: dict[str, Any], of: Callable[[dict[str, Any]], str]) -> str:
-    """Memory of many sketches, beside their bytes."""
-    lines = [
-        "| templates | kept, MB | at the peak, MB | multiple of the floor | CPU-seconds |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for name, f in ((name, f) for name, f in found.items() if isinstance(f, dict) and "peak_mb" in f):
-        kept, peak = f["kept_mb"] - f["before_mb"], f["peak_mb"] - f["before_mb"]
-        lines.append(f"| {name} | {kept:,} | {peak:,} | {peak / found['floor_mb']:.1f} | {f['cpu_seconds']} |")
-    return "\n".join(lines) + f"\n\n{found['templates']:,} templates, {found['floor_mb']} MB of sketches. {of(found)}"
 
 
 def main() -> None:

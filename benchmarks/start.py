@@ -3,8 +3,8 @@
     python benchmarks/start.py [RESULT.json] [--demo]
 
 Every figure is of whole processes. The help is asked for ten times in turn with an interpreter that does nothing (the
-floor) and one that only imports the library that reads command lines; medians. --demo: also scan the demo's log with text
-with an empty folder for compiled kernels, and twice more with what the first scan left there.
+floor) and one that only imports the library that reads command lines; medians. --demo: also scan the demo's log
+with text, first with an empty folder for compiled kernels, then twice with what the first scan left there.
 """
 
 import json
@@ -77,11 +77,13 @@ def table(found: dict[str, Any], small: dict[str, Any], of: Callable[[dict[str, 
     many, demo = small["many"], ""
     if "demo" in found:
         first, second, ratio = (found["demo"][key] for key in ("first", "second", "ratio"))
-        demo = f"The first scan of the demo's log, with text, took {first} CPU-seconds, the second {second}: {ratio} times. "
+        demo = (
+            f"The first scan of the demo's log, with text, took {first} CPU-seconds, the second {second}: {ratio} x. "
+        )
     return "\n".join(lines) + (
-        f"\n\n{demo}{small['files']:,} files of one request each took {many['cpu_seconds']} CPU-seconds, the same requests"
-        f" in one file {small['one']['cpu_seconds']} (load {small['load'][0]} before and {small['load'][1]} after)."
-        f" {of(found)}"
+        f"\n\n{demo}{small['files']:,} files of one request each took {many['cpu_seconds']} CPU-seconds, the same"
+        f" requests in one file {small['one']['cpu_seconds']} (load {small['load'][0]} before, {small['load'][1]}"
+        f" after). {of(found)}"
     )
 
 

@@ -99,7 +99,11 @@ def test_the_values_of_hashes_neither_lead_nor_name_a_family() -> None:
     assert all(family < template for template, family in told[0])
 
 
-def test_sketches_that_were_kept_in_parts_are_merged_in_order_of_first_appearance_and_held_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", [staging._BLOCK, 7000])
+def test_sketches_kept_in_parts_are_merged_in_order_of_first_appearance_and_held_once(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "_BLOCK", block)
     sketches = np.vstack([near(c, 0.8) for c in fresh(4000) for _ in range(5)])
     templates = DRAW.permutation(np.arange(1, 20_001, dtype=np.int64))
     seen = DRAW.permutation(len(templates))[:19_000]  # the others are of rows that were merged into earlier ones
@@ -112,6 +116,7 @@ def test_sketches_that_were_kept_in_parts_are_merged_in_order_of_first_appearanc
     held = tracked(lambda: np.concatenate([sketches]))
     assert held > 0.9 * sketches.nbytes  # what is counted is what numpy holds
     assert tracked(lambda: stager._in_order(templates, templates[seen])) < 1.3 * sketches.nbytes
+    assert not stager._sketches
     for at in range(0, len(templates), 3000):
         stager.keep_sketches(templates[at : at + 3000], sketches[at : at + 3000])
     assert stager.families(engine).equals(expected) and expected.num_rows > 10_000

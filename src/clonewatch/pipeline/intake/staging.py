@@ -122,6 +122,8 @@ FIRST_SEEN = (
     'SELECT template FROM (SELECT s.template, MIN(a.ts) AS first, MIN(a."row") AS place FROM arrivals a'
     " JOIN sketched s ON s.template = a.template GROUP BY s.template) t ORDER BY first, place"
 )
+# Sketches that are put together into one block: 64 MB, which goes back to the system as soon as it is given up.
+_BLOCK = 1 << 18
 SKETCHED_TEMPLATES = 2_000_000  # 256 B each: bounds sketches to 0.5 GB of memory; later templates are not merged
 
 
@@ -140,6 +142,7 @@ class Stager:
         self.first_ts, self.last_ts = np.iinfo(np.int64).max, np.iinfo(np.int64).min
         self._sketched: set[int] = set()
         self._sketches: list[tuple[np.ndarray, np.ndarray]] = []
+        self._loose = 0  # how many of these, at the end, are no blocks
 
     def hash(self, values: pa.Array, purpose: str) -> pa.Array:
         """Keyed 64-bit hashes as int64; null stays null."""
@@ -201,8 +204,14 @@ class Stager:
 
     def keep_sketches(self, templates: np.ndarray, sketches: np.ndarray) -> None:
         """Keep sketches, uint32[N, 64], of N new templates, int64[N], for `families`."""
-        if len(templates):
-            self._sketches.append((templates, sketches))
+        if not len(templates):
+            return
+        self._sketches.append((templates, sketches))
+        self._loose += 1
+        if sum(len(t) for t, _ in self._sketches[-self._loose :]) >= _BLOCK:
+            parts = self._sketches[-self._loose :]
+            whole = np.concatenate([t for t, _ in parts]), np.concatenate([m for _, m in parts])
+            self._sketches[-self._loose :], self._loose = [whole], 0
 
     def sketches(self) -> tuple[np.ndarray, np.ndarray]:
         """Templates, int64[N], in order of first appearance, and their sketches, uint32[N, 64]."""
@@ -217,6 +226,7 @@ class Stager:
         merged as well.
         """
         templates = np.concatenate([np.zeros(0, np.int64), *(part for part, _ in self._sketches)])
+        self._sketched.clear()  # nothing is read any more
         engine.put("sketched", pa.table({"template": pa.array(templates, pa.int64())}))
         known = engine.fetch(FIRST_SEEN)["template"].to_numpy()
         return families(known, self._in_order(templates, known), examples)
@@ -230,12 +240,12 @@ class Stager:
         place = np.full(len(templates), -1, np.int64)  # where in `known` each kept sketch belongs
         place[order[np.searchsorted(templates, known, sorter=order)]] = np.arange(len(known))
         out = np.zeros((len(known), SKETCH_SIZE), np.uint32)
-        at = len(templates)
+        at, self._loose = len(templates), 0
         while self._sketches:
             _, part = self._sketches.pop()
             at -= len(part)
-            wanted = place[at : at + len(part)]
-            out[wanted[wanted >= 0]] = part[wanted >= 0]
+            for few in np.array_split(np.flatnonzero(place[at : at + len(part)] >= 0), 16):
+                out[place[at + few]] = part[few]
         return out
 
     def accounts(self, table: pa.Table | None) -> pa.Table:
