@@ -121,13 +121,14 @@ def _played(playbook: Path, out: Path, cores: int | None, quiet: bool) -> dict[s
 
     from clonewatch.exercise.playbook import read
     from clonewatch.exercise.run import run as play
+    from clonewatch.exercise.workers import Workers
     from clonewatch.model import whole_files
     from clonewatch.report.exercise_page import exercise_page
 
     held = read(playbook)
     out.mkdir(parents=True, exist_ok=True)
-    with watching(quiet) as progress:
-        told = play(held, out, cores or os.cpu_count() or 1, progress)
+    with watching(quiet) as progress, Workers(out, cores or os.cpu_count() or 1, progress) as workers:
+        told = play(held, workers)
     # Once through JSON: the page shows what the file says.
     data = msgspec.json.format(msgspec.json.encode(told), indent=1)
     whole_files.write(out / "exercise.json", data, what="the result")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,49 +16,43 @@ from clonewatch.exercise.rounds import rounds
 from clonewatch.exercise.workers import Workers
 from clonewatch.lab.adversary.prices import cheapest
 from clonewatch.lab.adversary.search import frontier
-from clonewatch.ports.progress import Progress
 
 
-def run(playbook: Playbook, folder: Path, cores: int, progress: Progress) -> dict[str, Any]:
-    """Play an exercise and say what came of it. folder: keeps the episodes, so that a second run goes on.
+def run(playbook: Playbook, workers: Workers) -> dict[str, Any]:
+    """Play an exercise and say what came of it, in plain values. workers: play and keep its episodes.
 
     Raises SetupError without the extras `lab` and `policy`.
     """
-    with Workers(folder, cores, progress) as workers:
-        table = PlayTable(playbook, workers)
-        first = playbook.policies[0][0]
-        errors = table.search(first)
-        told: dict[str, Any] = {
-            "playbook": playbook.name,
-            "world": msgspec.to_builtins(playbook.setting),
-            "policies": [name for name, _ in playbook.policies],
-            "checks": list(playbook.checks),
-            "containment": playbook.containment,
-            "undefended_usd_per_million": cheapest(aim(playbook.setting), playbook.cards)[1] * 1_000_000,
-            "model_errors": errors,
-            "frontiers": {},
-        }
-        game = rounds(table) if playbook.rounds else None
-        told["rounds"] = game
-        for name, _ in playbook.policies:
-            told["frontiers"][name] = _frontier(table, name)
-        best = table.best(first)
-        told["best"] = best
-        if playbook.containments:
-            told["containments"] = containments(table, best)
-        if playbook.sharing:
-            told["sharing"] = sharing(table, best)
-        told["conclusions"] = conclusions(table, told)
-        told["bound"] = bound(table)
-        told["sensitivity"] = sensitivity(table, told)
-        told["cards"] = {name: msgspec.to_builtins(card) for name, card in playbook.cards.held.items()}
-        told["effort"] = {
-            "episodes": len(table.rows),
-            "played_now": workers.played,
-            "strategies": len(table.strategies),
-            "model_questions": playbook.search.trials * (playbook.search.rounds + playbook.rounds),
-            "seeds": playbook.seeds,
-        }
+    table = PlayTable(playbook, workers)
+    first = playbook.policies[0][0]
+    told: dict[str, Any] = {
+        "playbook": playbook.name,
+        "world": msgspec.to_builtins(playbook.setting),
+        "policies": [name for name, _ in playbook.policies],
+        "checks": list(playbook.checks),
+        "containment": playbook.containment,
+        "undefended_usd_per_million": cheapest(aim(playbook.setting), playbook.cards)[1] * 1_000_000,
+        "model_errors": table.search(first),
+    }
+    told["rounds"] = rounds(table) if playbook.rounds else None
+    told["frontiers"] = {name: _frontier(table, name) for name, _ in playbook.policies}
+    told["best"] = best = table.best(first)
+    table.confirm(first, [best])
+    if playbook.containments:
+        told["containments"] = containments(table, best)
+    if playbook.sharing:
+        told["sharing"] = sharing(table, best)
+    told["conclusions"] = conclusions(table, told)
+    told["bound"] = bound(table)
+    told["sensitivity"] = sensitivity(table, told)
+    told["cards"] = {name: msgspec.to_builtins(card) for name, card in playbook.cards.held.items()}
+    told["effort"] = {
+        "episodes": len(table.rows),
+        "played_now": workers.played,
+        "strategies": len(table.strategies),
+        "model_questions": playbook.search.trials * (playbook.search.rounds + playbook.rounds),
+        "seeds": playbook.seeds,
+    }
     return told
 
 
