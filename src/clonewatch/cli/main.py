@@ -27,6 +27,7 @@ from clonewatch.cli import (
     scan,
     schema,
     serve,
+    share,
     state,
     track,
     warm_up,
@@ -158,6 +159,7 @@ app.add_typer(cases.app, name="cases", short_help="Follow groups as cases, and r
 app.add_typer(appeals.app, name="appeals", short_help="Contain accounts of a case, and answer appeals.")
 app.add_typer(policy.app, name="policy", short_help="Write, test and publish what gateways do about campaigns.")
 app.command("console", short_help="Open the web console on cases.")(console.console)
+app.add_typer(share.app, name="share", short_help="Tell other providers what they need, and take in theirs.")
 app.add_typer(log.app, name="log", short_help="Check the signed log of everything done to cases.")
 app.command("dossier", short_help="Write a case as one signed folder.")(dossier.dossier)
 app.command("verify", short_help="Check a dossier that somebody made.")(dossier.verify)
