@@ -69,9 +69,8 @@ def settings(folder: Path, sender: str = "north", **other: str) -> Path:
         key.write_text(GROUP.secret.hex())
     more = "".join(f'{name} = "{value}"\n' for name, value in other.items())
     file = folder / f"sharing-{sender}.toml"
-    file.write_text(
-        f'schema = "clonewatch.sharing.v1"\nsender = "{sender}"\ncircle = "working-group"\ngroup_key = "group.key"\n{more}'
-    )
+    named = f'sender = "{sender}"\ncircle = "working-group"\ngroup_key = "group.key"\n'
+    file.write_text(f'schema = "clonewatch.sharing.v1"\n{named}{more}')
     return file
 
 

@@ -123,7 +123,7 @@ def test_a_newer_revision_replaces_an_older_one_and_names_the_cases_that_rest_on
         with pytest.raises(InputError, match="another provider sent the first word"):
             sharing.hear(change, THEIRS._replace(revision=2, peer="west"), [], ANA)
         gone = SEEN._replace(withdrawn="mistake")
-        kept, cases = sharing.hear(change, THEIRS._replace(revision=2, what="retraction"), [gone], ANA)
+        _, cases = sharing.hear(change, THEIRS._replace(revision=2, what="retraction"), [gone], ANA)
         assert cases == ("K0001",) and sharing.heard(change) == [gone]
         assert change.history("K0001")[-1][1].shared.what == "retraction"  # type: ignore[union-attr]
         with pytest.raises(SetupError, match="its sender took it back"):

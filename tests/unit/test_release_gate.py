@@ -196,7 +196,7 @@ def test_a_faulty_status_of_the_law_is_named(tmp_path: Path, change: tuple[str, 
 def test_a_status_that_was_looked_up_long_ago_is_none() -> None:
     with pytest.raises(SetupError, match="too long ago"):
         legal.basis(RULES, "us.hr8283", "2028-01-01")
-    with pytest.raises(SetupError, match="there is no rule 'eu.x'"):
+    with pytest.raises(SetupError, match="there is no rule"):
         legal.basis(RULES, "eu.x", TODAY)
     with pytest.raises(InputError, match="cannot read the legal status"):
         legal.status(Path("no such file"))

@@ -141,6 +141,11 @@ def hear(store: Writing, made: Document, indicators: Sequence[Heard], who: Who) 
     return kept, cases
 
 
+def hear_word(store: Writing, made: Document, case: str, who: Who) -> Kept:
+    """Take in what another provider says of what was told of a case here."""
+    return _keep(store, "hear", IN, case, made, HELD, -1, who)
+
+
 def rely(store: Writing, case: str, document: str, who: Who) -> None:
     """Say that a case rests on what another provider told too, so that its retraction reaches the case.
 

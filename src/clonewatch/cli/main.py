@@ -28,6 +28,7 @@ from clonewatch.cli import (
     schema,
     serve,
     share,
+    share_arrivals,
     state,
     track,
     warm_up,
@@ -159,6 +160,12 @@ app.add_typer(cases.app, name="cases", short_help="Follow groups as cases, and r
 app.add_typer(appeals.app, name="appeals", short_help="Contain accounts of a case, and answer appeals.")
 app.add_typer(policy.app, name="policy", short_help="Write, test and publish what gateways do about campaigns.")
 app.command("console", short_help="Open the web console on cases.")(console.console)
+share.app.command("import", short_help="Take in what another provider tells.")(share_arrivals.import_)
+share.app.command("peers", short_help="List who told something, and how right they were.")(share_arrivals.peers)
+share.app.command("trial", short_help="Show what others' indicators would have matched.")(share_arrivals.trial)
+share.app.command("feed", short_help="Say whether another provider's word counts.")(share_arrivals.feed)
+share.app.command("rely", short_help="Say that a case rests on what another told too.")(share_arrivals.rely)
+share.app.command("answer", short_help="Tell a sender that you disagree, or saw it.")(share_arrivals.answer)
 app.add_typer(share.app, name="share", short_help="Tell other providers what they need, and take in theirs.")
 app.add_typer(log.app, name="log", short_help="Check the signed log of everything done to cases.")
 app.command("dossier", short_help="Write a case as one signed folder.")(dossier.dossier)

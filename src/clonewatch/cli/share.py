@@ -127,7 +127,7 @@ def ask(
 
     kept, shown = begin(held, source.order(case), text(why, "--why"), change.who())
     if json:
-        output.as_json({**_plain(kept), "notes": shown.notes})
+        output.as_json({**plain(kept), "notes": shown.notes})
         return
     output.say(
         *shown.notes,
@@ -163,7 +163,7 @@ def approve(
     state = DECLINED if decline else WITHDRAWN if withdraw else APPROVED
     kept = decide(held, number, state, change.who())
     if json:
-        output.as_json(_plain(kept) | {"request_is": state, "bytes": kept.body})
+        output.as_json(plain(kept) | {"request_is": state, "bytes": kept.body})
         return
     output.say(kept.body, f"Request {number} is {state}.")
     if state == APPROVED:
@@ -259,7 +259,7 @@ def list_(at: StoreOptions, json: Json = False) -> None:
     with held.reading() as store:
         found, peers = documents(store), feeds(store)
     if json:
-        output.as_json({"documents": [_plain(one) for one in found], "feeds": peers})
+        output.as_json({"documents": [plain(one) for one in found], "feeds": peers})
         return
     rows = [(o.direction, o.document, o.revision, o.what, o.peer, o.state, o.case_id, o.at, o.until) for o in found]
     heads = ("Way", "Document", "Revision", "What", "Peer or circle", "State", "Case", "When, UTC", "Until")
@@ -284,7 +284,7 @@ def _short(value: Any) -> str:
 
 def _say_left(kept: Kept, out: Path, json: bool) -> None:
     if json:
-        output.as_json(_plain(kept))
+        output.as_json(plain(kept))
         return
     output.say(
         f"{kept.what.capitalize()}, revision {kept.revision} of {kept.document}, is in {out}; entry {kept.entry} of the"
@@ -292,5 +292,6 @@ def _say_left(kept: Kept, out: Path, json: bool) -> None:
     )
 
 
-def _plain(kept: Kept) -> dict[str, Any]:
+def plain(kept: Kept) -> dict[str, Any]:
+    """A document without its bytes."""
     return {name: value for name, value in kept._asdict().items() if name != "body"}

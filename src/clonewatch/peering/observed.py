@@ -125,7 +125,7 @@ def _seen(rows: pa.RecordBatch) -> Iterator[tuple[str, str, str]]:
 
 
 def _distinct(rows: pa.RecordBatch, *names: str) -> Iterator[tuple[Any, ...]]:
-    table = pa.Table.from_batches([rows]).select(list(names)).group_by(list(names)).aggregate([])
+    table = pa.Table.from_batches([rows]).select(list(names)).group_by(list(names), use_threads=False).aggregate([])
     yield from zip(*(table[name].to_pylist() for name in names), strict=True)
 
 
