@@ -17,7 +17,7 @@ from clonewatch.cases.containments import containments, end
 from clonewatch.cases.measures import STANDING
 from clonewatch.cases.sharing import Document, Heard
 from clonewatch.cases.store import Store, Writing
-from clonewatch.model.errors import ClonewatchError, InputError, SetupError
+from clonewatch.model.errors import ClonewatchError, InputError, SetupError, StaleError
 from clonewatch.model.text_files import bytes_of
 from clonewatch.sharing import word as words
 from clonewatch.sharing.indicators import wrong
@@ -171,13 +171,10 @@ def take_in_files(store: Store, paths: Iterable[Path], peer: str, lists: Warning
     """Take in files, and those of folders, one after the other; one that is refused stops no other."""
     found = []
     for path in _files(paths):
+        data = _bytes(path)
         try:
-            found.append(take_in(store, _bytes(path), peer, lists, who, str(path)))
-        except SetupError as error:
-            found.append(Taken(str(path), refused=error.what))
-        except ClonewatchError as error:
-            if "came before" not in error.what:
-                raise
+            found.append(take_in(store, data, peer, lists, who, str(path)))
+        except (SetupError, StaleError) as error:
             found.append(Taken(str(path), refused=error.what))
     return found
 
