@@ -20,10 +20,10 @@ from clonewatch.policy.facts import FACTS
 from clonewatch.ports.shelf import Shelf
 
 USING = Path(__file__).resolve().parents[2] / "docs" / "using"
-PAGES = {name: (USING / f"{name}.md").read_text(encoding="utf-8") for name in ("cases", "appeals", "policies")}
+PAGES = {name: (USING / f"{name}.md").read_text(encoding="utf-8") for name in ("cases", "appeals", "policies", "sharing")}
 PAGE = PAGES["cases"]
 BOTH = "".join(PAGES.values())
-OF = {"cases": "cases", "log": "cases", "appeals": "appeals", "policy": "policies"}
+OF = {"cases": "cases", "log": "cases", "appeals": "appeals", "policy": "policies", "share": "sharing"}
 GROUPS = {name: typer.main.get_command(app).commands[name] for name in OF}  # type: ignore[attr-defined]
 COMMANDS: dict[str, Any] = {f"{group} {name}": c for group, held in GROUPS.items() for name, c in held.commands.items()}
 ROWS = {
