@@ -20,7 +20,8 @@ from clonewatch.policy.facts import FACTS
 from clonewatch.ports.shelf import Shelf
 
 USING = Path(__file__).resolve().parents[2] / "docs" / "using"
-PAGES = {name: (USING / f"{name}.md").read_text(encoding="utf-8") for name in ("cases", "appeals", "policies", "sharing")}
+NAMES = ("cases", "appeals", "policies", "sharing")
+PAGES = {name: (USING / f"{name}.md").read_text(encoding="utf-8") for name in NAMES}
 PAGE = PAGES["cases"]
 BOTH = "".join(PAGES.values())
 OF = {"cases": "cases", "log": "cases", "appeals": "appeals", "policy": "policies", "share": "sharing"}
