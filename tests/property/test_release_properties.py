@@ -43,6 +43,7 @@ CHOSEN = Settings(
 )
 START = datetime(2026, 10, 1, tzinfo=UTC)
 LETTERS = "bcdfghjkmnpqrstvwxz"
+STOCK = "t13d1516h2_8daaf6152771_e5627efa2ab1"
 
 
 class Planted(msgspec.Struct, frozen=True):
@@ -148,7 +149,7 @@ def exchanges(planted: Planted, accounts: list[str], odd: int) -> pa.RecordBatch
                 "asn": planted.tokens % 2**31 if mine else 15_169,
                 "egress": "hosting",
                 "user_agent": planted.price,
-                "tls_fingerprint": clients[n % 3] if mine else "t13d1516h2_8daaf6152771_e5627efa2ab1",
+                "tls_fingerprint": clients[n % 3] if mine else STOCK,
                 "sdk": planted.plan,
                 "messages": msgspec.json.encode([{"role": "user", "content": asked}]).decode(),
                 "system_text": f"{planted.roadmap} {planted.text}",
@@ -253,12 +254,13 @@ def _none_of(left: str, planted: Planted) -> None:
     folded = left.casefold()
     for word in planted.words:
         assert [one for one in encodings(word) if one.casefold() in folded] == []
-    # A count is nowhere but by chance in what is enciphered or random, so digits are looked for beside these.
+    # A count is nowhere but by chance in what is enciphered, random or fixed, so digits are looked for beside these.
     plain = msgspec.json.decode(left.split("\n")[1])
     for one in plain["indicators"]:
-        one["value"] = "" if one["kind"] in ("template_family", "forced_format") else one["value"]
+        chance = one["kind"] in ("template_family", "forced_format") or one["value"] == f"ja4:{STOCK}"
+        one["value"] = "" if chance else one["value"]
         one["id"] = ""
-    plain["id"] = ""
+    plain["id"] = plain["basis"] = ""
     said = msgspec.json.encode(plain).decode()
     for number in (planted.volume, planted.tokens):
         assert [one for one in spellings(number) if one in said] == []
