@@ -20,11 +20,18 @@ from clonewatch.policy.facts import FACTS
 from clonewatch.ports.shelf import Shelf
 
 USING = Path(__file__).resolve().parents[2] / "docs" / "using"
-NAMED = ("cases", "appeals", "policies", "sharing-matching")
+NAMED = ("cases", "appeals", "policies", "sharing", "sharing-formats", "sharing-matching")
 PAGES = {name: (USING / f"{name}.md").read_text(encoding="utf-8") for name in NAMED}
 PAGE = PAGES["cases"]
 BOTH = "".join(PAGES.values())
-OF = {"cases": "cases", "log": "cases", "appeals": "appeals", "policy": "policies", "match": "sharing-matching"}
+OF = {
+    "cases": "cases",
+    "log": "cases",
+    "appeals": "appeals",
+    "policy": "policies",
+    "match": "sharing-matching",
+    "share": "sharing",
+}
 GROUPS = {name: typer.main.get_command(app).commands[name] for name in OF}  # type: ignore[attr-defined]
 COMMANDS: dict[str, Any] = {f"{group} {name}": c for group, held in GROUPS.items() for name, c in held.commands.items()}
 ROWS = {

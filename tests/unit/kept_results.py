@@ -37,17 +37,17 @@ ALIKE = {
 MILD = STRICT.replace('"strict"', '"mild"').replace("version = 3", "version = 1").replace('"flagged"', '"listed"')
 
 
-def results(folder: Path, *days: int, accounts: int = 20) -> list[Path]:
+def results(folder: Path, *days: int, accounts: int = 20, families: tuple[str, ...] = ("identity",)) -> list[Path]:
     """A result for each day of May, whose window ends in it, with groups C1 and C2."""
-    found = []
+    found, alike = [], ALIKE | {"families": list(families)}
     for day in days:
         timeline = [row for row in made.timeline("C1") if row["day"] <= made.START.replace(month=5, day=day)]
         tables = {
             "campaigns": made.table(
                 schema.CAMPAIGNS,
                 [
-                    made.campaign("C1", accounts=accounts, outcome="flagged", odds_bits=8.0, rank=1, **ALIKE),
-                    made.campaign("C2", flagged=False, accounts=5, outcome="review", odds_bits=2.0, rank=2, **ALIKE),
+                    made.campaign("C1", accounts=accounts, outcome="flagged", odds_bits=8.0, rank=1, **alike),
+                    made.campaign("C2", flagged=False, accounts=5, outcome="review", odds_bits=2.0, rank=2, **alike),
                 ],
             ),
             "members": made.table(schema.MEMBERS, [*made.members("C1", accounts), *made.members("C2", 5)]),

@@ -13,11 +13,13 @@ from clonewatch.cases.tables import APPROVALS, NOTES
 from clonewatch.model.errors import InputError, SetupError, StaleError
 
 WAITING, APPROVED, DECLINED, WITHDRAWN = "waiting", "approved", "declined", "withdrawn"
-BLOCK, EXPORT = "block", "export"
+BLOCK, EXPORT, SHARE = "block", "export", "share"
 KINDS = {
     BLOCK: "A measure against the accounts of this case",
     EXPORT: "Take the file of this case out of the house",
 }
+# Asked for by commands of its own, since what leaves is made first and shown (`sharing`).
+_ALSO = (*KINDS, SHARE)
 # How the log calls what became of a request.
 DECIDED: dict[str, What] = {APPROVED: "approve", DECLINED: "decline", WITHDRAWN: "withdraw"}
 
@@ -64,14 +66,15 @@ def ask(store: Writing, name: str, what: str, why: str, who: Who, version: int |
 
     version: that of the case as it was looked at; StaleError where it changed since.
     """
-    if what not in KINDS:
-        raise SetupError(f"nothing is called {what!r}", fix=f"Use one of: {', '.join(KINDS)}")
+    if what not in _ALSO:
+        raise SetupError(f"nothing is called {what!r}", fix=f"Use one of: {', '.join(_ALSO)}")
     if not why.strip():
         raise SetupError("the reason is missing", fix="Say why, for whoever approves it and for whoever reads the log")
     (case,) = alive(store, [name], version)
-    if what == BLOCK and not _confirmed(case):
+    if what in (BLOCK, SHARE) and not _confirmed(case):
+        done = "blocked" if what == BLOCK else "told to others"
         raise SetupError(
-            f"{case.case} is not ruled confirmed", fix="Rule on it first: only what is confirmed is blocked"
+            f"{case.case} is not ruled confirmed", fix=f"Rule on it first: only what is confirmed is {done}"
         )
     if any(one.what == what for one in requests(store, case.case, WAITING)):
         raise SetupError(f"that was asked for already about {case.case}", fix="Wait for it to be decided")

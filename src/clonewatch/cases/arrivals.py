@@ -75,6 +75,23 @@ def groups(tables: Mapping[str, Path], summary: Mapping[str, Any]) -> list[Group
     return [_group(row, frozenset(accounts[row["campaign_id"]]), (scan, first, last)) for row in found]
 
 
+def seen_as(found: Sequence[Group], case: Case, entries: Mapping[int, Entry], result: Path) -> Group:
+    """The group of a result that a case was seen as; the largest of several. entries: about it. Raises InputError.
+
+    found: the groups of the result, whose folder is named in messages.
+    """
+    seen = [entry.sighting for entry in entries.values() if entry.sighting]
+    mine = [group for group in found if group.sighting in seen]
+    if not mine:
+        raise InputError(
+            f"no scan in which {case.case} was seen has this result",
+            where=str(result),
+            fix=f"Name the result that it was last seen in, of the log to {case.seen.last[:10]}, or import this one:"
+            " clonewatch cases import DIR",
+        )
+    return max(mine, key=lambda group: (len(group.accounts), group.sighting.group))
+
+
 def _group(row: dict[str, Any], accounts: frozenset[str], scan: tuple[str, str, str]) -> Group:
     sighting = Sighting(
         scan=scan[0],

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from clonewatch.model.errors import SetupError, StoreError
 
 BUSY_SECONDS = 10
-NEWEST = "0004_outbox"  # revision of the tables in `tables`
+NEWEST = "0005_sharing"  # revision of the tables in `tables`
 _PRIVATE = 0o600
 _LOCK = 0x636C6F6E65  # of PostgreSQL, while tables are made
 _NO_STORE = "Start one with `clonewatch cases import RESULT`, or name it with --store"

@@ -60,6 +60,12 @@ What = Literal[
     "export",
     # About the cases of a group: the kept text of one of its exchanges was shown to somebody.
     "read",
+    # What other providers are told, and tell: a release is proposed (and leaves as an export), a document came in, a
+    # measure rests on it too, a provider's word counts from now on or no longer.
+    "propose",
+    "hear",
+    "rely",
+    "feed",
 ]
 
 
@@ -141,6 +147,22 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return () if self.answers is UNSET else self.answers
 
 
+class Shared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A document that went to other providers, or came from one. document: its UUID; revision: 0 where it has none.
+
+    what: new, correction, retraction, opinion or sighting. peer: who sent it, or the circle it goes to. digest: SHA-256
+    of its bytes in hex. request: entry of the request for a second person's approval; -1 for none.
+    """
+
+    direction: str
+    document: str
+    revision: int
+    what: str
+    peer: str
+    digest: str
+    request: int = -1
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the log. by: a name, as its bearer claims it on the command line, and proves it in the console.
 
@@ -161,6 +183,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     via: str = COMMAND_LINE
     containment: Containment | UnsetType = UNSET
     appeal: Appeal | UnsetType = UNSET
+    shared: Shared | UnsetType = UNSET
 
 
 def encoded(record: Entry | Case | Containment | Appeal) -> str:

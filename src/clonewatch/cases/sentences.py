@@ -8,7 +8,11 @@ from clonewatch.cases.records import APPEAL_LINK, COMMAND_LINE, Case, Entry
 from clonewatch.model.questions import BY_ID
 
 # What a second person is asked for, and a file that came with a message, as entries spell them.
-_ASKED = {"block": "a measure against accounts", "export": "taking the file out of the house"}
+_ASKED = {
+    "block": "a measure against accounts",
+    "export": "taking the file out of the house",
+    "share": "telling other providers",
+}
 _FILE = re.compile(r"file (\d+): [0-9a-f]+ (\S+) (\d+)", re.ASCII)
 OUTCOMES = {"flagged": "flagged", "review": "for review", "listed": "listed"}
 # How somebody came whose name was not proved by signing in.
@@ -35,6 +39,10 @@ _DONE = {
     "lock-out": "was locked out after wrong passwords",
     "read": "read kept text",
     "export": "took out of the house",
+    "propose": "proposed what other providers are told",
+    "hear": "took in what another provider told",
+    "rely": "rests it on what another provider told too",
+    "feed": "said whether the word of another provider counts",
 }
 
 

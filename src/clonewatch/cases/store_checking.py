@@ -14,6 +14,7 @@ from clonewatch.cases.log_file import Witness
 from clonewatch.cases.merkle import Frontier, leaf_hash
 from clonewatch.cases.records import ALIVE, Case, Entry, accounts_digest, accounts_text, note_digest
 from clonewatch.cases.rights_checking import check_rights
+from clonewatch.cases.sharing_checking import check_sharing
 from clonewatch.cases.store import Reading, hashed
 from clonewatch.cases.tables import ACCOUNT_SETS, CASE_ACCOUNTS, CASES, ENTRIES, HEADS, NOTES, TOUCHED, row_of
 
@@ -35,6 +36,7 @@ def check_store(store: Reading, witnesses: Sequence[Witness] = ()) -> Checked:
     faults += _peaks(connection)
     faults += check_rights(connection, found.entries)
     faults += check_appeals(store, found.entries)
+    faults += check_sharing(connection, found.entries)
     return found._replace(faults=tuple(faults))
 
 

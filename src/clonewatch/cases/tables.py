@@ -256,6 +256,59 @@ DELIVERIES = Table(
     Index("deliveries_by_state", "state", "target", "due"),
 )
 
+# Documents of sharing. direction: out or in. body: the bytes that left or came, which the log names by their hash.
+# state: of ours, proposed or told; of others', held.
+SHARED = Table(
+    "shared",
+    METADATA,
+    Column("direction", String(4), primary_key=True),
+    Column("document", String(36), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("entry", Integer, ForeignKey("entries.number"), nullable=False),
+    Column("case_id", _CASE, nullable=False),
+    Column("what", _CASE, nullable=False),
+    Column("peer", _NAME, nullable=False),
+    Column("state", _CASE, nullable=False),
+    Column("request", Integer, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("until", _DAY, nullable=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("shared_by_case", "case_id"),
+    Index("shared_by_peer", "peer"),
+)
+# What came in, one row an indicator, as its newest document has it. warned: the list that it is on; empty for none.
+HEARD = Table(
+    "heard",
+    METADATA,
+    Column("document", String(36), primary_key=True),
+    Column("indicator", String(36), primary_key=True),
+    Column("peer", _NAME, nullable=False),
+    Column("kind", _NAME, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("until", _DAY, nullable=False),
+    Column("confidence", Integer, nullable=False),
+    Column("withdrawn", _NAME, nullable=False),
+    Column("warned", _NAME, nullable=False),
+    Index("heard_by_kind", "kind"),
+)
+# Whose word counts. state: evaluation, on or off.
+FEEDS = Table(
+    "feeds",
+    METADATA,
+    Column("peer", _NAME, primary_key=True),
+    Column("state", _CASE, nullable=False),
+)
+# Which documents of others a case rests on too.
+RELIED = Table(
+    "relied",
+    METADATA,
+    Column("case_id", _CASE, ForeignKey("cases.case_id"), primary_key=True),
+    Column("document", String(36), primary_key=True),
+    Column("entry", Integer, ForeignKey("entries.number"), nullable=False),
+    Index("relied_by_document", "document"),
+)
+
 
 def containment_row(held: Containment) -> dict[str, object]:
     """A containment as table `containments` holds it."""

@@ -60,7 +60,7 @@ ENTRIES = (
     Entry("policy", "policy", "app", "Write, test and publish what gateways do about campaigns."),
     Entry("console", "console", "console", "Open the web console on cases."),
     Entry("log", "log", "app", "Check the signed log of everything done to cases."),
-    Entry("share", "share_formats", "app", "Give releases to other providers, and take theirs."),
+    Entry("share", "sharing", "app", "Tell other providers what they need, and take in theirs."),
     Entry("dossier", "dossier", "dossier", "Write a case as one signed folder."),
     Entry("verify", "dossier", "verify", "Check a dossier that somebody made."),
     Entry("campaigns", "results", "campaigns", "List the groups of a scan, first to look at first."),

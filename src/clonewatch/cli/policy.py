@@ -181,10 +181,10 @@ def publish(
     def told(one: Told) -> None:
         _say_published(one, key, json) if json else output.say(_line(one))
 
-    follow(publisher, cases, told, output.complain, _until_stopped(), every)
+    follow(publisher, cases, told, output.complain, until_stopped(), every)
 
 
-def _until_stopped() -> threading.Event:
+def until_stopped() -> threading.Event:
     """Set when somebody stops this process."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clonewatch.adapters.reading import Log
-from clonewatch.cases.arrivals import Group, groups
+from clonewatch.cases.arrivals import groups, seen_as
 from clonewatch.cases.changes import Who
 from clonewatch.cases.heads import Signer
 from clonewatch.cases.records import ALIVE, Case, Entry, note_digest
@@ -110,7 +110,8 @@ def _held(store: Reading, order: Order) -> _Held:
 
 def _contents(held: _Held, order: Order, at: str, audited: Mapping[str, bytes]) -> dict[str, bytes]:
     """Every file but the log and the envelope. It may read a long log, so no transaction is open."""
-    group = _group(order.result, held.case, held.entries)
+    found = groups(table_paths(order.result), read_summary(order.result))
+    group = seen_as(found, held.case, held.entries, order.result)
     rows = tables.of_group(order.result, group.sighting.group, held.accounts)
     if order.log is not None:
         rows["usage"] = tables.usage(rows["attribution"], order.log)
@@ -125,20 +126,6 @@ def _contents(held: _Held, order: Order, at: str, audited: Mapping[str, bytes]) 
     letter = documents.letter(told, files[DOSSIER])
     files[LETTER] = documents.letter_text(letter)
     return files | dict(audited) | documents.pdfs(told, letter)
-
-
-def _group(result: Path, case: Case, entries: Mapping[int, Entry]) -> Group:
-    """The group of a result that the case was seen as; the largest of several."""
-    seen = [entry.sighting for entry in entries.values() if entry.sighting]
-    mine = [group for group in groups(table_paths(result), read_summary(result)) if group.sighting in seen]
-    if not mine:
-        raise InputError(
-            f"no scan in which {case.case} was seen has this result",
-            where=str(result),
-            fix=f"Name the result that it was last seen in, of the log to {case.seen.last[:10]}, or import this one:"
-            " clonewatch cases import DIR",
-        )
-    return max(mine, key=lambda group: (len(group.accounts), group.sighting.group))
 
 
 def _put(out: Path, files: Mapping[str, bytes]) -> None:

@@ -4,17 +4,15 @@ Rotation: fingerprints made with different keys never match. To rotate, move the
 a new one, and fingerprint the whole window again; a window that mixes keys shows two unrelated halves.
 """
 
-import hashlib
 import os
 import re
 from pathlib import Path
 
-from clonewatch.kernels.hashing import KEY_BYTES
+from clonewatch.kernels.hashing import SECRET_BYTES as SECRET_BYTES
+from clonewatch.kernels.hashing import derive as derive
 from clonewatch.model.errors import KeyFileError
 from clonewatch.model.secret_files import made_secret
 
-SECRET_BYTES = 32
-_PERSON = b"clonewatch.v1"
 _LIKE_A_KEY = re.compile(rf"[0-9a-fA-F]{{{2 * SECRET_BYTES}}}")
 
 
@@ -45,16 +43,3 @@ def load_key(path: Path | None = None) -> bytes:
     fix = "Name a file that this user may write with --key or CLONEWATCH_KEY_FILE"
     lost = "Restore the file from its backup, or move it aside so that a new key is created"
     return made_secret(place, "the fingerprint key", SECRET_BYTES, fix=fix, lost=lost)
-
-
-def derive(key: bytes, purpose: str) -> bytes:
-    """A 16-byte key for one purpose, so that equal values in different columns do not have equal hashes.
-
-    key: the 32-byte secret. purpose: such as "template_id". Keyed BLAKE2b (RFC 7693).
-
-    >>> derive(bytes(32), "template_id") == derive(bytes(32), "prompt_id")
-    False
-    """
-    if len(key) != SECRET_BYTES:
-        raise ValueError(f"the secret has {SECRET_BYTES} bytes, not {len(key)}")
-    return hashlib.blake2b(purpose.encode(), digest_size=KEY_BYTES, key=key, person=_PERSON).digest()

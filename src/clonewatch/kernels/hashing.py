@@ -6,6 +6,8 @@ Only the holder of the key can check a guess at the text against its hash. Sourc
 Kernels are compiled on first use and cached on disk, so importing this module is cheap.
 """
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -14,7 +16,21 @@ from clonewatch.kernels.buffers import text_buffers
 from clonewatch.kernels.compiling import compiled
 
 U64 = npt.NDArray[np.uint64]
-KEY_BYTES = 16
+KEY_BYTES, SECRET_BYTES = 16, 32
+_PERSON = b"clonewatch.v1"
+
+
+def derive(key: bytes, purpose: str) -> bytes:
+    """A 16-byte key for one purpose, so that equal values in different columns do not have equal hashes.
+
+    key: the 32-byte secret. purpose: such as "template_id". Keyed BLAKE2b (RFC 7693).
+
+    >>> derive(bytes(32), "template_id") == derive(bytes(32), "prompt_id")
+    False
+    """
+    if len(key) != SECRET_BYTES:
+        raise ValueError(f"the secret has {SECRET_BYTES} bytes, not {len(key)}")
+    return hashlib.blake2b(purpose.encode(), digest_size=KEY_BYTES, key=key, person=_PERSON).digest()
 
 
 def key_words(key: bytes) -> tuple[np.uint64, np.uint64]:

@@ -82,6 +82,35 @@ def encipher(
         values[k] = np.uint32(np.uint32(high[k]) << np.uint32(16) | np.uint32(low[k])) ^ after[k]
 
 
+def deciphered(sketches: Sketches, key: SketchKey) -> Sketches:
+    """The minima behind enciphered sketches, uint32[N, 64]. Whoever holds the key can take it off again."""
+    values = np.atleast_2d(sketches) ^ key.after
+    high, low = (values >> np.uint32(16)).astype(np.uint16), (values & np.uint32(0xFFFF)).astype(np.uint16)
+    for word in key.rounds[::-1]:
+        turned = low ^ high
+        low = (turned >> np.uint16(2)) | (turned << np.uint16(14))
+        x = (high ^ word) - low
+        high = (x << np.uint16(7)) | (x >> np.uint16(9))
+    return ((high.astype(np.uint32) << np.uint32(16)) | low.astype(np.uint32)) ^ key.before
+
+
+def enciphered(minima: Sketches, key: SketchKey) -> Sketches:
+    """Sketches under a key, uint32[N, 64], from their minima: the inverse of `deciphered`."""
+    values = np.ascontiguousarray(np.atleast_2d(minima)).copy()
+    for row in values:
+        encipher(row, key.rounds, key.before, key.after)
+    return values
+
+
+def shingles(minima: Sketches, key: SketchKey) -> int:
+    """How many different shingles are behind the minima of one sketch, uint32[64]; a short text has few.
+
+    The public hash functions are bijections, so each minimum gives back the hash of its shingle.
+    """
+    inverse = np.array([pow(int(factor), -1, 1 << 32) for factor in key.factors], np.uint32)
+    return len(np.unique((minima - key.addends) * inverse))
+
+
 @compiled()
 def minhash(
     tokens: npt.NDArray[np.uint64],
