@@ -24,21 +24,10 @@ NAMED = ("cases", "appeals", "policies", "sharing", "sharing-formats", "sharing-
 PAGES = {name: (USING / f"{name}.md").read_text(encoding="utf-8") for name in NAMED}
 PAGE = PAGES["cases"]
 BOTH = "".join(PAGES.values())
-OF = {
-    "cases": "cases",
-    "log": "cases",
-    "appeals": "appeals",
-    "policy": "policies",
-    "match": "sharing-matching",
-    "share": "sharing",
-}
+OF = ("cases", "log", "appeals", "policy", "match", "share")
 GROUPS = {name: typer.main.get_command(app).commands[name] for name in OF}  # type: ignore[attr-defined]
 COMMANDS: dict[str, Any] = {f"{group} {name}": c for group, held in GROUPS.items() for name, c in held.commands.items()}
-ROWS = {
-    name: options
-    for group, page in OF.items()
-    for name, options in re.findall(rf"^\| `clonewatch ({group} [a-z-]+)[^`]*` \| (.*) \|$", PAGES[page], re.M)
-}
+ROWS = dict(re.findall(rf"^\| `clonewatch ((?:{'|'.join(OF)}) [a-z-]+)[^`]*` \| (.*) \|$", BOTH, re.M))
 
 
 def options(name: str) -> set[str]:
