@@ -86,7 +86,9 @@ def test_analysts_rule_once_by_the_labels_and_err_at_their_rates() -> None:
     assert [(one.ruling, one.explanation) for one in found] == [("confirmed", ""), ("innocent", "hackathon")]
     assert rulings(sure, rows, groups, roles, found, at) == []
     wrong = task(cards={**CARDS, "missed_rulings": 1.0, "wrong_rulings": 1.0})
-    assert [one.ruling for one in rulings(wrong, rows, groups, roles, [], at)] == ["needs_more", "confirmed"]
+    missed = rulings(wrong, rows, groups, roles, [], at)
+    assert [one.ruling for one in missed] == ["needs_more", "confirmed"]
+    assert [one.ruling for one in rulings(sure, rows, groups, roles, missed, at)] == ["confirmed"], "looked at again"
     blind = task(cards={**CARDS, "looked_at": 0.0})
     assert [one.case for one in rulings(blind, rows, groups, roles, [], at)] == ["C1"]
     assert standing(frozenset("abe"), roles) == (False, "hackathon")

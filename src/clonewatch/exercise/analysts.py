@@ -13,7 +13,7 @@ from clonewatch.kernels.overlap import SAME
 from clonewatch.policy.backtest import CONFIRMED, INNOCENT
 from clonewatch.policy.groups import Ruled
 
-MEMBER = "member"
+MEMBER, NEEDS_MORE = "member", "needs_more"
 
 
 def rulings(
@@ -26,24 +26,26 @@ def rulings(
 ) -> list[Ruled]:
     """Rulings on the flagged groups and on the first few of those for review, where nobody ruled on them yet.
 
-    accounts: of each group, without bystanders. roles: of accounts, by the labels. at: when the ruling is known.
+    accounts: of each group, without bystanders. roles: of accounts, by the labels. at: when the ruling is known. A group
+    of which they needed more is looked at again after every scan, each time with the same chance to be missed.
     """
     flagged = [row for row in campaigns if row["outcome"] == "flagged"]
     review = sorted((row for row in campaigns if row["outcome"] == "review"), key=lambda row: row["rank"] or 0)
     found: list[Ruled] = []
+    settled = [one for one in done if one.ruling != NEEDS_MORE]
     for row in [*flagged, *review[: round(task.cards["looked_at"])]]:
         group = accounts.get(row["campaign_id"], frozenset())
-        if not group or any(len(group & one.accounts) >= SAME * len(group) for one in done):
+        if not group or any(len(group & one.accounts) >= SAME * len(group) for one in settled):
             continue
         honest, kind = standing(group, roles)
-        drawn = chance("ruling", task.seed, *sorted(group)[:3])
+        drawn = chance("ruling", task.seed, at.isoformat(), *sorted(group)[:3])
         wrong = drawn < task.cards["wrong_rulings" if honest else "missed_rulings"]
         if honest and not wrong:
             found.append(Ruled(row["campaign_id"], INNOCENT, group, at, kind))
         elif honest or not wrong:
             found.append(Ruled(row["campaign_id"], CONFIRMED, group, at))
         else:
-            found.append(Ruled(row["campaign_id"], "needs_more", group, at))
+            found.append(Ruled(row["campaign_id"], NEEDS_MORE, group, at))
     return found
 
 
