@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,10 @@ from clonewatch.ports.linking import LinkingSignal
 
 # A family that ties this share of a cluster, each by as much as linkage as a whole asks for, is common to its members.
 _COMMON = 0.6
+# What share of a cluster has to be tied as firmly by something that no application brings along, for those whom an
+# application's software alone ties to be neighbours.
+_TIED = 0.2
+_SOFTWARE = "software"
 
 
 def linking_families(edges: pa.Table, signals: Mapping[str, LinkingSignal]) -> dict[tuple[int, int], int]:
@@ -22,18 +27,21 @@ def linking_families(edges: pa.Table, signals: Mapping[str, LinkingSignal]) -> d
     An entity linked by its network or by one template alone, where the others are linked by three families, is a
     neighbour: a customer of the same proxy, or somebody who used the same prompt. So is one that lacks a family which
     ties most of the others firmly: the users of an app share its prompts with a campaign that copies them, and not the
-    campaign's network.
+    campaign's network. They may outnumber the campaign: whom the app's software alone ties is a neighbour already where
+    something else ties a fifth of the cluster firmly.
     """
     signal = edges["signal"].combine_chunks().dictionary_encode()
     family = pa.array([signals[c].signal.card.family for c in signal.dictionary.to_pylist()], pa.string())
     linked = edges.select(["cluster", "entity"]).append_column("family", family.take(signal.indices))
     linked = linked.append_column("weight", edges["weight"])
-    linked = linked.group_by(["cluster", "entity", "family"]).aggregate([("weight", "max")])
+    brought = pa.array([name for name, link in signals.items() if link.app], pa.string())
+    own = linked.filter(pc.invert(pc.is_in(edges["signal"], brought)))
+    linked, own = (t.group_by(["cluster", "entity", "family"]).aggregate([("weight", "max")]) for t in (linked, own))
     count = linked.group_by(["cluster", "entity"]).aggregate([("family", "count"), ("family", "min")])
     cluster, entity, kinds = (count[c].to_numpy() for c in ("cluster", "entity", "family_count"))
     routes = pa.array(sorted({s.signal.card.family for s in signals.values() if s.route}), pa.string())
     network = pc.is_in(count["family_min"], routes).to_numpy(zero_copy_only=False)
-    without = _without_common(linked)
+    without = _without_common(linked) | _users_of_an_app(own, edges, signals)
     typical = {int(c): float(np.median(kinds[cluster == c])) for c in np.unique(cluster)}
     usual = np.array([typical[c] for c in cluster.tolist()])
     alone = (kinds == 1) & ((usual >= 3) | (network & (usual >= 2)))
@@ -41,6 +49,25 @@ def linking_families(edges: pa.Table, signals: Mapping[str, LinkingSignal]) -> d
     return dict(
         zip(zip(cluster.tolist(), entity.tolist(), strict=True), np.where(alone, 0, kinds).tolist(), strict=True)
     )
+
+
+def _users_of_an_app(linked: pa.Table, edges: pa.Table, signals: Mapping[str, LinkingSignal]) -> set[tuple[int, int]]:
+    """The (cluster, entity) that an application's software alone ties, where other things tie a part firmly.
+
+    linked: cluster, entity, family, and the largest weight of what no application brings along, once per combination.
+    """
+    total = linked.group_by(["cluster", "entity"], use_threads=False).aggregate([("weight_max", "sum")])
+    firmly = Counter(total.filter(pc.greater_equal(total["weight_max_sum"], LINK_BITS))["cluster"].to_pylist())
+    software = [name for name, link in signals.items() if link.app and link.signal.card.family == _SOFTWARE]
+    others = _pairs(edges.filter(pc.invert(pc.is_in(edges["signal"], pa.array(software, pa.string())))))
+    every = _pairs(edges)
+    sizes = Counter(cluster for cluster, _ in every)
+    tied = {c for c, n in firmly.items() if n >= max(SMALLEST, _TIED * sizes[c])}
+    return {key for key in every - others if key[0] in tied}
+
+
+def _pairs(edges: pa.Table) -> set[tuple[int, int]]:
+    return set(zip(edges["cluster"].to_pylist(), edges["entity"].to_pylist(), strict=True))
 
 
 def _without_common(linked: pa.Table) -> set[tuple[int, int]]:
