@@ -30,14 +30,15 @@ def compiled(*, nogil: bool = False) -> Callable[[F], F]:
 
         _listen()
         kernel: Any
+        # Nothing calls a kernel from C; what would make that possible is compiled for every one of them.
+        options: dict[str, Any] = {"nogil": nogil, "no_cfunc_wrapper": True}
         try:
-            # Nothing calls a kernel from C; what would make that possible is compiled for every one of them.
-            kernel = numba.njit(cache=True, nogil=nogil, no_cfunc_wrapper=True)(function)
+            kernel = numba.njit(cache=True, **options)(function)
             _places.add(Path(kernel.stats.cache_path))
             _survive_a_full_disk(kernel)
         except RuntimeError:  # of all errors of this call, the one that no folder is writable
             _kept = False
-            kernel = numba.njit(nogil=nogil, no_cfunc_wrapper=True)(function)
+            kernel = numba.njit(**options)(function)
         made: F = kernel
         return made
 

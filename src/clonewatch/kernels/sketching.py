@@ -147,7 +147,7 @@ def rekeyed(sketches: Sketches, held: SketchKey, wanted: SketchKey) -> Sketches:
     True
     """
     out = _decipher(sketches, held)
-    for row, present in zip(out, sketches.any(axis=1), strict=True):
+    for row, present in zip(out, np.asarray(sketches.any(axis=1)), strict=True):
         if present:
             encipher(row, wanted.rounds, wanted.before, wanted.after)
         else:
