@@ -15,8 +15,8 @@ from clonewatch.pipeline.intake.staging import ACCOUNT_SCHEMA, EVENT_SCHEMA, EXC
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "clonewatch"
 FOLDERS = (SOURCE / "links" / "signals", SOURCE / "behaviour" / "tests")
-# The lab, the audit and the fingerprints use these words with meanings of their own; what may be told to other providers
-# is an explicit list of names, which a new plug-in does not join by itself.
+# The lab, the audit and the fingerprints use these words with meanings of their own; sharing lists by name what may be
+# told to other providers, so that a new plug-in does not join by itself.
 EXEMPT = (*FOLDERS, *(SOURCE / name for name in ("lab", "audit", "fingerprints", "sharing", "peering")))
 COLUMNS = {
     *(column.name for table in (schema.EXCHANGES, schema.ACCOUNTS, schema.EVENTS) for column in table.columns),
