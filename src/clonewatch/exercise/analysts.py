@@ -26,8 +26,8 @@ def rulings(
 ) -> list[Ruled]:
     """Rulings on the flagged groups and on the first few of those for review, where nobody ruled on them yet.
 
-    accounts: of each group, without bystanders. roles: of accounts, by the labels. at: when the ruling is known. A
-    group of which they needed more is looked at again after every scan, each time with the same chance to be missed.
+    accounts: of each group, without bystanders. roles: of accounts, by the labels. at: when the ruling is known.
+    A group of which they needed more is looked at again after every scan, each time with the same chance to be missed.
     """
     flagged = [row for row in campaigns if row["outcome"] == "flagged"]
     review = sorted((row for row in campaigns if row["outcome"] == "review"), key=lambda row: row["rank"] or 0)
