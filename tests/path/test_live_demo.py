@@ -1,4 +1,7 @@
-"""What `make demo-live` runs, on less of its log: a campaign is found, throttled, and the decision is taken back."""
+"""What `make demo-live` runs, on less of its log: a campaign is found, throttled, and the decision is taken back.
+
+It takes minutes, and CLONEWATCH_LONG=1 runs it. test_live_campaign.py and test_live_growth.py always run its parts.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples" / "live" / "demo.py"
 SCENARIO = ("n06_outnumbered", "--seed", "2", "--scale", "0.1", "--text")
 PATIENCE = 900
+long = pytest.mark.skipif(os.environ.get("CLONEWATCH_LONG") != "1", reason="minutes; CLONEWATCH_LONG=1 runs it")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +62,7 @@ def refused(said: str, kind: str) -> tuple[int, int]:
     return first, second
 
 
+@long
 def test_a_harvest_is_found_and_throttled_and_its_proxys_honest_customers_are_not(log: Path, tmp_path: Path) -> None:
     folder = tmp_path / "live"
     running = begun(folder, "--log", log, "--rate", 300, "--every", 0.2)
@@ -77,6 +82,7 @@ def test_a_harvest_is_found_and_throttled_and_its_proxys_honest_customers_are_no
     assert left(folder) == []
 
 
+@long
 def test_who_stops_it_finds_nothing_running_and_what_did_not_happen_is_said(log: Path, tmp_path: Path) -> None:
     folder = tmp_path / "live"
     running = begun(folder, "--log", log, "--days", 0.25)

@@ -145,7 +145,20 @@ def test_a_store_of_the_first_version_is_brought_up_with_its_cases(tmp_path: Pat
     before = sound(store)
     with sqlite3.connect(path) as old:
         held = dict(old.execute("SELECT case_id, odds_bits FROM cases"))
-        third = ("deliveries", "targets", "carried", "attached", "attachments", "appeals", "holders", "containments")
+        third = (
+            "relied",
+            "feeds",
+            "heard",
+            "shared",
+            "deliveries",
+            "targets",
+            "carried",
+            "attached",
+            "attachments",
+            "appeals",
+            "holders",
+            "containments",
+        )
         for table in (*third, "approvals", "saved_views", "sessions", "people"):
             old.execute(f"DROP TABLE {table}")
         old.execute("DROP INDEX cases_by_odds")

@@ -40,8 +40,14 @@ def test_users_of_an_app_whose_prompts_a_campaign_copies_lack_its_network() -> N
 
 def test_a_family_that_ties_fewer_or_less_firmly_divides_nobody() -> None:
     everyone = range(20)
-    assert inside(system_prompt=(everyone, FIRM), client=(everyone, 6.0), egress=(range(11), FIRM)) == set(everyone)
+    assert inside(signup_burst=(everyone, FIRM), client=(everyone, 6.0), egress=(range(11), FIRM)) == set(everyone)
     assert inside(system_prompt=(everyone, FIRM), client=(everyone, 6.0), egress=(range(13), 6.0)) == set(everyone)
+
+
+def test_users_of_an_app_are_neighbours_also_where_they_outnumber_the_campaign() -> None:
+    everyone = range(20)
+    assert inside(system_prompt=(everyone, FIRM), client=(everyone, 6.0), egress=(range(8), FIRM)) == set(range(8))
+    assert inside(system_prompt=(everyone, FIRM), client=(everyone, 6.0), egress=(range(5), FIRM)) == set(everyone)
 
 
 def test_another_signal_of_the_family_will_do() -> None:
