@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from clonewatch.model.errors import SetupError
+from clonewatch.sharing import documents
 
 SCHEMA: Literal["clonewatch.release.v1"] = "clonewatch.release.v1"
 MOST_INDICATORS, MOST_BYTES = 5_000, 8 << 20
@@ -86,17 +87,12 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def encoded(release: Release) -> bytes:
     """Its one spelling: JSON with sorted keys and without spaces, UTF-8."""
-    return msgspec.json.encode(release, order="sorted")
+    return documents.encoded(release)
 
 
 def decoded(data: bytes) -> Release:
     """A release as it was written. Raises SetupError that names the field; nothing of a broken one is taken."""
-    if len(data) > MOST_BYTES:
-        raise SetupError(f"a release has at most {MOST_BYTES} bytes, and this has {len(data)}")
-    try:
-        release = msgspec.json.decode(data, type=Release)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise SetupError(f"this is no release: {error}") from None
+    release = documents.decoded(data, Release, "a release", MOST_BYTES)
     if len(release.indicators) > MOST_INDICATORS:
         raise SetupError(f"a release has at most {MOST_INDICATORS} indicators, and this has {len(release.indicators)}")
     return release

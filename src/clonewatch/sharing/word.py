@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from clonewatch.model.errors import SetupError
+from clonewatch.sharing import documents
 
 SCHEMA: Literal["clonewatch.word.v1"] = "clonewatch.word.v1"
 MOST_BYTES = 4_096
@@ -40,17 +41,12 @@ class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def encoded(word: Word) -> bytes:
     """Its one spelling: JSON with sorted keys and without spaces, UTF-8."""
-    return msgspec.json.encode(word, order="sorted")
+    return documents.encoded(word)
 
 
 def decoded(data: bytes) -> Word:
     """A word as it was written. Raises SetupError that names the field."""
-    if len(data) > MOST_BYTES:
-        raise SetupError(f"an opinion or sighting has at most {MOST_BYTES} bytes, and this has {len(data)}")
-    try:
-        word = msgspec.json.decode(data, type=Word)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise SetupError(f"this is no opinion or sighting: {error}") from None
+    word = documents.decoded(data, Word, "an opinion or sighting", MOST_BYTES)
     if word.said not in SAID[word.what]:
         raise SetupError(f"there is no {word.what} {word.said[:40]!r}", fix=f"Use one of: {', '.join(SAID[word.what])}")
     return word

@@ -78,8 +78,8 @@ def grown(state: Path, result: Path, key_file: Path | None = None, memory: str =
 
 def _campaigns(result: Path) -> tuple[list[Campaign], int]:
     """The flagged campaigns of a result, and how many entities it has."""
-    flagged = pc.equal(read_table(result, "campaigns")["flagged"], True)
-    groups = set(read_table(result, "campaigns").filter(flagged)["campaign_id"].to_pylist())
+    campaigns = read_table(result, "campaigns")
+    groups = set(campaigns.filter(pc.equal(campaigns["flagged"], True))["campaign_id"].to_pylist())
     members: dict[str, set[str]] = {}
     for row in read_table(result, "members").to_pylist():
         if row["campaign_id"] in groups and row["role"] != _BYSTANDER:

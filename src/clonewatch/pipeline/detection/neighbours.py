@@ -39,35 +39,30 @@ def linking_families(edges: pa.Table, signals: Mapping[str, LinkingSignal]) -> d
     linked, own = (t.group_by(["cluster", "entity", "family"]).aggregate([("weight", "max")]) for t in (linked, own))
     count = linked.group_by(["cluster", "entity"]).aggregate([("family", "count"), ("family", "min")])
     cluster, entity, kinds = (count[c].to_numpy() for c in ("cluster", "entity", "family_count"))
+    pairs = list(zip(cluster.tolist(), entity.tolist(), strict=True))
     routes = pa.array(sorted({s.signal.card.family for s in signals.values() if s.route}), pa.string())
     network = pc.is_in(count["family_min"], routes).to_numpy(zero_copy_only=False)
-    without = _without_common(linked) | _users_of_an_app(own, edges, signals)
+    software = pc.equal(count["family_min"], _SOFTWARE).to_numpy(zero_copy_only=False)
+    held, tied = _held_otherwise(own, Counter(cluster.tolist()))
+    without = _without_common(linked)
     typical = {int(c): float(np.median(kinds[cluster == c])) for c in np.unique(cluster)}
     usual = np.array([typical[c] for c in cluster.tolist()])
     alone = (kinds == 1) & ((usual >= 3) | (network & (usual >= 2)))
-    alone |= np.array([k in without for k in zip(cluster.tolist(), entity.tolist(), strict=True)], bool)
-    return dict(
-        zip(zip(cluster.tolist(), entity.tolist(), strict=True), np.where(alone, 0, kinds).tolist(), strict=True)
-    )
+    alone |= (kinds == 1) & software & np.array([k[0] in tied and k not in held for k in pairs], bool)
+    alone |= np.array([k in without for k in pairs], bool)
+    return dict(zip(pairs, np.where(alone, 0, kinds).tolist(), strict=True))
 
 
-def _users_of_an_app(linked: pa.Table, edges: pa.Table, signals: Mapping[str, LinkingSignal]) -> set[tuple[int, int]]:
-    """The (cluster, entity) that an application's software alone ties, where other things tie a part firmly.
+def _held_otherwise(own: pa.Table, sizes: Mapping[int, int]) -> tuple[set[tuple[int, int]], set[int]]:
+    """The (cluster, entity) tied by what no application brings along, and clusters of which that ties a part firmly.
 
-    linked: cluster, entity, family, and the largest weight of what no application brings along, once per combination.
+    own: cluster, entity, family, and the largest weight of such things, once per combination. sizes: of clusters.
     """
-    total = linked.group_by(["cluster", "entity"], use_threads=False).aggregate([("weight_max", "sum")])
-    firmly = Counter(total.filter(pc.greater_equal(total["weight_max_sum"], LINK_BITS))["cluster"].to_pylist())
-    software = [name for name, link in signals.items() if link.app and link.signal.card.family == _SOFTWARE]
-    others = _pairs(edges.filter(pc.invert(pc.is_in(edges["signal"], pa.array(software, pa.string())))))
-    every = _pairs(edges)
-    sizes = Counter(cluster for cluster, _ in every)
-    tied = {c for c, n in firmly.items() if n >= max(SMALLEST, _TIED * sizes[c])}
-    return {key for key in every - others if key[0] in tied}
-
-
-def _pairs(edges: pa.Table) -> set[tuple[int, int]]:
-    return set(zip(edges["cluster"].to_pylist(), edges["entity"].to_pylist(), strict=True))
+    total = own.group_by(["cluster", "entity"], use_threads=False).aggregate([("weight_max", "sum")])
+    firm = pc.greater_equal(total["weight_max_sum"], LINK_BITS)
+    firmly = Counter(total.filter(firm)["cluster"].to_pylist())
+    held = set(zip(total["cluster"].to_pylist(), total["entity"].to_pylist(), strict=True))
+    return held, {c for c, n in firmly.items() if n >= max(SMALLEST, _TIED * sizes[c])}
 
 
 def _without_common(linked: pa.Table) -> set[tuple[int, int]]:
