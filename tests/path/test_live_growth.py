@@ -111,9 +111,8 @@ def test_new_members_join_between_looks_and_honest_look_alikes_do_not(traffic: T
 
 
 def test_what_people_decide_between_two_looks_is_published_at_once(traffic: Traffic, stand: Confirmed) -> None:
-    account = max(
-        stand.listed(list(traffic.campaign))
-    )  # not one of those that came late, of whom the case knows nothing
+    # After the test above, whose campaign it is. Not one of those that came late, of whom the case knows nothing.
+    account = max(stand.listed(list(traffic.campaign)))
     told: list[int] = []
     said: list[str] = []
     stop = threading.Event()
